@@ -1,0 +1,57 @@
+"""The errors a user can cause, each shown as one clear text without a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_SHOWN_PROBLEMS = 20
+
+
+class ContestedError(Exception):
+    """An expected failure: what failed, what was given, what was expected, what to do.
+
+    Args:
+        message: One or two sentences for a person.
+        problems: Further findings of the same kind (one a line), so that a file's
+            problems are all reported at once. The text shows the first twenty and
+            counts the rest; the attribute keeps them all.
+
+    Attributes:
+        exit_code: The status with which the command line ends.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [self.message, *(f"  - {problem}" for problem in self.problems[:_SHOWN_PROBLEMS])]
+        hidden = len(self.problems) - _SHOWN_PROBLEMS
+        if hidden > 0:
+            lines.append(f"  … and {hidden} more")
+        return "\n".join(lines)
+
+
+class DataError(ContestedError):
+    """An annotated or bulk file, or a task made of them, cannot be used as given."""
+
+
+class ConfigError(ContestedError):
+    """A configuration or an argument has unknown keys or values out of range."""
+
+
+class ModelError(ContestedError):
+    """A backbone and a method do not fit together, or a checkpoint cannot be loaded."""
+
+
+class RunError(ContestedError):
+    """A run folder is missing, unreadable, in use, or holds another run."""
+
+
+class TrainingError(ContestedError):
+    """A run started and failed, for example by a non-finite loss."""
+
+    exit_code = 1
