@@ -1,1 +1,18 @@
-"""tasks."""
+"""Which examples train, are tracked and validate; their labels, weights and tokens."""
+
+from contested.tasks.bulk import hub_bulk, read_bulk
+from contested.tasks.encoding import EncodedTexts, cache_folder, encode
+from contested.tasks.task import NLI_LABELS, NLITask, TaskData, TextClassificationTask, class_weights
+
+__all__ = [
+    "NLI_LABELS",
+    "EncodedTexts",
+    "NLITask",
+    "TaskData",
+    "TextClassificationTask",
+    "cache_folder",
+    "class_weights",
+    "encode",
+    "hub_bulk",
+    "read_bulk",
+]

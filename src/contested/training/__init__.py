@@ -1,1 +1,25 @@
-"""training."""
+"""Recipe -> steps: data order, loop, tracking passes, snapshots and exact resume."""
+
+from contested.training.engine import Engine, PaddedEngine
+from contested.training.loop import Interrupted, Recorder, Step, Trainer, TrainingSet
+from contested.training.recipe import Recipe, checkpoint_steps, learning_rate, steps_per_epoch
+from contested.training.snapshots import has_snapshot, snapshot_step
+from contested.training.tracking import cross_entropy, track
+
+__all__ = [
+    "Engine",
+    "Interrupted",
+    "PaddedEngine",
+    "Recipe",
+    "Recorder",
+    "Step",
+    "Trainer",
+    "TrainingSet",
+    "checkpoint_steps",
+    "cross_entropy",
+    "has_snapshot",
+    "learning_rate",
+    "snapshot_step",
+    "steps_per_epoch",
+    "track",
+]

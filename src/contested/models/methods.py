@@ -1,0 +1,74 @@
+"""Adaptation methods: a name and plain options become a PEFT configuration, or none for full fine-tuning."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, TaskType
+
+from contested.errors import ModelError
+from contested.models.families import Family
+
+FULL = "full"
+
+# Tuners that need more than a forward and a backward a step, with what they would need.
+_NEEDS_OWN_LOOP = {
+    "adalora": "it re-allocates its ranks at every step from the gradients (update_and_allocate)",
+    "xlora": "it mixes adapters that are trained beforehand",
+}
+
+
+def peft_types() -> tuple[str, ...]:
+    """Names of every PEFT tuner that the installed peft offers, lower case."""
+    return tuple(sorted(kind.value.lower() for kind in PEFT_TYPE_TO_CONFIG_MAPPING))
+
+
+def peft_config(method: str, options: Mapping[str, Any], *, family: Family | None, head: Sequence[str]) -> PeftConfig:
+    """Make the PEFT configuration of a method for one architecture.
+
+    Args:
+        method: A tuner's name as PEFT spells its type (``lora``, ``ia3``, ``vera``, …), any case.
+        options: Fields of that tuner's configuration class. ``target_modules`` (and for IA3
+            ``feedforward_modules``) default to the family's.
+        family: The architecture's defaults, or None for one without an entry.
+        head: Top-level modules outside the backbone; they are trained and saved whole.
+
+    Returns:
+        A configuration for sequence classification.
+
+    Raises:
+        ModelError: For an unknown tuner, unknown options, or a tuner that this loop cannot train.
+    """
+    name = method.lower()
+    classes = {kind.value.lower(): cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    if name not in classes:
+        close = difflib.get_close_matches(name, [FULL, *classes], n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ModelError(f"There is no method {method!r}.{hint} Known: {FULL}, {', '.join(peft_types())}.")
+    if name in _NEEDS_OWN_LOOP:
+        raise ModelError(f"The method {name} cannot be trained here: {_NEEDS_OWN_LOOP[name]}.")
+    accepted = inspect.signature(classes[name]).parameters
+    unknown = [key for key in options if key not in accepted]
+    if unknown:
+        raise ModelError(
+            f"The method {name} does not know {', '.join(map(repr, unknown))}. "
+            f"{classes[name].__name__} knows: {', '.join(accepted)}."
+        )
+    filled = {**_family_defaults(name, family, accepted), **options}
+    if "modules_to_save" in accepted:
+        filled["modules_to_save"] = sorted({*head, *(filled.get("modules_to_save") or ())})
+    try:
+        return classes[name](task_type=TaskType.SEQ_CLS, **filled)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"The options of the method {name} do not fit together: {error}") from error
+
+
+def _family_defaults(name: str, family: Family | None, accepted: Mapping[str, Any]) -> dict[str, Any]:
+    if family is None or "target_modules" not in accepted:
+        return {}
+    if name == "ia3":
+        return {"target_modules": list(family.ia3_targets), "feedforward_modules": list(family.ia3_feedforward)}
+    return {"target_modules": list(family.lora_targets)}

@@ -1,0 +1,187 @@
+"""The bulk set: singly labelled examples that give the fine-tune its training signal."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from contested.errors import DataError
+
+# Other names under which the fields of the usual files go (SNLI and MNLI as published, and the hub's copies).
+ALIASES: dict[str, tuple[str, ...]] = {
+    "example_id": ("uid", "id", "pairID", "idx"),
+    "premise": ("sentence1",),
+    "hypothesis": ("sentence2",),
+    "label": ("gold_label",),
+}
+_NO_LABEL = {"-", "", "-1", "-1.0", "nan", "None"}
+
+
+def read_bulk(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    label_names: Sequence[str],
+    text_columns: Sequence[str] = ("premise", "hypothesis"),
+) -> pd.DataFrame:
+    """Read singly labelled examples from JSONL, CSV, TSV or Parquet files.
+
+    Examples without a gold label (``-`` in SNLI, -1 on the hub) are left out; their number is in
+    ``attrs["unlabelled"]`` of the result.
+
+    Args:
+        paths: One file or several, read one after the other.
+        label_names: Class names in order, length K; labels may be names or class indices.
+        text_columns: Columns with the model's input text.
+
+    Returns:
+        Columns ``example_id``, the text columns, ``label`` (class name), and every further column.
+
+    Raises:
+        DataError: With all problems of all files at once, by line.
+    """
+    files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not files:
+        raise DataError("No bulk file was given. Name at least one JSONL, CSV, TSV or Parquet file.")
+    problems: list[str] = []
+    frames = [_read_file(Path(file).expanduser(), problems) for file in files]
+    tables = [
+        _check(frame, Path(file).name, label_names=label_names, text_columns=text_columns, problems=problems)
+        for file, frame in zip(files, frames, strict=True)
+        if frame is not None
+    ]
+    if problems:
+        raise DataError("The bulk data cannot be used:", problems)
+    table = pd.concat(tables, ignore_index=True)
+    labelled = table[table["label"].notna()].reset_index(drop=True)
+    labelled.attrs = {"unlabelled": len(table) - len(labelled)}
+    return labelled
+
+
+def hub_bulk(name: str, *, subset: str | None, split: str, label_names: Sequence[str]) -> pd.DataFrame:
+    """Load singly labelled examples from the hub (``stanfordnlp/snli``; ``nyu-mll/glue`` with subset ``mnli``).
+
+    Args:
+        name: The data set's hub name.
+        subset: Its configuration, where it has several.
+        split: Which part, for example ``train``.
+        label_names: Class names in the order wanted, length K. The data set's own class names decide
+            what its integers mean.
+
+    Returns:
+        As :func:`read_bulk`.
+
+    Raises:
+        DataError: If it cannot be loaded or its classes are others.
+    """
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(name, subset, split=split)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"Cannot load {name!r} (subset {subset}, split {split}) from the hub: {str(error).splitlines()[0]} "
+            "Without a network, give local files (bulk.path)."
+        ) from error
+    frame = loaded.to_pandas()
+    names = getattr(loaded.features.get("label"), "names", None)
+    if names:
+        frame["label"] = [names[index] if index >= 0 else None for index in frame["label"]]
+    problems: list[str] = []
+    table = _check(frame, name, label_names=label_names, text_columns=("premise", "hypothesis"), problems=problems)
+    if problems:
+        raise DataError(f"The data set {name!r} cannot be used as bulk:", problems)
+    labelled = table[table["label"].notna()].reset_index(drop=True)
+    labelled.attrs = {"unlabelled": len(table) - len(labelled)}
+    return labelled
+
+
+def _read_file(file: Path, problems: list[str]) -> pd.DataFrame | None:
+    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".tsv": _read_csv, ".parquet": _read_parquet}
+    reader = readers.get(file.suffix.lower())
+    if reader is None:
+        problems.append(f"{file.name}: unknown kind {file.suffix!r}; expected one of {', '.join(readers)}")
+    elif not file.is_file():
+        problems.append(f"{file}: no such file")
+    else:
+        try:
+            return reader(file, problems)
+        except (OSError, ValueError) as error:
+            problems.append(f"{file.name}: cannot be read: {str(error).splitlines()[0]}")
+    return None
+
+
+def _read_jsonl(file: Path, problems: list[str]) -> pd.DataFrame:
+    rows: list[Mapping[str, Any]] = []
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                problems.append(f"{file.name}, line {number}: not JSON ({error.msg})")
+                continue
+            if isinstance(row, dict):
+                rows.append({**row, "_line": number})
+            else:
+                problems.append(f"{file.name}, line {number}: expected an object, got {type(row).__name__}")
+    return pd.DataFrame(rows)
+
+
+def _read_csv(file: Path, problems: list[str]) -> pd.DataFrame:
+    frame = pd.read_csv(file, sep="\t" if file.suffix.lower() == ".tsv" else ",", dtype=str, keep_default_na=False)
+    return frame.assign(_line=range(2, len(frame) + 2))
+
+
+def _read_parquet(file: Path, problems: list[str]) -> pd.DataFrame:
+    frame = pd.read_parquet(file)
+    return frame.assign(_line=range(1, len(frame) + 1))
+
+
+def _check(
+    frame: pd.DataFrame,
+    source: str,
+    *,
+    label_names: Sequence[str],
+    text_columns: Iterable[str],
+    problems: list[str],
+) -> pd.DataFrame:
+    """Rename, check every row and turn labels into class names (missing where there is none)."""
+    frame = frame.rename(columns={old: new for new, old in _renames(frame)})
+    absent = [name for name in (*text_columns, "label") if name not in frame]
+    if absent:
+        problems.append(
+            f"{source}: no column {', '.join(absent)}; it has {', '.join(c for c in frame if c != '_line')}"
+        )
+        return frame
+    lines = frame["_line"] if "_line" in frame else pd.Series(range(1, len(frame) + 1))
+    for name in text_columns:
+        bad = ~frame[name].map(lambda value: isinstance(value, str) and bool(value.strip())).astype(bool)
+        problems += [f"{source}, line {line}: {name} is empty or no text" for line in lines[bad]]
+    known = {name: name for name in label_names} | {str(index): name for index, name in enumerate(label_names)}
+    texts = frame["label"].map(
+        lambda value: str(int(value)) if isinstance(value, float) and value == value else str(value)
+    )
+    unknown = ~texts.isin([*known, *_NO_LABEL])
+    problems += [
+        f"{source}, line {line}: unknown label {label!r}; expected one of {', '.join(label_names)}"
+        for line, label in zip(lines[unknown], texts[unknown], strict=True)
+    ]
+    frame = frame.assign(label=texts.map(known))
+    if "example_id" not in frame:
+        frame = frame.assign(example_id=[f"{source}:{line}" for line in lines])
+    return frame.drop(columns="_line", errors="ignore").astype({"example_id": str})
+
+
+def _renames(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    found = []
+    for name, aliases in ALIASES.items():
+        alias = next((alias for alias in aliases if alias in frame), None)
+        if name not in frame and alias is not None:
+            found.append((name, alias))
+    return found

@@ -1,0 +1,125 @@
+"""Snapshots from which a run goes on bit for bit: weights, optimiser, position and every random state."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from contested.errors import RunError
+from contested.files import atomic_path
+
+_FILE = "snapshot.pt"
+
+
+def save_snapshot(
+    folder: Path, *, step: int, module: nn.Module, optimizer: Optimizer, progress: dict[str, float]
+) -> None:
+    """Write the state after ``step`` steps, replacing the former snapshot in one stroke.
+
+    Args:
+        folder: Where the snapshot lives; made where missing.
+        step: Optimiser steps done; with the recipe's seed it is the position in the data.
+        module: Only weights that train, and buffers, are written.
+        optimizer: Its moments and step counts.
+        progress: Running sums that the metrics need.
+
+    Raises:
+        RunError: If it cannot be written; the former snapshot then stays.
+    """
+    state = {
+        "step": step,
+        "weights": _changing(module),
+        "optimizer": optimizer.state_dict(),
+        "random": random_states(),
+        "progress": progress,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(folder / _FILE) as temporary:
+            torch.save(state, temporary)
+    except (OSError, RuntimeError) as error:
+        # torch reports a full disk as a RuntimeError of its own writer.
+        raise RunError(
+            f"Cannot write the snapshot {folder / _FILE}: {str(error).splitlines()[0]} Everything recorded so far "
+            "is intact; make room or mend the rights, then give the same command to go on."
+        ) from error
+
+
+def has_snapshot(folder: Path) -> bool:
+    """Whether there is a snapshot to go on from."""
+    return (folder / _FILE).is_file()
+
+
+def snapshot_step(folder: Path) -> int:
+    """Optimiser steps done at the snapshot."""
+    return int(_read(folder / _FILE)["step"])
+
+
+def load_snapshot(folder: Path, *, module: nn.Module, optimizer: Optimizer) -> tuple[int, dict[str, float]]:
+    """Put weights, optimiser and random states back as they were.
+
+    Args:
+        folder: Where the snapshot lives.
+        module: The module, built as it was when the run began.
+        optimizer: The optimiser over the module's trained weights.
+
+    Returns:
+        The number of steps done, and the running sums.
+
+    Raises:
+        RunError: If the snapshot cannot be read or is of another model.
+    """
+    file = folder / _FILE
+    state = _read(file)
+    expected, given = set(_changing(module)), set(state["weights"])
+    if expected != given:
+        raise RunError(
+            f"The snapshot {file} is of another model: {len(given)} weights, expected {len(expected)}; "
+            f"first difference {min(expected ^ given)}."
+        )
+    module.load_state_dict(state["weights"], strict=False)
+    optimizer.load_state_dict(state["optimizer"])
+    restore_random_states(state["random"])
+    return state["step"], state["progress"]
+
+
+def random_states() -> dict[str, Any]:
+    """Every random state that training may draw from."""
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
+    }
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Undo what was drawn since :func:`random_states`."""
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
+    if states["mps"] is not None:
+        torch.mps.set_rng_state(states["mps"])
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        # Our own file: optimiser state and Python's random state are more than bare tensors.
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=False, mmap=True)
+    except Exception as error:
+        raise RunError(f"Cannot read the snapshot {file}: {error} Train into a new folder.") from error
+    return state
+
+
+def _changing(module: nn.Module) -> dict[str, torch.Tensor]:
+    weights = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    return weights | dict(module.named_buffers())

@@ -1,0 +1,71 @@
+"""The tracking pass: every tracked example's logits, without touching the training that goes on around it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from contested.tasks import EncodedTexts
+from contested.training.engine import Engine
+
+
+@contextlib.contextmanager
+def observing(module: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients on an own random state; modes and random states are put back."""
+    modes = {part: part.training for part in module.modules()}
+    devices = list({p.device.index for p in module.parameters() if p.device.type == "cuda"})
+    module.eval()
+    try:
+        with torch.random.fork_rng(devices=devices), torch.no_grad():
+            torch.manual_seed(0)
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def track(engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size: int) -> NDArray[np.float32]:
+    """Compute the logits of every text in eval mode.
+
+    Args:
+        engine: Computes logits with ``module``.
+        module: The module whose mode is changed and restored.
+        texts: The tracked examples, N of them.
+        batch_size: Examples a forward; the result does not depend on it beyond rounding.
+
+    Returns:
+        Logits, shape (N, K), in the order of ``texts``.
+    """
+    by_length = np.argsort(texts.lengths, kind="stable")
+    parts = []
+    with observing(module):
+        for start in range(0, len(by_length), batch_size):
+            parts.append(engine.logits(texts, by_length[start : start + batch_size]).cpu().numpy())
+    logits = np.concatenate(parts)
+    restored = np.empty_like(logits)
+    restored[by_length] = logits
+    return restored
+
+
+def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Unweighted cross-entropy of each example in nats, computed in float64.
+
+    Args:
+        logits: Shape (N, K).
+        labels: Class indices, shape (N,).
+
+    Returns:
+        Losses, shape (N,).
+
+    >>> cross_entropy(np.zeros((1, 3), np.float32), np.array([2])).round(6)  # ln 3
+    array([1.098612])
+    """
+    values = logits.astype(np.float64)
+    highest = values.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(values - highest).sum(axis=1)) + highest[:, 0]
+    return np.asarray(log_sum - values[np.arange(len(labels)), labels], np.float64)

@@ -1,0 +1,59 @@
+"""Names and shapes of what a run folder holds (the contract of docs/run_folder.md)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal, get_args
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+Status = Literal["running", "complete", "failed", "cancelled"]
+STATUSES: tuple[str, ...] = get_args(Status)
+
+MANIFEST = "manifest.json"
+EXAMPLES = "examples.parquet"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+STATE = "state"
+LOCK = ".lock"
+
+CHECKPOINT_SCHEMA = pa.schema(
+    [
+        ("row_key", pa.int64()),
+        ("step", pa.int32()),
+        ("epoch", pa.float64()),
+        ("loss", pa.float32()),
+        ("logits", pa.list_(pa.float32())),
+    ]
+)
+
+# Columns of examples.parquet that every run has; text columns and covariates stand between and after them.
+EXAMPLE_TYPES: dict[str, pa.DataType] = {
+    "row_key": pa.int64(),
+    "example_id": pa.string(),
+    "gold": pa.int64(),
+    "label_counts": pa.list_(pa.int32()),
+    "entropy": pa.float64(),
+    "category": pa.string(),
+    "split": pa.string(),
+}
+
+_CHECKPOINT_NAME = re.compile(r"^step-(\d{8,})\.parquet$")
+
+
+def checkpoint_name(step: int) -> str:
+    """The file name of the checkpoint at ``step``.
+
+    >>> checkpoint_name(100)
+    'step-00000100.parquet'
+    """
+    return f"step-{step:08d}.parquet"
+
+
+def checkpoint_steps(run: Path) -> list[int]:
+    """The steps of the checkpoint files that lie in the run folder, rising."""
+    names = (_CHECKPOINT_NAME.match(file.name) for file in (run / CHECKPOINTS).glob("step-*.parquet"))
+    return sorted(int(name.group(1)) for name in names if name)

@@ -1,0 +1,204 @@
+"""Reading a run folder: what every tracked example's logits and loss did, checkpoint by checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from contested.errors import RunError
+from contested.trajectories import layout
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The recorded course of one run over its tracked examples.
+
+    T checkpoints, N tracked examples, K classes. Rows of ``examples`` and the second axis of
+    ``losses`` and ``logits`` are in the same order.
+
+    Attributes:
+        run_id: The run's name in tables and figures.
+        status: ``running``, ``complete``, ``failed`` or ``cancelled``.
+        steps: Optimiser steps done at each checkpoint, shape (T,).
+        epochs: Epochs done at each checkpoint (fractional), shape (T,).
+        example_ids: Ids given by the data, shape (N,).
+        losses: Unweighted cross-entropy against the gold label in nats, shape (T, N).
+        logits: The classifier's outputs, shape (T, N, K).
+        examples: One row an example: row_key, example_id, text columns, gold, label_counts, entropy
+            (nats), category, split, covariates.
+        label_names: Class names, in the order of the logits, length K.
+        text_columns: Which columns of ``examples`` are the model's input text.
+        category_names: Categories in order of rising entropy, also those without an example.
+        metrics: One row a line of metrics.jsonl (step, train_loss, lr, val_accuracy, seconds, …).
+        manifest: The run's manifest as written.
+        path: The run folder, or None for a trajectory made in memory.
+    """
+
+    run_id: str
+    status: str
+    steps: NDArray[np.int64]
+    epochs: NDArray[np.float64]
+    example_ids: NDArray[np.object_]
+    losses: NDArray[np.float64]
+    logits: NDArray[np.float32]
+    examples: pd.DataFrame
+    label_names: tuple[str, ...]
+    text_columns: tuple[str, ...]
+    category_names: tuple[str, ...]
+    metrics: pd.DataFrame
+    manifest: dict[str, Any]
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        expected = (len(self.steps), len(self.example_ids), len(self.label_names))
+        if self.logits.shape != expected or self.losses.shape != expected[:2]:
+            raise RunError(
+                f"The trajectory's arrays do not fit together: logits {self.logits.shape} and losses "
+                f"{self.losses.shape}, expected (T, N, K) = {expected} from steps, example_ids and label_names."
+            )
+        if len(self.examples) != expected[1]:
+            raise RunError(f"The example table has {len(self.examples)} rows for {expected[1]} tracked examples.")
+
+    @property
+    def gold(self) -> NDArray[np.int64]:
+        """The gold label of each example as a class index, shape (N,)."""
+        return self.examples["gold"].to_numpy(np.int64)
+
+    @property
+    def label_counts(self) -> NDArray[np.int64]:
+        """How many annotators chose each class, shape (N, K)."""
+        return np.array(self.examples["label_counts"].tolist(), np.int64).reshape(-1, len(self.label_names))
+
+    @property
+    def entropy(self) -> NDArray[np.float64]:
+        """Annotation entropy in nats, shape (N,)."""
+        return self.examples["entropy"].to_numpy(np.float64)
+
+    @property
+    def categories(self) -> NDArray[np.object_]:
+        """The entropy category of each example, shape (N,)."""
+        return self.examples["category"].to_numpy(object)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a run folder; one that is still being written is read up to its last checkpoint.
+
+        Args:
+            path: The run folder.
+
+        Returns:
+            The trajectory, with every checkpoint that the manifest lists.
+
+        Raises:
+            RunError: If the folder is missing, is no run folder, was written by a newer version,
+                has no checkpoint yet, or its files contradict each other.
+        """
+        run = Path(path)
+        manifest = read_manifest(run)
+        listed = manifest["checkpoints"]
+        if not listed:
+            raise RunError(
+                f"The run {run} has no checkpoint yet (status {manifest['status']}). "
+                "Wait for the first one, or start it again with contested train."
+            )
+        tables = [_read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(c["step"])) for c in listed]
+        row_keys = tables[0]["row_key"].to_numpy()
+        for entry, table in zip(listed, tables, strict=True):
+            if not np.array_equal(table["row_key"].to_numpy(), row_keys):
+                raise RunError(
+                    f"The checkpoint at step {entry['step']} of {run} tracks other examples than the first one; "
+                    "the folder mixes two runs. Train into an empty folder."
+                )
+        examples = _tracked_examples(run, row_keys)
+        return cls(
+            run_id=manifest["run_id"],
+            status=manifest["status"],
+            steps=np.array([c["step"] for c in listed], np.int64),
+            epochs=np.array([c["epoch"] for c in listed], np.float64),
+            example_ids=examples["example_id"].to_numpy(object),
+            losses=np.stack([table["loss"].to_numpy() for table in tables]).astype(np.float64),
+            logits=np.stack([_logits(table, len(row_keys)) for table in tables]),
+            examples=examples,
+            label_names=tuple(manifest["label_names"]),
+            text_columns=tuple(manifest["text_columns"]),
+            category_names=tuple(manifest["category_names"]),
+            metrics=read_metrics(run),
+            manifest=manifest,
+            path=run,
+        )
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """Read and check a run's manifest.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        RunError: If there is none, it is damaged, or it was written by a newer version.
+    """
+    if not run.exists():
+        raise RunError(f"There is no folder {run}. Give the folder that contested train wrote with --out.")
+    try:
+        manifest = json.loads((run / layout.MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(
+            f"{run} is not a run folder: it has no {layout.MANIFEST}. Give the folder that contested train wrote."
+        ) from None
+    except json.JSONDecodeError as error:
+        raise RunError(
+            f"{run / layout.MANIFEST} is damaged ({error}). It is written whole or not at all, so something "
+            "else changed it; restore it from a copy."
+        ) from None
+    missing = [key for key in ("schema_version", "run_id", "status", "checkpoints") if key not in manifest]
+    if missing:
+        raise RunError(f"{run / layout.MANIFEST} is not a run's manifest: it lacks {', '.join(missing)}.")
+    if manifest["schema_version"] > layout.SCHEMA_VERSION:
+        raise RunError(
+            f"{run} was written in format {manifest['schema_version']}; this version reads up to "
+            f"{layout.SCHEMA_VERSION}. Upgrade contested."
+        )
+    return dict(manifest)
+
+
+def read_metrics(run: Path) -> pd.DataFrame:
+    """Read metrics.jsonl as one row a line; a last line cut short by a crash is left out."""
+    file = run / layout.METRICS
+    if not file.exists():
+        return pd.DataFrame({"step": np.array([], np.int64)})
+    lines = file.read_text(encoding="utf-8").split("\n")
+    # Every whole line ends in a newline, so what follows the last one is either empty or half a line.
+    return pd.DataFrame([json.loads(line) for line in lines[:-1]])
+
+
+def _read_table(file: Path) -> pa.Table:
+    try:
+        return pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"Cannot read {file}: {error}. The manifest lists it; restore it from a copy.") from None
+
+
+def _tracked_examples(run: Path, row_keys: NDArray[np.int64]) -> pd.DataFrame:
+    table = _read_table(run / layout.EXAMPLES).to_pandas().set_index("row_key", drop=False)
+    unknown = np.setdiff1d(row_keys, table.index.to_numpy())
+    if unknown.size:
+        raise RunError(f"{run / layout.EXAMPLES} lacks {unknown.size} tracked examples, first row_key {unknown[0]}.")
+    tracked: pd.DataFrame = table.loc[row_keys].reset_index(drop=True)
+    return tracked
+
+
+def _logits(table: pa.Table, n_examples: int) -> NDArray[np.float32]:
+    values = table["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(values, np.float32).reshape(n_examples, -1)

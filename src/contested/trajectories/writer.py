@@ -1,0 +1,227 @@
+"""Writing a run folder so that it can be read at any moment and gone on from after any crash."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from contested.errors import RunError
+from contested.files import atomic_path, write_json, write_text
+from contested.trajectories import layout
+from contested.trajectories.trajectory import read_manifest
+
+
+class RunWriter:
+    """Writes one run folder: payload first, manifest last, each file whole or not at all.
+
+    Args:
+        path: The run folder, which exists and holds a manifest and an example table.
+        manifest: The manifest as it stands on disk.
+        row_keys: Row keys of the tracked examples, shape (N,), in the order of every checkpoint.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], row_keys: NDArray[np.int64]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._row_keys = row_keys
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        header: Mapping[str, Any],
+        examples: pd.DataFrame,
+        text_columns: Sequence[str],
+    ) -> Self:
+        """Begin a run folder.
+
+        Args:
+            path: The folder; made with its parents where missing.
+            header: ``run_id``, ``config``, ``provenance``, ``label_names``, ``category_names`` and
+                whatever else the manifest shall hold.
+            examples: The example table: ``row_key``, ``example_id``, text columns, ``gold``,
+                ``label_counts``, ``entropy`` (nats), ``category``, ``split``, covariates. Rows with
+                split ``train`` are the tracked ones.
+            text_columns: Which columns are the model's input text.
+
+        Returns:
+            A writer for the new folder.
+
+        Raises:
+            RunError: If columns are missing, ids repeat, or nothing is tracked.
+        """
+        _check_examples(examples, text_columns)
+        run = Path(path)
+        (run / layout.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        _write_examples(run / layout.EXAMPLES, examples, text_columns)
+        write_text(run / layout.METRICS, "")
+        manifest: dict[str, Any] = {
+            "schema_version": layout.SCHEMA_VERSION,
+            "status": "running",
+            **header,
+            "text_columns": list(text_columns),
+            "checkpoints": [],
+        }
+        write_json(run / layout.MANIFEST, manifest)
+        return cls(run, manifest, _tracked_keys(examples))
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str], *, step: int) -> Self:
+        """Go on with a run folder from the snapshot at ``step``, dropping what was recorded after it.
+
+        Args:
+            path: The run folder.
+            step: Optimiser steps done at the snapshot.
+
+        Returns:
+            A writer that stands right behind the checkpoint at ``step``.
+        """
+        run = Path(path)
+        manifest = read_manifest(run)
+        epochs: dict[int, float] = {}
+        for found in layout.checkpoint_steps(run):
+            file = run / layout.CHECKPOINTS / layout.checkpoint_name(found)
+            if found > step:
+                file.unlink()
+            else:
+                epochs[found] = pq.read_table(file, columns=["epoch"])["epoch"][0].as_py()
+        # A crash may fall between a checkpoint's file and the manifest: the files are what counts.
+        manifest["checkpoints"] = [{"step": found, "epoch": epoch} for found, epoch in epochs.items()]
+        manifest["status"] = "running"
+        manifest.pop("error", None)
+        _cut_metrics(run / layout.METRICS, step)
+        write_json(run / layout.MANIFEST, manifest)
+        examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
+        return cls(run, manifest, _tracked_keys(examples))
+
+    def write_checkpoint(
+        self,
+        *,
+        step: int,
+        epoch: float,
+        losses: NDArray[np.floating[Any]],
+        logits: NDArray[np.floating[Any]],
+    ) -> None:
+        """Record one tracking pass as a file; :meth:`list_checkpoint` then makes it part of the run.
+
+        Args:
+            step: Optimiser steps done.
+            epoch: Epochs done.
+            losses: Shape (N,), nats.
+            logits: Shape (N, K).
+        """
+        n_examples, n_classes = logits.shape
+        if n_examples != len(self._row_keys) or losses.shape != (n_examples,):
+            raise RunError(
+                f"A tracking pass gave logits {logits.shape} and losses {losses.shape} for "
+                f"{len(self._row_keys)} tracked examples."
+            )
+        offsets = np.arange(0, (n_examples + 1) * n_classes, n_classes, dtype=np.int32)
+        flat = pa.array(logits.astype(np.float32).reshape(-1))
+        columns = [
+            pa.array(self._row_keys),
+            pa.array(np.full(n_examples, step, np.int32)),
+            pa.array(np.full(n_examples, epoch, np.float64)),
+            pa.array(losses.astype(np.float32)),
+            pa.ListArray.from_arrays(pa.array(offsets), flat),
+        ]
+        table = pa.Table.from_arrays(columns, schema=layout.CHECKPOINT_SCHEMA)
+        with _disk_errors(self.path), atomic_path(self._checkpoint_file(step)) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    def list_checkpoint(self, *, step: int, epoch: float) -> None:
+        """Name the checkpoint in the manifest, which makes it part of the run for every reader."""
+        self.manifest["checkpoints"].append({"step": step, "epoch": epoch})
+        self._write_manifest()
+
+    def write_metrics(self, values: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl and flush it to the disk."""
+        line = json.dumps(dict(values), ensure_ascii=False, allow_nan=False) + "\n"
+        with _disk_errors(self.path), (self.path / layout.METRICS).open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, status: layout.Status, *, error: str | None = None, **facts: Any) -> None:
+        """Write the run's end into the manifest.
+
+        Args:
+            status: ``complete``, ``failed`` or ``cancelled``.
+            error: Why it failed, for people.
+            **facts: Further entries of the manifest.
+        """
+        self.manifest["status"] = status
+        self.manifest["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        self.manifest.update(facts)
+        if error is not None:
+            self.manifest["error"] = error
+        self._write_manifest()
+
+    def _checkpoint_file(self, step: int) -> Path:
+        return self.path / layout.CHECKPOINTS / layout.checkpoint_name(step)
+
+    def _write_manifest(self) -> None:
+        with _disk_errors(self.path):
+            write_json(self.path / layout.MANIFEST, self.manifest)
+
+
+@contextlib.contextmanager
+def _disk_errors(run: Path) -> Iterator[None]:
+    """Say what a full or failing disk means for the run instead of showing a traceback."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"Cannot write to the run folder {run}: {error.strerror or error}. Everything recorded so far is "
+            "intact; make room or mend the rights, then give the same command to go on."
+        ) from error
+
+
+def _check_examples(examples: pd.DataFrame, text_columns: Sequence[str]) -> None:
+    needed = [*layout.EXAMPLE_TYPES, *text_columns]
+    problems = [f"the column {name} is missing" for name in needed if name not in examples]
+    if not problems:
+        problems = [
+            f"the {name} {value!r} stands {count} times"
+            for name in ("row_key", "example_id")
+            for value, count in examples[name].value_counts().items()
+            if count > 1
+        ]
+        if not (examples["split"] == "train").any():
+            problems.append("no example has the split 'train', so nothing would be tracked")
+    if problems:
+        raise RunError("The example table of a run is not as it should be:", problems)
+
+
+def _tracked_keys(examples: pd.DataFrame) -> NDArray[np.int64]:
+    return examples.loc[examples["split"] == "train", "row_key"].to_numpy(np.int64)
+
+
+def _write_examples(file: Path, examples: pd.DataFrame, text_columns: Sequence[str]) -> None:
+    fixed = list(layout.EXAMPLE_TYPES)
+    covariates = [name for name in examples if name not in fixed and name not in text_columns]
+    order = [*fixed[:2], *text_columns, *fixed[2:], *covariates]
+    table = pa.Table.from_pandas(examples[order], preserve_index=False)
+    for index, name in enumerate(order):
+        if name in layout.EXAMPLE_TYPES:
+            table = table.set_column(index, name, table[name].cast(layout.EXAMPLE_TYPES[name]))
+    with _disk_errors(file.parent), atomic_path(file) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def _cut_metrics(file: Path, step: int) -> None:
+    whole_lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
+    kept = [line for line in whole_lines if json.loads(line)["step"] <= step]
+    write_text(file, "".join(line + "\n" for line in kept))
