@@ -1,1 +1,84 @@
-"""contested."""
+"""contested: what a fine-tune does to the examples people disagree on.
+
+>>> import contested as ct
+>>> data = ct.read_annotations("chaosNLI_snli.jsonl")  # doctest: +SKIP
+>>> data.summary().categories  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from contested.errors import ConfigError, ContestedError, DataError, ModelError, RunError, TrainingError
+
+if TYPE_CHECKING:
+    from contested.analysis import Analysis, analyze, statements
+    from contested.annotations import Annotations, Categories, read_annotations
+    from contested.config import IA3, PEFT, Full, LoRA, RunConfig, load_config
+    from contested.report import write_report
+    from contested.runs import train, train_config
+    from contested.tasks import NLITask, TextClassificationTask, hub_bulk, read_bulk
+    from contested.trajectories import Trajectory
+
+__version__ = "0.1.0"
+
+# Loaded when first used: a name costs what its room costs, and `import contested` costs nothing.
+_ROOMS = {
+    "contested.analysis": ("Analysis", "analyze", "statements"),
+    "contested.annotations": ("Annotations", "Categories", "read_annotations"),
+    "contested.config": ("IA3", "PEFT", "Full", "LoRA", "RunConfig", "load_config"),
+    "contested.report": ("write_report",),
+    "contested.runs": ("train", "train_config"),
+    "contested.tasks": ("NLITask", "TextClassificationTask", "hub_bulk", "read_bulk"),
+    "contested.trajectories": ("Trajectory",),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_NEEDS_TRAIN = {"contested.runs", "contested.tasks"}
+
+__all__ = [
+    "IA3",
+    "PEFT",
+    "Analysis",
+    "Annotations",
+    "Categories",
+    "ConfigError",
+    "ContestedError",
+    "DataError",
+    "Full",
+    "LoRA",
+    "ModelError",
+    "NLITask",
+    "RunConfig",
+    "RunError",
+    "TextClassificationTask",
+    "TrainingError",
+    "Trajectory",
+    "analyze",
+    "hub_bulk",
+    "load_config",
+    "read_annotations",
+    "read_bulk",
+    "statements",
+    "train",
+    "train_config",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'contested' has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if _HOME[name] in _NEEDS_TRAIN and not (error.name or "").startswith("contested"):
+            raise ConfigError(
+                f"contested.{name} needs {error.name}, which is not installed. Install it with: "
+                "pip install 'contested[train]'"
+            ) from error
+        raise
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

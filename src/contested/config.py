@@ -158,8 +158,8 @@ class TaskSection(Section):
     """Share of the annotated set kept for validation."""
     split_seed: int = Field(42, ge=0)
     """Seed of the split, shared by every run of a study."""
-    categories: Literal["fixed", "terciles", "quartiles"] = "fixed"
-    """Entropy categories: fixed at 0.4 and 0.7 nats, or by quantiles."""
+    categories: Literal["fixed", "terciles", "quartiles"] | list[float] = "fixed"
+    """Entropy categories: fixed at 0.4 and 0.7 nats, by quantiles, or own bounds in nats."""
     class_weights: bool = True
     """Weigh classes by inverse frequency."""
 

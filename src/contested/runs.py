@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from contested import models, tasks, training
-from contested.annotations import Annotations, read_annotations
+from contested.annotations import Annotations, Categories, read_annotations
 from contested.config import Method, RunConfig, check_config
 from contested.errors import ConfigError, ContestedError, DataError, RunError
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
@@ -205,7 +205,7 @@ def load_task(config: RunConfig) -> tasks.TextClassificationTask:
         bulk_seed=section.bulk.seed if section.bulk else 42,
         validation_fraction=section.validation_fraction,
         split_seed=section.split_seed,
-        categories=section.categories,
+        categories=section.categories if isinstance(section.categories, str) else Categories.from_bounds(section.categories),
         weighted=section.class_weights,
     )
 
@@ -365,7 +365,7 @@ def _train(
     resume: bool,
     on_progress: Callable[[Progress], None] | None,
 ) -> None:
-    engine = training.PaddedEngine(
+    engine = training.make_engine(
         prepared.model.module,
         pad_id=int(prepared.model.tokenizer.pad_token_id),
         pad_left=prepared.model.decoder,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,11 +125,16 @@ def preflight(
     problems: list[str] = []
     try:
         config = load_config(backbone, label_names=[str(index) for index in range(n_classes)], revision=revision)
-        load_tokenizer(backbone, decoder=is_decoder(config), revision=revision)
+        tokenizer = load_tokenizer(backbone, decoder=is_decoder(config), revision=revision)
         with torch.device("meta"):
             skeleton = AutoModelForSequenceClassification.from_config(config)
     except (ModelError, ValueError) as error:
         return [str(error)]
+    if tokenizer.pad_token_id >= config.vocab_size:
+        problems.append(
+            f"the tokenizer's pad token {tokenizer.pad_token!r} has the id {tokenizer.pad_token_id}, but the model "
+            f"has {config.vocab_size} embeddings; save the tokenizer that belongs to this checkpoint"
+        )
     room = input_limit(config)
     if max_length is not None and room is not None and max_length > room:
         problems.append(f"max_length is {max_length}, but {backbone} reads at most {room} tokens; lower max_length")
@@ -271,7 +277,10 @@ def head_modules(module: PreTrainedModel) -> tuple[str, ...]:
 
 def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftModel:
     try:
-        adapted = get_peft_model(module, config)
+        with warnings.catch_warnings():
+            # peft still asks for a name that transformers has renamed; nothing a user could do about.
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+            adapted = get_peft_model(module, config)
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
         raise ModelError(f"PEFT cannot apply {config.peft_type.value} to this model: {_first_line(error)}") from error
     # Prompt-learning configurations have no modules_to_save: their head is part of the task's own wrapper.

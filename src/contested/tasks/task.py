@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.annotations import Annotations
+from contested.annotations import Annotations, Categories, resolve_categories
 from contested.errors import DataError
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
@@ -84,7 +84,7 @@ class TextClassificationTask:
         bulk_seed: Seed of that sample.
         validation_fraction: Share of the annotated examples kept for validation.
         split_seed: Seed of the split, stratified by entropy category (paper §3.3).
-        categories: Entropy categories: ``fixed``, ``terciles``, ``quartiles`` or own bounds in nats.
+        categories: Entropy categories: ``fixed``, ``terciles``, ``quartiles`` or own.
         weighted: Whether classes are weighted by inverse frequency.
     """
 
@@ -95,7 +95,7 @@ class TextClassificationTask:
     bulk_seed: int = 42
     validation_fraction: float = 0.2
     split_seed: int = 42
-    categories: Any = "fixed"
+    categories: str | Categories = "fixed"
     weighted: bool = True
 
     def prepare(self) -> TaskData:
@@ -144,7 +144,7 @@ class TextClassificationTask:
         table = pd.concat([table, annotated.fields[covariates]], axis=1)
         table = table.iloc[np.concatenate([train, validation])].reset_index(drop=True)
         table.insert(0, "row_key", np.arange(len(table), dtype=np.int64))
-        return table, _category_names(annotated, self.categories)
+        return table, resolve_categories(annotated.entropy, self.categories).names
 
     def _sampled_bulk(self, examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         columns = ["example_id", *self.text_columns, "label"]
@@ -267,11 +267,6 @@ def normalise(text: str) -> str:
 
 def _normalised(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
     return list(zip(*(table[name].map(normalise) for name in columns), strict=True))
-
-
-def _category_names(annotated: Annotations, scheme: Any) -> tuple[str, ...]:
-    categories = annotated.categories(scheme)
-    return tuple(pd.Series(annotated.entropy).groupby(categories).mean().sort_values().index)
 
 
 def _check_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:

@@ -1,7 +1,8 @@
 """Recipe -> steps: data order, loop, tracking passes, snapshots and exact resume."""
 
-from contested.training.engine import Engine, PaddedEngine
+from contested.training.engine import Engine, PaddedEngine, make_engine
 from contested.training.loop import Interrupted, Recorder, Step, Trainer, TrainingSet
+from contested.training.packed import PackedEngine, packs
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate, steps_per_epoch
 from contested.training.snapshots import has_snapshot, snapshot_step
 from contested.training.tracking import cross_entropy, track
@@ -9,6 +10,7 @@ from contested.training.tracking import cross_entropy, track
 __all__ = [
     "Engine",
     "Interrupted",
+    "PackedEngine",
     "PaddedEngine",
     "Recipe",
     "Recorder",
@@ -19,6 +21,8 @@ __all__ = [
     "cross_entropy",
     "has_snapshot",
     "learning_rate",
+    "make_engine",
+    "packs",
     "snapshot_step",
     "steps_per_epoch",
     "track",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
+from contested.training.packed import PackedEngine, packs
 
 
 class Engine(Protocol):
@@ -19,6 +20,26 @@ class Engine(Protocol):
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> Tensor:
         """Logits in float32 for ``rows`` of ``texts``, shape (len(rows), K), in the order of ``rows``."""
         ...
+
+
+def make_engine(
+    module: nn.Module, *, pad_id: int, pad_left: bool, device: torch.device, precision: str = "float32"
+) -> Engine:
+    """Choose the engine for a module: packed on CPUs for the families that can, padded for all others.
+
+    Args:
+        module: A transformers or PEFT classifier.
+        pad_id: The pad token.
+        pad_left: Whether padding goes to the left (decoders).
+        device: Where the module is.
+        precision: ``float32``, or ``bfloat16`` for autocast.
+
+    Returns:
+        The engine.
+    """
+    if device.type == "cpu" and packs(module):
+        return PackedEngine(module, device=device, precision=precision)
+    return PaddedEngine(module, pad_id=pad_id, pad_left=pad_left, device=device, precision=precision)
 
 
 class PaddedEngine:

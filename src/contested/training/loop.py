@@ -63,11 +63,12 @@ class TrainingSet:
     """What the loop needs of a task.
 
     Attributes:
-        train: The M training texts; the first N are the tracked ones.
+        train: The M training texts.
         labels: Class index of each, shape (M,).
+        tracked: The N tracked texts.
+        tracked_labels: Gold class index of each, shape (N,).
         validation: Validation texts, possibly none.
         validation_labels: Class index of each.
-        n_tracked: Number of tracked examples N.
         class_weights: Shape (K,), or None.
     """
 
@@ -118,8 +119,9 @@ class Trainer:
         self.total_steps = self.per_epoch * recipe.epochs
         self.checkpoints = frozenset(checkpoint_steps(recipe, len(data.train)))
         self.device = next(module.parameters()).device
+        self._trained = [p for p in module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            [p for p in module.parameters() if p.requires_grad],
+            self._trained,
             lr=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
             fused=self.device.type in {"cpu", "cuda", "mps"},
@@ -180,8 +182,7 @@ class Trainer:
                 "lengthen the warm-up or use float32."
             )
         loss.backward()
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(trained, self.recipe.max_grad_norm)
+        nn.utils.clip_grad_norm_(self._trained, self.recipe.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return value, rate

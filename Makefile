@@ -1,0 +1,49 @@
+# Every target sets up .venv by itself: Python 3.11, make and a network that reaches PyPI are enough.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test check format hooks docs slow clean
+
+help: ## What can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## Install everything into .venv
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "contested needs Python 3.11 or newer; give one with: make $(MAKECMDGOALS) PYTHON=/path/to/python"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Embedded data and encoder: LoRA and full fine-tuning, tables, figures, report.html
+	$(BIN)/contested demo --out contested-demo
+
+test: $(READY) ## The tests (slow, gpu and network ones are opt-in)
+	$(BIN)/python -m pytest --quiet
+
+slow: $(READY) ## The slow tests as well
+	$(BIN)/python -m pytest --quiet -m 'not gpu and not network'
+
+check: $(READY) ## Format, lint, types, docstrings, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pydoclint --quiet --config=pyproject.toml src/contested
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+hooks: $(READY) ## Check before every commit
+	$(BIN)/pre-commit install
+
+docs: $(READY) ## The pages under docs/ and the README hold: links, tree, commands
+	$(BIN)/python -m pytest --quiet tests/test_docs.py
+
+clean: ## Remove what make made
+	rm -rf $(VENV) contested-demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,154 @@
+"""A small NLI world and tiny random checkpoints of every family: nothing is downloaded."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contested.annotations import Annotations
+
+# What the tests set up must not depend on what a user's cache or hub login holds.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+LABELS = ("entailment", "neutral", "contradiction")
+WORDS = ["a", "dog", "cat", "man", "woman", "runs", "sleeps", "sits", "in", "the", "park", "house", "red", "two"]
+WORDS += ["premise", "hypothesis", ":", "."]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokenised texts of one test are not another's, nor the user's."""
+    monkeypatch.setenv("CONTESTED_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def sentence(rng: np.random.Generator) -> str:
+    return " ".join(rng.choice(WORDS[:14], rng.integers(2, 12)))
+
+
+def make_annotated(n: int = 40, seed: int = 0) -> Annotations:
+    """Random pairs with 100 annotations each; every entropy category occurs."""
+    rng = np.random.default_rng(seed)
+    peaks = rng.dirichlet([0.6, 0.6, 0.6], n)
+    counts = np.stack([rng.multinomial(100, p) for p in peaks])
+    fields = pd.DataFrame(
+        {
+            "premise": [sentence(rng) for _ in range(n)],
+            "hypothesis": [f"{sentence(rng)} {WORDS[i % 14]} {WORDS[i // 14 % 14]}" for i in range(n)],
+            "genre": rng.choice(["fiction", "travel"], n),
+        }
+    )
+    return Annotations(tuple(f"item-{i}" for i in range(n)), counts, LABELS, fields, "made")
+
+
+def make_bulk(n: int = 100, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "example_id": [f"bulk-{i}" for i in range(n)],
+            "premise": [sentence(rng) for _ in range(n)],
+            "hypothesis": [f"{sentence(rng)} red" for _ in range(n)],
+            "label": rng.choice(LABELS, n),
+        }
+    )
+
+
+@pytest.fixture
+def annotated() -> Annotations:
+    return make_annotated()
+
+
+@pytest.fixture
+def bulk() -> pd.DataFrame:
+    return make_bulk()
+
+
+def _tokenizer(kind: str) -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "<|endoftext|>" if kind == "qwen2" else "[MASK]"]
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(special + WORDS)}, unk_token="[UNK]"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    if kind == "qwen2":
+        # As many decoders: no pad token, an end token, nothing put around the text.
+        names = ["input_ids", "attention_mask"]
+        return PreTrainedTokenizerFast(
+            tokenizer_object=core, unk_token="[UNK]", eos_token="<|endoftext|>", model_input_names=names
+        )
+    core.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = ["input_ids", "attention_mask"]
+    if kind in {"bert", "deberta-v2"}:
+        names.insert(1, "token_type_ids")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_input_names=names,
+    )
+
+
+def _config(kind: str) -> Any:
+    import transformers as tf
+
+    # A wide initialisation keeps the logits away from zero, where wrong code looks right.
+    sizes: dict[str, Any] = {"vocab_size": 5 + len(WORDS), "initializer_range": 0.3, "pad_token_id": 0}
+    bert: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+    }
+    if kind == "bert":
+        return tf.BertConfig(**sizes, **bert)
+    if kind == "roberta":
+        return tf.RobertaConfig(**sizes, **bert, type_vocab_size=1)
+    if kind == "deberta-v2":
+        relative = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 16}
+        return tf.DebertaV2Config(**sizes, **bert, **relative, norm_rel_ebd="layer_norm", share_att_key=True)
+    if kind == "distilbert":
+        return tf.DistilBertConfig(**sizes, dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=64)
+    if kind == "qwen2":
+        del sizes["pad_token_id"]
+        return tf.Qwen2Config(**sizes, **bert, num_key_value_heads=1)
+    raise ValueError(kind)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives a folder with a tiny random pretrained-like checkpoint (no head) of a family."""
+
+    @functools.cache
+    def make(kind: str) -> Path:
+        import torch
+        from transformers import AutoModel
+
+        folder = tmp_path_factory.mktemp(kind)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            AutoModel.from_config(_config(kind)).save_pretrained(folder)
+        _tokenizer(kind).save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real data sets, which are not part of the project."""
+    folder = Path(os.environ.get("CONTESTED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not (folder / "chaosnli" / "chaosNLI_snli.jsonl").is_file():
+        pytest.skip(f"no real data in {folder}: set CONTESTED_DATA to the folder that holds chaosnli/ and snli/")
+    return folder

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from contested import models
+from contested.runs import encode_task
+from contested.tasks import NLITask, TaskData
+from contested.training import PaddedEngine, Recipe, Trainer, TrainingSet
+
+LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.05}
+
+
+class Parts(NamedTuple):
+    model: models.TextModel
+    task: TaskData
+    data: TrainingSet
+    engine: PaddedEngine
+
+    def trainer(self, recipe: Recipe, **options: Any) -> Trainer:
+        return Trainer(self.model.module, self.engine, self.data, recipe, **options)
+
+
+@pytest.fixture
+def parts(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any) -> Callable[..., Parts]:
+    """Builds a tiny run's parts, afresh and the same at every call."""
+
+    def make(kind: str = "bert", method: str = "lora", **engine: Any) -> Parts:
+        task = NLITask(annotated=annotated, bulk=bulk, bulk_size=60).prepare()
+        model = models.build(
+            str(checkpoint(kind)),
+            label_names=task.label_names,
+            method=method,
+            options=LORA if method == "lora" else {},
+            seed=7,
+        )
+        made = PaddedEngine(
+            model.module,
+            pad_id=model.tokenizer.pad_token_id,
+            pad_left=model.decoder,
+            device=torch.device("cpu"),
+            **engine,
+        )
+        return Parts(model, task, encode_task(task, model, 64), made)
+
+    return make

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from contested.errors import TrainingError
+from contested.training import Interrupted, Recipe, learning_rate
+from contested.training.recipe import data_order
+
+RECIPE = Recipe(learning_rate=5e-3, epochs=2, batch_size=16, every=3, seed=11)
+
+
+class Kept:
+    """Records in memory, in the order of the calls."""
+
+    def __init__(self) -> None:
+        self.losses: dict[int, Any] = {}
+        self.logits: dict[int, Any] = {}
+        self.listed: list[int] = []
+        self.metrics: list[dict[str, Any]] = []
+
+    def write_checkpoint(self, *, step: int, epoch: float, losses: Any, logits: Any) -> None:
+        self.losses[step] = losses
+        self.logits[step] = logits
+
+    def list_checkpoint(self, *, step: int, epoch: float) -> None:
+        self.listed.append(step)
+
+    def write_metrics(self, values: Any) -> None:
+        self.metrics.append(dict(values))
+
+
+def weights(parts: Any) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in parts.model.module.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_final_weights_are_bit_identical_with_and_without_tracking(parts: Callable[..., Any], method: str) -> None:
+    kept = Kept()
+    tracked, plain = parts("bert", method), parts("bert", method)
+    tracked.trainer(RECIPE, recorder=kept).fit()
+    plain.trainer(RECIPE).fit()
+    start = weights(parts("bert", method))
+    ends = weights(tracked), weights(plain)
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert any(not torch.equal(ends[0][name], start[name]) for name in start)
+    assert len(kept.listed) > 3
+
+
+def test_the_loop_is_the_recipe_written_out(parts: Callable[..., Any]) -> None:
+    """An obvious loop in plain PyTorch, dropout off, one padded batch a step, ends in the same weights."""
+    made, plain = parts("bert", "full"), parts("bert", "full")
+    for part in (made, plain):
+        for module in part.model.module.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    made.trainer(RECIPE).fit()
+
+    module, tokenizer, task = plain.model.module, plain.model.tokenizer, plain.task
+    premises, hypotheses = (list(task.train_texts[name]) for name in task.text_columns)
+    labels = torch.tensor(task.train_labels)
+    class_weights = torch.tensor(task.class_weights, dtype=torch.float32)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=RECIPE.learning_rate, weight_decay=0.01, foreach=False)
+    step, total = 0, -(-len(labels) // 16) * 2
+    for epoch in range(2):
+        order = data_order(len(labels), seed=11, epoch=epoch)
+        for start in range(0, len(labels), 16):
+            rows = order[start : start + 16]
+            batch = tokenizer(
+                [premises[i] for i in rows], [hypotheses[i] for i in rows], padding=True, return_tensors="pt"
+            )
+            optimizer.param_groups[0]["lr"] = learning_rate(RECIPE, step, total)
+            optimizer.zero_grad()
+            loss = F.cross_entropy(module(**batch).logits, labels[rows], weight=class_weights)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            optimizer.step()
+            step += 1
+    assert step == total
+    ends = weights(made), weights(plain)
+    for name in ends[0]:
+        # The true gradient of a key bias is zero; Adam turns its rounding noise into steps.
+        if "key.bias" not in name:
+            torch.testing.assert_close(ends[0][name], ends[1][name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(parts: Callable[..., Any], tmp_path: Path) -> None:
+    whole = Kept()
+    straight = parts()
+    straight.trainer(RECIPE, recorder=whole, state=tmp_path / "a").fit()
+
+    kept = Kept()
+
+    def interrupt(state: Any) -> None:
+        if state.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="after step 4"):
+        parts().trainer(RECIPE, recorder=kept, state=tmp_path / "b", observer=interrupt).fit()
+    assert max(kept.listed) == 3
+    torch.rand(100)  # whatever was drawn in between does not matter
+    resumed = parts()
+    resumed.trainer(RECIPE, recorder=kept, state=tmp_path / "b").fit(resume=True)
+
+    assert kept.listed == whole.listed
+    assert all(np.array_equal(kept.logits[step], whole.logits[step]) for step in whole.listed)
+    ends = weights(straight), weights(resumed)
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert [line["train_loss"] for line in kept.metrics] == [line["train_loss"] for line in whole.metrics]
+
+
+def test_ctrl_c_is_an_ordinary_ctrl_c_again_afterwards(parts: Callable[..., Any]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    parts().trainer(RECIPE).fit()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_non_finite_loss_stops_the_run(parts: Callable[..., Any]) -> None:
+    kept = Kept()
+    made = parts("bert", "full")
+    trainer = made.trainer(RECIPE, recorder=kept)
+    step = trainer._step
+
+    def poisoned(number: int) -> Any:
+        if number == 5:
+            with torch.no_grad():
+                next(made.model.module.parameters()).fill_(float("nan"))
+        return step(number)
+
+    trainer._step = poisoned
+    with pytest.raises(TrainingError, match=r"loss became nan at step 6 of .* Lower the learning rate"):
+        trainer.fit()
+    assert kept.listed == [0, 3]
+
+
+def test_bfloat16_trains_and_stays_near_float32(parts: Callable[..., Any]) -> None:
+    exact, rough = Kept(), Kept()
+    parts().trainer(RECIPE, recorder=exact).fit()
+    parts("bert", "lora", precision="bfloat16").trainer(RECIPE, recorder=rough).fit()
+    # bf16 keeps 8 bits: 0.4 % a rounding, a few times that after two layers.
+    np.testing.assert_allclose(rough.losses[0], exact.losses[0], rtol=0.05, atol=0.02)
+    assert not np.array_equal(rough.losses[0], exact.losses[0])
+
+
+def test_metrics_name_their_figures(parts: Callable[..., Any]) -> None:
+    kept = Kept()
+    parts().trainer(RECIPE, recorder=kept).fit()
+    assert kept.metrics[0]["train_loss"] is None
+    assert {"step", "epoch", "train_loss", "lr", "val_accuracy", "seconds"} <= set(kept.metrics[-1])
+    assert 0 <= kept.metrics[-1]["val_accuracy"] <= 1
+    assert kept.metrics[-1]["epoch"] == 2

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from contested.tasks import EncodedTexts
+from contested.tasks.encoding import single_texts
+from contested.training import PaddedEngine, cross_entropy, track
+
+FAMILIES = ["bert", "roberta", "distilbert", "deberta-v2", "qwen2"]
+
+
+def one_at_a_time(parts: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Obviously correct, but slow: tokenise one example, run it alone without padding, take its loss."""
+    task, model = parts.task, parts.model
+    rows = task.examples[: task.n_tracked]
+    texts = rows[list(task.text_columns)]
+    inputs = [(text,) for text in single_texts(texts)] if model.decoder else list(texts.itertuples(index=False))
+    logits, losses = [], []
+    model.module.eval()
+    with torch.no_grad():
+        for pair, gold in zip(inputs, rows["gold"], strict=True):
+            out = model.module(**model.tokenizer(*pair, return_tensors="pt")).logits
+            logits.append(out[0].numpy())
+            losses.append(F.cross_entropy(out.double(), torch.tensor([gold])).item())
+    model.module.train()
+    return np.array(logits), np.array(losses)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_losses_equal_the_one_at_a_time_reference(parts: Callable[..., Any], family: str, method: str) -> None:
+    made = parts(family, method)
+    logits = track(made.engine, made.model.module, made.data.tracked, batch_size=16)
+    expected_logits, expected = one_at_a_time(made)
+    assert np.abs(expected_logits).max() > 0.05  # not logits so near zero that everything is ln 3
+    np.testing.assert_allclose(cross_entropy(logits, made.data.tracked_labels), expected, rtol=1e-6)
+    np.testing.assert_allclose(logits, expected_logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "qwen2"])
+def test_losses_do_not_depend_on_batch_size_or_piece_size(parts: Callable[..., Any], family: str) -> None:
+    losses = []
+    for batch_size, piece_size in [(1, 1), (7, 3), (64, 16), (1000, 1000)]:
+        made = parts(family, piece_size=piece_size)
+        logits = track(made.engine, made.model.module, made.data.tracked, batch_size=batch_size)
+        losses.append(cross_entropy(logits, made.data.tracked_labels))
+    for other in losses[1:]:
+        np.testing.assert_allclose(other, losses[0], rtol=1e-6)
+
+
+def test_losses_do_not_depend_on_order(parts: Callable[..., Any]) -> None:
+    made = parts()
+    texts = made.data.tracked
+    order = np.random.default_rng(0).permutation(len(texts))
+    pieces = [slice(texts.offsets[i], texts.offsets[i + 1]) for i in order]
+    shuffled = EncodedTexts(
+        np.concatenate([texts.input_ids[piece] for piece in pieces]),
+        np.concatenate([[0], np.cumsum(texts.lengths[order])]),
+        np.concatenate([texts.token_type_ids[piece] for piece in pieces]),
+        0,
+    )
+    straight = track(made.engine, made.model.module, texts, batch_size=8)
+    np.testing.assert_allclose(
+        track(made.engine, made.model.module, shuffled, batch_size=8), straight[order], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_one_example_does_not_move_another(parts: Callable[..., Any]) -> None:
+    made = parts("bert", piece_size=1000)
+    texts = made.data.tracked
+    changed_ids = texts.input_ids.copy()
+    changed_ids[texts.offsets[3] + 1] = 6 if changed_ids[texts.offsets[3] + 1] != 6 else 7
+    changed = EncodedTexts(changed_ids, texts.offsets, texts.token_type_ids, 0)
+    before = track(made.engine, made.model.module, texts, batch_size=1000)
+    after = track(made.engine, made.model.module, changed, batch_size=1000)
+    others = np.arange(len(texts)) != 3
+    np.testing.assert_allclose(after[others], before[others], atol=1e-6)
+    assert np.abs(after[3] - before[3]).max() > 1e-3
+
+
+def test_a_pass_leaves_modes_and_random_states_alone(parts: Callable[..., Any]) -> None:
+    made = parts()
+    module = made.model.module
+    first = next(module.modules())
+    frozen = [part for part in module.modules() if part is not first][5]
+    module.train()
+    frozen.eval()  # a part that the user keeps in eval mode stays so
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    track(made.engine, module, made.data.tracked, batch_size=8)
+    assert torch.equal(torch.rand(4), expected)
+    assert module.training
+    assert not frozen.training
+
+
+def test_a_pass_runs_in_eval_mode(parts: Callable[..., Any]) -> None:
+    made = parts("bert", "full")  # dropout 0.1: two training-mode passes would differ
+    once = track(made.engine, made.model.module, made.data.tracked, batch_size=8)
+    torch.manual_seed(99)
+    assert np.array_equal(once, track(made.engine, made.model.module, made.data.tracked, batch_size=8))
+
+
+def test_cross_entropy_is_torchs_and_survives_large_logits() -> None:
+    logits = np.array([[1000.0, 0.0, -1000.0], [0.3, -2.0, 1.5]], np.float32)
+    labels = np.array([1, 2])
+    expected = F.cross_entropy(torch.from_numpy(logits).double(), torch.from_numpy(labels), reduction="none")
+    np.testing.assert_allclose(cross_entropy(logits, labels), expected.numpy(), rtol=1e-12)
+
+
+def test_padding_goes_where_the_family_wants_it(parts: Callable[..., Any]) -> None:
+    for family, column in [("bert", -1), ("qwen2", 0)]:
+        made = parts(family)
+        engine: PaddedEngine = made.engine
+        lengths = made.data.tracked.lengths
+        rows = np.array([lengths.argmin(), lengths.argmax()])
+        mask = engine._pad(made.data.tracked, rows)["attention_mask"]
+        assert mask[0, column] == 0
+        assert mask.sum(1).tolist() == lengths[rows].tolist()
