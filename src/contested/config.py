@@ -217,7 +217,9 @@ class RunConfig(Section):
     @field_validator("method", mode="before")
     @classmethod
     def _method_by_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+        if isinstance(value, str):
+            return {"name": value}
+        return {"name": "lora", **value} if isinstance(value, dict) else value
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
@@ -301,7 +303,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise ConfigError(
             f"Cannot read the value of the override {override!r}: {' '.join(str(error).split())}"
         ) from None
-    if key.endswith("path") and isinstance(value, str) or key == "model.name" and Path(str(value)).is_dir():
+    if (key.endswith("path") and isinstance(value, str)) or (key == "model.name" and Path(str(value)).is_dir()):
         value = _absolute(str(value), Path.cwd())
     *parents, last = key.split(".")
     place: Any = content

@@ -86,7 +86,9 @@ def train(
     task: tasks.TextClassificationTask,
     *,
     out: str | os.PathLike[str],
+    max_length: int = 128,
     seed: int = 42,
+    name: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     **sections: dict[str, Any],
 ) -> RunResult:
@@ -97,9 +99,11 @@ def train(
         method: ``LoRA(...)``, ``Full()``, ``IA3()`` or ``PEFT(...)``.
         task: What trains and what is tracked, for example from :func:`contested.NLITask`.
         out: The run folder.
+        max_length: Longest input in tokens.
         seed: Decides head, adapter, data order and dropout.
+        name: A readable run id; made from model, method and seed where not given.
         on_progress: Called after each step.
-        **sections: ``training``, ``tracking``, ``execution`` as in the YAML configuration, and ``name``.
+        **sections: ``training``, ``tracking`` and ``execution`` as in the YAML configuration.
 
     Returns:
         Where the run is.
@@ -107,10 +111,16 @@ def train(
     Raises:
         ContestedError: One of its kinds, before any long work where possible.
     """
-    model_section = {"name": str(model), **sections.pop("model", {})}
     # The task was given as an object: the configuration records where its data came from, the fingerprint what it is.
     described = {"annotated": {"path": task.annotated.source}, "text_columns": list(task.text_columns)}
-    content = {"model": model_section, "method": method.model_dump(), "task": described, "seed": seed, **sections}
+    content = {
+        "model": {"name": str(model), "max_length": max_length},
+        "method": method.model_dump(),
+        "task": described,
+        "seed": seed,
+        "name": name,
+        **sections,
+    }
     config = check_config(content, "given to train()")
     return execute(config, task, out=Path(out), on_progress=on_progress)
 
@@ -205,7 +215,9 @@ def load_task(config: RunConfig) -> tasks.TextClassificationTask:
         bulk_seed=section.bulk.seed if section.bulk else 42,
         validation_fraction=section.validation_fraction,
         split_seed=section.split_seed,
-        categories=section.categories if isinstance(section.categories, str) else Categories.from_bounds(section.categories),
+        categories=section.categories
+        if isinstance(section.categories, str)
+        else Categories.from_bounds(section.categories),
         weighted=section.class_weights,
     )
 
@@ -267,6 +279,7 @@ def prepare(config: RunConfig, task: tasks.TextClassificationTask) -> Prepared:
         label_names=data.label_names,
         method=method,
         options=options,
+        max_length=config.model.max_length,
         revision=config.model.revision,
         seed=config.seed,
     )

@@ -10,7 +10,7 @@ import torch
 from contested import models
 from contested.runs import encode_task
 from contested.tasks import NLITask, TaskData
-from contested.training import PaddedEngine, Recipe, Trainer, TrainingSet
+from contested.training import Engine, PaddedEngine, Recipe, Trainer, TrainingSet, make_engine
 
 LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.05}
 
@@ -19,7 +19,7 @@ class Parts(NamedTuple):
     model: models.TextModel
     task: TaskData
     data: TrainingSet
-    engine: PaddedEngine
+    engine: Engine
 
     def trainer(self, recipe: Recipe, **options: Any) -> Trainer:
         return Trainer(self.model.module, self.engine, self.data, recipe, **options)
@@ -29,7 +29,7 @@ class Parts(NamedTuple):
 def parts(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any) -> Callable[..., Parts]:
     """Builds a tiny run's parts, afresh and the same at every call."""
 
-    def make(kind: str = "bert", method: str = "lora", **engine: Any) -> Parts:
+    def make(kind: str = "bert", method: str = "lora", *, padded: bool = False, **engine: Any) -> Parts:
         task = NLITask(annotated=annotated, bulk=bulk, bulk_size=60).prepare()
         model = models.build(
             str(checkpoint(kind)),
@@ -38,13 +38,12 @@ def parts(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any) -> Calla
             options=LORA if method == "lora" else {},
             seed=7,
         )
-        made = PaddedEngine(
-            model.module,
-            pad_id=model.tokenizer.pad_token_id,
-            pad_left=model.decoder,
-            device=torch.device("cpu"),
-            **engine,
-        )
+        where = {
+            "pad_id": model.tokenizer.pad_token_id,
+            "pad_left": model.decoder,
+            "device": torch.device("cpu"),
+        }
+        made = PaddedEngine(model.module, **where, **engine) if padded else make_engine(model.module, **where, **engine)
         return Parts(model, task, encode_task(task, model, 64), made)
 
     return make

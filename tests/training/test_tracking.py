@@ -32,26 +32,41 @@ def one_at_a_time(parts: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.array(logits), np.array(losses)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "padded"), [*((family, False) for family in FAMILIES), ("bert", True), ("roberta", True)]
+)
 @pytest.mark.parametrize("method", ["lora", "full"])
-def test_losses_equal_the_one_at_a_time_reference(parts: Callable[..., Any], family: str, method: str) -> None:
-    made = parts(family, method)
+def test_losses_equal_the_one_at_a_time_reference(
+    parts: Callable[..., Any], family: str, padded: bool, method: str
+) -> None:
+    made = parts(family, method, padded=padded)
+    made.model.module.double()
     logits = track(made.engine, made.model.module, made.data.tracked, batch_size=16)
     expected_logits, expected = one_at_a_time(made)
     assert np.abs(expected_logits).max() > 0.05  # not logits so near zero that everything is ln 3
-    np.testing.assert_allclose(cross_entropy(logits, made.data.tracked_labels), expected, rtol=1e-6)
-    np.testing.assert_allclose(logits, expected_logits, rtol=1e-4, atol=1e-5)
+    found = cross_entropy(logits, made.data.tracked_labels)
+    # Qwen2 normalises in float32 whatever the weights are: one rounding of a logit of 10 is 1e-6.
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=3e-6 if family == "qwen2" else 0)
+    np.testing.assert_allclose(logits, expected_logits, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["bert", "qwen2"])
-def test_losses_do_not_depend_on_batch_size_or_piece_size(parts: Callable[..., Any], family: str) -> None:
+def test_losses_do_not_depend_on_batch_size(parts: Callable[..., Any], family: str) -> None:
     losses = []
-    for batch_size, piece_size in [(1, 1), (7, 3), (64, 16), (1000, 1000)]:
-        made = parts(family, piece_size=piece_size)
+    for batch_size, options in [
+        (1, {}),
+        (7, {}),
+        (1000, {}),
+        (1, {"padded": True, "piece_size": 1}),
+        (7, {"padded": True, "piece_size": 3}),
+        (1000, {"padded": True, "piece_size": 1000}),
+    ]:
+        made = parts(family, **options)
+        made.model.module.double()
         logits = track(made.engine, made.model.module, made.data.tracked, batch_size=batch_size)
         losses.append(cross_entropy(logits, made.data.tracked_labels))
     for other in losses[1:]:
-        np.testing.assert_allclose(other, losses[0], rtol=1e-6)
+        np.testing.assert_allclose(other, losses[0], rtol=1e-6, atol=3e-6 if family == "qwen2" else 0)
 
 
 def test_losses_do_not_depend_on_order(parts: Callable[..., Any]) -> None:
@@ -71,8 +86,9 @@ def test_losses_do_not_depend_on_order(parts: Callable[..., Any]) -> None:
     )
 
 
-def test_one_example_does_not_move_another(parts: Callable[..., Any]) -> None:
-    made = parts("bert", piece_size=1000)
+@pytest.mark.parametrize("options", [{}, {"padded": True, "piece_size": 1000}])
+def test_one_example_does_not_move_another(parts: Callable[..., Any], options: dict[str, Any]) -> None:
+    made = parts("bert", **options)
     texts = made.data.tracked
     changed_ids = texts.input_ids.copy()
     changed_ids[texts.offsets[3] + 1] = 6 if changed_ids[texts.offsets[3] + 1] != 6 else 7
@@ -116,8 +132,9 @@ def test_cross_entropy_is_torchs_and_survives_large_logits() -> None:
 
 def test_padding_goes_where_the_family_wants_it(parts: Callable[..., Any]) -> None:
     for family, column in [("bert", -1), ("qwen2", 0)]:
-        made = parts(family)
-        engine: PaddedEngine = made.engine
+        made = parts(family, padded=True)
+        engine = made.engine
+        assert isinstance(engine, PaddedEngine)
         lengths = made.data.tracked.lengths
         rows = np.array([lengths.argmin(), lengths.argmax()])
         mask = engine._pad(made.data.tracked, rows)["attention_mask"]

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import click
 import typer
 
 from contested.errors import ContestedError
+
+# Typer may bring its own copy of click or use the installed one; this is the base of the errors of the one in use.
+_CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="contested",
@@ -28,9 +30,14 @@ def _contested() -> None:
 
 def _register() -> None:
     # Modules of commands import their rooms only when called, so that --help stays quick.
+    from contested.cli.analyze import analyze
+    from contested.cli.demo import demo
+    from contested.cli.entropy import entropy
+    from contested.cli.report import report
     from contested.cli.train import train
 
-    app.command()(train)
+    for command in (demo, entropy, train, analyze, report):
+        app.command()(command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,13 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         _register()
     try:
         outcome: Any = app(args=None if argv is None else list(argv), standalone_mode=False)
-    except click.ClickException as error:
+    except _CommandLineError as error:
         error.show()
-        return error.exit_code
+        return int(error.exit_code)
     except ContestedError as error:
         print(f"contested: {error}", file=sys.stderr)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort) as error:
-        print(f"contested: {error or 'interrupted'}", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        # Typer turns Ctrl-C into Abort; what training has to say about it is behind that.
+        print(f"contested: {error.__cause__ or error or 'interrupted'}", file=sys.stderr)
         return 130
     return int(outcome or 0)

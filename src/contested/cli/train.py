@@ -59,7 +59,7 @@ class progress_bar:  # noqa: N801 - used as a context manager only
             console=console,
             disable=not console.is_terminal,
         )
-        self._task: progress.TaskID | None = None
+        self._tasks: dict[str, progress.TaskID] = {}
 
     def __enter__(self) -> progress_bar:
         self._bar.start()
@@ -68,9 +68,9 @@ class progress_bar:  # noqa: N801 - used as a context manager only
     def __exit__(self, *unused: object) -> None:
         self._bar.stop()
 
-    def __call__(self, state: Progress) -> None:
-        """Show where the run stands."""
+    def __call__(self, state: Progress, run: str = "training") -> None:
+        """Show where a run stands; each run has a line of its own."""
         change = "–" if state.contested_change is None else f"{state.contested_change:+.3f}"
-        if self._task is None:
-            self._task = self._bar.add_task("training", total=state.total_steps, loss=state.loss, change=change)
-        self._bar.update(self._task, completed=state.step, loss=state.loss, change=change)
+        if run not in self._tasks:
+            self._tasks[run] = self._bar.add_task(run, total=state.total_steps, loss=state.loss, change=change)
+        self._bar.update(self._tasks[run], completed=state.step, loss=state.loss, change=change)

@@ -55,6 +55,7 @@ def build(
     label_names: Sequence[str],
     method: str,
     options: Mapping[str, Any] | None = None,
+    max_length: int | None = None,
     revision: str | None = None,
     seed: int = 42,
 ) -> TextModel:
@@ -65,6 +66,7 @@ def build(
         label_names: Class names in the order of the logits, length K.
         method: ``full`` or the name of a PEFT tuner.
         options: The tuner's options (see :func:`contested.models.methods.peft_config`).
+        max_length: Longest input in tokens that it shall read, or None where it does not matter yet.
         revision: A hub branch, tag or commit.
         seed: Decides the initial head and adapter; the global random state is left as it was.
 
@@ -75,7 +77,12 @@ def build(
         ModelError: If something cannot be loaded or does not fit; all incompatibilities at once.
     """
     problems = preflight(
-        backbone, n_classes=len(label_names), method=method, options=options, max_length=None, revision=revision
+        backbone,
+        n_classes=len(label_names),
+        method=method,
+        options=options,
+        max_length=max_length,
+        revision=revision,
     )
     if problems:
         raise ModelError(f"{backbone} cannot be trained with the method {method}:", problems)

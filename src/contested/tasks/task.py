@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from contested.annotations import Annotations, Categories, resolve_categories
 from contested.errors import DataError
 
+_OWN_COLUMNS = {"row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "label"}
+
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 
 
@@ -108,6 +110,11 @@ class TextClassificationTask:
             DataError: If text columns are missing, the split is impossible, or too little bulk is left.
         """
         _check_columns(self.annotated.fields, self.text_columns, "annotated examples")
+        reserved = sorted({*self.text_columns} & _OWN_COLUMNS)
+        if reserved:
+            raise DataError(
+                f"A text column cannot be called {', '.join(reserved)}: the run folder has such a column. Rename it."
+            )
         examples, names = self._examples()
         bulk, counts = self._sampled_bulk(examples)
         n_tracked = int((examples["split"] == "train").sum())
@@ -140,8 +147,11 @@ class TextClassificationTask:
                 "split": split,
             }
         )
-        covariates = [name for name in annotated.fields if name not in table]
-        table = pd.concat([table, annotated.fields[covariates]], axis=1)
+        # A field of the data may bear the name of one of the table's own columns: both are kept.
+        own = {*table, "row_key"}
+        covariates = annotated.fields.drop(columns=list(self.text_columns))
+        covariates = covariates.rename(columns={name: f"{name}_given" for name in covariates if name in own})
+        table = pd.concat([table, covariates], axis=1)
         table = table.iloc[np.concatenate([train, validation])].reset_index(drop=True)
         table.insert(0, "row_key", np.arange(len(table), dtype=np.int64))
         return table, resolve_categories(annotated.entropy, self.categories).names

@@ -18,7 +18,7 @@ class Engine(Protocol):
     """Computes logits for rows of an encoded set; how rows become batches is its own affair."""
 
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> Tensor:
-        """Logits in float32 for ``rows`` of ``texts``, shape (len(rows), K), in the order of ``rows``."""
+        """Logits for ``rows`` of ``texts``, shape (len(rows), K), in the order of ``rows``; never in bfloat16."""
         ...
 
 
@@ -81,7 +81,8 @@ class PaddedEngine:
         n_pieces = max(1, round(len(rows) / self._piece_size))
         pieces = [self._forward(texts, rows[part]) for part in np.array_split(by_length, n_pieces)]
         restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
-        return torch.cat(pieces).float()[restore]
+        logits = torch.cat(pieces)[restore]
+        return logits.float() if self._bfloat16 else logits
 
     def _forward(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> Tensor:
         inputs = self._pad(texts, rows)

@@ -60,7 +60,8 @@ class PackedEngine:
         with autocast:
             logits = self._classify(self._encode(packed))
         restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
-        return logits.float()[restore]
+        logits = logits[restore]
+        return logits.float() if self._bfloat16 else logits
 
     def _encode(self, packed: _Packed) -> Tensor:
         """The last layer's states of the first tokens, shape (B, hidden)."""

@@ -1,0 +1,108 @@
+"""What every statistic asks of its arrays: finite numbers, matching lengths, known categories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from contested.errors import ConfigError, DataError
+
+OVERALL = "overall"
+"""The row that holds all examples, beside one row for each category."""
+
+
+def finite_array(name: str, values: ArrayLike, ndim: int) -> NDArray[np.float64]:
+    """Take ``values`` as a float array of ``ndim`` dimensions, refusing NaN and infinity.
+
+    Args:
+        name: What the values are, for the message.
+        values: Array-like of numbers.
+        ndim: The number of dimensions expected.
+
+    Returns:
+        The same numbers as float64.
+
+    Raises:
+        DataError: If the dimensions differ, or any value is not finite; the message counts them.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != ndim:
+        raise DataError(f"{name}: given an array of shape {array.shape}, expected {ndim} dimension(s).")
+    wrong = array.size - int(np.isfinite(array).sum())
+    if wrong:
+        raise DataError(
+            f"{name}: {wrong} of {array.size} values are NaN or infinite, expected finite numbers. "
+            "A run that diverged has no trajectory to analyse; leave out its broken checkpoints first."
+        )
+    return array
+
+
+def same_length(**lengths: int) -> None:
+    """Refuse arrays that should describe the same examples and do not.
+
+    Args:
+        **lengths: The number of examples in each array, by its name.
+
+    Raises:
+        DataError: If the lengths differ; the message gives all of them.
+    """
+    if len(set(lengths.values())) > 1:
+        given = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"The arrays describe different numbers of examples: {given}. Expected one for each.")
+
+
+def category_rows(categories: Sequence[Any] | NDArray[Any], names: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+    """The row numbers of each category, then of all examples under ``"overall"``.
+
+    Args:
+        categories: The category of each example, shape ``(N,)``.
+        names: Every category, in order of rising entropy; one without examples gets no rows.
+
+    Returns:
+        Name to row numbers, in the order of ``names``, the overall group last.
+
+    Raises:
+        DataError: If an example's category is not among ``names``, or a category is called "overall".
+    """
+    array = np.asarray(categories, dtype=object)
+    unknown = sorted({str(category) for category in array if category not in set(names)})
+    if unknown:
+        raise DataError(f"Unknown categories {unknown}; the categories given are {list(names)}.")
+    if OVERALL in names:
+        raise DataError(f'A category may not be called "{OVERALL}": that row holds all examples. Rename it.')
+    rows = {name: np.flatnonzero(array == name) for name in names}
+    return rows | {OVERALL: np.arange(len(array))}
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse a confidence outside (0, 1).
+
+    Args:
+        confidence: The coverage wanted, such as 0.95.
+
+    Raises:
+        ConfigError: If it is out of range.
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ConfigError(f"confidence: given {confidence}, expected a number between 0 and 1, such as 0.95.")
+
+
+def check_resampling(n_resamples: int, confidence: float) -> None:
+    """Refuse a confidence outside (0, 1), and too few resamples to reach its quantiles.
+
+    Args:
+        n_resamples: The number of bootstrap resamples R.
+        confidence: The coverage wanted, such as 0.95.
+
+    Raises:
+        ConfigError: If either is out of range.
+    """
+    check_confidence(confidence)
+    needed = int(np.ceil(np.round(2.0 / (1.0 - confidence), 6)))
+    if n_resamples < needed:
+        raise ConfigError(
+            f"n_resamples: given {n_resamples}, but confidence {confidence} needs at least {needed}; 2000 is usual."
+        )

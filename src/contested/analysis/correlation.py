@@ -1,0 +1,178 @@
+"""Rank correlation of a trajectory's summary with human disagreement."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from contested.analysis.checks import check_resampling, finite_array, same_length
+from contested.analysis.intervals import too_few
+
+Direction = Literal["positive", "negative", "unclear"]
+
+
+class Correlation(NamedTuple):
+    """A Spearman correlation over examples.
+
+    Attributes:
+        x: The first quantity, such as ``"aulc"``.
+        y: The second quantity, such as ``"entropy"``.
+        rho: Spearman's ρ.
+        p_value: Two-sided p of ρ = 0 (Student t approximation).
+        low: Lower end of the interval of ρ.
+        high: Upper end of the interval of ρ.
+        n: Examples it rests on.
+        n_skipped: Examples left out because a value is missing.
+        direction: "positive" (interval above 0), "negative" (below 0) or "unclear".
+        method: How the interval was made.
+        note: Why a number is missing or made another way; empty otherwise.
+    """
+
+    x: str
+    y: str
+    rho: float
+    p_value: float
+    low: float
+    high: float
+    n: int
+    n_skipped: int
+    direction: Direction
+    method: str
+    note: str
+
+
+class Correlations(NamedTuple):
+    """ρ with entropy, for AULC as in the paper and weighted by steps."""
+
+    aulc: Correlation
+    aulc_trapezoid: Correlation
+
+
+_BCA_EXAMPLES = 5000  # the jackknife inside BCa ranks N samples of N - 1 examples: 25 million numbers here
+_NO_BCA = "resamples all alike or some constant, so BCa is undefined: percentile interval, constant ones as ρ = 0"
+_SMALLEST_RHO = 3  # two points always lie in perfect order
+_BATCH = 4_000_000  # ranked numbers held in memory at once
+
+
+def _codes(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Values as whole numbers from 0 in the same order, equal where they are equal."""
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _mean_ranks(codes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Ranks along the last axis, ties sharing their mean: rankdata without sorting every resample anew."""
+    rows = codes.reshape(-1, codes.shape[-1])
+    width = int(rows.max()) + 1
+    cells = rows + width * np.arange(len(rows))[:, None]
+    counts = np.bincount(cells.ravel(), minlength=len(rows) * width).reshape(len(rows), width)
+    ranks = counts.cumsum(axis=1) - (counts - 1) / 2
+    return np.asarray(ranks.ravel()[cells].reshape(codes.shape))
+
+
+def _spearman_rows(x: NDArray[np.intp], y: NDArray[np.intp], axis: int = -1) -> NDArray[np.float64]:
+    """ρ along the last axis for any stack of samples of codes; NaN where a sample is constant."""
+    assert axis == -1, "scipy's bootstrap keeps the examples last"
+    middle = (x.shape[-1] + 1) / 2
+    a, b = _mean_ranks(x) - middle, _mean_ranks(y) - middle
+    scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
+    missing = np.full(scale.shape, np.nan)
+    return np.asarray(np.divide((a * b).sum(axis=-1), scale, out=missing, where=scale > 0))
+
+
+def _interval(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    *,
+    rng: np.random.Generator,
+    n_resamples: int,
+    confidence: float,
+) -> tuple[float, float, str, str]:
+    """Low, high, method and note of ρ's interval; percentile where BCa is undefined or too costly."""
+    method: Literal["BCa", "percentile"] = "BCa" if len(x) <= _BCA_EXAMPLES else "percentile"
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        # A degenerate bootstrap is answered below, with a note in the result.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (_codes(x), _codes(y)),
+            _spearman_rows,
+            n_resamples=n_resamples,
+            batch=max(1, _BATCH // len(x)),
+            vectorized=True,
+            paired=True,
+            confidence_level=confidence,
+            method=method,
+            rng=rng,
+        )
+    low, high = (float(end) for end in found.confidence_interval)
+    if np.isfinite(low) and np.isfinite(high):
+        return low, high, f"{method} bootstrap", ""
+    # A resample that is constant in x or y shows no order: taking it as ρ = 0 widens, leaving it out would not.
+    drawn = np.nan_to_num(found.bootstrap_distribution, nan=0.0)
+    low, high = (float(end) for end in np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2]))
+    return low, high, "percentile bootstrap", _NO_BCA
+
+
+def spearman(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    names: tuple[str, str] = ("x", "y"),
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Correlation:
+    """Spearman's ρ of two quantities of the same examples, with p and a BCa bootstrap interval.
+
+    Examples with a missing value (NaN) are left out and counted. With fewer than 3 examples, or when a
+    quantity is constant, there is no ρ; with fewer than :func:`~contested.analysis.smallest_n` there is
+    no interval. Above 5,000 examples the interval is a percentile one, for BCa's cost grows with N².
+
+    Args:
+        x: Shape ``(N,)``; ties share their mean rank.
+        y: Shape ``(N,)``.
+        rng: Source of the resamples.
+        names: What ``x`` and ``y`` are.
+        n_resamples: Bootstrap resamples R.
+        confidence: Coverage wanted.
+
+    Returns:
+        ρ with its interval; what is missing is NaN and explained in ``note``.
+    """
+    check_resampling(n_resamples, confidence)
+    a, b, n_skipped = _known_pairs(x, y, names)
+    nan, n = float("nan"), len(a)
+    if note := _no_rho(a, b, names):
+        return Correlation(*names, nan, nan, nan, nan, n, n_skipped, "unclear", "none", note)
+    rho, p_value = (float(part) for part in stats.spearmanr(a, b))
+    if note := too_few(n, confidence):
+        return Correlation(*names, rho, p_value, nan, nan, n, n_skipped, "unclear", "none", note)
+    low, high, method, note = _interval(a, b, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    return Correlation(*names, rho, p_value, low, high, n, n_skipped, direction(low, high), method, note)
+
+
+def _known_pairs(
+    x: ArrayLike, y: ArrayLike, names: tuple[str, str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    same_length(**{names[0]: len(a), names[1]: len(b)})
+    known = ~(np.isnan(a) | np.isnan(b))
+    kept = finite_array(names[0], a[known], 1), finite_array(names[1], b[known], 1)
+    return *kept, len(a) - int(known.sum())
+
+
+def _no_rho(a: NDArray[np.float64], b: NDArray[np.float64], names: tuple[str, str]) -> str:
+    if len(a) < _SMALLEST_RHO:
+        return f"{len(a)} examples: too few for a rank correlation ({_SMALLEST_RHO} needed)"
+    constant = [name for name, values in zip(names, (a, b), strict=True) if np.ptp(values) == 0]
+    return f"constant: {', '.join(constant)}, so there are no ranks to compare" if constant else ""
+
+
+def direction(low: float, high: float) -> Direction:
+    """What an interval of ρ supports: "positive", "negative", or "unclear" when it holds 0 or is missing."""
+    if low > 0:
+        return "positive"
+    return "negative" if high < 0 else "unclear"

@@ -1,0 +1,132 @@
+"""Means by category at every checkpoint, with intervals: the lines of the trajectory figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from contested.analysis.checks import category_rows, finite_array, same_length
+from contested.analysis.intervals import mean_intervals, share_intervals
+
+
+class Curve(NamedTuple):
+    """The mean of one measure over one category's examples at each checkpoint.
+
+    Attributes:
+        measure: ``"loss"``, ``"accuracy"``, ``"kl_human"`` or ``"soft_cross_entropy"``.
+        unit: ``"nats"`` or ``"share"``.
+        category: The category, or ``"overall"``.
+        n: Examples it rests on.
+        mean: Shape ``(T,)``.
+        low: Lower ends of the intervals, shape ``(T,)``.
+        high: Upper ends of the intervals, shape ``(T,)``.
+        note: Why numbers are missing; empty otherwise.
+    """
+
+    measure: str
+    unit: str
+    category: str
+    n: int
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    note: str
+
+
+class Curves(NamedTuple):
+    """Every measure by category over checkpoints; each tuple is by rising entropy, ``"overall"`` last.
+
+    Attributes:
+        steps: Optimiser steps, shape ``(T,)``.
+        loss: Mean loss against the gold label (nats).
+        accuracy: Share of examples whose highest logit is the gold label's.
+        kl_human: Mean KL(human ‖ model) (nats): 0 when the model answers as people do.
+        soft_cross_entropy: Mean −Σ p_human ln p_model (nats): KL plus people's own entropy.
+    """
+
+    steps: NDArray[np.int64]
+    loss: tuple[Curve, ...]
+    accuracy: tuple[Curve, ...]
+    kl_human: tuple[Curve, ...]
+    soft_cross_entropy: tuple[Curve, ...]
+
+
+def mean_curves(
+    values: ArrayLike,
+    categories: Sequence[str] | NDArray[Any],
+    names: Sequence[str],
+    *,
+    measure: str,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> tuple[Curve, ...]:
+    """Means over each category's examples at each checkpoint, with bootstrap intervals.
+
+    Args:
+        values: Shape ``(T, N)`` (nats).
+        categories: The category of each example, shape ``(N,)``.
+        names: The categories in order of rising entropy.
+        measure: Name of what is averaged.
+        rng: Source of the resamples.
+        n_resamples: Bootstrap resamples R.
+        confidence: Coverage wanted at each checkpoint by itself.
+
+    Returns:
+        One curve for each category in the order of ``names``, then ``"overall"``.
+    """
+    array = finite_array(measure, values, 2)
+    same_length(values=array.shape[1], categories=len(categories))
+    curves = []
+    for name, rows in category_rows(categories, names).items():
+        found = mean_intervals(array[:, rows].T, rng=rng, n_resamples=n_resamples, confidence=confidence)
+        curves.append(Curve(measure, "nats", name, found.n, found.estimate, found.low, found.high, found.note))
+    return tuple(curves)
+
+
+def share_curves(
+    flags: ArrayLike,
+    categories: Sequence[str] | NDArray[Any],
+    names: Sequence[str],
+    *,
+    measure: str,
+    confidence: float = 0.95,
+) -> tuple[Curve, ...]:
+    """Shares of each category's examples at each checkpoint, with Wilson intervals.
+
+    Args:
+        flags: Shape ``(T, N)``, boolean.
+        categories: The category of each example, shape ``(N,)``.
+        names: The categories in order of rising entropy.
+        measure: Name of what is counted.
+        confidence: Coverage wanted at each checkpoint by itself.
+
+    Returns:
+        One curve for each category in the order of ``names``, then ``"overall"``.
+    """
+    array = np.asarray(flags, dtype=bool)
+    same_length(flags=array.shape[1], categories=len(categories))
+    curves = []
+    for name, rows in category_rows(categories, names).items():
+        found = share_intervals(array[:, rows].T, confidence=confidence)
+        curves.append(Curve(measure, "share", name, found.n, found.estimate, found.low, found.high, found.note))
+    return tuple(curves)
+
+
+def correct(logits: ArrayLike, gold: ArrayLike) -> NDArray[np.bool_]:
+    """Whether the highest logit is the gold label's; the first class wins a tie.
+
+    Args:
+        logits: Shape ``(T, N, K)``.
+        gold: Class index of each example, shape ``(N,)``.
+
+    Returns:
+        Shape ``(T, N)``.
+    """
+    scores = finite_array("logits", logits, 3)
+    labels = np.asarray(gold, dtype=np.int64)
+    same_length(logits=scores.shape[1], gold=len(labels))
+    return np.asarray(scores.argmax(axis=2) == labels)

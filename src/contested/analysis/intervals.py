@@ -1,0 +1,237 @@
+"""Bootstrap intervals over examples: the one place where examples are resampled for means.
+
+An interval here says how far a number could move had other examples of the same kind been drawn.
+It holds one run fixed: what another seed would do is not in it. Intervals are for one number each,
+not simultaneous over a table.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from contested.analysis.checks import check_confidence, check_resampling, finite_array
+from contested.errors import DataError
+
+_BLOCK = 4_000_000  # resampled row numbers held in memory at once: 32 MB
+_BOOTSTRAP = "percentile bootstrap"
+
+Verdict = Literal["rises", "falls", "unclear"]
+
+
+class Interval(NamedTuple):
+    """One number with its interval over examples.
+
+    ``low`` and ``high`` are NaN only where ``note`` says why; so is ``estimate``.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    n: int
+    method: str
+    note: str
+
+
+class Intervals(NamedTuple):
+    """S means over the same n examples, each with its interval: arrays of shape ``(S,)``.
+
+    ``low`` and ``high`` are NaN only where ``note`` says why; so is ``estimate``.
+    """
+
+    estimate: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    n: int
+    method: str
+    note: str
+
+
+def verdict(low: float, high: float) -> Verdict:
+    """What an interval of a change supports: "rises", "falls", or "unclear" when it holds 0 or is missing."""
+    if low > 0:
+        return "rises"
+    return "falls" if high < 0 else "unclear"
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """A share as people read it.
+
+    >>> percent(0.95), percent(0.999)
+    ('95 %', '99.9 %')
+    """
+    return f"{round(100 * share, decimals):g} %"
+
+
+def smallest_n(confidence: float) -> int:
+    """The fewest examples from which an interval of the given confidence is made.
+
+    No interval inside the range of n values can do better than that range, which misses the median
+    with probability 2 · 2⁻ⁿ: six values are needed for 95 %.
+
+    >>> smallest_n(0.95)
+    6
+    """
+    return max(3, int(np.ceil(1.0 - np.log2(1.0 - confidence))))
+
+
+def resampled_means(values: NDArray[np.float64], *, n_resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Means of S quantities over bootstrap resamples of N examples.
+
+    Every quantity of a resample is taken over the same examples, so that curves and contrasts keep
+    the dependence between their points.
+
+    Args:
+        values: Shape ``(N, S)``, N at least 1.
+        n_resamples: Number of resamples R.
+        rng: Source of the resamples.
+
+    Returns:
+        Shape ``(R, S)``.
+    """
+    n = len(values)
+    means = np.empty((n_resamples, values.shape[1]))
+    block = max(1, _BLOCK // n)
+    for start in range(0, n_resamples, block):
+        size = min(block, n_resamples - start)
+        # One row of counts for each resample: a matrix product then does all S means at once.
+        drawn = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        means[start : start + size] = counts.astype(np.float64) @ values / n
+    return means
+
+
+def _expanded_quantiles(
+    resampled: NDArray[np.float64], n: int, confidence: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # The plain percentile interval is too narrow for small n, by sqrt((n - 1) / n) and by z for t;
+    # widening its quantiles corrects both and fades out for large n.
+    t = stats.t.ppf(0.5 + confidence / 2, n - 1)
+    tail = float(stats.norm.cdf(-np.sqrt(n / (n - 1)) * t))
+    low, high = np.quantile(resampled, [tail, 1.0 - tail], axis=0)
+    return low, high
+
+
+def too_few(n: int, confidence: float) -> str:
+    """Why n examples give no interval of this confidence; empty when they do."""
+    needed = smallest_n(confidence)
+    if n >= needed:
+        return ""
+    if n == 0:
+        return "no examples"
+    return f"{n} example{'s' if n > 1 else ''}: too few for a {percent(confidence)} interval ({needed} needed)"
+
+
+def mean_intervals(
+    values: ArrayLike, *, rng: np.random.Generator, n_resamples: int = 2000, confidence: float = 0.95
+) -> Intervals:
+    """Means over examples with percentile bootstrap intervals, widened for small n.
+
+    Quantiles are expanded to match Student's t for few examples (T. Hesterberg, "What Teachers Should
+    Know About the Bootstrap", The American Statistician 69, 2015, "expanded percentile interval").
+    Below :func:`smallest_n` examples there is a mean and no interval; without examples there is neither.
+
+    Args:
+        values: S quantities of N examples, shape ``(N, S)``, in any unit.
+        rng: Source of the resamples.
+        n_resamples: Number of resamples R.
+        confidence: Coverage wanted of each interval by itself.
+
+    Returns:
+        Means and interval ends, shape ``(S,)``, in the unit of ``values``.
+    """
+    check_resampling(n_resamples, confidence)
+    array = finite_array("values", values, 2)
+    n, width = array.shape
+    missing = np.full(width, np.nan)
+    note = too_few(n, confidence)
+    if note:
+        return Intervals(array.mean(axis=0) if n else missing, missing, missing, n, "none", note)
+    resampled = resampled_means(array, n_resamples=n_resamples, rng=rng)
+    low, high = _expanded_quantiles(resampled, n, confidence)
+    return Intervals(array.mean(axis=0), low, high, n, _BOOTSTRAP, "")
+
+
+def mean_interval(
+    values: ArrayLike, *, rng: np.random.Generator, n_resamples: int = 2000, confidence: float = 0.95
+) -> Interval:
+    """:func:`mean_intervals` of one quantity, shape ``(N,)``."""
+    column = finite_array("values", values, 1)[:, None]
+    return _only(mean_intervals(column, rng=rng, n_resamples=n_resamples, confidence=confidence))
+
+
+def difference_interval(
+    values: ArrayLike,
+    reference: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean of ``values`` minus mean of ``reference`` for two separate groups of examples.
+
+    Each group is resampled by itself, for the sizes of categories are fixed by people's labels; the
+    interval is widened as for the smaller group.
+
+    Args:
+        values: Shape ``(N1,)``.
+        reference: Shape ``(N2,)``, other examples than those of ``values``.
+        rng: Source of the resamples.
+        n_resamples: Number of resamples R.
+        confidence: Coverage wanted.
+
+    Returns:
+        The difference; ``n`` is the size of the smaller group, which ``note`` names if it is too small.
+    """
+    check_resampling(n_resamples, confidence)
+    groups = [finite_array(name, v, 1) for name, v in (("values", values), ("reference", reference))]
+    n = min(len(group) for group in groups)
+    estimate = float(groups[0].mean() - groups[1].mean()) if n else np.nan
+    if note := too_few(n, confidence):
+        return Interval(estimate, np.nan, np.nan, n, "none", f"smaller group: {note}")
+    first, second = (resampled_means(group[:, None], n_resamples=n_resamples, rng=rng) for group in groups)
+    low, high = _expanded_quantiles(first - second, n, confidence)
+    return Interval(estimate, float(low[0]), float(high[0]), n, _BOOTSTRAP, "")
+
+
+def share_intervals(flags: ArrayLike, *, confidence: float = 0.95) -> Intervals:
+    """Shares of true ``flags`` with Wilson's intervals, which stay honest at shares of 0 and 1.
+
+    Args:
+        flags: S yes-or-no questions to N examples, shape ``(N, S)``, boolean.
+        confidence: Coverage wanted of each interval by itself.
+
+    Returns:
+        Shares and interval ends, shape ``(S,)``: NaN, with a note, when there are no examples.
+
+    Raises:
+        DataError: If the flags have another number of dimensions.
+    """
+    check_confidence(confidence)
+    array = np.asarray(flags, dtype=bool)
+    if array.ndim != 2:
+        raise DataError(f"flags: given an array of shape {array.shape}, expected 2 dimension(s).")
+    n, width = array.shape
+    if not n:
+        missing = np.full(width, np.nan)
+        return Intervals(missing, missing, missing, 0, "none", "no examples")
+    share = array.mean(axis=0)
+    z = stats.norm.ppf(0.5 + confidence / 2)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    # At shares of 0 and 1 an end equals the share, but for rounding.
+    low, high = np.minimum(middle - half, share), np.maximum(middle + half, share)
+    return Intervals(share, low, high, n, "Wilson", "")
+
+
+def share_interval(flags: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """:func:`share_intervals` of one question, shape ``(N,)``."""
+    return _only(share_intervals(np.asarray(flags, dtype=bool)[:, None], confidence=confidence))
+
+
+def _only(found: Intervals) -> Interval:
+    estimate, low, high = (float(part[0]) for part in found[:3])
+    return Interval(estimate, low, high, found.n, found.method, found.note)

@@ -1,0 +1,165 @@
+"""Whether examples are un-learned: change from the first to the last checkpoint, by category."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from contested.analysis.checks import category_rows, finite_array, same_length
+from contested.analysis.intervals import Verdict, difference_interval, mean_interval, share_interval, verdict
+from contested.errors import DataError
+
+
+class ChangeRow(NamedTuple):
+    """The change of one category (or ``"overall"``) from the first to the last checkpoint, in nats.
+
+    Attributes:
+        category: The category, or ``"overall"``.
+        n: Examples in it that the numbers rest on.
+        mean: Mean change, last minus first (nats).
+        low: Lower end of the interval of the mean (nats).
+        high: Upper end of the interval of the mean (nats).
+        rose: How many examples rose (change > 0).
+        rose_share: ``rose / n``.
+        rose_low: Lower end of the Wilson interval of the share.
+        rose_high: Upper end of the Wilson interval of the share.
+        verdict: "rises" (interval above 0), "falls" (below 0) or "unclear".
+        note: Why a number is missing; empty otherwise.
+    """
+
+    category: str
+    n: int
+    mean: float
+    low: float
+    high: float
+    rose: int
+    rose_share: float
+    rose_low: float
+    rose_high: float
+    verdict: Verdict
+    note: str
+
+
+class Contrast(NamedTuple):
+    """Mean change of one category minus that of another (nats).
+
+    Attributes:
+        category: The category with the highest entropy.
+        reference: The category with the lowest entropy.
+        n: Examples in ``category``.
+        n_reference: Examples in ``reference``.
+        difference: Mean change of ``category`` minus mean change of ``reference`` (nats).
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        verdict: "rises" (``category`` changes more upwards), "falls" or "unclear".
+        note: Why a number is missing; empty otherwise.
+    """
+
+    category: str
+    reference: str
+    n: int
+    n_reference: int
+    difference: float
+    low: float
+    high: float
+    verdict: Verdict
+    note: str
+
+
+class Changes(NamedTuple):
+    """Change by category in order of rising entropy, over all examples, and highest minus lowest.
+
+    Attributes:
+        measure: What changes: ``"loss"`` or ``"kl_human"``.
+        rows: One row for each category.
+        overall: The row of all examples.
+        contrast: Highest-entropy minus lowest-entropy category.
+    """
+
+    measure: str
+    rows: tuple[ChangeRow, ...]
+    overall: ChangeRow
+    contrast: Contrast
+
+
+def change_by_category(
+    change: ArrayLike,
+    categories: Sequence[str] | NDArray[Any],
+    names: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    measure: str = "loss",
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Changes:
+    """Mean change and share of examples that rose, by category, with intervals over examples.
+
+    With ``change`` from :func:`~contested.analysis.dynamics.loss_change` this is the paper's
+    un-learning (§4.2, Table 2). Intervals are for each row by itself.
+
+    Args:
+        change: Last minus first value of each example, shape ``(N,)`` (nats).
+        categories: The category of each example, shape ``(N,)``.
+        names: The categories in order of rising entropy; one without examples keeps its row.
+        rng: Source of the resamples.
+        measure: Name of what changes.
+        n_resamples: Bootstrap resamples R.
+        confidence: Coverage wanted of each interval.
+
+    Returns:
+        One row for each category, the row of all examples, and highest minus lowest category.
+
+    Raises:
+        DataError: If no category is named.
+    """
+    values = finite_array(f"change of {measure}", change, 1)
+    same_length(change=len(values), categories=len(categories))
+    if not names:
+        raise DataError("names: given no category, expected at least one.")
+    groups = {name: values[rows] for name, rows in category_rows(categories, names).items()}
+    settings = _Settings(rng, n_resamples, confidence)
+    *rows, overall = (_row(name, group, settings) for name, group in groups.items())
+    contrast = _contrast(names[-1], names[0], groups, settings)
+    return Changes(measure, tuple(rows), overall, contrast)
+
+
+class _Settings(NamedTuple):
+    rng: np.random.Generator
+    n_resamples: int
+    confidence: float
+
+
+def _row(name: str, values: NDArray[np.float64], settings: _Settings) -> ChangeRow:
+    rng, n_resamples, confidence = settings
+    mean = mean_interval(values, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    rose = share_interval(values > 0, confidence=confidence)
+    return ChangeRow(
+        category=name,
+        n=mean.n,
+        mean=mean.estimate,
+        low=mean.low,
+        high=mean.high,
+        rose=int((values > 0).sum()),
+        rose_share=rose.estimate,
+        rose_low=rose.low,
+        rose_high=rose.high,
+        verdict=verdict(mean.low, mean.high),
+        note=mean.note,
+    )
+
+
+def _contrast(name: str, reference: str, groups: dict[str, NDArray[np.float64]], settings: _Settings) -> Contrast:
+    rng, n_resamples, confidence = settings
+    sizes = len(groups[name]), len(groups[reference])
+    if name == reference:
+        nothing = float("nan")
+        note = "only one category: nothing to compare it with"
+        return Contrast(name, reference, *sizes, nothing, nothing, nothing, "unclear", note)
+    found = difference_interval(
+        groups[name], groups[reference], rng=rng, n_resamples=n_resamples, confidence=confidence
+    )
+    ends = found.estimate, found.low, found.high
+    return Contrast(name, reference, *sizes, *ends, verdict(found.low, found.high), found.note)

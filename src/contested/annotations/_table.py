@@ -1,0 +1,260 @@
+"""Files of rows: JSONL, JSON, CSV, TSV and Parquet read with the place of every row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from contested.annotations._words import did_you_mean, listed
+from contested.errors import DataError
+
+
+class Problem(NamedTuple):
+    """One finding in a file."""
+
+    place: int
+    """Line (text files), row (Parquet) or entry (JSON), counted from 1; 0 for the file as a whole."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file as columns of equal length; a value that is absent is None."""
+
+    path: Path
+    kind: str
+    """``jsonl``, ``json``, ``csv``, ``tsv`` or ``parquet``."""
+    columns: dict[str, list[object]]
+    places: list[int]
+    """Where each row begins in the file, in units of ``unit``."""
+    problems: list[Problem] = field(default_factory=list)
+    """Findings so far; readers add theirs, so that all are reported at once."""
+
+    @property
+    def unit(self) -> str:
+        """What a place counts."""
+        return {"parquet": "row", "json": "entry"}.get(self.kind, "line")
+
+    def add_problem(self, place: int, text: str) -> None:
+        """Note a finding at a place of the file (0: the file as a whole)."""
+        self.problems.append(Problem(place, text))
+
+    def raise_problems(self, reading_as: str, advice: str) -> None:
+        """Raise all findings so far, in the order of their places.
+
+        Args:
+            reading_as: The format that was read.
+            advice: What to do.
+
+        Raises:
+            DataError: If there is any finding.
+        """
+        if not self.problems:
+            return
+        found = sorted(self.problems, key=lambda problem: problem.place)
+        texts = [f"{self.unit} {place}: {text}" if place else text for place, text in found]
+        count = "1 problem" if len(texts) == 1 else f"{len(texts)} problems"
+        raise DataError(f"{self.path} cannot be read as {reading_as} ({self.kind}): {count}. {advice}", texts)
+
+
+class _Rows(NamedTuple):
+    columns: dict[str, list[object]]
+    places: list[int]
+    problems: list[Problem]
+
+
+def read_table(path: Path) -> Table:
+    """Read a file of rows; lines that cannot be parsed become problems of the table.
+
+    Args:
+        path: A JSONL, JSON, CSV, TSV or Parquet file, told by its suffix, else by its content.
+
+    Returns:
+        The rows.
+
+    Raises:
+        DataError: If the path is missing or a folder, or the file is empty or of another kind.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; expected one annotated file. Name a file in it.")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist{_near_file(path)}. Check the path.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
+    if not content.strip():
+        raise DataError(f"{path} is empty; expected one annotated item (or annotation) a row.")
+    kind = _kind(path, content)
+    rows = _PARSERS[kind](path, content)
+    if not rows.places and not rows.problems:
+        raise DataError(f"{path} holds no rows ({kind}); expected one annotated item (or annotation) a row.")
+    return Table(path, kind, rows.columns, rows.places, rows.problems)
+
+
+def _near_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" (nor does the folder {path.parent})"
+    return did_you_mean(path.name, (entry.name for entry in path.parent.iterdir()))
+
+
+def _kind(path: Path, content: bytes) -> str:
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is not None:
+        return kind
+    if content.startswith(b"PAR1"):
+        return "parquet"
+    if content.lstrip().startswith(b"{"):
+        return "jsonl"
+    raise DataError(
+        f"{path} is of no known kind: the suffix '{path.suffix}' says nothing, and the content is neither "
+        f"JSONL nor Parquet. Expected one of {listed(_SUFFIXES)}; rename or convert the file."
+    )
+
+
+def _decode(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path} is not UTF-8: line {line} holds the byte 0x{content[error.start]:02x}. "
+            f"Save it as UTF-8, for example with iconv -f latin1 -t utf-8."
+        ) from error
+
+
+def _parse_jsonl(path: Path, content: bytes) -> _Rows:
+    problems: list[Problem] = []
+    entries: list[tuple[int, dict[str, object]]] = []
+    for place, line in enumerate(_decode(path, content).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            problems.append(Problem(place, f"is not valid JSON: {error}"))
+            continue
+        _keep_object(value, place, entries, problems)
+    return _from_entries(entries, problems)
+
+
+def _keep_object(
+    value: object, place: int, entries: list[tuple[int, dict[str, object]]], problems: list[Problem]
+) -> None:
+    if isinstance(value, dict):
+        entries.append((place, value))
+    else:
+        problems.append(Problem(place, f"holds {_shown(value)}; expected a JSON object {{…}}"))
+
+
+def _parse_json(path: Path, content: bytes) -> _Rows:
+    try:
+        value = json.loads(_decode(path, content))
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path} is not valid JSON: {error}. If it holds one object a line, rename it to .jsonl."
+        ) from error
+    if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
+        value = [{"id": key, **entry} for key, entry in value.items()]
+    if not isinstance(value, list):
+        raise DataError(f"{path} must hold a list of objects, or objects keyed by id; given: {_shown(value)}.")
+    problems: list[Problem] = []
+    entries: list[tuple[int, dict[str, object]]] = []
+    for place, entry in enumerate(value, start=1):
+        _keep_object(entry, place, entries, problems)
+    return _from_entries(entries, problems)
+
+
+def _from_entries(entries: list[tuple[int, dict[str, object]]], problems: list[Problem]) -> _Rows:
+    names = dict.fromkeys(name for _, entry in entries for name in entry)
+    columns = {name: [entry.get(name) for _, entry in entries] for name in names}
+    return _Rows(columns, [place for place, _ in entries], problems)
+
+
+def _parse_csv(path: Path, content: bytes) -> _Rows:
+    return _parse_delimited(path, content, ",")
+
+
+def _parse_tsv(path: Path, content: bytes) -> _Rows:
+    return _parse_delimited(path, content, "\t")
+
+
+def _parse_delimited(path: Path, content: bytes, delimiter: str) -> _Rows:
+    problems: list[Problem] = []
+    records = _records(_decode(path, content), delimiter, problems)
+    _, header = next(records, (0, []))
+    repeated = [name for name in dict.fromkeys(header) if name and header.count(name) > 1]
+    if repeated:
+        problems.append(Problem(1, f"the header names columns twice: {listed(repeated)}"))
+    places: list[int] = []
+    rows: list[list[str]] = []
+    for place, cells in records:
+        if len(cells) == len(header):
+            places.append(place)
+            rows.append(cells)
+        else:
+            problems.append(Problem(place, f"has {len(cells)} cells; the header has {len(header)}"))
+    # A column without a name is the row number that pandas writes.
+    columns: dict[str, list[object]] = {
+        name: [cells[j] if cells[j] != "" else None for cells in rows] for j, name in enumerate(header) if name
+    }
+    return _Rows(columns, places, problems)
+
+
+def _records(text: str, delimiter: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line where each record begins, and its cells; a quoted cell may span lines."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        begin = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problems.append(Problem(begin, f"cannot be parsed: {error}; nothing after it was read"))
+            return
+        if cells:
+            yield begin, cells
+
+
+def _parse_parquet(path: Path, content: bytes) -> _Rows:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a readable Parquet file: {error}") from error
+    columns = {
+        name: [None if value != value else value for value in column.to_pylist()]
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    return _Rows(columns, list(range(1, table.num_rows + 1)), [])
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:40] + "…"
+
+
+_PARSERS: dict[str, Callable[[Path, bytes], _Rows]] = {
+    "jsonl": _parse_jsonl,
+    "json": _parse_json,
+    "csv": _parse_csv,
+    "tsv": _parse_tsv,
+    "parquet": _parse_parquet,
+}
+_SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}

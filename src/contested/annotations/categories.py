@@ -1,0 +1,157 @@
+"""Entropy bands with names: the paper's fixed bounds, quantile bounds, or one's own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from contested.annotations._words import did_you_mean, listed
+from contested.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Named bands of entropy, in rising order: band j holds bounds[j−1] ≤ H < bounds[j].
+
+    Examples:
+        >>> Categories(("agreed", "split"), (0.5,)).assign([0.2, 0.5]).tolist()
+        ['agreed', 'split']
+    """
+
+    names: tuple[str, ...]
+    """One name a band, from lowest to highest entropy."""
+    bounds: tuple[float, ...]
+    """Rising bounds in nats, one fewer than names."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "bounds", tuple(float(bound) for bound in self.bounds))
+        problems = self._problems()
+        if problems:
+            raise ConfigError(
+                f"These categories cannot be used: names ({listed(self.names)}), "
+                f"bounds in nats ({listed(self.bounds)}).",
+                problems,
+            )
+
+    def _problems(self) -> list[str]:
+        problems = []
+        if len(self.names) != len(self.bounds) + 1 or len(self.names) < 2:
+            problems.append(
+                f"{len(self.bounds)} bounds make {len(self.bounds) + 1} categories, at least 2; "
+                f"{len(self.names)} names were given"
+            )
+        if len(set(self.names)) != len(self.names):
+            problems.append("names must differ from one another")
+        if not np.isfinite(self.bounds).all() or not (np.diff(self.bounds) > 0).all():
+            problems.append("bounds must be finite and rise strictly")
+        if any(bound <= 0 for bound in self.bounds):
+            problems.append("bounds must be above 0: no entropy lies below 0")
+        return problems
+
+    @classmethod
+    def from_bounds(cls, bounds: Sequence[float], names: Sequence[str] | None = None) -> Categories:
+        """Make categories of own bounds.
+
+        Args:
+            bounds: Rising bounds in nats.
+            names: One more name than bounds. Without them, two bounds make clean, ambiguous and
+                contested, and any other number makes band-1, band-2, …
+
+        Returns:
+            The categories.
+        """
+        if names is None:
+            names = FIXED.names if len(bounds) == 2 else [f"band-{j + 1}" for j in range(len(bounds) + 1)]
+        return cls(tuple(names), tuple(bounds))
+
+    def assign(self, entropy: ArrayLike) -> NDArray[np.str_]:
+        """Return the name of each entropy's band, shape (N,); entropies are in nats."""
+        bands = np.searchsorted(self.bounds, _checked(entropy), side="right")
+        return np.array(self.names, dtype=np.str_)[bands]
+
+    def count(self, entropy: ArrayLike) -> dict[str, int]:
+        """Return the number of entropies in each band, every name included, in rising order."""
+        found = Counter(self.assign(entropy).tolist())
+        return {name: found[name] for name in self.names}
+
+
+FIXED = Categories(("clean", "ambiguous", "contested"), (0.4, 0.7))
+"""The paper's bands, made for K = 3 classes: clean H < 0.4 ≤ ambiguous < 0.7 ≤ contested."""
+
+FIXED_CLASSES = 3
+"""The number of classes that `FIXED` was made for."""
+
+_QUANTILE_NAMES = {"terciles": ("low", "middle", "high"), "quartiles": ("q1", "q2", "q3", "q4")}
+
+SCHEMES: tuple[str, ...] = ("fixed", *_QUANTILE_NAMES)
+
+
+def resolve_categories(entropy: ArrayLike, scheme: str | Categories = "fixed") -> Categories:
+    """Return the names and bounds that a scheme means for these entropies.
+
+    Quantile schemes cut as `pandas.qcut` does: an entropy equal to a quantile belongs to the lower
+    band, so tied entropies (many, with few annotators) are never divided and bands can differ in size.
+
+    Args:
+        entropy: Entropies in nats, shape (N,).
+        scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`.
+
+    Returns:
+        The categories, in order of rising entropy.
+
+    Raises:
+        ConfigError: If the scheme is unknown.
+    """
+    if isinstance(scheme, Categories):
+        return scheme
+    if scheme == "fixed":
+        return FIXED
+    if scheme not in _QUANTILE_NAMES:
+        raise ConfigError(
+            f"Unknown categories '{scheme}'{did_you_mean(scheme, SCHEMES)}: "
+            f"use one of {listed(SCHEMES)}, or own bounds."
+        )
+    return _quantile_categories(_checked(entropy), scheme)
+
+
+def _quantile_categories(entropy: NDArray[np.float64], scheme: str) -> Categories:
+    names = _QUANTILE_NAMES[scheme]
+    values = np.unique(entropy)
+    quantiles = np.quantile(entropy, np.arange(1, len(names)) / len(names)) if len(values) else values
+    # Bands are closed below, quantile bands above: the bound is the first value beyond the quantile.
+    above = np.searchsorted(values, quantiles, side="right")
+    if len(np.unique(above)) < len(names) - 1 or above[-1] == len(values):
+        raise DataError(
+            f"Entropies cannot be cut into {scheme}: {len(entropy)} examples have only {len(values)} "
+            f"distinct values, so bands would be empty. Use fixed or own bounds."
+        )
+    return Categories(names, tuple(values[above].tolist()))
+
+
+def categorize(entropy: ArrayLike, scheme: str | Categories = "fixed") -> NDArray[np.str_]:
+    """Return the category of each example.
+
+    Args:
+        entropy: Entropies in nats, shape (N,).
+        scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`; see `resolve_categories`.
+
+    Returns:
+        Category names, shape (N,).
+
+    Examples:
+        >>> categorize([0.0, 0.4, 0.7]).tolist()
+        ['clean', 'ambiguous', 'contested']
+    """
+    return resolve_categories(entropy, scheme).assign(entropy)
+
+
+def _checked(entropy: ArrayLike) -> NDArray[np.float64]:
+    values = np.asarray(entropy, dtype=np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise DataError(f"Entropies must be finite numbers of shape (N,); given: shape {values.shape}.")
+    return values

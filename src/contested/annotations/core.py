@@ -1,0 +1,292 @@
+"""Annotated examples in memory, and their summary."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from contested.annotations import measures
+from contested.annotations._words import listed
+from contested.annotations.categories import FIXED, FIXED_CLASSES, Categories, resolve_categories
+from contested.annotations.measures import Estimator
+from contested.errors import DataError
+
+_FEW_ANNOTATORS = 20
+
+
+# eq=False: comparing arrays and frames field by field has no single truth value.
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """N examples annotated with K classes by any number of annotators each.
+
+    Examples:
+        >>> data = Annotations(("a", "b"), [[9, 1], [5, 5]], ("no", "yes"))
+        >>> data.entropy.round(3).tolist(), data.categories().tolist()
+        ([0.325, 0.693], ['clean', 'ambiguous'])
+    """
+
+    example_ids: tuple[str, ...]
+    """Ids given by the data, unique, (N,)."""
+    label_counts: NDArray[np.int64]
+    """Annotations per class, (N, K), each row at least one; held read-only."""
+    label_names: tuple[str, ...]
+    """The classes in label order, (K,)."""
+    fields: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Text columns and covariates: N rows on a RangeIndex."""
+    source: str = ""
+    """Where the annotations come from, such as the file read."""
+
+    def __post_init__(self) -> None:
+        counts = measures.check_counts(self.label_counts)
+        counts.setflags(write=False)
+        fields = self.fields if self.fields.shape[1] else pd.DataFrame(index=range(len(counts)))
+        object.__setattr__(self, "example_ids", tuple(self.example_ids))
+        object.__setattr__(self, "label_names", tuple(self.label_names))
+        object.__setattr__(self, "label_counts", counts)
+        object.__setattr__(self, "fields", fields.reset_index(drop=True))
+        problems = self._problems()
+        if problems:
+            raise DataError("These annotations do not fit together.", problems)
+
+    def _problems(self) -> list[str]:
+        n_items, n_classes = self.label_counts.shape
+        problems = []
+        if len(self.example_ids) != n_items:
+            problems.append(f"{len(self.example_ids)} example ids for {n_items} rows of label counts")
+        if len(self.label_names) != n_classes:
+            problems.append(f"{len(self.label_names)} label names for {n_classes} columns of label counts")
+        if len(self.fields) != n_items:
+            problems.append(f"{len(self.fields)} rows of fields for {n_items} rows of label counts")
+        for what, names in (("example ids", self.example_ids), ("label names", self.label_names)):
+            repeated = [name for name, times in Counter(names).items() if times > 1]
+            if repeated:
+                problems.append(f"{what} occur more than once: {listed(repeated)}")
+        return problems
+
+    @property
+    def n_items(self) -> int:
+        """N, the number of examples."""
+        return int(self.label_counts.shape[0])
+
+    @property
+    def n_classes(self) -> int:
+        """K, the number of classes."""
+        return int(self.label_counts.shape[1])
+
+    @property
+    def n_annotators(self) -> NDArray[np.int64]:
+        """Annotations of each example, (N,)."""
+        return np.asarray(self.label_counts.sum(axis=1))
+
+    @property
+    def distributions(self) -> NDArray[np.float64]:
+        """Share of annotations per class, (N, K)."""
+        return measures.distributions(self.label_counts)
+
+    @property
+    def entropy(self) -> NDArray[np.float64]:
+        """Plug-in entropy in nats, (N,)."""
+        return measures.entropy(self.label_counts)
+
+    @property
+    def majority(self) -> NDArray[np.int64]:
+        """Index of the class with most annotations, (N,); a tie goes to the first class."""
+        return measures.majority(self.label_counts)
+
+    @property
+    def ties(self) -> NDArray[np.bool_]:
+        """Where the highest count is shared, (N,)."""
+        return measures.ties(self.label_counts)
+
+    def categories(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> NDArray[np.str_]:
+        """Return the entropy category of each example.
+
+        Args:
+            scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`.
+            estimator: The entropy that is cut: ``plugin`` or ``miller-madow``.
+
+        Returns:
+            Category names, shape (N,).
+        """
+        values = measures.entropy(self.label_counts, estimator)
+        return resolve_categories(values, scheme).assign(values)
+
+    def select(self, rows: ArrayLike) -> Annotations:
+        """Return some of the examples, with their ids.
+
+        Args:
+            rows: Row numbers in the wanted order, or a boolean mask of shape (N,).
+
+        Returns:
+            The examples chosen.
+        """
+        given = np.asarray(rows)
+        chosen = np.arange(self.n_items)[given if given.size else np.zeros(0, dtype=np.int64)]
+        return Annotations(
+            example_ids=tuple(self.example_ids[row] for row in chosen),
+            label_counts=self.label_counts[chosen],
+            label_names=self.label_names,
+            fields=self.fields.iloc[chosen],
+            source=self.source,
+        )
+
+    def summary(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> Summary:
+        """Summarise annotators, entropy, categories and agreement.
+
+        Args:
+            scheme: How entropy is cut into categories; see `categories`.
+            estimator: ``plugin`` or ``miller-madow``.
+
+        Returns:
+            The summary.
+
+        Raises:
+            DataError: If there is no example.
+        """
+        if self.n_items == 0:
+            raise DataError("There is no example to summarise.")
+        annotators = self.n_annotators
+        values = measures.entropy(self.label_counts, estimator)
+        bands = resolve_categories(values, scheme)
+        return Summary(
+            n_items=self.n_items,
+            n_classes=self.n_classes,
+            annotators=AnnotatorRange(int(annotators.min()), float(np.median(annotators)), int(annotators.max())),
+            entropy_nats=EntropyAverages(float(values.mean()), float(np.median(values))),
+            categories=bands.count(values),
+            ties=int(self.ties.sum()),
+            estimator=estimator,
+            label_names=self.label_names,
+            category_bounds=bands.bounds,
+            krippendorff_alpha=measures.krippendorff_alpha(self.label_counts),
+            pairwise_agreement=measures.pairwise_agreement(self.label_counts),
+            tied_ids=tuple(self.example_ids[row] for row in np.flatnonzero(self.ties)),
+            notes=_notes(annotators, self.n_classes, bands),
+        )
+
+    def item_table(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> pd.DataFrame:
+        """Return one row an example: id, annotators, counts, both entropies, majority, tie, category.
+
+        Args:
+            scheme: How entropy is cut into categories; see `categories`.
+            estimator: The entropy that is cut.
+
+        Returns:
+            N rows; ``counts`` maps each label to its count.
+        """
+        return pd.DataFrame(
+            {
+                "example_id": list(self.example_ids),
+                "n_annotators": self.n_annotators,
+                "counts": [dict(zip(self.label_names, row, strict=True)) for row in self.label_counts.tolist()],
+                "entropy_nats": self.entropy,
+                "entropy_miller_madow_nats": measures.entropy(self.label_counts, "miller-madow"),
+                "majority": [self.label_names[k] for k in self.majority],
+                "tie": self.ties,
+                "category": self.categories(scheme, estimator=estimator).tolist(),
+            }
+        )
+
+
+class AnnotatorRange(NamedTuple):
+    """The number of annotations an example."""
+
+    min: int
+    median: float
+    max: int
+
+
+class EntropyAverages(NamedTuple):
+    """Entropy in nats over all examples."""
+
+    mean: float
+    median: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a person wants to know of annotations first."""
+
+    n_items: int
+    """N, the number of examples."""
+    n_classes: int
+    """K, the number of classes."""
+    annotators: AnnotatorRange
+    """Annotations an example."""
+    entropy_nats: EntropyAverages
+    """Entropy over the examples, by ``estimator``."""
+    categories: dict[str, int]
+    """Examples per category, in order of rising entropy."""
+    ties: int
+    """Examples whose highest count is shared by two classes or more."""
+    estimator: Estimator
+    """How entropy was estimated."""
+    label_names: tuple[str, ...]
+    """The classes in label order."""
+    category_bounds: tuple[float, ...]
+    """Bounds of the categories in nats; a bound belongs to the category above it."""
+    krippendorff_alpha: float
+    """Nominal alpha; nan where no example has two annotations."""
+    pairwise_agreement: float
+    """Mean share of annotator pairs that agree; nan where no example has two annotations."""
+    tied_ids: tuple[str, ...]
+    """The examples counted by ``ties``."""
+    notes: tuple[str, ...]
+    """What to keep in mind when reading these numbers."""
+
+    @property
+    def max_entropy_nats(self) -> float:
+        """Return ln K, the entropy of an even split over all classes."""
+        return math.log(self.n_classes)
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values for JSON: undefined numbers become null."""
+        return {
+            "n_items": self.n_items,
+            "n_classes": self.n_classes,
+            "annotators": self.annotators._asdict(),
+            "entropy_nats": self.entropy_nats._asdict(),
+            "categories": dict(self.categories),
+            "ties": self.ties,
+            "entropy_estimator": self.estimator,
+            "max_entropy_nats": self.max_entropy_nats,
+            "label_names": list(self.label_names),
+            "category_bounds_nats": list(self.category_bounds),
+            "krippendorff_alpha": _or_none(self.krippendorff_alpha),
+            "pairwise_agreement": _or_none(self.pairwise_agreement),
+            "tied_ids": list(self.tied_ids),
+            "notes": list(self.notes),
+        }
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _notes(annotators: NDArray[np.int64], n_classes: int, bands: Categories) -> tuple[str, ...]:
+    notes = []
+    if bands == FIXED and n_classes != FIXED_CLASSES:
+        reach = " No plug-in entropy can reach 0.7, so no example is contested." if n_classes == 2 else ""
+        notes.append(
+            f"The fixed bounds 0.4 and 0.7 nats were made for K = {FIXED_CLASSES} classes; this file has "
+            f"K = {n_classes}, with entropies up to ln {n_classes} = {math.log(n_classes):.3f}.{reach} "
+            f"Consider terciles."
+        )
+    if np.median(annotators) < _FEW_ANNOTATORS:
+        notes.append(
+            f"The median example has {np.median(annotators):g} annotations: entropy is at most ln n and "
+            f"biased low with few annotators. Compare the miller-madow estimator."
+        )
+    single = int((annotators < 2).sum())
+    if single:
+        notes.append(
+            f"{single} of {len(annotators)} examples have one annotation: their entropy is 0 whatever "
+            f"people think, and alpha and agreement skip them."
+        )
+    return tuple(notes)

@@ -1,0 +1,233 @@
+"""Measures of agreement and disagreement, as pure functions of label counts (N examples, K classes).
+
+Every entropy is in nats. Public functions check their input; the functions with a leading
+underscore compute on counts that were checked before.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from contested.annotations._words import did_you_mean, listed
+from contested.errors import ConfigError, DataError
+
+Estimator = Literal["plugin", "miller-madow"]
+"""How entropy is estimated from counts; see `entropy`."""
+
+
+def parse_estimator(name: str) -> Estimator:
+    """Return the estimator of this name.
+
+    Args:
+        name: ``plugin`` or ``miller-madow``.
+
+    Returns:
+        The same name, known to be valid.
+
+    Raises:
+        ConfigError: If there is no such estimator.
+    """
+    known = get_args(Estimator)
+    if name in known:
+        return cast(Estimator, name)
+    raise ConfigError(f"Unknown entropy estimator '{name}'{did_you_mean(name, known)}: use one of {listed(known)}.")
+
+
+def check_counts(label_counts: ArrayLike, *, allow_empty_rows: bool = False) -> NDArray[np.int64]:
+    """Return label counts as int64, or say what makes them none.
+
+    Args:
+        label_counts: Whole numbers ≥ 0, shape (N, K), K ≥ 2.
+        allow_empty_rows: Whether an example without any annotation is accepted.
+
+    Returns:
+        The counts, shape (N, K).
+
+    Raises:
+        DataError: For another shape, or for values that are no counts (all offending rows are named).
+    """
+    try:
+        given = np.asarray(label_counts)
+    except ValueError as error:
+        raise DataError("Label counts must be a table (N, K): all rows need the same length.") from error
+    if given.ndim != 2 or given.shape[1] < 2:
+        raise DataError(f"Label counts must have shape (N, K) with K ≥ 2 classes; given: {given.shape}.")
+    if given.dtype.kind not in "iuf":
+        raise DataError(f"Label counts must be whole numbers; given: values of type {given.dtype}.")
+    problems = _count_problems(given, allow_empty_rows=allow_empty_rows)
+    if problems:
+        raise DataError("Label counts must be whole numbers ≥ 0 with at least one annotation a row.", problems)
+    return given.astype(np.int64)
+
+
+def _count_problems(given: NDArray[np.generic], *, allow_empty_rows: bool) -> list[str]:
+    values = given.astype(np.float64)
+    whole = np.isfinite(values) & (values == np.round(values)) & (values >= 0)
+    wrong = ~whole.all(axis=1)
+    empty = ~wrong & (np.where(whole, values, 0).sum(axis=1) == 0) & (not allow_empty_rows)
+    return [
+        f"row {row} (counted from 0): {given[row].tolist()}{' has no annotation' if empty[row] else ''}"
+        for row in np.flatnonzero(wrong | empty)
+    ]
+
+
+def distributions(label_counts: ArrayLike) -> NDArray[np.float64]:
+    """Return each example's empirical annotator distribution, p_ic = n_ic / n_i.
+
+    Args:
+        label_counts: Annotations per class, shape (N, K); each row holds at least one.
+
+    Returns:
+        Proportions, shape (N, K); rows sum to 1.
+
+    Examples:
+        >>> distributions([[3, 1], [0, 2]]).tolist()
+        [[0.75, 0.25], [0.0, 1.0]]
+    """
+    return _distributions(check_counts(label_counts))
+
+
+def _distributions(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def entropy(label_counts: ArrayLike, estimator: Estimator = "plugin") -> NDArray[np.float64]:
+    """Return the entropy of each example's annotations, in nats.
+
+    ``plugin`` is H_i = −Σ_c p_ic ln p_ic with 0 ln 0 = 0 (arXiv 2604.16332, Eq. 1), from 0 to ln K.
+    With few annotators it is biased low, and at most ln n_i. ``miller-madow`` adds (m_i − 1) / (2 n_i),
+    m_i the number of classes that occur in row i (Miller, 1955). The corrected value can exceed ln K:
+    three annotators with three labels give ln 3 + 1/3.
+
+    Rows that are permutations of one another get bit-identical values, so that ranks see them as tied.
+
+    Args:
+        label_counts: Annotations per class, shape (N, K); each row holds at least one.
+        estimator: ``plugin`` or ``miller-madow``.
+
+    Returns:
+        Entropy in nats, shape (N,).
+
+    Examples:
+        >>> entropy([[5, 5], [10, 0]]).round(4).tolist()
+        [0.6931, 0.0]
+        >>> entropy([[5, 5], [10, 0]], "miller-madow").round(4).tolist()
+        [0.7431, 0.0]
+    """
+    return _entropy(check_counts(label_counts), parse_estimator(estimator))
+
+
+def _entropy(counts: NDArray[np.int64], estimator: Estimator) -> NDArray[np.float64]:
+    # Sorting fixes the order of summation: (30, 70, 0) and (70, 0, 30) must not differ in the last bit.
+    p = _distributions(np.sort(counts, axis=1))
+    logarithms = np.log(p, out=np.zeros_like(p), where=p > 0)
+    plugin = np.abs((p * logarithms).sum(axis=1))
+    if estimator == "plugin":
+        return np.asarray(plugin)
+    observed = (counts > 0).sum(axis=1)
+    return np.asarray(plugin + (observed - 1) / (2 * counts.sum(axis=1)))
+
+
+def majority(label_counts: ArrayLike) -> NDArray[np.int64]:
+    """Return the class with most annotations; a tie goes to the first class in label order.
+
+    Args:
+        label_counts: Annotations per class, shape (N, K); each row holds at least one.
+
+    Returns:
+        Class indices, shape (N,).
+
+    Examples:
+        >>> majority([[1, 4, 0], [2, 3, 3]]).tolist()
+        [1, 1]
+    """
+    return _majority(check_counts(label_counts))
+
+
+def _majority(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray(np.argmax(counts, axis=1), dtype=np.int64)
+
+
+def ties(label_counts: ArrayLike) -> NDArray[np.bool_]:
+    """Return where two or more classes share the highest count.
+
+    Args:
+        label_counts: Annotations per class, shape (N, K); each row holds at least one.
+
+    Returns:
+        Booleans, shape (N,).
+
+    Examples:
+        >>> ties([[1, 4, 0], [2, 3, 3]]).tolist()
+        [False, True]
+    """
+    return _ties(check_counts(label_counts))
+
+
+def _ties(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.asarray((counts == counts.max(axis=1, keepdims=True)).sum(axis=1) > 1)
+
+
+def krippendorff_alpha(label_counts: ArrayLike) -> float:
+    """Return Krippendorff's alpha for nominal labels, from counts.
+
+    α = 1 − D_o / D_e over the examples with n_i ≥ 2 annotations (the others are skipped), where, with
+    n = Σ_i n_i and n_c = Σ_i n_ic, D_o = (1/n) Σ_i (n_i² − Σ_c n_ic²) / (n_i − 1) and
+    D_e = (n² − Σ_c n_c²) / (n (n − 1)) (Krippendorff, 2011, "Computing Krippendorff's
+    Alpha-Reliability").
+
+    Args:
+        label_counts: Annotations per class, shape (N, K); rows may be empty.
+
+    Returns:
+        Alpha, at most 1: 1.0 by convention where all usable annotations are of one class (no
+        disagreement expected), nan where no example has two annotations.
+
+    Examples:
+        >>> krippendorff_alpha([[2, 0], [0, 2], [1, 1]])  # D_o = 1/3, D_e = 18/30
+        0.4444444444444444
+    """
+    return _krippendorff_alpha(check_counts(label_counts, allow_empty_rows=True))
+
+
+def _krippendorff_alpha(counts: NDArray[np.int64]) -> float:
+    paired = counts[counts.sum(axis=1) >= 2].astype(np.float64)
+    if len(paired) == 0:
+        return float("nan")
+    n_i = paired.sum(axis=1)
+    n = n_i.sum()
+    expected = (n**2 - (paired.sum(axis=0) ** 2).sum()) / (n * (n - 1))
+    if expected == 0:
+        return 1.0
+    observed = ((n_i**2 - (paired**2).sum(axis=1)) / (n_i - 1)).sum() / n
+    return float(1 - observed / expected)
+
+
+def pairwise_agreement(label_counts: ArrayLike) -> float:
+    """Return the mean over examples of the share of annotator pairs that agree.
+
+    A_i = Σ_c n_ic (n_ic − 1) / (n_i (n_i − 1)); examples with fewer than two annotations are skipped.
+    Not corrected for chance: see `krippendorff_alpha`.
+
+    Args:
+        label_counts: Annotations per class, shape (N, K); rows may be empty.
+
+    Returns:
+        A share from 0 to 1; nan where no example has two annotations.
+
+    Examples:
+        >>> pairwise_agreement([[3, 1], [2, 0]])  # (3 of 6 pairs, 1 of 1 pair)
+        0.75
+    """
+    return _pairwise_agreement(check_counts(label_counts, allow_empty_rows=True))
+
+
+def _pairwise_agreement(counts: NDArray[np.int64]) -> float:
+    paired = counts[counts.sum(axis=1) >= 2].astype(np.float64)
+    if len(paired) == 0:
+        return float("nan")
+    n_i = paired.sum(axis=1)
+    return float(((paired * (paired - 1)).sum(axis=1) / (n_i * (n_i - 1))).mean())

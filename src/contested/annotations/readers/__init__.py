@@ -1,0 +1,125 @@
+"""Readers of annotated files: one module a format, registered here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from contested.annotations._table import Table, read_table
+from contested.annotations._words import did_you_mean, listed
+from contested.annotations.core import Annotations
+from contested.annotations.readers import chaosnli, counts, distributions, labels, long
+from contested.annotations.readers._format import Format, Options, as_names
+from contested.errors import ConfigError, DataError
+
+__all__ = ["FORMATS", "Format", "Options", "read_annotations"]
+
+FORMATS: tuple[Format, ...] = (
+    chaosnli.FORMAT,
+    long.FORMAT,
+    counts.FORMAT,
+    labels.FORMAT,
+    distributions.FORMAT,
+)
+"""Every format, in the order in which ``auto`` tries them (counts beat proportions)."""
+
+_GENERAL_OPTIONS = frozenset({"label_names", "id_column", "text_columns"})
+"""Options that say nothing of the format."""
+
+
+def read_annotations(
+    path: str | os.PathLike[str],
+    *,
+    format: str = "auto",
+    label_names: Sequence[str] | None = None,
+    id_column: str | None = None,
+    text_columns: str | Sequence[str] | None = None,
+    count_columns: str | Sequence[str] | None = None,
+    labels_column: str | Sequence[str] | None = None,
+    distribution_column: str | Sequence[str] | None = None,
+    annotators_column: str | None = None,
+    n_annotators: int | None = None,
+    worker_column: str | None = None,
+) -> Annotations:
+    """Read an annotated file.
+
+    Raises DataError if the file cannot be used as given, with every problem and its line, and ConfigError
+    if the format is unknown or does not use an option.
+
+    Columns that are not named are looked for under their usual names. Columns that are not read as ids or
+    annotations are kept in ``fields``, except a column ``entropy``: its unit is unknown (bits in ChaosNLI).
+
+    Args:
+        path: A JSONL, JSON, CSV, TSV or Parquet file.
+        format: ``auto``, or the name of one in `FORMATS`.
+        label_names: The classes in label order; a label outside them is an error. Without them,
+            entailment, neutral, contradiction in this order, else the labels found, sorted.
+        id_column: The column that identifies an example.
+        text_columns: Columns that must hold text; they come first in ``fields``.
+        count_columns: One column of lists or objects of counts, or one column a class.
+        labels_column: One column of lists of labels, or one column an annotator; in a long table, the
+            column of the label.
+        distribution_column: One column of lists or objects of proportions, or one column a class.
+        annotators_column: The number of annotators behind a distribution.
+        n_annotators: That number, where it is the same for all.
+        worker_column: The annotator of a row in a long table.
+
+    Returns:
+        The annotations, in the order of the file.
+    """
+    options = Options(
+        label_names=as_names(label_names, "label_names"),
+        id_column=id_column,
+        text_columns=as_names(text_columns, "text_columns"),
+        count_columns=as_names(count_columns, "count_columns"),
+        labels_column=as_names(labels_column, "labels_column"),
+        distribution_column=as_names(distribution_column, "distribution_column"),
+        annotators_column=annotators_column,
+        n_annotators=n_annotators,
+        worker_column=worker_column,
+    )
+    chosen = None if format == "auto" else _named(format)
+    if chosen is not None:
+        _check_options(chosen, options)
+    table = read_table(Path(path))
+    return (chosen or _recognised(table, options)).read(table, options)
+
+
+def _named(name: str) -> Format:
+    by_name = {known.name: known for known in FORMATS}
+    if name not in by_name:
+        known = listed(["auto", *by_name])
+        raise ConfigError(f"Unknown format '{name}'{did_you_mean(name, by_name)}: use one of {known}.")
+    return by_name[name]
+
+
+def _check_options(chosen: Format, options: Options) -> None:
+    unused = sorted(options.given() - chosen.options)
+    if unused:
+        takes = listed(sorted(chosen.options)) or "no options"
+        raise ConfigError(
+            f"The format {chosen.name} does not use {listed(unused)}; it takes {takes}. "
+            f"Leave them out, or choose another format."
+        )
+
+
+def _recognised(table: Table, options: Options) -> Format:
+    """Return the format that an option belongs to alone, else the first that knows the columns."""
+    given = options.given()
+    for known in FORMATS:
+        if given & known.claims:
+            _check_options(known, options)
+            return known
+    for known in FORMATS:
+        if given - _GENERAL_OPTIONS <= known.options and known.matches(table, options):
+            _check_options(known, options)
+            return known
+    if not table.columns:
+        table.raise_problems("annotations", "Mend these lines; nothing was loaded.")
+    raise DataError(
+        f"{table.path} was recognised as {table.kind} with the columns {listed(table.columns)}, "
+        f"but not as annotations. Expected one of the formats below. Name the columns that hold the "
+        f"annotations (count_columns, labels_column, distribution_column or worker_column), or the format.",
+        [f"{known.name}: {known.summary}" for known in FORMATS],
+    )

@@ -1,0 +1,178 @@
+"""What a format is, and the parts that formats share: columns, ids and fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
+
+import pandas as pd
+
+from contested.annotations._table import Table
+from contested.annotations._words import did_you_mean, listed
+from contested.annotations.core import Annotations
+from contested.annotations.readers._cells import as_label, as_text, shown
+from contested.errors import ConfigError
+
+ID_ALIASES = ("uid", "id", "example_id", "item_id", "guid", "pairID")
+
+# Left out of the fields: the unit of a file's own entropy is unknown (bits in ChaosNLI).
+_NEVER_FIELDS = frozenset({"entropy"})
+
+_ADVICE = "Mend the file, or name other columns or another format; nothing was loaded."
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `read_annotations`; None where not given."""
+
+    label_names: tuple[str, ...] | None = None
+    id_column: str | None = None
+    text_columns: tuple[str, ...] | None = None
+    count_columns: tuple[str, ...] | None = None
+    labels_column: tuple[str, ...] | None = None
+    distribution_column: tuple[str, ...] | None = None
+    annotators_column: str | None = None
+    n_annotators: int | None = None
+    worker_column: str | None = None
+
+    def given(self) -> frozenset[str]:
+        """Return the names of the options that were given."""
+        return frozenset(option.name for option in fields(self) if getattr(self, option.name) is not None)
+
+
+@dataclass(frozen=True)
+class Format:
+    """One layout of annotated files."""
+
+    name: str
+    summary: str
+    """One line for people: what the file looks like."""
+    options: frozenset[str]
+    """The options of `read_annotations` that this format uses."""
+    claims: frozenset[str]
+    """Those that no other format uses: giving one chooses this format."""
+    matches: Callable[[Table, Options], bool]
+    """Whether a file looks like this format."""
+    read: Callable[[Table, Options], Annotations]
+
+
+def as_names(given: str | Sequence[str] | None, option: str) -> tuple[str, ...] | None:
+    """Return an option of one or more names as a tuple.
+
+    Args:
+        given: One name, several, or None.
+        option: The option's name, for the message.
+
+    Returns:
+        The names, or None.
+
+    Raises:
+        ConfigError: If names are absent, repeated, or no text.
+    """
+    if given is None:
+        return None
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError(f"{option} must be one name or more; given: {given!r}.")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{option} names something twice: {listed(names)}.")
+    return names
+
+
+def find_column(table: Table, named: str | None, aliases: Sequence[str], option: str) -> str:
+    """Return the column to use: the one named, else the first usual name that the file has.
+
+    Args:
+        table: The file.
+        named: The column that the user named, if any.
+        aliases: The usual names.
+        option: The option with which to name it.
+
+    Returns:
+        The column, or ``""`` where there is none: a problem was added to the table.
+    """
+    if named is not None:
+        if named not in table.columns:
+            near = did_you_mean(named, table.columns)
+            table.add_problem(0, f"there is no column '{named}' ({option}){near}; {_columns(table)}")
+        return named if named in table.columns else ""
+    for alias in aliases:
+        if alias in table.columns:
+            return alias
+    table.add_problem(0, f"no column {' or '.join(aliases)}; name one with {option}; {_columns(table)}")
+    return ""
+
+
+def _columns(table: Table) -> str:
+    return f"columns: {listed(table.columns)}"
+
+
+def read_ids(table: Table, column: str) -> list[str]:
+    """Return the ids of a column, one a row; missing and repeated ones become problems."""
+    ids: list[str] = []
+    first_place: dict[str, int] = {}
+    for place, value in zip(table.places, table.columns[column], strict=True):
+        name = as_label(value)
+        if name is None:
+            table.add_problem(place, f"{column} is {shown(value)}; expected an id, text or a whole number")
+        elif name in first_place:
+            table.add_problem(
+                place, f"{column} '{name}' is already on {table.unit} {first_place[name]}; ids must be unique"
+            )
+        else:
+            first_place[name] = place
+        ids.append(name or "")
+    return ids
+
+
+def read_fields(table: Table, used: Collection[str], text_columns: Sequence[str] | None) -> pd.DataFrame:
+    """Return the columns that hold no annotations: required text first, then every other single value.
+
+    Args:
+        table: The file; text that is missing becomes a problem.
+        used: Columns read as ids or annotations.
+        text_columns: Columns that must hold text on every row.
+
+    Returns:
+        N rows. Objects become one column a key (``example.premise``); lists are left out.
+    """
+    plain = _flattened(table, used)
+    texts = {name: _text_column(table, name, plain) for name in text_columns or ()}
+    others = {
+        name: column
+        for name, column in plain.items()
+        if name not in texts and not any(isinstance(value, list | dict) for value in column)
+    }
+    return pd.DataFrame({**texts, **others}, index=range(len(table.places)))
+
+
+def _flattened(table: Table, used: Collection[str]) -> dict[str, list[object]]:
+    plain: dict[str, list[object]] = {}
+    for name, column in table.columns.items():
+        if name in used or name in _NEVER_FIELDS:
+            continue
+        objects = [value for value in column if isinstance(value, dict)]
+        if not objects:
+            plain[name] = column
+            continue
+        for key in dict.fromkeys(key for value in objects for key in value):
+            plain[f"{name}.{key}"] = [v.get(key) if isinstance(v, dict) else None for v in column]
+    return plain
+
+
+def _text_column(table: Table, name: str, plain: dict[str, list[object]]) -> list[str]:
+    if name not in plain:
+        near = did_you_mean(name, plain)
+        table.add_problem(
+            0, f"there is no column '{name}' to read as text (text_columns){near}; columns: {listed(plain)}"
+        )
+        return [""] * len(table.places)
+    for place, value in zip(table.places, plain[name], strict=True):
+        if as_text(value) is None:
+            table.add_problem(place, f"{name} is {shown(value)}; expected text")
+    return [as_text(value) or "" for value in plain[name]]
+
+
+def stop_on_problems(table: Table, format_name: str) -> None:
+    """Raise the table's problems, if any, as a failure to read this format."""
+    table.raise_problems(f"the format {format_name}", _ADVICE)

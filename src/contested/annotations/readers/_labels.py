@@ -1,0 +1,113 @@
+"""Labels: which classes a file has, in which order, and how often each item was given each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contested.annotations._table import Table
+from contested.annotations._words import did_you_mean, listed
+from contested.annotations.readers._cells import split_labels
+
+# Orders in which the field writes its classes; a file with only these labels follows them.
+_USUAL_ORDERS = (("entailment", "neutral", "contradiction"), ("e", "n", "c"))
+
+# More different labels than this are free text, and counting them would need N × K memory.
+_MOST_CLASSES = 1000
+
+
+class Answer(NamedTuple):
+    """One annotator's label of one item."""
+
+    place: int
+    """Where it stands in the file."""
+    item: int
+    """The row of the item, from 0."""
+    label: str
+
+
+class Counted(NamedTuple):
+    """The classes in label order, and counts of shape (N, K)."""
+
+    label_names: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+
+def count_answers(
+    table: Table, answers: Sequence[Answer], *, n_items: int, label_names: tuple[str, ...] | None
+) -> Counted:
+    """Count each item's labels.
+
+    Args:
+        table: The file; labels that are none of the classes become problems.
+        answers: Every annotation.
+        n_items: N.
+        label_names: The classes, if given; else those found are taken, in their usual order.
+
+    Returns:
+        The classes and the counts.
+    """
+    found = {answer.label for answer in answers}
+    joined = _joined(found)
+    names = label_names or order_labels(found - joined)
+    if len(names) > _MOST_CLASSES:
+        table.add_problem(
+            0, f"found {len(names):,} different labels ({listed(names[:3])}, …), which looks like free text"
+        )
+        return Counted(names, np.zeros((n_items, 0), dtype=np.int64))
+    index = {name: k for k, name in enumerate(names)}
+    known = [answer for answer in answers if answer.label in index]
+    for answer in answers if len(known) < len(answers) else ():
+        if answer.label not in index:
+            table.add_problem(answer.place, _not_a_class(answer.label, names, joined))
+    counts = np.zeros((n_items, len(names)), dtype=np.int64)
+    np.add.at(counts, ([a.item for a in known], [index[a.label] for a in known]), 1)
+    return Counted(names, counts)
+
+
+def _joined(found: Collection[str]) -> set[str]:
+    """Return the labels that join others found, such as ``entailment,neutral``: multi-label answers."""
+    parts = {label: split_labels(label) for label in found}
+    return {label for label, names in parts.items() if len(names) > 1 and set(names) <= set(found)}
+
+
+def _not_a_class(label: str, label_names: Sequence[str], joined: Collection[str]) -> str:
+    if label in joined:
+        return (
+            f"'{label}' gives several labels at once, which has no distribution over classes; "
+            f"name it in label_names to make it a class of its own"
+        )
+    return unknown_label(label, label_names)
+
+
+def order_labels(found: Collection[str]) -> tuple[str, ...]:
+    """Return labels in label order: the field's own where there is one, numbers by size, else sorted."""
+    for usual in _USUAL_ORDERS:
+        if found and set(found) <= set(usual):
+            return usual
+    return tuple(sorted(found, key=_sort_key))
+
+
+def _sort_key(label: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(label), label)
+    except ValueError:
+        return (1, 0.0, label)
+
+
+def unknown_label(label: str, label_names: Sequence[str]) -> str:
+    """Say that a label is none of the classes."""
+    return f"unknown label '{label}'{did_you_mean(label, label_names)}; expected {listed(label_names)}"
+
+
+def check_classes(table: Table, label_names: Sequence[str]) -> None:
+    """Note a problem where there are fewer than two classes."""
+    if len(label_names) < 2:
+        table.add_problem(
+            0,
+            f"only one class was found ({listed(label_names) or 'none'}); disagreement needs two or more: "
+            f"name all classes with label_names",
+        )

@@ -1,0 +1,155 @@
+"""One number a class on each row: in a column of lists or objects, or in one column a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contested.annotations._table import Table
+from contested.annotations._words import listed
+from contested.annotations.readers._cells import as_structure, shown
+from contested.annotations.readers._format import find_column
+from contested.annotations.readers._labels import order_labels, unknown_label
+from contested.errors import ConfigError
+
+ParseNumber = Callable[[object], float]
+
+
+# Classes that are recognised as columns without being named.
+_USUAL_COLUMNS = ("entailment", "neutral", "contradiction")
+
+
+def class_columns(table: Table, label_names: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the columns named as the classes, one each, or nothing where one is absent."""
+    classes = label_names or _USUAL_COLUMNS
+    return classes if set(classes) <= table.columns.keys() else ()
+
+
+def hold_numbers(table: Table, columns: tuple[str, ...], parse: ParseNumber) -> bool:
+    """Return whether most rows hold a number in each column: wrong rows must not hide the format."""
+    rows = zip(*(table.columns[column] for column in columns), strict=True)
+    return bool(columns) and sum(_all_parse(row, parse) for row in rows) * 2 > len(table.places)
+
+
+def _all_parse(row: tuple[object, ...], parse: ParseNumber) -> bool:
+    try:
+        return all(parse(value) >= 0 for value in row)
+    except ValueError:
+        return False
+
+
+class Vectors(NamedTuple):
+    """The numbers, and what their columns mean."""
+
+    label_names: tuple[str, ...]
+    values: NDArray[np.float64]
+    """Shape (N, K); a row with a problem holds nan."""
+
+
+class Wanted(NamedTuple):
+    """What to read."""
+
+    columns: tuple[str, ...]
+    label_names: tuple[str, ...] | None
+    parse: ParseNumber
+    """Reads one number; raises ValueError with the rest of the sentence "<name> is …"."""
+    option: str
+    """The option that names the columns."""
+
+
+def read_vectors(table: Table, wanted: Wanted) -> Vectors:
+    """Read one number a class on each row.
+
+    Args:
+        table: The file; whatever cannot be read becomes a problem.
+        wanted: The columns, the classes if known, and how to read a number.
+
+    Returns:
+        The classes and the numbers; empty where a column is absent.
+    """
+    present = [find_column(table, column, (), wanted.option) for column in wanted.columns]
+    if "" in present:
+        return Vectors(wanted.label_names or (), np.empty((len(table.places), 0)))
+    if len(wanted.columns) == 1:
+        return _read_structured(table, wanted)
+    return _read_wide(table, wanted)
+
+
+def _read_wide(table: Table, wanted: Wanted) -> Vectors:
+    names = wanted.label_names or wanted.columns
+    if len(names) != len(wanted.columns):
+        raise ConfigError(
+            f"{wanted.option} names {len(wanted.columns)} columns ({listed(wanted.columns)}) and label_names "
+            f"{len(names)} classes ({listed(names)}); give one name a column, in the same order."
+        )
+    values = np.full((len(table.places), len(names)), np.nan)
+    for k, column in enumerate(wanted.columns):
+        for i, value in enumerate(table.columns[column]):
+            values[i, k] = _parsed(table, i, column, value, wanted.parse)
+    return Vectors(names, values)
+
+
+def _read_structured(table: Table, wanted: Wanted) -> Vectors:
+    column = wanted.columns[0]
+    cells = [as_structure(value) for value in table.columns[column]]
+    keyed = _is_keyed(cells)
+    names = wanted.label_names or (_names_of_objects(cells) if keyed else _names_of_lists(cells))
+    values = np.full((len(cells), len(names)), np.nan)
+    for i, cell in enumerate(cells):
+        row = _named_row(cell, names) if keyed else _listed_row(cell, names)
+        if isinstance(row, str):
+            table.add_problem(table.places[i], f"{column} {row}")
+            continue
+        for k, value in enumerate(row):
+            values[i, k] = _parsed(table, i, f"{column}[{names[k]!r}]", value, wanted.parse)
+    return Vectors(names, values)
+
+
+def _parsed(table: Table, row: int, name: str, value: object, parse: ParseNumber) -> float:
+    try:
+        return parse(value)
+    except ValueError as error:
+        table.add_problem(table.places[row], f"{name} is {error}")
+        return float("nan")
+
+
+def _is_keyed(cells: Sequence[object]) -> bool:
+    """Return whether the first list or object is an object: the file's way of writing."""
+    return next((isinstance(cell, dict) for cell in cells if isinstance(cell, dict | list)), True)
+
+
+def _names_of_objects(cells: Sequence[object]) -> tuple[str, ...]:
+    return order_labels({str(key) for cell in cells if isinstance(cell, dict) for key in cell})
+
+
+def _names_of_lists(cells: Sequence[object]) -> tuple[str, ...]:
+    lengths = [len(cell) for cell in cells if isinstance(cell, list)]
+    return tuple(str(k) for k in range(max(set(lengths), key=lengths.count)))
+
+
+def _named_row(cell: object, names: tuple[str, ...]) -> list[object] | str:
+    if not isinstance(cell, dict):
+        return f"is {shown(cell)}; expected an object from label to number"
+    unknown = [str(key) for key in cell if str(key) not in names]
+    if unknown:
+        return "has the " + "; and the ".join(unknown_label(key, names) for key in unknown)
+    by_name = {str(key): value for key, value in cell.items()}
+    # An absent class, and the null that Parquet writes for it, has no annotation.
+    return [by_name.get(name) if by_name.get(name) is not None else 0 for name in names]
+
+
+def _listed_row(cell: object, names: tuple[str, ...]) -> list[object] | str:
+    if not isinstance(cell, list):
+        return f"is {shown(cell)}; expected a list of {len(names)} numbers"
+    if len(cell) != len(names):
+        return f"has {len(cell)} numbers; expected {len(names)} ({listed(names)})"
+    return cell
+
+
+def check_totals(table: Table, counts: NDArray[np.float64]) -> None:
+    """Note each row whose counts are all zero (rows with nan have their problem already)."""
+    for row in np.flatnonzero(counts.sum(axis=1) == 0) if counts.shape[1] else ():
+        table.add_problem(table.places[row], "has no annotation: all counts are 0; expected at least one")

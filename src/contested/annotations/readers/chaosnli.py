@@ -1,0 +1,72 @@
+"""ChaosNLI v1.0 for SNLI and MNLI: JSONL with ``uid``, ``label_counter`` and ``example``.
+
+A class without annotations is absent from ``label_counter``. The file's own ``entropy`` is in bits and its
+``majority_label`` breaks ties in an unstated way: both are left alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from contested.annotations._table import Table
+from contested.annotations._words import listed
+from contested.annotations.core import Annotations
+from contested.annotations.readers._cells import as_count, as_text, shown
+from contested.annotations.readers._format import (
+    Format,
+    Options,
+    find_column,
+    read_ids,
+    stop_on_problems,
+)
+from contested.annotations.readers._vectors import Wanted, check_totals, read_vectors
+
+LABEL_NAMES = ("entailment", "neutral", "contradiction")
+
+_KEYS = ("e", "n", "c")
+_TEXTS = ("premise", "hypothesis")
+
+
+def matches(table: Table, options: Options) -> bool:
+    """Whether the rows are ChaosNLI pairs (αNLI has other texts and labels)."""
+    examples = table.columns.get("example", [])
+    pairs = any(isinstance(example, dict) and "premise" in example for example in examples)
+    return pairs and "label_counter" in table.columns
+
+
+def read(table: Table, options: Options) -> Annotations:
+    """Read a ChaosNLI file, with premise, hypothesis and source as fields."""
+    for column in ("uid", "label_counter", "example"):
+        find_column(table, column, (), "every ChaosNLI line has it")
+    if not {"uid", "label_counter", "example"} <= table.columns.keys():
+        stop_on_problems(table, FORMAT.name)
+    ids = read_ids(table, "uid")
+    vectors = read_vectors(table, Wanted(("label_counter",), _KEYS, as_count, "label_counter"))
+    check_totals(table, vectors.values)
+    fields = _read_examples(table)
+    stop_on_problems(table, FORMAT.name)
+    return Annotations(tuple(ids), vectors.values.astype(np.int64), LABEL_NAMES, fields, source=str(table.path))
+
+
+def _read_examples(table: Table) -> pd.DataFrame:
+    examples = []
+    for place, example in zip(table.places, table.columns["example"], strict=True):
+        if not isinstance(example, dict):
+            table.add_problem(place, f"example is {shown(example)}; expected an object")
+            continue
+        missing = [name for name in _TEXTS if as_text(example.get(name)) is None]
+        if missing:
+            table.add_problem(place, f"example has no text {listed(missing)}")
+        examples.append({name: example.get(name) for name in (*_TEXTS, "source")})
+    return pd.DataFrame(examples, columns=[*_TEXTS, "source"])
+
+
+FORMAT = Format(
+    name="chaosnli",
+    summary="ChaosNLI S/MNLI, JSONL with uid, label_counter (e, n, c) and example (premise, hypothesis)",
+    options=frozenset(),
+    claims=frozenset(),
+    matches=matches,
+    read=read,
+)

@@ -1,0 +1,63 @@
+"""One example a row with its label counts: a list, an object, or one column a class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contested.annotations._table import Table
+from contested.annotations.core import Annotations
+from contested.annotations.readers._cells import as_count
+from contested.annotations.readers._format import (
+    ID_ALIASES,
+    Format,
+    Options,
+    find_column,
+    read_fields,
+    read_ids,
+    stop_on_problems,
+)
+from contested.annotations.readers._labels import check_classes
+from contested.annotations.readers._vectors import Wanted, check_totals, class_columns, hold_numbers, read_vectors
+
+ALIASES = ("label_counts", "label_counter", "label_count", "counts")
+
+
+def matches(table: Table, options: Options) -> bool:
+    """Whether a usual column of counts, or a column of whole numbers for each class, is there."""
+    columns = _columns(table, options)
+    return len(columns) == 1 or hold_numbers(table, columns, as_count)
+
+
+def _columns(table: Table, options: Options) -> tuple[str, ...]:
+    if options.count_columns:
+        return options.count_columns
+    for alias in ALIASES:
+        if alias in table.columns:
+            return (alias,)
+    return class_columns(table, options.label_names)
+
+
+def read(table: Table, options: Options) -> Annotations:
+    """Read label counts."""
+    id_column = find_column(table, options.id_column, ID_ALIASES, "id_column")
+    columns = _columns(table, options) or (find_column(table, None, ALIASES, "count_columns"),)
+    if not (id_column and all(columns)):
+        stop_on_problems(table, FORMAT.name)
+    ids = read_ids(table, id_column)
+    vectors = read_vectors(table, Wanted(columns, options.label_names, as_count, "count_columns"))
+    check_totals(table, vectors.values)
+    fields = read_fields(table, {id_column, *columns}, options.text_columns)
+    if not table.problems:
+        check_classes(table, vectors.label_names)
+    stop_on_problems(table, FORMAT.name)
+    return Annotations(tuple(ids), vectors.values.astype(np.int64), vectors.label_names, fields, source=str(table.path))
+
+
+FORMAT = Format(
+    name="counts",
+    summary="one row an example; label counts in label_counts (list or object), or in count_columns",
+    options=frozenset({"label_names", "id_column", "text_columns", "count_columns"}),
+    claims=frozenset({"count_columns"}),
+    matches=matches,
+    read=read,
+)

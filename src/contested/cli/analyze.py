@@ -1,0 +1,87 @@
+"""``contested analyze``: every statistic of a run, as results.json and tables."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from contested.analysis import Analysis, ChangeRow
+
+
+def analyze(
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; RUN/results without it.", show_default=False)
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples of each interval.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples.", min=0)] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
+) -> None:
+    """Compute every statistic of a run: tables (csv, md, tex) and results.json.
+
+    Intervals are over the tracked examples of this run; a run that is unfinished is analysed up to its last
+    checkpoint.
+
+    Example: contested analyze runs/roberta-lora-r4
+    """
+    import numpy as np
+
+    from contested.analysis import analyze as compute
+    from contested.files import write_json
+    from contested.report.tables import write_tables
+    from contested.trajectories import Trajectory
+
+    found = compute(Trajectory.load(run), rng=np.random.default_rng(seed), n_resamples=resamples)
+    results = {**found.to_dict(), "seed": seed}
+    folder = run / "results" if out is None else out
+    tables = write_tables(found.tables(), folder)
+    # Last, so that results.json never stands beside tables of an earlier analysis.
+    write_json(folder / "results.json", results)
+    if json:
+        typer.echo(jsonlib.dumps(results, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _print(found)
+        typer.echo(f"Wrote results.json and {len(tables)} table files to {folder}")
+
+
+def _print(found: Analysis) -> None:
+    from contested.analysis import statements
+
+    # Text, not markup: a name may hold square brackets.
+    console = Console(highlight=False)
+    console.print(Text(found.run_id, style="bold"), soft_wrap=True)
+    console.print(_changes(found))
+    for sentence in statements(found):
+        console.print(Text(f"- {sentence}"), soft_wrap=True)
+
+
+def _changes(found: Analysis) -> Table:
+    table = Table("category", box=None)
+    for heading in ("n", "Δℓ in nats", "rose", "ΔKL(human ‖ model)"):
+        table.add_column(heading, justify="right")
+    table.add_column("people")
+    losses = (*found.unlearning.rows, found.unlearning.overall)
+    people = (*found.people.rows, found.people.overall)
+    for loss, human in zip(losses, people, strict=True):
+        rose = f"{loss.rose_share:.0%}" if loss.n else "–"
+        numbers = (f"{loss.n:,}", _mean(loss), rose, _mean(human))
+        table.add_row(Text(loss.category), *(Text(cell) for cell in numbers), _PEOPLE[human.verdict])
+    return table
+
+
+_PEOPLE = {"rises": "further away", "falls": "closer", "unclear": "unclear"}
+
+
+def _mean(row: ChangeRow) -> str:
+    if not row.n:
+        return "–"
+    interval = "" if row.note else f" [{row.low:+.3f}, {row.high:+.3f}]"
+    return f"{row.mean:+.3f}{interval}".replace("-", "−")

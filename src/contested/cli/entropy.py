@@ -1,0 +1,142 @@
+"""``contested entropy``: the disagreement of an annotated file."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import math
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from contested.annotations import FORMATS, Categories, Summary, read_annotations
+from contested.annotations.measures import parse_estimator
+from contested.annotations.writing import check_writable, write_table
+from contested.errors import ConfigError
+
+FORMAT_NAMES = ", ".join(["auto", *(known.name for known in FORMATS)])
+
+
+def entropy(
+    file: Annotated[Path, typer.Argument(help="Annotated file: JSONL, JSON, CSV, TSV or Parquet.")],
+    *,
+    format: Annotated[str, typer.Option(help=f"One of {FORMAT_NAMES}.")] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write one row an item to this file (.csv, .tsv, .jsonl or .parquet)."),
+    ] = None,
+    categories: Annotated[str, typer.Option(help="fixed (0.4, 0.7 nats), terciles or quartiles.")] = "fixed",
+    bounds: Annotated[str | None, typer.Option(help="Own category bounds in nats, such as 0.4,0.7.")] = None,
+    estimator: Annotated[str, typer.Option(help="plugin or miller-madow.")] = "plugin",
+    label_names: Annotated[
+        str | None, typer.Option(help="The classes in label order, with commas between them.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the item's id.")] = None,
+    count_columns: Annotated[
+        str | None, typer.Option(help="Column(s) of counts: one of lists or objects, or one a class.")
+    ] = None,
+    labels_column: Annotated[
+        str | None, typer.Option(help="Column(s) of labels: one of lists, one an annotator, or a long table's.")
+    ] = None,
+    distribution_column: Annotated[
+        str | None, typer.Option(help="Column(s) of proportions: one of lists or objects, or one a class.")
+    ] = None,
+    annotators_column: Annotated[
+        str | None, typer.Option(help="Column of the number of annotators behind the proportions.")
+    ] = None,
+    n_annotators: Annotated[int | None, typer.Option(help="That number, where it is the same for all items.")] = None,
+    worker_column: Annotated[str | None, typer.Option(help="A long table's column of the annotator.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON only.")] = False,
+) -> None:
+    """Show how much annotators disagree: per item (--out) and in summary. Entropies are in nats.
+
+    Example: contested entropy chaosNLI_snli.jsonl --out items.csv
+    """
+    scheme = _scheme(categories, bounds)
+    if out is not None:
+        check_writable(out)
+    data = read_annotations(
+        file,
+        format=format,
+        label_names=_split(label_names),
+        id_column=id_column,
+        count_columns=_split(count_columns),
+        labels_column=_split(labels_column),
+        distribution_column=_split(distribution_column),
+        annotators_column=annotators_column,
+        n_annotators=n_annotators,
+        worker_column=worker_column,
+    )
+    summary = data.summary(scheme, estimator=parse_estimator(estimator))
+    if out is not None:
+        write_table(data.item_table(scheme, estimator=summary.estimator), out)
+    if json:
+        sys.stdout.write(jsonlib.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
+    else:
+        _print(summary, data.source, out)
+
+
+def _split(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",")]
+
+
+def _scheme(categories: str, bounds: str | None) -> str | Categories:
+    if bounds is None:
+        return categories
+    if categories != "fixed":
+        raise ConfigError(f"--bounds {bounds} and --categories {categories} exclude one another: give one.")
+    try:
+        return Categories.from_bounds([float(bound) for bound in bounds.split(",")])
+    except ValueError as error:
+        raise ConfigError(f"--bounds must be numbers such as 0.4,0.7; given: {bounds}.") from error
+
+
+def _print(summary: Summary, source: str, out: Path | None) -> None:
+    # Text, not markup: a path or a label may hold square brackets.
+    console = Console(highlight=False)
+    console.print(Text(source, style="bold"), soft_wrap=True)
+    console.print(_overview(summary))
+    console.print(_bands(summary))
+    for note in summary.notes:
+        console.print(Text(f"Note: {note}"))
+    if out is not None:
+        console.print(Text(f"Wrote {summary.n_items:,} rows to {out}"), soft_wrap=True)
+
+
+def _overview(summary: Summary) -> Table:
+    table = Table(show_header=False, box=None)
+    annotators, averages = summary.annotators, summary.entropy_nats
+    lines = {
+        "items (N)": f"{summary.n_items:,}",
+        "classes (K)": f"{summary.n_classes}: {', '.join(summary.label_names)}",
+        "annotators an item": f"min {annotators.min}, median {annotators.median:g}, max {annotators.max}",
+        f"entropy in nats ({summary.estimator})": (
+            f"mean {averages.mean:.4f}, median {averages.median:.4f}; ln K = {summary.max_entropy_nats:.4f}"
+        ),
+        "ties for the majority": f"{summary.ties:,}",
+        "Krippendorff's alpha (nominal)": _defined(summary.krippendorff_alpha),
+        "pairwise agreement": _defined(summary.pairwise_agreement),
+    }
+    for name, value in lines.items():
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def _defined(value: float) -> str:
+    return "undefined: no item has two annotations" if math.isnan(value) else f"{value:.4f}"
+
+
+def _bands(summary: Summary) -> Table:
+    table = Table("category", "entropy H in nats", box=None)
+    table.add_column("items", justify="right")
+    table.add_column("share", justify="right")
+    lower = ("0", *(f"{bound:.4g}" for bound in summary.category_bounds))
+    upper = (*lower[1:], None)
+    for (name, count), low, high in zip(summary.categories.items(), lower, upper, strict=True):
+        band = f"{low} ≤ H" + (f" < {high}" if high else "")
+        table.add_row(Text(name), band, f"{count:,}", f"{count / summary.n_items:.1%}")
+    return table

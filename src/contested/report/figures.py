@@ -1,0 +1,324 @@
+"""The figures: plain arrays in, a matplotlib ``Figure`` out; nothing is shown, saved or kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from contested.analysis import ChangeRow, Curve
+from contested.report.formats import shorten
+from contested.report.style import (
+    INK,
+    NARROW_WIDTH,
+    QUIET,
+    WIDTH,
+    CategoryColor,
+    category_colors,
+    look,
+    new_axes,
+)
+
+Floats = NDArray[np.float64]
+
+_LABEL_HEIGHT = 0.085  # of a line's label, as a share of the panel
+_LABEL_WIDTH = 0.9  # of a category's name in inches
+_MOST_DIRECT_LABELS = 5
+
+
+class Panel(NamedTuple):
+    """One run's course of a quantity by category: a panel of a figure.
+
+    Attributes:
+        title: The run's name.
+        steps: Optimiser steps, shape (T,).
+        curves: One curve a category, in order of rising entropy.
+        n_classes: K, which says where a uniform guess lies.
+    """
+
+    title: str
+    steps: NDArray[np.int64]
+    curves: tuple[Curve, ...]
+    n_classes: int
+
+
+class Disagreement(NamedTuple):
+    """How much people disagree on one set of tracked examples: a panel of a figure.
+
+    Attributes:
+        title: The name of the set.
+        entropy: Annotation entropy H in nats, shape (N,).
+        labels: The category of each example, shape (N,).
+        categories: Category names in order of rising entropy, length C.
+        bounds: Where one category ends and the next begins (nats), rising, length C - 1.
+        n_classes: K; no entropy is above ln K.
+    """
+
+    title: str
+    entropy: Floats
+    labels: NDArray[np.object_]
+    categories: tuple[str, ...]
+    bounds: tuple[float, ...]
+    n_classes: int
+
+
+class Group(NamedTuple):
+    """One run's changes by category: a group of rows of a figure.
+
+    Attributes:
+        title: The run's name.
+        rows: One row a category, in order of rising entropy.
+    """
+
+    title: str
+    rows: tuple[ChangeRow, ...]
+
+
+def loss_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
+    """Figures 1 and 2 of the paper: mean loss of each category over training.
+
+    Args:
+        panels: One entry a run; the runs share the y axis.
+        narrow: One panel in a row, for a phone.
+
+    Returns:
+        The figure; a dotted line marks the loss of a uniform guess, ln K.
+    """
+    guesses = [(float(np.log(panel.n_classes)), f"uniform guess, ln {panel.n_classes}") for panel in panels]
+    return _curves(panels, "mean loss (nats)", guesses=guesses, narrow=narrow)
+
+
+def people_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
+    """How far the model's distribution is from the annotators', KL(human ‖ model), over training.
+
+    Args:
+        panels: One entry a run; the runs share the y axis.
+        narrow: One panel in a row, for a phone.
+
+    Returns:
+        The figure.
+    """
+    return _curves(panels, "mean KL(human ‖ model) (nats)", narrow=narrow)
+
+
+def accuracy_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
+    """The share of examples on which the model's first choice is the gold label, over training.
+
+    Args:
+        panels: One entry a run; the runs share the y axis.
+        narrow: One panel in a row, for a phone.
+
+    Returns:
+        The figure; a dotted line marks a uniform guess, 1/K.
+    """
+    guesses = [(1 / panel.n_classes, f"uniform guess, 1/{panel.n_classes}") for panel in panels]
+    figure = _curves(panels, "accuracy on the gold label", guesses=guesses, top=1.02, narrow=narrow)
+    for axes in figure.axes:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    return figure
+
+
+def loss_change(runs: Sequence[Group], *, narrow: bool = False) -> Figure:
+    """Mean Δℓ, last checkpoint minus first, by run and category, with intervals.
+
+    Args:
+        runs: One entry a run.
+        narrow: For a phone.
+
+    Returns:
+        The figure: right of the zero line a category un-learned, left of it it was learned.
+    """
+    lines = sum(len(run.rows) + 1 for run in runs)
+    with look():
+        figure, (axes,) = new_axes(1, height=0.95 + 0.24 * lines, width=NARROW_WIDTH if narrow else WIDTH)
+        axes.grid(visible=False, axis="y")
+        axes.grid(axis="x")
+        axes.axvline(0.0, color=INK, linewidth=0.9)
+        _draw_changes(axes, runs, shorten_to=48 if narrow else 100)
+        axes.set_ylim(lines - 0.4, -0.7)
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 9))
+        axes.set_xlabel("mean loss change Δℓ (nats)")
+        at_zero: dict[str, Any] = {"at": (0, 1), "coords": ("data", "axes fraction"), "color": QUIET, "fontsize": 7.5}
+        _write(axes, "← learned", shift=(-5, 2), ha="right", **at_zero)
+        _write(axes, "un-learned →", shift=(5, 2), ha="left", **at_zero)
+    return figure
+
+
+def entropy_histogram(panels: Sequence[Disagreement], *, narrow: bool = False) -> Figure:
+    """Figure 3 of the paper: how annotation entropy is distributed, with the categories' bounds.
+
+    Args:
+        panels: One entry a set of tracked examples.
+        narrow: One panel in a row, for a phone.
+
+    Returns:
+        The figure.
+    """
+    width, columns = _layout(len(panels), narrow)
+    colors = category_colors(tuple(dict.fromkeys(name for panel in panels for name in panel.categories)))
+    with look():
+        figure, grid = new_axes(len(panels), height=2.8, columns=columns, width=width, sharex=False)
+        for index, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
+            _draw_histogram(axes, panel, colors, width / columns)
+            if len(panels) > 1:
+                axes.set_title(shorten(panel.title, _title_length(width, columns)), pad=28)
+            if index % columns == 0:
+                axes.set_ylabel("examples")
+    return figure
+
+
+def _draw_histogram(axes: Axes, panel: Disagreement, colors: Mapping[str, CategoryColor], width: float) -> None:
+    highest = float(np.log(panel.n_classes))
+    # Bounds made for more classes may lie above the greatest entropy of these.
+    limit = max(highest, *panel.bounds, 0.0)
+    edges = _edges(limit, panel.bounds)
+    middles = [(start + stop) / 2 / limit for start, stop in pairwise([0.0, *panel.bounds, limit])]
+    for name, place in spread(dict(zip(panel.categories, middles, strict=True)), _LABEL_WIDTH / width).items():
+        values = panel.entropy[panel.labels == name]
+        axes.hist(values, edges.tolist(), color=colors[name].line, edgecolor="white", linewidth=0.5, label=name)
+        share = f"{name}\n{len(values) / max(len(panel.entropy), 1):.1%}"
+        middle: dict[str, Any] = {"at": (place, 1.0), "shift": (0, 3), "coords": "axes fraction", "ha": "center"}
+        _write(axes, share, color=colors[name].text, va="bottom", **middle)
+    for bound in panel.bounds:
+        axes.axvline(bound, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
+    axes.set_xlim(0.0, limit)
+    axes.set_xlabel(f"annotation entropy H (nats), at most ln {panel.n_classes} = {highest:.2f}")
+
+
+def _edges(limit: float, bounds: Sequence[float]) -> Floats:
+    """Bin edges of nearly equal width, one of them at every bound, so that no bar has two colours."""
+    stops = np.unique([0.0, *bounds, limit])
+    parts = [
+        np.linspace(start, stop, max(1, round((stop - start) / (limit / 44))), endpoint=False)
+        for start, stop in pairwise(stops)
+    ]
+    return np.concatenate([*parts, [limit + 1e-9]])
+
+
+def _curves(
+    panels: Sequence[Panel],
+    quantity: str,
+    *,
+    guesses: Sequence[tuple[float, str]] = (),
+    top: float | None = None,
+    narrow: bool = False,
+) -> Figure:
+    width, columns = _layout(len(panels), narrow)
+    every = tuple(dict.fromkeys(curve.category for panel in panels for curve in panel.curves))
+    with look():
+        figure, grid = new_axes(len(panels), height=2.8, columns=columns, width=width)
+        grid[0].set_ylim(0.0, top or 1.04 * _highest(panels, [value for value, _ in guesses]))
+        for index, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
+            _draw_lines(axes, panel, every)
+            if guesses:
+                _draw_guess(axes, *guesses[index], below=top is not None)
+            axes.set_title(shorten(panel.title, _title_length(width, columns)))
+            axes.set_xlabel("optimiser steps")
+            if index % columns == 0:
+                axes.set_ylabel(quantity)
+    return figure
+
+
+def _layout(n_panels: int, narrow: bool) -> tuple[float, int]:
+    """Width of a figure in inches and panels in a row."""
+    if narrow:
+        return NARROW_WIDTH, 1
+    return WIDTH, min(n_panels, 2 if n_panels in {2, 4} else 3)
+
+
+def _title_length(width: float, columns: int) -> int:
+    """How many characters fit above a panel: a bold one takes about a tenth of an inch."""
+    return int((width / columns - 0.5) * 10)
+
+
+def _highest(panels: Sequence[Panel], guesses: Sequence[float]) -> float:
+    drawn = [array for panel in panels for curve in panel.curves for array in (curve.mean, curve.high)]
+    values = np.concatenate([*drawn, guesses, [0.0]])
+    return float(values[np.isfinite(values)].max()) or 1.0
+
+
+def _draw_lines(axes: Axes, panel: Panel, every: tuple[str, ...]) -> None:
+    colors = category_colors(every)
+    for curve in panel.curves:
+        color = colors[curve.category].line
+        axes.fill_between(panel.steps, curve.low, curve.high, color=color, alpha=0.16, linewidth=0)
+        axes.plot(panel.steps, curve.mean, color=color, label=curve.category)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlim(float(panel.steps[0]), max(float(panel.steps[-1]), float(panel.steps[0]) + 1))
+    if len(panel.curves) > _MOST_DIRECT_LABELS:
+        axes.legend(frameon=False, fontsize=7.5, ncols=2)
+        return
+    bottom, top = axes.get_ylim()
+    ends = {curve.category: (float(curve.mean[-1]) - bottom) / (top - bottom) for curve in panel.curves}
+    seen = {name: end for name, end in ends.items() if np.isfinite(end)}
+    for name, place in spread(seen, _LABEL_HEIGHT).items():
+        beside: dict[str, Any] = {"at": (1.0, place), "shift": (5, 0), "coords": "axes fraction", "va": "center"}
+        _write(axes, name, color=colors[name].text, fontsize=8, **beside)
+
+
+def _draw_guess(axes: Axes, value: float, text: str, *, below: bool) -> None:
+    axes.axhline(value, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+    shift, va = ((0, -2.5), "top") if below else ((0, 2), "bottom")
+    at_right: dict[str, Any] = {"at": (1.0, value), "coords": ("axes fraction", "data"), "ha": "right"}
+    _write(axes, text, shift=shift, va=va, color=QUIET, fontsize=7, **at_right)
+
+
+def _write(axes: Axes, text: str, *, at: Any, shift: Any, coords: Any, **style: Any) -> None:
+    """Write in a panel, ``shift`` points away from a place."""
+    axes.annotate(text, at, shift, xycoords=coords, textcoords="offset points", **style)
+
+
+def spread(wanted: Mapping[str, float], gap: float) -> dict[str, float]:
+    """Places for labels, moved apart just enough not to overlap.
+
+    Args:
+        wanted: Label to where it would best stand, as a share of the panel.
+        gap: Least distance of two labels.
+
+    Returns:
+        Label to its place, in rising order, with the least total squared movement.
+    """
+    names = sorted(wanted, key=lambda name: wanted[name])
+    # Fitting a rising sequence to `wanted - i * gap` is isotonic regression.
+    offsets = gap * np.arange(len(names))
+    placed = _rising(np.array([wanted[name] for name in names]) - offsets) + offsets
+    return {name: float(place) for name, place in zip(names, placed, strict=True)}
+
+
+def _rising(values: Floats) -> Floats:
+    """The nearest non-decreasing sequence in least squares (pool adjacent violators)."""
+    blocks: list[tuple[float, int]] = []
+    for value in values:
+        mean, size = float(value), 1
+        while blocks and blocks[-1][0] > mean:
+            before, count = blocks.pop()
+            mean = (mean * size + before * count) / (size + count)
+            size += count
+        blocks.append((mean, size))
+    return np.array([mean for mean, size in blocks for _ in range(size)])
+
+
+def _draw_changes(axes: Axes, runs: Sequence[Group], shorten_to: int) -> None:
+    colors = category_colors(tuple(dict.fromkeys(row.category for run in runs for row in run.rows)))
+    ticks: dict[int, str] = {}
+    place = 0
+    for run in runs:
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        title = shorten(run.title, shorten_to)
+        axes.text(0.0, place, title, transform=axes.get_yaxis_transform(), weight="bold", va="center", bbox=box)
+        for row in run.rows:
+            place += 1
+            color = colors[row.category].line
+            axes.plot([row.low, row.high], [place, place], color=color, linewidth=2.2)
+            axes.plot([row.mean], [place], color=color, marker="o", markersize=6, label=row.category)
+            ticks[place] = row.category
+        place += 1
+    axes.set_yticks(list(ticks), list(ticks.values()))

@@ -1,0 +1,116 @@
+"""Which figures a report has, what is drawn in them, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from contested.analysis import OVERALL, Curve
+from contested.annotations.categories import FIXED
+from contested.report import figures, prose
+from contested.report.html import Picture, color_variables
+from contested.report.runs import Run, all_categories
+from contested.report.style import inline_svg, save_figure
+from contested.trajectories import Trajectory
+
+
+class Drawing(NamedTuple):
+    """A figure to be: its file name, how to draw it wide or narrow, and what is in it."""
+
+    name: str
+    draw: Callable[[bool], Figure]
+    alt: str
+
+
+def draw_pictures(runs: Sequence[Run], folder: Path) -> tuple[list[Picture], list[Path]]:
+    """Draw every figure, save it as PDF and PNG, and give it for the page.
+
+    Args:
+        runs: The runs.
+        folder: Where the files go; made where missing.
+
+    Returns:
+        The figures in reading order, and the paths written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    variables = color_variables(all_categories(runs))
+    confidence = f"{100 * runs[0].analysis.confidence:g}%"
+    pictures: list[Picture] = []
+    written: list[Path] = []
+    for name, draw, alt in _drawings(runs):
+        wide, narrow = draw(False), draw(True)
+        written += save_figure(wide, folder / name)
+        title, caption = prose.CAPTIONS[name]
+        svgs = (inline_svg(wide, f"{name}-wide", variables), inline_svg(narrow, f"{name}-narrow", variables))
+        pictures.append(Picture(name, title, caption.format(confidence=confidence), alt, *svgs))
+    return pictures, written
+
+
+def _drawings(runs: Sequence[Run]) -> list[Drawing]:
+    loss = [_panel(run, run.analysis.curves.loss) for run in runs]
+    people = [_panel(run, run.analysis.curves.kl_human) for run in runs]
+    accuracy = [_panel(run, run.analysis.curves.accuracy) for run in runs]
+    changes = [figures.Group(run.name, run.analysis.unlearning.rows) for run in runs]
+    entropy = disagreements(runs)
+    return [
+        Drawing(
+            "figure1_loss_by_category",
+            lambda narrow: figures.loss_by_category(loss, narrow=narrow),
+            prose.curves_alt("Mean loss in nats over training", loss),
+        ),
+        Drawing(
+            "loss_change",
+            lambda narrow: figures.loss_change(changes, narrow=narrow),
+            prose.change_alt(changes),
+        ),
+        Drawing(
+            "people_by_category",
+            lambda narrow: figures.people_by_category(people, narrow=narrow),
+            prose.curves_alt("Mean KL(human ‖ model) in nats over training", people),
+        ),
+        Drawing(
+            "accuracy_by_category",
+            lambda narrow: figures.accuracy_by_category(accuracy, narrow=narrow),
+            prose.curves_alt("Accuracy over training", accuracy, share=True),
+        ),
+        Drawing(
+            "figure3_entropy",
+            lambda narrow: figures.entropy_histogram(entropy, narrow=narrow),
+            prose.entropy_alt(entropy),
+        ),
+    ]
+
+
+def _panel(run: Run, curves: Sequence[Curve]) -> figures.Panel:
+    shown = tuple(curve for curve in curves if curve.category != OVERALL)
+    return figures.Panel(run.name, run.analysis.steps, shown, run.analysis.n_classes)
+
+
+def disagreements(runs: Sequence[Run]) -> list[figures.Disagreement]:
+    """One panel for each different set of tracked examples: most often all runs share one."""
+    panels: dict[tuple[object, ...], figures.Disagreement] = {}
+    for name, run, _ in runs:
+        key = (run.category_names, run.entropy.tobytes(), *run.categories)
+        panel = figures.Disagreement(
+            name, run.entropy, run.categories, run.category_names, category_bounds(run), len(run.label_names)
+        )
+        panels.setdefault(key, panel)
+    return list(panels.values())
+
+
+def category_bounds(trajectory: Trajectory) -> tuple[float, ...]:
+    """Where one category ends and the next begins (nats), length C - 1.
+
+    The paper's bounds where they explain the run's categories; otherwise each is the least entropy found
+    above it, which is exact for quantiles and within the data's own gap for any other scheme.
+    """
+    entropy, labels, names = trajectory.entropy, trajectory.categories, trajectory.category_names
+    if names == FIXED.names and np.array_equal(FIXED.assign(entropy), labels.astype(str)):
+        return FIXED.bounds
+    limit = float(np.log(len(trajectory.label_names)))
+    least = [entropy[labels == name].min(initial=limit) for name in names]
+    return tuple(float(min(least[index:])) for index in range(1, len(names)))

@@ -1,0 +1,85 @@
+"""The runs of a report: found in folders, named, each with its statistics."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from contested.analysis import Analysis, analyze
+from contested.errors import RunError
+from contested.trajectories import Trajectory
+from contested.trajectories.layout import MANIFEST
+
+
+class Run(NamedTuple):
+    """A run under the name it has in a report, with its statistics."""
+
+    name: str
+    trajectory: Trajectory
+    analysis: Analysis
+
+
+def analyzed(trajectories: Sequence[Trajectory], rng: np.random.Generator | None, n_resamples: int) -> list[Run]:
+    """Name and analyse runs; each one's numbers are the same alone and beside others.
+
+    Args:
+        trajectories: The runs.
+        rng: Source of all resamples: every run is given a copy of it as it stands.
+        n_resamples: Bootstrap resamples of each interval.
+
+    Returns:
+        The runs in the same order.
+    """
+    return [
+        Run(name, trajectory, analyze(trajectory, rng=copy.deepcopy(rng), n_resamples=n_resamples))
+        for name, trajectory in zip(_names(trajectories), trajectories, strict=True)
+    ]
+
+
+def all_categories(runs: Sequence[Run]) -> list[str]:
+    """Category names in order of rising entropy, over all runs."""
+    return list(dict.fromkeys(name for run in runs for name in run.trajectory.category_names))
+
+
+def find_runs(folders: Sequence[Path]) -> list[Path]:
+    """The run folders among ``folders`` and directly inside them or their ``runs`` folder.
+
+    Args:
+        folders: Run folders, or folders of runs such as a study's.
+
+    Returns:
+        Run folders: each given one as it is, those found in another sorted by name.
+
+    Raises:
+        RunError: If a folder is none and holds none.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        inside = [] if (folder / MANIFEST).exists() else _inside(folder)
+        if folder.is_dir() and not inside and not (folder / MANIFEST).exists():
+            raise RunError(
+                f"There is no run in {folder}: neither it nor a folder in it holds a {MANIFEST}. "
+                "Give the folder that contested train wrote with --out, or one that holds such folders."
+            )
+        found += inside or [folder]
+    return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    manifests = [*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"runs/*/{MANIFEST}")]
+    return sorted(manifest.parent for manifest in manifests)
+
+
+def _names(trajectories: Sequence[Trajectory]) -> list[str]:
+    """The run ids, told apart by a number where the same one comes twice."""
+    names: list[str] = []
+    for trajectory in trajectories:
+        name, number = trajectory.run_id, 2
+        while name in names:
+            name, number = f"{trajectory.run_id} ({number})", number + 1
+        names.append(name)
+    return names

@@ -1,0 +1,177 @@
+"""How every figure looks: colours, type and the one way to save."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from contested.files import atomic_path
+
+INK = "#20262e"
+QUIET = "#667080"
+RULE = "#dfe3e8"
+
+WIDTH = 7.2
+NARROW_WIDTH = 3.9
+
+RC: Any = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same letters on every machine
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8.0,
+    "axes.labelsize": 8.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": QUIET,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 0.0,
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "figure.dpi": 100,
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+}
+
+
+class CategoryColor(NamedTuple):
+    """One category's colour as #rrggbb: lines and fills, text on white, anything on a dark page."""
+
+    line: str
+    text: str
+    dark: str
+
+
+# Told apart under deuteranopia, protanopia and tritanopia (CIE76 distance ≥ 39 between any two lines);
+# lines have a contrast of at least 3:1 and text of at least 4.5:1 on white, dark ones 7:1 on #15181d.
+_FIXED = {
+    "clean": CategoryColor("#2b6cb0", "#1f5a99", "#7fb2e5"),
+    "ambiguous": CategoryColor("#c08a00", "#866000", "#e3bc5a"),
+    "contested": CategoryColor("#b8324a", "#a52a41", "#f28b9b"),
+}
+
+
+def category_colors(names: Sequence[str]) -> dict[str, CategoryColor]:
+    """A colour for each category.
+
+    Args:
+        names: Categories in order of rising entropy, length C.
+
+    Returns:
+        Category name to colour: the paper's categories have their own, others run along a sequential map.
+    """
+    plasma = mpl.colormaps["plasma"]
+    others = [name for name in names if name not in _FIXED]
+    places = {name: index / max(len(others) - 1, 1) for index, name in enumerate(others)}
+    sequential = {
+        name: CategoryColor(
+            to_hex(plasma(0.02 + 0.63 * place)),
+            to_hex(plasma(0.02 + 0.48 * place)),
+            to_hex(plasma(0.48 + 0.42 * place)),
+        )
+        for name, place in places.items()
+    }
+    return {name: _FIXED.get(name) or sequential[name] for name in names}
+
+
+def new_axes(
+    n_panels: int, *, height: float, columns: int = 2, width: float = WIDTH, sharex: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel beside the other, all on the same y axis; call it within :func:`look`.
+
+    Args:
+        n_panels: How many panels.
+        height: Height of one row of panels in inches.
+        columns: Most panels in a row.
+        width: Width of the figure in inches.
+        sharex: Whether the panels share the x axis too.
+
+    Returns:
+        The figure, bound to no window or global state, and its panels in reading order.
+    """
+    columns = max(1, min(columns, n_panels))
+    rows = -(-n_panels // columns)
+    figure = Figure(figsize=(width, height * rows), layout=ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.06))
+    grid = figure.subplots(rows, columns, sharex=sharex, sharey=True, squeeze=False)
+    axes = list(grid.flat)
+    for spare in axes[n_panels:]:
+        spare.remove()
+    for panel in axes[:n_panels]:
+        panel.grid(axis="y")
+        # A shared axis hides its labels except at the edge; a last row with a gap would have none.
+        panel.xaxis.set_tick_params(labelbottom=True)
+    return figure, axes[:n_panels]
+
+
+def look() -> Any:
+    """The context in which figures are made and saved: matplotlib's settings come back after it."""
+    return mpl.rc_context(RC)
+
+
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as PDF and as PNG (200 dpi), atomically; the same figure gives the same bytes.
+
+    Args:
+        figure: The figure.
+        stem: The path without its ending; the folder must exist.
+
+    Returns:
+        The two paths.
+    """
+    written = []
+    metadata: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    for ending, facts in metadata.items():
+        path = stem.parent / f"{stem.name}.{ending}"
+        with look(), atomic_path(path) as temporary:
+            figure.savefig(temporary, format=ending, dpi=200, metadata=facts)
+        written.append(path)
+    return written
+
+
+def inline_svg(figure: Figure, name: str, variables: dict[str, str]) -> str:
+    """Render a figure as an SVG element for an HTML page that may be light or dark.
+
+    Args:
+        figure: The figure.
+        name: Letters and digits, unique on the page; every id in the element starts with it.
+        variables: Colours of the figure (#rrggbb) and the CSS custom properties that replace them.
+
+    Returns:
+        The element, without metadata or any reference to a document type.
+    """
+    buffer = StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with look(), mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", re.sub(r"\s+", " ", svg), count=1)
+    for color, variable in {INK: "--ink", QUIET: "--quiet", RULE: "--rule", **variables}.items():
+        svg = svg.replace(color, f"var({variable})")
+    return svg.strip()

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special, stats
+
+from contested.analysis import analyze
+from contested.errors import ConfigError, DataError, RunError
+
+
+def reorder(made, order):
+    return replace(
+        made,
+        example_ids=made.example_ids[order],
+        losses=made.losses[:, order],
+        logits=made.logits[:, order],
+        examples=made.examples.iloc[order].reset_index(drop=True),
+    )
+
+
+def test_numbers_follow_from_the_run(unlearning_run):
+    run = unlearning_run
+    found = analyze(run)
+    contested = run.entropy >= 0.7
+    change = run.losses[-1] - run.losses[0]
+    assert (found.run_id, found.status, found.n_examples, found.n_classes) == ("made", "complete", 120, 3)
+    assert (found.n_checkpoints, found.steps.tolist()) == (5, [0, 100, 200, 300, 400])
+    assert found.unlearning.rows[2].category == "contested"
+    assert found.unlearning.rows[2].n == contested.sum()
+    assert found.unlearning.rows[2].mean == pytest.approx(change[contested].mean())
+    assert found.unlearning.overall.rose == (change > 0).sum()
+    rho = stats.spearmanr(run.losses.mean(axis=0), run.entropy)
+    assert found.correlation.aulc.rho == pytest.approx(rho.statistic)
+    assert found.notes == ()
+
+
+def test_people_are_the_kl_to_their_shares(unlearning_run):
+    run = unlearning_run
+    human = run.label_counts / run.label_counts.sum(axis=1, keepdims=True)
+    kl = stats.entropy(human[None], special.softmax(run.logits, axis=2), axis=2)
+    clean = run.entropy < 0.4
+    found = analyze(run)
+    assert found.people.measure == "kl_human"
+    assert found.people.rows[0].mean == pytest.approx((kl[-1] - kl[0])[clean].mean())
+    assert found.curves.kl_human[0].mean == pytest.approx(kl[:, clean].mean(axis=1))
+
+
+def test_loss_rises_while_the_model_moves_closer_to_people(unlearning_run):
+    found = analyze(unlearning_run)
+    assert found.unlearning.rows[2].verdict == "rises"
+    assert found.people.rows[2].verdict == "falls"
+    assert found.unlearning.rows[0].verdict == "falls"
+
+
+def test_curves_agree_with_the_changes(unlearning_run):
+    found = analyze(unlearning_run)
+    for curves, changes in (
+        (found.curves.loss, found.unlearning),
+        (found.curves.kl_human, found.people),
+    ):
+        for curve, row in zip(curves, (*changes.rows, changes.overall), strict=True):
+            assert (curve.category, curve.n) == (row.category, row.n)
+            assert curve.mean[-1] - curve.mean[0] == pytest.approx(row.mean)
+
+
+def test_accuracy_is_against_gold(unlearning_run):
+    run = unlearning_run
+    right = run.logits.argmax(axis=2) == run.gold
+    assert analyze(run).curves.accuracy[3].mean == pytest.approx(right.mean(axis=1))
+
+
+def test_order_of_examples_changes_nothing(unlearning_run):
+    order = np.random.default_rng(1).permutation(120)
+    first, again = analyze(unlearning_run), analyze(reorder(unlearning_run, order))
+    assert again.to_dict() == first.to_dict()
+    pd.testing.assert_frame_equal(again.examples, first.examples.iloc[order].reset_index(drop=True))
+
+
+def test_the_same_run_gives_the_same_numbers_and_another_seed_other_intervals(unlearning_run):
+    first = analyze(unlearning_run).to_dict()
+    assert analyze(unlearning_run, rng=np.random.default_rng(0)).to_dict() == first
+    other = analyze(unlearning_run, rng=np.random.default_rng(1)).to_dict()
+    assert other["unlearning"]["overall"]["low"] != first["unlearning"]["overall"]["low"]
+    assert other["unlearning"]["overall"]["mean"] == first["unlearning"]["overall"]["mean"]
+
+
+def test_settings_reach_every_interval(unlearning_run):
+    wide, narrow = (analyze(unlearning_run, confidence=c, n_resamples=500) for c in (0.99, 0.8))
+    assert (wide.confidence, wide.n_resamples) == (0.99, 500)
+
+    def width(part):
+        return np.sum(np.subtract(part.high, part.low))
+
+    for name in ("unlearning", "people"):
+        assert width(getattr(wide, name).overall) > width(getattr(narrow, name).overall)
+        assert width(getattr(wide, name).contrast) > width(getattr(narrow, name).contrast)
+    for name in ("aulc", "aulc_trapezoid"):
+        assert width(getattr(wide.correlation, name)) > width(getattr(narrow.correlation, name))
+    for name in ("loss", "accuracy", "kl_human", "soft_cross_entropy"):
+        assert width(getattr(wide.curves, name)[3]) > width(getattr(narrow.curves, name)[3])
+    with pytest.raises(ConfigError, match="n_resamples"):
+        analyze(unlearning_run, n_resamples=3)
+
+
+def test_example_table(unlearning_run):
+    run = unlearning_run
+    table = analyze(run).examples
+    assert table["example_id"].tolist() == run.example_ids.tolist()
+    row = table.iloc[17]
+    assert row["aulc"] == pytest.approx(run.losses[:, 17].mean())
+    assert row["loss_change"] == pytest.approx(row["loss_last"] - row["loss_first"])
+    assert row["loss_last"] == run.losses[-1, 17]
+    assert row["rose"] == (row["loss_change"] > 0)
+    assert row["gold"] == "enc"[run.gold[17]]
+    assert row["prediction_last"] == "enc"[run.logits[-1, 17].argmax()]
+    assert table["rose"].sum() == analyze(run).unlearning.overall.rose
+
+
+def test_unequal_steps_tell_the_two_aulcs_apart(unlearning_run):
+    run = replace(unlearning_run, steps=np.array([0, 1, 2, 3, 1000]))
+    table = analyze(run).examples
+    # The last interval holds 997 of 1000 steps, so its middle is nearly the whole mean.
+    assert table["aulc_trapezoid"].tolist() == pytest.approx(run.losses[3:].mean(axis=0), abs=0.01)
+    assert table["aulc"].tolist() == pytest.approx(run.losses.mean(axis=0))
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "cancelled"])
+def test_an_unfinished_run_is_analysed_and_says_so(unlearning_run, status):
+    cut = replace(
+        unlearning_run,
+        status=status,
+        steps=unlearning_run.steps[:3],
+        epochs=unlearning_run.epochs[:3],
+        losses=unlearning_run.losses[:3],
+        logits=unlearning_run.logits[:3],
+    )
+    found = analyze(cut)
+    assert found.n_checkpoints == 3
+    assert found.notes == (
+        f"The run is not complete (status: {status}): the numbers cover its 3 recorded checkpoints, up to step 200.",
+    )
+
+
+def test_a_first_checkpoint_after_the_start_is_noted(unlearning_run):
+    late = replace(unlearning_run, steps=unlearning_run.steps + 100)
+    assert analyze(late).notes == (
+        "The first checkpoint is at step 100, not 0: changes leave out what happened before it.",
+    )
+
+
+def test_one_checkpoint_is_refused(unlearning_run):
+    run = unlearning_run
+    short = replace(run, steps=run.steps[:1], losses=run.losses[:1], logits=run.logits[:1], status="running")
+    with pytest.raises(RunError, match=r"made has 1 checkpoint\(s\) of 120 .* \(status running\)"):
+        analyze(short)
+
+
+def test_a_diverged_run_is_refused(unlearning_run):
+    losses = unlearning_run.losses.copy()
+    losses[-1, :4] = np.nan
+    with pytest.raises(DataError, match="losses: 4 of 600"):
+        analyze(replace(unlearning_run, losses=losses))
+
+
+def test_sizes_of_categories(make):
+    # all 100 on one label: H = 0, clean; 50 / 50: ln 2 = 0.693, ambiguous; no contested example
+    counts = [[100, 0, 0]] * 6 + [[50, 50, 0]] * 2
+    found = analyze(make(counts, np.zeros((2, 8, 3)))).categories
+    assert [row.category for row in found] == ["clean", "ambiguous", "contested", "overall"]
+    assert [row.n for row in found] == [6, 2, 0, 8]
+    assert [row.share for row in found] == [0.75, 0.25, 0.0, 1.0]
+    assert found[1].mean_entropy == pytest.approx(np.log(2))
+    assert found[3].mean_entropy == pytest.approx(np.log(2) / 4)
+    assert np.isnan(found[2].mean_entropy)
+
+
+def test_analysis_needs_no_torch():
+    code = "import sys, contested.analysis; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

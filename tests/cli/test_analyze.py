@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from contested.analysis import analyze
+from contested.cli.analyze import analyze as command
+from contested.errors import RunError
+from contested.trajectories import RunWriter, Trajectory
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder of 40 examples whose contested half ends with a higher loss than it began with."""
+    contested = np.arange(40) % 2 == 1
+    examples = pd.DataFrame(
+        {
+            "row_key": np.arange(40),
+            "example_id": [f"item-{row}" for row in range(40)],
+            "gold": 0,
+            "label_counts": [[40, 30, 30] if odd else [100, 0, 0] for odd in contested],
+            "entropy": np.where(contested, 1.0889, 0.0),
+            "category": np.where(contested, "contested", "clean"),
+            "split": "train",
+        }
+    )
+    header = {
+        "run_id": "tiny [lora]",
+        "label_names": ["e", "n", "c"],
+        "category_names": ["clean", "ambiguous", "contested"],
+    }
+    writer = RunWriter.create(tmp_path / "run", header=header, examples=examples, text_columns=[])
+    rng = np.random.default_rng(0)
+    for step in (0, 100, 200):
+        logits = rng.normal(0, 0.1, (40, 3))
+        logits[:, 0] += np.where(contested, -1, 1) * step / 100
+        losses = np.log(np.exp(logits).sum(axis=1)) - logits[:, 0]
+        writer.write_checkpoint(step=step, epoch=step / 100, losses=losses, logits=logits)
+        writer.list_checkpoint(step=step, epoch=step / 100)
+    writer.finish("complete")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def invoke():
+    app = typer.Typer()
+    app.command()(command)
+
+    def call(*args):
+        return CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+
+    return call
+
+
+def test_writes_results_and_tables(run, invoke):
+    told = invoke(run)
+    assert told.exit_code == 0
+    results = json.loads((run / "results/results.json").read_text())
+    expected = analyze(Trajectory.load(run))
+    assert results == {**expected.to_dict(), "seed": 0}
+    assert {path.stem for path in (run / "results").glob("*.csv")} == set(expected.tables())
+    assert {path.suffix for path in (run / "results").glob("unlearning.*")} == {".csv", ".md", ".tex"}
+    table = pd.read_csv(run / "results/unlearning.csv")
+    assert table["mean"].iloc[2] == pytest.approx(expected.unlearning.rows[2].mean)
+
+
+def test_says_what_happened(run, invoke):
+    told = invoke(run).stdout
+    assert "tiny [lora]" in told
+    assert "In this run (steps 0 to 200), contested examples were un-learned" in told
+    assert "further away" in told
+    assert str(run / "results") in told.replace("\n", "")
+
+
+def test_json_is_all_that_is_printed_and_equals_the_file(run, invoke, tmp_path):
+    told = invoke(run, "--json", "--out", tmp_path / "here", "--seed", 3, "--resamples", 500)
+    results = json.loads(told.stdout)
+    assert results == json.loads((tmp_path / "here/results.json").read_text())
+    assert (results["seed"], results["n_resamples"]) == (3, 500)
+    expected = analyze(Trajectory.load(run), rng=np.random.default_rng(3), n_resamples=500)
+    assert results["unlearning"] == expected.to_dict()["unlearning"]
+    assert not (run / "results").exists()
+
+
+def test_a_folder_that_is_no_run_is_refused_and_left_alone(tmp_path, invoke):
+    with pytest.raises(RunError, match=r"has no manifest\.json"):
+        invoke(tmp_path)
+    assert list(tmp_path.iterdir()) == []

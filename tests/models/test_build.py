@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from contested import models
+from contested.errors import ModelError
+
+LABELS = ("entailment", "neutral", "contradiction")
+FAMILIES = ["bert", "roberta", "distilbert", "deberta-v2", "qwen2"]
+HEADS = {
+    "bert": ("classifier",),
+    "roberta": ("classifier",),
+    "distilbert": ("pre_classifier", "classifier"),
+    "deberta-v2": ("pooler", "classifier"),
+    "qwen2": ("score",),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lora_trains_its_targets_and_the_whole_head_only(checkpoint: Callable[[str], Path], family: str) -> None:
+    built = models.build(str(checkpoint(family)), label_names=LABELS, method="lora", options={"r": 2})
+    assert built.head == HEADS[family]
+    trained = {name for name, p in built.module.named_parameters() if p.requires_grad}
+    targets = models.FAMILIES[family].lora_targets
+    adapted = {name for name in trained if "lora_" in name}
+    assert all(any(f".{target}." in name for target in targets) for name in adapted)
+    # Two layers, each target with A and B.
+    assert len(adapted) == 2 * 2 * len(targets)
+    rest = trained - adapted
+    assert rest
+    assert all(any(f".{part}." in name for part in built.head) for name in rest)
+    for part in built.head:
+        assert any(f".{part}." in name for name in rest)
+
+
+@pytest.mark.parametrize(
+    ("family", "per_rank", "head"),
+    [
+        # Hidden 16: a pair A (r x 16), B (16 x r) has 32 r weights; two layers of query and value: 128 r.
+        ("bert", 128, 16 * 3 + 3),
+        ("roberta", 128, 16 * 16 + 16 + 16 * 3 + 3),
+        ("distilbert", 128, 16 * 16 + 16 + 16 * 3 + 3),
+        # Qwen2 with one key-value head of 8: q and o 32 r, k and v 16 r + 8 r = 24 r; two layers: 224 r.
+        ("qwen2", 224, 16 * 3),
+    ],
+)
+def test_trainable_counts_by_hand(checkpoint: Callable[[str], Path], family: str, per_rank: int, head: int) -> None:
+    for r in (2, 4):
+        built = models.build(str(checkpoint(family)), label_names=LABELS, method="lora", options={"r": r})
+        assert built.trainable_params == per_rank * r + head
+
+
+def test_full_fine_tuning_trains_everything(checkpoint: Callable[[str], Path]) -> None:
+    built = models.build(str(checkpoint("bert")), label_names=LABELS, method="full")
+    assert built.trainable_params == built.total_params
+    assert built.module.config.id2label == dict(enumerate(LABELS))
+
+
+def test_the_seed_decides_the_head_and_leaves_the_global_state_alone(checkpoint: Callable[[str], Path]) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    heads = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(5)
+        built = models.build(str(checkpoint("bert")), label_names=LABELS, method="full", seed=seed)
+        heads.append(built.module.classifier.weight.detach())
+        assert torch.equal(torch.rand(2), expected)
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_a_decoder_without_pad_token_pads_with_its_end_token_to_the_left(checkpoint: Callable[[str], Path]) -> None:
+    built = models.build(str(checkpoint("qwen2")), label_names=LABELS, method="full")
+    assert built.decoder
+    assert built.tokenizer.pad_token == built.tokenizer.eos_token
+    assert built.tokenizer.padding_side == "left"
+    assert built.module.config.pad_token_id == built.tokenizer.pad_token_id
+
+
+def test_a_checkpoint_without_pooler_trains_it_with_the_head(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint("bert"), tmp_path / "bert")
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    weights = {name: w for name, w in model.bert.state_dict().items() if not name.startswith("pooler")}
+    from safetensors.torch import save_file
+
+    save_file({name: w.contiguous() for name, w in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    built = models.build(str(folder), label_names=LABELS, method="lora", options={"r": 2})
+    assert built.head == ("classifier", "bert.pooler")
+    assert any("pooler" in name and p.requires_grad for name, p in built.module.named_parameters())
+
+
+def test_a_checkpoint_of_another_family_is_refused(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint("bert"), tmp_path / "mixed")
+    shutil.copy(checkpoint("distilbert") / "model.safetensors", folder / "model.safetensors")
+    with pytest.raises(ModelError, match=r"is not a checkpoint of the architecture 'bert'.* are missing"):
+        models.build(str(folder), label_names=LABELS, method="full")
+
+
+def test_preflight_names_every_incompatibility_at_once(checkpoint: Callable[[str], Path]) -> None:
+    problems = models.preflight(
+        str(checkpoint("bert")),
+        n_classes=3,
+        method="lora",
+        options={"target_modules": ["qurey", "value", "classifier"]},
+        max_length=65,
+    )
+    assert len(problems) == 3
+    assert "max_length is 65" in problems[0]
+    assert "'qurey' is nowhere in 'bert'" in problems[1]
+    assert "'classifier' is in the head" in problems[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "wanted"),
+    [
+        ("loar", {}, "There is no method 'loar'. Did you mean 'lora'?"),
+        ("lora", {"rank": 4}, "does not know 'rank'. LoraConfig knows: "),
+        ("adalora", {}, "cannot be trained here: it re-allocates its ranks"),
+    ],
+)
+def test_methods_that_do_not_exist_or_fit(
+    checkpoint: Callable[[str], Path], method: str, options: dict[str, Any], wanted: str
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        models.build(str(checkpoint("bert")), label_names=LABELS, method=method, options=options)
+    assert wanted in str(caught.value)
+
+
+def test_a_folder_without_checkpoint_and_a_name_nobody_has(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"there is no config\.json in it"):
+        models.build(str(tmp_path), label_names=LABELS, method="full")
+    with pytest.raises(ModelError, match="Cannot load the backbone 'no-such-model-anywhere'"):
+        models.build("no-such-model-anywhere", label_names=LABELS, method="full")
+
+
+def test_a_family_without_entry_trains_with_given_targets(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    from transformers import AlbertConfig, AlbertModel
+
+    config = AlbertConfig(
+        vocab_size=23,
+        embedding_size=8,
+        hidden_size=16,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_hidden_layers=2,
+    )
+    AlbertModel(config).save_pretrained(tmp_path)
+    for file in checkpoint("bert").glob("tokenizer*"):
+        shutil.copy(file, tmp_path)
+    problems = models.preflight(str(tmp_path), n_classes=3, method="lora", options={}, max_length=None)
+    assert problems
+    assert "'albert' has no entry" in problems[0]
+    assert "query" in problems[0]
+    built = models.build(
+        str(tmp_path), label_names=LABELS, method="lora", options={"target_modules": ["query", "value"]}
+    )
+    assert built.trainable_params > 0
+
+
+def test_every_family_of_the_table_is_one_that_transformers_has() -> None:
+    for model_type in models.FAMILIES:
+        assert AutoConfig.for_model(model_type).model_type == model_type
+
+
+def test_the_fingerprint_is_of_the_content(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    copies = [shutil.copytree(checkpoint("bert"), tmp_path / name) for name in "ab"]
+    prints = [models.build(str(copy), label_names=LABELS, method="full").fingerprint for copy in copies]
+    assert prints[0] == prints[1]
+    config = json.loads((copies[1] / "config.json").read_text())
+    (copies[1] / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-6}))
+    assert models.build(str(copies[1]), label_names=LABELS, method="full").fingerprint != prints[0]

@@ -1,0 +1,138 @@
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from contested.analysis import ChangeRow, Curve
+from contested.report import figures
+from contested.report.style import category_colors, inline_svg, save_figure
+
+STEPS = np.array([0, 100, 250])
+
+
+def curve(category: str, mean: list[float]) -> Curve:
+    values = np.array(mean)
+    return Curve("loss", "nats", category, 10, values, values - 0.1, values + 0.1, "")
+
+
+def panel(title: str = "run") -> figures.Panel:
+    curves = (curve("clean", [1.1, 0.5, 0.25]), curve("contested", [1.1, 1.2, 1.4]))
+    return figures.Panel(title, STEPS, curves, 3)
+
+
+def lines(axes) -> dict[str, np.ndarray]:
+    return {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+
+
+def texts(axes) -> set[str]:
+    return {text.get_text() for text in axes.texts}
+
+
+def test_loss_lines_are_the_given_means_and_runs_share_the_axis() -> None:
+    figure = figures.loss_by_category([panel("LoRA"), panel("full")])
+    assert isinstance(figure, Figure)
+    left, right = figure.axes
+    assert [left.get_title(loc="left"), right.get_title(loc="left")] == ["LoRA", "full"]
+    assert left.get_ylim() == right.get_ylim()
+    np.testing.assert_array_equal(lines(left)["contested"], [1.1, 1.2, 1.4])
+    assert left.get_ylabel() == "mean loss (nats)"
+    assert left.get_xlabel() == "optimiser steps"
+    assert texts(left) == {"clean", "contested", "uniform guess, ln 3"}
+
+
+def test_accuracy_marks_the_uniform_guess_of_its_classes() -> None:
+    figure = figures.accuracy_by_category([panel()._replace(n_classes=5)])
+    assert "uniform guess, 1/5" in texts(figure.axes[0])
+
+
+def test_a_category_without_examples_leaves_no_line_and_no_label() -> None:
+    nothing = curve("contested", [np.nan] * 3)
+    figure = figures.people_by_category([panel()._replace(curves=(curve("clean", [1.0, 0.5, 0.2]), nothing))])
+    assert texts(figure.axes[0]) == {"clean"}
+    figure.canvas.draw()
+
+
+def test_many_categories_have_a_legend_in_place_of_labels() -> None:
+    names = [f"band-{index}" for index in range(6)]
+    figure = figures.people_by_category([panel()._replace(curves=tuple(curve(n, [1, 2, 3]) for n in names))])
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == names
+    assert not axes.texts
+
+
+def test_one_checkpoint_draws() -> None:
+    one = figures.Panel("run", np.array([0]), (curve("clean", [1.0]),), 2)
+    figures.loss_by_category([one]).canvas.draw()
+
+
+def test_changes_stand_at_their_values_with_their_intervals() -> None:
+    row = ChangeRow("contested", 9, 0.5, 0.2, 0.9, 6, 0.67, 0.4, 0.9, "rises", "")
+    axes = figures.loss_change([figures.Group("LoRA", (row,)), figures.Group("full", (row,))]).axes[0]
+    drawn = [line for line in axes.get_lines() if line.get_label() == "contested"]
+    assert [list(line.get_xdata()) for line in drawn] == [[0.5], [0.5]]
+    assert any(list(line.get_xdata()) == [0.2, 0.9] for line in axes.get_lines())
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["contested", "contested"]
+    assert {"LoRA", "full", "un-learned →"} <= texts(axes)
+
+
+def disagreement(**changes) -> figures.Disagreement:
+    entropy = np.array([0.0, 0.1, 0.5, 0.9])
+    labels = np.array(["clean", "clean", "ambiguous", "contested"], object)
+    names = ("clean", "ambiguous", "contested")
+    return figures.Disagreement("run", entropy, labels, names, (0.4, 0.7), 3)._replace(**changes)
+
+
+def test_the_histogram_shows_bounds_and_shares() -> None:
+    axes = figures.entropy_histogram([disagreement()]).axes[0]
+    assert [line.get_xdata()[0] for line in axes.get_lines()] == [0.4, 0.7]
+    assert texts(axes) == {"clean\n50.0%", "ambiguous\n25.0%", "contested\n25.0%"}
+    # Every example is in a bar, and no bar crosses a bound.
+    assert sum(bar.get_height() for bar in axes.patches) == 4
+    for bar in axes.patches:
+        left, right = bar.get_x(), bar.get_x() + bar.get_width()
+        assert not any(left + 1e-9 < bound < right - 1e-9 for bound in (0.4, 0.7))
+
+
+def test_bounds_above_the_greatest_entropy_are_drawn_too() -> None:
+    two = disagreement(entropy=np.array([0.0, 0.1, 0.5, 0.69]), n_classes=2)
+    axes = figures.entropy_histogram([two._replace(labels=np.array(["clean"] * 2 + ["ambiguous"] * 2, object))]).axes[0]
+    assert axes.get_xlim()[1] == pytest.approx(0.7)
+    assert "contested\n0.0%" in texts(axes)
+
+
+def test_labels_are_moved_apart_no_further_than_needed() -> None:
+    # 0.50 and 0.52 stand 0.10 apart around their mean 0.51; 0.9 stays.
+    placed = figures.spread({"b": 0.52, "a": 0.50, "c": 0.9}, 0.10)
+    assert placed == pytest.approx({"a": 0.46, "b": 0.56, "c": 0.9})
+
+
+def test_fixed_categories_keep_their_colours_and_others_differ() -> None:
+    assert category_colors(["clean", "contested"])["contested"] == category_colors(["contested"])["contested"]
+    assert len(set(category_colors(["q1", "q2", "q3", "q4"]).values())) == 4
+
+
+def test_drawing_leaves_matplotlib_as_it_was(tmp_path) -> None:
+    before = dict(mpl.rcParams)
+    save_figure(figures.loss_by_category([panel()]), tmp_path / "figure")
+    assert dict(mpl.rcParams) == before
+
+
+def test_files_are_the_same_bytes_again_with_fonts_inside(tmp_path) -> None:
+    first = [path.read_bytes() for path in save_figure(figures.loss_by_category([panel()]), tmp_path / "a.b")]
+    second = [path.read_bytes() for path in save_figure(figures.loss_by_category([panel()]), tmp_path / "c")]
+    assert first == second
+    assert b"CreationDate" not in first[0]
+    assert b"/FontFile2" in first[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.b.pdf", "a.b.png", "c.pdf", "c.png"]
+
+
+def test_svg_takes_its_colours_from_the_page_and_points_nowhere() -> None:
+    color = category_colors(["clean"])["clean"].line
+    svg = inline_svg(figures.loss_by_category([panel()]), "one", {color: "--line-0"})
+    assert svg.startswith("<svg ")
+    assert "var(--line-0)" in svg
+    assert color not in svg
+    assert "dtd" not in svg.lower()
+    assert "<metadata" not in svg
+    assert 'id="one-' in svg
+    assert svg == inline_svg(figures.loss_by_category([panel()]), "one", {color: "--line-0"})

@@ -1,0 +1,204 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contested.analysis import analyze, statements
+from contested.errors import RunError
+from contested.report import find_runs, side_by_side, summary_table, write_report
+from contested.report.examples import most_unlearned
+from contested.report.pictures import category_bounds
+
+QUICK = {"n_resamples": 60}
+
+
+class Links(HTMLParser):
+    """Collects what a browser would fetch, every id, and every element's name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.ids: list[str] = []
+        self.elements: list[str] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.elements.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value)
+            if name in {"src", "href", "xlink:href", "srcset", "action", "data"} and not value.startswith("#"):
+                self.fetched.append(value)
+
+
+def parsed(html: str) -> Links:
+    links = Links()
+    links.feed(html)
+    return links
+
+
+def page(tmp_path, *trajectories, **options) -> str:
+    return write_report(trajectories, tmp_path, **QUICK, **options).html.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory, make):
+    folder = tmp_path_factory.mktemp("two")
+    runs = [make("lora <r4>", drift=1.2), make("full", drift=0.3, status="failed")]
+    return runs, write_report(runs, folder, **QUICK), folder
+
+
+def test_the_documented_files_are_written(two) -> None:
+    _, paths, folder = two
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    names = ("figure1_loss_by_category", "figure3_entropy", "loss_change", "people_by_category", "accuracy_by_category")
+    tables = ("summary", "categories", "unlearning", "people", "contrasts", "correlation")
+    expected = {"report.html", "results.json", "tables/curves.csv", "tables/examples.csv"}
+    expected |= {f"figures/{name}.{ending}" for name in names for ending in ("pdf", "png")}
+    expected |= {f"tables/{name}.{ending}" for name in tables for ending in ("csv", "md", "tex")}
+    assert written == expected
+    assert {str(p.relative_to(folder)) for p in (paths.html, paths.results, *paths.tables, *paths.figures)} == expected
+
+
+def test_the_page_fetches_nothing(two) -> None:
+    html = two[1].html.read_text(encoding="utf-8")
+    found = parsed(html)
+    assert found.fetched == []
+    assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttp", html)
+    # The only addresses are names of XML vocabularies, which no browser opens.
+    assert set(re.findall(r"https?://[^\"'\s<)]+", html)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    assert "link" not in found.elements
+    assert found.elements.count("script") == 1
+
+
+def test_ids_are_unique(two) -> None:
+    ids = parsed(two[1].html.read_text(encoding="utf-8")).ids
+    assert len(ids) == len(set(ids))
+
+
+def test_every_run_and_its_statements_are_on_the_page(two) -> None:
+    runs, paths, _ = two
+    html = paths.html.read_text(encoding="utf-8")
+    assert "lora &lt;r4&gt;" in html
+    assert "<r4>" not in html
+    assert "full is not complete</strong> (status: failed)" in html
+    assert "lora &lt;r4&gt; is not complete" not in html
+    assert list(paths.statements) == ["lora <r4>", "full"]
+    first = statements(analyze(runs[1], **QUICK))[0]
+    assert paths.statements["full"][0] == first
+    assert first.replace(" %", "%") in html
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_user_text_is_escaped_everywhere(tmp_path, make) -> None:
+    bad = '<script>alert("x")</script>'
+    run = make(bad, labels=("yes" + bad, "no"), texts={f"q{bad}": bad, "answer": "</style>{}"})
+    run.manifest["config"]["note"] = bad
+    html = page(tmp_path, run, title=bad)
+    assert bad not in html
+    assert "</style>0" not in html
+    assert parsed(html).elements.count("script") == 1
+
+
+def test_the_same_runs_give_the_same_bytes(two, tmp_path) -> None:
+    runs, _, folder = two
+    write_report(runs, tmp_path, **QUICK)
+    first, second = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (folder, tmp_path)
+    )
+    assert first == second
+
+
+def test_a_run_has_the_same_numbers_alone_and_beside_another(two) -> None:
+    runs, paths, _ = two
+    alone = analyze(runs[1], **QUICK).to_dict()
+    beside = json.loads(paths.results.read_text(encoding="utf-8"))["runs"][1]
+    assert {name: beside[name] for name in ("unlearning", "correlation")} == {
+        name: json.loads(json.dumps(alone[name])) for name in ("unlearning", "correlation")
+    }
+
+
+@pytest.mark.parametrize("options", [
+    {"labels": ("no", "yes")},
+    {"labels": ("1", "2", "3", "4", "5"), "scheme": "quartiles", "texts": {"text": "One text {}."}},
+    {"texts": {}, "scheme": "terciles"},
+    {"n": 5, "steps": (0, 7)},
+])  # fmt: skip
+@pytest.mark.usefixtures("unsaved")
+def test_any_number_of_classes_categories_and_texts_works(tmp_path, make, options) -> None:
+    run = make("other", **options)
+    html = page(tmp_path, run)
+    for name in (*run.label_names, *run.category_names, *run.text_columns):
+        assert f">{name}" in html
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_runs_of_different_tasks_stand_beside_each_other(tmp_path, make) -> None:
+    html = page(tmp_path, make("a"), make("b", labels=("no", "yes"), scheme="terciles", n=30), make("a"))
+    assert "a (2)" in html
+    assert "What 3 fine-tunes did to 30 to 60 tracked examples" in html
+
+
+def test_the_examples_shown_are_those_that_rose_most(trajectory) -> None:
+    found = analyze(trajectory, **QUICK)
+    shown = most_unlearned(trajectory, found.examples, category="contested", limit=3)
+    rows = found.examples[found.examples["category"] == "contested"].nlargest(3, "loss_change")
+    assert [example.example_id for example in shown] == rows["example_id"].tolist()
+    people, first, last = shown[0].answers
+    row = list(trajectory.example_ids).index(shown[0].example_id)
+    assert people.shares == tuple(trajectory.label_counts[row] / 100)
+    # A loss is minus the log of the gold label's probability, so the bars must agree with it.
+    assert -np.log(first.shares[shown[0].gold]) == pytest.approx(shown[0].loss[0], abs=1e-5)
+    assert -np.log(last.shares[shown[0].gold]) == pytest.approx(shown[0].loss[1], abs=1e-5)
+    assert last.who == "model, step 200"
+
+
+def test_the_summary_puts_runs_side_by_side(make) -> None:
+    runs = {"a": analyze(make(), **QUICK), "b": analyze(make(scheme="terciles"), **QUICK)}
+    summary = summary_table(runs)
+    assert summary["category"].tolist() == [
+        "clean",
+        "ambiguous",
+        "contested",
+        "overall",
+        "low",
+        "middle",
+        "high",
+        "overall",
+    ]
+    wide = side_by_side(summary)
+    assert wide["", "category"].tolist() == ["clean", "ambiguous", "contested", "low", "middle", "high", "overall"]
+    assert wide["b", "n"].tolist()[-1] == 60
+    assert pd.isna(wide["b", "n"].iloc[0])
+    assert wide["a", "rho"].iloc[-1] == runs["a"].correlation.aulc.rho
+
+
+def test_bounds_are_the_papers_or_the_least_entropy_above(make) -> None:
+    assert category_bounds(make()) == (0.4, 0.7)
+    run = make(scheme="terciles")
+    low, high = category_bounds(run)
+    assert np.array_equal(run.categories == "middle", (run.entropy >= low) & (run.entropy < high))
+
+
+def test_no_runs_are_refused(tmp_path) -> None:
+    with pytest.raises(RunError, match="at least one run"):
+        write_report([], tmp_path)
+
+
+def test_runs_are_found_in_folders(tmp_path) -> None:
+    for name in ("study/runs/b", "study/runs/a", "single"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "manifest.json").write_text("{}")
+    found = find_runs([tmp_path / "single", tmp_path / "study", tmp_path / "missing"])
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        "single", "study/runs/a", "study/runs/b", "missing",
+    ]  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match="There is no run in"):
+        find_runs([tmp_path / "empty"])

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contested.config import PEFT, LoRA, load_config
+from contested.errors import ConfigError
+
+MINIMAL = """
+model: {name: roberta-base}
+task:
+  annotated: {path: data/people.jsonl}
+  bulk: {path: [a.jsonl, /abs/b.jsonl]}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(MINIMAL)
+    return path
+
+
+def test_defaults_are_the_papers(file: Path) -> None:
+    config = load_config(file)
+    assert config.method.options == {"r": 4, "lora_alpha": 8, "lora_dropout": 0.05, "bias": "none"}
+    training = config.training
+    assert (training.learning_rate, training.epochs, training.batch_size) == (2e-5, 5, 32)
+    assert (training.weight_decay, training.warmup_fraction, training.min_lr_fraction) == (0.01, 0.06, 0.1)
+    assert (config.tracking.every, config.model.max_length, config.seed) == (100, 128, 42)
+    assert config.task.bulk is not None
+    assert config.task.bulk.size == 20_000
+
+
+def test_paths_are_taken_from_the_files_folder(file: Path) -> None:
+    config = load_config(file)
+    assert config.task.annotated.path == str(file.parent / "data" / "people.jsonl")
+    assert config.task.bulk is not None
+    assert config.task.bulk.path == [str(file.parent / "a.jsonl"), "/abs/b.jsonl"]
+    assert config.model.name == "roberta-base"
+
+
+def test_overrides(file: Path) -> None:
+    config = load_config(file, ["method.r=16", "training.learning_rate=1e-3", "tracking.epoch_ends=false", "seed=7"])
+    assert isinstance(config.method, LoRA)
+    assert config.method.options["lora_alpha"] == 32
+    assert (config.training.learning_rate, config.tracking.epoch_ends, config.seed) == (1e-3, False, 7)
+
+
+def test_another_method_by_override(file: Path) -> None:
+    file.write_text(MINIMAL + "method: {name: lora, r: 8}\n")
+    assert load_config(file, ["method=full"]).method.name == "full"
+    assert load_config(file, ["method.name=ia3"]).method.name == "ia3"
+    vera = load_config(file, ["method.name=peft", "method.type=vera", "method.options.r=64"]).method
+    assert isinstance(vera, PEFT)
+    assert vera.options == {"r": 64}
+
+
+def test_every_problem_at_once_with_the_nearest_key(file: Path) -> None:
+    overrides = ["training.learningrate=1e-3", "method.rank=4", "training.epochs=0", "task.split_sed=1", "sede=3"]
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, overrides)
+    assert sorted(caught.value.problems) == [
+        "method.rank: unknown key; known here: name, r, alpha, dropout, target_modules, extra",
+        "sede: unknown key; did you mean 'seed'?",
+        "task.split_sed: unknown key; did you mean 'split_seed'?",
+        "training.epochs: input should be greater than or equal to 1, got 0",
+        "training.learningrate: unknown key; did you mean 'learning_rate'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a: [1", "is not valid YAML"),
+        ("- 1", "must hold keys and values"),
+        ("task: {annotated: {path: x}}", "model: is required and missing"),
+        (MINIMAL + "method: lorra", "method: expected one of full, lora, ia3, peft"),
+        ("model: {name: m}\ntask: {annotated: {path: x}, bulk: {size: 3}}", "give either path"),
+    ],
+)
+def test_broken_files(tmp_path: Path, text: str, wanted: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "c.yaml")
+    assert wanted in str(caught.value)
+
+
+def test_a_missing_file_and_a_broken_override(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Cannot read the configuration .*No such file"):
+        load_config(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="expected key=value"):
+        load_config(file, ["seed"])

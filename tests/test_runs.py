@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import contested as ct
+from contested.errors import DataError, RunError
+from contested.runs import Interrupted, Progress, run_id
+
+RECIPE: dict[str, Any] = {
+    "training": {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8},
+    "tracking": {"every": 5},
+    "execution": {"threads": 1},
+}
+
+
+@pytest.fixture
+def train(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Callable[..., Any]:
+    def run(kind: str = "bert", method: Any = None, *, out: str = "run", **options: Any) -> Any:
+        task = ct.NLITask(annotated=annotated, bulk=bulk, bulk_size=40)
+        method = ct.LoRA(r=2) if method is None else method
+        return ct.train(
+            str(checkpoint(kind)), method, task, out=tmp_path / out, **{"max_length": 64, **RECIPE, **options}
+        )
+
+    return run
+
+
+@pytest.fixture
+def config_file(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Path:
+    """The same small run as files: what the command line reads."""
+    rows = [
+        {"uid": uid, "premise": p, "hypothesis": h, "label_counts": counts.tolist()}
+        for uid, p, h, counts in zip(
+            annotated.example_ids,
+            annotated.fields["premise"],
+            annotated.fields["hypothesis"],
+            annotated.label_counts,
+            strict=True,
+        )
+    ]
+    (tmp_path / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+    config = {
+        "model": {"name": str(checkpoint("bert")), "max_length": 64},
+        "method": {"name": "lora", "r": 2},
+        "task": {
+            "annotated": {"path": "people.jsonl", "options": {"label_names": list(annotated.label_names)}},
+            "bulk": {"path": "bulk.jsonl", "size": 60},
+        },
+        **RECIPE,
+    }
+    file = tmp_path / "run.yaml"
+    file.write_text(json.dumps(config))  # JSON is YAML
+    return file
+
+
+def state(run: Path) -> dict[str, Any]:
+    """Everything a run leaves that must not depend on whether it was interrupted."""
+    weights = next(run.glob("*/*model.safetensors"))
+    shards = {file.name: file.read_bytes() for file in sorted((run / "checkpoints").iterdir())}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    metrics = [{key: value for key, value in line.items() if "seconds" not in key} for line in lines]
+    manifest = json.loads((run / "manifest.json").read_text())
+    listed = {key: manifest[key] for key in ("run_id", "status", "checkpoints", "identity", "counts")}
+    return {"weights": weights.read_bytes(), "shards": shards, "metrics": metrics, **listed}
+
+
+def test_a_run_folder_holds_what_the_contract_says(train: Callable[..., Any]) -> None:
+    result = train()
+    run = result.path
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert (result.status, manifest["status"], result.trained) == ("complete", "complete", True)
+    assert {"config", "provenance", "schema_version", "run_id", "label_names"} <= set(manifest)
+    assert {"commit", "dirty"} == set(manifest["provenance"]["code"])
+    assert not (run / "state").exists()
+    # 32 tracked + 40 bulk = 72 examples: 9 steps an epoch, 18 in all; every 5 and epoch ends: 0 5 9 10 15 18.
+    trajectory = result.trajectory
+    assert trajectory.steps.tolist() == [0, 5, 9, 10, 15, 18]
+    assert trajectory.logits.shape == (6, 32, 3)
+    assert (trajectory.examples["split"] == "train").all()
+    assert "genre" in trajectory.examples
+    assert trajectory.metrics["step"].tolist() == trajectory.steps.tolist()
+    named = [file.name for file in run.iterdir() if not file.name.startswith(".")]
+    assert sorted(named) == ["adapter", "checkpoints", "examples.parquet", "manifest.json", "metrics.jsonl"]
+
+
+def test_recorded_losses_follow_from_recorded_logits(train: Callable[..., Any]) -> None:
+    trajectory = train().trajectory
+    shifted = trajectory.logits - trajectory.logits.max(-1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    expected = -np.take_along_axis(log_p, trajectory.gold[None, :, None], -1)[..., 0]
+    np.testing.assert_allclose(trajectory.losses, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "deberta-v2", "qwen2"])
+@pytest.mark.parametrize("method", [ct.LoRA(r=2), ct.IA3(), ct.Full()], ids=["lora", "ia3", "full"])
+def test_every_family_trains_tracks_and_reloads(
+    train: Callable[..., Any], checkpoint: Callable[[str], Path], family: str, method: Any
+) -> None:
+    """The saved adapter or model, loaded with the public tools alone, gives the last recorded logits."""
+    result = train(family, method, training={**RECIPE["training"], "epochs": 1})
+    trajectory = result.trajectory
+    folder = result.path / ("model" if method.name == "full" else "adapter")
+    source = folder if method.name == "full" else checkpoint(family)
+    torch.manual_seed(12345)  # a head that was not saved would come out of this
+    model = AutoModelForSequenceClassification.from_pretrained(source, num_labels=3)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if method.name != "full":
+        model = PeftModel.from_pretrained(model, folder)
+    model.eval()
+    decoder = family == "qwen2"
+    for index in (0, 5, 31):
+        premise, hypothesis = trajectory.examples.loc[index, ["premise", "hypothesis"]]
+        text = (f"premise: {premise} hypothesis: {hypothesis}",) if decoder else (premise, hypothesis)
+        with torch.no_grad():
+            logits = model(**tokenizer(*text, return_tensors="pt")).logits[0].numpy()
+        np.testing.assert_allclose(logits, trajectory.logits[-1, index], rtol=1e-4, atol=1e-4)
+    assert not np.allclose(trajectory.logits[0], trajectory.logits[-1], atol=1e-4)
+
+
+def test_a_peft_tuner_by_its_name_trains(train: Callable[..., Any]) -> None:
+    result = train("bert", ct.PEFT(type="VERA", options={"r": 4}))
+    assert "-vera-" in result.run_id
+    assert result.trajectory.losses[-1].mean() != result.trajectory.losses[0].mean()
+
+
+def test_the_same_command_again_does_nothing(train: Callable[..., Any]) -> None:
+    first = train()
+    before = state(first.path)
+    again = train()
+    assert not again.trained
+    assert state(again.path) == before
+
+
+def test_a_folder_with_another_run_is_refused_by_name_of_key(train: Callable[..., Any]) -> None:
+    result = train()
+    before = state(result.path)
+    with pytest.raises(RunError, match=r"holds another run .*\n.*method\.r: the folder has 2, now given 8"):
+        train(method=ct.LoRA(r=8))
+    assert state(result.path) == before
+
+
+def test_execution_is_no_part_of_a_runs_identity(train: Callable[..., Any]) -> None:
+    train()
+    assert not train(execution={"threads": 1, "tracking_batch_size": 3}).trained
+
+
+def test_a_folder_with_other_things_is_refused(train: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("")
+    with pytest.raises(RunError, match=r"is not empty and holds no run \(it has thesis\.tex\)"):
+        train()
+
+
+def test_two_processes_do_not_share_a_folder(train: Callable[..., Any], tmp_path: Path) -> None:
+    import filelock
+
+    (tmp_path / "run").mkdir()
+    with filelock.FileLock(tmp_path / "run" / ".lock"), pytest.raises(RunError, match="trained by another process"):
+        train()
+
+
+def test_ctrl_c_is_resumed_to_the_same_end(train: Callable[..., Any]) -> None:
+    whole = train(out="whole")
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        train(on_progress=stop)
+    run = whole.path.parent / "run"
+    assert json.loads((run / "manifest.json").read_text())["status"] == "cancelled"
+    assert ct.Trajectory.load(run).steps.tolist() == [0, 5]
+    seen: list[Progress] = []
+    train(on_progress=seen.append)
+    assert seen[0].step == 8
+    assert seen[0].contested_change is not None
+    assert state(run) == state(whole.path)
+
+
+def test_a_failed_run_says_so_and_keeps_its_record(train: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(ct.TrainingError, match="became nan|not finite|became inf"):
+        train(method=ct.Full(), training={**RECIPE["training"], "learning_rate": 1e38, "warmup_fraction": 0.5})
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["status"] == "failed"
+    assert "Lower the learning rate" in manifest["error"]
+    assert ct.Trajectory.load(tmp_path / "run").steps[0] == 0
+
+
+def test_run_ids_are_stable_readable_and_differ_by_seed(train: Callable[..., Any]) -> None:
+    first, second = train(out="a"), train(out="b", seed=1)
+    assert first.run_id.rsplit("-", 1)[0].endswith("lora-r2-s42")
+    assert second.run_id.rsplit("-", 1)[0].endswith("lora-r2-s1")
+    assert train(out="c").run_id == first.run_id
+    assert run_id(ct.RunConfig.model_validate({**CONFIG, "name": "mine"}), {}) == "mine"
+
+
+CONFIG = {"model": {"name": "m"}, "task": {"annotated": {"path": "a"}}}
+
+
+def test_seeds_change_head_and_data_order_but_not_the_split(train: Callable[..., Any]) -> None:
+    first, second = train(out="a").trajectory, train(out="b", seed=1).trajectory
+    assert first.example_ids.tolist() == second.example_ids.tolist()
+    assert not np.allclose(first.losses[0], second.losses[0])
+
+
+def spawn(config: Path, out: Path) -> subprocess.Popen[bytes]:
+    code = "import sys; from contested.cli import main; sys.exit(main(sys.argv[1:]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "train", str(config), "--out", str(out), "training.epochs=12"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def test_kill_9_at_any_moment_is_resumed_to_the_same_bits(config_file: Path, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = spawn(config_file, whole)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
+
+    delays = np.random.default_rng(int(time.time()))
+    kills = 0
+    while kills < 2:
+        process = spawn(config_file, killed)
+        before = len(list((killed / "checkpoints").glob("*.parquet")))
+        deadline = time.monotonic() + 120
+        while len(list((killed / "checkpoints").glob("*.parquet"))) <= before + 1:
+            assert process.poll() is None, process.communicate()[1].decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(delays.uniform(0, 0.2))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        partial = ct.Trajectory.load(killed)  # readable as it lies there
+        assert partial.status == "running"
+        assert len(partial.steps) >= 1
+    process = spawn(config_file, killed)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
+    assert state(killed) == state(whole)
+    first, second = (load_file(run / "adapter" / "adapter_model.safetensors") for run in (killed, whole))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_text_longer_than_the_model_reads_is_refused_before_training(train: Callable[..., Any]) -> None:
+    with pytest.raises(ct.ModelError, match=r"max_length is 65, but .* reads at most 64 tokens"):
+        train(max_length=65)
+
+
+def test_problems_of_all_files_are_reported_at_once(config_file: Path, tmp_path: Path) -> None:
+    lines = (tmp_path / "people.jsonl").read_text().splitlines()
+    broken = json.loads(lines[2])
+    broken["label_counts"] = [-1, 50, 51]
+    lines[2] = json.dumps(broken)
+    (tmp_path / "people.jsonl").write_text("\n".join(lines) + "\n")
+    with (tmp_path / "bulk.jsonl").open("a") as file:
+        file.write('{"premise": "a dog", "hypothesis": "a cat", "label": "perhaps"}\n')
+    with pytest.raises(DataError) as caught:
+        ct.train_config(ct.load_config(config_file), out=tmp_path / "run")
+    assert "line 3" in str(caught.value)
+    assert "bulk.jsonl, line 101: unknown label 'perhaps'" in str(caught.value)
+    assert not (tmp_path / "run" / "manifest.json").exists()

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from contested.errors import RunError
+from contested.trajectories import RunWriter, Trajectory, layout
+
+HEADER = {
+    "run_id": "r",
+    "config": {"a": 1},
+    "provenance": {},
+    "label_names": ["x", "y", "z"],
+    "category_names": ["clean", "ambiguous", "contested"],
+}
+
+
+def examples(n: int = 5, tracked: int = 3) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "row_key": range(n),
+            "example_id": [f"id-{i}" for i in range(n)],
+            "text": [f"text {i}" for i in range(n)],
+            "gold": [i % 3 for i in range(n)],
+            "label_counts": [np.array([i, 2, 3]) for i in range(n)],
+            "entropy": np.linspace(0.1, 1, n),
+            "category": "clean",
+            "split": ["train"] * tracked + ["validation"] * (n - tracked),
+            "genre": "fiction",
+        }
+    )
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> RunWriter:
+    return RunWriter.create(tmp_path / "run", header=HEADER, examples=examples(), text_columns=["text"])
+
+
+def values(step: int) -> dict[str, Any]:
+    rng = np.random.default_rng(step)
+    return {"step": step, "epoch": step / 10, "losses": rng.random(3), "logits": rng.normal(size=(3, 3))}
+
+
+def record(writer: RunWriter, step: int) -> dict[str, Any]:
+    given = values(step)
+    writer.write_checkpoint(**given)
+    writer.write_metrics({"step": step, "train_loss": 0.5})
+    writer.list_checkpoint(step=step, epoch=given["epoch"])
+    return given
+
+
+def test_what_is_written_is_read(writer: RunWriter) -> None:
+    given = [record(writer, step) for step in (0, 100)]
+    read = Trajectory.load(writer.path)
+    assert read.steps.tolist() == [0, 100]
+    assert read.epochs.tolist() == [0, 10]
+    np.testing.assert_allclose(read.losses, [g["losses"] for g in given], rtol=1e-6)
+    np.testing.assert_allclose(read.logits, [g["logits"] for g in given], rtol=1e-6)
+    assert read.example_ids.tolist() == ["id-0", "id-1", "id-2"]
+    assert read.label_counts.tolist() == [[0, 2, 3], [1, 2, 3], [2, 2, 3]]
+    assert read.gold.tolist() == [0, 1, 2]
+    assert read.status == "running"
+    assert read.metrics["train_loss"].tolist() == [0.5, 0.5]
+    assert read.text_columns == ("text",)
+
+
+def test_the_files_have_the_columns_and_types_of_the_contract(writer: RunWriter) -> None:
+    record(writer, 100)
+    shard = pq.read_schema(writer.path / "checkpoints" / "step-00000100.parquet")
+    assert {field.name: str(field.type) for field in shard} == {
+        "row_key": "int64",
+        "step": "int32",
+        "epoch": "double",
+        "loss": "float",
+        "logits": "list<element: float>",
+    }
+    table = {field.name: str(field.type) for field in pq.read_schema(writer.path / "examples.parquet")}
+    assert table["row_key"] == "int64"
+    assert table["label_counts"] == "list<element: int32>"
+    assert table["entropy"] == "double"
+    assert list(table) == [
+        *["row_key", "example_id", "text", "gold", "label_counts", "entropy", "category", "split", "genre"]
+    ]
+
+
+def test_a_checkpoint_counts_only_once_listed(writer: RunWriter) -> None:
+    record(writer, 0)
+    writer.write_checkpoint(**values(100))
+    assert Trajectory.load(writer.path).steps.tolist() == [0]
+
+
+def test_half_a_line_of_metrics_is_left_out(writer: RunWriter) -> None:
+    record(writer, 0)
+    with (writer.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 100, "train_l')
+    assert Trajectory.load(writer.path).metrics["step"].tolist() == [0]
+
+
+def test_resuming_drops_what_came_after_the_snapshot(writer: RunWriter) -> None:
+    for step in (0, 100, 200):
+        record(writer, step)
+    writer.finish("failed", error="nan")
+    resumed = RunWriter.resume(writer.path, step=100)
+    read = Trajectory.load(writer.path)
+    assert read.steps.tolist() == [0, 100]
+    assert read.metrics["step"].tolist() == [0, 100]
+    assert (read.status, "error" in read.manifest) == ("running", False)
+    record(resumed, 200)
+    assert Trajectory.load(writer.path).steps.tolist() == [0, 100, 200]
+
+
+def test_resuming_finds_a_checkpoint_that_was_not_listed_any_more(writer: RunWriter) -> None:
+    # Killed between the snapshot of step 100 and the manifest.
+    record(writer, 0)
+    writer.write_checkpoint(**values(100))
+    RunWriter.resume(writer.path, step=100)
+    assert Trajectory.load(writer.path).steps.tolist() == [0, 100]
+
+
+def test_a_full_disk_is_one_clear_error_and_loses_nothing(writer: RunWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(writer, 0)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", full)
+        with pytest.raises(RunError, match=r"No space left on device\. Everything recorded so far is intact"):
+            writer.write_checkpoint(**values(100))
+    assert Trajectory.load(writer.path).steps.tolist() == [0]
+    assert not list((writer.path / "checkpoints").glob(".*"))
+
+
+def test_wrong_shapes_are_refused(writer: RunWriter) -> None:
+    with pytest.raises(RunError, match=r"logits \(2, 3\) .* for 3 tracked examples"):
+        writer.write_checkpoint(step=0, epoch=0, losses=np.zeros(2), logits=np.zeros((2, 3)))
+
+
+def test_duplicate_ids_and_missing_columns_are_refused(tmp_path: Path) -> None:
+    twice = examples()
+    twice.loc[1, "example_id"] = "id-0"
+    with pytest.raises(RunError, match="the example_id 'id-0' stands 2 times"):
+        RunWriter.create(tmp_path, header=HEADER, examples=twice, text_columns=["text"])
+    with pytest.raises(RunError, match="the column entropy is missing"):
+        RunWriter.create(tmp_path, header=HEADER, examples=examples().drop(columns="entropy"), text_columns=[])
+
+
+@pytest.mark.parametrize(
+    ("break_it", "wanted"),
+    [
+        (lambda run: (run / "manifest.json").unlink(), r"is not a run folder: it has no manifest\.json"),
+        (lambda run: (run / "manifest.json").write_text("{"), "is damaged"),
+        (lambda run: (run / "manifest.json").write_text("{}"), "lacks schema_version, run_id"),
+        (lambda run: set_manifest(run, schema_version=99), "was written in format 99; .* Upgrade contested"),
+        (lambda run: set_manifest(run, checkpoints=[]), "has no checkpoint yet"),
+        (lambda run: (run / "checkpoints" / layout.checkpoint_name(0)).unlink(), "Cannot read .*step-00000000"),
+        (lambda run: (run / "checkpoints" / layout.checkpoint_name(0)).write_bytes(b"PAR1"), "Cannot read"),
+    ],
+)
+def test_damaged_folders_are_named(writer: RunWriter, break_it: Any, wanted: str) -> None:
+    record(writer, 0)
+    break_it(writer.path)
+    with pytest.raises(RunError, match=wanted):
+        Trajectory.load(writer.path)
+
+
+def set_manifest(run: Path, **values: Any) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, **values}))
+
+
+def test_no_folder_at_all(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="There is no folder"):
+        Trajectory.load(tmp_path / "nowhere")
