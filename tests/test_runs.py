@@ -196,7 +196,7 @@ def test_ctrl_c_is_resumed_to_the_same_end(train: Callable[..., Any]) -> None:
 
 
 def test_a_failed_run_says_so_and_keeps_its_record(train: Callable[..., Any], tmp_path: Path) -> None:
-    with pytest.raises(ct.TrainingError, match="became nan|not finite|became inf"):
+    with pytest.raises(ct.TrainingError, match=r"became nan|not finite|became inf"):
         train(method=ct.Full(), training={**RECIPE["training"], "learning_rate": 1e38, "warmup_fraction": 0.5})
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["status"] == "failed"

@@ -353,13 +353,13 @@ def _problem(detail: dict[str, Any]) -> str:
 
 
 def _known_keys(location: Sequence[str], raw: Sequence[Any]) -> list[str]:
-    section: type[BaseModel] = RunConfig
+    section: Any = RunConfig
     for part in location:
         if part == "method":
             chosen = raw[1] if len(raw) > 1 else "lora"
             section = {"full": Full, "lora": LoRA, "ia3": IA3, "peft": PEFT}[chosen]
             continue
         annotation = section.model_fields[part].annotation
-        candidates = [annotation, *get_args(annotation)]
+        candidates: list[Any] = [annotation, *get_args(annotation)]
         section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return list(section.model_fields)

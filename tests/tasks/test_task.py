@@ -133,7 +133,8 @@ def test_bulk_labels_may_be_indices(tmp_path: Path) -> None:
 
 def test_every_problem_of_every_bulk_file_is_named_by_line(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(
-        '{"premise": "A.", "hypothesis": "", "label": "e"}\n{oops\n{"premise": "A.", "hypothesis": "B.", "label": "x"}\n'
+        '{"premise": "A.", "hypothesis": "", "label": "e"}\n{oops\n'
+        '{"premise": "A.", "hypothesis": "B.", "label": "x"}\n'
     )
     (tmp_path / "b.csv").write_text("premise,label\nA.,e\n")
     with pytest.raises(DataError) as caught:

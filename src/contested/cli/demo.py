@@ -46,10 +46,11 @@ def print_finding(report: ReportPaths) -> None:
     table = Table("run", "category", box=None)
     for heading in ("n", "Δℓ (nats)", "95% interval", "rose", "ρ(AULC, H)"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in summary.itertuples():
-        interval = f"{row.change_low:+.3f} to {row.change_high:+.3f}"
-        rho = "" if pd.isna(row.rho) else f"{row.rho:.3f}"
-        cells = (row.run, row.category, str(row.n), f"{row.change:+.3f}", interval, f"{row.rose_share:.0%}", rho)
+    for row in summary.to_dict("records"):
+        interval = f"{row['change_low']:+.3f} to {row['change_high']:+.3f}"
+        rho = f"{row['rho']:.3f}" if row["rho"] == row["rho"] else ""
+        changed, rose = f"{row['change']:+.3f}", f"{row['rose_share']:.0%}"
+        cells = (row["run"], row["category"], row["n"], changed, interval, rose, rho)
         table.add_row(*(Text(str(cell)) for cell in cells))
     console.print(table)
     for path in report.figures:

@@ -153,6 +153,14 @@ def preflight(
 def load_config(backbone: str, *, label_names: Sequence[str], revision: str | None = None) -> PretrainedConfig:
     """Load a backbone's configuration with the classes set to ``label_names``.
 
+    Args:
+        backbone: A hub name or a local folder.
+        label_names: Class names in the order of the logits, length K.
+        revision: A hub branch, tag or commit.
+
+    Returns:
+        The configuration.
+
     Raises:
         ModelError: If there is no such checkpoint or transformers has no classifier for it.
     """

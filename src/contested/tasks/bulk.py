@@ -156,7 +156,7 @@ def _check(
     absent = [name for name in (*text_columns, "label") if name not in frame]
     if absent:
         problems.append(
-            f"{source}: no column {', '.join(absent)}; it has {', '.join(c for c in frame if c != '_line')}"
+            f"{source}: no column {', '.join(absent)}; it has {', '.join(str(c) for c in frame if c != '_line')}"
         )
         return frame
     lines = frame["_line"] if "_line" in frame else pd.Series(range(1, len(frame) + 1))

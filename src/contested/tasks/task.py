@@ -209,7 +209,7 @@ def NLITask(annotated: Annotations, bulk: pd.DataFrame | None = None, **options:
 
 
 def stratified_split(
-    strata: NDArray[np.object_], fraction: float, seed: int
+    strata: NDArray[np.str_] | NDArray[np.object_], fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split rows so that each stratum keeps its share.
 

@@ -181,7 +181,7 @@ class Trainer:
                 f"precision {self.recipe.precision}). Everything recorded before is intact. Lower the learning rate, "
                 "lengthen the warm-up or use float32."
             )
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self._trained, self.recipe.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

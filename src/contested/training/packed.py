@@ -143,15 +143,22 @@ def _attend(
     """Attention within each example; query (rows, heads, size), key and value (tokens, heads, size)."""
     sizes = [count * length for count, length in groups]
     query_sizes = sizes if whole else [count for count, _ in groups]
-    parts = zip(query.split(query_sizes), key.split(sizes), value.split(sizes), groups, strict=True)
     contexts = []
-    for q, k, v, (count, _) in parts:
-        batched = [part.view(count, -1, *part.shape[1:]).transpose(1, 2) for part in (q, k, v)]
-        context = F.scaled_dot_product_attention(*batched, dropout_p=dropout, scale=scale)
-        contexts.append(context.transpose(1, 2).reshape(len(q), *q.shape[1:]))
+    for q, k, v, (count, _) in zip(
+        torch.split(query, query_sizes), torch.split(key, sizes), torch.split(value, sizes), groups, strict=True
+    ):
+        context = F.scaled_dot_product_attention(
+            _stacked(q, count), _stacked(k, count), _stacked(v, count), dropout_p=dropout, scale=scale
+        )
+        contexts.append(context.transpose(1, 2).reshape(q.shape))
     return torch.cat(contexts)
 
 
-def _base(module: nn.Module) -> Any:
+def _stacked(rows: Tensor, count: int) -> Tensor:
+    """Rows of ``count`` examples of equal length as a view (examples, heads, rows, size)."""
+    return rows.view(count, -1, rows.shape[1], rows.shape[2]).transpose(1, 2)
+
+
+def _base(module: Any) -> Any:
     """The transformers classifier inside an adapter, or the module itself."""
     return module.get_base_model() if hasattr(module, "get_base_model") else module

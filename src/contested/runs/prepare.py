@@ -1,0 +1,204 @@
+"""From a configuration to a run's parts: data, model, tokens and device, checked before any long work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from contested import models, tasks, training
+from contested.annotations import Annotations, Categories, read_annotations
+from contested.config import BulkSection, Method, RunConfig
+from contested.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run whose every part has been checked and made, right before it starts."""
+
+    model: models.TextModel
+    task: tasks.TaskData
+    encoded: training.TrainingSet
+    device: torch.device
+
+
+def check_run(config: RunConfig) -> list[str]:
+    """Find what would stop a run, without loading weights or data.
+
+    Args:
+        config: The checked configuration.
+
+    Returns:
+        One sentence a problem: missing files, unavailable devices, parts that do not fit.
+    """
+    task = config.task
+    paths = [task.annotated.path]
+    if task.bulk is not None and task.bulk.path is not None:
+        paths += [task.bulk.path] if isinstance(task.bulk.path, str) else task.bulk.path
+    problems = [f"no such file: {path}" for path in paths if not Path(path).is_file()]
+    try:
+        pick_device(config.execution.device)
+    except ConfigError as error:
+        problems.append(str(error))
+    method, options = method_parts(config.method)
+    problems += models.preflight(
+        config.model.name,
+        n_classes=3,
+        method=method,
+        options=options,
+        max_length=config.model.max_length,
+        revision=config.model.revision,
+    )
+    return problems
+
+
+def load_task(config: RunConfig) -> tasks.TextClassificationTask:
+    """Read the files that a configuration names.
+
+    Args:
+        config: The checked configuration.
+
+    Returns:
+        The task.
+
+    Raises:
+        DataError: With the problems of all files at once.
+    """
+    section = config.task
+    annotated: Annotations | None = None
+    problems: list[str] = []
+    try:
+        annotated = read_annotations(
+            section.annotated.path, format=section.annotated.format, **section.annotated.options
+        )
+    except DataError as error:
+        problems += [error.message, *error.problems]
+    names = annotated.label_names if annotated is not None else tasks.NLI_LABELS
+    bulk = None
+    if section.bulk is not None:
+        try:
+            bulk = _load_bulk(section.bulk, names, section.text_columns)
+        except DataError as error:
+            problems += [error.message, *error.problems]
+    if annotated is None or problems:
+        raise DataError("The task's data cannot be used:", problems)
+    return tasks.TextClassificationTask(
+        annotated,
+        bulk,
+        text_columns=tuple(section.text_columns),
+        bulk_size=section.bulk.size if section.bulk else None,
+        bulk_seed=section.bulk.seed if section.bulk else 42,
+        validation_fraction=section.validation_fraction,
+        split_seed=section.split_seed,
+        categories=section.categories
+        if isinstance(section.categories, str)
+        else Categories.from_bounds(section.categories),
+        weighted=section.class_weights,
+    )
+
+
+def prepare(config: RunConfig, task: tasks.TextClassificationTask) -> Prepared:
+    """Make data, model and tokens of a run.
+
+    Args:
+        config: The checked configuration.
+        task: What trains and what is tracked.
+
+    Returns:
+        Everything the loop needs.
+    """
+    device = pick_device(config.execution.device)
+    data = task.prepare()
+    method, options = method_parts(config.method)
+    model = models.build(
+        config.model.name,
+        label_names=data.label_names,
+        method=method,
+        options=options,
+        max_length=config.model.max_length,
+        revision=config.model.revision,
+        seed=config.seed,
+    )
+    model.module.to(device)
+    encoded = encode_task(data, model, config.model.max_length)
+    return Prepared(model, data, encoded, device)
+
+
+def encode_task(data: tasks.TaskData, model: models.TextModel, max_length: int) -> training.TrainingSet:
+    """Tokenise a task for a model.
+
+    Args:
+        data: The concrete task.
+        model: Decides tokenizer and layout.
+        max_length: Longest input in tokens.
+
+    Returns:
+        Token ids and labels, tracked examples first.
+    """
+
+    def tokens(texts: Any) -> tasks.EncodedTexts:
+        return tasks.encode(
+            model.tokenizer, texts, max_length=max_length, decoder=model.decoder, cache=tasks.cache_folder()
+        )
+
+    columns = list(data.text_columns)
+    tracked, validation = data.examples[: data.n_tracked], data.examples[data.n_tracked :]
+    return training.TrainingSet(
+        train=tokens(data.train_texts),
+        labels=data.train_labels,
+        tracked=tokens(tracked[columns]),
+        tracked_labels=tracked["gold"].to_numpy(np.int64),
+        validation=tokens(validation[columns]),
+        validation_labels=validation["gold"].to_numpy(np.int64),
+        class_weights=data.class_weights,
+    )
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn a device's name into a device that is there.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Returns:
+        The device.
+
+    Raises:
+        ConfigError: If the device is unknown or not available.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device is None or device.type not in available:
+        raise ConfigError(f"execution.device is {name!r}; expected auto, cpu, cuda, cuda:N or mps.")
+    if not available[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
+        here = ", ".join(kind for kind, there in available.items() if there)
+        raise ConfigError(f"execution.device is {name!r}, which this machine has not (it has {here}). Use auto.")
+    return device
+
+
+def method_parts(method: Method) -> tuple[str, dict[str, Any]]:
+    """A method's name and options as plain arguments of :func:`contested.models.build`."""
+    name = method.type if method.name == "peft" else method.name
+    return name, dict(method.options)
+
+
+def recipe(config: RunConfig) -> training.Recipe:
+    """The recipe of a configuration as plain numbers."""
+    return training.Recipe(**config.training.model_dump(), **config.tracking.model_dump(), seed=config.seed)
+
+
+def _load_bulk(section: BulkSection, label_names: tuple[str, ...], text_columns: list[str]) -> pd.DataFrame:
+    if section.hub is not None:
+        return tasks.hub_bulk(section.hub, subset=section.subset, split=section.split, label_names=label_names)
+    return tasks.read_bulk(section.path or [], label_names=label_names, text_columns=text_columns)
