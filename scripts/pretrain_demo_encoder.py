@@ -93,7 +93,9 @@ def attend_to_likeness(model: BertForPreTraining) -> None:
     Kolter, "Mimetic initialization of self-attention layers" (ICML 2023). Comparing two sentences is what
     a small model is slowest to find.
     """
+    # Else the first layer would see words of one place or one sentence as alike.
     model.bert.embeddings.position_embeddings.weight.mul_(0.25)
+    model.bert.embeddings.token_type_embeddings.weight.mul_(0.4)
     for layer in model.bert.encoder.layer:
         attention = layer.attention.self
         attention.query.weight.normal_(0, LIKENESS * model.config.hidden_size**-0.5)

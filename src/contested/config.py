@@ -168,14 +168,21 @@ class TrainingSection(Section):
     """The recipe (paper §3.3)."""
 
     learning_rate: float = Field(2e-5, gt=0)
+    """Peak of the schedule."""
     epochs: int = Field(5, ge=1)
+    """Passes over the training set."""
     batch_size: int = Field(32, ge=1)
+    """Examples a step."""
     weight_decay: float = Field(0.01, ge=0)
+    """AdamW's, on every trained weight."""
     warmup_fraction: float = Field(0.06, ge=0, lt=1)
+    """Share of all steps over which the rate rises linearly from 0."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """What the rate does after the warm-up."""
     min_lr_fraction: float = Field(0.1, ge=0, le=1)
     """The rate never falls below this share of its peak after the warm-up."""
     max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm over all trained weights."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of forward and backward; weights and optimiser stay in float32."""
 

@@ -28,7 +28,10 @@ def _contested() -> None:
     """What a fine-tune does to the examples people disagree on."""
 
 
-def _register() -> None:
+def register() -> None:
+    """Add the commands to the app, once."""
+    if app.registered_commands:
+        return
     # Modules of commands import their rooms only when called, so that --help stays quick.
     from contested.cli.analyze import analyze
     from contested.cli.demo import demo
@@ -49,8 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 a run failed, 2 bad input or usage, 130 interrupted.
     """
-    if not app.registered_commands:
-        _register()
+    register()
     try:
         outcome: Any = app(args=None if argv is None else list(argv), standalone_mode=False)
     except _CommandLineError as error:

@@ -1,0 +1,75 @@
+"""The pages speak the truth: links, the annotated tree, commands, keys and the dependencies' pins."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import contested as ct
+from contested.cli import app, register
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_the_annotated_tree_is_the_tree() -> None:
+    tree = README.split("```text\n")[1].split("```")[0]
+    inside = set(re.findall(r"^  (\S+)", tree, re.MULTILINE))
+    package = ROOT / "src" / "contested"
+    ignored = {"__pycache__", "__init__.py", "py.typed"}
+    actual = {file.name + "/" * file.is_dir() for file in package.iterdir() if file.name not in ignored}
+    assert inside == actual
+    for folder in re.findall(r"^(\S+/) ", tree, re.MULTILINE):
+        assert (ROOT / folder).is_dir()
+
+
+def test_every_command_is_in_the_readme_or_its_help_and_none_is_made_up() -> None:
+    register()
+    known = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    told = set(re.findall(r"^contested (\w+) ", README, re.MULTILINE))
+    assert told <= known
+    assert {"demo", "entropy", "train", "analyze", "report"} <= known
+
+
+def test_the_configuration_page_is_made_from_the_code() -> None:
+    made = runpy.run_path(str(ROOT / "scripts" / "document_configuration.py"))["document"]()
+    assert (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == made
+
+
+def test_the_readmes_names_exist() -> None:
+    code = README.split("```python\n")[1].split("```")[0]
+    assert set(re.findall(r"ct\.(\w+)", code)) <= set(ct.__all__)
+    for name in ct.__all__:
+        assert getattr(ct, name) is not None
+
+
+def test_every_dependency_is_pinned_in_the_constraints() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    names = {re.split(r"[<>=\[ ]", line)[0].lower() for line in lines}
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").open() if "==" in line}
+    assert names <= pinned
+
+
+def test_torch_is_not_loaded_to_read_a_run() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, contested as ct; ct.Trajectory, ct.analyze, ct.write_report, ct.read_annotations; "
+        "bad = {'torch', 'transformers', 'peft'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
