@@ -13,6 +13,8 @@ from contested.errors import ContestedError
 # Typer may bring its own copy of click or use the installed one; this is the base of the errors of the one in use.
 _CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C
+
 app = typer.Typer(
     name="contested",
     help="What a fine-tune does to the examples people disagree on.",
@@ -61,8 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ContestedError as error:
         print(f"contested: {error}", file=sys.stderr)
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort) as error:
-        # Typer turns Ctrl-C into Abort; what training has to say about it is behind that.
-        print(f"contested: {error.__cause__ or error or 'interrupted'}", file=sys.stderr)
-        return 130
+    if outcome == _INTERRUPTED:
+        print("contested: interrupted", file=sys.stderr)
     return int(outcome or 0)

@@ -196,7 +196,7 @@ def _train(
     try:
         trainer.fit(resume=resume)
         save_model(config, prepared, writer.path)
-    except KeyboardInterrupt:
+    except (training.Interrupted, KeyboardInterrupt):
         writer.finish("cancelled")
         raise
     except ContestedError as error:

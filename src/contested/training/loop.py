@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import nn
 
-from contested.errors import TrainingError
+from contested.errors import ContestedError, TrainingError
 from contested.tasks import EncodedTexts
 from contested.training.engine import Engine
 from contested.training.recipe import Recipe, checkpoint_steps, data_order, learning_rate, steps_per_epoch
@@ -50,8 +50,10 @@ class Step(NamedTuple):
     learning_rate: float
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(ContestedError):  # noqa: N818 - asked for, not an error, but ends the command all the same
     """Training stopped on request after a whole step, with its state saved."""
+
+    exit_code = 130
 
     def __init__(self, step: int) -> None:
         super().__init__(f"interrupted after step {step}; the same command goes on from there")

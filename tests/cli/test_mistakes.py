@@ -1,0 +1,155 @@
+"""What a new user gets wrong: one clear text, no traceback, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contested.cli import main
+from contested.trajectories import Trajectory
+
+SMALL = {"training": {"epochs": 1, "batch_size": 8}, "tracking": {"every": 4}, "execution": {"threads": 1}}
+
+
+@pytest.fixture
+def config(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Path:
+    rows = annotated.fields.assign(uid=list(annotated.example_ids), label_counts=annotated.label_counts.tolist())
+    rows.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
+    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+    content = {
+        "model": {"name": str(checkpoint("bert")), "max_length": 64},
+        "task": {
+            "annotated": {"path": "people.jsonl", "options": {"label_names": list(annotated.label_names)}},
+            "bulk": {"path": "bulk.jsonl", "size": 40},
+        },
+        **SMALL,
+    }
+    file = tmp_path / "run.yaml"
+    file.write_text(json.dumps(content))
+    return file
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must fail with a text on stderr alone, and gives that text."""
+
+    def run(*argv: object, code: int = 2) -> str:
+        assert main([str(part) for part in argv]) == code
+        shown = capsys.readouterr()
+        assert "Traceback" not in shown.err
+        assert shown.out == ""
+        return shown.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("override", "wanted"),
+    [
+        ("training.learningrate=1e-3", "training.learningrate: unknown key; did you mean 'learning_rate'?"),
+        ("task.annotated.path=nowhere.jsonl", "no such file: "),
+        ("model.name=no-such-model", "Cannot load the backbone 'no-such-model'"),
+        ("execution.device=cuda:7", "which this machine has not"),
+        ("execution.device=gpu", "expected auto, cpu, cuda, cuda:N or mps"),
+        ("method.r=0", "method.r: input should be greater than or equal to 1, got 0"),
+        ("method.target_modules=[q_proj]", "'q_proj' is nowhere in 'bert'"),
+        ("model.max_length=999", "max_length is 999"),
+        ("task.text_columns=[text]", "no column text"),
+        ("task.bulk.size=5000", "5000 bulk examples were asked for, but there are 100"),
+        ("seed", "expected key=value"),
+    ],
+)
+def test_wrong_settings(fails: Callable[..., str], config: Path, tmp_path: Path, override: str, wanted: str) -> None:
+    assert wanted in fails("train", config, override, "--out", tmp_path / "run")
+    assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+def test_no_configuration_and_no_such_command(fails: Callable[..., str], tmp_path: Path) -> None:
+    assert "Cannot read the configuration" in fails("train", tmp_path / "none.yaml", "--out", tmp_path / "run")
+    assert "No such command 'trian'" in fails("trian")
+    assert "Missing argument" in fails("train")
+
+
+def test_a_wrong_column_and_wrong_rows_in_the_annotated_file(fails: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("uid,text,votes\n1,hello,3\n")
+    assert "a.csv" in fails("entropy", tmp_path / "a.csv")
+    (tmp_path / "b.jsonl").write_text(
+        '{"uid": "1", "label_counts": [1, 2]}\n{"uid": "1", "label_counts": [-1, 2]}\n{"uid": "3"\n'
+    )
+    text = fails("entropy", tmp_path / "b.jsonl")
+    assert "line 3" in text
+    assert "does not exist (did you mean 'b.jsonl'?)" in fails("entropy", tmp_path / "c.jsonl")
+
+
+def test_a_folder_that_is_no_run(fails: Callable[..., str], config: Path, tmp_path: Path) -> None:
+    for command in ("analyze", "report"):
+        assert "run" in fails(command, tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    assert "is not empty and holds no run (it has thesis.tex)" in fails("train", config, "--out", tmp_path / "full")
+    assert "is a file; --out must be a folder" in fails("train", config, "--out", config)
+    assert [file.name for file in (tmp_path / "full").iterdir()] == ["thesis.tex"]
+
+
+def test_another_run_in_the_folder(fails: Callable[..., str], config: Path, tmp_path: Path, capsys: Any) -> None:
+    run = tmp_path / "run"
+    assert main(["train", str(config), "--out", str(run)]) == 0
+    assert "contested report" in capsys.readouterr().out
+    before = (run / "manifest.json").read_bytes()
+    text = fails("train", config, "method.r=8", "seed=1", "--out", run)
+    assert "method.r: the folder has 4, now given 8" in text
+    assert "seed: the folder has 42, now given 1" in text
+    assert (run / "manifest.json").read_bytes() == before
+    assert main(["train", str(config), "--out", str(run)]) == 0
+    assert "was complete already" in capsys.readouterr().out
+
+
+def test_ctrl_c_saves_the_state_and_says_how_to_go_on(fails: Callable[..., str], config: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = threading.Event()
+
+    def interrupt() -> None:
+        while not done.is_set():
+            if (run / "checkpoints" / "step-00000004.parquet").exists():
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    text = fails("train", config, "training.epochs=400", "--out", run, code=130)
+    done.set()
+    watcher.join()
+    assert "the same command goes on from there" in text
+    assert Trajectory.load(run).status == "cancelled"
+    assert (run / "state" / "snapshot.pt").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_the_right_to_write(fails: Callable[..., str], config: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o555)
+    assert "Permission denied. Choose another --out" in fails("train", config, "--out", tmp_path / "locked" / "run")
+
+
+def test_a_failed_run_ends_in_1(fails: Callable[..., str], config: Path, tmp_path: Path) -> None:
+    overrides = ["method=full", "training.learning_rate=1e38", "training.warmup_fraction=0.5"]
+    text = fails("train", config, *overrides, "--out", tmp_path / "run", code=1)
+    assert "Everything recorded before is intact. Lower the learning rate" in text
+    assert Trajectory.load(tmp_path / "run").status == "failed"
+
+
+def test_a_run_without_a_second_checkpoint_cannot_be_analysed(
+    fails: Callable[..., str], config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(["train", str(config), "--out", str(run)]) == 0
+    capsys.readouterr()
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "checkpoints": manifest["checkpoints"][:1]}))
+    assert "checkpoint" in fails("analyze", run)
