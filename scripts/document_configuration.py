@@ -1,4 +1,7 @@
-"""Print docs/configuration.md from the configuration's own models: python scripts/document_configuration.py > docs/configuration.md."""
+"""Print docs/configuration.md from the configuration's own models.
+
+python scripts/document_configuration.py > docs/configuration.md
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from contested.config import IA3, PEFT, Full, LoRA, RunConfig
 
 HEAD = """# Configuration of a run
 
-A YAML file for `contested train`; `key=value` on the command line overrides it (`training.learning_rate=1e-3`). Relative paths
-are taken from the file's folder. Unknown keys are errors that name the nearest known one. Made from the code by
-`scripts/document_configuration.py`.
+A YAML file for `contested train`; `key=value` on the command line overrides it (`training.learning_rate=1e-3`).
+Relative paths are taken from the file's folder. Unknown keys are errors that name the nearest known one. Made from
+the code by `scripts/document_configuration.py`.
 """
 METHOD = """
 ## method
@@ -43,7 +46,11 @@ def is_section(annotation: Any) -> bool:
 def default(field: Any) -> str:
     if field.default_factory is not None:
         return f"`{field.default_factory()}`"
-    return "*required*" if field.default is PydanticUndefined else f"`{'null' if field.default is None else field.default}`"
+    return (
+        "*required*"
+        if field.default is PydanticUndefined
+        else f"`{'null' if field.default is None else field.default}`"
+    )
 
 
 def table(entries: Iterator[tuple[str, str, str]]) -> str:

@@ -93,13 +93,20 @@ def attend_to_likeness(model: BertForPreTraining) -> None:
     Kolter, "Mimetic initialization of self-attention layers" (ICML 2023). Comparing two sentences is what
     a small model is slowest to find.
     """
-    # Else the first layer would see words of one place or one sentence as alike.
-    model.bert.embeddings.position_embeddings.weight.mul_(0.25)
-    model.bert.embeddings.token_type_embeddings.weight.mul_(0.4)
+    embeddings, config = model.bert.embeddings, model.config
+    embeddings.position_embeddings.weight.mul_(0.25)
+    first, second = embeddings.token_type_embeddings.weight
+    side = torch.nn.functional.normalize(second - first, dim=0)
+    scale = config.hidden_size**-0.5
     for layer in model.bert.encoder.layer:
-        attention = layer.attention.self
-        attention.query.weight.normal_(0, LIKENESS * model.config.hidden_size**-0.5)
-        attention.key.weight.copy_(attention.query.weight)
+        attention = layer.attention
+        query = torch.randn_like(attention.self.query.weight) * LIKENESS * scale
+        # Blind to the side, so that a word finds its like in the other sentence as well as itself ...
+        attention.self.query.weight.copy_(query - torch.outer(query @ side, side))
+        attention.self.key.weight.copy_(attention.self.query.weight)
+        # ... and brings back in full which side it found it on.
+        attention.self.value.weight.normal_(0, scale)
+        attention.output.dense.weight.normal_(0, scale)
 
 
 def read(tokenizer: PreTrainedTokenizerBase, n: int, seed: int) -> list[Text]:

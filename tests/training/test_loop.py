@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from contested.errors import TrainingError
+from contested.errors import RunError, TrainingError
 from contested.training import Interrupted, Recipe, learning_rate
 from contested.training.recipe import data_order
 
@@ -157,3 +157,24 @@ def test_metrics_name_their_figures(parts: Callable[..., Any]) -> None:
     assert {"step", "epoch", "train_loss", "lr", "val_accuracy", "seconds"} <= set(kept.metrics[-1])
     assert 0 <= kept.metrics[-1]["val_accuracy"] <= 1
     assert kept.metrics[-1]["epoch"] == 2
+
+
+def test_a_full_disk_at_a_snapshot_is_one_clear_error(
+    parts: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept()
+    trainer = parts().trainer(RECIPE, recorder=kept, state=tmp_path / "state")
+    save = torch.save
+
+    def full(state: Any, file: Any) -> None:
+        if state["step"] == 6:
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 15552 vs 15440")
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(RunError, match=r"snapshot\.pt: writing broke off \(.* MB are free there\)\. Everything"):
+        trainer.fit()
+    assert kept.listed == [0, 3]
+    monkeypatch.undo()
+    parts().trainer(RECIPE, recorder=kept, state=tmp_path / "state").fit(resume=True)
+    assert kept.listed[:3] == [0, 3, 6]

@@ -46,8 +46,8 @@ def peft_config(method: str, options: Mapping[str, Any], *, family: Family | Non
     classes = {kind.value.lower(): cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     if name not in classes:
         close = difflib.get_close_matches(name, [FULL, *classes], n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ModelError(f"There is no method {method!r}.{hint} Known: {FULL}, {', '.join(peft_types())}.")
+        hint = f"Did you mean {close[0]!r}?" if close else f"Known: {FULL}, {', '.join(peft_types())}."
+        raise ModelError(f"There is no method {method!r}. {hint}")
     if name in _NEEDS_OWN_LOOP:
         raise ModelError(f"The method {name} cannot be trained here: {_NEEDS_OWN_LOOP[name]}.")
     accepted = inspect.signature(classes[name]).parameters

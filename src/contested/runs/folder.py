@@ -123,7 +123,9 @@ def check_same_run(out: Path, manifest: dict[str, Any], identity: dict[str, Any]
 
 
 def _differences(old: Any, new: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(old, dict) and isinstance(new, dict) and key == "method" and old.get("name") != new.get("name"):
+        yield key, old.get("name"), new.get("name")
+    elif isinstance(old, dict) and isinstance(new, dict):
         for name in sorted({*old, *new}):
             path = name if key in {"", "config"} else f"{key}.{name}"
             yield from _differences(old.get(name), new.get(name), path)

@@ -76,14 +76,18 @@ def load_task(config: RunConfig) -> tasks.TextClassificationTask:
             section.annotated.path, format=section.annotated.format, **section.annotated.options
         )
     except DataError as error:
-        problems += [error.message, *error.problems]
+        problems += error.problems or [error.message]
+    if annotated is not None:
+        absent = [name for name in section.text_columns if name not in annotated.fields]
+        has = ", ".join(map(str, annotated.fields.columns))
+        problems += [f"{section.annotated.path}: no text column {name}; it has {has}" for name in absent]
     names = annotated.label_names if annotated is not None else tasks.NLI_LABELS
     bulk = None
     if section.bulk is not None:
         try:
             bulk = _load_bulk(section.bulk, names, section.text_columns)
         except DataError as error:
-            problems += [error.message, *error.problems]
+            problems += error.problems or [error.message]
     if annotated is None or problems:
         raise DataError("The task's data cannot be used:", problems)
     return tasks.TextClassificationTask(

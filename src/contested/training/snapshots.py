@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,12 @@ def save_snapshot(
         with atomic_path(folder / _FILE) as temporary:
             torch.save(state, temporary)
     except (OSError, RuntimeError) as error:
-        # torch reports a full disk as a RuntimeError of its own writer.
+        # torch's own writer reports a full disk as a RuntimeError about positions in the file.
+        reason = error.strerror if isinstance(error, OSError) else None
+        free = f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB are free there" if folder.exists() else "no such folder"
         raise RunError(
-            f"Cannot write the snapshot {folder / _FILE}: {str(error).splitlines()[0]} Everything recorded so far "
-            "is intact; make room or mend the rights, then give the same command to go on."
+            f"Cannot write the snapshot {folder / _FILE}: {reason or 'writing broke off'} ({free}). Everything "
+            "recorded so far is intact; make room or mend the rights, then give the same command to go on."
         ) from error
 
 

@@ -92,3 +92,11 @@ def test_class_columns_of_proportions_are_recognised(write_text):
     assert data.label_names == ("entailment", "neutral", "contradiction")
     assert data.label_counts.tolist() == [[1, 1, 2]]
     assert "how many annotators" in problems_of(path)[0]
+
+
+def test_a_missing_column_is_one_problem_not_one_for_each_row(write_jsonl):
+    path = write_jsonl([{"id": str(i), "soft_lable": [0.5, 0.5], "n_annotators": 4} for i in range(5)])
+    with pytest.raises(DataError) as caught:
+        read_annotations(path, format="distributions", distribution_column=["soft_label"])
+    assert len(caught.value.problems) == 1
+    assert "did you mean 'soft_lable'?" in caught.value.problems[0]

@@ -56,6 +56,9 @@ def read(table: Table, options: Options) -> Annotations:
         stop_on_problems(table, FORMAT.name)
     ids = read_ids(table, id_column)
     vectors = read_vectors(table, Wanted(columns, options.label_names, as_proportion, "distribution_column"))
+    if not set(columns) <= set(table.columns):
+        # Without its column, every row would be a problem of its own.
+        stop_on_problems(table, FORMAT.name)
     counts = _read_counts(table, vectors.values, annotators)
     used = {id_column, *columns, _annotators_column(table, options) or ""}
     fields = read_fields(table, used, options.text_columns)
