@@ -34,7 +34,7 @@ def train(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path
         task = ct.NLITask(annotated=annotated, bulk=bulk, bulk_size=40)
         method = ct.LoRA(r=2) if method is None else method
         return ct.train(
-            str(checkpoint(kind)), method, task, out=tmp_path / out, **{"max_length": 64, **RECIPE, **options}
+            str(checkpoint(kind)), method, task, out=tmp_path / out, **{"max_length": 60, **RECIPE, **options}
         )
 
     return run

@@ -130,7 +130,7 @@ def test_too_few_examples_have_a_mean_and_a_note_but_no_interval():
     found = mean_interval([1.0, 2.0, 6.0], rng=generator())
     assert found.estimate == 3.0
     assert np.isnan([found.low, found.high]).all()
-    assert found.note == "3 examples: too few for a 95 % interval (6 needed)"
+    assert found.note == "3 examples: too few for a 95% interval (6 needed)"
     assert found.method == "none"
 
 

@@ -37,16 +37,16 @@ NONE = (0.01, -0.02, 0.04, "unclear")
 def test_unlearned_while_closer_to_people(found):
     assert statements(with_contested(found, RISE, FALL))[0] == (
         "In this run (steps 0 to 400), contested examples were un-learned: their mean loss rose by 0.12 nats "
-        "(95 % interval 0.08 to 0.16; 63 % of 296 rose), while the model moved closer to people on them: "
-        "KL(human ‖ model) fell by 0.20 nats (95 % interval 0.15 to 0.25)."
+        "(95% interval 0.08 to 0.16; 63% of 296 rose), while the model moved closer to people on them: "
+        "KL(human ‖ model) fell by 0.20 nats (95% interval 0.15 to 0.25)."
     )
 
 
 def test_not_unlearned(found):
     assert statements(with_contested(found, FALL, FALL))[0] == (
         "In this run (steps 0 to 400), contested examples were not un-learned on average: their mean loss fell "
-        "by 0.20 nats (95 % interval 0.15 to 0.25; 63 % of 296 rose), and the model moved closer to people on "
-        "them: KL(human ‖ model) fell by 0.20 nats (95 % interval 0.15 to 0.25)."
+        "by 0.20 nats (95% interval 0.15 to 0.25; 63% of 296 rose), and the model moved closer to people on "
+        "them: KL(human ‖ model) fell by 0.20 nats (95% interval 0.15 to 0.25)."
     )
 
 
@@ -54,9 +54,9 @@ def test_unclear_claims_no_direction(found):
     first = statements(with_contested(found, NONE, NONE))[0]
     assert first == (
         "In this run (steps 0 to 400), it cannot be told whether contested examples were un-learned: their mean "
-        "loss changed by +0.01 nats, not to be told from zero (95 % interval −0.02 to +0.04; 63 % of 296 rose), "
+        "loss changed by +0.01 nats, not to be told from zero (95% interval −0.02 to +0.04; 63% of 296 rose), "
         "and it cannot be told whether the model moved closer to people on them: KL(human ‖ model) changed by "
-        "+0.01 nats, not to be told from zero (95 % interval −0.02 to +0.04)."
+        "+0.01 nats, not to be told from zero (95% interval −0.02 to +0.04)."
     )
 
 
@@ -69,7 +69,7 @@ def test_too_few_examples_claim_nothing(make):
     run = make([[40, 30, 30]] * 4 + [[100, 0, 0]] * 9, [np.zeros((13, 3)), np.full((13, 3), [1.0, 0, 0])])
     first = statements(analyze(run))[0]
     assert "it cannot be told whether contested examples were un-learned" in first
-    assert "(no interval: 4 examples: too few for a 95 % interval (6 needed); 0 % of 4 rose)" in first
+    assert "(no interval: 4 examples: too few for a 95% interval (6 needed); 0% of 4 rose)" in first
 
 
 def test_the_first_sentence_is_of_the_highest_category_that_has_examples(make):
@@ -85,16 +85,16 @@ def test_the_first_sentence_is_of_the_highest_category_that_has_examples(make):
 
 def test_other_sentences(found):
     _, ambiguous, clean, contrast, correlation = statements(found)
-    assert ambiguous.startswith("Ambiguous examples: mean loss rose by 0.20 nats (95 % interval ")
-    assert clean.startswith("Clean examples: mean loss fell by 1.04 nats (95 % interval ")
-    assert "; 0 % of 13 rose), and the model moved closer to people on them" in clean
+    assert ambiguous.startswith("Ambiguous examples: mean loss rose by 0.20 nats (95% interval ")
+    assert clean.startswith("Clean examples: mean loss fell by 1.04 nats (95% interval ")
+    assert "; 0% of 13 rose), and the model moved closer to people on them" in clean
     assert contrast.startswith(
         "Loss moved more upwards for contested than for clean examples (contested minus clean +1.52 nats, "
     )
     rho = found.correlation.aulc.rho
     assert correlation.startswith(
         "Examples that people disagree on more tended to have a higher loss over the run: "
-        f"Spearman ρ(AULC, H) = +{rho:.2f} (95 % interval "
+        f"Spearman ρ(AULC, H) = +{rho:.2f} (95% interval "
     )
 
 
@@ -107,7 +107,7 @@ def test_contrast_that_is_unclear_or_downwards(found):
 
     assert sentence(difference=0.01, low=-0.1, high=0.12, verdict="unclear") == (
         "The changes in loss of contested and clean examples cannot be told apart "
-        "(contested minus clean +0.01 nats, 95 % interval −0.10 to +0.12)."
+        "(contested minus clean +0.01 nats, 95% interval −0.10 to +0.12)."
     )
     assert sentence(difference=-0.5, low=-0.6, high=-0.4, verdict="falls").startswith(
         "Loss moved more downwards for contested than for clean examples"
@@ -120,12 +120,12 @@ def test_contrast_that_is_unclear_or_downwards(found):
         (
             {"rho": 0.02, "low": -0.04, "high": 0.08, "p_value": 0.49, "direction": "unclear"},
             "It cannot be told whether disagreement among people goes with loss over the run: "
-            "Spearman ρ(AULC, H) = +0.02 (95 % interval −0.04 to +0.08; p = 0.490; n = 120)",
+            "Spearman ρ(AULC, H) = +0.02 (95% interval −0.04 to +0.08; p = 0.490; n = 120)",
         ),
         (
             {"rho": -0.3, "low": -0.4, "high": -0.2, "p_value": 1e-9, "direction": "negative"},
             "Examples that people disagree on more tended to have a lower loss over the run: "
-            "Spearman ρ(AULC, H) = −0.30 (95 % interval −0.40 to −0.20; p < 0.001; n = 120)",
+            "Spearman ρ(AULC, H) = −0.30 (95% interval −0.40 to −0.20; p < 0.001; n = 120)",
         ),
         (
             {"rho": NAN, "direction": "unclear", "note": "constant: entropy"},
@@ -153,7 +153,7 @@ def test_an_unfinished_run_says_so_at_once_and_at_the_end(unlearning_run):
 
 @pytest.mark.parametrize(
     ("rose", "expected"),
-    [(0, "0 % of 500"), (1, "1 of 500"), (499, "499 of 500"), (500, "100 % of 500"), (5, "1 % of 500")],
+    [(0, "0% of 500"), (1, "1 of 500"), (499, "499 of 500"), (500, "100% of 500"), (5, "1% of 500")],
 )
 def test_all_and_none_are_said_only_of_all_and_none(found, rose, expected):
     row = found.unlearning.rows[2]._replace(n=500, rose=rose, rose_share=rose / 500)
@@ -162,7 +162,7 @@ def test_all_and_none_are_said_only_of_all_and_none(found, rose, expected):
 
 
 def test_confidence_is_named(unlearning_run):
-    assert "(99 % interval " in statements(analyze(unlearning_run, confidence=0.99))[0]
+    assert "(99% interval " in statements(analyze(unlearning_run, confidence=0.99))[0]
 
 
 @pytest.mark.parametrize(

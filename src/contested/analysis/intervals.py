@@ -61,9 +61,9 @@ def percent(share: float, decimals: int = 1) -> str:
     """A share as people read it.
 
     >>> percent(0.95), percent(0.999)
-    ('95 %', '99.9 %')
+    ('95%', '99.9%')
     """
-    return f"{round(100 * share, decimals):g} %"
+    return f"{round(100 * share, decimals):g}%"
 
 
 def smallest_n(confidence: float) -> int:

@@ -194,7 +194,7 @@ def _notes(trajectory: Trajectory) -> tuple[str, ...]:
     if trajectory.status != "complete":
         notes.append(
             f"The run is not complete (status: {trajectory.status}): the numbers cover its "
-            f"{len(trajectory.steps)} recorded checkpoints, up to step {last}."
+            f"{len(trajectory.steps)} recorded checkpoints, up to step {last:,}."
         )
     if first > 0:
         notes.append(f"The first checkpoint is at step {first}, not 0: changes leave out what happened before it.")

@@ -132,7 +132,7 @@ def _view(run: Run, cards: int) -> RunView:
         complete=trajectory.status == "complete",
         status=trajectory.status,
         # One way to write a percentage on one page, and none that breaks before its sign.
-        statements=[statement.replace(" %", "%") for statement in statements(analysis)],
+        statements=statements(analysis),
         label_names=trajectory.label_names,
         examples={
             category: most_unlearned(trajectory, analysis.examples, category=category, limit=cards)
