@@ -10,7 +10,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from contested.errors import ConfigError, ContestedError, DataError, ModelError, RunError, TrainingError
+from contested.errors import (
+    ConfigError,
+    ContestedError,
+    DataError,
+    ModelError,
+    RunError,
+    TrainingError,
+    without_train_extra,
+)
 
 if TYPE_CHECKING:
     from contested.analysis import Analysis, analyze, statements
@@ -34,7 +42,6 @@ _ROOMS = {
     "contested.trajectories": ("Trajectory",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_NEEDS_TRAIN = {"contested.runs", "contested.tasks"}
 
 __all__ = [
     "IA3",
@@ -72,12 +79,10 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(_HOME[name]), name)
     except ModuleNotFoundError as error:
-        if _HOME[name] in _NEEDS_TRAIN and not (error.name or "").startswith("contested"):
-            raise ConfigError(
-                f"contested.{name} needs {error.name}, which is not installed. Install it with: "
-                "pip install 'contested[train]'"
-            ) from error
-        raise
+        explained = without_train_extra(error)
+        if explained is None:
+            raise
+        raise explained from error
 
 
 def __dir__() -> list[str]:

@@ -55,3 +55,34 @@ class TrainingError(ContestedError):
     """A run started and failed, for example by a non-finite loss."""
 
     exit_code = 1
+
+
+_TRAIN_PACKAGES = {
+    "accelerate",
+    "datasets",
+    "filelock",
+    "peft",
+    "safetensors",
+    "sklearn",
+    "tokenizers",
+    "torch",
+    "transformers",
+}
+
+
+def without_train_extra(error: ModuleNotFoundError) -> ConfigError | None:
+    """Explain a missing package of ``contested[train]``.
+
+    Args:
+        error: What an import raised.
+
+    Returns:
+        An error that names the install command, or None if another module is missing.
+    """
+    package = (error.name or "").split(".")[0]
+    if package not in _TRAIN_PACKAGES:
+        return None
+    return ConfigError(
+        f"Training needs the package {package}, which is not installed (reading, analysing and reporting runs do not). "
+        "Install it with: pip install 'contested[train]'"
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -153,3 +155,13 @@ def test_a_run_without_a_second_checkpoint_cannot_be_analysed(
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps({**manifest, "checkpoints": manifest["checkpoints"][:1]}))
     assert "checkpoint" in fails("analyze", run)
+
+
+def test_training_without_the_train_extra_names_the_install_command(config: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from contested.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "train", str(config), "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Training needs the package torch" in done.stderr
+    assert "pip install 'contested[train]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from contested.errors import ContestedError
+from contested.errors import ContestedError, without_train_extra
 
 # Typer may bring its own copy of click or use the installed one; this is the base of the errors of the one in use.
 _CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -63,6 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ContestedError as error:
         print(f"contested: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        explained = without_train_extra(error)
+        if explained is None:
+            raise
+        print(f"contested: {explained}", file=sys.stderr)
+        return explained.exit_code
     if outcome == _INTERRUPTED:
         print("contested: interrupted", file=sys.stderr)
     return int(outcome or 0)
