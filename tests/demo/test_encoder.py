@@ -45,24 +45,7 @@ def test_the_tokenizer_is_fast_and_knows_every_word_of_the_world(tokenizer):
 
 def test_a_pair_is_two_segments_of_whole_words(tokenizer):
     encoded = tokenizer(*PAIR)
-    words = [
-        "[CLS]",
-        "a",
-        "dog",
-        "is",
-        "running",
-        "in",
-        "a",
-        "park",
-        ".",
-        "[SEP]",
-        "an",
-        "animal",
-        "is",
-        "outdoors",
-        ".",
-        "[SEP]",
-    ]
+    words = "[CLS] a dog is running in a park . [SEP] an animal is outdoors . [SEP]"
     assert " ".join(tokenizer.convert_ids_to_tokens(encoded["input_ids"])) == words
     assert encoded["token_type_ids"] == [0] * 10 + [1] * 6
     padded = tokenizer([PAIR, ("A dog.", "A cat.")], padding=True)
