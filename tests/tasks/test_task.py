@@ -163,3 +163,43 @@ def test_the_papers_sizes_on_real_data(shared_data: Path) -> None:
     tracked = task.examples[: task.n_tracked]["category"].value_counts()
     # 80 % of 378, 766 and 370.
     assert tracked.to_dict() == {"ambiguous": 613, "clean": 302, "contested": 296}
+
+
+def test_hub_bulk_reads_the_data_sets_own_class_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    from contested.tasks import hub_bulk
+
+    # As stanfordnlp/snli: classes as integers with names of their own, -1 for none.
+    features = datasets.Features(
+        premise=datasets.Value("string"),
+        hypothesis=datasets.Value("string"),
+        label=datasets.ClassLabel(names=["entailment", "neutral", "contradiction"]),
+    )
+    rows = {"premise": ["A."] * 3, "hypothesis": ["B.", "C.", "D."], "label": [2, -1, 0]}
+    asked = []
+
+    def load(*args: Any, **kwargs: Any) -> Any:
+        asked.append((args, kwargs))
+        return datasets.Dataset.from_dict(rows, features=features)
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    table = hub_bulk(
+        "nyu-mll/glue", subset="mnli", split="train", label_names=("contradiction", "entailment", "neutral")
+    )
+    assert asked == [(("nyu-mll/glue", "mnli"), {"split": "train"})]
+    assert table["label"].tolist() == ["contradiction", "entailment"]
+    assert table.attrs == {"unlabelled": 1}
+
+
+def test_hub_bulk_without_a_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    from contested.tasks import hub_bulk
+
+    def load(*_: Any, **__: Any) -> Any:
+        raise ConnectionError("Couldn't reach the Hub\nmore")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    with pytest.raises(DataError, match=r"Cannot load 'stanfordnlp/snli'.*Couldn't reach the Hub.*give local files"):
+        hub_bulk("stanfordnlp/snli", subset=None, split="train", label_names=("e", "n", "c"))
