@@ -17,10 +17,11 @@ ENCODER_PATH = Path(__file__).parent / "encoder"
 
 METHODS: dict[str, Method] = {"lora-r4": LoRA(r=4), "full": Full()}
 
-# The paper's recipe but for three numbers. The rate is one for both methods, as there, and larger because
-# the encoder is some two hundred times smaller and the run eight times shorter.
+# The paper's recipe but for two numbers. The rate is one for both methods, as there, and larger because the
+# encoder is some two hundred times smaller; at 3e-3 full fine-tuning no longer trains. With five times fewer
+# steps, checkpoints come five times as often.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "training": {"learning_rate": 1e-3, "epochs": 3},
+    "training": {"learning_rate": 1e-3},
     "tracking": {"every": 20},
     # Its matrices are too small to share between cores.
     "execution": {"threads": 1},
