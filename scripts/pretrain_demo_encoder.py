@@ -32,13 +32,15 @@ from transformers import (
 
 from contested.demo.hypotheses import LABELS
 from contested.demo.vocabulary import vocabulary
-from contested.demo.world import captions, make_world, sentence_pairs
+from contested.demo.world import caption_pairs, captions, make_world, sentence_pairs
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 IGNORED = -100
 MASKED_SHARE, KEPT_SHARE, RANDOM_SHARE = (0.15, 0.35), 0.1, 0.1
 LIKENESS = 1.0
 """Scale of the initial query and key weights; 1 keeps a vector's length."""
+WIDTH = 6.0
+"""How much wider than BERT's the initial embeddings are spread."""
 HELD_OUT_SEED = 1_000_003
 FOR_USERS = {"dtype": "float32", "hidden_dropout_prob": 0.1}
 """Settings of the saved configuration that differ from pretraining's."""
@@ -89,12 +91,14 @@ def build_model(vocab_size: int, seed: int) -> BertForPreTraining:
 def attend_to_likeness(model: BertForPreTraining) -> None:
     """Start with attention from each word to like words of either sentence.
 
-    Equal query and key weights, small positions: after Trockman and
-    Kolter, "Mimetic initialization of self-attention layers" (ICML 2023). Comparing two sentences is what
-    a small model is slowest to find.
+    Equal query and key weights, after Trockman and Kolter, "Mimetic initialization of self-attention
+    layers" (ICML 2023). Comparing two sentences is what a small model is slowest to find.
     """
     embeddings, config = model.bert.embeddings, model.config
-    embeddings.position_embeddings.weight.mul_(0.25)
+    # Wide apart from the start, so that words used alike (red, blue) grow near but never the same.
+    embeddings.word_embeddings.weight.mul_(WIDTH)
+    embeddings.token_type_embeddings.weight.mul_(WIDTH)
+    embeddings.position_embeddings.weight.mul_(WIDTH / 4)
     first, second = embeddings.token_type_embeddings.weight
     side = torch.nn.functional.normalize(second - first, dim=0)
     scale = config.hidden_size**-0.5
@@ -110,10 +114,10 @@ def attend_to_likeness(model: BertForPreTraining) -> None:
 
 
 def read(tokenizer: PreTrainedTokenizerBase, n: int, seed: int) -> list[Text]:
-    """N texts: three pairs to one single caption."""
-    pairs = sentence_pairs(n - n // 4, seed=seed)
-    firsts = _ids(tokenizer, [premise for premise, _ in pairs])
-    seconds = _ids(tokenizer, [hypothesis for _, hypothesis in pairs])
+    """N texts: half pairs of captions, a quarter premises with hypotheses, a quarter single captions."""
+    pairs = [*caption_pairs(n // 2, seed=seed), *sentence_pairs(n // 4, seed=seed)]
+    firsts = _ids(tokenizer, [first for first, _ in pairs])
+    seconds = _ids(tokenizer, [second for _, second in pairs])
     singles = _ids(tokenizer, captions(n // 4, seed=seed))
     return [*map(Text, firsts, seconds), *(Text(single, None) for single in singles)]
 
@@ -189,7 +193,7 @@ def pretrain(model: BertForPreTraining, texts: list[Text], args: argparse.Namesp
         schedule.step()
         losses.append(loss.item())
         hits.append((scores.follows.argmax(-1) == scores.follow_labels).float().mean().item())
-        if step % 250 == 0:
+        if step % 500 == 0:
             recent, right = np.mean(losses[-100:]), np.mean(hits[-100:])
             seconds = time.perf_counter() - started
             print(f"step {step}: loss {recent:.3f}, pairs {right:.3f}, {seconds:.0f} s", flush=True)
@@ -283,9 +287,9 @@ def accuracy(model: PreTrainedModel, logits: Callable[[np.ndarray], torch.Tensor
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for config, tokenizer and weights")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--texts", type=int, default=60_000, help="distinct texts to read")
+    parser.add_argument("--texts", type=int, default=80_000, help="distinct texts to read")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--no-probe", action="store_true", help="skip the fine-tuning comparison")

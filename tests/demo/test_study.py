@@ -29,7 +29,7 @@ def test_the_demo_ends_with_table_figures_page_and_a_sentence_a_run(
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out)]) == 0
     shown = capsys.readouterr().out
-    assert "Δℓ (nats)" in shown
+    assert "Δℓ in nats" in shown
     assert str(out / "results" / "report.html") in shown
     assert "demo-lora-r4-s42: In this run" in shown
     assert "demo-full-s42: In this run" in shown

@@ -44,13 +44,12 @@ def print_finding(report: ReportPaths) -> None:
     console = Console(highlight=False)
     summary = pd.read_csv(next(path for path in report.tables if path.name == "summary.csv"))
     table = Table("run", "category", box=None)
-    for heading in ("n", "Δℓ (nats)", "95% interval", "rose", "ρ(AULC, H)"):
+    for heading in ("n", "Δℓ in nats (95%)", "rose", "ρ"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in summary.to_dict("records"):
-        interval = f"{row['change_low']:+.3f} to {row['change_high']:+.3f}"
+        change = f"{row['change']:+.3f} [{row['change_low']:+.3f}, {row['change_high']:+.3f}]".replace("-", "−")
         rho = f"{row['rho']:.3f}" if row["rho"] == row["rho"] else ""
-        changed, rose = f"{row['change']:+.3f}", f"{row['rose_share']:.0%}"
-        cells = (row["run"], row["category"], row["n"], changed, interval, rose, rho)
+        cells = (row["run"], row["category"], row["n"], change, f"{row['rose_share']:.0%}", rho)
         table.add_row(*(Text(str(cell)) for cell in cells))
     console.print(table)
     for path in report.figures:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from contested.annotations import Annotations
 from contested.demo.annotators import Annotators, IntArray, hire
-from contested.demo.grammar import caption, draw_scene
+from contested.demo.grammar import Scene, caption, chance, draw_scene
 from contested.demo.hypotheses import LABELS, Hypothesis
 from contested.demo.operators import OPERATORS
 from contested.errors import DataError
@@ -180,6 +180,21 @@ def captions(n: int, *, seed: int = 0) -> list[str]:
     return [caption(rng, draw_scene(rng)) for _ in range(n)]
 
 
+def caption_pairs(n: int, *, seed: int = 0) -> list[tuple[str, str]]:
+    """Two captions of one scene, as two people describe one photograph; the second leaves things out.
+
+    Args:
+        n: How many; some may be equal.
+        seed: Of the draw.
+
+    Returns:
+        N pairs of sentences.
+    """
+    rng = np.random.default_rng([seed, 5])
+    scenes = [draw_scene(rng) for _ in range(n)]
+    return [(caption(rng, scene), caption(rng, _half_seen(rng, scene))) for scene in scenes]
+
+
 def sentence_pairs(n: int, *, seed: int = 0) -> list[tuple[str, str]]:
     """Premises with hypotheses of the bulk mixture, without labels: text for pretraining.
 
@@ -192,6 +207,16 @@ def sentence_pairs(n: int, *, seed: int = 0) -> list[tuple[str, str]]:
     """
     draws = _draw_items(np.random.default_rng([seed, 4]), BULK_MIXTURE, set())
     return [(item.premise, item.hypothesis.text) for item, _ in zip(draws, range(n), strict=False)]
+
+
+def _half_seen(rng: np.random.Generator, scene: Scene) -> Scene:
+    adjective, clothing, place = (chance(rng, 0.6) for _ in range(3))
+    return replace(
+        scene,
+        adjective=scene.adjective if adjective else "",
+        clothing=scene.clothing if clothing else (),
+        place=scene.place if place else None,
+    )
 
 
 def _annotate(
