@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contested.config import Full, LoRA, Method
-from contested.demo.world import make_world
+from contested.demo import ENCODER_PATH, make_world
 from contested.report import ReportPaths, write_report
 from contested.runs import Progress, train
 from contested.tasks import NLITask, TextClassificationTask
-
-ENCODER_PATH = Path(__file__).parent / "encoder"
-"""Folder of the embedded encoder; ``AutoTokenizer`` and ``AutoModel…`` load it."""
 
 METHODS: dict[str, Method] = {"lora-r4": LoRA(r=4), "full": Full()}
 
