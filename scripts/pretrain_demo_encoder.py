@@ -244,6 +244,8 @@ def save(model: BertForPreTraining, out: Path) -> None:
     encoder = model.bert.half()
     encoder.save_pretrained(out)
     model.float()
+    # Written for the owner alone; package data is for everyone.
+    (out / "model.safetensors").chmod(0o644)
     config = json.loads((out / "config.json").read_text())
     (out / "config.json").write_text(json.dumps({**config, **FOR_USERS}, indent=2) + "\n")
 

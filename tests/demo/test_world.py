@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from contested.demo import make_world
-from contested.demo.world import ANNOTATED_MIXTURE, BULK_MIXTURE, captions, sentence_pairs
+from contested.demo.world import ANNOTATED_MIXTURE, BULK_MIXTURE, caption_pairs, captions, sentence_pairs
 from contested.errors import DataError
 
 SURE = ("restate", "hypernym", "existence", "sure_implication", "kept_modifier")
@@ -141,7 +141,17 @@ def test_an_empty_world_is_refused(sizes):
 def test_pretraining_text_is_deterministic_and_carries_no_label():
     assert captions(20, seed=1) == captions(20, seed=1) != captions(20, seed=2)
     assert sentence_pairs(20, seed=1) == sentence_pairs(20, seed=1) != sentence_pairs(20, seed=2)
-    assert all(len(pair) == 2 for pair in sentence_pairs(20))
+    assert caption_pairs(20, seed=1) == caption_pairs(20, seed=1) != caption_pairs(20, seed=2)
+    assert all(len(pair) == 2 for pair in (*sentence_pairs(20), *caption_pairs(20)))
+
+
+def test_two_captions_of_a_scene_tell_of_the_same_and_the_second_adds_nothing():
+    frame = {"there", "is", "are"}
+    for first, second in caption_pairs(500, seed=1):
+        words, again = (set(re.findall(r"[a-z]+", text.lower())) for text in (first, second))
+        # "a" and "an" follow the next word, which may have been left out.
+        assert again - words <= {*frame, "a", "an"}
+        assert len(words & again) >= 2
 
 
 @pytest.mark.parametrize(
