@@ -1,25 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-
 WriteJsonl = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The real data sets, which are not part of the project."""
-    folder = Path(os.environ.get("CONTESTED_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not (folder / "chaosnli" / "chaosNLI_snli.jsonl").is_file():
-        pytest.skip(f"no real data in {folder}: set CONTESTED_DATA to the folder that holds chaosnli/")
-    return folder
 
 
 @pytest.fixture
