@@ -77,7 +77,8 @@ def state(run: Path) -> dict[str, Any]:
     metrics = [{key: value for key, value in line.items() if "seconds" not in key} for line in lines]
     manifest = json.loads((run / "manifest.json").read_text())
     listed = {key: manifest[key] for key in ("run_id", "status", "checkpoints", "identity", "counts")}
-    return {"weights": weights.read_bytes(), "shards": shards, "metrics": metrics, **listed}
+    gradients = {file.name: file.read_bytes() for file in sorted((run / "gradients").glob("*"))}
+    return {"weights": weights.read_bytes(), "shards": shards, "metrics": metrics, "gradients": gradients, **listed}
 
 
 def test_a_run_folder_holds_what_the_contract_says(train: Callable[..., Any]) -> None:
@@ -176,20 +177,44 @@ def test_two_processes_do_not_share_a_folder(train: Callable[..., Any], tmp_path
         train()
 
 
-def test_ctrl_c_is_resumed_to_the_same_end(train: Callable[..., Any]) -> None:
-    whole = train(out="whole")
+PROBES = {"gradient_norms": "every", "every": 3}  # at 0, 3, 6, …: few of them at checkpoints
+
+
+def test_a_run_with_probes_is_the_same_run_with_gradients(train: Callable[..., Any]) -> None:
+    plain, probed = train(out="plain"), train(out="probed", probes=PROBES)
+    assert plain.trajectory.gradients is None
+    before, after = state(plain.path), state(probed.path)
+    assert (after["weights"], after["shards"]) == (before["weights"], before["shards"])
+    found = probed.trajectory.gradients
+    assert found.steps.tolist() == [0, 3, 6, 9, 12, 15, 18]
+    assert found.norms.shape == (7, 32)
+    assert (found.norms > 0).all()
+    pairs = [("ambiguous", "clean"), ("contested", "clean"), ("contested", "ambiguous")]
+    assert set(zip(found.alignment["group"], found.alignment["reference"], strict=True)) == set(pairs)
+    assert found.alignment["cosine"].between(-1, 1).all()
+    assert probed.trajectory.metrics["probe_seconds"].sum() > 0
+
+
+def test_norms_at_every_probe_need_a_distance_between_probes(train: Callable[..., Any]) -> None:
+    with pytest.raises(ct.ConfigError, match="probes: gradient_norms: every needs every, the steps between probes"):
+        train(probes={"gradient_norms": "every"})
+
+
+@pytest.mark.parametrize("probes", [{}, PROBES], ids=["plain", "probes"])
+def test_ctrl_c_is_resumed_to_the_same_end(train: Callable[..., Any], probes: dict[str, Any]) -> None:
+    whole = train(out="whole", probes=probes)
 
     def stop(progress: Progress) -> None:
         if progress.step == 7:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
-        train(on_progress=stop)
+        train(on_progress=stop, probes=probes)
     run = whole.path.parent / "run"
     assert json.loads((run / "manifest.json").read_text())["status"] == "cancelled"
     assert ct.Trajectory.load(run).steps.tolist() == [0, 5]
     seen: list[Progress] = []
-    train(on_progress=seen.append)
+    train(on_progress=seen.append, probes=probes)
     assert seen[0].step == 8
     assert seen[0].contested_change is not None
     assert state(run) == state(whole.path)
@@ -221,10 +246,13 @@ def test_seeds_change_head_and_data_order_but_not_the_split(train: Callable[...,
     assert not np.allclose(first.losses[0], second.losses[0])
 
 
+OVERRIDES = ["training.epochs=12", "probes.gradient_norms=every", "probes.every=3"]
+
+
 def spawn(config: Path, out: Path) -> subprocess.Popen[bytes]:
     code = "import sys; from contested.cli import main; sys.exit(main(sys.argv[1:]))"
     return subprocess.Popen(
-        [sys.executable, "-c", code, "train", str(config), "--out", str(out), "training.epochs=12"],
+        [sys.executable, "-c", code, "train", str(config), "--out", str(out), *OVERRIDES],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,

@@ -122,6 +122,8 @@ class AnnotatedSection(Section):
     """Its format; recognised from the content where not given."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of contested.read_annotations."""
+    covariates: str | None = None
+    """A JSONL, CSV, TSV or Parquet file with the example ids and further columns, such as genre."""
 
 
 class BulkSection(Section):
@@ -147,6 +149,15 @@ class BulkSection(Section):
         return self
 
 
+class NoiseSection(Section):
+    """Random labels for a share of the training examples of the lowest entropy category (paper §5)."""
+
+    share: float = Field(gt=0, le=1)
+    """Share of those examples whose label is drawn anew."""
+    rule: Literal["uniform", "other"] = "uniform"
+    """uniform: any class, also the same again (the paper's text); other: one of the other classes."""
+
+
 class TaskSection(Section):
     """Which examples train, are tracked and validate."""
 
@@ -162,6 +173,14 @@ class TaskSection(Section):
     """Entropy categories: fixed at 0.4 and 0.7 nats, by quantiles, or own bounds in nats."""
     class_weights: bool = True
     """Weigh classes by inverse frequency."""
+    composition: Literal["all", "low", "high", "balanced"] = "all"
+    """Which tracked examples train: all, the lowest or highest entropy category alone, or as many of each."""
+    noise: NoiseSection | None = None
+    """Label noise; the tracked losses stay against the gold labels."""
+    soft_labels: bool = False
+    """Train annotated examples on the annotators' distribution instead of on its majority."""
+    intervention_seed: int | None = Field(None, ge=0)
+    """Seed of noise and of the balanced composition; the run's seed where not given."""
 
 
 class TrainingSection(Section):
@@ -196,6 +215,25 @@ class TrackingSection(Section):
     """The end of each epoch is a checkpoint too."""
 
 
+class ProbesSection(Section):
+    """Gradient probes: gradients of the tracked examples' losses over the weights that train."""
+
+    gradient_norms: Literal["never", "end", "every"] = "never"
+    """Norm of each tracked example's gradient: never, after the last step, or at every probe (needs probes.every)."""
+    every: int | None = Field(None, ge=1)
+    """Steps between probes of how well the categories' mean gradients agree; step 0 and the last too. Null: none."""
+    head: bool = True
+    """The classification head's weights count."""
+    mode: Literal["eval", "train"] = "eval"
+    """eval: dropout off, as when tracking; train: dropout on."""
+
+    @model_validator(mode="after")
+    def _norms_have_steps(self) -> ProbesSection:
+        if self.gradient_norms == "every" and self.every is None:
+            raise ValueError("gradient_norms: every needs every, the steps between probes")
+        return self
+
+
 class ExecutionSection(Section):
     """Where and how a run is executed; no part of its identity."""
 
@@ -215,6 +253,7 @@ class RunConfig(Section):
     task: TaskSection
     training: TrainingSection = Field(default_factory=TrainingSection)
     tracking: TrackingSection = Field(default_factory=TrackingSection)
+    probes: ProbesSection = Field(default_factory=ProbesSection)
     execution: ExecutionSection = Field(default_factory=ExecutionSection)
     seed: int = Field(42, ge=0)
     """Decides head, adapter, data order and dropout."""
@@ -271,24 +310,52 @@ def check_config(content: Mapping[str, Any], source: str) -> RunConfig:
         ConfigError: With every problem at once.
     """
     try:
-        return RunConfig.model_validate(_numbers(content))
+        return RunConfig.model_validate(numbers(content))
     except ValidationError as error:
         problems = [_problem(dict(detail)) for detail in error.errors()]
         raise ConfigError(f"The configuration {source} has {len(problems)} problem(s):", problems) from None
 
 
+def identifying(config: RunConfig) -> dict[str, Any]:
+    """What of a configuration makes a run this run: not its name, nor where files lie and work is done.
+
+    Args:
+        config: The checked configuration.
+
+    Returns:
+        Its content without ``name`` and ``execution``; paths shrunk to the names of files and folders, so that a
+        study may move. A run's fingerprints say what those files hold.
+    """
+    fixed = config.model_dump(mode="json", exclude={"execution", "name"})
+    if Path(config.model.name).is_absolute():
+        fixed["model"]["name"] = Path(config.model.name).name
+    for section in (fixed["task"]["annotated"], fixed["task"]["bulk"] or {}):
+        for key in ("path", "covariates"):
+            value = section.get(key)
+            if isinstance(value, str):
+                section[key] = Path(value).name
+            elif isinstance(value, list):
+                section[key] = [Path(path).name for path in value]
+    return fixed
+
+
 def resolve_paths(content: dict[str, Any], folder: Path) -> None:
     """Make the file paths in a configuration absolute, taken from ``folder``; change ``content`` in place.
 
-    A model's name counts as a path only where it begins with ``.`` or ``~`` or such a folder exists.
+    A model's name counts as a path only where it begins with ``.`` or ``~`` or such a folder exists. What begins with
+    ``{`` is a study's variable and is left as it is.
     """
     task = content.get("task")
     for name in ("annotated", "bulk"):
         section = task.get(name) if isinstance(task, dict) else None
-        if isinstance(section, dict) and isinstance(section.get("path"), str):
-            section["path"] = _absolute(section["path"], folder)
-        elif isinstance(section, dict) and isinstance(section.get("path"), list):
-            section["path"] = [_absolute(str(path), folder) for path in section["path"]]
+        if not isinstance(section, dict):
+            continue
+        for key in ("path", "covariates"):
+            value = section.get(key)
+            if isinstance(value, str):
+                section[key] = _absolute(value, folder)
+            elif isinstance(value, list):
+                section[key] = [_absolute(str(path), folder) for path in value]
     model = content.get("model")
     if isinstance(model, dict) and isinstance(model.get("name"), str):
         name = model["name"]
@@ -297,6 +364,8 @@ def resolve_paths(content: dict[str, Any], folder: Path) -> None:
 
 
 def _absolute(path: str, folder: Path) -> str:
+    if path.startswith("{"):
+        return path
     return str((folder / Path(path).expanduser()).resolve())
 
 
@@ -310,7 +379,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise ConfigError(
             f"Cannot read the value of the override {override!r}: {' '.join(str(error).split())}"
         ) from None
-    if (key.endswith("path") and isinstance(value, str)) or (key == "model.name" and Path(str(value)).is_dir()):
+    if (key.endswith(("path", "covariates")) and isinstance(value, str)) or (
+        key == "model.name" and Path(str(value)).is_dir()
+    ):
         value = _absolute(str(value), Path.cwd())
     *parents, last = key.split(".")
     place: Any = content
@@ -326,12 +397,12 @@ def _apply(content: dict[str, Any], override: str) -> None:
     place[last] = value
 
 
-def _numbers(value: Any) -> Any:
+def numbers(value: Any) -> Any:
     """Read ``1e-3`` as a number: YAML 1.1 takes it for text unless written ``1.0e-3``."""
     if isinstance(value, Mapping):
-        return {key: _numbers(part) for key, part in value.items()}
+        return {key: numbers(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_numbers(part) for part in value]
+        return [numbers(part) for part in value]
     if isinstance(value, str) and value[:1] in "0123456789-+.":
         try:
             return float(value) if "e" in value.lower() else value

@@ -124,6 +124,86 @@ def test_resuming_finds_a_checkpoint_that_was_not_listed_any_more(writer: RunWri
     assert Trajectory.load(writer.path).steps.tolist() == [0, 100]
 
 
+FACTS = {"head": False, "mode": "train", "method": "layerwise", "notes": []}
+
+
+def aligned(step: int) -> dict[str, Any]:
+    # contested has no examples: null, and a note that says so.
+    cosines = [[1.0, step / 1000, None], [step / 1000, 1.0, None], [None, None, None]]
+    return {
+        "step": step,
+        "groups": ["clean", "ambiguous", "contested"],
+        "counts": [2, 1, 0],
+        "norms": [1.5, 2.5, None],
+        "cosines": cosines,
+        "head": False,
+        "mode": "train",
+        "method": "summed",
+        "notes": ["contested: no examples"],
+    }
+
+
+def test_gradients_are_read_as_they_were_written(writer: RunWriter) -> None:
+    writer.write_alignment(aligned(0))
+    record(writer, 0)
+    writer.write_alignment(aligned(60))
+    writer.write_gradient_norms(step=100, norms=np.array([0.1, 0.2, 0.3]), facts=FACTS)
+    record(writer, 100)
+    writer.write_alignment(aligned(120))  # does not count before a later checkpoint is listed
+    found = Trajectory.load(writer.path).gradients
+    assert found is not None
+    assert found.steps.tolist() == [0, 60, 100]
+    assert found.norms[2].tolist() == [0.1, 0.2, 0.3]
+    assert np.isnan(found.norms[:2]).all()
+    assert (found.head, found.mode) == (False, "train")
+    assert len(found.alignment) == 6
+    row = found.alignment.iloc[3]
+    assert row[["step", "group", "reference", "cosine"]].tolist() == [60, "ambiguous", "clean", 0.06]
+    assert row[["norm", "norm_reference", "n", "n_reference", "note"]].tolist() == [2.5, 1.5, 1, 2, ""]
+    empty = found.alignment.query("group == 'contested' and reference == 'clean' and step == 60").iloc[0]
+    assert np.isnan(empty["cosine"])
+    assert empty["note"] == "contested: no examples"
+    file = writer.path / "gradients" / "step-00000100.parquet"
+    schema = {field.name: str(field.type) for field in pq.read_schema(file)}
+    assert schema == {"row_key": "int64", "step": "int32", "norm": "double"}
+
+
+def test_norms_alone_say_what_they_are_of(writer: RunWriter) -> None:
+    writer.write_gradient_norms(step=0, norms=np.ones(3), facts=FACTS)
+    record(writer, 0)
+    found = Trajectory.load(writer.path).gradients
+    assert found is not None
+    assert (found.head, found.mode, len(found.alignment)) == (False, "train", 0)
+    assert "cosine" in found.alignment
+
+
+def test_a_run_without_probes_has_no_gradients(writer: RunWriter) -> None:
+    record(writer, 0)
+    assert Trajectory.load(writer.path).gradients is None
+    with pytest.raises(RunError, match=r"gave \(2,\) gradient norms for 3 tracked examples"):
+        writer.write_gradient_norms(step=0, norms=np.ones(2), facts=FACTS)
+
+
+def test_resuming_drops_probes_after_the_snapshot_and_half_a_line(writer: RunWriter) -> None:
+    for step in (0, 100):
+        writer.write_alignment(aligned(step))
+        writer.write_gradient_norms(step=step, norms=np.ones(3), facts=FACTS)
+        record(writer, step)
+    writer.write_alignment(aligned(150))
+    writer.write_gradient_norms(step=150, norms=np.ones(3), facts=FACTS)
+    with (writer.path / "gradients" / "alignment.jsonl").open("a") as file:
+        file.write('{"step": 180, "gro')
+    resumed = RunWriter.resume(writer.path, step=100)
+    left = [json.loads(line)["step"] for line in (writer.path / "gradients" / "alignment.jsonl").open()]
+    assert left == [0, 100]
+    assert layout.norm_steps(writer.path) == [0, 100]
+    resumed.write_alignment(aligned(150))
+    record(resumed, 200)
+    found = Trajectory.load(writer.path).gradients
+    assert found is not None
+    assert found.steps.tolist() == [0, 100, 150]
+
+
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(writer: RunWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     record(writer, 0)
 

@@ -19,14 +19,19 @@ from typing import Any
 
 import filelock
 import torch
+from pydantic import ValidationError
 
 from contested import models, training
-from contested.config import RunConfig
+from contested.config import RunConfig, identifying
 from contested.errors import RunError
 from contested.runs.prepare import Prepared
 from contested.trajectories import RunWriter, layout
 
 _PACKAGES = ("contested", "torch", "transformers", "peft", "numpy", "scipy", "pyarrow")
+
+
+class FolderInUse(RunError):  # noqa: N818 - a state of the folder that a study waits for
+    """Another process holds the run's lock."""
 
 
 def check_folder(out: Path) -> None:
@@ -60,7 +65,7 @@ def open_folder(out: Path, config: RunConfig, prepared: Prepared, identity: dict
     state = out / layout.STATE
     if (out / layout.MANIFEST).exists() and training.has_snapshot(state):
         return RunWriter.resume(out, step=training.snapshot_step(state)), True
-    for leftover in (out / layout.CHECKPOINTS, state):
+    for leftover in (out / layout.CHECKPOINTS, out / layout.GRADIENTS, state):
         shutil.rmtree(leftover, ignore_errors=True)
     header = {
         "run_id": run_id(config, identity),
@@ -84,9 +89,12 @@ def open_folder(out: Path, config: RunConfig, prepared: Prepared, identity: dict
 
 
 def identity_of(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
-    """What makes a run this run: its configuration but for where it executes, its data and its checkpoint."""
-    fixed = config.model_dump(mode="json", exclude={"execution", "name"})
-    return {"config": fixed, "data": prepared.task.fingerprint, "model": prepared.model.fingerprint}
+    """What makes a run this run: its configuration but for where things are, its data and its checkpoint."""
+    return {
+        "config": identifying(config),
+        "data": prepared.task.fingerprint,
+        "model": prepared.model.fingerprint,
+    }
 
 
 def run_id(config: RunConfig, identity: dict[str, Any]) -> str:
@@ -109,7 +117,10 @@ def check_same_run(out: Path, manifest: dict[str, Any], identity: dict[str, Any]
     Raises:
         RunError: If it is another run.
     """
-    before = manifest.get("identity", {})
+    before = dict(manifest.get("identity", {}))
+    with contextlib.suppress(ValidationError):
+        # An earlier version did not know every key: those it lacked had their defaults.
+        before["config"] = identifying(RunConfig.model_validate(before.get("config")))
     if before == identity:
         return
     problems = [
@@ -144,13 +155,13 @@ def locked(out: Path) -> Iterator[None]:
         Nothing.
 
     Raises:
-        RunError: If another process trains in it.
+        FolderInUse: If another process trains in it.
     """
     lock = filelock.FileLock(out / layout.LOCK)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise RunError(f"{out} is being trained by another process. Wait for it, or choose another --out.") from None
+        raise FolderInUse(f"{out} is being trained by another process. Wait for it, or choose another --out.") from None
     try:
         yield
     finally:

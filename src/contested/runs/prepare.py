@@ -36,7 +36,7 @@ def check_run(config: RunConfig) -> list[str]:
         One sentence a problem: missing files, unavailable devices, parts that do not fit.
     """
     task = config.task
-    paths = [task.annotated.path]
+    paths = [path for path in (task.annotated.path, task.annotated.covariates) if path is not None]
     if task.bulk is not None and task.bulk.path is not None:
         paths += [task.bulk.path] if isinstance(task.bulk.path, str) else task.bulk.path
     problems = [f"no such file: {path}" for path in paths if not Path(path).is_file()]
@@ -75,6 +75,8 @@ def load_task(config: RunConfig) -> tasks.TextClassificationTask:
         annotated = read_annotations(
             section.annotated.path, format=section.annotated.format, **section.annotated.options
         )
+        if section.annotated.covariates is not None:
+            annotated = tasks.with_covariates(annotated, section.annotated.covariates)
     except DataError as error:
         problems += error.problems or [error.message]
     if annotated is not None:
@@ -102,6 +104,11 @@ def load_task(config: RunConfig) -> tasks.TextClassificationTask:
         if isinstance(section.categories, str)
         else Categories.from_bounds(section.categories),
         weighted=section.class_weights,
+        composition=section.composition,
+        noise=section.noise.share if section.noise else 0.0,
+        noise_rule=section.noise.rule if section.noise else "uniform",
+        intervention_seed=config.seed if section.intervention_seed is None else section.intervention_seed,
+        soft_labels=section.soft_labels,
     )
 
 
@@ -159,6 +166,7 @@ def encode_task(data: tasks.TaskData, model: models.TextModel, max_length: int) 
         validation=tokens(validation[columns]),
         validation_labels=validation["gold"].to_numpy(np.int64),
         class_weights=data.class_weights,
+        targets=data.train_targets,
     )
 
 

@@ -82,7 +82,7 @@ def train(
         seed: Decides head, adapter, data order and dropout.
         name: A readable run id; made from model, method and seed where not given.
         on_progress: Called after each step.
-        **sections: ``training``, ``tracking`` and ``execution`` as in the YAML configuration.
+        **sections: ``training``, ``tracking``, ``probes`` and ``execution`` as in the YAML configuration.
 
     Returns:
         Where the run is.
@@ -192,6 +192,7 @@ def _train(
         state=writer.path / layout.STATE,
         tracking_batch_size=config.execution.tracking_batch_size,
         observer=None if on_progress is None else lambda step: on_progress(watch.progress(step)),
+        probe=_probe(config, prepared, engine, writer),
     )
     try:
         trainer.fit(resume=resume)
@@ -206,6 +207,27 @@ def _train(
         raise
     writer.finish("complete")
     shutil.rmtree(writer.path / layout.STATE, ignore_errors=True)
+
+
+def _probe(
+    config: RunConfig, prepared: Prepared, engine: training.Engine, writer: RunWriter
+) -> training.GradientProbe | None:
+    if config.probes.gradient_norms == "never" and config.probes.every is None:
+        return None
+    categories = prepared.task.examples["category"].to_numpy(object)[: prepared.task.n_tracked]
+    return training.GradientProbe(
+        prepared.model.module,
+        engine,
+        prepared.encoded.tracked,
+        prepared.encoded.tracked_labels,
+        groups=training.groups_of(categories, prepared.task.category_names),
+        recorder=writer,
+        norms=config.probes.gradient_norms,
+        every=config.probes.every,
+        head=prepared.model.head,
+        with_head=config.probes.head,
+        mode=config.probes.mode,
+    )
 
 
 class _ContestedWatch:

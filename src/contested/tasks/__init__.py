@@ -1,18 +1,26 @@
 """Which examples train, are tracked and validate; their labels, weights and tokens."""
 
 from contested.tasks.bulk import hub_bulk, read_bulk
+from contested.tasks.covariates import with_covariates
 from contested.tasks.encoding import EncodedTexts, cache_folder, encode
+from contested.tasks.interventions import Composition, NoiseRule, composed, noised, soft_targets
 from contested.tasks.task import NLI_LABELS, NLITask, TaskData, TextClassificationTask, class_weights
 
 __all__ = [
     "NLI_LABELS",
+    "Composition",
     "EncodedTexts",
     "NLITask",
+    "NoiseRule",
     "TaskData",
     "TextClassificationTask",
     "cache_folder",
     "class_weights",
+    "composed",
     "encode",
     "hub_bulk",
+    "noised",
     "read_bulk",
+    "soft_targets",
+    "with_covariates",
 ]

@@ -48,7 +48,7 @@ def read_bulk(
     if not files:
         raise DataError("No bulk file was given. Name at least one JSONL, CSV, TSV or Parquet file.")
     problems: list[str] = []
-    frames = [_read_file(Path(file).expanduser(), problems) for file in files]
+    frames = [read_rows(Path(file).expanduser(), problems) for file in files]
     tables = [
         _check(frame, Path(file).name, label_names=label_names, text_columns=text_columns, problems=problems)
         for file, frame in zip(files, frames, strict=True)
@@ -100,7 +100,16 @@ def hub_bulk(name: str, *, subset: str | None, split: str, label_names: Sequence
     return labelled
 
 
-def _read_file(file: Path, problems: list[str]) -> pd.DataFrame | None:
+def read_rows(file: Path, problems: list[str]) -> pd.DataFrame | None:
+    """Read a JSONL, CSV, TSV or Parquet file as it is, with the line of each row in ``_line``.
+
+    Args:
+        file: The file.
+        problems: Takes one sentence a problem, by line where it has one.
+
+    Returns:
+        The rows, or None where the file cannot be read at all.
+    """
     readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".tsv": _read_csv, ".parquet": _read_parquet}
     reader = readers.get(file.suffix.lower())
     if reader is None:

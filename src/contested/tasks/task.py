@@ -14,25 +14,31 @@ from numpy.typing import NDArray
 
 from contested.annotations import Annotations, Categories, resolve_categories
 from contested.errors import DataError
+from contested.tasks.interventions import composed, noised, soft_targets
 
-_OWN_COLUMNS = {"row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "label"}
+_OWN_COLUMNS = {
+    *("row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "label"),
+    *("in_training", "trained_label"),
+}
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """A task made concrete. Training examples are the tracked ones, then the bulk.
+    """A task made concrete. Training examples are the tracked ones that train (all, unless composed), then the bulk.
 
     Attributes:
         label_names: Class names, length K.
         text_columns: The input text's columns, in order.
         examples: One row an annotated example, tracked ones first, as a run folder's example table:
             row_key, example_id, text columns, gold, label_counts, entropy (nats), category, split
-            (``train`` or ``validation``), covariates.
+            (``train`` or ``validation``), covariates; ``in_training`` where not all tracked examples train,
+            ``trained_label`` where some train on another label than the gold one.
         category_names: Categories in order of rising entropy.
         bulk: One row a bulk example: example_id, text columns, label (class index).
         class_weights: Weight of each class in the training loss, shape (K,), mean 1; None without weighting.
+        soft_labels: Whether annotated examples train on the annotators' distribution.
         counts: What was dropped, sampled and kept, for the manifest and for people.
     """
 
@@ -42,6 +48,7 @@ class TaskData:
     category_names: tuple[str, ...]
     bulk: pd.DataFrame
     class_weights: NDArray[np.float64] | None
+    soft_labels: bool = False
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -53,19 +60,29 @@ class TaskData:
     def train_texts(self) -> pd.DataFrame:
         """Text columns of the training examples, shape (M, text columns)."""
         columns = list(self.text_columns)
-        return pd.concat([self.examples[columns][: self.n_tracked], self.bulk[columns]], ignore_index=True)
+        return pd.concat([_trained(self.examples)[columns], self.bulk[columns]], ignore_index=True)
 
     @property
     def train_labels(self) -> NDArray[np.int64]:
-        """Class index of each training example, shape (M,)."""
-        tracked = self.examples["gold"].to_numpy(np.int64)[: self.n_tracked]
-        return np.concatenate([tracked, self.bulk["label"].to_numpy(np.int64)])
+        """Class index on which each training example trains, shape (M,); with soft labels the majority's."""
+        return np.concatenate([_trained_labels(self.examples), self.bulk["label"].to_numpy(np.int64)])
+
+    @property
+    def train_targets(self) -> NDArray[np.float32] | None:
+        """Target distribution of each training example, shape (M, K); None where all train on one class."""
+        if not self.soft_labels:
+            return None
+        counts = np.array(_trained(self.examples)["label_counts"].tolist(), np.int64)
+        return soft_targets(counts.reshape(-1, len(self.label_names)), self.bulk["label"].to_numpy(np.int64))
 
     @property
     def fingerprint(self) -> str:
         """Names the content: ids, texts, labels, counts and split, wherever they came from."""
         digest = hashlib.sha256(repr((self.label_names, self.text_columns)).encode())
+        if self.soft_labels:
+            digest.update(b"soft labels")
         columns = ["example_id", *self.text_columns, "gold", "label_counts", "category", "split"]
+        columns += [name for name in ("in_training", "trained_label") if name in self.examples]
         for row in self.examples[columns].itertuples(index=False):
             digest.update(repr(tuple(_plain(value) for value in row)).encode())
         for row in self.bulk[["example_id", *self.text_columns, "label"]].itertuples(index=False):
@@ -88,6 +105,14 @@ class TextClassificationTask:
         split_seed: Seed of the split, stratified by entropy category (paper §3.3).
         categories: Entropy categories: ``fixed``, ``terciles``, ``quartiles`` or own.
         weighted: Whether classes are weighted by inverse frequency.
+        composition: Which tracked examples train: ``all``, ``low``, ``high`` or ``balanced`` (see
+            :func:`contested.tasks.composed`).
+        noise: Share of the training examples of lowest entropy category whose label is drawn anew (see
+            :func:`contested.tasks.noised`); they are tracked against their gold label.
+        noise_rule: ``uniform`` or ``other``.
+        intervention_seed: Seed of the noise and of the balanced composition.
+        soft_labels: Train annotated examples on the annotators' distribution (KL divergence) instead of on its
+            majority; they are tracked against the majority.
     """
 
     annotated: Annotations
@@ -99,6 +124,11 @@ class TextClassificationTask:
     split_seed: int = 42
     categories: str | Categories = "fixed"
     weighted: bool = True
+    composition: str = "all"
+    noise: float = 0.0
+    noise_rule: str = "uniform"
+    intervention_seed: int = 42
+    soft_labels: bool = False
 
     def prepare(self) -> TaskData:
         """Split, guard against leakage, sample the bulk and weigh the classes.
@@ -107,7 +137,8 @@ class TextClassificationTask:
             The concrete task, the same for the same data and seeds.
 
         Raises:
-            DataError: If text columns are missing, the split is impossible, or too little bulk is left.
+            DataError: If text columns are missing, the split is impossible, too little bulk is left, or an
+                intervention does not fit the data or another one.
         """
         _check_columns(self.annotated.fields, self.text_columns, "annotated examples")
         reserved = sorted({*self.text_columns} & _OWN_COLUMNS)
@@ -115,10 +146,13 @@ class TextClassificationTask:
             raise DataError(
                 f"A text column cannot be called {', '.join(reserved)}: the run folder has such a column. Rename it."
             )
+        if self.soft_labels and self.noise:
+            raise DataError("Label noise and soft labels exclude each other: soft labels do not read the label.")
         examples, names = self._examples()
         bulk, counts = self._sampled_bulk(examples)
+        examples, changes = self._intervened(examples, names)
         n_tracked = int((examples["split"] == "train").sum())
-        labels = np.concatenate([examples["gold"].to_numpy()[:n_tracked], bulk["label"].to_numpy(np.int64)])
+        labels = np.concatenate([_trained_labels(examples), bulk["label"].to_numpy(np.int64)])
         weights = class_weights(labels, self.annotated.n_classes) if self.weighted else None
         return TaskData(
             label_names=self.annotated.label_names,
@@ -127,7 +161,8 @@ class TextClassificationTask:
             category_names=names,
             bulk=bulk,
             class_weights=weights,
-            counts={"tracked": n_tracked, "validation": len(examples) - n_tracked, **counts},
+            soft_labels=self.soft_labels,
+            counts={"tracked": n_tracked, "validation": len(examples) - n_tracked, **counts, **changes},
         )
 
     def _examples(self) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -155,6 +190,31 @@ class TextClassificationTask:
         table = table.iloc[np.concatenate([train, validation])].reset_index(drop=True)
         table.insert(0, "row_key", np.arange(len(table), dtype=np.int64))
         return table, resolve_categories(annotated.entropy, self.categories).names
+
+    def _intervened(self, examples: pd.DataFrame, names: tuple[str, ...]) -> tuple[pd.DataFrame, dict[str, int]]:
+        """Say in the example table who trains, and on which label, where that is not everyone on the gold one."""
+        tracked = (examples["split"] == "train").to_numpy()
+        categories = examples["category"].to_numpy(object)
+        counts: dict[str, int] = {}
+        if self.composition != "all":
+            chosen = np.zeros(len(examples), bool)
+            chosen[tracked] = composed(categories[tracked], names, self.composition, seed=self.intervention_seed)
+            examples = examples.assign(in_training=chosen)
+            counts["tracked_in_training"] = int(chosen.sum())
+        if self.noise:
+            gold = examples["gold"].to_numpy(np.int64)
+            trains = examples.get("in_training", pd.Series(tracked)).to_numpy(bool)
+            labels = noised(
+                gold,
+                trains & (categories == names[0]),
+                n_classes=self.annotated.n_classes,
+                share=self.noise,
+                rule=self.noise_rule,
+                seed=self.intervention_seed,
+            )
+            examples = examples.assign(trained_label=labels)
+            counts["labels_changed"] = int((labels != gold).sum())
+        return examples, counts
 
     def _sampled_bulk(self, examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         columns = ["example_id", *self.text_columns, "label"]
@@ -273,6 +333,17 @@ def normalise(text: str) -> str:
     'amanshatred'
     """
     return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _trained(examples: pd.DataFrame) -> pd.DataFrame:
+    """The annotated examples that train."""
+    trains = examples["split"] == "train"
+    return examples[trains & examples["in_training"] if "in_training" in examples else trains]
+
+
+def _trained_labels(examples: pd.DataFrame) -> NDArray[np.int64]:
+    trained = _trained(examples)
+    return trained["trained_label" if "trained_label" in trained else "gold"].to_numpy(np.int64)
 
 
 def _normalised(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:

@@ -1,17 +1,30 @@
 """Recipe -> steps: data order, loop, tracking passes, snapshots and exact resume."""
 
 from contested.training.engine import Engine, PaddedEngine, make_engine
+from contested.training.gradients import (
+    Alignment,
+    GradientNorms,
+    gradient_norms,
+    group_alignment,
+    trained_parameters,
+)
 from contested.training.loop import Interrupted, Recorder, Step, Trainer, TrainingSet
 from contested.training.packed import PackedEngine, packs
+from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate, steps_per_epoch
 from contested.training.snapshots import has_snapshot, snapshot_step
 from contested.training.tracking import cross_entropy, track
 
 __all__ = [
+    "Alignment",
     "Engine",
+    "GradientNorms",
+    "GradientProbe",
+    "GradientRecorder",
     "Interrupted",
     "PackedEngine",
     "PaddedEngine",
+    "Probe",
     "Recipe",
     "Recorder",
     "Step",
@@ -19,6 +32,9 @@ __all__ = [
     "TrainingSet",
     "checkpoint_steps",
     "cross_entropy",
+    "gradient_norms",
+    "group_alignment",
+    "groups_of",
     "has_snapshot",
     "learning_rate",
     "make_engine",
@@ -26,4 +42,5 @@ __all__ = [
     "snapshot_step",
     "steps_per_epoch",
     "track",
+    "trained_parameters",
 ]

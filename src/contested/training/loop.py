@@ -21,6 +21,7 @@ from torch import nn
 from contested.errors import ContestedError, TrainingError
 from contested.tasks import EncodedTexts
 from contested.training.engine import Engine
+from contested.training.probes import Probe
 from contested.training.recipe import Recipe, checkpoint_steps, data_order, learning_rate, steps_per_epoch
 from contested.training.snapshots import load_snapshot, save_snapshot
 from contested.training.tracking import cross_entropy, track
@@ -72,6 +73,7 @@ class TrainingSet:
         validation: Validation texts, possibly none.
         validation_labels: Class index of each.
         class_weights: Shape (K,), or None.
+        targets: Target distribution of each training example, shape (M, K), instead of ``labels``; or None.
     """
 
     train: EncodedTexts
@@ -81,6 +83,7 @@ class TrainingSet:
     validation: EncodedTexts
     validation_labels: NDArray[np.int64]
     class_weights: NDArray[np.float64] | None
+    targets: NDArray[np.float32] | None = None
 
 
 class Trainer:
@@ -95,6 +98,7 @@ class Trainer:
         state: Folder of the snapshot, or None to keep none.
         tracking_batch_size: Examples a forward in tracking and validation passes.
         observer: Called after each step.
+        probe: Called at step 0 and after each step, before the step's snapshot.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Trainer:
         state: Path | None = None,
         tracking_batch_size: int = 64,
         observer: Callable[[Step], None] | None = None,
+        probe: Probe | None = None,
     ) -> None:
         self.module = module
         self.engine = engine
@@ -117,6 +122,7 @@ class Trainer:
         self.state = state
         self.tracking_batch_size = tracking_batch_size
         self.observer = observer
+        self.probe = probe
         self.per_epoch = steps_per_epoch(len(data.train), recipe.batch_size)
         self.total_steps = self.per_epoch * recipe.epochs
         self.checkpoints = frozenset(checkpoint_steps(recipe, len(data.train)))
@@ -129,6 +135,7 @@ class Trainer:
             fused=self.device.type in {"cpu", "cuda", "mps"},
         )
         self._labels = torch.from_numpy(data.labels).to(self.device)
+        self._targets = None if data.targets is None else torch.from_numpy(data.targets).to(self.device)
         weights = data.class_weights
         self._class_weights = None if weights is None else torch.tensor(weights, dtype=torch.float32).to(self.device)
         # Sums since the last line of metrics; in the snapshot so that a resumed run writes the same lines.
@@ -151,6 +158,7 @@ class Trainer:
         else:
             first = 0
             torch.manual_seed(self.recipe.seed)
+            self._probe(0)
             self._checkpoint(0)
         with _StopRequest() as stop:
             for step in range(first, self.total_steps):
@@ -161,6 +169,7 @@ class Trainer:
                 self._sums["seconds"] += time.perf_counter() - started
                 if self.observer is not None:
                     self.observer(Step(step + 1, self.total_steps, loss, rate))
+                self._probe(step + 1)
                 if step + 1 in self.checkpoints:
                     self._checkpoint(step + 1)
                 elif stop.requested:
@@ -174,8 +183,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         logits = self.engine.logits(self.data.train, rows)
-        labels = self._labels[torch.from_numpy(rows).to(self.device)]
-        loss = F.cross_entropy(logits, labels, weight=self._class_weights)
+        loss = self._loss(logits, torch.from_numpy(rows).to(self.device))
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(
@@ -189,12 +197,24 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return value, rate
 
+    def _loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        if self._targets is None:
+            return F.cross_entropy(logits, self._labels[rows], weight=self._class_weights)
+        return soft_loss(logits, self._targets[rows], self._class_weights)
+
     def _batch(self, step: int) -> NDArray[np.int64]:
         epoch, position = divmod(step, self.per_epoch)
         if self._order[0] != epoch:
             self._order = (epoch, data_order(len(self.data.train), seed=self.recipe.seed, epoch=epoch))
         size = self.recipe.batch_size
         return self._order[1][position * size : (position + 1) * size]
+
+    def _probe(self, step: int) -> None:
+        if self.probe is not None:
+            started = time.perf_counter()
+            self.probe(step, self.total_steps)
+            # Absent from the snapshots of earlier versions and from the sums right after a checkpoint.
+            self._sums["probe_seconds"] = self._sums.get("probe_seconds", 0.0) + time.perf_counter() - started
 
     def _checkpoint(self, step: int) -> None:
         """Payload, then snapshot, then the listing: a crash in between loses nothing and repeats exactly."""
@@ -229,6 +249,7 @@ class Trainer:
             "val_accuracy": accuracy,
             "seconds": round(self._sums["seconds"] + time.perf_counter() - started, 3),
             "tracking_seconds": round(time.perf_counter() - started, 3),
+            **({} if self.probe is None else {"probe_seconds": round(self._sums["probe_seconds"], 3)}),
         }
 
     def _save(self, step: int) -> None:
@@ -236,6 +257,25 @@ class Trainer:
             save_snapshot(
                 self.state, step=step, module=self.module, optimizer=self.optimizer, progress=dict(self._sums)
             )
+
+
+def soft_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Weighted KL divergence from the model to target distributions: Σᵢ Σ_c w_c p_ic ln(p_ic / q_ic) / Σᵢ Σ_c w_c p_ic.
+
+    For a target of one class this is the class-weighted cross-entropy of ``F.cross_entropy``, mean over the batch
+    included, so that hard and soft examples weigh alike in one batch (paper §5, soft labels).
+
+    Args:
+        logits: Shape (B, K).
+        targets: Shape (B, K); rows sum to 1.
+        weights: Class weights, shape (K,), or None.
+
+    Returns:
+        The loss in nats.
+    """
+    weighted = targets if weights is None else targets * weights
+    divergence = torch.xlogy(weighted, targets) - weighted * F.log_softmax(logits.float(), dim=-1)
+    return divergence.sum() / weighted.sum()
 
 
 class _StopRequest:

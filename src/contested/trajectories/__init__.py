@@ -1,7 +1,17 @@
 """The run folder: write it while training, read it without torch."""
 
+from contested.trajectories.gradients import Gradients
 from contested.trajectories.layout import SCHEMA_VERSION, STATUSES, Status
 from contested.trajectories.trajectory import Trajectory, read_manifest, read_metrics
 from contested.trajectories.writer import RunWriter
 
-__all__ = ["SCHEMA_VERSION", "STATUSES", "RunWriter", "Status", "Trajectory", "read_manifest", "read_metrics"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "STATUSES",
+    "Gradients",
+    "RunWriter",
+    "Status",
+    "Trajectory",
+    "read_manifest",
+    "read_metrics",
+]

@@ -17,6 +17,8 @@ MANIFEST = "manifest.json"
 EXAMPLES = "examples.parquet"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
+GRADIENTS = "gradients"
+ALIGNMENT = "alignment.jsonl"
 STATE = "state"
 LOCK = ".lock"
 
@@ -29,6 +31,10 @@ CHECKPOINT_SCHEMA = pa.schema(
         ("logits", pa.list_(pa.float32())),
     ]
 )
+
+NORM_SCHEMA = pa.schema([("row_key", pa.int64()), ("step", pa.int32()), ("norm", pa.float64())])
+# Metadata of a file of norms: a JSON object with head, mode, method and notes.
+NORM_FACTS = b"contested"
 
 # Columns of examples.parquet that every run has; text columns and covariates stand between and after them.
 EXAMPLE_TYPES: dict[str, pa.DataType] = {
@@ -55,5 +61,14 @@ def checkpoint_name(step: int) -> str:
 
 def checkpoint_steps(run: Path) -> list[int]:
     """The steps of the checkpoint files that lie in the run folder, rising."""
-    names = (_CHECKPOINT_NAME.match(file.name) for file in (run / CHECKPOINTS).glob("step-*.parquet"))
+    return _steps(run / CHECKPOINTS)
+
+
+def norm_steps(run: Path) -> list[int]:
+    """The steps of the files of gradient norms that lie in the run folder, rising."""
+    return _steps(run / GRADIENTS)
+
+
+def _steps(folder: Path) -> list[int]:
+    names = (_CHECKPOINT_NAME.match(file.name) for file in folder.glob("step-*.parquet"))
     return sorted(int(name.group(1)) for name in names if name)

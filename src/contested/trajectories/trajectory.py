@@ -11,11 +11,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from contested.errors import RunError
 from contested.trajectories import layout
+from contested.trajectories.gradients import Gradients, read_gradients
+from contested.trajectories.reading import read_lines, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,7 @@ class Trajectory:
         metrics: One row a line of metrics.jsonl (step, train_loss, lr, val_accuracy, seconds, …).
         manifest: The run's manifest as written.
         path: The run folder, or None for a trajectory made in memory.
+        gradients: What gradient probes found, or None for a run without.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class Trajectory:
     metrics: pd.DataFrame
     manifest: dict[str, Any]
     path: Path | None = None
+    gradients: Gradients | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.steps), len(self.example_ids), len(self.label_names))
@@ -110,7 +113,7 @@ class Trajectory:
                 f"The run {run} has no checkpoint yet (status {manifest['status']}). "
                 "Wait for the first one, or start it again with contested train."
             )
-        tables = [_read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(c["step"])) for c in listed]
+        tables = [read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(c["step"])) for c in listed]
         row_keys = tables[0]["row_key"].to_numpy()
         for entry, table in zip(listed, tables, strict=True):
             if not np.array_equal(table["row_key"].to_numpy(), row_keys):
@@ -134,6 +137,7 @@ class Trajectory:
             metrics=read_metrics(run),
             manifest=manifest,
             path=run,
+            gradients=read_gradients(run, row_keys=row_keys, last_step=listed[-1]["step"]),
         )
 
 
@@ -176,22 +180,11 @@ def read_manifest(run: Path) -> dict[str, Any]:
 def read_metrics(run: Path) -> pd.DataFrame:
     """Read metrics.jsonl as one row a line; a last line cut short by a crash is left out."""
     file = run / layout.METRICS
-    if not file.exists():
-        return pd.DataFrame({"step": np.array([], np.int64)})
-    lines = file.read_text(encoding="utf-8").split("\n")
-    # Every whole line ends in a newline, so what follows the last one is either empty or half a line.
-    return pd.DataFrame([json.loads(line) for line in lines[:-1]])
-
-
-def _read_table(file: Path) -> pa.Table:
-    try:
-        return pq.read_table(file)
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"Cannot read {file}: {error}. The manifest lists it; restore it from a copy.") from None
+    return pd.DataFrame(read_lines(file) if file.exists() else {"step": np.array([], np.int64)})
 
 
 def _tracked_examples(run: Path, row_keys: NDArray[np.int64]) -> pd.DataFrame:
-    table = _read_table(run / layout.EXAMPLES).to_pandas().set_index("row_key", drop=False)
+    table = read_table(run / layout.EXAMPLES).to_pandas().set_index("row_key", drop=False)
     unknown = np.setdiff1d(row_keys, table.index.to_numpy())
     if unknown.size:
         raise RunError(f"{run / layout.EXAMPLES} lacks {unknown.size} tracked examples, first row_key {unknown[0]}.")

@@ -101,7 +101,8 @@ class RunWriter:
         manifest["checkpoints"] = [{"step": found, "epoch": epoch} for found, epoch in epochs.items()]
         manifest["status"] = "running"
         manifest.pop("error", None)
-        _cut_metrics(run / layout.METRICS, step)
+        _cut_lines(run / layout.METRICS, step)
+        _cut_gradients(run, step)
         write_json(run / layout.MANIFEST, manifest)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
         return cls(run, manifest, _tracked_keys(examples))
@@ -148,11 +149,32 @@ class RunWriter:
 
     def write_metrics(self, values: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl and flush it to the disk."""
-        line = json.dumps(dict(values), ensure_ascii=False, allow_nan=False) + "\n"
-        with _disk_errors(self.path), (self.path / layout.METRICS).open("a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        self._append(layout.METRICS, values)
+
+    def write_gradient_norms(self, *, step: int, norms: NDArray[np.float64], facts: Mapping[str, Any]) -> None:
+        """Record the tracked examples' gradient norms at one step as a file.
+
+        Args:
+            step: Optimiser steps done.
+            norms: Shape (N,).
+            facts: What they are of: head, mode, method, notes.
+        """
+        if norms.shape != self._row_keys.shape:
+            raise RunError(f"A probe gave {norms.shape} gradient norms for {len(self._row_keys)} tracked examples.")
+        schema = layout.NORM_SCHEMA.with_metadata({layout.NORM_FACTS: json.dumps(dict(facts))})
+        columns = [self._row_keys, np.full(len(norms), step, np.int32), norms]
+        table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=schema)
+        file = self.path / layout.GRADIENTS / layout.checkpoint_name(step)
+        with _disk_errors(self.path):
+            file.parent.mkdir(exist_ok=True)
+            with atomic_path(file) as temporary:
+                pq.write_table(table, temporary, compression="zstd")
+
+    def write_alignment(self, values: Mapping[str, Any]) -> None:
+        """Append one line to gradients/alignment.jsonl and flush it to the disk."""
+        with _disk_errors(self.path):
+            (self.path / layout.GRADIENTS).mkdir(exist_ok=True)
+        self._append(f"{layout.GRADIENTS}/{layout.ALIGNMENT}", values)
 
     def finish(self, status: layout.Status, *, error: str | None = None, **facts: Any) -> None:
         """Write the run's end into the manifest.
@@ -168,6 +190,13 @@ class RunWriter:
         if error is not None:
             self.manifest["error"] = error
         self._write_manifest()
+
+    def _append(self, name: str, values: Mapping[str, Any]) -> None:
+        line = json.dumps(dict(values), ensure_ascii=False, allow_nan=False) + "\n"
+        with _disk_errors(self.path), (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _checkpoint_file(self, step: int) -> Path:
         return self.path / layout.CHECKPOINTS / layout.checkpoint_name(step)
@@ -221,7 +250,15 @@ def _write_examples(file: Path, examples: pd.DataFrame, text_columns: Sequence[s
         pq.write_table(table, temporary, compression="zstd")
 
 
-def _cut_metrics(file: Path, step: int) -> None:
+def _cut_gradients(run: Path, step: int) -> None:
+    for found in layout.norm_steps(run):
+        if found > step:
+            (run / layout.GRADIENTS / layout.checkpoint_name(found)).unlink()
+    if (run / layout.GRADIENTS / layout.ALIGNMENT).exists():
+        _cut_lines(run / layout.GRADIENTS / layout.ALIGNMENT, step)
+
+
+def _cut_lines(file: Path, step: int) -> None:
     whole_lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
     kept = [line for line in whole_lines if json.loads(line)["step"] <= step]
     write_text(file, "".join(line + "\n" for line in kept))

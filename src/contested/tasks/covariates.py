@@ -1,0 +1,59 @@
+"""Covariates of the annotated set that stand in a file of their own, such as the genre of MNLI's pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from contested.annotations import Annotations
+from contested.errors import DataError
+from contested.tasks.bulk import ALIASES, read_rows
+
+_SHOWN = 3
+
+
+def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Annotations:
+    """Add a file's columns to the fields of annotated examples, matched by example id.
+
+    Args:
+        annotated: The examples.
+        path: A JSONL, CSV, TSV or Parquet file with one row an example: ``example_id`` (or ``uid``, ``id``) and
+            further columns, whose values may be missing. Rows of other examples are left out.
+
+    Returns:
+        The examples with the further fields.
+
+    Raises:
+        DataError: With every problem at once: no id column, ids that repeat or are absent, columns that the
+            examples have already.
+    """
+    file = Path(path).expanduser()
+    problems: list[str] = []
+    table = read_rows(file, problems)
+    if table is None or problems:
+        raise DataError("The covariates cannot be used:", problems)
+    table = table.drop(columns="_line", errors="ignore").rename(columns=str)
+    names = [str(name) for name in table.columns]
+    key = next((name for name in ("example_id", *ALIASES["example_id"]) if name in names), None)
+    if key is None:
+        raise DataError(f"The covariates {file} have no column example_id, uid or id; they have {', '.join(names)}.")
+    ids = table[key].astype(str)
+    repeated = ids[ids.duplicated()].unique().tolist()
+    absent = sorted(set(annotated.example_ids) - set(ids))
+    taken = [name for name in names if name != key and name in annotated.fields]
+    problems += [f"{file.name}: ids stand more than once: {_some(repeated)}"] if repeated else []
+    problems += [f"{file.name}: annotated examples without a row: {_some(absent)}"] if absent else []
+    problems += [f"{file.name}: the annotated set has such columns already: {_some(taken)}"] if taken else []
+    if problems:
+        raise DataError("The covariates cannot be used:", problems)
+    columns = table.drop(columns=key).set_axis(ids).loc[list(annotated.example_ids)].reset_index(drop=True)
+    fields = pd.concat([annotated.fields.reset_index(drop=True), columns], axis=1)
+    return dataclasses.replace(annotated, fields=fields)
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -1,0 +1,102 @@
+"""What a study changes about the training labels and about who trains; the tracked set stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contested.errors import DataError
+
+Composition = Literal["all", "low", "high", "balanced"]
+NoiseRule = Literal["uniform", "other"]
+
+
+def composed(
+    categories: NDArray[np.object_] | Sequence[str], names: Sequence[str], composition: str, *, seed: int
+) -> NDArray[np.bool_]:
+    """Which tracked examples train (paper §4.3, Appendix E); all of them stay tracked.
+
+    Args:
+        categories: The entropy category of each tracked example, shape (N,).
+        names: Category names in order of rising entropy.
+        composition: ``all``; ``low``: the category of lowest entropy alone; ``high``: that of highest entropy alone;
+            ``balanced``: as many of every category as the smallest one has.
+        seed: Seed of the balanced sample.
+
+    Returns:
+        Shape (N,).
+
+    Raises:
+        DataError: If the composition is unknown, or a category that it needs is empty.
+    """
+    if composition not in get_args(Composition):
+        raise DataError(f"composition is {composition!r}; expected one of {', '.join(get_args(Composition))}.")
+    array = np.asarray(categories, object)
+    rows = {name: np.flatnonzero(array == name) for name in names}
+    needed = {"all": [], "low": [names[0]], "high": [names[-1]], "balanced": list(names)}[composition]
+    empty = [name for name in needed if not len(rows[name])]
+    if empty:
+        raise DataError(
+            f"The composition {composition!r} needs tracked examples of {', '.join(empty)}, and there are none. "
+            "Use other categories (terciles) or the composition 'all'."
+        )
+    if composition == "all":
+        return np.ones(len(array), bool)
+    rng = np.random.default_rng(seed)
+    size = min(len(rows[name]) for name in needed)
+    kept = [rows[name] if len(needed) == 1 else rng.choice(rows[name], size, replace=False) for name in needed]
+    mask = np.zeros(len(array), bool)
+    mask[np.concatenate(kept)] = True
+    return mask
+
+
+def noised(
+    labels: NDArray[np.int64], eligible: NDArray[np.bool_], *, n_classes: int, share: float, rule: str, seed: int
+) -> NDArray[np.int64]:
+    """Replace the labels of a share of the eligible examples by random ones (paper §5).
+
+    Args:
+        labels: Class index of each example, shape (N,).
+        eligible: Which examples may be hit, shape (N,).
+        n_classes: Number of classes K.
+        share: Share of the eligible examples that are drawn, rounded to whole examples.
+        rule: ``uniform``: any class, also the same again, so that about share · (K - 1) / K of the eligible labels
+            change (the paper's); ``other``: any of the K - 1 other classes.
+        seed: Seed of the draw and of the new labels.
+
+    Returns:
+        The labels to train on, shape (N,).
+
+    Raises:
+        DataError: If the rule is unknown or no example is eligible.
+    """
+    if rule not in get_args(NoiseRule):
+        raise DataError(f"The noise rule is {rule!r}; expected one of {', '.join(get_args(NoiseRule))}.")
+    candidates = np.flatnonzero(eligible)
+    if not len(candidates):
+        raise DataError("Label noise was asked for, but no training example is in the category of lowest entropy.")
+    rng = np.random.default_rng(seed)
+    hit = rng.choice(candidates, round(share * len(candidates)), replace=False)
+    # A shift by 0 … K - 1 classes is a uniform label; by 1 … K - 1 a uniform one of the others.
+    shift = rng.integers(0 if rule == "uniform" else 1, n_classes, len(hit))
+    changed = labels.copy()
+    changed[hit] = (labels[hit] + shift) % n_classes
+    return changed
+
+
+def soft_targets(label_counts: NDArray[np.int64], hard_labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Target distributions: the annotators' for annotated examples, then one class for each bulk example.
+
+    Args:
+        label_counts: Annotators' counts of the annotated training examples, shape (A, K).
+        hard_labels: Class index of each bulk example, shape (B,).
+
+    Returns:
+        Shape (A + B, K); rows sum to 1.
+    """
+    counts = np.asarray(label_counts, np.float64)
+    one_hot: NDArray[Any] = np.eye(counts.shape[1])[hard_labels]
+    return np.concatenate([counts / counts.sum(axis=1, keepdims=True), one_hot]).astype(np.float32)

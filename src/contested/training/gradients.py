@@ -1,0 +1,286 @@
+"""Gradients of single examples and of groups of them, without a trace left in the model that is training.
+
+The loss is the unweighted cross-entropy of one example against its gold label, in nats; the gradient of a group is
+the mean over its examples.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from contested.tasks import EncodedTexts
+from contested.training.engine import Engine
+from contested.training.layerwise import LayerwiseNorms, UnfitError, whole
+from contested.training.snapshots import random_states, restore_random_states
+
+Mode = Literal["eval", "train"]
+
+# A padded engine runs so few in one piece; a layer is then called once.
+_NORM_BATCH = 16
+_GROUP_BATCH = 32
+_CHUNK = 1 << 22
+
+
+class GradientNorms(NamedTuple):
+    """Per-example gradient norms.
+
+    Attributes:
+        norms: Euclidean norm of each example's gradient over the chosen parameters, shape (N,), float64.
+        method: ``layerwise`` (batches, see :mod:`contested.training.layerwise`) or ``one-by-one``.
+        note: Why not layer by layer, or empty.
+    """
+
+    norms: NDArray[np.float64]
+    method: Literal["layerwise", "one-by-one"]
+    note: str
+
+
+class Alignment(NamedTuple):
+    """Mean gradients of G groups, compared.
+
+    Attributes:
+        groups: Names, length G.
+        counts: Examples of each group, shape (G,).
+        norms: Norm of each group's mean gradient, shape (G,); NaN for a group without examples.
+        cosines: Shape (G, G); NaN where a gradient is exactly zero or a group empty.
+        notes: One sentence for each such group.
+    """
+
+    groups: tuple[str, ...]
+    counts: NDArray[np.int64]
+    norms: NDArray[np.float64]
+    cosines: NDArray[np.float64]
+    notes: tuple[str, ...]
+
+
+def trained_parameters(module: nn.Module, *, without: Sequence[str] = ()) -> dict[str, nn.Parameter]:
+    """The parameters that train, by name.
+
+    Args:
+        module: The model.
+        without: Names of modules, such as those of the head, whose parameters are left out.
+
+    Returns:
+        Name and parameter, in the model's order.
+    """
+    return {
+        name: parameter
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad and not any(f".{part}." in f".{name}" for part in without)
+    }
+
+
+def gradient_norms(
+    module: nn.Module,
+    engine: Engine,
+    texts: EncodedTexts,
+    labels: NDArray[np.int64],
+    parameters: Mapping[str, nn.Parameter],
+    *,
+    mode: Mode = "eval",
+    seed: int = 0,
+) -> GradientNorms:
+    """Norm of every example's own gradient.
+
+    Args:
+        module: The model; its mode, gradients, hooks and every random state are left as they were.
+        engine: Computes logits with it.
+        texts: The examples, N of them.
+        labels: Gold class index of each, shape (N,).
+        parameters: Those whose gradients count, by name.
+        mode: ``train`` has dropout on.
+        seed: Of the dropout.
+
+    Returns:
+        The norms, in the order of ``texts``.
+    """
+    if not parameters:
+        return GradientNorms(np.zeros(len(texts)), "one-by-one", "no parameter is left")
+    losses = _Losses(engine, texts, labels, next(module.parameters()).device)
+    try:
+        layers = LayerwiseNorms(module, parameters)
+        with probing(module, mode="eval", seed=seed):
+            _check(layers, losses, parameters)
+        with probing(module, mode=mode, seed=seed):
+            return GradientNorms(_in_batches(layers, losses), "layerwise", "")
+    except UnfitError as error:
+        reason = str(error)
+    with probing(module, mode=mode, seed=seed):
+        squares = [math.fsum(_squares(losses(np.array([row])), parameters).values()) for row in range(len(texts))]
+    return GradientNorms(np.sqrt(squares), "one-by-one", reason)
+
+
+def group_alignment(
+    module: nn.Module,
+    engine: Engine,
+    texts: EncodedTexts,
+    labels: NDArray[np.int64],
+    parameters: Mapping[str, nn.Parameter],
+    groups: Mapping[str, NDArray[np.int64]],
+    *,
+    mode: Mode = "eval",
+    seed: int = 0,
+) -> Alignment:
+    """Norms and cosines of the groups' mean gradients: an ordinary backward a batch, summed up by group.
+
+    Args:
+        module: The model; its mode, gradients, hooks and every random state are left as they were.
+        engine: Computes logits with it.
+        texts: The examples.
+        labels: Gold class index of each.
+        parameters: Those whose gradients count, by name.
+        groups: Name and rows of each group.
+        mode: ``train`` has dropout on.
+        seed: Of the dropout.
+
+    Returns:
+        The comparison. It takes the memory of G gradients.
+    """
+    losses = _Losses(engine, texts, labels, next(module.parameters()).device)
+    with probing(module, mode=mode, seed=seed):
+        sums = [_sum_of_gradients(losses, rows, list(parameters.values())) for rows in groups.values()]
+    counts = np.array([len(rows) for rows in groups.values()], np.int64)
+    return _compare(tuple(groups), counts, _gram(sums))
+
+
+@contextlib.contextmanager
+def probing(module: nn.Module, *, mode: Mode, seed: int) -> Iterator[None]:
+    """A mode with gradients on, on an own random state; modes, buffers and random states are put back.
+
+    Args:
+        module: The model.
+        mode: ``train`` has dropout on.
+        seed: Of what is drawn meanwhile.
+
+    Yields:
+        Nothing.
+    """
+    modes = {part: part.training for part in module.modules()}
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()} if mode == "train" else {}
+    states = random_states()
+    module.train(mode == "train")
+    try:
+        torch.manual_seed(seed)
+        with torch.enable_grad():
+            yield
+    finally:
+        restore_random_states(states)
+        with torch.no_grad():
+            for name, buffer in buffers.items():
+                module.get_buffer(name).copy_(buffer)
+        for part, training in modes.items():
+            part.training = training
+
+
+class _Losses:
+    """The examples' logits and losses, on demand, with their graph."""
+
+    def __init__(self, engine: Engine, texts: EncodedTexts, labels: NDArray[np.int64], device: torch.device) -> None:
+        self._engine = engine
+        self._texts = texts
+        self._labels = torch.tensor(labels, device=device)
+        self.lengths = texts.lengths
+
+    def __call__(self, rows: NDArray[np.int64]) -> Tensor:
+        """Losses of ``rows``, shape (len(rows),)."""
+        logits = self.logits(rows)
+        return F.cross_entropy(logits, self._labels[torch.from_numpy(rows).to(logits.device)], reduction="none")
+
+    def signs(self, rows: NDArray[np.int64]) -> Tensor:
+        """Alternating sums of the logits: their gradients, unlike a sure example's loss, never drown in rounding."""
+        logits = self.logits(rows)
+        return logits[:, ::2].sum(1) - logits[:, 1::2].sum(1)
+
+    def logits(self, rows: NDArray[np.int64]) -> Tensor:
+        """Logits of ``rows``, shape (len(rows), K)."""
+        return self._engine.logits(self._texts, rows)
+
+
+def equal_length_batches(lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut rows into batches of at most ``size`` of equal length.
+
+    >>> [batch.tolist() for batch in equal_length_batches(np.array([5, 4, 5, 5]), 2)]
+    [[1], [0, 2], [3]]
+    """
+    by_length = np.argsort(lengths, kind="stable")
+    runs = np.split(by_length, np.flatnonzero(np.diff(lengths[by_length])) + 1)
+    return [run[start : start + size] for run in runs for start in range(0, len(run), size)]
+
+
+def _in_batches(layers: LayerwiseNorms, losses: _Losses) -> NDArray[np.float64]:
+    squares = np.empty(len(losses.lengths))
+    for rows in equal_length_batches(losses.lengths, _NORM_BATCH):
+        length = int(losses.lengths[rows[0]])
+        found = layers.squares(lambda rows=rows: losses(rows), n_examples=len(rows), length=length)  # type: ignore[misc]
+        squares[rows] = found.numpy()
+    return np.sqrt(squares)
+
+
+def _check(layers: LayerwiseNorms, losses: _Losses, parameters: Mapping[str, nn.Parameter]) -> None:
+    """Hold the norms of two examples of equal length, layer by layer, against the same examples one by one."""
+    pairs = [rows[:2] for rows in equal_length_batches(losses.lengths, _NORM_BATCH) if len(rows) > 1]
+    pair = pairs[-1] if pairs else np.repeat(np.argmax(losses.lengths), 2)
+    found = layers.trace(lambda: losses.signs(pair), length=int(losses.lengths[pair[0]]))
+    # Under bfloat16 the two ways round differently; a gradient that is left out shows beyond either tolerance.
+    tolerance = 0.1 if layers.rounded else 1e-3
+    for place, row in enumerate(pair):
+        expected: dict[str, float] = defaultdict(float)
+        for name, square in _squares(losses.signs(np.array([row])), parameters).items():
+            expected[name.rpartition(".")[0]] += square
+        least = 0.01 * tolerance * math.sqrt(math.fsum(expected.values()))
+        for layer in expected.keys() | found.keys():
+            norm, wanted = math.sqrt(float(found[layer][place]) if layer in found else 0), math.sqrt(expected[layer])
+            if not math.isclose(norm, wanted, rel_tol=tolerance, abs_tol=least):
+                raise UnfitError(f"hooks find a gradient norm of {norm:g} in {layer}, autograd one of {wanted:g}")
+
+
+def _squares(loss: Tensor, parameters: Mapping[str, nn.Parameter]) -> dict[str, float]:
+    """Squared gradient norm by parameter; one without a gradient is left out."""
+    gradients = torch.autograd.grad(loss.sum(), list(parameters.values()), allow_unused=True)
+    found = zip(parameters, gradients, strict=True)
+    return {name: float(torch.linalg.vector_norm(whole(g))) ** 2 for name, g in found if g is not None}
+
+
+def _sum_of_gradients(losses: _Losses, rows: NDArray[np.int64], parameters: list[nn.Parameter]) -> list[Tensor]:
+    sums = [torch.zeros_like(parameter) for parameter in parameters]
+    by_length = rows[np.argsort(losses.lengths[rows], kind="stable")]
+    for start in range(0, len(rows) if parameters else 0, _GROUP_BATCH):
+        total = losses(by_length[start : start + _GROUP_BATCH]).sum()
+        gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+        for kept, gradient in zip(sums, gradients, strict=True):
+            if gradient is not None:
+                kept.add_(gradient)
+    return sums
+
+
+def _gram(sums: list[list[Tensor]]) -> NDArray[np.float64]:
+    """Inner products of gradients, shape (G, G), in float64 a piece at a time."""
+    gram = np.zeros((len(sums), len(sums)))
+    for parts in zip(*sums, strict=True):
+        for pieces in zip(*(part.flatten().split(_CHUNK) for part in parts), strict=True):
+            rows = torch.stack(pieces).cpu().double()
+            gram += (rows @ rows.T).numpy()
+    return gram
+
+
+def _compare(groups: tuple[str, ...], counts: NDArray[np.int64], gram: NDArray[np.float64]) -> Alignment:
+    lengths = np.sqrt(np.diag(gram))
+    none = np.full(len(groups), math.nan)
+    norms = np.divide(lengths, counts, out=none.copy(), where=counts > 0)
+    usable = np.where(lengths > 0, lengths, math.nan)
+    notes = [
+        f"{name}: {'no examples' if count == 0 else 'its gradient is exactly zero'}"
+        for name, count, length in zip(groups, counts, lengths, strict=True)
+        if length == 0
+    ]
+    return Alignment(groups, counts, norms, (gram / np.outer(usable, usable)).clip(-1, 1), tuple(notes))

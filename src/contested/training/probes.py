@@ -1,0 +1,125 @@
+"""Gradient probes: at chosen steps of a run, how steep each tracked example is and whether the groups agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from contested.errors import TrainingError
+from contested.tasks import EncodedTexts
+from contested.training.engine import Engine
+from contested.training.gradients import Alignment, Mode, gradient_norms, group_alignment, trained_parameters
+
+
+class Probe(Protocol):
+    """What the loop calls at step 0 and after each optimiser step, before the snapshot of the same step.
+
+    It must change nothing that training depends on, and do the same again when a resumed run repeats the step.
+    """
+
+    def __call__(self, step: int, total_steps: int) -> None:
+        """Look at the model after ``step`` optimiser steps, if this step is one to look at."""
+
+
+class GradientRecorder(Protocol):
+    """Where probes go."""
+
+    def write_gradient_norms(self, *, step: int, norms: NDArray[np.float64], facts: Mapping[str, Any]) -> None:
+        """Keep the norms (N,) of one step, with what they are of."""
+
+    def write_alignment(self, values: Mapping[str, Any]) -> None:
+        """Keep one line of group comparisons."""
+
+
+class GradientProbe:
+    """Per-example gradient norms and cosines between groups at the steps that a run asks for.
+
+    Args:
+        module: The model that trains.
+        engine: Computes logits with it.
+        texts: The tracked examples, N of them.
+        labels: Gold class index of each, shape (N,).
+        groups: Name and rows of each group to compare.
+        recorder: Where the results go.
+        norms: Never, at the last step, or at every probe.
+        every: Steps between probes; step 0 and the last are probes too. None: no comparison of groups.
+        head: Names of the head's modules.
+        with_head: Whether the head's parameters count.
+        mode: ``train`` has dropout on, drawn afresh from the number of the step.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        engine: Engine,
+        texts: EncodedTexts,
+        labels: NDArray[np.int64],
+        *,
+        groups: Mapping[str, NDArray[np.int64]],
+        recorder: GradientRecorder,
+        norms: Literal["never", "end", "every"] = "never",
+        every: int | None = None,
+        head: Sequence[str] = (),
+        with_head: bool = True,
+        mode: Mode = "eval",
+    ) -> None:
+        self._given = (module, engine, texts, labels, trained_parameters(module, without=() if with_head else head))
+        self._groups = groups
+        self._recorder = recorder
+        self._norms = norms
+        self._every = every
+        self._mode: Mode = mode
+        self._facts = {"head": with_head, "mode": mode}
+
+    def __call__(self, step: int, total_steps: int) -> None:
+        """See :class:`Probe`."""
+        last = step == total_steps
+        due = self._every is not None and (last or step % self._every == 0)
+        if (self._norms == "every" and due) or (self._norms == "end" and last):
+            norms, method, note = gradient_norms(*self._given, mode=self._mode, seed=step)
+            _check_finite(norms, step)
+            facts = {**self._facts, "method": method, "notes": [note] if note else []}
+            self._recorder.write_gradient_norms(step=step, norms=norms, facts=facts)
+        if due:
+            alignment = group_alignment(*self._given, self._groups, mode=self._mode, seed=step)
+            _check_finite(alignment.norms[alignment.counts > 0], step)
+            self._recorder.write_alignment({"step": step, **_plain(alignment), **self._facts, "method": "summed"})
+
+
+def groups_of(categories: Sequence[str] | NDArray[np.object_], names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """Rows of each category.
+
+    >>> groups_of(["clean", "contested", "clean"], ["clean", "ambiguous"])
+    {'clean': array([0, 2]), 'ambiguous': array([], dtype=int64)}
+    """
+    return {name: np.flatnonzero(np.asarray(categories, object) == name) for name in names}
+
+
+def _plain(alignment: Alignment) -> dict[str, Any]:
+    """As JSON, in which NaN is null."""
+
+    def nulls(values: Any) -> Any:
+        if isinstance(values, list):
+            return [nulls(value) for value in values]
+        return None if math.isnan(values) else values
+
+    return {
+        "groups": list(alignment.groups),
+        "counts": alignment.counts.tolist(),
+        "norms": nulls(alignment.norms.tolist()),
+        "cosines": nulls(alignment.cosines.tolist()),
+        "notes": list(alignment.notes),
+    }
+
+
+def _check_finite(values: NDArray[np.float64], step: int) -> None:
+    if not np.isfinite(values).all():
+        raise TrainingError(
+            f"After step {step} {int((~np.isfinite(values)).sum())} of {len(values)} probed gradients are not finite. "
+            "Everything recorded before is intact. Lower the learning rate or use float32."
+        )
