@@ -47,11 +47,6 @@ def test_interval_is_scipys_bca_of_spearmanr():
     assert (found.method, found.direction, found.note) == ("BCa bootstrap", "positive", "")
 
 
-def test_mean_ranks_are_rankdata():
-    codes = generator().integers(0, 5, size=(3, 4, 9))
-    assert module._mean_ranks(codes) == pytest.approx(stats.rankdata(codes, axis=-1))
-
-
 def test_interval_covers_as_often_as_it_says():
     rng, hits = generator(11), 0
     truth = 6 / np.pi * np.arcsin(0.5 / 2)  # Spearman's ρ of a bivariate normal with r = 0.5

@@ -60,3 +60,9 @@ def test_input_that_does_not_fit_is_refused():
         share_curves([[True], [True]], ["a", "a"], ["a"], measure="accuracy")
     with pytest.raises(DataError, match="logits 1, gold 2"):
         correct([[[0.0, 1.0]]], [0, 1])
+
+
+@pytest.mark.parametrize(("gold", "message"), [([2], "indices 2 to 2, expected 0 to 1"), ([0.0], "class indices")])
+def test_gold_labels_that_are_no_classes_are_refused(gold, message):
+    with pytest.raises(DataError, match=message):
+        correct([[[0.0, 1.0]]], gold)

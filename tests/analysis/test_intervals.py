@@ -70,11 +70,11 @@ def test_mean_interval_is_widened_to_student_t_for_few_examples():
     assert found.high - found.low > 1.1 * np.ptp(plain.confidence_interval)
 
 
-def test_expanded_quantiles_by_hand():
+def testexpanded_quantiles_by_hand():
     # n = 10: t = 2.2622, times √(10 / 9) is 2.3845, Φ(-2.3845) = 0.00855; n = 5: 2.7764 · √(5 / 4), 0.00095
     ladder = np.linspace(0, 1, 100_001)[:, None]
     for n, tail in ((10, 0.00855), (5, 0.00095)):
-        low, high = module._expanded_quantiles(ladder, n, 0.95)
+        low, high = module.expanded_quantiles(ladder, n, 0.95)
         assert low[0] == pytest.approx(tail, abs=1e-5)
         assert high[0] == pytest.approx(1 - tail, abs=1e-5)
 

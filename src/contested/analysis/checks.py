@@ -54,6 +54,27 @@ def same_length(**lengths: int) -> None:
         raise DataError(f"The arrays describe different numbers of examples: {given}. Expected one for each.")
 
 
+def class_indices(gold: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    """Take ``gold`` as class indices, refusing any that is no class.
+
+    Args:
+        gold: Class index of each example, shape ``(N,)``.
+        n_classes: The number of classes K.
+
+    Returns:
+        The same indices as int64.
+
+    Raises:
+        DataError: If they are not whole numbers from 0 to K − 1.
+    """
+    labels = np.asarray(gold)
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
+        raise DataError(f"gold: given {labels.dtype} of shape {labels.shape}, expected class indices of shape (N,).")
+    if labels.size and not (labels.min() >= 0 and labels.max() < n_classes):
+        raise DataError(f"gold: given indices {labels.min()} to {labels.max()}, expected 0 to {n_classes - 1}.")
+    return labels.astype(np.int64)
+
+
 def category_rows(categories: Sequence[Any] | NDArray[Any], names: Sequence[str]) -> dict[str, NDArray[np.intp]]:
     """The row numbers of each category, then of all examples under ``"overall"``.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import stats
 
 from contested.analysis.checks import check_resampling, finite_array, same_length
 from contested.analysis.intervals import too_few
+from contested.analysis.ranking import BATCH, codes, mean_ranks, rank_correlation
 
 Direction = Literal["positive", "negative", "unclear"]
 
@@ -55,52 +57,44 @@ class Correlations(NamedTuple):
 _BCA_EXAMPLES = 5000  # the jackknife inside BCa ranks N samples of N - 1 examples: 25 million numbers here
 _NO_BCA = "resamples all alike or some constant, so BCa is undefined: percentile interval, constant ones as ρ = 0"
 _SMALLEST_RHO = 3  # two points always lie in perfect order
-_BATCH = 4_000_000  # ranked numbers held in memory at once
-
-
-def _codes(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Values as whole numbers from 0 in the same order, equal where they are equal."""
-    return np.unique(values, return_inverse=True)[1]
-
-
-def _mean_ranks(codes: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Ranks along the last axis, ties sharing their mean: rankdata without sorting every resample anew."""
-    rows = codes.reshape(-1, codes.shape[-1])
-    width = int(rows.max()) + 1
-    cells = rows + width * np.arange(len(rows))[:, None]
-    counts = np.bincount(cells.ravel(), minlength=len(rows) * width).reshape(len(rows), width)
-    ranks = counts.cumsum(axis=1) - (counts - 1) / 2
-    return np.asarray(ranks.ravel()[cells].reshape(codes.shape))
 
 
 def _spearman_rows(x: NDArray[np.intp], y: NDArray[np.intp], axis: int = -1) -> NDArray[np.float64]:
     """ρ along the last axis for any stack of samples of codes; NaN where a sample is constant."""
     assert axis == -1, "scipy's bootstrap keeps the examples last"
-    middle = (x.shape[-1] + 1) / 2
-    a, b = _mean_ranks(x) - middle, _mean_ranks(y) - middle
-    scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
-    missing = np.full(scale.shape, np.nan)
-    return np.asarray(np.divide((a * b).sum(axis=-1), scale, out=missing, where=scale > 0))
+    return rank_correlation(mean_ranks(x), mean_ranks(y))
 
 
-def _interval(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
+def rank_interval(
+    samples: Sequence[NDArray[np.intp]],
+    statistic: Callable[..., NDArray[np.float64]],
     *,
     rng: np.random.Generator,
     n_resamples: int,
     confidence: float,
 ) -> tuple[float, float, str, str]:
-    """Low, high, method and note of ρ's interval; percentile where BCa is undefined or too costly."""
-    method: Literal["BCa", "percentile"] = "BCa" if len(x) <= _BCA_EXAMPLES else "percentile"
+    """The bootstrap interval of a rank correlation; percentile where BCa is undefined or too costly.
+
+    Args:
+        samples: What is resampled together, each coded by :func:`~contested.analysis.ranking.codes`, shape ``(N,)``.
+        statistic: From resamples ``(..., N)`` and ``axis`` to correlations ``(...)``; NaN where there is none.
+        rng: Source of the resamples.
+        n_resamples: Bootstrap resamples R.
+        confidence: Coverage wanted.
+
+    Returns:
+        Low, high, how they were made, and a note; empty where BCa is defined.
+    """
+    n = len(samples[0])
+    method: Literal["BCa", "percentile"] = "BCa" if n <= _BCA_EXAMPLES else "percentile"
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         # A degenerate bootstrap is answered below, with a note in the result.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
-            (_codes(x), _codes(y)),
-            _spearman_rows,
+            tuple(samples),
+            statistic,
             n_resamples=n_resamples,
-            batch=max(1, _BATCH // len(x)),
+            batch=max(1, BATCH // n),
             vectorized=True,
             paired=True,
             confidence_level=confidence,
@@ -143,20 +137,23 @@ def spearman(
         ρ with its interval; what is missing is NaN and explained in ``note``.
     """
     check_resampling(n_resamples, confidence)
-    a, b, n_skipped = _known_pairs(x, y, names)
+    a, b, n_skipped = known_pairs(x, y, names)
     nan, n = float("nan"), len(a)
-    if note := _no_rho(a, b, names):
+    if note := no_rho(a, b, names):
         return Correlation(*names, nan, nan, nan, nan, n, n_skipped, "unclear", "none", note)
     rho, p_value = (float(part) for part in stats.spearmanr(a, b))
     if note := too_few(n, confidence):
         return Correlation(*names, rho, p_value, nan, nan, n, n_skipped, "unclear", "none", note)
-    low, high, method, note = _interval(a, b, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    low, high, method, note = rank_interval(
+        (codes(a), codes(b)), _spearman_rows, rng=rng, n_resamples=n_resamples, confidence=confidence
+    )
     return Correlation(*names, rho, p_value, low, high, n, n_skipped, direction(low, high), method, note)
 
 
-def _known_pairs(
+def known_pairs(
     x: ArrayLike, y: ArrayLike, names: tuple[str, str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """The examples of which both values are known, and how many were left out."""
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     same_length(**{names[0]: len(a), names[1]: len(b)})
     known = ~(np.isnan(a) | np.isnan(b))
@@ -164,7 +161,8 @@ def _known_pairs(
     return *kept, len(a) - int(known.sum())
 
 
-def _no_rho(a: NDArray[np.float64], b: NDArray[np.float64], names: tuple[str, str]) -> str:
+def no_rho(a: NDArray[np.float64], b: NDArray[np.float64], names: tuple[str, str]) -> str:
+    """Why two quantities have no rank correlation; empty when they have."""
     if len(a) < _SMALLEST_RHO:
         return f"{len(a)} examples: too few for a rank correlation ({_SMALLEST_RHO} needed)"
     constant = [name for name, values in zip(names, (a, b), strict=True) if np.ptp(values) == 0]

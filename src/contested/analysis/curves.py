@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from contested.analysis.checks import category_rows, finite_array, same_length
+from contested.analysis.checks import category_rows, class_indices, finite_array, same_length
 from contested.analysis.intervals import mean_intervals, share_intervals
 
 
@@ -127,6 +127,6 @@ def correct(logits: ArrayLike, gold: ArrayLike) -> NDArray[np.bool_]:
         Shape ``(T, N)``.
     """
     scores = finite_array("logits", logits, 3)
-    labels = np.asarray(gold, dtype=np.int64)
+    labels = class_indices(gold, scores.shape[2])
     same_length(logits=scores.shape[1], gold=len(labels))
     return np.asarray(scores.argmax(axis=2) == labels)

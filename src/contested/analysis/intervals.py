@@ -7,6 +7,7 @@ not simultaneous over a table.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from contested.analysis.checks import check_confidence, check_resampling, finite
 from contested.errors import DataError
 
 _BLOCK = 4_000_000  # resampled row numbers held in memory at once: 32 MB
-_BOOTSTRAP = "percentile bootstrap"
+BOOTSTRAP = "percentile bootstrap"
 
 Verdict = Literal["rises", "falls", "unclear"]
 
@@ -93,20 +94,28 @@ def resampled_means(values: NDArray[np.float64], *, n_resamples: int, rng: np.ra
         Shape ``(R, S)``.
     """
     n = len(values)
-    means = np.empty((n_resamples, values.shape[1]))
+    blocks = resampled_rows(n, n_resamples=n_resamples, rng=rng)
+    return np.concatenate([row_counts(rows) @ values / n for rows in blocks])
+
+
+def resampled_rows(n: int, *, n_resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Row numbers of bootstrap resamples of n examples, in blocks of shape ``(r, n)`` that fit in memory."""
     block = max(1, _BLOCK // n)
     for start in range(0, n_resamples, block):
-        size = min(block, n_resamples - start)
-        # One row of counts for each resample: a matrix product then does all S means at once.
-        drawn = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-        means[start : start + size] = counts.astype(np.float64) @ values / n
-    return means
+        yield rng.integers(0, n, size=(min(block, n_resamples - start), n))
 
 
-def _expanded_quantiles(
+def row_counts(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How often each resample holds each example, shape ``(r, n)``: a matrix product then does all its sums."""
+    size, n = rows.shape
+    counts = np.bincount((rows + n * np.arange(size)[:, None]).ravel(), minlength=size * n)
+    return counts.reshape(size, n).astype(np.float64)
+
+
+def expanded_quantiles(
     resampled: NDArray[np.float64], n: int, confidence: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of percentile intervals of means of n examples, widened for small n; shape ``(...)`` of ``(R, ...)``."""
     # The plain percentile interval is too narrow for small n, by sqrt((n - 1) / n) and by z for t;
     # widening its quantiles corrects both and fades out for large n.
     t = stats.t.ppf(0.5 + confidence / 2, n - 1)
@@ -151,8 +160,8 @@ def mean_intervals(
     if note:
         return Intervals(array.mean(axis=0) if n else missing, missing, missing, n, "none", note)
     resampled = resampled_means(array, n_resamples=n_resamples, rng=rng)
-    low, high = _expanded_quantiles(resampled, n, confidence)
-    return Intervals(array.mean(axis=0), low, high, n, _BOOTSTRAP, "")
+    low, high = expanded_quantiles(resampled, n, confidence)
+    return Intervals(array.mean(axis=0), low, high, n, BOOTSTRAP, "")
 
 
 def mean_interval(
@@ -193,8 +202,8 @@ def difference_interval(
     if note := too_few(n, confidence):
         return Interval(estimate, np.nan, np.nan, n, "none", f"smaller group: {note}")
     first, second = (resampled_means(group[:, None], n_resamples=n_resamples, rng=rng) for group in groups)
-    low, high = _expanded_quantiles(first - second, n, confidence)
-    return Interval(estimate, float(low[0]), float(high[0]), n, _BOOTSTRAP, "")
+    low, high = expanded_quantiles(first - second, n, confidence)
+    return Interval(estimate, float(low[0]), float(high[0]), n, BOOTSTRAP, "")
 
 
 def share_intervals(flags: ArrayLike, *, confidence: float = 0.95) -> Intervals:

@@ -1,0 +1,155 @@
+"""Dataset cartography: how sure of the gold label a model is over its run, and how much that varies (paper App. I).
+
+S. Swayamdipta et al., "Dataset Cartography", EMNLP 2020. Their epochs are the checkpoints here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from contested.analysis.checks import OVERALL, category_rows, class_indices, finite_array, same_length
+from contested.analysis.curves import correct
+from contested.analysis.least_squares import least_squares
+from contested.errors import DataError
+
+REGIONS = ("easy", "ambiguous", "hard")
+"""The regions of the map."""
+
+
+class Cartography(NamedTuple):
+    """Where each example lies on the map, float64 arrays of shape ``(N,)``.
+
+    Attributes:
+        confidence: Mean over checkpoints of the gold label's probability.
+        variability: Its standard deviation over checkpoints, the population one (ddof 0) as in the original.
+        correctness: Share of checkpoints at which the gold label has the highest logit.
+    """
+
+    confidence: NDArray[np.float64]
+    variability: NDArray[np.float64]
+    correctness: NDArray[np.float64]
+
+
+class AddedVariance(NamedTuple):
+    """What entropy explains of AULC beyond cartography.
+
+    Attributes:
+        r2_base: R² of AULC on confidence and variability.
+        r2_full: R² with entropy as well.
+        delta_r2: ``r2_full - r2_base``.
+        p_value: Two-sided p of the entropy term (Student t; the same as the F test of ΔR²).
+        n: Examples it rests on.
+        note: Why a number is missing; empty otherwise.
+    """
+
+    r2_base: float
+    r2_full: float
+    delta_r2: float
+    p_value: float
+    n: int
+    note: str
+
+
+def cartography(logits: ArrayLike, gold: ArrayLike) -> Cartography:
+    """Confidence, variability and correctness of each example over the checkpoints.
+
+    Args:
+        logits: Shape ``(T, N, K)``, T at least 2.
+        gold: Class index of each example, shape ``(N,)``.
+
+    Returns:
+        The three coordinates, each of shape ``(N,)``.
+
+    Raises:
+        DataError: If there are fewer than 2 checkpoints.
+    """
+    right = correct(logits, gold)
+    if len(right) < 2:
+        raise DataError(f"logits: given {len(right)} checkpoint(s), expected at least 2: one point does not vary.")
+    shares = special.softmax(np.asarray(logits, dtype=np.float64), axis=2)
+    of_gold = shares[:, np.arange(right.shape[1]), class_indices(gold, shares.shape[2])]
+    return Cartography(of_gold.mean(axis=0), of_gold.std(axis=0, ddof=0), right.mean(axis=0))
+
+
+def regions(confidence: ArrayLike, variability: ArrayLike) -> NDArray[np.object_]:
+    """The region of each example, by median splits over all examples.
+
+    Ambiguous: variability at or above its median. The others are easy with confidence at or above its median
+    (over all examples), and hard otherwise. Where variability is constant, every example is ambiguous.
+
+    Args:
+        confidence: Shape ``(N,)``.
+        variability: Shape ``(N,)``.
+
+    Returns:
+        ``"easy"``, ``"ambiguous"`` or ``"hard"``, shape ``(N,)``.
+    """
+    sure, varying = finite_array("confidence", confidence, 1), finite_array("variability", variability, 1)
+    same_length(confidence=len(sure), variability=len(varying))
+    if not len(sure):
+        return np.empty(0, dtype=object)
+    split = np.where(sure >= np.median(sure), "easy", "hard")
+    return np.where(varying >= np.median(varying), "ambiguous", split).astype(object)
+
+
+def overlap(categories: Sequence[str] | NDArray[Any], regions: ArrayLike, names: Sequence[str]) -> pd.DataFrame:
+    """How many examples of each entropy category lie in each region of the map.
+
+    Args:
+        categories: The category of each example, shape ``(N,)``.
+        regions: The region of each example, shape ``(N,)``.
+        names: The categories in order of rising entropy.
+
+    Returns:
+        One row for each category and region: ``category``, ``region``, ``n``, ``share`` (of the category's
+        examples) and ``note``, which says where a category without examples has no shares.
+
+    Raises:
+        DataError: If a region is unknown.
+    """
+    found = np.asarray(regions, dtype=object)
+    same_length(categories=len(categories), regions=len(found))
+    if unknown := sorted({str(region) for region in found if region not in REGIONS}):
+        raise DataError(f"Unknown regions {unknown}; the regions are {list(REGIONS)}.")
+    rows = []
+    for name, members in category_rows(categories, names).items():
+        if name == OVERALL:
+            continue
+        for region in REGIONS:
+            n = int((found[members] == region).sum())
+            share = n / len(members) if len(members) else np.nan
+            rows.append((name, region, n, share, "" if len(members) else "no examples"))
+    return pd.DataFrame(rows, columns=["category", "region", "n", "share", "note"])
+
+
+def added_variance(aulc: ArrayLike, confidence: ArrayLike, variability: ArrayLike, entropy: ArrayLike) -> AddedVariance:
+    """ΔR² of entropy over cartography, in regressions of AULC by ordinary least squares (paper App. I).
+
+    Args:
+        aulc: Shape ``(N,)`` (nats).
+        confidence: Shape ``(N,)``.
+        variability: Shape ``(N,)``.
+        entropy: Annotation entropy H, shape ``(N,)`` (nats).
+
+    Returns:
+        R² without and with entropy; NaN, explained in ``note``, where a regression is not determined.
+    """
+    y, *base, human = (
+        finite_array(name, values, 1)
+        for name, values in (
+            ("aulc", aulc),
+            ("confidence", confidence),
+            ("variability", variability),
+            ("entropy", entropy),
+        )
+    )
+    same_length(aulc=len(y), confidence=len(base[0]), variability=len(base[1]), entropy=len(human))
+    without, full = least_squares(y, base), least_squares(y, [*base, human])
+    gain = full.r_squared - without.r_squared
+    return AddedVariance(without.r_squared, full.r_squared, gain, float(full.p_values[-1]), len(y), full.note)

@@ -1,0 +1,106 @@
+"""Whether the examples people disagree on have larger gradients (paper App. F)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from contested.analysis.checks import OVERALL, category_rows, finite_array, same_length
+from contested.analysis.correlation import Correlation, spearman
+from contested.analysis.intervals import mean_interval
+
+
+class NormRow(NamedTuple):
+    """Gradient norms of one category's examples (or of ``"overall"``).
+
+    Attributes:
+        category: The category, or ``"overall"``.
+        n: Examples in it.
+        mean: Mean norm.
+        median: Median norm.
+        low: Lower end of the interval of the mean.
+        high: Upper end of the interval of the mean.
+        note: Why a number is missing; empty otherwise.
+    """
+
+    category: str
+    n: int
+    mean: float
+    median: float
+    low: float
+    high: float
+    note: str
+
+
+class GradientNorms(NamedTuple):
+    """Per-example gradient norms against disagreement.
+
+    Attributes:
+        rows: One row for each category by rising entropy, then ``"overall"``.
+        rho: Spearman's ρ of norm and entropy.
+        kruskal_h: Kruskal–Wallis H of the norms by category, corrected for ties (not an entropy).
+        kruskal_p: Its p (χ² with one degree of freedom fewer than categories that have examples).
+        note: Why the test is missing, or which categories it leaves out; empty otherwise.
+    """
+
+    rows: tuple[NormRow, ...]
+    rho: Correlation
+    kruskal_h: float
+    kruskal_p: float
+    note: str
+
+
+def norms_by_category(
+    norms: ArrayLike,
+    entropy: ArrayLike,
+    categories: Sequence[str] | NDArray[Any],
+    names: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> GradientNorms:
+    """Per-example gradient norms by category, with Spearman's ρ and the Kruskal–Wallis test.
+
+    Args:
+        norms: Norm of each example's gradient at one checkpoint, shape ``(N,)``.
+        entropy: Annotation entropy H, shape ``(N,)`` (nats).
+        categories: The category of each example, shape ``(N,)``.
+        names: The categories in order of rising entropy.
+        rng: Source of the resamples.
+        n_resamples: Bootstrap resamples R.
+        confidence: Coverage wanted of each interval by itself.
+
+    Returns:
+        Rows, ρ and test; what is missing is NaN and explained in its ``note``.
+    """
+    sizes = finite_array("norms", norms, 1)
+    same_length(norms=len(sizes), categories=len(categories))
+    for_rho, for_rows = rng.spawn(2)
+    groups = {name: sizes[rows] for name, rows in category_rows(categories, names).items()}
+    rho = spearman(
+        sizes, entropy, rng=for_rho, names=("norm", "entropy"), n_resamples=n_resamples, confidence=confidence
+    )
+    rows = []
+    for name, group in groups.items():
+        found = mean_interval(group, rng=for_rows, n_resamples=n_resamples, confidence=confidence)
+        median = float(np.median(group)) if len(group) else np.nan
+        rows.append(NormRow(name, found.n, found.estimate, median, found.low, found.high, found.note))
+    groups.pop(OVERALL)
+    return GradientNorms(tuple(rows), rho, *_kruskal(groups))
+
+
+def _kruskal(groups: dict[str, NDArray[np.float64]]) -> tuple[float, float, str]:
+    filled = [group for group in groups.values() if len(group)]
+    empty = [name for name, group in groups.items() if not len(group)]
+    note = f"no examples in {', '.join(empty)}" if empty else ""
+    if len(filled) < 2:
+        return np.nan, np.nan, f"Kruskal-Wallis compares at least 2 categories with examples, given {len(filled)}"
+    if np.ptp(np.concatenate(filled)) == 0:
+        return np.nan, np.nan, "constant: every norm, so there are no ranks to compare"
+    h, p_value = stats.kruskal(*filled)
+    return float(h), float(p_value), note

@@ -1,0 +1,80 @@
+"""What false training labels do to the examples that carry them (paper §5)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from contested.analysis.checks import finite_array, same_length
+from contested.analysis.intervals import mean_interval
+
+
+class NoiseShift(NamedTuple):
+    """The shift of the same examples' AULC from a run with true labels to one with noised labels.
+
+    Attributes:
+        mean_baseline: Mean AULC with true labels (nats).
+        mean_noised: Mean AULC with noised labels (nats).
+        shift: ``mean_noised - mean_baseline`` (nats).
+        low: Lower end of its interval over examples.
+        high: Upper end of its interval over examples.
+        wilcoxon_p: Two-sided p of the paired Wilcoxon signed-rank test.
+        cohens_d: Paired Cohen's d: mean of the differences over their sample standard deviation.
+        n: Examples it rests on.
+        note: Why a number is missing; empty otherwise.
+    """
+
+    mean_baseline: float
+    mean_noised: float
+    shift: float
+    low: float
+    high: float
+    wilcoxon_p: float
+    cohens_d: float
+    n: int
+    note: str
+
+
+def noise_shift(
+    clean: ArrayLike,
+    noised: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> NoiseShift:
+    """Compare the same examples between a run with true labels and one with noised labels.
+
+    Both losses are against the true label. Examples whose AULC does not change are left out of the signed
+    ranks, as Wilcoxon did.
+
+    Args:
+        clean: AULC with true labels, shape ``(N,)`` (nats).
+        noised: AULC of the same examples with noised labels, shape ``(N,)`` (nats).
+        rng: Source of the resamples.
+        n_resamples: Bootstrap resamples R.
+        confidence: Coverage wanted.
+
+    Returns:
+        The shift with its interval, test and effect size; what is missing is NaN and explained in ``note``.
+    """
+    before, after = finite_array("clean", clean, 1), finite_array("noised", noised, 1)
+    same_length(clean=len(before), noised=len(after))
+    change = after - before
+    n = len(change)
+    shift = mean_interval(change, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    notes = [shift.note] if shift.note else []
+    means = (float(before.mean()), float(after.mean())) if n else (np.nan, np.nan)
+    wilcoxon_p = cohens_d = np.nan
+    if change.any():
+        wilcoxon_p = float(stats.wilcoxon(change).pvalue)
+    elif n:
+        notes.append("no example changes, so there are no signed ranks")
+    if n > 1 and np.ptp(change) > 0:
+        cohens_d = float(change.mean() / change.std(ddof=1))
+    elif n:
+        notes.append("all differences are alike, so Cohen's d is undefined")
+    return NoiseShift(*means, shift.estimate, shift.low, shift.high, wilcoxon_p, cohens_d, n, "; ".join(notes))
