@@ -59,12 +59,12 @@ def make_bulk(n: int = 100, seed: int = 1) -> pd.DataFrame:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def annotated() -> Annotations:
     return make_annotated()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bulk() -> pd.DataFrame:
     return make_bulk()
 

@@ -39,10 +39,12 @@ def register() -> None:
     from contested.cli.demo import demo
     from contested.cli.entropy import entropy
     from contested.cli.report import report
+    from contested.cli.study import study
     from contested.cli.train import train
 
     for command in (demo, entropy, train, analyze, report):
         app.command()(command)
+    app.add_typer(study, name="study")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def analyze(
-    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A RUN folder, or a STUDY's.", show_default=False)],
     *,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; RUN/results without it.", show_default=False)
@@ -28,7 +28,7 @@ def analyze(
     """Compute every statistic of a run: tables (csv, md, tex) and results.json.
 
     Intervals are over the tracked examples of this run; a run that is unfinished is analysed up to its last
-    checkpoint.
+    checkpoint. Of a study, the complete runs are analysed together.
 
     Example: contested analyze runs/roberta-lora-r4
     """
@@ -37,8 +37,12 @@ def analyze(
     from contested.analysis import analyze as compute
     from contested.files import write_json
     from contested.report.tables import write_tables
+    from contested.studies.folder import is_study
     from contested.trajectories import Trajectory
 
+    if is_study(run):
+        _analyze_study(run, out, resamples=resamples, seed=seed, json=json)
+        return
     found = compute(Trajectory.load(run), rng=np.random.default_rng(seed), n_resamples=resamples)
     results = {**found.to_dict(), "seed": seed}
     folder = run / "results" if out is None else out
@@ -50,6 +54,30 @@ def analyze(
     else:
         _print(found)
         typer.echo(f"Wrote results.json and {len(tables)} table files to {folder}")
+
+
+def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int, json: bool) -> None:
+    import numpy as np
+
+    from contested.cli.report import print_claims
+    from contested.files import write_json
+    from contested.report.study.table_list import TABLES
+    from contested.report.study.tables import write_study_tables
+    from contested.report.study.write import claims_frame
+    from contested.studies.results import results
+
+    study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
+    where = out or folder / "results"
+    content = found.to_dict()
+    frames = {**found.frames, "claims": claims_frame(found)}
+    tables = write_study_tables(TABLES, frames, where / "tables", f"{100 * found.confidence:g}%")
+    write_json(where / "results.json", content)
+    if json:
+        typer.echo(jsonlib.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    typer.echo(f"{study.name}: {study.description}")
+    print_claims(found.claims)
+    typer.echo(f"Wrote results.json and {len(tables)} table files to {where}")
 
 
 def _print(found: Analysis) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from contested.analysis.study import Claim
 
 
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="One RUN folder or several, or a folder with runs in it.", show_default=False),
+        typer.Argument(
+            help="One RUN folder or several, a folder with runs in it, or a STUDY's folder.", show_default=False
+        ),
     ],
     *,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the report; without it FOLDER/report, or ./report for several.", show_default=False
+            help="Folder of the report; without it FOLDER/report, ./report for several, STUDY/results for a study.",
+            show_default=False,
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.", show_default=False)] = None,
@@ -28,15 +35,20 @@ def report(
 ) -> None:
     """Show what runs did to the examples people disagree on: tables, figures and one report.html.
 
-    The page is complete in itself and opens offline. Several runs stand side by side in the order given.
+    The page is complete in itself and opens offline. Several runs stand side by side in the order given. A study's
+    folder gives every table and figure of the paper, and which of its claims hold, in STUDY/results.
 
     Example: contested report runs/lora-r4 runs/full --out report
     """
     import numpy as np
 
     from contested.report import find_runs, write_report
+    from contested.studies.folder import is_study
     from contested.trajectories import Trajectory
 
+    if len(runs) == 1 and is_study(runs[0]):
+        _report_study(runs[0], out, title=title, resamples=resamples, seed=seed, json=json)
+        return
     trajectories = [Trajectory.load(run) for run in find_runs(runs)]
     folder = out or (runs[0] if len(runs) == 1 else Path()) / "report"
     paths = write_report(trajectories, folder, title=title, rng=np.random.default_rng(seed), n_resamples=resamples)
@@ -52,3 +64,41 @@ def report(
             typer.echo(f"  - {statement}")
     for path in (paths.html, paths.results, *paths.tables, *paths.figures):
         typer.echo(str(path))
+
+
+def _report_study(folder: Path, out: Path | None, *, title: str | None, resamples: int, seed: int, json: bool) -> None:
+    import numpy as np
+
+    from contested.report.study import write_study_report
+    from contested.studies.results import results
+
+    study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
+    paths = write_study_report(found, out or folder / "results", title=title or study.description or None)
+    if json:
+        written = {
+            "html": str(paths.html),
+            "results": str(paths.results),
+            "tables": [str(path) for path in paths.tables],
+            "figures": [str(path) for path in paths.figures],
+            "missing": paths.missing,
+            "claims": {claim.key: {"verdict": claim.verdict, "answer": claim.answer} for claim in found.claims},
+        }
+        typer.echo(jsonlib.dumps(written, indent=2, ensure_ascii=False))
+        return
+    print_claims(found.claims)
+    for gap in found.gaps:
+        typer.echo(f"Missing: {gap}")
+    if paths.missing:
+        typer.echo(f"Nothing to show in {len(paths.missing)} of the tables and figures: {', '.join(paths.missing)}")
+    typer.echo(f"Wrote {len(paths.tables)} table files and {len(paths.figures)} figure files beside {paths.html}")
+
+
+def print_claims(claims: Sequence[Claim]) -> None:
+    """Say claim by claim whether it holds in a study's runs.
+
+    Args:
+        claims: The claims with their verdicts.
+    """
+    for claim in claims:
+        typer.echo(f"({claim.key}) {claim.claim}: {claim.verdict}")
+        typer.echo(f"    {claim.answer}")

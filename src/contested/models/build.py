@@ -244,7 +244,7 @@ def fingerprint(backbone: str, config: PretrainedConfig) -> str:
 
 def save(module: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Save an adapter (PEFT format, head included) or a whole model, with its tokenizer."""
-    with _quiet():
+    with quiet():
         module.save_pretrained(folder)  # type: ignore[operator]
         tokenizer.save_pretrained(folder)
 
@@ -253,7 +253,7 @@ def _load_module(
     backbone: str, config: PretrainedConfig, revision: str | None
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     try:
-        with _quiet():
+        with quiet():
             module, info = AutoModelForSequenceClassification.from_pretrained(
                 backbone,
                 config=config,
@@ -363,7 +363,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' loading report and progress bars off the terminal: a fresh head is what is wanted."""
     level = hf_logging.get_verbosity()
     bars = hf_logging.is_progress_bar_enabled()

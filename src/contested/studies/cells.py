@@ -1,0 +1,193 @@
+"""From a study to its cells: the grid points of its groups, each a checked configuration under a stable run id."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from contested.config import RunConfig, check_config, identifying
+from contested.errors import ConfigError
+from contested.studies.file import EVERY, FIRST, AxisValue, Facts, Study, merged
+
+_NAMED = ("backbone", "dataset", "method")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study.
+
+    Attributes:
+        run_id: A readable name and a hash of the configuration; the same on every machine.
+        place: Axis to the name of its value.
+        config: The run's configuration, named ``run_id``.
+        groups: The selected groups that ask for it.
+        condition: Whether it belongs to the main conditions, also of a group that is not selected.
+        excluded: Why it is deliberately not run; empty otherwise.
+        facts: What is known of its backbone and data set.
+    """
+
+    run_id: str
+    place: Mapping[str, str]
+    config: RunConfig
+    groups: tuple[str, ...]
+    condition: bool
+    excluded: str
+    facts: Facts
+
+
+def expand(study: Study) -> list[Cell]:
+    """Every cell that the selected groups ask for, once, in the order of the file.
+
+    Args:
+        study: The study.
+
+    Returns:
+        The cells, excluded ones included.
+
+    Raises:
+        ConfigError: With the problems of all cells at once.
+    """
+    places: dict[tuple[str, ...], list[str]] = {}
+    for name, group in study.groups.items():
+        for place in _grid(study, group.where):
+            places.setdefault(tuple(place.values()), []).append(name)
+    if study.select is not None:
+        places = {place: names for place, names in places.items() if not {*names}.isdisjoint(study.select)}
+    cells: dict[str, Cell] = {}
+    problems: list[str] = []
+    for values, groups in places.items():
+        try:
+            cell = _cell(study, dict(zip(study.axes, values, strict=True)), tuple(groups))
+        except ConfigError as error:
+            problems += error.problems or [error.message]
+            continue
+        cells[cell.run_id] = _joined(cells[cell.run_id], cell) if cell.run_id in cells else cell
+    if problems:
+        raise ConfigError(f"The study {study.name} has cells that cannot run:", list(dict.fromkeys(problems)))
+    return list(cells.values())
+
+
+def cell_table(cells: list[Cell], status: Mapping[str, str], params: Mapping[str, float]) -> pd.DataFrame:
+    """The cells as the rows that the analysis of a study reads.
+
+    Args:
+        cells: The cells.
+        status: Run id to status; ``missing`` where a run has no folder.
+        params: Run id to number of weights, where the run knows it.
+
+    Returns:
+        One row a cell: run_id, backbone, decoder, params, method, family, rank, dataset, seed, learning_rate,
+        composition, noise, noise_rule, soft_labels, main, group, status, excluded.
+    """
+    return pd.DataFrame([_row(cell, status, params) for cell in cells])
+
+
+def _row(cell: Cell, status: Mapping[str, str], params: Mapping[str, float]) -> dict[str, Any]:
+    config, task = cell.config, cell.config.task
+    method = config.method
+    known = cell.facts.params if cell.facts.params is not None else float("nan")
+    return {
+        "run_id": cell.run_id,
+        "backbone": cell.place["backbone"],
+        "decoder": cell.facts.decoder,
+        "params": float(params.get(cell.run_id, known)),
+        "method": method.label,
+        "family": method.type.lower() if method.name == "peft" else method.name,
+        "rank": float(method.r) if method.name == "lora" else float("nan"),
+        "dataset": cell.place["dataset"],
+        "seed": config.seed,
+        "learning_rate": config.training.learning_rate,
+        "composition": task.composition,
+        "noise": task.noise.share if task.noise else 0.0,
+        "noise_rule": task.noise.rule if task.noise else "",
+        "soft_labels": task.soft_labels,
+        "main": cell.condition,
+        "group": ",".join(cell.groups),
+        "status": status.get(cell.run_id, "missing"),
+        "excluded": cell.excluded,
+    }
+
+
+def _grid(study: Study, where: Mapping[str, list[str]]) -> Iterator[dict[str, str]]:
+    """Every point of a group's grid: axis -> value, in the order of the axes."""
+    lines = [_values(axis, where.get(axis, [FIRST]), study.axes[axis]) for axis in study.axes]
+    for point in itertools.product(*lines):
+        yield dict(zip(study.axes, point, strict=True))
+
+
+def _values(axis: str, asked: list[str], known: Mapping[str, AxisValue]) -> list[str]:
+    names: list[str] = []
+    for value in asked:
+        names += {EVERY: list(known), FIRST: [next(iter(known))]}.get(value, [value])
+    return list(dict.fromkeys(names))
+
+
+def _matches(study: Study, where: Mapping[str, list[str]], place: Mapping[str, str]) -> bool:
+    return all(place[axis] in _values(axis, values, study.axes[axis]) for axis, values in where.items())
+
+
+def _cell(study: Study, place: dict[str, str], groups: tuple[str, ...]) -> Cell:
+    content = merged({}, study.defaults)
+    for axis, value in place.items():
+        content = merged(content, study.axes[axis][value].overrides)
+    for entry in study.overrides:
+        if _matches(study, entry.where, place):
+            content = merged(content, entry.set)
+    label = ", ".join(f"{axis} {value}" for axis, value in place.items())
+    config = check_config(content, f"of the cell {label}")
+    run_id = _run_id(study, place, config)
+    return Cell(
+        run_id=run_id,
+        place=place,
+        config=config.model_copy(update={"name": run_id}),
+        groups=tuple(name for name in groups if study.select is None or name in study.select),
+        condition=any(study.groups[name].conditions for name in groups),
+        excluded=next((entry.reason for entry in study.exclude if _matches(study, entry.where, place)), ""),
+        facts=_facts(study, place),
+    )
+
+
+def _joined(first: Cell, second: Cell) -> Cell:
+    """One run for two cells of the same configuration."""
+    return Cell(
+        first.run_id,
+        first.place,
+        first.config,
+        tuple(dict.fromkeys((*first.groups, *second.groups))),
+        first.condition or second.condition,
+        first.excluded and second.excluded,
+        first.facts,
+    )
+
+
+def _run_id(study: Study, place: Mapping[str, str], config: RunConfig) -> str:
+    digest = hashlib.sha256(json.dumps(identifying(config), sort_keys=True).encode()).hexdigest()[:8]
+    # An axis of its own is named where it has left its first value: noise-30 is, "none" is not.
+    others = [
+        value if not _is_number(value) else f"{axis}-{value}"
+        for axis, value in place.items()
+        if axis not in {*_NAMED, "seed"} and value != next(iter(study.axes[axis]))
+    ]
+    parts = [*(place[axis] for axis in _NAMED), *others, f"s{config.seed}", digest]
+    return "-".join(part.replace("/", "-") for part in parts)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _facts(study: Study, place: Mapping[str, str]) -> Facts:
+    known: dict[str, Any] = {}
+    for axis, value in place.items():
+        known |= study.axes[axis][value].facts.model_dump(exclude_defaults=True)
+    return Facts(**known)

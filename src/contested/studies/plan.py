@@ -1,0 +1,241 @@
+"""What a study would cost, before anything long starts: runs, arithmetic, memory and time on this device."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from contested.config import RunConfig
+from contested.studies.cells import Cell
+
+EFFICIENCY = 0.5
+"""Share of the measured matrix rate that training reaches here; packed engines reach more, padded ones less."""
+
+_TOKENS, _ANNOTATED = 30.0, 1500  # where a data set's facts do not say
+_BODY_SHARE = 0.7  # of a backbone's weights are in its layers, where its facts do not say
+_FLOAT = 4
+_KEPT = 16  # numbers kept a token, layer and unit of width for the backward pass
+_GIGA = 1e9
+
+
+class Cost(NamedTuple):
+    """What one run takes.
+
+    Attributes:
+        steps: Optimiser steps.
+        checkpoints: Tracking passes.
+        flops: Floating-point operations of training and tracking; NaN where the backbone's size is unknown.
+        memory: Bytes of weights, optimiser, gradients and activations; NaN likewise.
+    """
+
+    steps: int
+    checkpoints: int
+    flops: float
+    memory: float
+
+    def seconds(self, rate: float) -> float:
+        """Time on a device.
+
+        Args:
+            rate: Its matrix rate in operations a second, from :func:`measure`.
+
+        Returns:
+            Seconds; NaN where the operations are unknown.
+        """
+        return self.flops / (rate * EFFICIENCY)
+
+
+class Device(NamedTuple):
+    """Where the estimate is for: its name, matrix rate (operations a second), runs at once and memory in bytes."""
+
+    name: str
+    rate: float
+    slots: int
+    memory: float
+
+
+def cost(cell: Cell) -> Cost:
+    """Estimate one run from its configuration and what is known of its backbone and data.
+
+    A forward pass takes two operations a weight and token; backward as much again for activations, and once more
+    for the gradients of weights that train. A tracking pass is a forward pass over annotated examples.
+
+    Args:
+        cell: The run.
+
+    Returns:
+        Its cost.
+    """
+    config, facts = cell.config, cell.facts
+    annotated = facts.annotated or _ANNOTATED
+    tracked = round(annotated * (1 - config.task.validation_fraction))
+    bulk = (config.task.bulk.size or 0) if config.task.bulk else 0
+    per_epoch = math.ceil((tracked + bulk) / config.training.batch_size)
+    steps = per_epoch * config.training.epochs
+    checkpoints = checkpoint_count(config, per_epoch)
+    params = facts.params if facts.params is not None else math.nan
+    body = facts.body if facts.body is not None else _BODY_SHARE * params
+    tokens = facts.tokens or _TOKENS
+    full = config.method.name == "full"
+    each_step = (6 if full else 4) * body * tokens * config.training.batch_size
+    each_pass = 2 * body * tokens * annotated
+    width = (facts.layers or 0) * (facts.hidden or 0)
+    kept = config.training.batch_size * tokens * width * _KEPT * _FLOAT
+    memory = _FLOAT * params * (4 if full else 1) + kept
+    return Cost(steps, checkpoints, steps * each_step + checkpoints * each_pass, memory)
+
+
+def checkpoint_count(config: RunConfig, steps_per_epoch: int) -> int:
+    """How many checkpoints a run has.
+
+    Args:
+        config: Its configuration.
+        steps_per_epoch: Optimiser steps an epoch.
+
+    Returns:
+        Step 0, every so many steps, and the epochs' ends, each once.
+    """
+    total = steps_per_epoch * config.training.epochs
+    steps = {*range(0, total + 1, config.tracking.every), total}
+    if config.tracking.epoch_ends:
+        steps.update(range(steps_per_epoch, total + 1, steps_per_epoch))
+    return len(steps)
+
+
+def measure(seconds: float = 0.4) -> Device:
+    """Measure this device's float32 matrix rate for shapes like those of training.
+
+    Args:
+        seconds: How long to measure.
+
+    Returns:
+        The device: its GPUs where there are any, else its CPU.
+    """
+    if shutil.which("nvidia-smi"):
+        found = _measure_gpu(seconds)
+        if found is not None:
+            return found
+    a, b = np.ones((864, 768), np.float32), np.ones((768, 3072), np.float32)
+    a @ b
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        a @ b
+        done += 1
+    rate = done * 2 * a.shape[0] * a.shape[1] * b.shape[1] / (time.perf_counter() - started)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Device(f"CPU, {cores} cores", rate, cores, available_memory())
+
+
+def _measure_gpu(seconds: float) -> Device | None:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    a, b = torch.ones(864, 768, device="cuda"), torch.ones(768, 3072, device="cuda")
+    torch.mm(a, b)
+    torch.cuda.synchronize()
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        for _ in range(50):
+            torch.mm(a, b)
+        torch.cuda.synchronize()
+        done += 50
+    rate = done * 2 * 864 * 768 * 3072 / (time.perf_counter() - started)
+    count = torch.cuda.device_count()
+    properties = torch.cuda.get_device_properties(0)
+    return Device(f"{count} × {properties.name}", rate * count, count, float(properties.total_memory))
+
+
+def available_memory() -> float:
+    """Bytes of memory that are free now; NaN where the system does not say."""
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (ValueError, OSError, AttributeError):
+        return math.nan
+
+
+def slots(cells: Sequence[Cell], device: Device) -> int:
+    """How many runs to do at once: one a core or GPU, as far as the largest of them fit into memory together.
+
+    Args:
+        cells: The runs.
+        device: Where.
+
+    Returns:
+        At least 1.
+    """
+    largest = max((cost(cell).memory for cell in cells), default=math.nan)
+    # Half a gigabyte for torch itself in every process.
+    fit = device.memory * 0.8 / (largest + 0.5 * _GIGA)
+    fits = device.slots if math.isnan(fit) or "CPU" not in device.name else int(fit)
+    return max(1, min(device.slots, fits, len(cells) or 1))
+
+
+def plan_json(cells: Sequence[Cell], device: Device, status: dict[str, str]) -> dict[str, Any]:
+    """The plan for machines.
+
+    Args:
+        cells: Every cell.
+        device: Where it would run.
+        status: Run id to status.
+
+    Returns:
+        conditions, runs, groups, excluded, flops, seconds, device, and one entry a cell.
+    """
+    entries: list[dict[str, Any]] = []
+    for cell in cells:
+        needed = cost(cell)
+        entries.append(
+            {
+                "run_id": cell.run_id,
+                **cell.place,
+                "groups": list(cell.groups),
+                "status": "excluded" if cell.excluded else status.get(cell.run_id, "missing"),
+                "excluded": cell.excluded or None,
+                "steps": needed.steps,
+                "checkpoints": needed.checkpoints,
+                "flops": _known(needed.flops),
+                "memory_bytes": _known(needed.memory),
+                "seconds": _known(needed.seconds(device.rate)),
+            }
+        )
+    running = [entry for entry in entries if not entry["excluded"]]
+    return {
+        "conditions": count_conditions(cells),
+        "runs": len(running),
+        "groups": {name: len(members) for name, members in by_group(cells).items()},
+        "excluded": len(entries) - len(running),
+        "flops": float(sum(entry["flops"] or 0.0 for entry in running)),
+        "seconds": float(sum(entry["seconds"] or 0.0 for entry in running)),
+        "device": {"name": device.name, "flops_per_second": device.rate, "runs_at_once": device.slots},
+        "cells": entries,
+    }
+
+
+def count_conditions(cells: Sequence[Cell]) -> int:
+    """The study's main conditions: what differs in more than the seed; of all cells where none is marked."""
+    marked = [cell for cell in cells if cell.condition] or list(cells)
+    return len({tuple(value for axis, value in cell.place.items() if axis != "seed") for cell in marked})
+
+
+def by_group(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """The cells of each group that are not excluded, in the order of the file; a cell may stand in several."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        for name in cell.groups:
+            groups.setdefault(name, [])
+            if not cell.excluded:
+                groups[name].append(cell)
+    return groups
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
