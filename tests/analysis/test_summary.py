@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -182,3 +183,20 @@ def test_sizes_of_categories(make):
 def test_analysis_needs_no_torch():
     code = "import sys, contested.analysis; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_example_table_holds_each_examples_dynamics(unlearning_run):
+    table = analyze(unlearning_run).examples
+    run = unlearning_run
+    for row in (0, 17, 63):
+        losses, gold = run.losses[:, row], run.gold[row]
+        below = np.flatnonzero(losses < np.log(3))
+        expected = run.steps[below[0]] if len(below) else np.nan
+        np.testing.assert_equal(table["learning_time"][row], expected)
+        right = run.logits[:, row].argmax(axis=1) == gold
+        assert table["forgetting_events"][row] == sum(a and not b for a, b in pairwise(right.tolist()))
+        shares = special.softmax(run.logits[:, row].astype(float), axis=1)[:, gold]
+        assert table["confidence"][row] == pytest.approx(shares.mean())
+        assert table["variability"][row] == pytest.approx(shares.std())
+        assert table["correctness"][row] == pytest.approx(right.mean())
+    assert set(table["region"]) == {"easy", "ambiguous", "hard"}

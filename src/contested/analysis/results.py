@@ -43,7 +43,8 @@ class Analysis:
         people: Change of KL(human ‖ model) (nats), by category: "falls" is closer to people.
         correlation: Spearman ρ of both AULCs with annotation entropy.
         curves: Loss, accuracy and distance to people over checkpoints, by category.
-        examples: One row for each example, in the run's order.
+        examples: One row for each example, in the run's order: AULC, Δℓ, distance to people, learning time (first
+            step with a loss below ln K), forgetting events, AUM of logits, cartography (Swayamdipta et al. 2020).
         confidence: Coverage of every interval.
         n_resamples: Bootstrap resamples of every interval.
         notes: What a reader must know before trusting the numbers; empty for a plain complete run.

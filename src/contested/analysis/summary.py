@@ -8,10 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contested.analysis.calibration import prediction_entropy
+from contested.analysis.cartography import cartography, regions
 from contested.analysis.checks import category_rows, finite_array
 from contested.analysis.correlation import Correlations, spearman
 from contested.analysis.curves import Curves, correct, mean_curves, share_curves
-from contested.analysis.dynamics import aulc, aulc_trapezoid, loss_change
+from contested.analysis.dynamics import (
+    aulc,
+    aulc_trapezoid,
+    aum,
+    forgetting_events,
+    learning_time,
+    loss_change,
+)
 from contested.analysis.people import kl_human, soft_cross_entropy
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.unlearning import Changes, change_by_category
@@ -165,6 +174,9 @@ def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_R
 def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
     labels = np.array(trajectory.label_names, dtype=object)
     change = loss_change(run.losses)
+    gold = trajectory.gold[run.order]
+    logits = trajectory.logits[:, run.order]
+    map_of = cartography(logits, gold)
     sorted_rows = {
         "aulc": aulc(run.losses),
         "aulc_trapezoid": aulc_trapezoid(run.losses, run.steps),
@@ -174,6 +186,14 @@ def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
         "rose": change > 0,
         "kl_human_first": run.kl[0],
         "kl_human_last": run.kl[-1],
+        "learning_time": learning_time(run.losses, run.steps, float(np.log(len(labels)))),
+        "forgetting_events": forgetting_events(run.correct),
+        "aum": aum(logits, gold),
+        "confidence": map_of.confidence,
+        "variability": map_of.variability,
+        "correctness": map_of.correctness,
+        "region": regions(map_of.confidence, map_of.variability),
+        "prediction_entropy_last": prediction_entropy(logits[-1]),
     }
     given_order = np.argsort(run.order)
     return pd.DataFrame(

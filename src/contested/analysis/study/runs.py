@@ -1,0 +1,237 @@
+"""What the results keep of each run: summaries of every example, measured once, and no logits but the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from contested.analysis.cartography import cartography
+from contested.analysis.checks import finite_array
+from contested.analysis.controls import text_length
+from contested.analysis.correlation import no_rho
+from contested.analysis.curves import correct
+from contested.analysis.dynamics import (
+    aulc,
+    aum,
+    forgetting_events,
+    learning_time,
+    loss_change,
+    never_learned,
+    probability_margin,
+)
+from contested.annotations.measures import entropy
+from contested.errors import RunError
+
+if TYPE_CHECKING:
+    from contested.trajectories import Trajectory
+
+_NOT_COVARIATES = frozenset(
+    {"row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "in_training", "trained_label"}
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One complete run over its N tracked examples, in the order of their ids.
+
+    Attributes:
+        run_id: The run.
+        example_ids: Shape (N,), as text, sorted.
+        label_names: Class names, length K.
+        category_names: Categories in order of rising entropy.
+        gold: Class index, shape (N,).
+        entropy: Annotation entropy H (nats), shape (N,).
+        entropy_miller_madow: H corrected for the number of annotations (nats), shape (N,).
+        categories: Shape (N,).
+        length: Words of the input text, shape (N,); None where the run has no text.
+        covariates: Further columns of the examples, N rows.
+        replaced: Whether it trained on another label than its gold one, shape (N,).
+        n_trained: Tracked examples that the run trained on.
+        steps: Optimiser steps of the checkpoints, shape (T,).
+        losses: Loss against the gold label (nats), shape (T, N).
+        aulc: Mean loss over checkpoints (nats), shape (N,).
+        change: Δℓ (nats), shape (N,).
+        last_logits: Logits at the last checkpoint, shape (N, K).
+        confidence: Mean probability of the gold label over checkpoints, shape (N,).
+        variability: Its standard deviation, shape (N,).
+        correctness: Share of checkpoints that get the example right, shape (N,).
+        learning_time: First step with a loss below ln K, shape (N,); NaN if there is none.
+        never_learned: Whether no checkpoint gets the example right, shape (N,).
+        forgetting: Transitions from right to wrong, shape (N,).
+        margin_logits: Area under the margin of logits (Pleiss et al., 2020), shape (N,).
+        margin_probabilities: The same of probabilities, shape (N,).
+        val_accuracy: Validation accuracy at the last checkpoint that has one; NaN without.
+        train_loss: Mean training loss up to the last checkpoint since the one before (nats); NaN without.
+        gradients: What a gradient probe recorded, or None.
+    """
+
+    run_id: str
+    example_ids: NDArray[np.str_]
+    label_names: tuple[str, ...]
+    category_names: tuple[str, ...]
+    gold: NDArray[np.int64]
+    entropy: NDArray[np.float64]
+    entropy_miller_madow: NDArray[np.float64]
+    categories: NDArray[np.object_]
+    length: NDArray[np.float64] | None
+    covariates: pd.DataFrame
+    replaced: NDArray[np.bool_]
+    n_trained: int
+    steps: NDArray[np.int64]
+    losses: NDArray[np.float64]
+    aulc: NDArray[np.float64]
+    change: NDArray[np.float64]
+    last_logits: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    variability: NDArray[np.float64]
+    correctness: NDArray[np.float64]
+    learning_time: NDArray[np.float64]
+    never_learned: NDArray[np.bool_]
+    forgetting: NDArray[np.int64]
+    margin_logits: NDArray[np.float64]
+    margin_probabilities: NDArray[np.float64]
+    val_accuracy: float
+    train_loss: float
+    gradients: GradientProbe | None
+
+    @property
+    def clean(self) -> NDArray[np.bool_]:
+        """Which examples are in the category of lowest entropy, shape (N,)."""
+        return np.asarray(self.categories == self.category_names[0])
+
+    @property
+    def contested(self) -> NDArray[np.bool_]:
+        """Which examples are in the category of highest entropy, shape (N,)."""
+        return np.asarray(self.categories == self.category_names[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class GradientProbe:
+    """A run's gradient probe, its examples in the order of the run's.
+
+    Attributes:
+        step: The last step at which norms were taken, or -1.
+        norms: Gradient norm of each example at that step, shape (N,); None where norms were never taken.
+        alignment: One row a step and pair of groups.
+        head: Whether the classification head is included.
+        mode: "eval" or "train".
+    """
+
+    step: int
+    norms: NDArray[np.float64] | None
+    alignment: pd.DataFrame
+    head: bool
+    mode: str
+
+
+def measure(run_id: str, trajectory: Trajectory) -> Run:
+    """Summarise a run.
+
+    Args:
+        run_id: What the study calls the run.
+        trajectory: A complete run.
+
+    Returns:
+        Its summaries; no array of the logits is kept but the last.
+
+    Raises:
+        RunError: If the run has fewer than two checkpoints, no tracked example, or an example twice.
+        DataError: If a loss or a logit is not finite.
+    """
+    n_checkpoints, n_examples = trajectory.losses.shape
+    if n_checkpoints < 2 or n_examples < 1:
+        raise RunError(f"it has {n_checkpoints} checkpoint(s) of {n_examples} example(s), expected at least 2 of 1")
+    order = np.argsort(np.asarray(trajectory.example_ids, dtype=str), kind="stable")
+    ids = np.asarray(trajectory.example_ids, dtype=str)[order]
+    if len(np.unique(ids)) < n_examples:
+        raise RunError("an example id stands twice among its tracked examples")
+    losses = finite_array("losses", trajectory.losses[:, order], 2)
+    logits = finite_array("logits", trajectory.logits[:, order], 3)
+    gold = trajectory.gold[order]
+    right = correct(logits, gold)
+    chart = cartography(logits, gold)
+    examples = trajectory.examples.iloc[order].reset_index(drop=True)
+    return Run(
+        run_id=run_id,
+        example_ids=ids,
+        label_names=tuple(trajectory.label_names),
+        category_names=tuple(trajectory.category_names),
+        gold=gold,
+        entropy=trajectory.entropy[order],
+        entropy_miller_madow=entropy(trajectory.label_counts[order], "miller-madow"),
+        categories=trajectory.categories[order],
+        length=_length(examples, trajectory.text_columns),
+        covariates=_covariates(examples, trajectory.text_columns),
+        replaced=_replaced(examples, gold),
+        n_trained=int(examples["in_training"].sum()) if "in_training" in examples else n_examples,
+        steps=np.asarray(trajectory.steps),
+        losses=losses,
+        aulc=aulc(losses),
+        change=loss_change(losses),
+        last_logits=logits[-1].copy(),
+        confidence=chart.confidence,
+        variability=chart.variability,
+        correctness=chart.correctness,
+        learning_time=learning_time(losses, trajectory.steps, float(np.log(logits.shape[2]))),
+        never_learned=never_learned(right),
+        forgetting=forgetting_events(right),
+        margin_logits=aum(logits, gold),
+        margin_probabilities=probability_margin(logits, gold),
+        val_accuracy=_last(trajectory.metrics, "val_accuracy"),
+        train_loss=_last(trajectory.metrics, "train_loss"),
+        gradients=_gradients(trajectory, order),
+    )
+
+
+def rank_correlation_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, str]:
+    """Spearman's ρ and p without an interval, and why they are missing.
+
+    Args:
+        x: Shape (N,).
+        y: Shape (N,).
+
+    Returns:
+        ρ, two-sided p, and a note that is empty where both exist.
+    """
+    if note := no_rho(x, y, ("aulc", "entropy")):
+        return np.nan, np.nan, note
+    found = stats.spearmanr(x, y)
+    return float(found.statistic), float(found.pvalue), ""
+
+
+def _length(examples: pd.DataFrame, text_columns: tuple[str, ...]) -> NDArray[np.float64] | None:
+    return text_length(examples[list(text_columns)]).astype(np.float64) if text_columns else None
+
+
+def _covariates(examples: pd.DataFrame, text_columns: tuple[str, ...]) -> pd.DataFrame:
+    return examples[[name for name in examples if name not in _NOT_COVARIATES and name not in text_columns]]
+
+
+def _replaced(examples: pd.DataFrame, gold: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if "trained_label" not in examples:
+        return np.zeros(len(gold), bool)
+    return np.asarray(examples["trained_label"].to_numpy() != gold)
+
+
+def _last(metrics: pd.DataFrame, column: str) -> float:
+    known = metrics[column].dropna().tolist() if column in metrics else []
+    return float(known[-1]) if known else float("nan")
+
+
+def _gradients(trajectory: Trajectory, order: NDArray[np.intp]) -> GradientProbe | None:
+    found = trajectory.gradients
+    if found is None:
+        return None
+    taken = np.flatnonzero(np.isfinite(found.norms).any(axis=1))
+    return GradientProbe(
+        step=int(found.steps[taken[-1]]) if len(taken) else -1,
+        norms=found.norms[taken[-1]][order] if len(taken) else None,
+        alignment=found.alignment,
+        head=found.head,
+        mode=found.mode,
+    )
