@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,23 @@ def test_the_miniature_keeps_every_group_and_condition(tmp_path: Path) -> None:
     assert {name for cell in cells for name in cell.groups} == set(load_study("paper").groups)
     assert {cell.config.seed for cell in cells} == {42, 123}
     assert mini.expected == []
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
+
+
+def test_the_pages_example_is_a_study(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(PAGE.split("```yaml\n")[1].split("```")[0])
+    cells = expand(load_study(file))
+    # Two methods, two rates, two seeds, of which full fine-tuning at seed 123 is excluded at both rates.
+    assert len(cells) == 8
+    assert sum(bool(cell.excluded) for cell in cells) == 2
+    assert {cell.config.training.batch_size for cell in cells if cell.place["method"] == "full"} == {16}
+    assert all(cell.config.training.epochs == 3 for cell in cells)
+
+
+def test_the_pages_counts_are_those_of_the_presets() -> None:
+    told = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (\d+) \|", PAGE, re.MULTILINE))
+    counted = {name: sum(not cell.excluded for cell in expand(load_study(name))) for name in PRESETS}
+    assert {name: int(count) for name, count in told.items()} == counted

@@ -76,7 +76,7 @@ def run_jobs(
     Args:
         jobs: The runs, in the order in which they start.
         workers: Runs at once.
-        threads: CPU threads of each worker; as the runs' configurations say where not given.
+        threads: CPU threads of a run whose configuration does not say how many.
         devices: Device of each worker in turn, such as ``cuda:0``; as configured where empty.
         on_change: Called with the standings whenever one changed, and about twice a second.
 
@@ -262,8 +262,10 @@ def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
         if order is None:
             return
         content, out = order
-        execution = {key: value for key, value in (("threads", threads), ("device", device)) if value is not None}
-        config = check_config({**content, "execution": {**content["execution"], **execution}}, out)
+        execution = content["execution"]
+        execution["threads"] = execution["threads"] or threads
+        execution["device"] = device or execution["device"]
+        config = check_config(content, out)
         answer = _run(config, Path(out), pipe)
         with contextlib.suppress(OSError):
             pipe.send(answer)

@@ -38,6 +38,8 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
     defaults = content.setdefault("defaults", {})
     defaults["training"] = {**defaults.get("training", {}), "learning_rate": 1e-3}
     defaults["tracking"] = {"every": 20, "epoch_ends": True}
+    # Its matrices are too small to share between cores.
+    defaults["execution"] = {**defaults.get("execution", {}), "threads": 1}
     defaults.setdefault("task", {})["bulk"] = {"size": _BULK, "seed": 42}
     axes = content.setdefault("axes", {})
     axes["backbone"] = {name: _backbone(name, value or {}, world) for name, value in axes["backbone"].items()}

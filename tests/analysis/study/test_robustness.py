@@ -163,7 +163,7 @@ def test_dynamics_by_hand(made):
     gold = np.exp(-np.array([wrong, right, right]))
     other = (1 - gold) / 2
     assert clean["aum_mean"] == pytest.approx(np.mean(np.log(gold) - np.log(other)))
-    assert clean["aum_next_mean"] == pytest.approx(np.mean(gold - other))
+    assert clean["probability_margin_mean"] == pytest.approx(np.mean(gold - other))
     assert (clean["n"], overall["n"]) == (8, 24)
 
 

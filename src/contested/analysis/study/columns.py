@@ -272,7 +272,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "note",
     ),
     "learning_order": (*CONDITION, "kendall_w", "p_value", "note"),
-    # learning_time in steps; aum: logits (Pleiss et al., 2020), aum_next: the same margin of probabilities
+    # learning_time in steps; aum: margin of logits (Pleiss et al., 2020); the same of probabilities
     "dynamics": (
         *CONDITION,
         "category",
@@ -280,7 +280,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "never_learned_share",
         "forgetting_mean",
         "aum_mean",
-        "aum_next_mean",
+        "probability_margin_mean",
         "n",
         "note",
     ),

@@ -198,6 +198,6 @@ def _dynamics_rows(group: Group) -> Iterator[dict[str, object]]:
             never_learned_share=float(np.mean([run.never_learned[rows].mean() for run in runs])),
             forgetting_mean=float(np.mean([run.forgetting[rows].mean() for run in runs])),
             aum_mean=float(np.mean([run.margin_logits[rows].mean() for run in runs])),
-            aum_next_mean=float(np.mean([run.margin_probabilities[rows].mean() for run in runs])),
+            probability_margin_mean=float(np.mean([run.margin_probabilities[rows].mean() for run in runs])),
             n=len(rows),
         )
