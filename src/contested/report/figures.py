@@ -39,13 +39,15 @@ class Panel(NamedTuple):
         title: The run's name.
         steps: Optimiser steps, shape (T,).
         curves: One curve a category, in order of rising entropy.
-        n_classes: K, which says where a uniform guess lies.
+        n_classes: K, which says where a uniform guess lies; None where it is not known.
+        below: What stands below the x axis.
     """
 
     title: str
     steps: NDArray[np.int64]
     curves: tuple[Curve, ...]
-    n_classes: int
+    n_classes: int | None
+    below: str = "optimiser steps"
 
 
 class Disagreement(NamedTuple):
@@ -57,7 +59,7 @@ class Disagreement(NamedTuple):
         labels: The category of each example, shape (N,).
         categories: Category names in order of rising entropy, length C.
         bounds: Where one category ends and the next begins (nats), rising, length C - 1.
-        n_classes: K; no entropy is above ln K.
+        n_classes: K; no entropy is above ln K. None where it is not known.
     """
 
     title: str
@@ -65,7 +67,7 @@ class Disagreement(NamedTuple):
     labels: NDArray[np.object_]
     categories: tuple[str, ...]
     bounds: tuple[float, ...]
-    n_classes: int
+    n_classes: int | None
 
 
 class Group(NamedTuple):
@@ -90,7 +92,10 @@ def loss_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure
     Returns:
         The figure; a dotted line marks the loss of a uniform guess, ln K.
     """
-    guesses = [(float(np.log(panel.n_classes)), f"uniform guess, ln {panel.n_classes}") for panel in panels]
+    guesses = [
+        (float(np.log(panel.n_classes)), f"uniform guess, ln {panel.n_classes}") if panel.n_classes else None
+        for panel in panels
+    ]
     return _curves(panels, "mean loss (nats)", guesses=guesses, narrow=narrow)
 
 
@@ -117,7 +122,9 @@ def accuracy_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Fi
     Returns:
         The figure; a dotted line marks a uniform guess, 1/K.
     """
-    guesses = [(1 / panel.n_classes, f"uniform guess, 1/{panel.n_classes}") for panel in panels]
+    guesses = [
+        (1 / panel.n_classes, f"uniform guess, 1/{panel.n_classes}") if panel.n_classes else None for panel in panels
+    ]
     figure = _curves(panels, "accuracy on the gold label", guesses=guesses, top=1.02, narrow=narrow)
     for axes in figure.axes:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -146,8 +153,8 @@ def loss_change(runs: Sequence[Group], *, narrow: bool = False) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 9))
         axes.set_xlabel("mean loss change Δℓ (nats)")
         at_zero: dict[str, Any] = {"at": (0, 1), "coords": ("data", "axes fraction"), "color": QUIET, "fontsize": 7.5}
-        _write(axes, "← learned", shift=(-5, 2), ha="right", **at_zero)
-        _write(axes, "un-learned →", shift=(5, 2), ha="left", **at_zero)
+        write(axes, "← learned", shift=(-5, 2), ha="right", **at_zero)
+        write(axes, "un-learned →", shift=(5, 2), ha="left", **at_zero)
     return figure
 
 
@@ -161,23 +168,23 @@ def entropy_histogram(panels: Sequence[Disagreement], *, narrow: bool = False) -
     Returns:
         The figure.
     """
-    width, columns = _layout(len(panels), narrow)
+    width, columns = layout(len(panels), narrow)
     colors = category_colors(tuple(dict.fromkeys(name for panel in panels for name in panel.categories)))
     with look():
         figure, grid = new_axes(len(panels), height=2.8, columns=columns, width=width, sharex=False)
         for index, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
             _draw_histogram(axes, panel, colors, width / columns)
             if len(panels) > 1:
-                axes.set_title(shorten(panel.title, _title_length(width, columns)), pad=28)
+                axes.set_title(shorten(panel.title, title_length(width, columns)), pad=28)
             if index % columns == 0:
                 axes.set_ylabel("examples")
     return figure
 
 
 def _draw_histogram(axes: Axes, panel: Disagreement, colors: Mapping[str, CategoryColor], width: float) -> None:
-    highest = float(np.log(panel.n_classes))
+    highest = float(np.log(panel.n_classes)) if panel.n_classes else float(panel.entropy.max(initial=0.0))
     # Bounds made for more classes may lie above the greatest entropy of these.
-    limit = max(highest, *panel.bounds, 0.0)
+    limit = max(highest, *panel.bounds, 0.0) or 1.0
     edges = _edges(limit, panel.bounds)
     middles = [(start + stop) / 2 / limit for start, stop in pairwise([0.0, *panel.bounds, limit])]
     for name, place in spread(dict(zip(panel.categories, middles, strict=True)), _LABEL_WIDTH / width).items():
@@ -185,11 +192,12 @@ def _draw_histogram(axes: Axes, panel: Disagreement, colors: Mapping[str, Catego
         axes.hist(values, edges.tolist(), color=colors[name].line, edgecolor="white", linewidth=0.5, label=name)
         share = f"{name}\n{len(values) / max(len(panel.entropy), 1):.1%}"
         middle: dict[str, Any] = {"at": (place, 1.0), "shift": (0, 3), "coords": "axes fraction", "ha": "center"}
-        _write(axes, share, color=colors[name].text, va="bottom", **middle)
+        write(axes, share, color=colors[name].text, va="bottom", **middle)
     for bound in panel.bounds:
         axes.axvline(bound, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
     axes.set_xlim(0.0, limit)
-    axes.set_xlabel(f"annotation entropy H (nats), at most ln {panel.n_classes} = {highest:.2f}")
+    most = f", at most ln {panel.n_classes} = {highest:.2f}" if panel.n_classes else ""
+    axes.set_xlabel(f"annotation entropy H (nats){most}")
 
 
 def _edges(limit: float, bounds: Sequence[float]) -> Floats:
@@ -206,34 +214,34 @@ def _curves(
     panels: Sequence[Panel],
     quantity: str,
     *,
-    guesses: Sequence[tuple[float, str]] = (),
+    guesses: Sequence[tuple[float, str] | None] = (),
     top: float | None = None,
     narrow: bool = False,
 ) -> Figure:
-    width, columns = _layout(len(panels), narrow)
+    width, columns = layout(len(panels), narrow)
     every = tuple(dict.fromkeys(curve.category for panel in panels for curve in panel.curves))
     with look():
         figure, grid = new_axes(len(panels), height=2.8, columns=columns, width=width)
-        grid[0].set_ylim(0.0, top or 1.04 * _highest(panels, [value for value, _ in guesses]))
+        grid[0].set_ylim(0.0, top or 1.04 * _highest(panels, [guess[0] for guess in guesses if guess]))
         for index, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
             _draw_lines(axes, panel, every)
-            if guesses:
-                _draw_guess(axes, *guesses[index], below=top is not None)
-            axes.set_title(shorten(panel.title, _title_length(width, columns)))
-            axes.set_xlabel("optimiser steps")
+            if guess := guesses[index] if guesses else None:
+                _draw_guess(axes, *guess, below=top is not None)
+            axes.set_title(shorten(panel.title, title_length(width, columns)))
+            axes.set_xlabel(panel.below)
             if index % columns == 0:
                 axes.set_ylabel(quantity)
     return figure
 
 
-def _layout(n_panels: int, narrow: bool) -> tuple[float, int]:
-    """Width of a figure in inches and panels in a row."""
+def layout(n_panels: int, narrow: bool) -> tuple[float, int]:
+    """Width of a figure in inches, and panels in a row."""
     if narrow:
         return NARROW_WIDTH, 1
     return WIDTH, min(n_panels, 2 if n_panels in {2, 4} else 3)
 
 
-def _title_length(width: float, columns: int) -> int:
+def title_length(width: float, columns: int) -> int:
     """How many characters fit above a panel: a bold one takes about a tenth of an inch."""
     return int((width / columns - 0.5) * 10)
 
@@ -261,17 +269,17 @@ def _draw_lines(axes: Axes, panel: Panel, every: tuple[str, ...]) -> None:
     seen = {name: end for name, end in ends.items() if np.isfinite(end)}
     for name, place in spread(seen, _LABEL_HEIGHT).items():
         beside: dict[str, Any] = {"at": (1.0, place), "shift": (5, 0), "coords": "axes fraction", "va": "center"}
-        _write(axes, name, color=colors[name].text, fontsize=8, **beside)
+        write(axes, name, color=colors[name].text, fontsize=8, **beside)
 
 
 def _draw_guess(axes: Axes, value: float, text: str, *, below: bool) -> None:
     axes.axhline(value, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
     shift, va = ((0, -2.5), "top") if below else ((0, 2), "bottom")
     at_right: dict[str, Any] = {"at": (1.0, value), "coords": ("axes fraction", "data"), "ha": "right"}
-    _write(axes, text, shift=shift, va=va, color=QUIET, fontsize=7, **at_right)
+    write(axes, text, shift=shift, va=va, color=QUIET, fontsize=7, **at_right)
 
 
-def _write(axes: Axes, text: str, *, at: Any, shift: Any, coords: Any, **style: Any) -> None:
+def write(axes: Axes, text: str, *, at: Any, shift: Any, coords: Any, **style: Any) -> None:
     """Write in a panel, ``shift`` points away from a place."""
     axes.annotate(text, at, shift, xycoords=coords, textcoords="offset points", **style)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -97,6 +97,19 @@ def render_page(page: Page) -> str:
     Returns:
         HTML without any reference to another file or address.
     """
+    return render("template.html.j2", page=page, colors=category_colors(page.categories))
+
+
+def render(template: str, **values: Any) -> str:
+    """Render one of the package's templates; every text in it is escaped.
+
+    Args:
+        template: Its file name.
+        **values: What it shows.
+
+    Returns:
+        The page.
+    """
     environment = Environment(
         loader=PackageLoader("contested.report", ""),
         autoescape=True,
@@ -105,8 +118,7 @@ def render_page(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(nats=formats.NATS, change=formats.CHANGE, percent=formats.number(".0%"), markup=Markup)
-    colors = category_colors(page.categories)
-    return environment.get_template("template.html.j2").render(page=page, colors=colors) + "\n"
+    return environment.get_template(template).render(values) + "\n"
 
 
 def color_variables(categories: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from contested.analysis import OVERALL, Curve
 from contested.annotations.categories import FIXED
@@ -103,14 +104,29 @@ def disagreements(runs: Sequence[Run]) -> list[figures.Disagreement]:
 
 
 def category_bounds(trajectory: Trajectory) -> tuple[float, ...]:
-    """Where one category ends and the next begins (nats), length C - 1.
+    """Where one category of a run ends and the next begins (nats), length C - 1."""
+    limit = float(np.log(len(trajectory.label_names)))
+    return bounds_between(trajectory.entropy, trajectory.categories, trajectory.category_names, limit)
 
-    The paper's bounds where they explain the run's categories; otherwise each is the least entropy found
+
+def bounds_between(
+    entropy: NDArray[np.float64], labels: NDArray[np.object_], names: tuple[str, ...], limit: float
+) -> tuple[float, ...]:
+    """Where one category ends and the next begins (nats).
+
+    The paper's bounds where they explain the categories; otherwise each is the least entropy found
     above it, which is exact for quantiles and within the data's own gap for any other scheme.
+
+    Args:
+        entropy: Shape (N,), nats.
+        labels: Each example's category, shape (N,).
+        names: Category names in order of rising entropy, length C.
+        limit: The bound above which nothing is found.
+
+    Returns:
+        The bounds, rising, length C - 1.
     """
-    entropy, labels, names = trajectory.entropy, trajectory.categories, trajectory.category_names
     if names == FIXED.names and np.array_equal(FIXED.assign(entropy), labels.astype(str)):
         return FIXED.bounds
-    limit = float(np.log(len(trajectory.label_names)))
     least = [entropy[labels == name].min(initial=limit) for name in names]
     return tuple(float(min(least[index:])) for index in range(1, len(names)))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ from contested.files import atomic_path
 INK = "#20262e"
 QUIET = "#667080"
 RULE = "#dfe3e8"
+BAR = "#b9c4d2"
 
 WIDTH = 7.2
 NARROW_WIDTH = 3.9
@@ -85,18 +86,19 @@ def category_colors(names: Sequence[str]) -> dict[str, CategoryColor]:
     Returns:
         Category name to colour: the paper's categories have their own, others run along a sequential map.
     """
-    plasma = mpl.colormaps["plasma"]
     others = [name for name in names if name not in _FIXED]
     places = {name: index / max(len(others) - 1, 1) for index, name in enumerate(others)}
-    sequential = {
-        name: CategoryColor(
-            to_hex(plasma(0.02 + 0.63 * place)),
-            to_hex(plasma(0.02 + 0.48 * place)),
-            to_hex(plasma(0.48 + 0.42 * place)),
-        )
-        for name, place in places.items()
-    }
-    return {name: _FIXED.get(name) or sequential[name] for name in names}
+    return {name: _FIXED.get(name) or sequential(places[name]) for name in names}
+
+
+def sequential(place: float) -> CategoryColor:
+    """The colour at a place from 0 to 1 along the sequential map."""
+    plasma = mpl.colormaps["plasma"]
+    return CategoryColor(
+        to_hex(plasma(0.02 + 0.63 * place)),
+        to_hex(plasma(0.02 + 0.48 * place)),
+        to_hex(plasma(0.48 + 0.42 * place)),
+    )
 
 
 def new_axes(
@@ -128,9 +130,60 @@ def new_axes(
     return figure, axes[:n_panels]
 
 
+def new_grid(
+    rows: int,
+    columns: int,
+    *,
+    size: tuple[float, float],
+    sharex: bool | Literal["col"] = False,
+    sharey: bool | Literal["row"] = False,
+    width_ratios: Sequence[float] | None = None,
+    height_ratios: Sequence[float] | None = None,
+) -> tuple[Figure, list[Axes]]:
+    """A figure whose panels show different quantities; call it within :func:`look`.
+
+    Args:
+        rows: Rows of panels.
+        columns: Panels in a row.
+        size: Width and height of the figure in inches.
+        sharex: Whether the panels, or those of each column, share the x axis.
+        sharey: Whether the panels, or those of each row, share the y axis.
+        width_ratios: Relative widths of the columns.
+        height_ratios: Relative heights of the rows.
+
+    Returns:
+        The figure, bound to no window or global state, and its panels in reading order.
+    """
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.06))
+    grid = figure.subplots(
+        rows,
+        columns,
+        sharex=sharex,
+        sharey=sharey,
+        squeeze=False,
+        width_ratios=width_ratios,
+        height_ratios=height_ratios,
+    )
+    axes = list(grid.flat)
+    for panel in axes:
+        panel.grid(axis="y")
+        panel.xaxis.set_tick_params(labelbottom=True)
+    return figure, axes
+
+
 def look() -> Any:
     """The context in which figures are made and saved: matplotlib's settings come back after it."""
     return mpl.rc_context(RC)
+
+
+def settled(figure: Figure) -> Figure:
+    """A figure whose panels have found their places, once instead of at every saving."""
+    with look():
+        engine = figure.get_layout_engine()
+        assert engine is not None, "every figure of this package is laid out"
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    return figure
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:

@@ -150,9 +150,13 @@ def to_csv(frame: pd.DataFrame, name: str = "") -> str:
 
 def to_markdown(frame: pd.DataFrame, name: str = "") -> str:
     """The table as Markdown, its columns padded so that it also reads as plain text."""
-    cells = to_cells(frame, name)
-    body = [[_markdown(" · ".join(_levels(heading))) for heading in cells.headings]]
-    body += [[_markdown(cell) for cell in row] for row in cells.rows]
+    return markdown(to_cells(frame, name))
+
+
+def markdown(cells: Cells) -> str:
+    """A table as Markdown, its columns padded so that it also reads as plain text."""
+    body = [[escape_markdown(" · ".join(_levels(heading))) for heading in cells.headings]]
+    body += [[escape_markdown(cell) for cell in row] for row in cells.rows]
     widths = [max(3, *(len(row[index]) for row in body)) for index in range(len(cells.headings))]
     rule = ["-" * (w - 1) + ":" if right else "-" * w for w, right in zip(widths, cells.numeric, strict=True)]
     lines = [_padded(row, widths, cells.numeric) for row in body]
@@ -161,16 +165,31 @@ def to_markdown(frame: pd.DataFrame, name: str = "") -> str:
 
 def to_latex(frame: pd.DataFrame, name: str = "") -> str:
     """The table as a LaTeX ``tabular`` with booktabs rules; every text is escaped."""
-    cells = to_cells(frame, name)
+    return latex(to_cells(frame, name))
+
+
+def latex(cells: Cells, column_format: str = "") -> str:
+    """A table as a LaTeX ``tabular`` with booktabs rules; every text is escaped.
+
+    Args:
+        cells: The table.
+        column_format: LaTeX's own, one part a column; without it numbers stand right and text left.
+
+    Returns:
+        The environment.
+    """
     headings = [tuple(escape_latex(level) for level in _levels(heading)) for heading in cells.headings]
-    escaped = pd.DataFrame([[escape_latex(cell) for cell in row] for row in cells.rows])
+    rows = [[escape_latex(cell) for cell in row] for row in cells.rows]
+    # Behind the end of a row LaTeX would take either sign for an option of the line break.
+    rows = [["{}" + first if first.startswith(("[", "*")) else first, *others] for first, *others in rows]
+    escaped = pd.DataFrame(rows, columns=range(len(cells.headings)))
     grouped = any(len(heading) > 1 for heading in headings)
     escaped.columns = (
         pd.MultiIndex.from_tuples([("", *heading)[-2:] for heading in headings])
         if grouped
         else pd.Index([heading[0] for heading in headings])
     )
-    columns = "".join("r" if right else "l" for right in cells.numeric)
+    columns = column_format or "".join("r" if right else "l" for right in cells.numeric)
     styled = escaped.style.hide(axis="index")
     return str(styled.to_latex(hrules=True, column_format=columns, multicol_align="c"))
 
@@ -189,6 +208,22 @@ _LATEX = {
     "|": "$|$",
     "−": "$-$",
     "–": "--",
+    "—": "---",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+    "±": r"$\pm$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "≠": r"$\ne$",
+    "°": r"$^{\circ}$",
+    "²": r"$^2$",
+    "∞": r"$\infty$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "κ": r"$\kappa$",
+    "λ": r"$\lambda$",
+    "τ": r"$\tau$",
     "…": r"\ldots{}",
     "·": r"$\cdot$",
     "×": r"$\times$",
@@ -256,7 +291,12 @@ def _heading(key: Any, shown: str) -> Heading:
     return (*_levels(key)[:-1], shown) if isinstance(key, tuple) else shown
 
 
-def _markdown(cell: str) -> str:
+def escape_markdown(cell: str) -> str:
+    r"""Text for a cell of a Markdown table.
+
+    >>> escape_markdown("a|b, p < 0.001")
+    'a\\|b, p < 0.001'
+    """
     escaped = cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
     # A "<" before a letter or a sign would open a tag; "< 0.001" is read as it stands.
     return "".join(

@@ -1,0 +1,94 @@
+"""The words of a study's page, with the study's numbers in them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+TITLE = "Does annotation entropy predict what fine-tuning does to an example?"
+
+
+def lead(runs: pd.DataFrame) -> str:
+    """One plain sentence that says what the page covers.
+
+    Args:
+        runs: The frame of all runs.
+
+    Returns:
+        The sentence.
+    """
+    if runs.empty:
+        return "A study that asks for no runs."
+    asked = runs[runs["excluded"].fillna("") == ""]
+    here = int((asked["n_seeds"] > 0).sum())
+    parts = [
+        _counted(asked["backbone"].nunique(), "model"),
+        _counted(asked["method"].nunique(), "method"),
+        _counted(asked["dataset"].nunique(), "data set"),
+    ]
+    main = asked[asked["main"].astype(bool)]
+    conditions = len(main[["backbone", "method", "dataset"]].drop_duplicates())
+    return (
+        f"{here:,} of the {len(asked):,} runs that the study asks for: {parts[0]}, {parts[1]}, {parts[2]}; "
+        f"{_counted(conditions, 'condition')} as in the paper's Table 1."
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def excluded(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """The runs left out and why, as pairs of run id and reason."""
+    left_out = runs[runs["excluded"].fillna("").astype(str) != ""]
+    return [(str(row["run_id"]), str(row["excluded"])) for _, row in left_out.iterrows()]
+
+
+def method(confidence: str, n_resamples: int) -> list[tuple[str, str]]:
+    """How the numbers are made, as pairs of name and text.
+
+    Args:
+        confidence: The coverage of the intervals, such as "95%".
+        n_resamples: Bootstrap resamples of each interval.
+
+    Returns:
+        The pairs.
+    """
+    return [
+        (
+            "Entropy H",
+            "−Σ p ln p over the shares p of the annotators' labels, in nats: 0 where all agree. It says how much "
+            "people "
+            "disagree, before any model. Contested is the category of highest entropy, clean that of lowest.",
+        ),
+        (
+            "Loss, Δℓ, AULC",
+            "The loss is the unweighted cross-entropy of one example against its gold label, in nats, also where a run "
+            "trained on other labels. Δℓ is the loss at the last checkpoint minus that at the first: above 0 the "
+            "example was "
+            "un-learned. AULC is the mean loss over all checkpoints.",
+        ),
+        (
+            "Seeds and intervals",
+            f"{confidence} intervals by {n_resamples:,} bootstrap resamples: examples are resampled and, where a "
+            "condition "
+            "has several seeds, seeds within them; with few seeds such an interval is narrow for what another seed "
+            "might "
+            "change. ± is the sample standard deviation over seeds. Each interval is for its one number by itself.",
+        ),
+        (
+            "Tests",
+            "One test a condition, on each example's mean over seeds: seeds share their examples, so that their "
+            "p-values must "
+            "not be averaged. Corrections are over each family of tests by itself.",
+        ),
+        (
+            "Gaps",
+            "A run that is missing leaves a mark, “2 of 3 seeds” beside the number or — in its place, and a hollow "
+            "point in a "
+            "figure. A figure with nothing to draw is named and not drawn.",
+        ),
+        (
+            "Beside the paper",
+            "Columns headed “paper” hold the values that the paper states, where the study knows them.",
+        ),
+    ]
