@@ -60,6 +60,12 @@ def model_size(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
     return figure
 
 
+def _size(params: float) -> str:
+    if not np.isfinite(params):
+        return "size unknown"
+    return f"{params / 1e6:,.0f} M" if params >= 1e7 else f"{params / 1e6:.2g} M"
+
+
 def _draw_sizes(axes: Axes, rows: pd.DataFrame, methods: Sequence[str], *, narrow: bool) -> None:
     colors = method_colors(methods)
     models = rows.drop_duplicates("backbone").sort_values(["decoder", "params"], kind="stable")
@@ -71,7 +77,7 @@ def _draw_sizes(axes: Axes, rows: pd.DataFrame, methods: Sequence[str], *, narro
             method = str(row["method"])
             x = place + step * (methods.index(method) - (len(methods) - 1) / 2)
             _point(axes, x, row, "rho_mean", ("rho_low", "rho_high"), colors[method].line, marker(method))
-        size = f"{model['params'] / 1e6:,.0f} M" if np.isfinite(float(model["params"])) else "size unknown"
+        size = _size(float(model["params"]))
         labels.append(f"{model['backbone']}\n{size}")
     crowded = narrow and len(models) > 4
     axes.set_xticks(range(len(models)), labels, fontsize=7.5, rotation=90 if crowded or len(models) > 8 else 0)
