@@ -69,19 +69,19 @@ def bulk() -> pd.DataFrame:
     return make_bulk()
 
 
+_QWEN2_VOCABULARY = 320  # 256 bytes, an end token, and pieces of the words
+
+
 def _tokenizer(kind: str) -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "<|endoftext|>" if kind == "qwen2" else "[MASK]"]
+    if kind == "qwen2":
+        # transformers reads every folder of this family as byte-level BPE; of another tokenizer it would find no word.
+        return Qwen2Tokenizer().train_new_from_iterator([" ".join(WORDS)] * 2, vocab_size=_QWEN2_VOCABULARY)
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(special + WORDS)}, unk_token="[UNK]"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
-    if kind == "qwen2":
-        # As many decoders: no pad token, an end token, nothing put around the text.
-        names = ["input_ids", "attention_mask"]
-        return PreTrainedTokenizerFast(
-            tokenizer_object=core, unk_token="[UNK]", eos_token="<|endoftext|>", model_input_names=names
-        )
     core.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
@@ -122,6 +122,7 @@ def _config(kind: str) -> Any:
         return tf.DistilBertConfig(**sizes, dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=64)
     if kind == "qwen2":
         del sizes["pad_token_id"]
+        sizes["vocab_size"] = _QWEN2_VOCABULARY
         return tf.Qwen2Config(**sizes, **bert, num_key_value_heads=1)
     raise ValueError(kind)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from contested.demo import ENCODER_PATH, make_world
+from contested.demo.world import captions
 from contested.files import write_text
 from contested.studies.file import Study, replace_axis
 
@@ -20,6 +21,7 @@ WORLD = "world"
 
 _ANNOTATED, _BULK = 400, 1000
 _SEEDS = 2
+_DECODER_VOCABULARY = 1000
 _LARGE = 2e9  # weights above which a decoder's stand-in has twice the layers
 _ENCODER_LAYERS = {"distilbert": 1, "bert": 2}
 
@@ -124,24 +126,25 @@ def _write_world(world: Path, name: str, *, seed: int) -> None:
 
 
 def _write_backbone(folder: Path, *, decoder: bool, layers: int) -> None:
-    """A stand-in: layers of the embedded encoder, or random weights of another family, with the same tokenizer."""
+    """A stand-in: layers of the embedded encoder, or random weights of another family."""
     import torch
-    from transformers import AutoConfig, AutoModel, DebertaV2Config, PreTrainedModel, Qwen2Config
+    from transformers import AutoConfig, AutoModel, AutoTokenizer, DebertaV2Config, PreTrainedModel, Qwen2Config
 
     from contested.models import quiet
 
     config = AutoConfig.from_pretrained(ENCODER_PATH)
+    tokenizer = _decoder_tokenizer() if decoder else AutoTokenizer.from_pretrained(ENCODER_PATH)
     shape = {
-        "vocab_size": config.vocab_size,
+        "vocab_size": len(tokenizer),
         "hidden_size": config.hidden_size,
         "num_hidden_layers": layers,
         "num_attention_heads": config.num_attention_heads,
         "intermediate_size": config.intermediate_size,
-        "pad_token_id": config.pad_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
     }
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(ENCODER_PATH, temporary, ignore=shutil.ignore_patterns("config.json", "*.safetensors", "*.bin"))
+    tokenizer.save_pretrained(temporary)
     model: PreTrainedModel
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(0)
@@ -159,3 +162,10 @@ def _write_backbone(folder: Path, *, decoder: bool, layers: int) -> None:
         model.save_pretrained(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
+
+
+def _decoder_tokenizer() -> Any:
+    """Byte-level BPE on the world's texts: transformers reads every folder of the decoder's family as such."""
+    from transformers import Qwen2Tokenizer
+
+    return Qwen2Tokenizer().train_new_from_iterator(captions(2000, seed=0), vocab_size=_DECODER_VOCABULARY)
