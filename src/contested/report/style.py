@@ -22,6 +22,7 @@ RULE = "#dfe3e8"
 BAR = "#b9c4d2"
 
 WIDTH = 7.2
+_SAVED_DPI = 200
 NARROW_WIDTH = 3.9
 
 RC: Any = {
@@ -181,7 +182,11 @@ def settled(figure: Figure) -> Figure:
     with look():
         engine = figure.get_layout_engine()
         assert engine is not None, "every figure of this package is laid out"
+        # At few dots an inch hinting makes letters narrower than they are saved.
+        dpi = figure.get_dpi()
+        figure.set_dpi(_SAVED_DPI)
         engine.execute(figure)
+        figure.set_dpi(dpi)
         figure.set_layout_engine("none")
     return figure
 
@@ -201,7 +206,7 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     for ending, facts in metadata.items():
         path = stem.parent / f"{stem.name}.{ending}"
         with look(), atomic_path(path) as temporary:
-            figure.savefig(temporary, format=ending, dpi=200, metadata=facts)
+            figure.savefig(temporary, format=ending, dpi=_SAVED_DPI, metadata=facts)
         written.append(path)
     return written
 

@@ -13,9 +13,18 @@ from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from contested.report.figures import layout, spread, title_length, write
-from contested.report.formats import p_value, shorten
+from contested.report.formats import p_value
 from contested.report.study.figures import say_common
-from contested.report.study.names import by_capacity, marker, method_colors, panel_titles, panels, rate, seeds_note
+from contested.report.study.names import (
+    by_capacity,
+    marker,
+    method_colors,
+    panel_titles,
+    panels,
+    rate,
+    seeds_note,
+    wrapped,
+)
 from contested.report.style import (
     INK,
     NARROW_WIDTH,
@@ -233,7 +242,7 @@ def gradient_alignment(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
                 if np.isfinite(y).any():
                     ends[str(method)] = float(y[np.isfinite(y)][-1])
             axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1)
-            axes.set_title(shorten(title, title_length(width, columns)))
+            axes.set_title(wrapped(title, title_length(width, columns)))
             axes.set_xlabel("optimiser steps")
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             if index % columns == 0:

@@ -24,7 +24,7 @@ from contested.report.figures import (
 )
 from contested.report.formats import number, p_value, shorten
 from contested.report.pictures import bounds_between
-from contested.report.study.names import panel_titles, panels, seeds_note
+from contested.report.study.names import panel_titles, panels, seeds_note, wrapped
 from contested.report.style import (
     BAR,
     INK,
@@ -116,7 +116,7 @@ def gradient_norms(frame: pd.DataFrame, tests: pd.DataFrame, *, narrow: bool = F
             grid[0].set_yscale("log")
         for index, (axes, (title, rows)) in enumerate(zip(grid, found, strict=True)):
             _draw_boxes(axes, rows, points=len(frame) <= _MOST_POINTS)
-            axes.set_title(shorten(title, title_length(width, columns)))
+            axes.set_title(wrapped(title, title_length(width, columns)))
             own = tests[tests["panel"] == rows["panel"].iloc[0]]
             axes.set_xlabel(_gradient_test(own.iloc[0]) if len(own) else "", fontsize=7.5, color=QUIET)
             if index % columns == 0:
@@ -179,7 +179,7 @@ def binning(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
         for index, (axes, (title, rows)) in enumerate(zip(grid, found, strict=True)):
             _draw_bins(axes, rows)
             seeds = seeds_note(rows.iloc[0].to_dict())
-            axes.set_title(shorten(title, title_length(width, columns)))
+            axes.set_title(wrapped(title, title_length(width, columns)))
             axes.set_xlabel("bins of H, low to high" + (f" ({seeds})" if seeds else ""))
             if index % columns == 0:
                 axes.set_ylabel("mean AULC (nats)")

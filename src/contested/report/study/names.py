@@ -10,11 +10,31 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from contested.report.formats import shorten
 from contested.report.style import CategoryColor, sequential
 
 CONDITION = ("backbone", "method", "dataset")
 
 _MOST_PATTERNS = 12
+
+
+def wrapped(title: str, length: int) -> str:
+    r"""A panel's title in one line, or in two where it is longer.
+
+    Args:
+        title: Names joined by " · ".
+        length: Most characters a line.
+
+    Returns:
+        The title; a name that is longer than a line is shortened.
+
+    >>> wrapped("roberta · lora-r16 · snli", 20)
+    'roberta · lora-r16\nsnli'
+    """
+    first, _, last = title.rpartition(" · ")
+    if len(title) <= length or not first:
+        return shorten(title, length)
+    return f"{shorten(first, length)}\n{shorten(last, length)}"
 
 
 class Titles(NamedTuple):
