@@ -76,3 +76,11 @@ def test_torch_is_not_loaded_to_read_a_run() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_help_names_every_preset() -> None:
+    from contested.cli.study import study
+    from contested.studies import PRESETS
+
+    named = set(re.findall(r"[a-z][a-z0-9-]+", str(study.info.help).split("Presets:")[1]))
+    assert named == set(PRESETS)

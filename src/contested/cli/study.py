@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from contested.studies.local import Standing
 
 study = typer.Typer(
-    help="Many runs from one file: what would run, run or resume it, where it stands.", no_args_is_help=True
+    help="Many runs from one file.\n\n"
+    "Presets: paper, paper-main, paper-deberta, paper-decoders, paper-rank-sweep, paper-composition, paper-noise, "
+    "paper-soft-labels, paper-ia3, paper-gradients, paper-calibration, lr-control.",
+    short_help="Many runs from one file: plan, run or resume, status.",
+    no_args_is_help=True,
 )
 
 _FILE = typer.Argument(metavar="STUDY", help="A study file (YAML) or the name of a preset.", show_default=False)
@@ -48,9 +52,10 @@ def plan(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON and nothing else.")] = False,
 ) -> None:
-    """Show what would run: the matrix, its counts, and an estimate of arithmetic, memory and time on this device.
+    """Show what would run and what it would cost.
 
-    Nothing is loaded or downloaded; a short measurement of this device gives the times, which are right within a
+    The matrix, its counts, and an estimate of arithmetic, memory and time on this device. Nothing is loaded or
+    downloaded; a short measurement of this device gives the times, which are right within a
     factor of two or three.
 
     Example: contested study plan paper
@@ -85,9 +90,10 @@ def run(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")] = False,
 ) -> None:
-    """Run a study, or go on with it: finished runs are skipped, unfinished ones resumed, failed ones tried again.
+    """Run a study, or go on with it.
 
-    A failed run does not stop the others; the exit code is then 1. Ctrl-C saves every run's state. The same command
+    Finished runs are skipped, unfinished ones resumed, failed ones tried again. A failed run does not stop the
+    others; the exit code is then 1. Ctrl-C saves every run's state. The same command
     twice at a time shares the work.
 
     Example: contested study run paper --scale mini --out mini
@@ -136,7 +142,9 @@ def status(
     once: Annotated[bool, typer.Option("--once", help="Print once, also on a terminal.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON and nothing else.")] = False,
 ) -> None:
-    """Show where every run stands; on a terminal a table that stays up to date until all is done or Ctrl-C.
+    """Show where every run stands.
+
+    On a terminal the table stays up to date until all is done or Ctrl-C.
 
     Example: contested study status mini
     """
