@@ -227,6 +227,8 @@ def test_h_calibration(made):
     assert peaked(made, (0.1, 0.05), (0.6, -0.3)).verdict == NOT
     assert peaked(made, (0.6, -0.3), (0.1, 0.05)).verdict == NOT
     assert peaked(made, (0.6, 0.3), (0.6, -0.3)).verdict == UNSAID
+    # Nothing is un-learned under LoRA either: falling less is no un-learning to be explained.
+    assert peaked(made, (0.6, -0.1), (0.1, -0.3)).verdict == UNSAID
     claim = peaked(made, (0.6, 0.3), (0.1, -0.3))
     assert claim.evidence[0].startswith("figure9: roberta · lora-r4 · snli against full: prediction entropy 1.0")
     assert "roberta-full-snli-42" in claim.run_ids
