@@ -46,6 +46,7 @@ def study_file(
             "task": {"bulk": {"path": "bulk.jsonl", "size": 60}},
             "training": {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8},
             "tracking": {"every": 5},
+            "execution": {"threads": 1},
         },
         "axes": {
             "backbone": {"tiny": {"model": {"name": str(checkpoint("bert")), "max_length": 64}}},
