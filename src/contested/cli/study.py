@@ -198,14 +198,27 @@ def _prepare(content: Study, out: Path, scale: str | None) -> None:
 
 def _check(cells: Sequence[Cell]) -> None:
     """Find what would stop runs before the first one starts: every problem of every cell, each once."""
-    from contested.runs import check_run
+    from contested.runs import check_run, missing_files
 
-    seen: dict[str, list[str]] = {}
+    # Files first: they need no network, which a backbone's name may.
+    _refuse({cell.run_id: missing_files(cell.config) for cell in cells})
+    known: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for cell in cells:
-        for problem in check_run(cell.config):
-            seen.setdefault(problem, []).append(cell.run_id)
-    if seen:
-        problems = [f"{problem} ({len(runs)} runs, such as {runs[0]})" for problem, runs in seen.items()]
+        key = str((cell.config.model, cell.config.method, cell.config.execution.device))
+        if key not in known:
+            known[key] = check_run(cell.config)
+        found[cell.run_id] = known[key]
+    _refuse(found)
+
+
+def _refuse(found: Mapping[str, Sequence[str]]) -> None:
+    runs_of: dict[str, list[str]] = {}
+    for run_id, problems in found.items():
+        for problem in problems:
+            runs_of.setdefault(problem, []).append(run_id)
+    if runs_of:
+        problems = [f"{problem} ({len(runs)} runs, such as {runs[0]})" for problem, runs in runs_of.items()]
         raise ConfigError("The study cannot start:", problems)
 
 

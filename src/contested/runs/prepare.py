@@ -35,11 +35,7 @@ def check_run(config: RunConfig) -> list[str]:
     Returns:
         One sentence a problem: missing files, unavailable devices, parts that do not fit.
     """
-    task = config.task
-    paths = [path for path in (task.annotated.path, task.annotated.covariates) if path is not None]
-    if task.bulk is not None and task.bulk.path is not None:
-        paths += [task.bulk.path] if isinstance(task.bulk.path, str) else task.bulk.path
-    problems = [f"no such file: {path}" for path in paths if not Path(path).is_file()]
+    problems = missing_files(config)
     try:
         pick_device(config.execution.device)
     except ConfigError as error:
@@ -54,6 +50,22 @@ def check_run(config: RunConfig) -> list[str]:
         revision=config.model.revision,
     )
     return problems
+
+
+def missing_files(config: RunConfig) -> list[str]:
+    """Find the data files of a run that are not there.
+
+    Args:
+        config: The checked configuration.
+
+    Returns:
+        One sentence a file.
+    """
+    task = config.task
+    paths = [path for path in (task.annotated.path, task.annotated.covariates) if path is not None]
+    if task.bulk is not None and task.bulk.path is not None:
+        paths += [task.bulk.path] if isinstance(task.bulk.path, str) else task.bulk.path
+    return [f"no such file: {path}" for path in paths if not Path(path).is_file()]
 
 
 def load_task(config: RunConfig) -> tasks.TextClassificationTask:

@@ -139,8 +139,6 @@ class Study(Section):
     """Cells that are deliberately not run."""
     expected: list[Expected] = Field(default_factory=list)
     """Known values to set beside the study's own."""
-    analyses: list[str] | None = None
-    """Names of the tables and figures wanted (table1, figure4, noise, …); all where not given."""
 
     @field_validator("axes", mode="before")
     @classmethod
@@ -301,7 +299,7 @@ def _text(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
     if not file.is_file():
         hint = _nearest(str(source), list(PRESETS))
         raise ConfigError(
-            f"There is no study file {source}, nor a preset of this name{hint}. Presets: {', '.join(PRESETS)}."
+            f"There is no study file {source}, nor a preset of this name{hint or '.'} Presets: {', '.join(PRESETS)}."
         )
     try:
         return file.read_text(encoding="utf-8"), str(file), file.resolve().parent
