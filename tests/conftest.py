@@ -76,7 +76,7 @@ def _tokenizer(kind: str) -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
-    if kind == "qwen2":
+    if kind in {"qwen2", "qwen3", "llama"}:
         # transformers reads every folder of this family as byte-level BPE; of another tokenizer it would find no word.
         return Qwen2Tokenizer().train_new_from_iterator([" ".join(WORDS)] * 2, vocab_size=_QWEN2_VOCABULARY)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -120,10 +120,21 @@ def _config(kind: str) -> Any:
         return tf.DebertaV2Config(**sizes, **bert, **relative, norm_rel_ebd="layer_norm", share_att_key=True)
     if kind == "distilbert":
         return tf.DistilBertConfig(**sizes, dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=64)
-    if kind == "qwen2":
+    if kind == "albert":
+        dropout = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "classifier_dropout_prob": 0.1}
+        return tf.AlbertConfig(**sizes, **bert, **dropout, embedding_size=8)
+    if kind == "electra":
+        return tf.ElectraConfig(**sizes, **bert, embedding_size=8)
+    if kind == "modernbert":
+        # Windows of four tokens either way, so that most of a text lies outside them.
+        windows = {"local_attention": 8, "global_attn_every_n_layers": 2}
+        own = {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
+        return tf.ModernBertConfig(**sizes, **bert, **windows, **own, initializer_cutoff_factor=2.0)
+    if kind in {"qwen2", "qwen3", "llama"}:
         del sizes["pad_token_id"]
         sizes["vocab_size"] = _QWEN2_VOCABULARY
-        return tf.Qwen2Config(**sizes, **bert, num_key_value_heads=1)
+        name = {"qwen2": "Qwen2Config", "qwen3": "Qwen3Config", "llama": "LlamaConfig"}[kind]
+        return getattr(tf, name)(**sizes, **bert, num_key_value_heads=1, head_dim=8)
     raise ValueError(kind)
 
 

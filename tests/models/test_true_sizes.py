@@ -276,7 +276,7 @@ def test_a_backbone_of_the_paper_trains_at_its_true_size(
     training.Trainer(
         built.module,
         training.make_engine(
-            built.module, pad_id=built.tokenizer.pad_token_id, pad_left=built.decoder, device=torch.device("cpu")
+            built.module, pad_id=built.tokenizer.pad_token_id, device=torch.device("cpu")
         ),
         _data(built),
         training.Recipe(epochs=1, batch_size=BATCH),

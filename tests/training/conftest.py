@@ -40,7 +40,6 @@ def parts(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any) -> Calla
         )
         where = {
             "pad_id": model.tokenizer.pad_token_id,
-            "pad_left": model.decoder,
             "device": torch.device("cpu"),
         }
         made = PaddedEngine(model.module, **where, **engine) if padded else make_engine(model.module, **where, **engine)

@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from contested.tasks import EncodedTexts
 from contested.tasks.encoding import single_texts
 from contested.training import PaddedEngine, cross_entropy, track
+from contested.training.tracking import observing
 
 FAMILIES = ["bert", "roberta", "distilbert", "deberta-v2", "qwen2"]
 
@@ -130,13 +131,32 @@ def test_cross_entropy_is_torchs_and_survives_large_logits() -> None:
     np.testing.assert_allclose(cross_entropy(logits, labels), expected.numpy(), rtol=1e-12)
 
 
-def test_padding_goes_where_the_family_wants_it(parts: Callable[..., Any]) -> None:
-    for family, column in [("bert", -1), ("qwen2", 0)]:
+def test_padding_goes_to_the_right_of_decoders_too(parts: Callable[..., Any]) -> None:
+    for family in ("bert", "qwen2"):
         made = parts(family, padded=True)
         engine = made.engine
         assert isinstance(engine, PaddedEngine)
         lengths = made.data.tracked.lengths
         rows = np.array([lengths.argmin(), lengths.argmax()])
         mask = engine._pad(made.data.tracked, rows)["attention_mask"]
-        assert mask[0, column] == 0
+        assert mask[0, -1] == 0
         assert mask.sum(1).tolist() == lengths[rows].tolist()
+
+
+@pytest.mark.parametrize("method", ["lora", "ia3"])
+def test_a_pass_with_merged_adapters_gives_the_same_and_leaves_no_trace(parts: Callable[..., Any], method: str) -> None:
+    made = parts("bert", method)
+    module = made.model.module
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    with observing(module):
+        apart = made.engine.logits(made.data.tracked, np.arange(len(made.data.tracked))).numpy()
+    together = track(made.engine, module, made.data.tracked, batch_size=8)
+    np.testing.assert_allclose(together, apart, rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    with observing(module):
+        again = made.engine.logits(made.data.tracked, np.arange(len(made.data.tracked))).numpy()
+    assert np.array_equal(again, apart)

@@ -1,6 +1,7 @@
 """Recipe -> steps: data order, loop, tracking passes, snapshots and exact resume."""
 
-from contested.training.engine import Engine, PaddedEngine, make_engine
+from contested.training.dropout import DropoutKey
+from contested.training.engine import Engine, PackedEngine, PaddedEngine, make_engine, packs
 from contested.training.gradients import (
     Alignment,
     GradientNorms,
@@ -9,7 +10,6 @@ from contested.training.gradients import (
     trained_parameters,
 )
 from contested.training.loop import Interrupted, Recorder, Step, Trainer, TrainingSet
-from contested.training.packed import PackedEngine, packs
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate, steps_per_epoch
 from contested.training.snapshots import has_snapshot, snapshot_step
@@ -17,6 +17,7 @@ from contested.training.tracking import cross_entropy, track
 
 __all__ = [
     "Alignment",
+    "DropoutKey",
     "Engine",
     "GradientNorms",
     "GradientProbe",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,35 +12,81 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
-from contested.training.packed import PackedEngine, packs
+from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, step_key
+from contested.training.families import packed_forward, reads_last
+from contested.training.packed import Packing
+from contested.training.padded import attention_keys, use_keyed_attention
 
 
 class Engine(Protocol):
     """Computes logits for rows of an encoded set; how rows become batches is its own affair."""
 
-    def logits(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> Tensor:
-        """Logits for ``rows`` of ``texts``, shape (len(rows), K), in the order of ``rows``; never in bfloat16."""
+    def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
+        """Logits for ``rows`` of ``texts``, shape (len(rows), K), in the order of ``rows``; never in bfloat16.
+
+        In training mode ``key`` decides what is dropped, whatever the layout; without it PyTorch's generator does.
+        """
         ...
 
 
-def make_engine(
-    module: nn.Module, *, pad_id: int, pad_left: bool, device: torch.device, precision: str = "float32"
-) -> Engine:
-    """Choose the engine for a module: packed on CPUs for the families that can, padded for all others.
+def make_engine(module: nn.Module, *, pad_id: int, device: torch.device, precision: str = "float32") -> Engine:
+    """Choose the engine for a module: packed for the families that can, padded for all others.
 
     Args:
         module: A transformers or PEFT classifier.
         pad_id: The pad token.
-        pad_left: Whether padding goes to the left (decoders).
         device: Where the module is.
         precision: ``float32``, or ``bfloat16`` for autocast.
 
     Returns:
         The engine.
     """
-    if device.type == "cpu" and packs(module):
+    if packs(module):
         return PackedEngine(module, device=device, precision=precision)
-    return PaddedEngine(module, pad_id=pad_id, pad_left=pad_left, device=device, precision=precision)
+    return PaddedEngine(module, pad_id=pad_id, device=device, precision=precision)
+
+
+def packs(module: nn.Module) -> bool:
+    """Whether this module's family and adapter can run without padding."""
+    return not _adds_tokens(module) and packed_forward(_base(module)) is not None
+
+
+class PackedEngine:
+    """Computes logits without a single padded token outside attention (see :class:`Engine`).
+
+    Args:
+        module: A classifier for which :func:`packs` holds.
+        device: Where the module is.
+        precision: ``float32``, or ``bfloat16`` for autocast; frozen weights are then cast once, for good.
+        single_group: Whether all examples attend in one padded group; by default not on CPUs.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        device: torch.device,
+        precision: str = "float32",
+        single_group: bool | None = None,
+    ) -> None:
+        self._model = _base(module)
+        forward = packed_forward(self._model)
+        if forward is None:
+            raise ValueError(f"{type(self._model).__name__} cannot be packed; use PaddedEngine.")
+        self._forward = forward
+        self._packing = Packing(module, device=device, precision=precision, single_group=single_group)
+        self._device = device
+        if precision == "bfloat16":
+            _cast_frozen(module)
+
+    def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
+        """See :class:`Engine`."""
+        by_length = np.argsort(texts.lengths[rows], kind="stable")
+        with self._packing.batch(texts, rows[by_length], key, last=reads_last(self._model)) as batch:
+            logits = self._forward(self._model, self._packing, batch)
+        restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
+        logits = logits[restore]
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
 
 
 class PaddedEngine:
@@ -47,14 +94,14 @@ class PaddedEngine:
 
     A batch is sorted by length and cut into pieces of equal size, each padded to its own longest
     example; the pieces' logits are put back in order, so one backward goes through all of them. Each
-    example sees exactly what it would see in one padded batch.
+    example sees exactly what it would see in one padded batch. Padding goes to the right for decoders too: they
+    look back only, and their heads take the last token that is not padding.
 
     Args:
         module: A transformers or PEFT classifier.
         pad_id: The pad token.
-        pad_left: Whether padding goes to the left (decoders).
         device: Where the module is.
-        precision: ``float32``, or ``bfloat16`` for autocast.
+        precision: ``float32``, or ``bfloat16`` for autocast; frozen weights are then cast once, for good.
         piece_size: Examples a piece.
     """
 
@@ -63,41 +110,54 @@ class PaddedEngine:
         module: nn.Module,
         *,
         pad_id: int,
-        pad_left: bool,
         device: torch.device,
         precision: str = "float32",
         piece_size: int = 16,
     ) -> None:
         self._module = module
+        self._last = reads_last(_base(module))
         self._pad_id = pad_id
-        self._pad_left = pad_left
         self._device = device
         self._bfloat16 = precision == "bfloat16"
         self._piece_size = piece_size
+        # Tokens that a prompt adds have no place among an example's own: PyTorch's generator drops then.
+        self._keyed_rows = not _adds_tokens(module)
+        self._keys = DropoutKeys.of(module)
+        use_keyed_attention(_base(module))
+        if self._bfloat16:
+            _cast_frozen(module)
 
-    def logits(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> Tensor:
+    def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`Engine`."""
         by_length = np.argsort(texts.lengths[rows], kind="stable")
         n_pieces = max(1, round(len(rows) / self._piece_size))
-        pieces = [self._forward(texts, rows[part]) for part in np.array_split(by_length, n_pieces)]
+        pieces = [self._forward(texts, rows[part], key) for part in np.array_split(by_length, n_pieces)]
         restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
         logits = torch.cat(pieces)[restore]
         return logits.float() if self._bfloat16 else logits
 
-    def _forward(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> Tensor:
-        inputs = self._pad(texts, rows)
-        autocast: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-        if self._bfloat16:
-            autocast = torch.autocast(self._device.type, dtype=torch.bfloat16)
-        with autocast:
-            logits: Tensor = self._module(**inputs).logits
+    def _forward(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None) -> Tensor:
+        with self._keyed(texts, rows, key):
+            logits: Tensor = self._module(**self._pad(texts, rows)).logits
         return logits
+
+    @contextlib.contextmanager
+    def _keyed(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            if self._bfloat16:
+                stack.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
+            if key is not None and self._keyed_rows:
+                lengths = texts.lengths[rows]
+                keys = row_keys(key, rows[:, None], np.arange(lengths.max())[None, :])
+                read = keys[np.arange(len(rows)), lengths - 1 if self._last else 0]
+                stack.enter_context(self._keys.keyed(keys, read, step_key(key), self._device))
+                stack.enter_context(attention_keys(self._keys))
+            yield
 
     def _pad(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         lengths = texts.lengths[rows]
-        width = int(lengths.max())
-        columns = np.arange(width)[None, :] - ((width - lengths)[:, None] if self._pad_left else 0)
-        real = (columns >= 0) & (columns < lengths[:, None])
+        columns = np.arange(int(lengths.max()))[None, :]
+        real = columns < lengths[:, None]
         source = np.where(real, texts.offsets[rows][:, None] + columns, 0)
         arrays = {
             "input_ids": np.where(real, texts.input_ids[source], self._pad_id),
@@ -106,3 +166,20 @@ class PaddedEngine:
         if texts.token_type_ids is not None:
             arrays["token_type_ids"] = np.where(real, texts.token_type_ids[source], 0)
         return {name: torch.from_numpy(array.astype(np.int64)).to(self._device) for name, array in arrays.items()}
+
+
+def _cast_frozen(module: nn.Module) -> None:
+    """Cast the frozen weights of linear layers to what autocast would cast them to at every call."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear) and not any(p.requires_grad for p in layer.parameters()):
+            layer.to(torch.bfloat16)
+
+
+def _adds_tokens(module: nn.Module) -> bool:
+    """Whether PEFT's forward puts tokens of its own before the text, as prompt learning does."""
+    return bool(getattr(getattr(module, "active_peft_config", None), "is_prompt_learning", False))
+
+
+def _base(module: Any) -> Any:
+    """The transformers classifier inside an adapter, or the module itself."""
+    return module.get_base_model() if hasattr(module, "get_base_model") else module

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
+from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine
 from contested.training.layerwise import LayerwiseNorms, UnfitError, whole
 from contested.training.snapshots import random_states, restore_random_states
@@ -106,7 +107,7 @@ def gradient_norms(
     """
     if not parameters:
         return GradientNorms(np.zeros(len(texts)), "one-by-one", "no parameter is left")
-    losses = _Losses(engine, texts, labels, next(module.parameters()).device)
+    losses = _Losses(engine, texts, labels, next(module.parameters()).device, seed)
     try:
         layers = LayerwiseNorms(module, parameters)
         with probing(module, mode="eval", seed=seed):
@@ -146,7 +147,7 @@ def group_alignment(
     Returns:
         The comparison. It takes the memory of G gradients.
     """
-    losses = _Losses(engine, texts, labels, next(module.parameters()).device)
+    losses = _Losses(engine, texts, labels, next(module.parameters()).device, seed)
     with probing(module, mode=mode, seed=seed):
         sums = [_sum_of_gradients(losses, rows, list(parameters.values())) for rows in groups.values()]
     counts = np.array([len(rows) for rows in groups.values()], np.int64)
@@ -185,10 +186,14 @@ def probing(module: nn.Module, *, mode: Mode, seed: int) -> Iterator[None]:
 class _Losses:
     """The examples' logits and losses, on demand, with their graph."""
 
-    def __init__(self, engine: Engine, texts: EncodedTexts, labels: NDArray[np.int64], device: torch.device) -> None:
+    def __init__(
+        self, engine: Engine, texts: EncodedTexts, labels: NDArray[np.int64], device: torch.device, seed: int
+    ) -> None:
         self._engine = engine
         self._texts = texts
         self._labels = torch.tensor(labels, device=device)
+        # Below zero, where no run's seed is.
+        self._key = DropoutKey(-1 - seed, 0)
         self.lengths = texts.lengths
 
     def __call__(self, rows: NDArray[np.int64]) -> Tensor:
@@ -203,7 +208,7 @@ class _Losses:
 
     def logits(self, rows: NDArray[np.int64]) -> Tensor:
         """Logits of ``rows``, shape (len(rows), K)."""
-        return self._engine.logits(self._texts, rows)
+        return self._engine.logits(self._texts, rows, self._key)
 
 
 def equal_length_batches(lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

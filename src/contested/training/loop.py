@@ -20,6 +20,7 @@ from torch import nn
 
 from contested.errors import ContestedError, TrainingError
 from contested.tasks import EncodedTexts
+from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine
 from contested.training.probes import Probe
 from contested.training.recipe import Recipe, checkpoint_steps, data_order, learning_rate, steps_per_epoch
@@ -182,7 +183,7 @@ class Trainer:
         rate = learning_rate(self.recipe, step, self.total_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        logits = self.engine.logits(self.data.train, rows)
+        logits = self.engine.logits(self.data.train, rows, DropoutKey(self.recipe.seed, step))
         loss = self._loss(logits, torch.from_numpy(rows).to(self.device))
         value = loss.item()
         if not math.isfinite(value):

@@ -1,13 +1,9 @@
-"""The BERT layout without padding: all tokens of a batch in one row, attention within each example.
-
-The modules stay the library's own, adapters included; only their order of calls is written out here.
-Examples are sorted by length, so that those of equal length attend as one batch of views. In the last
-layer only the first token of each example is read, so only its row is computed.
-"""
+"""Batches without padding: all tokens in one row, examples sorted by length, attention within each."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,148 +13,142 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
-
-_FAMILIES = ("bert", "roberta")
-
-
-def packs(module: nn.Module) -> bool:
-    """Whether this module's family and adapter can run without padding."""
-    # Prompt learning adds tokens of its own inside PEFT's forward.
-    if getattr(getattr(module, "active_peft_config", None), "is_prompt_learning", False):
-        return False
-    base = _base(module)
-    config = base.config
-    return type(base).__name__.endswith("ForSequenceClassification") and (
-        config.model_type in _FAMILIES and not config.is_decoder and not config.chunk_size_feed_forward
-    )
+from contested.training.attention import Bias, Groups, Rule
+from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, step_key
 
 
-class PackedEngine:
-    """Computes logits of BERT-like classifiers without a single padded token (see :class:`Engine`).
+class Batch(NamedTuple):
+    """B examples sorted by length, T tokens end to end.
 
-    Args:
-        module: A classifier for which :func:`packs` holds.
-        device: Where the module is.
-        precision: ``float32``, or ``bfloat16`` for autocast.
+    Attributes:
+        input_ids: Shape (T,).
+        token_type_ids: Shape (T,), or None.
+        positions: Position of each token within its example, from 0, shape (T,).
+        first: Row of each example's first token, shape (B,).
+        last: Row of each example's last token, shape (B,).
+        width: Tokens of the longest example.
+        groups: Where the tokens lie while they attend.
     """
 
-    def __init__(self, module: nn.Module, *, device: torch.device, precision: str = "float32") -> None:
-        self._model = _base(module)
-        self._backbone: Any = self._model.base_model
-        # RoBERTa counts positions from behind its pad token.
-        self._first_position = self._model.config.pad_token_id + 1 if self._model.config.model_type == "roberta" else 0
-        self._device = device
-        self._bfloat16 = precision == "bfloat16"
-
-    def logits(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> Tensor:
-        """See :class:`Engine`."""
-        by_length = np.argsort(texts.lengths[rows], kind="stable")
-        packed = _pack(texts, rows[by_length], self._device)
-        autocast: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-        if self._bfloat16:
-            autocast = torch.autocast(self._device.type, dtype=torch.bfloat16)
-        with autocast:
-            logits = self._classify(self._encode(packed))
-        restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
-        logits = logits[restore]
-        return logits.float() if self._bfloat16 else logits
-
-    def _encode(self, packed: _Packed) -> Tensor:
-        """The last layer's states of the first tokens, shape (B, hidden)."""
-        states: Tensor = self._backbone.embeddings(
-            input_ids=packed.input_ids[None],
-            token_type_ids=None if packed.token_type_ids is None else packed.token_type_ids[None],
-            position_ids=packed.positions[None] + self._first_position,
-        )[0]
-        *inner, last = self._backbone.encoder.layer
-        for layer in inner:
-            states = _layer(layer, states, packed, None)
-        return _layer(last, states, packed, packed.first)
-
-    def _classify(self, first: Tensor) -> Tensor:
-        states = first[:, None]
-        if self._model.config.model_type == "roberta":
-            logits: Tensor = self._model.classifier(states)
-        else:
-            logits = self._model.classifier(self._model.dropout(self._backbone.pooler(states)))
-        return logits
-
-
-class _Packed(NamedTuple):
     input_ids: Tensor
     token_type_ids: Tensor | None
     positions: Tensor
     first: Tensor
-    """Row of each example's first token, shape (B,)."""
-    groups: list[tuple[int, int]]
-    """Number of examples and their length, for each run of equal lengths."""
+    last: Tensor
+    width: int
+    groups: Groups
 
 
-def _pack(texts: EncodedTexts, rows: NDArray[np.int64], device: torch.device) -> _Packed:
-    """Lay the texts of ``rows``, sorted by length, end to end."""
-    lengths = texts.lengths[rows]
-    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    positions = np.arange(lengths.sum()) - np.repeat(first, lengths)
-    source = np.repeat(texts.offsets[rows], lengths) + positions
-    sizes, counts = np.unique(lengths, return_counts=True)
+class Packing:
+    """Batches and attention for one model; what an adapter of a family computes with.
 
-    def tensor(array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array.astype(np.int64)).to(device)
+    Args:
+        module: The model, whose dropout it keys.
+        device: Where the model is.
+        precision: ``float32``, or ``bfloat16`` for autocast.
+        single_group: Whether all examples attend in one padded group; by default not on CPUs.
+    """
 
-    return _Packed(
-        tensor(texts.input_ids[source]),
-        None if texts.token_type_ids is None else tensor(texts.token_type_ids[source]),
-        tensor(positions),
-        tensor(first),
-        list(zip(counts.tolist(), sizes.tolist(), strict=True)),
-    )
+    def __init__(
+        self, module: nn.Module, *, device: torch.device, precision: str, single_group: bool | None = None
+    ) -> None:
+        self.keys = DropoutKeys.of(module)
+        self._device = device
+        self._bfloat16 = precision == "bfloat16"
+        self._single_group = device.type != "cpu" if single_group is None else single_group
 
+    @contextlib.contextmanager
+    def batch(
+        self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None, *, last: bool
+    ) -> Iterator[Batch]:
+        """Lay the texts of ``rows``, sorted by length, end to end, and key their dropout meanwhile.
 
-def _layer(layer: Any, states: Tensor, packed: _Packed, read: Tensor | None) -> Tensor:
-    """One encoder layer over all tokens, or over the rows ``read`` alone; keys and values are always whole."""
-    attention = layer.attention.self
-    heads = attention.num_attention_heads
-    queried = states if read is None else states[read]
-    query, key, value = (
-        projection(of).view(len(of), heads, -1)
-        for projection, of in ((attention.query, queried), (attention.key, states), (attention.value, states))
-    )
-    dropout = attention.dropout.p if attention.training else 0.0
-    context = _attend(query, key, value, packed.groups, whole=read is None, scale=attention.scaling, dropout=dropout)
-    attended = layer.attention.output(context.reshape(len(queried), -1), queried)
-    result: Tensor = layer.output(layer.intermediate(attended), attended)
-    return result
+        Args:
+            texts: Token ids.
+            rows: Which texts, sorted by length.
+            key: Of the dropout, or None for PyTorch's own.
+            last: Whether the last token is read, not the first.
 
+        Yields:
+            The batch.
+        """
+        lengths = texts.lengths[rows]
+        first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        example = np.repeat(np.arange(len(rows)), lengths)
+        positions = np.arange(lengths.sum()) - first[example]
+        source = texts.offsets[rows][example] + positions
+        width = int(lengths.max())
 
-def _attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    groups: list[tuple[int, int]],
-    *,
-    whole: bool,
-    scale: float,
-    dropout: float,
-) -> Tensor:
-    """Attention within each example; query (rows, heads, size), key and value (tokens, heads, size)."""
-    sizes = [count * length for count, length in groups]
-    query_sizes = sizes if whole else [count for count, _ in groups]
-    contexts = []
-    for q, k, v, (count, _) in zip(
-        torch.split(query, query_sizes), torch.split(key, sizes), torch.split(value, sizes), groups, strict=True
-    ):
-        context = F.scaled_dot_product_attention(
-            _stacked(q, count), _stacked(k, count), _stacked(v, count), dropout_p=dropout, scale=scale
+        def tensor(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array.astype(np.int64)).to(self._device)
+
+        batch = Batch(
+            tensor(texts.input_ids[source]),
+            None if texts.token_type_ids is None else tensor(texts.token_type_ids[source]),
+            tensor(positions),
+            tensor(first),
+            tensor(first + lengths - 1),
+            width,
+            Groups(lengths, self._device, single=self._single_group),
         )
-        contexts.append(context.transpose(1, 2).reshape(q.shape))
-    return torch.cat(contexts)
+        with contextlib.ExitStack() as stack:
+            if key is not None:
+                keys = row_keys(key, rows[example], positions)
+                read = keys[first + lengths - 1 if last else first]
+                stack.enter_context(self.keys.keyed(keys, read, step_key(key), self._device))
+            if self._bfloat16:
+                stack.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
+            yield batch
 
+    def attend(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        batch: Batch,
+        *,
+        scale: float,
+        dropout: float = 0.0,
+        reading: bool = False,
+        causal: bool = False,
+        window: int | None = None,
+        bias: Bias | None = None,
+    ) -> Tensor:
+        """Attention within each example.
 
-def _stacked(rows: Tensor, count: int) -> Tensor:
-    """Rows of ``count`` examples of equal length as a view (examples, heads, rows, size)."""
-    return rows.view(count, -1, rows.shape[1], rows.shape[2]).transpose(1, 2)
+        Args:
+            module: The attention module, whose name is the site of its dropout.
+            query: Shape (T, heads, size), or (B, heads, size) if ``reading``.
+            key: Shape (T, heads or a divisor of it, size).
+            value: As ``key``.
+            batch: The batch.
+            scale: Of the scores.
+            dropout: Share of the probabilities dropped; 0 in eval mode.
+            reading: Whether only the token that the head reads asks: the last one if causal, else the first.
+            causal: Whether a token sees only those before it and itself.
+            window: A token sees those less than this many positions away; None: all.
+            bias: Added to the scores before they are scaled.
 
+        Returns:
+            Shape (rows that ask, heads * size).
+        """
+        if key.shape[1] != query.shape[1]:
+            repeats = query.shape[1] // key.shape[1]
+            key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+        rule = Rule(scale, causal, window, reading)
+        kept = self._kept(module, query, batch, dropout, reading) if dropout else None
+        if query.dtype == torch.bfloat16 and self._device.type == "cpu":
+            # The backward pass of bfloat16 attention is several times slower than float32's on CPUs.
+            with torch.autocast("cpu", enabled=False):
+                parts = (query.float(), key.float(), value.float())
+                return batch.groups.attend(*parts, rule, kept, bias).to(query.dtype)
+        return batch.groups.attend(query, key, value, rule, kept, bias)
 
-def _base(module: Any) -> Any:
-    """The transformers classifier inside an adapter, or the module itself."""
-    return module.get_base_model() if hasattr(module, "get_base_model") else module
+    def _kept(self, module: nn.Module, query: Tensor, batch: Batch, dropout: float, reading: bool) -> Tensor:
+        """Dropout's factors of the probabilities, shape (rows of ``query``, heads, the longest length)."""
+        if not self.keys.active:
+            return F.dropout(query.new_ones(*query.shape[:2], batch.width, dtype=torch.float32), dropout)
+        rows = (self.keys.read if reading else self.keys.rows)[:, None]
+        ones = query.new_empty(len(rows), query.shape[1], 1, batch.width, dtype=torch.float32)
+        return self.keys.probabilities_mask(module, rows, ones, dropout)[:, :, 0]

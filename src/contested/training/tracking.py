@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from peft.tuners.ia3 import IA3Layer
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from contested.tasks import EncodedTexts
@@ -29,6 +31,36 @@ def observing(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
+@contextlib.contextmanager
+def merged(module: nn.Module) -> Iterator[None]:
+    """LoRA and IA3 folded into the weights they adapt, which are put back bit for bit; in float32 alone.
+
+    Args:
+        module: A model, adapted by PEFT or not.
+
+    Yields:
+        Nothing.
+    """
+    layers = [part for part in module.modules() if isinstance(part, LoraLayer | IA3Layer) and not part.merged]
+    kept: list[tuple[nn.Parameter, torch.Tensor]] = []
+    done = []
+    try:
+        for layer in layers:
+            weights = list(layer.get_base_layer().parameters())
+            # A merged weight in half precision would lose small adapters to rounding.
+            if any(weight.dtype != torch.float32 for weight in weights):
+                continue
+            kept += [(weight, weight.data.clone()) for weight in weights]
+            done.append(layer)
+            layer.merge()
+        yield
+    finally:
+        for weight, before in kept:
+            weight.data.copy_(before)
+        for layer in done:
+            layer.merged_adapters.clear()
+
+
 def track(engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size: int) -> NDArray[np.float32]:
     """Compute the logits of every text in eval mode.
 
@@ -43,7 +75,7 @@ def track(engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size:
     """
     by_length = np.argsort(texts.lengths, kind="stable")
     parts = []
-    with observing(module):
+    with observing(module), merged(module):
         for start in range(0, len(by_length), batch_size):
             parts.append(engine.logits(texts, by_length[start : start + batch_size]).cpu().numpy())
     logits = np.concatenate(parts)

@@ -1,0 +1,119 @@
+"""One training step and one tracking pass against the usual way, and against what the arithmetic allows.
+
+python benchmarks/step.py --model FOLDER --pairs snli_train.jsonl --threads 1
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from workload import BATCH, UsualWay, alternate, arguments, build, gemm_rate, pairs, show, training_set
+
+from contested.training import Recipe, Trainer, make_engine, track
+
+
+class Ours:
+    """The packed engine in the training loop."""
+
+    def __init__(self, made, table, tracked, precision: str = "float32") -> None:  # type: ignore[no-untyped-def]
+        self.made, self.data, self.precision = made, training_set(made, table, tracked), precision
+        self.engine = make_engine(
+            made.module, pad_id=made.tokenizer.pad_token_id, device=torch.device("cpu"), precision=precision
+        )
+
+    def steps(self) -> float:
+        """Seconds of a training step, the first one of a turn left out."""
+        ends = []
+        recipe = Recipe(epochs=1, batch_size=BATCH, precision=self.precision)  # type: ignore[arg-type]
+        Trainer(
+            self.made.module, self.engine, self.data, recipe, observer=lambda _: ends.append(time.perf_counter())
+        ).fit()
+        return statistics.median(b - a for a, b in zip(ends, ends[1:], strict=False))
+
+    def flops(self) -> float:
+        """Floating-point operations of a step, forward and backward."""
+        counter = FlopCounterMode(display=False)
+        with counter:
+            self.steps()
+        return counter.get_total_flops() / (len(self.data.train) // BATCH)
+
+    def evaluation(self) -> float:
+        """Seconds of a tracking pass."""
+        started = time.perf_counter()
+        track(self.engine, self.made.module, self.data.tracked, batch_size=64)
+        return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--steps", type=int, default=4, help="steps of a turn, the first not counted")
+    parser.add_argument("--tracked", type=int, default=300, help="examples of a tracking pass")
+    parser.add_argument("--only", choices=["lora", "full", "bfloat16", "limit"], help="one part alone")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    table = pairs(given.pairs, given.steps * BATCH + given.tracked)
+    train, tracked = table.iloc[: given.steps * BATCH], table.iloc[given.steps * BATCH :]
+    print(f"{given.threads} thread(s) of {os.cpu_count()} cores, torch {torch.__version__}, {given.model}")
+
+    if given.only in {None, "lora", "full"}:
+        for method in ("lora", "full") if given.only is None else (given.only,):
+            contestants = {
+                "HF Trainer, padded to 128": UsualWay(
+                    build(given.model, method), train, tracked, width=128, steps=given.steps
+                ),
+                "HF Trainer, tuned": UsualWay(
+                    build(given.model, method), train, tracked, width=None, steps=given.steps
+                ),
+                "contested": Ours(build(given.model, method), train, tracked),
+            }
+            first = next(iter(contestants))
+            steps = alternate({name: each.steps for name, each in contestants.items()}, given.rounds)
+            show(f"training step, {method}, float32 (ms)", steps, first)
+            passes = alternate({name: each.evaluation for name, each in contestants.items()}, given.rounds)
+            show(f"tracking pass of {len(tracked)} examples, {method}, float32 (ms)", passes, first)
+    if given.only in {None, "bfloat16"}:
+        halves = {
+            "HF Trainer, padded to 128, float32": UsualWay(
+                build(given.model, "lora"), train, tracked, width=128, steps=given.steps
+            ),
+            "HF Trainer, tuned, bfloat16": UsualWay(
+                build(given.model, "lora"), train, tracked, width=None, steps=given.steps, bfloat16=True
+            ),
+            "contested, bfloat16": Ours(build(given.model, "lora"), train, tracked, "bfloat16"),
+        }
+        first = next(iter(halves))
+        show("training step, lora, bfloat16 (ms)", alternate({n: e.steps for n, e in halves.items()}, given.rounds), first)
+        passes = alternate({n: e.evaluation for n, e in halves.items()}, given.rounds)
+        show(f"tracking pass of {len(tracked)} examples, lora, bfloat16 (ms)", passes, first)
+    if given.only in {None, "limit"}:
+        limit(given, train, tracked)
+
+
+def limit(given, train, tracked) -> None:  # type: ignore[no-untyped-def]
+    """Share of the measured rate of matrix products at which whole steps do their necessary work."""
+    config = build(given.model, "lora").module.config
+    width, inner = config.hidden_size, config.intermediate_size
+    shapes = [(850, width, inner), (850, inner, width), (850, width, width), (1024, 1024, 1024)]
+    for method in ("lora", "full"):
+        for dropout in (True, False):
+            ours = Ours(build(given.model, method, dropout=dropout), train, tracked)
+            flops = ours.flops()
+            ours.steps()
+            shares, rates = [], []
+            for _ in range(given.rounds):
+                rate = gemm_rate(shapes, torch.float32)
+                shares.append(flops / ours.steps() / rate)
+                rates.append(rate)
+            print(
+                f"\n{method}, dropout {'on' if dropout else 'off'}: {flops / 1e9:.1f} GFLOP a step, matrix products at "
+                f"{statistics.median(rates) / 1e9:.0f} GFLOP/s; the step runs at "
+                f"{100 * statistics.median(shares):.0f} % of it ({100 * min(shares):.0f} – {100 * max(shares):.0f})"
+            )
+
+
+if __name__ == "__main__":
+    main()

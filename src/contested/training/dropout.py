@@ -1,0 +1,278 @@
+"""Dropout whose masks depend on (seed, step, example, site, position, column) alone, not on how a batch is laid out.
+
+Every element of a mask is a hash of a row key (one token of one example at one step) and a column key (one place of
+one site), so that padded, packed, re-batched and resumed runs of one configuration drop the same elements. A site is
+the name of a module. Probabilities are multiples of 1/65,536. Plain tensor operations: they run on every device and
+use every thread, unlike PyTorch's own generator on CPUs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+_LANES = 65_536
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_SPREAD = -1640531527
+"""An odd 32-bit multiplier: 2³² over the golden ratio, as a signed number."""
+
+
+class DropoutKey(NamedTuple):
+    """What decides the masks of a step, beside the examples.
+
+    Attributes:
+        seed: The run's seed.
+        step: The step's number.
+    """
+
+    seed: int
+    step: int
+
+
+class KeyedDropout(nn.Dropout):
+    """Stands in the place of a ``torch.nn.Dropout``; without a key it is one.
+
+    Args:
+        p: Share of elements dropped.
+        keys: The keys of the model it is part of.
+        site: Its name.
+    """
+
+    def __init__(self, p: float, keys: DropoutKeys, site: str) -> None:
+        super().__init__(p)
+        # Not a submodule, and not copied with one: the keys belong to the engine.
+        self._keys = keys
+        self._site = site
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Drop elements of ``input`` (…, columns) in training mode."""
+        if not self.training or self.p == 0:
+            return input
+        keys = self._keys
+        if not keys.active:
+            return F.dropout(input, self.p)
+        if input.dim() == 4:
+            return input * keys.probabilities_mask(self, keys.rows, input, self.p)
+        return input * keys.mask(keys.rows_of(input), self._site, self.p, input.shape[-1], input.dtype)
+
+
+class DropoutKeys:
+    """Gives a model's dropout its keys for one forward pass after the other.
+
+    Replaces every ``torch.nn.Dropout`` in ``module``; nothing else of the module changes.
+
+    Args:
+        module: The model.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._names = {part: name for name, part in module.named_modules()}
+        self._columns: dict[tuple[str, int], Tensor] = {}
+        self._sites: dict[tuple[str, int], int] = {}
+        self._calls: dict[str, int] = {}
+        self._rows: Tensor | None = None
+        self._read: Tensor | None = None
+        self._shared: Tensor | None = None
+        self._step = 0
+        for name, part in list(module.named_modules()):
+            for child, dropout in list(part.named_children()):
+                if isinstance(dropout, nn.Dropout):
+                    site = f"{name}.{child}" if name else child
+                    replacement = KeyedDropout(dropout.p, self, site).train(dropout.training)
+                    part._modules[child] = replacement
+                    self._names[replacement] = site
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Self:
+        """The keys that a model has already, or new ones: engines of one model share them."""
+        for part in module.modules():
+            if isinstance(part, KeyedDropout) and isinstance(part._keys, cls):
+                return part._keys
+        return cls(module)
+
+    @property
+    def active(self) -> bool:
+        """Whether there are keys now."""
+        return self._rows is not None
+
+    @contextlib.contextmanager
+    def keyed(
+        self, rows: NDArray[np.uint64], read: NDArray[np.uint64], step: int, device: torch.device
+    ) -> Iterator[None]:
+        """Key every dropout while this lasts.
+
+        Args:
+            rows: Key of each token in the layout of the pass, shape (T,) or (B, L); see :func:`row_keys`.
+            read: Key of each example's read token, shape (B,).
+            step: Key of what the examples share.
+            device: Where the activations are.
+
+        Yields:
+            Nothing.
+        """
+        self._rows, self._read = _tensor(rows, device), _tensor(read, device)
+        self._step = step
+        self._calls.clear()
+        try:
+            yield
+        finally:
+            self._rows = self._read = None
+
+    @contextlib.contextmanager
+    def sharing(self, numbers: Tensor) -> Iterator[None]:
+        """Rows that belong to no example, such as those of relative positions, while this lasts.
+
+        Args:
+            numbers: Number of each row, shape (R,).
+
+        Yields:
+            Nothing.
+        """
+        self._shared = numbers
+        try:
+            yield
+        finally:
+            self._shared = None
+
+    @property
+    def rows(self) -> Tensor:
+        """Row keys in the layout of the pass, shape (T,) or (B, L)."""
+        assert self._rows is not None
+        return self._rows
+
+    @property
+    def read(self) -> Tensor:
+        """Row keys of the read tokens, shape (B,)."""
+        assert self._read is not None
+        return self._read
+
+    def rows_of(self, given: Tensor) -> Tensor:
+        """Row keys of an activation (…, columns), in the shape of its rows: tokens, or the examples' read ones."""
+        lead = given.shape[:-1]
+        if self._shared is not None:
+            return self._shared_keys(self._shared).view(lead)
+        if lead == self.rows.shape or (self.rows.dim() == 1 and lead.numel() == len(self.rows)):
+            return self.rows.view(lead)
+        if lead.numel() == len(self.read):
+            return self.read.view(lead)
+        return self._shared_keys(torch.arange(lead.numel(), device=given.device)).view(lead)
+
+    def probabilities_mask(self, module: nn.Module, rows: Tensor, probabilities: Tensor, p: float) -> Tensor:
+        """Mask for attention probabilities.
+
+        Args:
+            module: The attention module, whose name is the site.
+            rows: Row keys of the queries, shape (B, queries).
+            probabilities: Shape (B, heads, queries, keys).
+            p: Share dropped.
+
+        Returns:
+            0 or 1 / (1 - p), in the shape of ``probabilities``.
+        """
+        columns, site = probabilities.shape[-1], self._names[module]
+        column_keys = self._column_keys(site, probabilities.shape[1], columns, rows.device)
+        lanes = _hash(self._row_site(rows, site)[:, None, :, None], column_keys[None, :, None])
+        return _kept(lanes, columns, p, probabilities.dtype)
+
+    def mask(self, rows: Tensor, site: str, p: float, columns: int, dtype: torch.dtype) -> Tensor:
+        """Mask of a site.
+
+        Args:
+            rows: Row keys, any shape.
+            site: Its name.
+            p: Share dropped.
+            columns: Number of columns.
+            dtype: Of the result.
+
+        Returns:
+            0 or 1 / (1 - p), shape (*rows.shape, columns).
+        """
+        lanes = _hash(self._row_site(rows, site)[..., None], self._column_keys(site, 1, columns, rows.device)[0])
+        return _kept(lanes, columns, p, dtype)
+
+    def _row_site(self, rows: Tensor, site: str) -> Tensor:
+        # A module that is called again in one pass, as shared layers are, is another site each time.
+        call = self._calls[site] = self._calls.get(site, -1) + 1
+        factor = self._sites.get((site, call))
+        if factor is None:
+            factor = self._sites[site, call] = _site_key(f"{site}#{call}")
+        return ((rows * factor) >> 32).to(torch.int32) | 1
+
+    def _column_keys(self, site: str, heads: int, columns: int, device: torch.device) -> Tensor:
+        """Odd keys of each pair of columns, shape (heads, ceil(columns / 2)); a prefix of those of more columns."""
+        pairs = -(-columns // 2)
+        found = self._columns.get((site, heads))
+        if found is None or found.shape[1] < pairs or found.device != device:
+            # Attention grows by one key at a time: make room for more than is asked.
+            wide = pairs if heads == 1 else max(64, 1 << (pairs - 1).bit_length())
+            numbers = np.arange(heads, dtype=np.uint64)[:, None] << np.uint64(32) | np.arange(wide, dtype=np.uint64)
+            made = _mix(numbers + np.uint64(_site_key(site) % (1 << 64)))
+            found = _tensor(made >> np.uint64(32), device).to(torch.int32) | 1
+            self._columns[site, heads] = found
+        return found[:, :pairs]
+
+    def _shared_keys(self, numbers: Tensor) -> Tensor:
+        base = int(_mix(np.array([self._step], np.uint64) + _ODD)[0].astype(np.int64))
+        return (numbers + 1) * _SPREAD * base
+
+
+def row_keys(key: DropoutKey, examples: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Keys of tokens.
+
+    Args:
+        key: Seed and step.
+        examples: Example of each token, any shape.
+        positions: Position of each token within its example, the same shape.
+
+    Returns:
+        Well-mixed keys of the same shape.
+    """
+    step = _mix(_mix(np.array([key.seed], np.int64).astype(np.uint64)) + np.uint64(key.step))
+    example = _mix(step + examples.astype(np.uint64) * _ODD)
+    return _mix(example + (positions.astype(np.uint64) + np.uint64(1)) * _ODD)
+
+
+def step_key(key: DropoutKey) -> int:
+    """Key of what the examples of a step share."""
+    mixed = _mix(_mix(np.array([key.seed], np.int64).astype(np.uint64)) + np.uint64(key.step))
+    return int(mixed[0] >> np.uint64(1))
+
+
+def _hash(rows: Tensor, columns: Tensor) -> Tensor:
+    """Two 16-bit lanes in 32 bits from odd keys that are broadcast against each other."""
+    mixed = rows * columns
+    mixed ^= mixed >> 15
+    return mixed.mul_(_SPREAD)
+
+
+def _kept(lanes: Tensor, columns: int, p: float, dtype: torch.dtype) -> Tensor:
+    dropped = round(p * _LANES)
+    halves = lanes.view(torch.int16)[..., :columns]
+    kept = torch.empty(halves.shape, dtype=dtype, device=lanes.device)
+    torch.ge(halves, dropped - _LANES // 2, out=kept)
+    return kept.mul_(_LANES / (_LANES - dropped))
+
+
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014, https://doi.org/10.1145/2660193.2660195)."""
+    mixed = values + _ODD
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _site_key(site: str) -> int:
+    """An odd signed 64-bit number from a name."""
+    return int.from_bytes(hashlib.sha256(site.encode()).digest()[:8], "little", signed=True) | 1
+
+
+def _tensor(values: NDArray[np.uint64], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values).view(np.int64)).to(device)

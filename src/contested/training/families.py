@@ -1,0 +1,286 @@
+"""The order of calls in each family of classifiers, written out for packed batches.
+
+The modules stay the library's own, adapters included. In the last layer only the row that the head reads is asked
+for, so only its row is computed. A new family is one function here; those without one are padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from contested.training.packed import Batch, Packing
+
+Forward = Callable[[Any, Packing, Batch], Tensor]
+"""A transformers classifier, its packing and a batch to logits (B, K)."""
+
+
+def packed_forward(model: Any) -> Forward | None:
+    """The packed forward of a transformers classifier.
+
+    Args:
+        model: The classifier, adapters inside it or not.
+
+    Returns:
+        Its forward, or None where its family or configuration has none.
+    """
+    config = model.config
+    if not type(model).__name__.endswith("ForSequenceClassification") or getattr(config, "is_decoder", False):
+        return None
+    if getattr(config, "chunk_size_feed_forward", 0):
+        return None
+    forward = _FORWARDS.get(config.model_type)
+    unfit = _UNFIT.get(config.model_type)
+    return None if unfit is not None and unfit(config) else forward
+
+
+def reads_last(model: Any) -> bool:
+    """Whether the classifier reads an example's last token, not its first."""
+    return _FORWARDS.get(model.config.model_type) is _llama
+
+
+def _bert(model: Any, packing: Packing, batch: Batch) -> Tensor:
+    """BERT, RoBERTa, XLM-R and ELECTRA."""
+    kind, backbone = model.config.model_type, model.base_model
+    # RoBERTa counts positions from behind its pad token.
+    start = model.config.pad_token_id + 1 if "roberta" in kind else 0
+    states = backbone.embeddings(
+        input_ids=batch.input_ids[None],
+        token_type_ids=None if batch.token_type_ids is None else batch.token_type_ids[None],
+        position_ids=batch.positions[None] + start,
+    )[0]
+    if hasattr(backbone, "embeddings_project"):
+        states = backbone.embeddings_project(states)
+    *inner, last = backbone.encoder.layer
+    for layer in inner:
+        states = _bert_layer(layer, states, packing, batch, None)
+    first = _bert_layer(last, states, packing, batch, batch.first)[:, None]
+    logits: Tensor = (
+        model.classifier(model.dropout(backbone.pooler(first))) if kind == "bert" else model.classifier(first)
+    )
+    return logits
+
+
+def _bert_layer(layer: Any, states: Tensor, packing: Packing, batch: Batch, read: Tensor | None) -> Tensor:
+    attention = layer.attention.self
+    asking = states if read is None else states[read]
+    query, key, value = (
+        projection(given).view(len(given), attention.num_attention_heads, -1)
+        for projection, given in ((attention.query, asking), (attention.key, states), (attention.value, states))
+    )
+    context = packing.attend(
+        attention, query, key, value, batch,
+        scale=attention.scaling, dropout=_probability(attention, attention.dropout.p), reading=read is not None,
+    )  # fmt: skip
+    attended = layer.attention.output(context, asking)
+    result: Tensor = layer.output(layer.intermediate(attended), attended)
+    return result
+
+
+def _distilbert(model: Any, packing: Packing, batch: Batch) -> Tensor:
+    backbone = model.distilbert
+    states = backbone.embeddings(batch.input_ids[None], position_ids=batch.positions[None])[0]
+    layers = list(backbone.transformer.layer)
+    for layer in layers:
+        read = batch.first if layer is layers[-1] else None
+        attention = layer.attention
+        asking = states if read is None else states[read]
+        query, key, value = (
+            projection(given).view(len(given), attention.n_heads, -1)
+            for projection, given in ((attention.q_lin, asking), (attention.k_lin, states), (attention.v_lin, states))
+        )
+        context = packing.attend(
+            attention, query, key, value, batch,
+            scale=attention.scaling, dropout=_probability(attention, attention.dropout.p), reading=read is not None,
+        )  # fmt: skip
+        attended = layer.sa_layer_norm(attention.out_lin(context) + asking)
+        states = layer.output_layer_norm(layer.ffn(attended) + attended)
+    logits: Tensor = model.classifier(model.dropout(model.pre_classifier(states).relu()))
+    return logits
+
+
+def _llama(model: Any, packing: Packing, batch: Batch) -> Tensor:
+    """Llama, Mistral, Qwen2 and Qwen3, which read the last token."""
+    backbone = model.model
+    states = backbone.embed_tokens(batch.input_ids)
+    cos, sin = (part[0, :, None] for part in backbone.rotary_emb(states[None], batch.positions[None]))
+    layers = backbone.layers[: model.config.num_hidden_layers]
+    for layer in layers:
+        read = batch.last if layer is layers[-1] else None
+        attention = layer.self_attn
+        normed = layer.input_layernorm(states)
+        asking = normed if read is None else normed[read]
+        query, key, value = (
+            projection(given).view(len(given), -1, attention.head_dim)
+            for projection, given in (
+                (attention.q_proj, asking),
+                (attention.k_proj, normed),
+                (attention.v_proj, normed),
+            )
+        )
+        if hasattr(attention, "q_norm"):
+            query, key = attention.q_norm(query), attention.k_norm(key)
+        query = _rotated(query, cos if read is None else cos[read], sin if read is None else sin[read])
+        context = packing.attend(
+            attention, query, _rotated(key, cos, sin), value, batch,
+            scale=attention.scaling, dropout=_probability(attention, attention.attention_dropout),
+            reading=read is not None, causal=True, window=getattr(attention, "sliding_window", None),
+        )  # fmt: skip
+        states = (states if read is None else states[read]) + attention.o_proj(context)
+        states = states + layer.mlp(layer.post_attention_layernorm(states))
+    logits: Tensor = model.score(backbone.norm(states))
+    return logits
+
+
+def _modernbert(model: Any, packing: Packing, batch: Batch) -> Tensor:
+    backbone = model.model
+    states = backbone.embeddings(input_ids=batch.input_ids)
+    angles = {
+        kind: tuple(part[0, :, None] for part in backbone.rotary_emb(states[None], batch.positions[None], kind))
+        for kind in set(model.config.layer_types)
+    }
+    for layer in backbone.layers:
+        read = batch.first if layer is backbone.layers[-1] else None
+        attention = layer.attn
+        # The projection gives queries, keys and values at once; of the queries only those that ask are kept.
+        projected = attention.Wqkv(layer.attn_norm(states)).view(len(states), 3, -1, attention.head_dim)
+        query, key, value = projected.unbind(1)
+        cos, sin = angles[layer.attention_type]
+        query = _rotated(query.float(), cos, sin).to(projected.dtype)
+        context = packing.attend(
+            attention, query if read is None else query[read], _rotated(key.float(), cos, sin).to(projected.dtype),
+            value, batch, scale=attention.head_dim**-0.5,
+            dropout=_probability(attention, attention.attention_dropout),
+            reading=read is not None, window=attention.sliding_window,
+        )  # fmt: skip
+        states = (states if read is None else states[read]) + attention.out_drop(attention.Wo(context))
+        states = states + layer.mlp(layer.mlp_norm(states))
+    logits: Tensor = model.classifier(model.drop(model.head(backbone.final_norm(states))))
+    return logits
+
+
+def _deberta(model: Any, packing: Packing, batch: Batch) -> Tensor:
+    """DeBERTa-v2 and -v3: positions enter the scores, relative to each other."""
+    backbone = model.deberta
+    # A single example of all tokens: its mask is of ones and its positions are given.
+    states = backbone.embeddings(
+        input_ids=batch.input_ids[None],
+        token_type_ids=None if batch.token_type_ids is None else batch.token_type_ids[None],
+        position_ids=batch.positions[None],
+    )[0]
+    encoder = backbone.encoder
+    relative = encoder.get_rel_embedding()
+    layers = list(encoder.layer)
+    for layer in layers:
+        read = batch.first if layer is layers[-1] else None
+        asking = states if read is None else states[read]
+        context = _disentangled(layer.attention.self, asking, states, relative, packing, batch, read)
+        attended = layer.attention.output(context, asking)
+        states = layer.output(layer.intermediate(attended), attended)
+    logits: Tensor = model.classifier(model.dropout(model.pooler(states[:, None])))
+    return logits
+
+
+def _disentangled(
+    attention: Any,
+    asking: Tensor,
+    states: Tensor,
+    relative: Tensor,
+    packing: Packing,
+    batch: Batch,
+    read: Tensor | None,
+) -> Tensor:
+    """Disentangled attention (He et al. 2021, https://arxiv.org/abs/2006.03654, eq. 4) over the positions at hand."""
+    heads, kinds = attention.num_attention_heads, attention.pos_att_type
+    query, key, value = (
+        projection(given).view(len(given), heads, -1)
+        for projection, given in (
+            (attention.query_proj, asking),
+            (attention.key_proj, states),
+            (attention.value_proj, states),
+        )
+    )
+    scale = (query.shape[-1] * (1 + len({"c2p", "p2c"} & set(kinds)))) ** -0.5
+    bias = None
+    if attention.relative_attention and kinds:
+        span = attention.pos_ebd_size
+        distances = torch.arange(1 - batch.width, batch.width, device=states.device)
+        places = (_buckets(distances, attention) + span).clamp(0, 2 * span - 1)
+        numbers, place_of = places.unique(return_inverse=True)
+        with packing.keys.sharing(numbers):
+            rows = attention.pos_dropout(relative[numbers])
+            shared = attention.share_att_key
+            position_key = position_query = None
+            if "c2p" in kinds:
+                project = attention.key_proj if shared else attention.pos_key_proj
+                position_key = project(rows).view(len(numbers), heads, -1)
+            if "p2c" in kinds:
+                project = attention.query_proj if shared else attention.pos_query_proj
+                position_query = project(rows).view(len(numbers), heads, -1)
+
+        def bias(q: Tensor, k: Tensor, at: Tensor) -> Tensor:
+            """Scores of positions for q (B, heads, queries, size) at places ``at`` (queries,) and all k."""
+            length = k.shape[2]
+            distance = at[:, None] - torch.arange(length, device=q.device) + batch.width - 1
+            total: Tensor | None = None
+            if position_key is not None:
+                scores = q @ position_key.permute(1, 2, 0)
+                total = scores.gather(-1, place_of[distance].expand(*scores.shape[:2], -1, -1))
+            if position_query is not None:
+                scores = k @ position_query.permute(1, 2, 0)
+                # Row j, column i: key j under the place of query i.
+                found = scores.gather(-1, place_of[distance.T].expand(*scores.shape[:2], -1, -1)).mT
+                total = found if total is None else total + found
+            assert total is not None
+            return total
+
+    return packing.attend(
+        attention.dropout, query, key, value, batch,
+        scale=scale, dropout=_probability(attention, attention.dropout.p), reading=read is not None, bias=bias,
+    )  # fmt: skip
+
+
+def _buckets(distances: Tensor, attention: Any) -> Tensor:
+    """Distances as the model counts them: far ones share buckets (the library's own rule)."""
+    if attention.position_buckets <= 0 or attention.max_relative_positions <= 0:
+        return distances
+    from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
+
+    places: Tensor = make_log_bucket_position(
+        distances, attention.position_buckets, attention.max_relative_positions
+    ).long()
+    return places
+
+
+def _rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions: states (rows, heads, size), angles (rows, 1, size)."""
+    left, right = states.chunk(2, -1)
+    return states * cos + torch.cat([-right, left], -1) * sin
+
+
+def _probability(module: nn.Module, p: float) -> float:
+    return p if module.training else 0.0
+
+
+_FORWARDS: dict[str, Forward] = {
+    "bert": _bert,
+    "roberta": _bert,
+    "xlm-roberta": _bert,
+    "electra": _bert,
+    "distilbert": _distilbert,
+    "deberta-v2": _deberta,
+    "modernbert": _modernbert,
+    "llama": _llama,
+    "mistral": _llama,
+    "qwen2": _llama,
+    "qwen3": _llama,
+}
+
+_UNFIT: dict[str, Callable[[Any], bool]] = {
+    # v2-xlarge has a convolution over the whole row.
+    "deberta-v2": lambda config: getattr(config, "conv_kernel_size", 0) > 0,
+    "modernbert": lambda config: config.classifier_pooling != "cls",
+}
