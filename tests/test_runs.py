@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from peft import PeftModel
@@ -29,9 +31,13 @@ RECIPE: dict[str, Any] = {
 
 
 @pytest.fixture
-def train(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Callable[..., Any]:
+def task(annotated: Any, bulk: Any) -> Any:
+    return ct.NLITask(annotated=annotated, bulk=bulk, bulk_size=40)
+
+
+@pytest.fixture
+def train(checkpoint: Callable[[str], Path], task: Any, tmp_path: Path) -> Callable[..., Any]:
     def run(kind: str = "bert", method: Any = None, *, out: str = "run", **options: Any) -> Any:
-        task = ct.NLITask(annotated=annotated, bulk=bulk, bulk_size=40)
         method = ct.LoRA(r=2) if method is None else method
         return ct.train(
             str(checkpoint(kind)), method, task, out=tmp_path / out, **{"max_length": 60, **RECIPE, **options}
@@ -198,6 +204,84 @@ def test_a_run_with_probes_is_the_same_run_with_gradients(train: Callable[..., A
 def test_norms_at_every_probe_need_a_distance_between_probes(train: Callable[..., Any]) -> None:
     with pytest.raises(ct.ConfigError, match="probes: gradient_norms: every needs every, the steps between probes"):
         train(probes={"gradient_norms": "every"})
+
+
+@pytest.mark.parametrize(
+    ("family", "method", "mode"),
+    [
+        ("bert", ct.LoRA(r=2), "eval"),
+        ("bert", ct.LoRA(r=2), "train"),
+        ("bert", ct.Full(), "eval"),
+        ("deberta-v2", ct.Full(), "eval"),
+        ("roberta", ct.IA3(), "eval"),
+        ("qwen2", ct.LoRA(r=2), "eval"),
+        ("bert", ct.PEFT(type="PROMPT_TUNING", options={"num_virtual_tokens": 2}), "eval"),
+    ],
+    ids=lambda value: getattr(value, "label", value),
+)
+def test_a_finished_run_probed_afterwards_has_the_gradients_of_one_that_was_probed_at_its_end(
+    train: Callable[..., Any], task: Any, family: str, method: Any, mode: Any
+) -> None:
+    short = {"training": {**RECIPE["training"], "epochs": 1}}
+    kind = {"head": mode == "eval", "mode": mode}
+    probed = train(family, method, out="probed", probes={"gradient_norms": "end", "every": 100, **kind}, **short)
+    plain = train(family, method, out="plain", **short)
+    before = state(plain.path)
+    torch.manual_seed(1)
+    drawn = torch.random.get_rng_state()
+    result = ct.probe(plain.path, task=task, **kind)
+    assert torch.equal(torch.random.get_rng_state(), drawn)
+    assert (result.run_id, result.step, result.added) == (plain.run_id, 9, ("norms", "alignment"))
+    expected, found = probed.trajectory.gradients, result.trajectory.gradients
+    assert (found.head, found.mode) == (expected.head, expected.mode) == (kind["head"], mode)
+    assert (expected.steps.tolist(), found.steps.tolist()) == ([0, 9], [9])
+    np.testing.assert_allclose(found.norms[-1], expected.norms[-1], rtol=1e-4, atol=1e-6)
+    last = expected.alignment[expected.alignment["step"] == 9].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.alignment, last, rtol=1e-4, atol=1e-6)
+    name = "gradients/step-00000009.parquet"
+    assert pq.read_schema(plain.path / name).equals(pq.read_schema(probed.path / name), check_metadata=True)
+    # Neither the run nor what it is taken for has changed.
+    assert {**state(plain.path), "gradients": {}} == before
+    assert not train(family, method, out="plain", **short).trained
+    assert ct.probe(plain.path, task=task, **kind).added == ()
+
+
+def test_a_probe_that_broke_off_is_finished(train: Callable[..., Any], task: Any) -> None:
+    run = train().path
+    assert ct.probe(run, task=task, alignment=False).added == ("norms",)
+    (run / "gradients" / "alignment.jsonl").write_text('{"step": 18, "gro')
+    assert ct.probe(run, task=task).added == ("alignment",)
+    found = ct.Trajectory.load(run).gradients
+    assert found.steps.tolist() == [18]
+    assert len(found.alignment) == 3
+
+
+def test_norms_join_the_alignment_that_a_run_took(train: Callable[..., Any], task: Any) -> None:
+    run = train(probes={"every": 6}).path
+    assert ct.probe(run, task=task).added == ("norms",)
+    found = ct.Trajectory.load(run).gradients
+    assert found.steps.tolist() == [0, 6, 12, 18]
+    assert np.isnan(found.norms[:-1]).all()
+    assert np.isfinite(found.norms[-1]).all()
+    with pytest.raises(RunError, match="holds gradients with the head in mode eval, now asked for without the head"):
+        ct.probe(run, task=task, head=False)
+
+
+def test_a_run_of_a_task_object_is_not_probed_without_it(train: Callable[..., Any], annotated: Any) -> None:
+    run = train().path
+    with pytest.raises(RunError, match=r"needs that object \(task=\)(.|\n)*data: the run has "):
+        ct.probe(run, task=ct.NLITask(annotated=annotated))
+    with pytest.raises(ct.ConfigError, match="no such file: "):
+        ct.probe(run)
+    assert not (run / "gradients").exists()
+
+
+def test_a_run_that_is_held_is_not_probed(train: Callable[..., Any], task: Any) -> None:
+    import filelock
+
+    run = train().path
+    with filelock.FileLock(run / ".lock"), pytest.raises(RunError, match=r"by another process\. Wait for it\.$"):
+        ct.probe(run, task=task)
 
 
 @pytest.mark.parametrize("probes", [{}, PROBES], ids=["plain", "probes"])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contested.config import IA3, PEFT, Full, LoRA, RunConfig, load_config
     from contested.report import write_report
     from contested.runs import train, train_config
+    from contested.runs.probe import probe
     from contested.tasks import NLITask, TextClassificationTask, hub_bulk, read_bulk
     from contested.trajectories import Trajectory
 
@@ -38,6 +39,7 @@ _ROOMS = {
     "contested.config": ("IA3", "PEFT", "Full", "LoRA", "RunConfig", "load_config"),
     "contested.report": ("write_report",),
     "contested.runs": ("train", "train_config"),
+    "contested.runs.probe": ("probe",),
     "contested.tasks": ("NLITask", "TextClassificationTask", "hub_bulk", "read_bulk"),
     "contested.trajectories": ("Trajectory",),
 }
@@ -64,6 +66,7 @@ __all__ = [
     "analyze",
     "hub_bulk",
     "load_config",
+    "probe",
     "read_annotations",
     "read_bulk",
     "statements",

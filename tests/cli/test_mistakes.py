@@ -17,40 +17,6 @@ import pytest
 from contested.cli import main
 from contested.trajectories import Trajectory
 
-SMALL = {"training": {"epochs": 1, "batch_size": 8}, "tracking": {"every": 4}, "execution": {"threads": 1}}
-
-
-@pytest.fixture
-def config(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Path:
-    rows = annotated.fields.assign(uid=list(annotated.example_ids), label_counts=annotated.label_counts.tolist())
-    rows.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
-    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
-    content = {
-        "model": {"name": str(checkpoint("bert")), "max_length": 64},
-        "task": {
-            "annotated": {"path": "people.jsonl", "options": {"label_names": list(annotated.label_names)}},
-            "bulk": {"path": "bulk.jsonl", "size": 40},
-        },
-        **SMALL,
-    }
-    file = tmp_path / "run.yaml"
-    file.write_text(json.dumps(content))
-    return file
-
-
-@pytest.fixture
-def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a command that must fail with a text on stderr alone, and gives that text."""
-
-    def run(*argv: object, code: int = 2) -> str:
-        assert main([str(part) for part in argv]) == code
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        assert shown.out == ""
-        return shown.err
-
-    return run
-
 
 @pytest.mark.parametrize(
     ("override", "wanted"),

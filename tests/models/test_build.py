@@ -165,6 +165,59 @@ def test_a_family_without_entry_trains_with_given_targets(checkpoint: Callable[[
     assert built.trainable_params > 0
 
 
+@pytest.mark.parametrize("method", ["lora", "full", "prompt_tuning"])
+def test_trained_weights_come_back(checkpoint: Callable[[str], Path], tmp_path: Path, method: str) -> None:
+    options: dict[str, Any] = {"lora": {"r": 2}, "prompt_tuning": {"num_virtual_tokens": 2}}.get(method, {})
+    trained, again = (build_bert(checkpoint, method, options, seed=seed) for seed in (1, 2))
+    with torch.no_grad():
+        for parameter in trained.module.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter))
+    models.save(trained.module, trained.tokenizer, tmp_path / "saved")
+    models.load_trained(again.module, tmp_path / "saved")
+    inputs = {"input_ids": torch.tensor([[2, 7, 8, 3]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
+    with torch.no_grad():
+        expected, found = (built.module.eval()(**inputs).logits for built in (trained, again))
+    assert torch.equal(found, expected)
+    assert {n for n, p in again.module.named_parameters() if p.requires_grad} == {
+        n for n, p in trained.module.named_parameters() if p.requires_grad
+    }
+
+
+def build_bert(checkpoint: Callable[[str], Path], method: str, options: dict[str, Any], seed: int = 42) -> Any:
+    return models.build(str(checkpoint("bert")), label_names=LABELS, method=method, options=options, seed=seed)
+
+
+def test_trained_weights_of_something_else_are_refused(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    made = build_bert(checkpoint, "lora", {"r": 2})
+    models.save(made.module, made.tokenizer, saved)
+    with pytest.raises(ModelError, match=r"lora_A.weight has the shape \(2, 16\), expected \(3, 16\)"):
+        models.load_trained(build_bert(checkpoint, "lora", {"r": 3}).module, saved)
+    with pytest.raises(ModelError, match=r"key.lora_A.weight is missing(.|\n)*query.lora_A.weight is not part of it"):
+        models.load_trained(build_bert(checkpoint, "lora", {"r": 2, "target_modules": ["key"]}).module, saved)
+    with pytest.raises(ModelError, match="Cannot load the trained weights"):
+        models.load_trained(build_bert(checkpoint, "full", {}).module, saved)
+    (saved / "adapter_model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="Cannot load the trained weights"):
+        models.load_trained(made.module, saved)
+    with pytest.raises(ModelError, match="There are no trained weights: "):
+        models.load_trained(made.module, tmp_path / "none")
+    whole = build_bert(checkpoint, "full", {})
+    del whole.module.classifier
+    models.save(whole.module, whole.tokenizer, tmp_path / "whole")
+    with pytest.raises(ModelError, match=r"classifier\.bias is missing(.|\n)*classifier\.weight is missing"):
+        models.load_trained(build_bert(checkpoint, "full", {}).module, tmp_path / "whole")
+
+
+def test_an_adapter_that_lacks_what_was_trained_is_refused(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    # Of a prompt encoder PEFT saves what it puts out, not its weights.
+    made = build_bert(checkpoint, "p_tuning", {"num_virtual_tokens": 2, "encoder_hidden_size": 16})
+    models.save(made.module, made.tokenizer, tmp_path / "saved")
+    with pytest.raises(ModelError, match=r"mlp_head\.0\.weight trained, but PEFT does not save it"):
+        models.load_trained(made.module, tmp_path / "saved")
+
+
 def test_every_family_of_the_table_is_one_that_transformers_has() -> None:
     for model_type in models.FAMILIES:
         assert AutoConfig.for_model(model_type).model_type == model_type

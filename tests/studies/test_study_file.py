@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from contested.errors import ConfigError
-from contested.studies import PRESETS, expand, load_study
+from contested.studies import PRESETS, expand, load_study, open_study
 from contested.studies.file import dump_study, merged
+from contested.studies.folder import begin
 from contested.studies.mini import shrink
 from contested.studies.plan import checkpoint_count, cost, count_conditions, plan_json
 from contested.training import Recipe, checkpoint_steps
@@ -144,13 +145,42 @@ def test_the_written_study_reads_back_to_the_same_cells(tmp_path: Path) -> None:
         assert expand(load_study(tmp_path / "again.yaml")) == expand(study)
 
 
+def test_the_analyses_wanted_change_no_run(tmp_path: Path) -> None:
+    file = write(tmp_path, {**SMALL, "analyses": ["rank"]})
+    asked = load_study(file)
+    assert asked.analyses == ["rank"]
+    assert load_study(write(tmp_path, SMALL, "all.yaml")).analyses is None
+    again = write(tmp_path, {"extends": "study.yaml", "name": "again"}, "again.yaml")
+    sets = ["analyses=[rank,rate]"]
+    for study in (load_study(again, sets), load_study("lr-control", sets), load_study(file, ["analyses=[]"])):
+        (tmp_path / "written.yaml").write_text(dump_study(study))
+        assert load_study(tmp_path / "written.yaml") == study
+        assert study.analyses == ([] if study.name == "small" else ["rank", "rate"])
+    assert expand(load_study(file, sets)) == expand(asked)
+
+
+def test_a_folder_goes_on_with_other_analyses(tmp_path: Path) -> None:
+    file = write(tmp_path, SMALL)
+    begin(load_study(file), tmp_path / "out")
+    begin(load_study(file, ["analyses=[rank,rate]"]), tmp_path / "out")
+    assert open_study(tmp_path / "out").analyses == ["rank", "rate"]
+    assert expand(open_study(tmp_path / "out")) == expand(load_study(file))
+
+
 def test_every_mistake_at_once_with_the_nearest_name(tmp_path: Path) -> None:
-    content = {**SMALL, "select": ["mian"], "groups": {"main": {"where": {"backbone": "c", "sede": 1}}}}
+    content = {
+        **SMALL,
+        "select": ["mian"],
+        "analyses": ["rank", "rates", "x"],
+        "groups": {"main": {"where": {"backbone": "c", "sede": 1}}},
+    }
     with pytest.raises(ConfigError) as caught:
         load_study(write(tmp_path, content))
     text = "\n".join(caught.value.problems)
     assert "select: there is no group 'mian'; did you mean 'main'?" in text
     assert "groups.main.where.backbone: there is no value 'c'" in text
+    assert "analyses: there is no section 'rates'; did you mean 'rate'?" in text
+    assert "analyses: there is no section 'x'; there are disagreement, unlearning, rank" in text
     assert "groups.main.where: there is no axis 'sede'; did you mean 'seed'?" in text
 
 

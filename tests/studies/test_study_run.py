@@ -157,6 +157,20 @@ def test_status_counts_and_never_needs_a_run(
     assert "has no study.yaml" in capsys.readouterr().err
 
 
+def test_the_report_shows_the_analyses_that_the_study_asks_for(study_file: Path, started: Path) -> None:
+    command = ["study", "run", str(study_file), "--out", str(started), "--set", "seeds=[1]"]
+    assert main([*command, "--set", "analyses=[runs]"]) == 0
+    for made in ("analyze", "report"):
+        assert main([made, str(started), "--resamples", "50"]) == 0
+        tables = {file.name for file in (started / "results" / "tables").glob("*.md")}
+        assert tables == {"claims.md", "multiple_testing.md", "runs.md"}
+    assert not list((started / "results" / "figures").iterdir())
+    assert "Not asked for by the study: disagreement, " in (started / "results" / "report.html").read_text()
+    assert main(command) == 0
+    assert main(["analyze", str(started), "--resamples", "50"]) == 0
+    assert (started / "results" / "tables" / "table1_correlation.md").exists()
+
+
 def test_two_invocations_share_the_work(study_file: Path, started: Path) -> None:
     command = [sys.executable, "-m", "contested", "study", "run", str(study_file), "--out", str(started), "--jobs", "1"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]

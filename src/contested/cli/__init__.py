@@ -38,11 +38,12 @@ def register() -> None:
     from contested.cli.analyze import analyze
     from contested.cli.demo import demo
     from contested.cli.entropy import entropy
+    from contested.cli.probe import probe
     from contested.cli.report import report
     from contested.cli.study import study
     from contested.cli.train import train
 
-    for command in (demo, entropy, train, analyze, report):
+    for command in (demo, entropy, train, probe, analyze, report):
         app.command()(command)
     app.add_typer(study, name="study")
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from contested.analysis import Analysis, ChangeRow
 
 
@@ -61,16 +60,14 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
 
     from contested.cli.report import print_claims
     from contested.files import write_json
-    from contested.report.study.table_list import TABLES
-    from contested.report.study.tables import write_study_tables
-    from contested.report.study.write import claims_frame
+    from contested.report.study.write import claims_frame, write_tables_of
     from contested.studies.results import results
 
     study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
     where = out or folder / "results"
     content = found.to_dict()
     frames = {**found.frames, "claims": claims_frame(found)}
-    tables = write_study_tables(TABLES, frames, where / "tables", f"{100 * found.confidence:g}%")
+    tables = write_tables_of(frames, where / "tables", f"{100 * found.confidence:g}%", wanted=study.analyses)
     write_json(where / "results.json", content)
     if json:
         typer.echo(jsonlib.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
@@ -81,6 +78,9 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
 
 
 def _print(found: Analysis) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
     from contested.analysis import statements
 
     # Text, not markup: a name may hold square brackets.
@@ -92,6 +92,9 @@ def _print(found: Analysis) -> None:
 
 
 def _changes(found: Analysis) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("category", box=None)
     for heading in ("n", "Δℓ in nats", "rose", "ΔKL(human ‖ model)"):
         table.add_column(heading, justify="right")

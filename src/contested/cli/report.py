@@ -73,7 +73,8 @@ def _report_study(folder: Path, out: Path | None, *, title: str | None, resample
     from contested.studies.results import results
 
     study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
-    paths = write_study_report(found, out or folder / "results", title=title or study.description or None)
+    where = out or folder / "results"
+    paths = write_study_report(found, where, title=title or study.description or None, wanted=study.analyses)
     if json:
         written = {
             "html": str(paths.html),

@@ -145,11 +145,12 @@ def _differences(old: Any, new: Any, key: str) -> Iterator[tuple[str, Any, Any]]
 
 
 @contextlib.contextmanager
-def locked(out: Path) -> Iterator[None]:
+def locked(out: Path, *, instead: str = ", or choose another --out") -> Iterator[None]:
     """Hold the folder for this process alone; the lock goes with the process, however it ends.
 
     Args:
         out: The folder.
+        instead: What to do where waiting is not wanted, for the message.
 
     Yields:
         Nothing.
@@ -161,16 +162,21 @@ def locked(out: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise FolderInUse(f"{out} is being trained by another process. Wait for it, or choose another --out.") from None
+        raise FolderInUse(f"{out} is being trained by another process. Wait for it{instead}.") from None
     try:
         yield
     finally:
         lock.release()
 
 
+def weights_folder(config: RunConfig, out: Path) -> Path:
+    """Where a run's trained weights lie: ``model`` of full fine-tuning, else ``adapter``."""
+    return out / ("model" if config.method.name == "full" else "adapter")
+
+
 def save_model(config: RunConfig, prepared: Prepared, out: Path) -> None:
     """Write the adapter or model beside its place, then rename the whole folder."""
-    target = out / ("model" if config.method.name == "full" else "adapter")
+    target = weights_folder(config, out)
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=out))
         models.save(prepared.model.module, prepared.model.tokenizer, temporary)

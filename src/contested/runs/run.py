@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from contested import tasks, training
-from contested.config import Method, RunConfig, check_config
+from contested.config import Method, ProbesSection, RunConfig, check_config
 from contested.errors import ConfigError, ContestedError, RunError
 from contested.runs.folder import check_folder, check_same_run, identity_of, locked, open_folder, save_model
-from contested.runs.prepare import Prepared, check_run, load_task, prepare, recipe
+from contested.runs.prepare import Prepared, Shared, check_run, load_task, prepare, recipe
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
 
 
@@ -101,11 +101,15 @@ def train(
         **sections,
     }
     config = check_config(content, "given to train()")
-    return execute(config, task, out=Path(out), on_progress=on_progress)
+    return execute(config, task.prepare(), out=Path(out), on_progress=on_progress)
 
 
 def train_config(
-    config: RunConfig, *, out: str | os.PathLike[str], on_progress: Callable[[Progress], None] | None = None
+    config: RunConfig,
+    *,
+    out: str | os.PathLike[str],
+    on_progress: Callable[[Progress], None] | None = None,
+    shared: Shared | None = None,
 ) -> RunResult:
     """Train the run that a configuration describes; the same folder resumes it.
 
@@ -113,6 +117,7 @@ def train_config(
         config: The checked configuration.
         out: The run folder.
         on_progress: Called after each step.
+        shared: What the runs of this process have in common; the run is the same without.
 
     Returns:
         Where the run is.
@@ -123,23 +128,26 @@ def train_config(
     problems = check_run(config)
     if problems:
         raise ConfigError("The run cannot start:", problems)
-    return execute(config, load_task(config), out=Path(out), on_progress=on_progress)
+    data = load_task(config).prepare() if shared is None else shared.data(config)
+    return execute(config, data, out=Path(out), on_progress=on_progress, shared=shared)
 
 
 def execute(
     config: RunConfig,
-    task: tasks.TextClassificationTask,
+    data: tasks.TaskData,
     *,
     out: Path,
     on_progress: Callable[[Progress], None] | None,
+    shared: Shared | None = None,
 ) -> RunResult:
     """Run or resume one run in its folder, under the folder's lock.
 
     Args:
         config: The checked configuration.
-        task: What trains and what is tracked.
+        data: What trains and what is tracked.
         out: The run folder.
         on_progress: Called after each step.
+        shared: What the runs of this process have in common.
 
     Returns:
         Where the run is.
@@ -152,7 +160,7 @@ def execute(
     check_folder(out)
     if config.execution.threads is not None:
         torch.set_num_threads(config.execution.threads)
-    prepared = prepare(config, task)
+    prepared = prepare(config, data, shared)
     identity = identity_of(config, prepared)
     with locked(out):
         existing = read_manifest(out) if (out / layout.MANIFEST).exists() else None
@@ -173,13 +181,7 @@ def _train(
     resume: bool,
     on_progress: Callable[[Progress], None] | None,
 ) -> None:
-    engine = training.make_engine(
-        prepared.model.module,
-        pad_id=int(prepared.model.tokenizer.pad_token_id),
-        pad_left=prepared.model.decoder,
-        device=prepared.device,
-        precision=config.training.precision,
-    )
+    engine = engine_of(config, prepared)
     watch = _ContestedWatch(writer, prepared.task)
     if resume:
         watch.read(writer)
@@ -192,7 +194,7 @@ def _train(
         state=writer.path / layout.STATE,
         tracking_batch_size=config.execution.tracking_batch_size,
         observer=None if on_progress is None else lambda step: on_progress(watch.progress(step)),
-        probe=_probe(config, prepared, engine, writer),
+        probe=gradient_probe(config.probes, prepared, engine, writer),
     )
     try:
         trainer.fit(resume=resume)
@@ -209,10 +211,21 @@ def _train(
     shutil.rmtree(writer.path / layout.STATE, ignore_errors=True)
 
 
-def _probe(
-    config: RunConfig, prepared: Prepared, engine: training.Engine, writer: RunWriter
+def engine_of(config: RunConfig, prepared: Prepared) -> training.Engine:
+    """What computes a run's logits."""
+    return training.make_engine(
+        prepared.model.module,
+        pad_id=int(prepared.model.tokenizer.pad_token_id),
+        device=prepared.device,
+        precision=config.training.precision,
+    )
+
+
+def gradient_probe(
+    probes: ProbesSection, prepared: Prepared, engine: training.Engine, writer: RunWriter
 ) -> training.GradientProbe | None:
-    if config.probes.gradient_norms == "never" and config.probes.every is None:
+    """The probe that a run asks for, or None where it asks for none."""
+    if probes.gradient_norms == "never" and probes.every is None:
         return None
     categories = prepared.task.examples["category"].to_numpy(object)[: prepared.task.n_tracked]
     return training.GradientProbe(
@@ -222,11 +235,11 @@ def _probe(
         prepared.encoded.tracked_labels,
         groups=training.groups_of(categories, prepared.task.category_names),
         recorder=writer,
-        norms=config.probes.gradient_norms,
-        every=config.probes.every,
+        norms=probes.gradient_norms,
+        every=probes.every,
         head=prepared.model.head,
-        with_head=config.probes.head,
-        mode=config.probes.mode,
+        with_head=probes.head,
+        mode=probes.mode,
     )
 
 

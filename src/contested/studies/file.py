@@ -139,6 +139,8 @@ class Study(Section):
     """Cells that are deliberately not run."""
     expected: list[Expected] = Field(default_factory=list)
     """Known values to set beside the study's own."""
+    analyses: list[str] | None = None
+    """The sections that its report shows beside the claims; all where not given."""
 
     @field_validator("axes", mode="before")
     @classmethod
@@ -161,6 +163,7 @@ class Study(Section):
             for name in self.select or ()
             if name not in self.groups
         ]
+        problems += _unknown_analyses(self.analyses or ())
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -493,6 +496,16 @@ def _unknown_places(place: str, where: Mapping[str, list[str]], axes: Mapping[st
             if value not in {EVERY, FIRST} and value not in axes[axis]
         ]
     return problems
+
+
+def _unknown_analyses(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    # The report draws; a study that names no section is read without it.
+    from contested.report.study.figure_list import SECTIONS
+
+    known = [name for name, _ in SECTIONS]
+    return [f"analyses: there is no section {name!r}{_nearest(name, known)}" for name in names if name not in known]
 
 
 def _nearest(name: str, known: list[str]) -> str:

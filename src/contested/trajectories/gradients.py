@@ -45,6 +45,41 @@ class Gradients(NamedTuple):
     mode: Literal["eval", "train"]
 
 
+class Probed(NamedTuple):
+    """One thing that a probe recorded.
+
+    Attributes:
+        step: Optimiser steps done.
+        what: Norms of the examples' gradients, or the alignment of the groups'.
+        head: Whether the classification head's weights count.
+        mode: ``eval``, or ``train`` with dropout on.
+    """
+
+    step: int
+    what: Literal["norms", "alignment"]
+    head: bool
+    mode: Literal["eval", "train"]
+
+
+def probed(run: Path) -> list[Probed]:
+    """List what gradient probes left in a run folder.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        Norms first, each by rising step.
+
+    Raises:
+        RunError: If a file is damaged.
+    """
+    folder = run / layout.GRADIENTS
+    norms = {step: _facts(read_table(folder / layout.checkpoint_name(step))) for step in layout.norm_steps(run)}
+    found = [Probed(step, "norms", bool(facts["head"]), facts["mode"]) for step, facts in norms.items()]
+    lines = read_lines(folder / layout.ALIGNMENT)
+    return found + [Probed(line["step"], "alignment", bool(line["head"]), line["mode"]) for line in lines]
+
+
 def read_gradients(run: Path, *, row_keys: NDArray[np.int64], last_step: int) -> Gradients | None:
     """Read a run's gradient probes.
 

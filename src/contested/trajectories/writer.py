@@ -107,6 +107,23 @@ class RunWriter:
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
         return cls(run, manifest, _tracked_keys(examples))
 
+    @classmethod
+    def reopen(cls, path: str | os.PathLike[str]) -> Self:
+        """Add gradients to a run that has ended; its manifest stays as it is.
+
+        Args:
+            path: The run folder.
+
+        Returns:
+            A writer for gradients.
+        """
+        run = Path(path)
+        manifest = read_manifest(run)
+        # An earlier attempt may have left half a line.
+        _cut_gradients(run, manifest["checkpoints"][-1]["step"])
+        examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
+        return cls(run, manifest, _tracked_keys(examples))
+
     def write_checkpoint(
         self,
         *,

@@ -346,6 +346,14 @@ def only_wide(figure: Any, name: str, variables: dict[str, str]) -> str:
     return inline_svg(figure, name, variables) if name.endswith("wide") else "<svg></svg>"
 
 
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn in a hurry and saved as empty files."""
+    monkeypatch.setattr("contested.report.study.write.save_figure", without_pictures)
+    monkeypatch.setattr("contested.report.study.write.settled", without_layout)
+    monkeypatch.setattr("contested.report.study.write.inline_svg", only_wide)
+
+
 @pytest.fixture(scope="session")
 def small() -> StudyResults:
     return made_study(n=90)

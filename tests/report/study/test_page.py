@@ -7,8 +7,9 @@ import pytest
 
 from contested.analysis.study import COLUMNS, Claim, StudyResults
 from contested.analysis.study.columns import frame
+from contested.errors import ConfigError
 from contested.report import write_study_report
-from contested.report.study.figure_list import FIGURES
+from contested.report.study.figure_list import FIGURES, SECTIONS
 from contested.report.study.table_list import TABLES
 
 
@@ -120,6 +121,38 @@ def test_results_are_kept_as_json(written, small) -> None:
     assert json.loads(written.results.read_text()) == json.loads(json.dumps(small.to_dict()))
 
 
+@pytest.mark.usefixtures("unsaved")
+def test_sections_that_are_not_wanted_are_neither_written_nor_drawn(small, tmp_path) -> None:
+    old = [tmp_path / "tables" / f"table1_correlation.{ending}" for ending in ("csv", "md", "tex")]
+    old += [tmp_path / "tables" / "figure1_data.csv", tmp_path / "figures" / "figure1_loss_lora.png"]
+    mine = tmp_path / "tables" / "notes.md"
+    for path in (*old, mine):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    paths = write_study_report(small, tmp_path, wanted=["rank"])
+    assert {path.stem for path in paths.figures} == {"rank_sweep"}
+    assert {path.stem for path in paths.tables} == {"claims", "table6_rank_sweep", "rank_trend"}
+    assert not any(path.exists() for path in old)
+    assert mine.exists()
+    assert paths.missing == {}
+    text = paths.html.read_text(encoding="utf-8")
+    others = [name for name, _ in SECTIONS if name != "rank"]
+    assert f"Not asked for by the study: {', '.join(others)}." in text
+    found = Page(text)
+    assert {"claims", "rank", "rank_sweep", "table-rank_trend"} <= set(found.ids)
+    assert not set(others) & set(found.ids)
+    assert {target[1:] for target in found.targets} <= set(found.ids)
+    assert json.loads(paths.results.read_text()) == json.loads(json.dumps(small.to_dict()))
+
+
+def test_the_data_of_a_figure_goes_with_its_section(small, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("contested.report.study.write.drawable", lambda figure, frames: False)
+    paths = write_study_report(small, tmp_path, wanted=("unlearning",))
+    assert {path.name for path in paths.tables if "data" in path.name} == {"figure1_data.csv", "figure2_data.csv"}
+    with pytest.raises(ConfigError, match=r"no section 'ranks'\. Its sections: disagreement, unlearning, rank, "):
+        write_study_report(small, tmp_path, wanted=["ranks"])
+
+
 def test_a_study_without_any_run_has_a_page(tmp_path) -> None:
     nothing = StudyResults({name: frame(name, []) for name in COLUMNS}, (), (), (), 0.95, 100)
     (tmp_path / "figures").mkdir()
@@ -134,6 +167,7 @@ def test_a_study_without_any_run_has_a_page(tmp_path) -> None:
     for figure in FIGURES:
         assert figure.missing.replace("'", "&#39;") in text
     assert "No run that a table or figure needs is missing." in text
+    assert "Not asked for" not in text
 
 
 @pytest.mark.usefixtures("undrawn")

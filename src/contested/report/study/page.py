@@ -61,6 +61,7 @@ class StudyPage(NamedTuple):
         lead: One plain sentence beneath it.
         claims: The paper's claims.
         sections: The parts in reading order.
+        left_out: Names of the parts that the study did not ask for.
         gaps: One sentence for each run that is missing.
         excluded: Runs left out and why.
         notes: What a reader must know before trusting the numbers.
@@ -75,6 +76,7 @@ class StudyPage(NamedTuple):
     lead: str
     claims: Sequence[ClaimView]
     sections: Sequence[Section]
+    left_out: Sequence[str]
     gaps: Sequence[str]
     excluded: Sequence[tuple[str, str]]
     notes: Sequence[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from contested.analysis.study import StudyResults
+from contested.errors import ConfigError
 from contested.files import write_json, write_text
 from contested.report.html import Picture
 from contested.report.study import prose
@@ -18,7 +19,7 @@ from contested.report.study.figures import by_entropy
 from contested.report.study.names import panel_titles
 from contested.report.study.page import Drawn, Section, StudyPage, claim_view, render_study, study_variables
 from contested.report.study.table_list import TABLES
-from contested.report.study.tables import Rendered, rendered, write_study_tables
+from contested.report.study.tables import Rendered, StudyTable, rendered, write_study_tables
 from contested.report.style import inline_svg, save_figure, settled
 
 
@@ -40,7 +41,9 @@ class StudyReportPaths(NamedTuple):
     missing: dict[str, str]
 
 
-def write_study_report(results: StudyResults, out: str | Path, *, title: str | None = None) -> StudyReportPaths:
+def write_study_report(
+    results: StudyResults, out: str | Path, *, title: str | None = None, wanted: Collection[str] | None = None
+) -> StudyReportPaths:
     """Write every table and figure of a study and one self-contained page on all of them.
 
     The folder then holds, with the same bytes for the same results:
@@ -52,29 +55,38 @@ def write_study_report(results: StudyResults, out: str | Path, *, title: str | N
     - ``figures/`` as .pdf and .png: ``figure1_loss_lora`` to ``figure9_calibration`` and those beyond the paper.
 
     A figure that has nothing to draw is not written, and one of an earlier report is removed; a table without rows is
-    written with its heading and the reason.
+    written with its heading and the reason. Of sections that are not wanted there are neither tables nor figures, and
+    those of an earlier report are removed; claims and ``results.json`` do not depend on ``wanted``.
 
     Args:
         results: The results of the study.
         out: The folder; made where missing, files of the same names are replaced.
         title: The heading of the page.
+        wanted: Names of the sections (:data:`~contested.report.study.figure_list.SECTIONS`); None takes all.
 
     Returns:
         The paths written, and what is missing and why.
+
+    Raises:
+        ConfigError: If there is no such section.
     """
     folder = Path(out)
+    left_out = _left_out(wanted)
+    kept = _tables(left_out)
     frames = {**results.frames, "claims": claims_frame(results)}
     confidence = f"{100 * results.confidence:g}%"
-    tables = write_study_tables(TABLES, frames, folder / "tables", confidence)
+    tables = write_tables_of(frames, folder / "tables", confidence, wanted=wanted)
     write_json(folder / "results.json", results.to_dict())
     palette = _Palette.of(frames)
-    drawn, files = _draw(frames, folder / "figures", palette, confidence)
-    shown = [rendered(table, frames[table.frame], confidence) for table in TABLES if table.section]
+    figures = [figure for figure in FIGURES if figure.section not in left_out]
+    drawn, files = _draw(figures, frames, folder / "figures", palette, confidence)
+    shown = [rendered(table, frames[table.frame], confidence) for table in kept if table.section]
     page = StudyPage(
         title=title or prose.TITLE,
         lead=prose.lead(frames["runs"]),
         claims=[claim_view(claim) for claim in results.claims],
-        sections=_sections(drawn, shown),
+        sections=[section for section in _sections(drawn, shown) if section.name not in left_out],
+        left_out=left_out,
         gaps=results.gaps,
         excluded=prose.excluded(frames["runs"]),
         notes=results.notes,
@@ -85,9 +97,52 @@ def write_study_report(results: StudyResults, out: str | Path, *, title: str | N
         version=version("contested"),
     )
     write_text(folder / "report.html", render_study(page))
-    missing = {figure.name: figure.missing for figure in FIGURES if not drawable(figure, frames)}
-    missing |= {table.name: table.empty for table in TABLES if frames[table.frame].empty}
+    missing = {figure.name: figure.missing for figure in figures if not drawable(figure, frames)}
+    missing |= {table.name: table.empty for table in kept if frames[table.frame].empty}
     return StudyReportPaths(folder / "report.html", tuple(tables), tuple(files), folder / "results.json", missing)
+
+
+def write_tables_of(
+    frames: Mapping[str, pd.DataFrame], folder: Path, confidence: str, *, wanted: Collection[str] | None = None
+) -> list[Path]:
+    """Write the tables of the sections wanted, the claims and the data of their figures; remove those of the others.
+
+    Args:
+        frames: The frames by name, claims included.
+        folder: Where the files go; made where missing.
+        confidence: The coverage of the intervals, such as "95%".
+        wanted: Names of the sections; None takes all.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        ConfigError: If there is no such section.
+    """
+    kept = _tables(_left_out(wanted))
+    # A table of an earlier report would pass for one of these results.
+    for table in TABLES:
+        for ending in ("csv", "md", "tex") if table not in kept else ():
+            (folder / f"{table.name}.{ending}").unlink(missing_ok=True)
+    return write_study_tables(kept, frames, folder, confidence)
+
+
+def _left_out(wanted: Collection[str] | None) -> list[str]:
+    """The sections that are not wanted, in reading order."""
+    known = [name for name, _ in SECTIONS]
+    unknown = [name for name in wanted or () if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"A study's report has no section {', '.join(map(repr, unknown))}. Its sections: {', '.join(known)}."
+        )
+    return [] if wanted is None else [name for name in known if name not in wanted]
+
+
+def _tables(left_out: Collection[str]) -> list[StudyTable]:
+    """The tables but for those of sections left out; the data of a figure go with it."""
+    drawn = {frame: figure.section for figure in FIGURES for frame, _ in figure.frames}
+    sections = {table.name: table.section or drawn.get(table.frame, "") for table in TABLES}
+    return [table for table in TABLES if sections[table.name] not in left_out]
 
 
 def claims_frame(results: StudyResults) -> pd.DataFrame:
@@ -117,7 +172,11 @@ class _Palette(NamedTuple):
 
 
 def _draw(
-    frames: Mapping[str, pd.DataFrame], folder: Path, palette: _Palette, confidence: str
+    asked: Sequence[StudyFigure],
+    frames: Mapping[str, pd.DataFrame],
+    folder: Path,
+    palette: _Palette,
+    confidence: str,
 ) -> tuple[dict[str, Drawn], list[Path]]:
     folder.mkdir(parents=True, exist_ok=True)
     variables = study_variables(*palette)
@@ -125,7 +184,7 @@ def _draw(
     files: list[Path] = []
     for figure in FIGURES:
         picture = None
-        if drawable(figure, frames):
+        if figure in asked and drawable(figure, frames):
             picture, written = _picture(figure, rows_of(figure, frames), folder, variables, confidence)
             files += written
         else:

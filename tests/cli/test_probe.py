@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from contested.cli import main
+from contested.trajectories import Trajectory
+
+
+@pytest.fixture
+def run(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A complete run without probes."""
+    assert main(["train", str(config), "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    return tmp_path / "run"
+
+
+def test_a_finished_run_is_probed_once(run: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = (run / "manifest.json").read_bytes()
+    assert main(["probe", str(run), "--no-alignment"]) == 0
+    assert f"recorded norms at step 9: {run}" in capsys.readouterr().out
+    found = Trajectory.load(run).gradients
+    assert found is not None
+    assert (found.steps.tolist(), found.head, found.mode) == ([9], True, "eval")
+    assert found.alignment.empty
+    assert main(["probe", str(run)]) == 0
+    assert f"recorded alignment at step 9: {run}" in capsys.readouterr().out
+    written = {file.name: file.read_bytes() for file in (run / "gradients").iterdir()}
+    assert main(["probe", str(run)]) == 0
+    assert f"was probed already at step 9: {run}" in capsys.readouterr().out
+    assert {file.name: file.read_bytes() for file in (run / "gradients").iterdir()} == written
+    # It is the same run as before, and as complete.
+    assert (run / "manifest.json").read_bytes() == manifest
+    assert main(["train", str(config), "--out", str(run)]) == 0
+    assert "was complete already" in capsys.readouterr().out
+
+
+def test_probes_of_another_kind_are_refused(run: Path, fails: Callable[..., str], capsys: object) -> None:
+    assert main(["probe", str(run), "--no-head", "--mode", "train", "--no-norms"]) == 0
+    assert isinstance(capsys, pytest.CaptureFixture)
+    capsys.readouterr()
+    wanted = "holds gradients without the head in mode train, now asked for with the head in mode eval"
+    assert wanted in fails("probe", run)
+    assert len((run / "gradients" / "alignment.jsonl").read_text().splitlines()) == 1
+    assert not list((run / "gradients").glob("*.parquet"))
+
+
+def test_what_cannot_be_probed(run: Path, fails: Callable[..., str], tmp_path: Path) -> None:
+    assert "There is no folder" in fails("probe", tmp_path / "none")
+    assert "is not a run folder" in fails("probe", tmp_path)
+    assert "Nothing is left to probe" in fails("probe", run, "--no-norms", "--no-alignment")
+    assert "'median' is not one of 'eval', 'train'" in fails("probe", run, "--mode", "median")
+    assert "expected auto, cpu, cuda, cuda:N or mps" in fails("probe", run, "--device", "gpu")
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "status": "cancelled"}))
+    assert "is not complete (status cancelled)" in fails("probe", run)
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    (run / "adapter" / "adapter_model.safetensors").unlink()
+    assert "Cannot load the trained weights" in fails("probe", run)
+    assert not (run / "gradients").exists()
+
+
+def test_other_data_or_another_backbone_are_named(run: Path, fails: Callable[..., str], tmp_path: Path) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    other = {**manifest, "identity": {**manifest["identity"], "model": "sha256:0"}}
+    (run / "manifest.json").write_text(json.dumps(other))
+    text = fails("probe", run)
+    assert "model: the run has 'sha256:0', now found 'sha256:" in text
+    assert "data:" not in text
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    lines = (tmp_path / "people.jsonl").read_text().splitlines()
+    changed = json.loads(lines[0])
+    changed["premise"] += " red"
+    (tmp_path / "people.jsonl").write_text("\n".join([json.dumps(changed), *lines[1:]]) + "\n")
+    text = fails("probe", run)
+    assert "data: the run has '" in text
+    assert "model:" not in text
+    (tmp_path / "people.jsonl").unlink()
+    assert "no such file: " in fails("probe", run)
+    assert not (run / "gradients").exists()
