@@ -127,15 +127,15 @@ def test_a_non_finite_loss_stops_the_run(parts: Callable[..., Any]) -> None:
     kept = Kept()
     made = parts("bert", "full")
     trainer = made.trainer(RECIPE, recorder=kept)
-    step = trainer._step
+    update = trainer.update
 
-    def poisoned(number: int) -> Any:
-        if number == 5:
+    def poisoned(number: int) -> None:
+        update(number)
+        if number == 4:
             with torch.no_grad():
                 next(made.model.module.parameters()).fill_(float("nan"))
-        return step(number)
 
-    trainer._step = poisoned
+    trainer.update = poisoned  # type: ignore[method-assign]
     with pytest.raises(TrainingError, match=r"loss became nan at step 6 of .* Lower the learning rate"):
         trainer.fit()
     assert kept.listed == [0, 3]

@@ -13,6 +13,7 @@ from contested.training.loop import Interrupted, Recorder, Step, Trainer, Traini
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate, steps_per_epoch
 from contested.training.snapshots import has_snapshot, snapshot_step
+from contested.training.stacked import StackedEngine, fit_stacked, stack_problem
 from contested.training.tracking import cross_entropy, track
 
 __all__ = [
@@ -28,11 +29,13 @@ __all__ = [
     "Probe",
     "Recipe",
     "Recorder",
+    "StackedEngine",
     "Step",
     "Trainer",
     "TrainingSet",
     "checkpoint_steps",
     "cross_entropy",
+    "fit_stacked",
     "gradient_norms",
     "group_alignment",
     "groups_of",
@@ -41,6 +44,7 @@ __all__ = [
     "make_engine",
     "packs",
     "snapshot_step",
+    "stack_problem",
     "steps_per_epoch",
     "track",
     "trained_parameters",

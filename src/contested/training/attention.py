@@ -1,13 +1,13 @@
 """Attention within each example of a packed batch.
 
-Examples sorted by length are cut into groups of similar length; each group is laid out example by example and head
+Examples are cut into groups of similar length; each group is laid out example by example and head
 by head, padded to its longest, for the attention alone. Many groups waste little (CPUs); a single one has a shape
 that depends on the longest example alone (devices on which many small calls are dear).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,15 +43,17 @@ class Groups:
     """Where the tokens of a batch lie while they attend.
 
     Args:
-        lengths: Tokens of each example, rising, shape (B,).
+        parts: Tokens of each example, rising within each part.
         device: Where the activations are.
         single: Whether all examples are one group.
     """
 
-    def __init__(self, lengths: NDArray[np.int64], device: torch.device, *, single: bool) -> None:
-        self._lengths = lengths
+    def __init__(self, parts: Sequence[NDArray[np.int64]], device: torch.device, *, single: bool) -> None:
+        lengths = self._lengths = np.concatenate(parts)
         self._device = device
-        self.shapes = _cut(lengths, single=single)
+        self.shapes = (
+            [(len(lengths), int(lengths.max()))] if single else [shape for part in parts for shape in _cut(part)]
+        )
         """Number of examples and longest length of each group."""
         self._real: list[Tensor | None] = []
         self._in_group = torch.split(torch.from_numpy(lengths).to(device), [count for count, _ in self.shapes])
@@ -215,14 +217,12 @@ def _visible(rule: Rule, lengths: Tensor, width: int, real: Tensor | None) -> Te
     return seen if real is None else seen & real
 
 
-def _cut(lengths: NDArray[np.int64], *, single: bool) -> list[tuple[int, int]]:
+def _cut(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Cut rising lengths into groups, none of which pads an example to more than 4/3 of its length.
 
-    >>> _cut(np.array([5, 8, 9, 10, 10]), single=False)
+    >>> _cut(np.array([5, 8, 9, 10, 10]))
     [(1, 5), (4, 10)]
     """
-    if single:
-        return [(len(lengths), int(lengths[-1]))]
     shapes: list[tuple[int, int]] = []
     end = len(lengths)
     while end:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, step_key
 from contested.training.families import packed_forward, reads_last
-from contested.training.packed import Packing
+from contested.training.packed import Packing, Part
 from contested.training.padded import attention_keys, use_keyed_attention
 
 
@@ -48,7 +48,7 @@ def make_engine(module: nn.Module, *, pad_id: int, device: torch.device, precisi
 
 def packs(module: nn.Module) -> bool:
     """Whether this module's family and adapter can run without padding."""
-    return not _adds_tokens(module) and packed_forward(_base(module)) is not None
+    return not _adds_tokens(module) and packed_forward(base_model(module)) is not None
 
 
 class PackedEngine:
@@ -69,7 +69,7 @@ class PackedEngine:
         precision: str = "float32",
         single_group: bool | None = None,
     ) -> None:
-        self._model = _base(module)
+        self._model = base_model(module)
         forward = packed_forward(self._model)
         if forward is None:
             raise ValueError(f"{type(self._model).__name__} cannot be packed; use PaddedEngine.")
@@ -77,12 +77,12 @@ class PackedEngine:
         self._packing = Packing(module, device=device, precision=precision, single_group=single_group)
         self._device = device
         if precision == "bfloat16":
-            _cast_frozen(module)
+            cast_frozen(module)
 
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`Engine`."""
         by_length = np.argsort(texts.lengths[rows], kind="stable")
-        with self._packing.batch(texts, rows[by_length], key, last=reads_last(self._model)) as batch:
+        with self._packing.batch([Part(texts, rows[by_length], key)], last=reads_last(self._model)) as batch:
             logits = self._forward(self._model, self._packing, batch)
         restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
         logits = logits[restore]
@@ -115,7 +115,7 @@ class PaddedEngine:
         piece_size: int = 16,
     ) -> None:
         self._module = module
-        self._last = reads_last(_base(module))
+        self._last = reads_last(base_model(module))
         self._pad_id = pad_id
         self._device = device
         self._bfloat16 = precision == "bfloat16"
@@ -123,9 +123,9 @@ class PaddedEngine:
         # Tokens that a prompt adds have no place among an example's own: PyTorch's generator drops then.
         self._keyed_rows = not _adds_tokens(module)
         self._keys = DropoutKeys.of(module)
-        use_keyed_attention(_base(module))
+        use_keyed_attention(base_model(module))
         if self._bfloat16:
-            _cast_frozen(module)
+            cast_frozen(module)
 
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`Engine`."""
@@ -168,7 +168,7 @@ class PaddedEngine:
         return {name: torch.from_numpy(array.astype(np.int64)).to(self._device) for name, array in arrays.items()}
 
 
-def _cast_frozen(module: nn.Module) -> None:
+def cast_frozen(module: nn.Module) -> None:
     """Cast the frozen weights of linear layers to what autocast would cast them to at every call."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear) and not any(p.requires_grad for p in layer.parameters()):
@@ -180,6 +180,6 @@ def _adds_tokens(module: nn.Module) -> bool:
     return bool(getattr(getattr(module, "active_peft_config", None), "is_prompt_learning", False))
 
 
-def _base(module: Any) -> Any:
+def base_model(module: Any) -> Any:
     """The transformers classifier inside an adapter, or the module itself."""
     return module.get_base_model() if hasattr(module, "get_base_model") else module

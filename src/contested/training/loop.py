@@ -135,7 +135,7 @@ class Trainer:
             weight_decay=recipe.weight_decay,
             fused=self.device.type in {"cpu", "cuda", "mps"},
         )
-        self._labels = torch.from_numpy(data.labels).to(self.device)
+        self._labels = torch.tensor(data.labels).to(self.device)
         self._targets = None if data.targets is None else torch.from_numpy(data.targets).to(self.device)
         weights = data.class_weights
         self._class_weights = None if weights is None else torch.tensor(weights, dtype=torch.float32).to(self.device)
@@ -153,62 +153,119 @@ class Trainer:
             TrainingError: If a loss is not finite; what was recorded before stays.
             Interrupted: On Ctrl-C or SIGTERM, after the step at hand, with the state saved.
         """
+        first = self.begin(resume=resume)
+        with StopRequest() as stop:
+            for step in range(first, self.total_steps):
+                started = time.perf_counter()
+                rows = self.batch(step)
+                logits = self.engine.logits(self.data.train, rows, self.dropout_key(step))
+                loss = self.loss(logits, rows)
+                value = self.checked(loss.item(), step)
+                torch.autograd.backward(loss)
+                self.update(step)
+                self.after(step, value, time.perf_counter() - started, stop=stop)
+
+    def begin(self, *, resume: bool) -> int:
+        """Put the state of a snapshot back, or measure step 0.
+
+        Args:
+            resume: Whether to go on from the snapshot.
+
+        Returns:
+            Optimiser steps done.
+        """
         self.module.train()
         if resume and self.state is not None:
             first, self._sums = load_snapshot(self.state, module=self.module, optimizer=self.optimizer)
-        else:
-            first = 0
-            torch.manual_seed(self.recipe.seed)
-            self._probe(0)
-            self._checkpoint(0)
-        with _StopRequest() as stop:
-            for step in range(first, self.total_steps):
-                started = time.perf_counter()
-                loss, rate = self._step(step)
-                self._sums["loss"] += loss
-                self._sums["steps"] += 1
-                self._sums["seconds"] += time.perf_counter() - started
-                if self.observer is not None:
-                    self.observer(Step(step + 1, self.total_steps, loss, rate))
-                self._probe(step + 1)
-                if step + 1 in self.checkpoints:
-                    self._checkpoint(step + 1)
-                elif stop.requested:
-                    self._save(step + 1)
-                if stop.requested and step + 1 < self.total_steps:
-                    raise Interrupted(step + 1)
+            return first
+        torch.manual_seed(self.recipe.seed)
+        self._probe(0)
+        self._checkpoint(0)
+        return 0
 
-    def _step(self, step: int) -> tuple[float, float]:
-        rows = self._batch(step)
-        rate = learning_rate(self.recipe, step, self.total_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        logits = self.engine.logits(self.data.train, rows, DropoutKey(self.recipe.seed, step))
-        loss = self._loss(logits, torch.from_numpy(rows).to(self.device))
-        value = loss.item()
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"The training loss became {value} at step {step + 1} of {self.total_steps} (learning rate {rate:.3g}, "
-                f"precision {self.recipe.precision}). Everything recorded before is intact. Lower the learning rate, "
-                "lengthen the warm-up or use float32."
-            )
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self._trained, self.recipe.max_grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return value, rate
-
-    def _loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        if self._targets is None:
-            return F.cross_entropy(logits, self._labels[rows], weight=self._class_weights)
-        return soft_loss(logits, self._targets[rows], self._class_weights)
-
-    def _batch(self, step: int) -> NDArray[np.int64]:
+    def batch(self, step: int) -> NDArray[np.int64]:
+        """Training rows of a step, shape (B,)."""
         epoch, position = divmod(step, self.per_epoch)
         if self._order[0] != epoch:
             self._order = (epoch, data_order(len(self.data.train), seed=self.recipe.seed, epoch=epoch))
         size = self.recipe.batch_size
         return self._order[1][position * size : (position + 1) * size]
+
+    def dropout_key(self, step: int) -> DropoutKey:
+        """What decides the dropout of a step, whatever its layout."""
+        return DropoutKey(self.recipe.seed, step)
+
+    def loss(self, logits: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Training loss of a batch.
+
+        Args:
+            logits: Shape (B, K).
+            rows: The batch's training rows, shape (B,).
+
+        Returns:
+            Class-weighted mean in nats.
+        """
+        chosen = torch.from_numpy(rows).to(self.device)
+        if self._targets is None:
+            return F.cross_entropy(logits, self._labels[chosen], weight=self._class_weights)
+        return soft_loss(logits, self._targets[chosen], self._class_weights)
+
+    def checked(self, value: float, step: int) -> float:
+        """Refuse a loss that is not finite.
+
+        Args:
+            value: The training loss of ``step``.
+            step: Optimiser steps done before it.
+
+        Returns:
+            The loss.
+
+        Raises:
+            TrainingError: If it is not finite.
+        """
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The training loss became {value} at step {step + 1} of {self.total_steps} (learning rate "
+                f"{self._rate(step):.3g}, precision {self.recipe.precision}). Everything recorded before is intact. "
+                "Lower the learning rate, lengthen the warm-up or use float32."
+            )
+        return value
+
+    def update(self, step: int) -> None:
+        """Clip the gradients and take the optimiser's step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(step)
+        nn.utils.clip_grad_norm_(self._trained, self.recipe.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def after(self, step: int, loss: float, seconds: float, *, stop: StopRequest) -> None:
+        """What follows an update: observer, probe, checkpoint, and the end on request.
+
+        Args:
+            step: Optimiser steps done before the update.
+            loss: Its training loss.
+            seconds: What it took.
+            stop: Whether to stop after it.
+
+        Raises:
+            Interrupted: If a stop was asked for, with the state saved.
+        """
+        self._sums["loss"] += loss
+        self._sums["steps"] += 1
+        self._sums["seconds"] += seconds
+        if self.observer is not None:
+            self.observer(Step(step + 1, self.total_steps, loss, self._rate(step)))
+        self._probe(step + 1)
+        if step + 1 in self.checkpoints:
+            self._checkpoint(step + 1)
+        elif stop.requested:
+            self._save(step + 1)
+        if stop.requested and step + 1 < self.total_steps:
+            raise Interrupted(step + 1)
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(self.recipe, step, self.total_steps)
 
     def _probe(self, step: int) -> None:
         if self.probe is not None:
@@ -279,7 +336,7 @@ def soft_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
     return divergence.sum() / weighted.sum()
 
 
-class _StopRequest:
+class StopRequest:
     """Turns the first Ctrl-C or SIGTERM into a request that is met between two steps; a second one acts at once."""
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
-"""Batches without padding: all tokens in one row, examples sorted by length, attention within each."""
+"""Batches without padding: all tokens in one row, attention within each example."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, step_k
 
 
 class Batch(NamedTuple):
-    """B examples sorted by length, T tokens end to end.
+    """B examples, T tokens end to end, sorted by length within each part.
 
     Attributes:
         input_ids: Shape (T,).
@@ -37,6 +37,20 @@ class Batch(NamedTuple):
     last: Tensor
     width: int
     groups: Groups
+
+
+class Part(NamedTuple):
+    """Texts of one run in a batch.
+
+    Attributes:
+        texts: Token ids.
+        rows: Which texts, sorted by length.
+        key: Of the dropout, or None for PyTorch's own; of all parts or of none.
+    """
+
+    texts: EncodedTexts
+    rows: NDArray[np.int64]
+    key: DropoutKey | None
 
 
 class Packing:
@@ -58,44 +72,42 @@ class Packing:
         self._single_group = device.type != "cpu" if single_group is None else single_group
 
     @contextlib.contextmanager
-    def batch(
-        self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None, *, last: bool
-    ) -> Iterator[Batch]:
-        """Lay the texts of ``rows``, sorted by length, end to end, and key their dropout meanwhile.
+    def batch(self, parts: Sequence[Part], *, last: bool, keys: Sequence[DropoutKeys] = ()) -> Iterator[Batch]:
+        """Lay texts end to end and key their dropout meanwhile.
 
         Args:
-            texts: Token ids.
-            rows: Which texts, sorted by length.
-            key: Of the dropout, or None for PyTorch's own.
+            parts: What the batch consists of.
             last: Whether the last token is read, not the first.
+            keys: Further keys, of a model for each part; they see their part alone.
 
         Yields:
             The batch.
         """
-        lengths = texts.lengths[rows]
+        laid_out = [_LaidOut.of(part, last=last) for part in parts]
+        lengths = np.concatenate([part.lengths for part in laid_out])
         first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-        example = np.repeat(np.arange(len(rows)), lengths)
-        positions = np.arange(lengths.sum()) - first[example]
-        source = texts.offsets[rows][example] + positions
-        width = int(lengths.max())
 
-        def tensor(array: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(array.astype(np.int64)).to(self._device)
+        def joined(arrays: Sequence[NDArray[Any]]) -> Tensor:
+            return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(self._device)
 
+        segments = [part.token_type_ids for part in laid_out if part.token_type_ids is not None]
         batch = Batch(
-            tensor(texts.input_ids[source]),
-            None if texts.token_type_ids is None else tensor(texts.token_type_ids[source]),
-            tensor(positions),
-            tensor(first),
-            tensor(first + lengths - 1),
-            width,
-            Groups(lengths, self._device, single=self._single_group),
+            input_ids=joined([part.input_ids for part in laid_out]),
+            token_type_ids=joined(segments) if segments else None,
+            positions=joined([part.positions for part in laid_out]),
+            first=joined([first]),
+            last=joined([first + lengths - 1]),
+            width=int(lengths.max()),
+            groups=Groups([part.lengths for part in laid_out], self._device, single=self._single_group),
         )
         with contextlib.ExitStack() as stack:
-            if key is not None:
-                keys = row_keys(key, rows[example], positions)
-                read = keys[first + lengths - 1 if last else first]
-                stack.enter_context(self.keys.keyed(keys, read, step_key(key), self._device))
+            keyed = [(part.keys, part.read, step_key(part.key)) for part in laid_out if part.key is not None]
+            if keyed:
+                tokens, reads, steps = (list(values) for values in zip(*keyed, strict=True))
+                both = np.concatenate(tokens), np.concatenate(reads), steps[0]
+                stack.enter_context(self.keys.keyed(*both, self._device))
+                for own, of_part in zip(keys, keyed, strict=False):
+                    stack.enter_context(own.keyed(*of_part, self._device))
             if self._bfloat16:
                 stack.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
             yield batch
@@ -152,3 +164,28 @@ class Packing:
         rows = (self.keys.read if reading else self.keys.rows)[:, None]
         ones = query.new_empty(len(rows), query.shape[1], 1, batch.width, dtype=torch.float32)
         return self.keys.probabilities_mask(module, rows, ones, dropout)[:, :, 0]
+
+
+class _LaidOut(NamedTuple):
+    """A part's tokens end to end, with the keys of the tokens and of those that are read."""
+
+    lengths: NDArray[np.int64]
+    input_ids: NDArray[np.int32]
+    token_type_ids: NDArray[np.int32] | None
+    positions: NDArray[np.int64]
+    key: DropoutKey | None
+    keys: NDArray[np.uint64]
+    read: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, part: Part, *, last: bool) -> _LaidOut:
+        texts, rows = part.texts, part.rows
+        lengths = texts.lengths[rows]
+        ends = np.cumsum(lengths)
+        example = np.repeat(np.arange(len(rows)), lengths)
+        positions = np.arange(ends[-1]) - (ends - lengths)[example]
+        source = texts.offsets[rows][example] + positions
+        keys = np.zeros(0, np.uint64) if part.key is None else row_keys(part.key, rows[example], positions)
+        read = keys if part.key is None else keys[ends - 1 if last else ends - lengths]
+        segments = None if texts.token_type_ids is None else texts.token_type_ids[source]
+        return cls(lengths, texts.input_ids[source], segments, positions, part.key, keys, read)

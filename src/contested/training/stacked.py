@@ -1,0 +1,252 @@
+"""Several LoRA runs over one frozen backbone, trained together: one forward and backward for all of them.
+
+The tokens of S runs lie end to end in one batch. Frozen weights see all of them at once; adapters and heads see
+their own run's. Gradients, clipping, schedules, checkpoints and snapshots are each run's own, so that a run comes
+out as it would alone, up to rounding.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from peft.tuners.lora import Linear as LoraLinear
+from peft.utils import ModulesToSaveWrapper
+from torch import Tensor, nn
+
+from contested.training.dropout import DropoutKeys
+from contested.training.engine import base_model, cast_frozen, packs
+from contested.training.families import packed_forward, reads_last
+from contested.training.loop import Interrupted, StopRequest, Trainer
+from contested.training.packed import Packing, Part
+
+_ONE_PRODUCT = 64
+"""Runs of equally many tokens share two batched products where ranks are at most this."""
+
+
+def stack_problem(module: nn.Module) -> str:
+    """Why a model cannot be stacked.
+
+    Args:
+        module: A PEFT model.
+
+    Returns:
+        The reason, or an empty text where it can.
+    """
+    if not packs(module):
+        return f"{base_model(module).config.model_type} has no packed forward"
+    if base_model(module).config.model_type == "deberta-v2":
+        return "its adapters also see relative positions, which belong to no run"
+    inside = [part for part in module.modules() if isinstance(part, LoraLinear | ModulesToSaveWrapper)]
+    covered = {id(p) for part in inside for p in part.parameters() if p.requires_grad}
+    other = [name for name, p in module.named_parameters() if p.requires_grad and id(p) not in covered]
+    if other:
+        return f"{other[0]} trains, which is neither LoRA's nor the head's"
+    variants = [
+        part for part in inside if isinstance(part, LoraLinear) and (part.lora_variant or any(part.use_dora.values()))
+    ]
+    return "its LoRA is of a variant (DoRA, …)" if variants else ""
+
+
+def share_frozen(modules: Sequence[nn.Module]) -> None:
+    """Let several models with equal frozen weights keep them once.
+
+    Args:
+        modules: Models of one structure.
+
+    Raises:
+        ValueError: If a frozen weight differs.
+    """
+    first, *others = modules
+    frozen = {name: p for name, p in first.named_parameters() if not p.requires_grad}
+    for module in others:
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                continue
+            kept = frozen.get(name)
+            # A head's random start, kept beside the head that trains, is never used.
+            if ".original_module." in name:
+                continue
+            if kept is None or not torch.equal(kept, parameter):
+                raise ValueError(f"The frozen weight {name} is not the same in all models; they cannot be stacked.")
+            parameter.data = kept.data
+
+
+class StackedEngine:
+    """Computes the logits of several runs in one pass.
+
+    Args:
+        modules: One PEFT model a run, over equal frozen weights, which are then kept once.
+        device: Where the models are.
+        precision: ``float32``, or ``bfloat16`` for autocast.
+        single_group: Whether all examples attend in one padded group; by default not on CPUs.
+
+    Raises:
+        ValueError: If a model cannot be stacked, or frozen weights differ.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        *,
+        device: torch.device,
+        precision: str = "float32",
+        single_group: bool | None = None,
+    ) -> None:
+        for module in modules:
+            problem = stack_problem(module)
+            if problem:
+                raise ValueError(f"This model cannot be stacked: {problem}.")
+        if precision == "bfloat16":
+            for module in modules:
+                cast_frozen(module)
+        share_frozen(modules)
+        self._keys = [DropoutKeys.of(module) for module in modules]
+        self._sizes: list[int] = []
+        self._reads: list[int] = []
+        # A skeleton of its own over the same tensors, in which adapters and heads are those of all runs.
+        tensors = {id(t): t for t in (*modules[0].parameters(), *modules[0].buffers())}
+        skeleton = copy.deepcopy(modules[0], {**tensors, id(self._keys[0]): None})
+        for name, part in list(skeleton.named_modules()):
+            if isinstance(part, LoraLinear):
+                _replace(skeleton, name, _StackedLora(self, [module.get_submodule(name) for module in modules]))
+            elif isinstance(part, ModulesToSaveWrapper):
+                _replace(skeleton, name, _StackedHead(self, [module.get_submodule(name) for module in modules]))
+        self._skeleton = skeleton
+        self._model = base_model(skeleton)
+        forward = packed_forward(self._model)
+        assert forward is not None
+        self._forward = forward
+        self._packing = Packing(skeleton, device=device, precision=precision, single_group=single_group)
+        self._device = device
+
+    def logits(self, parts: Sequence[Part]) -> list[Tensor]:
+        """Logits of each run's rows.
+
+        Args:
+            parts: One part a run, rows in any order.
+
+        Returns:
+            Logits (B, K) of each part in the order of its rows, never in bfloat16.
+        """
+        orders = [np.argsort(part.texts.lengths[part.rows], kind="stable") for part in parts]
+        ordered = [part._replace(rows=part.rows[order]) for part, order in zip(parts, orders, strict=True)]
+        self._sizes = [int(part.texts.lengths[part.rows].sum()) for part in parts]
+        self._reads = [len(part.rows) for part in parts]
+        self._skeleton.train(self._training)
+        with self._packing.batch(ordered, last=reads_last(self._model), keys=self._keys) as batch:
+            logits = self._forward(self._model, self._packing, batch).float()
+        return [
+            found[torch.from_numpy(np.argsort(order, kind="stable")).to(self._device)]
+            for found, order in zip(torch.split(logits, self._reads), orders, strict=True)
+        ]
+
+    _training = True
+
+    def split(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Cut rows of all runs, tokens or read ones, into each run's."""
+        sizes = self._sizes if len(rows) == sum(self._sizes) else self._reads
+        return torch.split(rows, sizes)
+
+
+class _StackedLora(nn.Module):
+    """One frozen linear layer with the adapters of S runs."""
+
+    def __init__(self, engine: StackedEngine, layers: Sequence[Any]) -> None:
+        super().__init__()
+        self._split = engine.split
+        self._base = layers[0].get_base_layer()
+        self._layers = layers
+
+    def forward(self, rows: Tensor) -> Tensor:
+        base: Tensor = self._base(rows)
+        given, adapters = [], []
+        for layer, own in zip(self._layers, self._split(rows), strict=True):
+            (name,) = layer.active_adapters
+            adapters.append((layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name]))
+            given.append(layer.lora_dropout[name](own))
+        down, up, scales = zip(*adapters, strict=True)
+        rank = max(len(weight) for weight in down)
+        if len({len(own) for own in given}) == 1 and len(given) > 1 and rank <= _ONE_PRODUCT:
+            # Rows and columns of zeros that fill lower ranks up change nothing and get no gradient.
+            wide = torch.stack([F.pad(weight, (0, 0, 0, rank - len(weight))) for weight in down])
+            tall = torch.stack([F.pad(s * w, (0, rank - w.shape[1])) for w, s in zip(up, scales, strict=True)])
+            return base + (torch.stack(given) @ wide.mT @ tall.mT).flatten(0, 1)
+        deltas = [(own @ a.T) @ b.T * s for own, (a, b, s) in zip(given, adapters, strict=True)]
+        return base + torch.cat(deltas)
+
+
+class _StackedHead(nn.Module):
+    """The heads of S runs."""
+
+    def __init__(self, engine: StackedEngine, heads: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self._split = engine.split
+        self._heads = heads
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.cat([head(own) for head, own in zip(self._heads, self._split(rows), strict=True)])
+
+
+def fit_stacked(trainers: Sequence[Trainer], *, resume: Sequence[bool] | None = None, **engine: Any) -> None:
+    """Train several runs together, each to its end.
+
+    Runs may differ in seed, data, labels, rank, rate and length; a run that is done leaves the stack.
+
+    Args:
+        trainers: One a run; their engines serve the tracking passes.
+        resume: Whether each goes on from its snapshot; none where not given.
+        **engine: Options of :class:`StackedEngine`.
+
+    Raises:
+        TrainingError: If a run's loss is not finite; what was recorded of any run stays.
+        Interrupted: On Ctrl-C or SIGTERM, with the state of every run saved.
+    """
+    resumes = [False] * len(trainers) if resume is None else list(resume)
+    steps = [trainer.begin(resume=again) for trainer, again in zip(trainers, resumes, strict=True)]
+    active: list[int] = []
+    stack: StackedEngine | None = None
+    with StopRequest() as stop:
+        while True:
+            left = [index for index, trainer in enumerate(trainers) if steps[index] < trainer.total_steps]
+            if not left:
+                return
+            if left != active or stack is None:
+                active, stack = left, StackedEngine([trainers[index].module for index in left], **engine)
+            started = time.perf_counter()
+            chosen = [(trainers[index], steps[index]) for index in active]
+            rows = [trainer.batch(step) for trainer, step in chosen]
+            found = stack.logits(
+                [
+                    Part(trainer.data.train, own, trainer.dropout_key(step))
+                    for (trainer, step), own in zip(chosen, rows, strict=True)
+                ]
+            )
+            losses = [trainer.loss(logits, own) for (trainer, _), logits, own in zip(chosen, found, rows, strict=True)]
+            values = [
+                trainer.checked(value, step)
+                for (trainer, step), value in zip(chosen, torch.stack(losses).tolist(), strict=True)
+            ]
+            torch.autograd.backward(losses)
+            for trainer, step in chosen:
+                trainer.update(step)
+            seconds = (time.perf_counter() - started) / len(active)
+            interrupted = None
+            for index, (trainer, step), value in zip(active, chosen, values, strict=True):
+                steps[index] = step + 1
+                try:
+                    trainer.after(step, value, seconds, stop=stop)
+                except Interrupted as reason:
+                    interrupted = reason  # the others save their state too
+            if interrupted is not None:
+                raise interrupted
+
+
+def _replace(module: nn.Module, name: str, part: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    setattr(module.get_submodule(parent), last, part)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from contested import models
+from contested.runs import encode_task
+from contested.tasks import NLITask
+from contested.training import Interrupted, Recipe, StackedEngine, Trainer, fit_stacked, make_engine, stack_problem
+
+CPU = torch.device("cpu")
+# Runs of another rank, seed, rate, length and data order each; the third has noisy labels.
+RUNS: list[dict[str, Any]] = [
+    {"r": 4, "seed": 1, "rate": 1e-2, "epochs": 2},
+    {"r": 2, "seed": 2, "rate": 5e-3, "epochs": 2},
+    {"r": 8, "seed": 3, "rate": 2e-2, "epochs": 1, "noise": 0.5},
+]
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.losses: dict[int, Any] = {}
+        self.listed: list[int] = []
+        self.metrics: list[dict[str, Any]] = []
+
+    def write_checkpoint(self, *, step: int, epoch: float, losses: Any, logits: Any) -> None:
+        self.losses[step] = losses
+
+    def list_checkpoint(self, *, step: int, epoch: float) -> None:
+        self.listed.append(step)
+
+    def write_metrics(self, values: Any) -> None:
+        self.metrics.append(dict(values))
+
+
+@pytest.fixture
+def trainers(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Callable[..., Any]:
+    def make(kind: str = "bert", runs: Any = RUNS, states: str = "") -> tuple[list[Trainer], list[Kept]]:
+        made, records = [], []
+        for index, run in enumerate(runs):
+            task = NLITask(
+                annotated=annotated, bulk=bulk, bulk_size=60, noise=run.get("noise", 0.0), intervention_seed=run["seed"]
+            ).prepare()
+            options = {"r": run["r"], "lora_alpha": 2 * run["r"], "lora_dropout": run.get("dropout", 0.1)}
+            model = models.build(
+                str(checkpoint(kind)), label_names=task.label_names, method="lora", options=options, seed=run["seed"]
+            )
+            recipe = Recipe(learning_rate=run["rate"], epochs=run["epochs"], batch_size=16, every=3, seed=run["seed"])
+            records.append(Kept())
+            made.append(
+                Trainer(
+                    model.module,
+                    make_engine(model.module, pad_id=model.tokenizer.pad_token_id, device=CPU),
+                    encode_task(task, model, 64),
+                    recipe,
+                    recorder=records[-1],
+                    state=tmp_path / f"{states}{index}" if states else None,
+                )
+            )
+        return made, records
+
+    return make
+
+
+@pytest.mark.parametrize("single_group", [False, True])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "qwen2"])
+def test_stacked_runs_equal_single_runs(trainers: Callable[..., Any], kind: str, single_group: bool) -> None:
+    alone, apart = trainers(kind)
+    for trainer in alone:
+        trainer.fit()
+    stacked, together = trainers(kind)
+    fit_stacked(stacked, device=CPU, single_group=single_group)
+    for one, other, a, b in zip(apart, together, alone, stacked, strict=True):
+        assert one.listed == other.listed
+        for step in one.listed:
+            np.testing.assert_allclose(other.losses[step], one.losses[step], rtol=1e-4, atol=1e-5)
+        assert [m["val_accuracy"] for m in one.metrics] == [m["val_accuracy"] for m in other.metrics]
+        np.testing.assert_allclose(
+            [m["train_loss"] or 0 for m in other.metrics], [m["train_loss"] or 0 for m in one.metrics], rtol=1e-5
+        )
+        for (name, p), q in zip(a.module.named_parameters(), b.module.parameters(), strict=True):
+            assert p.requires_grad == q.requires_grad
+            if not p.requires_grad:
+                assert torch.equal(p, q), name
+
+
+def test_gradients_of_a_stacked_step_are_those_of_single_steps(trainers: Callable[..., Any]) -> None:
+    from contested.training.packed import Part
+
+    stacked, _ = trainers()
+    stack = StackedEngine([t.module for t in stacked], device=CPU)
+    rows = [trainer.batch(0) for trainer in stacked]
+    parts = [Part(t.data.train, own, t.dropout_key(0)) for t, own in zip(stacked, rows, strict=True)]
+    losses = [t.loss(x, own) for t, x, own in zip(stacked, stack.logits(parts), rows, strict=True)]
+    torch.autograd.backward(losses)
+    alone, _ = trainers()
+    for one, other, own, loss in zip(alone, stacked, rows, losses, strict=True):
+        one.module.train()
+        single = one.loss(one.engine.logits(one.data.train, own, one.dropout_key(0)), own)
+        single.backward()
+        torch.testing.assert_close(loss, single, rtol=1e-5, atol=0)
+        for (name, p), q in zip(one.module.named_parameters(), other.module.parameters(), strict=True):
+            if p.grad is not None:
+                assert (p.grad - q.grad).norm() <= 1e-5 * p.grad.norm() + 1e-9, name
+
+
+def test_equally_long_runs_share_two_products_and_give_the_same(
+    trainers: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs over the same rows, so that token counts are equal; ranks 4, 2 and 8 are filled up with zeros."""
+    from contested.training.packed import Part
+
+    found = []
+    for limit in (64, 0):
+        monkeypatch.setattr("contested.training.stacked._ONE_PRODUCT", limit)
+        stacked, _ = trainers()
+        for trainer in stacked:
+            for name, p in trainer.module.named_parameters():
+                if "lora_B" in name:
+                    p.data.normal_(generator=torch.Generator().manual_seed(0))
+        stack = StackedEngine([t.module for t in stacked], device=CPU)
+        logits = stack.logits([Part(t.data.train, np.arange(16), t.dropout_key(0)) for t in stacked])
+        torch.stack(logits).square().sum().backward()
+        found.append((torch.stack(logits).detach(), [p.grad for t in stacked for p in t.module.parameters()]))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-5)
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_an_interrupted_stack_goes_on_alone_or_together(trainers: Callable[..., Any]) -> None:
+    _, whole = done = trainers()
+    fit_stacked(done[0], device=CPU)
+    begun, kept = trainers(states="s")
+
+    def interrupt(step: Any) -> None:
+        if step.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    begun[1].observer = interrupt
+    with pytest.raises(Interrupted):
+        fit_stacked(begun, device=CPU)
+    again, rest = trainers(states="s")
+    again[0].fit(resume=True)  # one alone, two together
+    fit_stacked(again[1:], resume=[True, True], device=CPU)
+    for full, before, after in zip(whole, kept, rest, strict=True):
+        assert sorted({*before.losses, *after.losses}) == full.listed
+        last = full.listed[-1]
+        np.testing.assert_allclose({**before.losses, **after.losses}[last], full.losses[last], rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_stacked_says_why(parts: Callable[..., Any], trainers: Callable[..., Any]) -> None:
+    assert "trains, which is neither LoRA's nor the head's" in stack_problem(parts("bert", "full").model.module)
+    assert "relative positions" in stack_problem(parts("deberta-v2").model.module)
+    assert "no packed forward" in stack_problem(parts("albert", "full").model.module)
+    assert stack_problem(parts("bert").model.module) == ""
+    made, _ = trainers()
+    with torch.no_grad():
+        next(p for p in made[1].module.parameters() if not p.requires_grad).add_(1)
+    with pytest.raises(ValueError, match=r"The frozen weight .* is not the same in all models"):
+        StackedEngine([t.module for t in made], device=CPU)
