@@ -86,7 +86,11 @@ def main() -> None:
             "contested, bfloat16": Ours(build(given.model, "lora"), train, tracked, "bfloat16"),
         }
         first = next(iter(halves))
-        show("training step, lora, bfloat16 (ms)", alternate({n: e.steps for n, e in halves.items()}, given.rounds), first)
+        show(
+            "training step, lora, bfloat16 (ms)",
+            alternate({n: e.steps for n, e in halves.items()}, given.rounds),
+            first,
+        )
         passes = alternate({n: e.evaluation for n, e in halves.items()}, given.rounds)
         show(f"tracking pass of {len(tracked)} examples, lora, bfloat16 (ms)", passes, first)
     if given.only in {None, "limit"}:

@@ -63,6 +63,7 @@ class Groups:
             # A single group has its mask even where nothing is padded, as its shapes shall not hang on the examples.
             self._real.append(None if real.all() and not single else torch.from_numpy(real).to(device)[:, None, None])
             first += count
+        self._masks: dict[tuple[int, Rule, torch.dtype], Tensor | None] = {}
         self._layouts: dict[int, tuple[Tensor, Tensor]] = {}
 
     def attend(
@@ -87,12 +88,12 @@ class Groups:
         if kept is not None:
             factors = self._asking(kept) if rule.reading else self._laid_out(kept)
         contexts = []
-        for (_, width), lengths, real, q, k, v, factor in zip(
-            self.shapes, self._in_group, self._real, queries, self._laid_out(key), self._laid_out(value), factors,
-            strict=True,
-        ):  # fmt: skip
-            visible = _visible(rule, lengths, width, real)
-            context = _attend(q, k, v, visible, rule, None if factor is None else factor[..., :width], bias)
+        for group, (q, k, v, factor) in enumerate(
+            zip(queries, self._laid_out(key), self._laid_out(value), factors, strict=True)
+        ):
+            width = self.shapes[group][1]
+            hidden = self._hidden(group, rule, q.dtype)
+            context = _attend(q, k, v, hidden, rule, None if factor is None else factor[..., :width], bias)
             contexts.append(context.flatten(0, 2))
         context = torch.cat(contexts)
         if rule.reading:
@@ -100,6 +101,14 @@ class Groups:
         _, place = self._layout(query.shape[1])
         result: Tensor = _TakenBack.apply(context, place)  # type: ignore[no-untyped-call]
         return result.view(len(query), -1)
+
+    def _hidden(self, group: int, rule: Rule, dtype: torch.dtype) -> Tensor | None:
+        """0 where a group's queries see, the lowest number where they do not; the layers of a pass share it."""
+        at = group, rule, dtype
+        if at not in self._masks:
+            visible = _visible(rule, self._in_group[group], self.shapes[group][1], self._real[group])
+            self._masks[at] = None if visible is None else (~visible).to(dtype).mul_(torch.finfo(dtype).min)
+        return self._masks[at]
 
     def _asking(self, rows: Tensor) -> list[Tensor]:
         """One row of each example as (count, heads, 1, size) a group."""
@@ -169,34 +178,23 @@ class _TakenBack(torch.autograd.Function):
 
 
 def _attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    visible: Tensor | None,
-    rule: Rule,
-    kept: Tensor | None,
-    bias: Bias | None,
+    query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, rule: Rule, kept: Tensor | None, bias: Bias | None
 ) -> Tensor:
     """Softmax of scores, dropout, weighted values; all of shape (B, heads, rows, size)."""
-    if bias is None and kept is None:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=visible, scale=rule.scale)
+    if bias is None and kept is None and not torch.is_grad_enabled():
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=hidden, scale=rule.scale)
     if bias is None:
-        hidden = query.new_zeros(()) if visible is None else _hidden(visible, query.dtype)
-        hidden = hidden.expand(*query.shape[:3], key.shape[2]).reshape(-1, query.shape[2], key.shape[2])
-        scores = torch.baddbmm(hidden, query.flatten(0, 1), key.flatten(0, 1).mT, alpha=rule.scale)
+        # On CPUs faster than the fused kernel with its backward, and the same with dropout and without.
+        added = query.new_zeros(()) if hidden is None else hidden
+        added = added.expand(*query.shape[:3], key.shape[2]).reshape(-1, query.shape[2], key.shape[2])
+        scores = torch.baddbmm(added, query.flatten(0, 1), key.flatten(0, 1).mT, alpha=rule.scale)
         scores = scores.view(*query.shape[:3], key.shape[2])
     else:
         at = torch.arange(query.shape[2], device=query.device)
         scores = (query @ key.mT + bias(query, key, at)) * rule.scale
-        if visible is not None:
-            scores = scores + _hidden(visible, query.dtype)
+        scores = scores if hidden is None else scores + hidden
     probabilities = scores.softmax(-1)
     return (probabilities if kept is None else probabilities * kept) @ value
-
-
-def _hidden(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where a query sees, the lowest number where it does not."""
-    return (~visible).to(dtype).mul_(torch.finfo(dtype).min)
 
 
 def _visible(rule: Rule, lengths: Tensor, width: int, real: Tensor | None) -> Tensor | None:

@@ -54,14 +54,19 @@ class KeyedDropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop elements of ``input`` (…, columns) in training mode."""
+        factors = self.factors(input)
+        return input if factors is None else input * factors
+
+    def factors(self, input: Tensor) -> Tensor | None:
+        """What ``input`` is to be multiplied with, in its shape: 0 or 1 / (1 - p); None where nothing is dropped."""
         if not self.training or self.p == 0:
-            return input
+            return None
         keys = self._keys
         if not keys.active:
-            return F.dropout(input, self.p)
+            return F.dropout(torch.ones_like(input), self.p)
         if input.dim() == 4:
-            return input * keys.probabilities_mask(self, keys.rows, input, self.p)
-        return input * keys.mask(keys.rows_of(input), self._site, self.p, input.shape[-1], input.dtype)
+            return keys.probabilities_mask(self, keys.rows, input, self.p)
+        return keys.mask(keys.rows_of(input), self._site, self.p, input.shape[-1], input.dtype)
 
 
 class DropoutKeys:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from contested.training.lora import linear
 from contested.training.packed import Batch, Packing
 
 Forward = Callable[[Any, Packing, Batch], Tensor]
@@ -68,7 +69,7 @@ def _bert_layer(layer: Any, states: Tensor, packing: Packing, batch: Batch, read
     attention = layer.attention.self
     asking = states if read is None else states[read]
     query, key, value = (
-        projection(given).view(len(given), attention.num_attention_heads, -1)
+        linear(projection, given).view(len(given), attention.num_attention_heads, -1)
         for projection, given in ((attention.query, asking), (attention.key, states), (attention.value, states))
     )
     context = packing.attend(
@@ -89,7 +90,7 @@ def _distilbert(model: Any, packing: Packing, batch: Batch) -> Tensor:
         attention = layer.attention
         asking = states if read is None else states[read]
         query, key, value = (
-            projection(given).view(len(given), attention.n_heads, -1)
+            linear(projection, given).view(len(given), attention.n_heads, -1)
             for projection, given in ((attention.q_lin, asking), (attention.k_lin, states), (attention.v_lin, states))
         )
         context = packing.attend(
@@ -114,7 +115,7 @@ def _llama(model: Any, packing: Packing, batch: Batch) -> Tensor:
         normed = layer.input_layernorm(states)
         asking = normed if read is None else normed[read]
         query, key, value = (
-            projection(given).view(len(given), -1, attention.head_dim)
+            linear(projection, given).view(len(given), -1, attention.head_dim)
             for projection, given in (
                 (attention.q_proj, asking),
                 (attention.k_proj, normed),
@@ -129,7 +130,7 @@ def _llama(model: Any, packing: Packing, batch: Batch) -> Tensor:
             scale=attention.scaling, dropout=_probability(attention, attention.attention_dropout),
             reading=read is not None, causal=True, window=getattr(attention, "sliding_window", None),
         )  # fmt: skip
-        states = (states if read is None else states[read]) + attention.o_proj(context)
+        states = (states if read is None else states[read]) + linear(attention.o_proj, context)
         states = states + layer.mlp(layer.post_attention_layernorm(states))
     logits: Tensor = model.score(backbone.norm(states))
     return logits
@@ -146,7 +147,7 @@ def _modernbert(model: Any, packing: Packing, batch: Batch) -> Tensor:
         read = batch.first if layer is backbone.layers[-1] else None
         attention = layer.attn
         # The projection gives queries, keys and values at once; of the queries only those that ask are kept.
-        projected = attention.Wqkv(layer.attn_norm(states)).view(len(states), 3, -1, attention.head_dim)
+        projected = linear(attention.Wqkv, layer.attn_norm(states)).view(len(states), 3, -1, attention.head_dim)
         query, key, value = projected.unbind(1)
         cos, sin = angles[layer.attention_type]
         query = _rotated(query.float(), cos, sin).to(projected.dtype)
@@ -196,7 +197,7 @@ def _disentangled(
     """Disentangled attention (He et al. 2021, https://arxiv.org/abs/2006.03654, eq. 4) over the positions at hand."""
     heads, kinds = attention.num_attention_heads, attention.pos_att_type
     query, key, value = (
-        projection(given).view(len(given), heads, -1)
+        linear(projection, given).view(len(given), heads, -1)
         for projection, given in (
             (attention.query_proj, asking),
             (attention.key_proj, states),
