@@ -5,6 +5,7 @@ python benchmarks/step.py --model FOLDER --pairs snli_train.jsonl --threads 1
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import time
@@ -32,7 +33,7 @@ class Ours:
         Trainer(
             self.made.module, self.engine, self.data, recipe, observer=lambda _: ends.append(time.perf_counter())
         ).fit()
-        return statistics.median(b - a for a, b in zip(ends, ends[1:], strict=False))
+        return statistics.median(b - a for a, b in itertools.pairwise(ends))
 
     def flops(self) -> float:
         """Floating-point operations of a step, forward and backward."""

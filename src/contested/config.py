@@ -287,7 +287,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     except OSError as error:
         raise ConfigError(f"Cannot read the configuration {file}: {error.strerror}. Give a YAML file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{file} is not valid YAML: {yaml_problem(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{file} must hold keys and values (model:, task:, …), but holds {type(content).__name__}.")
     resolve_paths(content, file.parent)
@@ -376,9 +376,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(
-            f"Cannot read the value of the override {override!r}: {' '.join(str(error).split())}"
-        ) from None
+        raise ConfigError(f"Cannot read the value of the override {override!r}: {yaml_problem(error)}") from None
     if (key.endswith(("path", "covariates")) and isinstance(value, str)) or (
         key == "model.name" and Path(str(value)).is_dir()
     ):
@@ -409,6 +407,18 @@ def numbers(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a YAML text: line, column, and the two lines that point at it.
+
+    Args:
+        error: What reading it raised.
+
+    Returns:
+        The text, without the reader's name for its input.
+    """
+    return str(error).replace(' in "<unicode string>",', " at")
 
 
 def _problem(detail: dict[str, Any]) -> str:

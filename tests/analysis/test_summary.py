@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 
-from contested.analysis import analyze
+from contested.analysis import analyze, summary
 from contested.errors import ConfigError, DataError, RunError
 
 
@@ -22,6 +22,14 @@ def reorder(made, order):
         logits=made.logits[:, order],
         examples=made.examples.iloc[order].reset_index(drop=True),
     )
+
+
+def test_examples_measured_in_blocks_give_the_same_bits(unlearning_run, monkeypatch):
+    whole = analyze(unlearning_run, n_resamples=100)
+    monkeypatch.setattr(summary, "_BLOCK", 7 * 5 * 3)  # seven of the 120 examples, at 5 checkpoints of 3 classes
+    parts = analyze(unlearning_run, n_resamples=100)
+    assert parts.to_dict() == whole.to_dict()
+    pd.testing.assert_frame_equal(parts.examples, whole.examples, check_exact=True)
 
 
 def test_numbers_follow_from_the_run(unlearning_run):

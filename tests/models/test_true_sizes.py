@@ -275,9 +275,7 @@ def test_a_backbone_of_the_paper_trains_at_its_true_size(
     losses: list[float] = []
     training.Trainer(
         built.module,
-        training.make_engine(
-            built.module, pad_id=built.tokenizer.pad_token_id, device=torch.device("cpu")
-        ),
+        training.make_engine(built.module, pad_id=built.tokenizer.pad_token_id, device=torch.device("cpu")),
         _data(built),
         training.Recipe(epochs=1, batch_size=BATCH),
         recorder=recorder,

@@ -10,7 +10,8 @@ import yaml
 from contested.errors import ConfigError
 from contested.studies import PRESETS, expand, load_study, open_study
 from contested.studies.file import dump_study, merged
-from contested.studies.folder import begin
+from contested.studies.folder import begin, forget_failure, note_failure, run_folder, states
+from contested.studies.inputs import short_bulk
 from contested.studies.mini import shrink
 from contested.studies.plan import checkpoint_count, cost, count_conditions, plan_json
 from contested.training import Recipe, checkpoint_steps
@@ -187,7 +188,7 @@ def test_every_mistake_at_once_with_the_nearest_name(tmp_path: Path) -> None:
 def test_a_wrong_setting_names_key_and_problem(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         expand(load_study(write(tmp_path, SMALL), ["defaults.training.epoch=3"]))
-    assert caught.value.problems == ("training.epoch: unknown key; did you mean 'epochs'?",)
+    assert caught.value.problems == ("defaults.training.epoch: unknown key; did you mean 'epochs'?",)
 
 
 def test_unknown_studies_and_settings_are_refused() -> None:
@@ -260,3 +261,39 @@ def test_the_pages_counts_are_those_of_the_presets() -> None:
     told = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (\d+) \|", PAGE, re.MULTILINE))
     counted = {name: sum(not cell.excluded for cell in expand(load_study(name))) for name in PRESETS}
     assert {name: int(count) for name, count in told.items()} == counted
+
+
+def test_a_miniature_without_a_backbone_axis_is_refused_in_words(tmp_path: Path) -> None:
+    file = write(tmp_path, {**SMALL, "axes": {name: SMALL["axes"][name] for name in ("method", "dataset", "seed")}})
+    with pytest.raises(ConfigError) as found:
+        load_study(file, reshape=lambda content: shrink(content, tmp_path))
+    assert any("backbone is missing" in problem for problem in found.value.problems)
+
+
+def test_a_child_does_not_inherit_what_its_parent_says_of_itself(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, {"extends": "paper-main"}, "mine.yaml"))
+    assert (study.name, study.description) == ("mine", "")
+
+
+def test_a_wrong_key_is_named_where_it_stands(tmp_path: Path) -> None:
+    content = {**SMALL, "defaults": {**SMALL["defaults"], "training": {"epoch": 1}}}
+    with pytest.raises(ConfigError) as found:
+        expand(load_study(write(tmp_path, content)))
+    assert found.value.problems[0].startswith("defaults.training.epoch: unknown key")
+
+
+def test_a_failure_before_the_manifest_is_seen_until_the_run_begins_again(tmp_path: Path) -> None:
+    cell = expand(load_study(write(tmp_path, SMALL)))[0]
+    note_failure(run_folder(tmp_path, cell), "no data")
+    state = states([cell], tmp_path)[cell.run_id]
+    assert (state.status, state.error) == ("failed", "no data")
+    forget_failure(run_folder(tmp_path, cell))
+    assert states([cell], tmp_path)[cell.run_id].status == "missing"
+
+
+def test_a_bulk_file_with_too_few_lines_is_found_by_counting(tmp_path: Path) -> None:
+    config = expand(load_study(write(tmp_path, SMALL)))[0].config
+    bulk = tmp_path / "data" / "bulk.jsonl"
+    bulk.parent.mkdir()
+    bulk.write_text("{}\n" * 49)
+    assert "task.bulk.size asks for 50" in short_bulk(config)[0]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from contested.training import DropoutKey, PackedEngine, PaddedEngine
+from contested.training.packed import Part
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert", "qwen2", "llama", "qwen3")
 KEY = DropoutKey(seed=3, step=5)
@@ -46,12 +47,20 @@ def test_losses_and_gradients_equal_those_with_padding(
     assert isinstance(made.engine, PackedEngine)
     made.model.module.train(dropout)
     packed = outcome(made, made.engine, KEY)
-    inside = PackedEngine(made.model.module, device=torch.device("cpu"), single_group=True)
-    assert_same(packed, outcome(made, inside, KEY))
+    for layout in ({"single_group": True}, {"single_group": True, "bucket": 32}, {"bucket": 64}):
+        other = PackedEngine(made.model.module, device=torch.device("cpu"), **layout)
+        assert_same(packed, outcome(made, other, KEY))
     pad_id = made.model.tokenizer.pad_token_id
     for size in (4, 24):
         padded = PaddedEngine(made.model.module, pad_id=pad_id, device=torch.device("cpu"), piece_size=size)
         assert_same(packed, outcome(made, padded, KEY))
+    if not dropout:
+        with torch.no_grad():
+            rows = np.random.default_rng(0).permutation(len(made.data.train))[:24]
+            logits = made.engine.logits(made.data.train, rows)
+        labels = torch.from_numpy(made.data.labels[rows])
+        losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+        torch.testing.assert_close(losses, packed[0], rtol=1e-5, atol=1e-6)
     if dropout:
         other = outcome(made, made.engine, KEY._replace(step=6))
         assert not torch.allclose(packed[0], other[0], rtol=1e-3)
@@ -68,3 +77,17 @@ def enliven(module: torch.nn.Module) -> None:
             part.p = 0.2
         if isinstance(getattr(part, "attention_dropout", None), float):
             part.attention_dropout = 0.2
+
+
+def test_buckets_bring_few_shapes(parts: Callable[..., Any]) -> None:
+    made = parts("bert")
+    engine = PackedEngine(made.model.module, device=torch.device("cpu"), single_group=True, bucket=64)
+    shapes = set()
+    for seed in range(20):
+        rows = np.random.default_rng(seed).permutation(len(made.data.train))[:16]
+        rows = rows[np.argsort(made.data.train.lengths[rows], kind="stable")]
+        with engine._packing.batch([Part(made.data.train, rows, KEY)], last=False) as batch:
+            assert len(batch.input_ids) % 64 == 0
+            assert batch.width % 16 == 0
+            shapes.add((len(batch.input_ids), batch.width, len(batch.first)))
+    assert len(shapes) < 10

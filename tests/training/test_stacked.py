@@ -69,14 +69,14 @@ def trainers(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_p
     return make
 
 
-@pytest.mark.parametrize("single_group", [False, True])
+@pytest.mark.parametrize("layout", [{}, {"single_group": True, "bucket": 64}])
 @pytest.mark.parametrize("kind", ["bert", "roberta", "qwen2"])
-def test_stacked_runs_equal_single_runs(trainers: Callable[..., Any], kind: str, single_group: bool) -> None:
+def test_stacked_runs_equal_single_runs(trainers: Callable[..., Any], kind: str, layout: dict[str, Any]) -> None:
     alone, apart = trainers(kind)
     for trainer in alone:
         trainer.fit()
     stacked, together = trainers(kind)
-    fit_stacked(stacked, device=CPU, single_group=single_group)
+    fit_stacked(stacked, device=CPU, **layout)
     for one, other, a, b in zip(apart, together, alone, stacked, strict=True):
         assert one.listed == other.listed
         for step in one.listed:

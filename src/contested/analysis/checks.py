@@ -89,7 +89,7 @@ def category_rows(categories: Sequence[Any] | NDArray[Any], names: Sequence[str]
         DataError: If an example's category is not among ``names``, or a category is called "overall".
     """
     array = np.asarray(categories, dtype=object)
-    unknown = sorted({str(category) for category in array if category not in set(names)})
+    unknown = sorted({str(category) for category in set(array.tolist()).difference(names)})
     if unknown:
         raise DataError(f"Unknown categories {unknown}; the categories given are {list(names)}.")
     if OVERALL in names:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ class Curves(NamedTuple):
 
 
 def mean_curves(
-    values: ArrayLike,
+    values: ArrayLike | Callable[[NDArray[np.intp]], NDArray[np.float64]],
     categories: Sequence[str] | NDArray[Any],
     names: Sequence[str],
     *,
@@ -67,7 +68,7 @@ def mean_curves(
     """Means over each category's examples at each checkpoint, with bootstrap intervals.
 
     Args:
-        values: Shape ``(T, N)`` (nats).
+        values: Shape ``(T, N)`` (nats), or what gives those of some rows, where all at once are too many.
         categories: The category of each example, shape ``(N,)``.
         names: The categories in order of rising entropy.
         measure: Name of what is averaged.
@@ -78,13 +79,21 @@ def mean_curves(
     Returns:
         One curve for each category in the order of ``names``, then ``"overall"``.
     """
-    array = finite_array(measure, values, 2)
-    same_length(values=array.shape[1], categories=len(categories))
+    if callable(values):
+        of_rows = values
+    else:
+        array = finite_array(measure, values, 2)
+        same_length(values=array.shape[1], categories=len(categories))
+        of_rows = partial(_chosen, array)
     curves = []
     for name, rows in category_rows(categories, names).items():
-        found = mean_intervals(array[:, rows].T, rng=rng, n_resamples=n_resamples, confidence=confidence)
+        found = mean_intervals(of_rows(rows).T, rng=rng, n_resamples=n_resamples, confidence=confidence)
         curves.append(Curve(measure, "nats", name, found.n, found.estimate, found.low, found.high, found.note))
     return tuple(curves)
+
+
+def _chosen(array: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    return array[:, rows]
 
 
 def share_curves(

@@ -107,9 +107,11 @@ def resampled_rows(n: int, *, n_resamples: int, rng: np.random.Generator) -> Ite
 
 def row_counts(rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """How often each resample holds each example, shape ``(r, n)``: a matrix product then does all its sums."""
-    size, n = rows.shape
-    counts = np.bincount((rows + n * np.arange(size)[:, None]).ravel(), minlength=size * n)
-    return counts.reshape(size, n).astype(np.float64)
+    counts = np.empty(rows.shape)
+    # One after the other: all at once they count in more memory than the processor's cache holds.
+    for resample, drawn in zip(counts, rows, strict=True):
+        resample[:] = np.bincount(drawn, minlength=len(drawn))
+    return counts
 
 
 def expanded_quantiles(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self, TypedDict, Unpack
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -72,8 +76,8 @@ def analyze(
         steps=run.steps,
         epochs=np.asarray(trajectory.epochs),
         categories=_category_sizes(run),
-        unlearning=_changes(run, "loss", loss_change(run.losses), rng=for_unlearning, **resampling),
-        people=_changes(run, "kl_human", run.kl[-1] - run.kl[0], rng=for_people, **resampling),
+        unlearning=_changes(run, "loss", run.columns["loss_change"], rng=for_unlearning, **resampling),
+        people=_changes(run, "kl_human", run.kl_change, rng=for_people, **resampling),
         correlation=_correlations(run, rng=for_correlation, **resampling),
         curves=_curves(run, rng=for_curves, **resampling),
         examples=_example_table(run, trajectory),
@@ -88,14 +92,28 @@ class _Resampling(TypedDict):
     confidence: float
 
 
-class _Measured(NamedTuple):
-    """The run's arrays in the order of the example ids, so that no result hangs on the order given."""
+# Of the table of examples, in its order.
+_COLUMNS = (
+    *("aulc", "aulc_trapezoid", "loss_first", "loss_last", "loss_change", "rose", "kl_human_first", "kl_human_last"),
+    *("learning_time", "forgetting_events", "aum", "confidence", "variability", "correctness", "region"),
+    "prediction_entropy_last",
+)
+_BLOCK = 1_000_000  # logits at work at once, 8 MB each time that float64 holds them
 
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """The run in the order of the example ids, so that no result hangs on the order given.
+
+    Every number of an example is its own: examples are measured in blocks, and what has a value for each checkpoint
+    is made for one category at a time, for beside a million examples little else fits into memory.
+    """
+
+    trajectory: Trajectory
     order: NDArray[np.intp]
     steps: NDArray[np.int64]
-    losses: NDArray[np.float64]
-    kl: NDArray[np.float64]
-    cross_entropy: NDArray[np.float64]
+    human: NDArray[np.float64]
+    columns: dict[str, NDArray[Any]]
     correct: NDArray[np.bool_]
     entropy: NDArray[np.float64]
     categories: NDArray[np.object_]
@@ -104,19 +122,86 @@ class _Measured(NamedTuple):
     @classmethod
     def of(cls, trajectory: Trajectory) -> Self:
         order = np.argsort(np.asarray(trajectory.example_ids, dtype=str), kind="stable")
-        logits = trajectory.logits[:, order]
+        finite_array("losses", trajectory.losses, 2)
+        if not all(np.isfinite(logits).all() for logits in trajectory.logits):
+            finite_array("logits", trajectory.logits, 3)  # refuses them, with their number
         human = distributions(trajectory.label_counts[order])
+        columns: dict[str, NDArray[Any]] = {}
+        right = np.empty(trajectory.losses.shape, bool)
+        for rows in _blocks(trajectory, order):
+            block, right[:, rows] = _columns(trajectory, order[rows], human[rows])
+            for name, values in block.items():
+                if name not in columns:
+                    columns[name] = np.empty(len(order), values.dtype)
+                columns[name][rows] = values
+        columns["region"] = regions(columns["confidence"], columns["variability"])
         return cls(
+            trajectory=trajectory,
             order=order,
             steps=np.asarray(trajectory.steps),
-            losses=finite_array("losses", trajectory.losses[:, order], 2),
-            kl=kl_human(logits, human),
-            cross_entropy=soft_cross_entropy(logits, human),
-            correct=correct(logits, trajectory.gold[order]),
+            human=human,
+            columns=columns,
+            correct=right,
             entropy=trajectory.entropy[order],
             categories=trajectory.categories[order],
             names=tuple(trajectory.category_names),
         )
+
+    @property
+    def kl_change(self) -> NDArray[np.float64]:
+        """Change of KL(human ‖ model), shape (N,)."""
+        return np.asarray(self.columns["kl_human_last"] - self.columns["kl_human_first"], np.float64)
+
+    def over_steps(self, measure: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """A measure of n examples at every checkpoint, shape (T, n); example by example in memory."""
+        given = self.order[rows]
+        if measure == "loss":
+            return self.trajectory.losses[:, given]
+        distance = {"kl_human": kl_human, "soft_cross_entropy": soft_cross_entropy}[measure]
+        values = np.empty((len(rows), len(self.steps)))
+        for block in _blocks(self.trajectory, given):
+            values[block] = distance(self.trajectory.logits[:, given[block]], self.human[rows[block]]).T
+        return values.T
+
+
+def _blocks(trajectory: Trajectory, order: NDArray[np.intp]) -> Iterator[slice]:
+    """Places in ``order``, so many at a time that their logits are few."""
+    n = len(order)
+    n_checkpoints, _, n_classes = trajectory.logits.shape
+    size = max(1, _BLOCK // (n_checkpoints * n_classes))
+    n_blocks = max(1, -(-n // size))
+    # Of nearly equal size: an example alone would be summed up in another order than among others.
+    ends = [n * block // n_blocks for block in range(n_blocks + 1)]
+    return (slice(start, end) for start, end in pairwise(ends))
+
+
+def _columns(
+    trajectory: Trajectory, rows: NDArray[np.intp], human: NDArray[np.float64]
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
+    """The summaries of some examples, and whether each checkpoint got them right."""
+    losses, logits, gold = trajectory.losses[:, rows], trajectory.logits[:, rows], trajectory.gold[rows]
+    right = correct(logits, gold)
+    change = loss_change(losses)
+    ends = kl_human(logits[[0, -1]], human)
+    map_of = cartography(logits, gold)
+    columns: dict[str, NDArray[Any]] = {
+        "aulc": aulc(losses),
+        "aulc_trapezoid": aulc_trapezoid(losses, trajectory.steps),
+        "loss_first": losses[0],
+        "loss_last": losses[-1],
+        "loss_change": change,
+        "rose": change > 0,
+        "kl_human_first": ends[0],
+        "kl_human_last": ends[1],
+        "learning_time": learning_time(losses, trajectory.steps, float(np.log(len(trajectory.label_names)))),
+        "forgetting_events": forgetting_events(right),
+        "aum": aum(logits, gold),
+        "confidence": map_of.confidence,
+        "variability": map_of.variability,
+        "correctness": map_of.correctness,
+        "prediction_entropy_last": prediction_entropy(logits[-1]),
+    }
+    return columns, right
 
 
 def _too_short(trajectory: Trajectory) -> str:
@@ -150,20 +235,20 @@ def _changes(
 
 
 def _correlations(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> Correlations:
-    summaries = {"aulc": aulc(run.losses), "aulc_trapezoid": aulc_trapezoid(run.losses, run.steps)}
     return Correlations(
         **{
-            name: spearman(values, run.entropy, names=(name, "entropy"), rng=child, **resampling)
-            for (name, values), child in zip(summaries.items(), rng.spawn(2), strict=True)
+            name: spearman(run.columns[name], run.entropy, names=(name, "entropy"), rng=child, **resampling)
+            for name, child in zip(("aulc", "aulc_trapezoid"), rng.spawn(2), strict=True)
         }
     )
 
 
 def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> Curves:
-    measured = {"loss": run.losses, "kl_human": run.kl, "soft_cross_entropy": run.cross_entropy}
     means = {
-        name: mean_curves(values, run.categories, run.names, measure=name, rng=child, **resampling)
-        for (name, values), child in zip(measured.items(), rng.spawn(3), strict=True)
+        name: mean_curves(
+            partial(run.over_steps, name), run.categories, run.names, measure=name, rng=child, **resampling
+        )
+        for name, child in zip(("loss", "kl_human", "soft_cross_entropy"), rng.spawn(3), strict=True)
     }
     accuracy = share_curves(
         run.correct, run.categories, run.names, measure="accuracy", confidence=resampling["confidence"]
@@ -173,28 +258,6 @@ def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_R
 
 def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
     labels = np.array(trajectory.label_names, dtype=object)
-    change = loss_change(run.losses)
-    gold = trajectory.gold[run.order]
-    logits = trajectory.logits[:, run.order]
-    map_of = cartography(logits, gold)
-    sorted_rows = {
-        "aulc": aulc(run.losses),
-        "aulc_trapezoid": aulc_trapezoid(run.losses, run.steps),
-        "loss_first": run.losses[0],
-        "loss_last": run.losses[-1],
-        "loss_change": change,
-        "rose": change > 0,
-        "kl_human_first": run.kl[0],
-        "kl_human_last": run.kl[-1],
-        "learning_time": learning_time(run.losses, run.steps, float(np.log(len(labels)))),
-        "forgetting_events": forgetting_events(run.correct),
-        "aum": aum(logits, gold),
-        "confidence": map_of.confidence,
-        "variability": map_of.variability,
-        "correctness": map_of.correctness,
-        "region": regions(map_of.confidence, map_of.variability),
-        "prediction_entropy_last": prediction_entropy(logits[-1]),
-    }
     given_order = np.argsort(run.order)
     return pd.DataFrame(
         {
@@ -202,7 +265,7 @@ def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
             "category": trajectory.categories,
             "entropy": trajectory.entropy,
             "gold": labels[trajectory.gold],
-            **{name: values[given_order] for name, values in sorted_rows.items()},
+            **{name: run.columns[name][given_order] for name in _COLUMNS},
             "prediction_last": labels[trajectory.logits[-1].argmax(axis=1)],
         }
     )

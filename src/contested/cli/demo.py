@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from contested.cli.train import progress_bar
 
@@ -28,6 +25,8 @@ def demo(
 
     Example: contested demo --out contested-demo
     """
+    from rich.console import Console
+
     from contested.demo.study import run_demo
 
     errors = Console(stderr=True)
@@ -40,6 +39,9 @@ def demo(
 def print_finding(report: ReportPaths) -> None:
     """Print the summary table, where the figures are, and what was found in one sentence a run."""
     import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     summary = pd.read_csv(next(path for path in report.tables if path.name == "summary.csv"))

@@ -6,19 +6,19 @@ import json as jsonlib
 import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from contested.annotations import FORMATS, Categories, Summary, read_annotations
-from contested.annotations.measures import parse_estimator
-from contested.annotations.writing import check_writable, write_table
 from contested.errors import ConfigError
 
-FORMAT_NAMES = ", ".join(["auto", *(known.name for known in FORMATS)])
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from contested.annotations import Categories, Summary
+
+# Written out, since the readers bring pandas, which --help can do without.
+FORMAT_NAMES = "auto, chaosnli, long, counts, labels, distributions"
 
 
 def entropy(
@@ -56,6 +56,10 @@ def entropy(
 
     Example: contested entropy chaosNLI_snli.jsonl --out items.csv
     """
+    from contested.annotations import read_annotations
+    from contested.annotations.measures import parse_estimator
+    from contested.annotations.writing import check_writable, write_table
+
     scheme = _scheme(categories, bounds)
     if out is not None:
         check_writable(out)
@@ -85,6 +89,8 @@ def _split(names: str | None) -> list[str] | None:
 
 
 def _scheme(categories: str, bounds: str | None) -> str | Categories:
+    from contested.annotations import Categories
+
     if bounds is None:
         return categories
     if categories != "fixed":
@@ -96,6 +102,9 @@ def _scheme(categories: str, bounds: str | None) -> str | Categories:
 
 
 def _print(summary: Summary, source: str, out: Path | None) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
     # Text, not markup: a path or a label may hold square brackets.
     console = Console(highlight=False)
     console.print(Text(source, style="bold"), soft_wrap=True)
@@ -108,6 +117,9 @@ def _print(summary: Summary, source: str, out: Path | None) -> None:
 
 
 def _overview(summary: Summary) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(show_header=False, box=None)
     annotators, averages = summary.annotators, summary.entropy_nats
     lines = {
@@ -131,6 +143,9 @@ def _defined(value: float) -> str:
 
 
 def _bands(summary: Summary) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("category", "entropy H in nats", box=None)
     table.add_column("items", justify="right")
     table.add_column("share", justify="right")

@@ -74,7 +74,9 @@ def _report_study(folder: Path, out: Path | None, *, title: str | None, resample
 
     study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
     where = out or folder / "results"
-    paths = write_study_report(found, where, title=title or study.description or None, wanted=study.analyses)
+    paths = write_study_report(
+        found, where, title=title or study.description or f"Study {study.name}", wanted=study.analyses
+    )
     if json:
         written = {
             "html": str(paths.html),
@@ -86,6 +88,7 @@ def _report_study(folder: Path, out: Path | None, *, title: str | None, resample
         }
         typer.echo(jsonlib.dumps(written, indent=2, ensure_ascii=False))
         return
+    typer.echo(str(paths.html))
     print_claims(found.claims)
     for gap in found.gaps:
         typer.echo(f"Missing: {gap}")

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
-from contested.errors import ConfigError
+from contested.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from contested.studies import Cell, Study
     from contested.studies.folder import RunState
     from contested.studies.local import Standing
@@ -39,6 +38,7 @@ _SETS = typer.Option(
 _SCALE = typer.Option(help="mini: the embedded world, small stand-ins and two seeds.", show_default=False)
 _INTERRUPTED = 130
 _REFRESH = 2.0
+_PIPED = 200  # columns of a table that no terminal bounds
 
 
 @study.command()
@@ -60,22 +60,29 @@ def plan(
 
     Example: contested study plan paper
     """
+    from rich.console import Console
+    from rich.text import Text
+
     from contested.studies import plan as planning
     from contested.studies.cells import expand
-    from contested.studies.folder import states
 
     content = _load(file, sets, scale, out)
     cells = expand(content)
-    status = {name: state.status for name, state in states(cells, out).items()} if out is not None else {}
+    status = {} if out is None else _statuses(cells, out)
     device = planning.measure()
     if json:
         typer.echo(jsonlib.dumps(planning.plan_json(cells, device, status), indent=2, allow_nan=False))
         return
     console = Console(highlight=False)
-    console.print(Text(f"{content.name}: {content.description}", style="bold"))
-    console.print(_matrix(cells, device.rate))
+    about = f": {content.description}" if content.description else ""
+    console.print(Text(f"{content.name}{about}", style="bold"), soft_wrap=True)
+    # What is piped goes to a file or a search, where a cut column is lost.
+    wide = console if console.is_terminal else Console(highlight=False, width=_PIPED)
+    wide.print(_matrix(cells, device.rate))
     for line in _totals(content, cells, device, status):
         console.print(Text(line), soft_wrap=True)
+    for line in _warnings(cells, with_missing=scale is None):
+        console.print(Text(f"Warning: {line}."), soft_wrap=True)
 
 
 @study.command()
@@ -98,16 +105,20 @@ def run(
 
     Example: contested study run paper --scale mini --out mini
     """
+    from rich.console import Console
+    from rich.text import Text
+
     from contested.studies import local
     from contested.studies import plan as planning
     from contested.studies.cells import expand
-    from contested.studies.folder import begin, run_folder, states
+    from contested.studies.folder import begin, others, run_folder, states
 
     content = _load(file, sets, scale, out)
     cells = [cell for cell in expand(content) if not cell.excluded]
-    begin(content, out)
     _prepare(content, out, scale)
     _check(cells)
+    begin(content, out)
+    _say_others(others(cells, out))
     found = states(cells, out)
     refused = [name for name, state in found.items() if state.status == "other"]
     todo = [cell for cell in cells if found[cell.run_id].status not in {"complete", "other"}]
@@ -148,14 +159,20 @@ def status(
 
     Example: contested study status mini
     """
+    from rich.console import Console
+    from rich.live import Live
+
     from contested.studies.cells import expand
-    from contested.studies.file import load_study, open_study
-    from contested.studies.folder import is_study, states
+    from contested.studies.file import PRESETS, load_study, open_study
+    from contested.studies.folder import is_study, others, states
 
     folder = out or Path(file)
     if not is_study(folder):
+        given = f"Give the folder of its runs: contested study status {file} --out FOLDER."
         raise ConfigError(
-            f"{folder} is no study's folder: it has no study.yaml. Give the --out of contested study run."
+            given
+            if out is None and (Path(file).is_file() or file in PRESETS)
+            else f"{folder} is no study's folder: it has no study.yaml. Give the --out of contested study run."
         )
     content = open_study(folder) if is_study(Path(file)) else load_study(file)
     cells = [cell for cell in expand(content) if not cell.excluded]
@@ -167,6 +184,7 @@ def status(
     console = Console(highlight=False)
     if once or not console.is_terminal:
         console.print(_status_table(cells, found))
+        _say_others(others(cells, folder))
         return
     with Live(console=console, auto_refresh=False) as live:
         while True:
@@ -189,19 +207,57 @@ def _load(file: str, sets: Sequence[str] | None, scale: str | None, out: Path | 
     return load_study(file, sets or (), reshape=lambda content: shrink(content, out or Path("mini")))
 
 
+def _statuses(cells: Sequence[Cell], out: Path) -> dict[str, str]:
+    from contested.studies.folder import states
+
+    return {name: state.status for name, state in states(cells, out).items()}
+
+
 def _prepare(content: Study, out: Path, scale: str | None) -> None:
     if scale == "mini":
         from contested.studies.mini import make_parts
 
-        make_parts(content, out)
+        try:
+            make_parts(content, out)
+        except OSError as error:
+            raise RunError(f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
+
+
+def _say_others(count: int) -> None:
+    if count:
+        typer.echo(f"{count} runs in this folder belong to another version of the study and are left alone.", err=True)
+
+
+def _warnings(cells: Sequence[Cell], *, with_missing: bool) -> list[str]:
+    from contested.studies.inputs import missing, short_bulk
+
+    configs = [cell.config for cell in cells if not cell.excluded]
+    found = [problem for config in configs for problem in (missing(config) if with_missing else [])]
+    return list(dict.fromkeys([*found, *(problem for config in configs for problem in short_bulk(config))]))
 
 
 def _check(cells: Sequence[Cell]) -> None:
     """Find what would stop runs before the first one starts: every problem of every cell, each once."""
     from contested.runs import check_run, missing_files
+    from contested.studies.inputs import short_bulk, unreadable
 
     # Files first: they need no network, which a backbone's name may.
     _refuse({cell.run_id: missing_files(cell.config) for cell in cells})
+    data: dict[str, list[str]] = {}
+    for cell in cells:
+        task = cell.config.task
+        key = str((task.annotated, task.text_columns))
+        if key not in data:
+            data[key] = unreadable(cell.config)
+    _refuse(
+        {
+            cell.run_id: [
+                *short_bulk(cell.config),
+                *data[str((cell.config.task.annotated, cell.config.task.text_columns))],
+            ]
+            for cell in cells
+        }
+    )
     known: dict[str, list[str]] = {}
     found: dict[str, list[str]] = {}
     for cell in cells:
@@ -224,6 +280,9 @@ def _refuse(found: Mapping[str, Sequence[str]]) -> None:
 
 def _matrix(cells: Sequence[Cell], rate: float) -> Table:
     """One row for the cells that differ only in the seed, under the first group that asks for them."""
+    from rich.table import Table
+    from rich.text import Text
+
     from contested.studies.plan import cost
 
     rows: dict[tuple[str, ...], list[Cell]] = {}
@@ -231,7 +290,7 @@ def _matrix(cells: Sequence[Cell], rate: float) -> Table:
         key = (cell.groups[0], *(value for axis, value in cell.place.items() if axis != "seed"))
         rows.setdefault(key, []).append(cell)
     table = Table("", "seeds", box=None)
-    for heading in ("steps", "checkpoints", "PFLOP", "GB", "hours"):
+    for heading in ("steps", "checkpoints", "PFLOP", "GB", "time"):
         table.add_column(heading, justify="right")
     group = ""
     for (first, *place), members in rows.items():
@@ -245,21 +304,28 @@ def _matrix(cells: Sequence[Cell], rate: float) -> Table:
             f"{needed.checkpoints}",
             _number(needed.flops / 1e15),
             _number(needed.memory / 1e9),
-            _number(needed.seconds(rate) / 3600),
+            _time(needed.seconds(rate)),
         )
         named = [value for value in place if value != "none"]
-        table.add_row(Text("  " + " ".join(named), no_wrap=True), *(Text(text) for text in (seeds, *numbers)))
+        table.add_row(Text("  " + " ".join(named)), *(Text(text) for text in (seeds, *numbers)))
     return table
 
 
 def _totals(content: Study, cells: Sequence[Cell], device: Any, status: Mapping[str, str]) -> list[str]:
-    from contested.studies.plan import by_group, cost, count_conditions, slots
+    from contested.studies.plan import EFFICIENCY, by_group, cost, count_conditions, slots
 
     running = [cell for cell in cells if not cell.excluded]
     groups = ", ".join(f"{name} {len(members)}" for name, members in by_group(cells).items())
+    marked = any(cell.condition for cell in cells)
+    what = (
+        "what differs in more than the seed, among the cells marked as the study's main conditions"
+        if marked
+        else "what differs in more than the seed"
+    )
     lines = [
-        "PFLOP, GB and hours are of one run.",
-        f"{count_conditions(cells)} conditions, {len(running)} runs ({groups}; a run may stand in several groups).",
+        "PFLOP, GB and time are of one run.",
+        f"{len(running)} runs; by group: {groups}. A run of several groups is counted in each and runs once.",
+        f"{count_conditions(cells)} conditions: {what}.",
         *(f"Not run: {cell.run_id} – {cell.excluded}." for cell in cells if cell.excluded),
     ]
     done = sum(status.get(cell.run_id) == "complete" for cell in running)
@@ -269,13 +335,21 @@ def _totals(content: Study, cells: Sequence[Cell], device: Any, status: Mapping[
     flops = sum(cost(cell).flops for cell in left)
     at_once = slots(left, device)
     # Runs at once share one device's arithmetic: they do not shorten the sum.
-    hours = flops / (device.rate * 0.5) / 3600
+    seconds = flops / (device.rate * EFFICIENCY)
     unknown = "" if flops == flops else " (the size of a backbone is not known: give its facts in the study file)"
     lines.append(
         f"On this device ({device.name}, {device.rate / 1e9:,.0f} GFLOP/s measured, {at_once} runs at once): "
-        f"{_number(flops / 1e15)} PFLOP, about {_number(hours)} hours{unknown}."
+        f"{_number(flops / 1e15)} PFLOP, about {_time(seconds)}{unknown}. "
+        f"Training is taken to reach {EFFICIENCY:.0%} of the measured rate."
     )
     return lines
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{_number(seconds / size)} {unit}"
+    return f"{_number(seconds)} seconds" if seconds == seconds else "?"
 
 
 def _number(value: float) -> str:
@@ -288,6 +362,8 @@ class _board:  # noqa: N801 - used as a context manager only
     """The live table of a study at work on stderr; one line a finished run where stderr is no terminal."""
 
     def __init__(self, console: Console, cells: Sequence[Cell], found: Mapping[str, RunState]) -> None:
+        from rich.live import Live
+
         self._console = console
         self._complete = sum(found[cell.run_id].status == "complete" for cell in cells)
         self._total = len(cells)
@@ -305,27 +381,40 @@ class _board:  # noqa: N801 - used as a context manager only
 
     def __call__(self, standings: Mapping[str, Standing]) -> None:
         """Show where the runs stand."""
+        from rich.text import Text
+
         ended = {"complete", "failed", "skipped", "interrupted"}
         for name, standing in standings.items():
             if standing.state in ended and name not in self._told:
                 self._told.add(name)
                 done = self._complete + len(self._told)
-                what = standing.state + (f": {standing.message.splitlines()[-1]}" if standing.message else "")
+                # A run that another process held was complete when its turn came.
+                what: str = "done by another process" if standing.state == "skipped" else standing.state
+                what += f": {_summary(standing.message)}" if standing.message else ""
                 self._console.print(Text(f"[{done}/{self._total}] {name} {what}"), soft_wrap=True)
         if self._live is not None:
             self._live.update(self._table(standings), refresh=True)
 
     def _table(self, standings: Mapping[str, Standing]) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table("run", "step", "contested Δℓ", box=None)
         for name, standing in standings.items():
             if standing.state in {"running", "elsewhere"}:
                 step = f"{standing.step:,} of {standing.total_steps:,}" if standing.total_steps else "starting"
                 change = "–" if standing.contested_change is None else f"{standing.contested_change:+.3f}"
-                where = "another process" if standing.state == "elsewhere" else step
+                where = "held by another process" if standing.state == "elsewhere" else step
                 table.add_row(Text(name), where, change)
         waiting = sum(standing.state == "waiting" for standing in standings.values())
         table.add_row(Text(f"{waiting} waiting", style="dim"))
         return table
+
+
+def _summary(message: str) -> str:
+    """One line: a message's first, or a traceback's last."""
+    lines = message.splitlines()
+    return lines[-1 if lines[0].startswith("Traceback") else 0]
 
 
 def _finish(
@@ -343,8 +432,14 @@ def _finish(
     else:
         for name, message in failed.items():
             typer.echo(f"{name} failed:\n  " + message.replace("\n", "\n  "))
-        typer.echo(f"{done} of {len(cells)} runs complete, {len(failed)} failed, {len(stopped)} unfinished: {out}")
-        again = "The same command goes on from here." if failed or stopped else f"Next: contested report {out}"
+        waiting = sum(standing.state == "waiting" for standing in standings.values())
+        unfinished = f"{len(stopped) - waiting} unfinished, {waiting} not started"
+        typer.echo(f"{done} of {len(cells)} runs complete, {len(failed)} failed, {unfinished}: {out}")
+        again = f"Next: contested report {out}"
+        if stopped:
+            again = "The same command goes on from here."
+        elif failed:
+            again = "Mend what failed; the same command then tries it again and skips what is complete."
         typer.echo(again)
     if stopped:
         raise typer.Exit(_INTERRUPTED)
@@ -356,6 +451,9 @@ _STYLES = {"complete": "green", "failed": "red", "running": "yellow", "other": "
 
 
 def _status_table(cells: Sequence[Cell], found: Mapping[str, RunState], rows: int | None = None) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("run", "status", box=None)
     for heading in ("epoch", "checkpoints"):
         table.add_column(heading, justify="right")

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from contested.runs import Progress
 
 
@@ -26,6 +27,8 @@ def train(
 
     Example: contested train run.yaml method=full training.learning_rate=2e-5 --out runs/full
     """
+    from rich.console import Console
+
     from contested.config import load_config
     from contested.runs import train_config
 

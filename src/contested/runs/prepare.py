@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from contested.annotations import Annotations, Categories, read_annotations
 from contested.config import BulkSection, Method, RunConfig
 from contested.errors import ConfigError, DataError
 
+_KEPT = 2  # data sets: a study's runs alternate between no more
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -24,6 +28,54 @@ class Prepared:
     task: tasks.TaskData
     encoded: training.TrainingSet
     device: torch.device
+
+
+class Shared:
+    """What the runs of one process have in common, made once: data as it trains, and its tokens, for the last two.
+
+    Nothing in it is ever written to, so that a run is the same with it and without. Backbones are not kept: to copy
+    one takes as long as to load it from a disk that is warm.
+    """
+
+    def __init__(self) -> None:
+        self._data: deque[tuple[str, tasks.TaskData]] = deque(maxlen=_KEPT)
+        self._tokens: deque[tuple[tasks.TaskData, str, training.TrainingSet]] = deque(maxlen=_KEPT)
+
+    def data(self, config: RunConfig) -> tasks.TaskData:
+        """Read and prepare the data of a run, unless an earlier run had the same from the same unchanged files.
+
+        Args:
+            config: The checked configuration.
+
+        Returns:
+            The concrete task.
+        """
+        key = _data_key(config)
+        for known, data in self._data:
+            if known == key:
+                return data
+        data = load_task(config).prepare()
+        self._data.append((key, data))
+        return data
+
+    def tokens(self, config: RunConfig, data: tasks.TaskData, model: models.TextModel) -> training.TrainingSet:
+        """Tokenise data, unless an earlier run had the same object for the same checkpoint and length.
+
+        Args:
+            config: The checked configuration.
+            data: From :meth:`data`.
+            model: Decides tokenizer and layout.
+
+        Returns:
+            As :func:`encode_task`.
+        """
+        key = f"{model.fingerprint} {config.model.revision} {config.model.max_length}"
+        for of, known, tokens in self._tokens:
+            if of is data and known == key:
+                return tokens
+        tokens = encode_task(data, model, config.model.max_length)
+        self._tokens.append((data, key, tokens))
+        return tokens
 
 
 def check_run(config: RunConfig) -> list[str]:
@@ -61,11 +113,7 @@ def missing_files(config: RunConfig) -> list[str]:
     Returns:
         One sentence a file.
     """
-    task = config.task
-    paths = [path for path in (task.annotated.path, task.annotated.covariates) if path is not None]
-    if task.bulk is not None and task.bulk.path is not None:
-        paths += [task.bulk.path] if isinstance(task.bulk.path, str) else task.bulk.path
-    return [f"no such file: {path}" for path in paths if not Path(path).is_file()]
+    return [f"no such file: {path}" for path in _data_files(config) if not Path(path).is_file()]
 
 
 def load_task(config: RunConfig) -> tasks.TextClassificationTask:
@@ -124,18 +172,18 @@ def load_task(config: RunConfig) -> tasks.TextClassificationTask:
     )
 
 
-def prepare(config: RunConfig, task: tasks.TextClassificationTask) -> Prepared:
-    """Make data, model and tokens of a run.
+def prepare(config: RunConfig, data: tasks.TaskData, shared: Shared | None = None) -> Prepared:
+    """Make model and tokens of a run.
 
     Args:
         config: The checked configuration.
-        task: What trains and what is tracked.
+        data: What trains and what is tracked.
+        shared: What earlier runs of this process left, where ``data`` is from there.
 
     Returns:
         Everything the loop needs.
     """
     device = pick_device(config.execution.device)
-    data = task.prepare()
     method, options = method_parts(config.method)
     model = models.build(
         config.model.name,
@@ -147,7 +195,10 @@ def prepare(config: RunConfig, task: tasks.TextClassificationTask) -> Prepared:
         seed=config.seed,
     )
     model.module.to(device)
-    encoded = encode_task(data, model, config.model.max_length)
+    if shared is None:
+        encoded = encode_task(data, model, config.model.max_length)
+    else:
+        encoded = shared.tokens(config, data, model)
     return Prepared(model, data, encoded, device)
 
 
@@ -220,6 +271,30 @@ def method_parts(method: Method) -> tuple[str, dict[str, Any]]:
 def recipe(config: RunConfig) -> training.Recipe:
     """The recipe of a configuration as plain numbers."""
     return training.Recipe(**config.training.model_dump(), **config.tracking.model_dump(), seed=config.seed)
+
+
+def _data_files(config: RunConfig) -> list[str]:
+    task = config.task
+    paths = [path for path in (task.annotated.path, task.annotated.covariates) if path is not None]
+    if task.bulk is not None and task.bulk.path is not None:
+        paths += [task.bulk.path] if isinstance(task.bulk.path, str) else task.bulk.path
+    return paths
+
+
+def _data_key(config: RunConfig) -> str:
+    """Everything that decides a run's data: its part of the configuration, and which files as they are now."""
+    task = config.task
+    # Without an intervention no data depends on the run's own seed.
+    seed = None if task.noise is None and task.composition == "all" else config.seed
+    return json.dumps([task.model_dump(mode="json"), seed, [_stamp(Path(path)) for path in _data_files(config)]])
+
+
+def _stamp(file: Path) -> list[int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return []
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def _load_bulk(section: BulkSection, label_names: tuple[str, ...], text_columns: list[str]) -> pd.DataFrame:

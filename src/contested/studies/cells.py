@@ -7,14 +7,17 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from contested.config import RunConfig, check_config, identifying
 from contested.errors import ConfigError
+from contested.studies.backbone import local_facts
 from contested.studies.file import EVERY, FIRST, AxisValue, Facts, Study, merged
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ABSENT = object()
 _NAMED = ("backbone", "dataset", "method")
 
 
@@ -65,7 +68,8 @@ def expand(study: Study) -> list[Cell]:
         try:
             cell = _cell(study, dict(zip(study.axes, values, strict=True)), tuple(groups))
         except ConfigError as error:
-            problems += error.problems or [error.message]
+            place = dict(zip(study.axes, values, strict=True))
+            problems += [_origin(study, place, text) for text in error.problems] or [error.message]
             continue
         cells[cell.run_id] = _joined(cells[cell.run_id], cell) if cell.run_id in cells else cell
     if problems:
@@ -85,6 +89,8 @@ def cell_table(cells: list[Cell], status: Mapping[str, str], params: Mapping[str
         One row a cell: run_id, backbone, decoder, params, method, family, rank, dataset, seed, learning_rate,
         composition, noise, noise_rule, soft_labels, main, group, status, excluded.
     """
+    import pandas as pd
+
     return pd.DataFrame([_row(cell, status, params) for cell in cells])
 
 
@@ -149,7 +155,7 @@ def _cell(study: Study, place: dict[str, str], groups: tuple[str, ...]) -> Cell:
         groups=tuple(name for name in groups if study.select is None or name in study.select),
         condition=any(study.groups[name].conditions for name in groups),
         excluded=next((entry.reason for entry in study.exclude if _matches(study, entry.where, place)), ""),
-        facts=_facts(study, place),
+        facts=_facts(study, place, config.model.name),
     )
 
 
@@ -186,8 +192,23 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _facts(study: Study, place: Mapping[str, str]) -> Facts:
-    known: dict[str, Any] = {}
+def _origin(study: Study, place: Mapping[str, str], problem: str) -> str:
+    """A problem of a cell's configuration under the key of the study file that it comes from."""
+    key = problem.partition(":")[0].split(".")
+    sources = [("defaults", study.defaults)]
+    sources += [(f"axes.{axis}.{value}", study.axes[axis][value].overrides) for axis, value in place.items()]
+    sources += [(f"overrides[{index}].set", entry.set) for index, entry in enumerate(study.overrides)]
+    for name, content in reversed(sources):
+        found: Any = content
+        for part in key:
+            found = found.get(part, _ABSENT) if isinstance(found, Mapping) else _ABSENT
+        if found is not _ABSENT:
+            return f"{name}.{problem}"
+    return problem
+
+
+def _facts(study: Study, place: Mapping[str, str], model: str) -> Facts:
+    known: dict[str, Any] = local_facts(model).model_dump(exclude_defaults=True)
     for axis, value in place.items():
         known |= study.axes[axis][value].facts.model_dump(exclude_defaults=True)
     return Facts(**known)

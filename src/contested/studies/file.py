@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from contested.config import Section, numbers, resolve_paths
+from contested.config import Section, numbers, resolve_paths, yaml_problem
 from contested.errors import ConfigError
 
 STUDY_FILE = "study.yaml"
@@ -278,7 +278,7 @@ def _read(source: str | os.PathLike[str], seen: tuple[str, ...]) -> dict[str, An
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{name} is not valid YAML: {yaml_problem(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{name} must hold keys and values (name:, axes:, groups:, …).")
     _anchor(content, folder)
@@ -292,6 +292,10 @@ def _read(source: str | os.PathLike[str], seen: tuple[str, ...]) -> dict[str, An
         if isinstance(values, list) or (isinstance(values, dict) and "key" in values):
             replace_axis(below, axis, _axis(axis, values))
             del below["axes"][axis]
+    # What the study below says of itself is not true of this one.
+    below.pop("description", None)
+    if Path(name).suffix:
+        below["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem).strip("-._") or "study"
     return merged(below, content)
 
 
@@ -299,11 +303,11 @@ def _text(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
     if str(source) in PRESETS:
         return (_PRESET_FOLDER / f"{source}.yaml").read_text(encoding="utf-8"), str(source), Path.cwd()
     file = Path(source).expanduser()
+    if (file / STUDY_FILE).is_file():
+        file = file / STUDY_FILE
     if not file.is_file():
         hint = _nearest(str(source), list(PRESETS))
-        raise ConfigError(
-            f"There is no study file {source}, nor a preset of this name{hint or '.'} Presets: {', '.join(PRESETS)}."
-        )
+        raise ConfigError(f"There is no study file {source}, nor a preset of this name{hint}.")
     try:
         return file.read_text(encoding="utf-8"), str(file), file.resolve().parent
     except (OSError, UnicodeDecodeError) as error:
@@ -331,7 +335,7 @@ def _set(content: dict[str, Any], text: str) -> None:
     try:
         value = yaml.safe_load(raw)
     except yaml.YAMLError as error:
-        raise ConfigError(f"Cannot read the value of --set {text!r}: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"Cannot read the value of --set {text!r}: {yaml_problem(error)}") from None
     if key == "backbone" or key.startswith("backbone."):
         _set_backbone(content, key.partition(".")[2], str(value))
         return
@@ -411,7 +415,7 @@ def _checked(content: dict[str, Any], source: str) -> Study:
             if detail["type"] == "value_error":
                 problems += str(detail["ctx"]["error"]).split("\n") if "ctx" in detail else [detail["msg"]]
                 continue
-            key = ".".join(str(part) for part in detail["loc"])
+            key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
             if detail["type"] == "extra_forbidden":
                 known = list(Study.model_fields) if len(detail["loc"]) == 1 else []
                 problems.append(f"{key}: unknown key{_nearest(str(detail['loc'][-1]), known)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from contested.studies.file import STUDY_FILE, Study, dump_study
 from contested.trajectories import layout, read_manifest
 
 RUNS = "runs"
+FAILURES = "failures"
 
 
 class RunState(NamedTuple):
@@ -78,6 +80,46 @@ def run_folder(out: Path, cell: Cell) -> Path:
     return out / RUNS / cell.run_id
 
 
+def note_failure(folder: Path, message: str) -> None:
+    """Keep why a run failed, for one that failed before it had a manifest.
+
+    Args:
+        folder: The run's folder, whether it is there or not.
+        message: Why.
+    """
+    with contextlib.suppress(OSError):  # a full disk must not stop the other runs
+        _note(folder).parent.mkdir(exist_ok=True)
+        write_text(_note(folder), message or "unknown")
+
+
+def forget_failure(folder: Path) -> None:
+    """Drop what :func:`note_failure` kept, as the run begins again.
+
+    Args:
+        folder: The run's folder.
+    """
+    with contextlib.suppress(OSError):
+        _note(folder).unlink(missing_ok=True)
+
+
+def _note(folder: Path) -> Path:
+    return folder.parent.parent / FAILURES / f"{folder.name}.txt"
+
+
+def others(cells: Sequence[Cell], out: Path) -> int:
+    """Count the runs in a study's folder that are none of its cells'.
+
+    Args:
+        cells: The study's runs.
+        out: Its folder.
+
+    Returns:
+        How many runs belong to another version of the study.
+    """
+    names = {cell.run_id for cell in cells}
+    return sum(file.parent.name not in names for file in (out / RUNS).glob(f"*/{layout.MANIFEST}"))
+
+
 def states(cells: Sequence[Cell], out: Path) -> dict[str, RunState]:
     """Where every run stands, from the manifests.
 
@@ -93,7 +135,9 @@ def states(cells: Sequence[Cell], out: Path) -> dict[str, RunState]:
 
 def _state(cell: Cell, folder: Path) -> RunState:
     if not (folder / layout.MANIFEST).exists():
-        return RunState("missing", 0.0, 0, math.nan, "")
+        noted = _note(folder)
+        error = noted.read_text(encoding="utf-8") if noted.is_file() else ""
+        return RunState("failed" if error else "missing", 0.0, 0, math.nan, error)
     try:
         manifest = read_manifest(folder)
     except RunError as error:

@@ -18,10 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contested.config import RunConfig, check_config
 from contested.errors import ContestedError
+from contested.studies.folder import forget_failure, note_failure
+
+if TYPE_CHECKING:
+    from contested.runs import Shared
 
 State = Literal["waiting", "running", "complete", "skipped", "failed", "interrupted", "elsewhere"]
 
@@ -169,6 +173,7 @@ class _Pool:
     def _start(self, job: Job) -> None:
         worker = self._idle.pop() if self._idle else self._spawn()
         self.standings[job.run_id].state = "running"
+        forget_failure(job.out)
         self._busy[id(worker)] = (worker, job)
         worker.pipe.send((job.config.model_dump(mode="json"), str(job.out)))
 
@@ -191,6 +196,8 @@ class _Pool:
                     standing.step, standing.total_steps, standing.contested_change = content
                     continue
                 standing.state, standing.message = kind, content[0]
+                if kind == "failed":
+                    note_failure(job.out, standing.message)
                 del self._busy[key]
                 self._idle.append(worker)
                 if kind == "elsewhere" and not self.stopping:
@@ -254,6 +261,9 @@ def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from contested.runs import Shared
+
+    shared = Shared()
     while True:
         try:
             order = pipe.recv()
@@ -266,7 +276,7 @@ def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
         execution["threads"] = execution["threads"] or threads
         execution["device"] = device or execution["device"]
         config = check_config(content, out)
-        answer = _run(config, Path(out), pipe)
+        answer = _run(config, Path(out), pipe, shared)
         with contextlib.suppress(OSError):
             pipe.send(answer)
 
@@ -275,7 +285,7 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _run(config: RunConfig, out: Path, pipe: Connection) -> tuple[str, str]:
+def _run(config: RunConfig, out: Path, pipe: Connection, shared: Shared) -> tuple[str, str]:
     from contested.runs import FolderInUse, Interrupted, Progress, train_config
 
     told = 0.0
@@ -290,7 +300,7 @@ def _run(config: RunConfig, out: Path, pipe: Connection) -> tuple[str, str]:
     # The loop has a handler of its own; before and after it a request to stop ends the run where it is.
     former = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        result = train_config(config, out=out, on_progress=tell)
+        result = train_config(config, out=out, on_progress=tell, shared=shared)
     except (Interrupted, KeyboardInterrupt):
         return "interrupted", ""
     except FolderInUse:

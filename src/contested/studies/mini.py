@@ -14,7 +14,7 @@ from typing import Any
 from contested.demo import ENCODER_PATH, make_world
 from contested.demo.world import captions
 from contested.files import write_text
-from contested.studies.file import Study, replace_axis
+from contested.studies.file import REQUIRED_AXES, Study, replace_axis
 
 WORLD = "world"
 """The folder in a mini study's folder that holds data and backbones."""
@@ -36,6 +36,11 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
     Returns:
         The content.
     """
+    axes = content.get("axes")
+    if not isinstance(axes, dict) or any(not isinstance(axes.get(name), dict | list) for name in REQUIRED_AXES):
+        return content  # The check of the study says what is missing.
+    if any(not isinstance(axes[name], dict) for name in ("backbone", "dataset")):
+        return content
     world = out.resolve() / WORLD
     defaults = content.setdefault("defaults", {})
     defaults["training"] = {**defaults.get("training", {}), "learning_rate": 1e-3}
@@ -43,7 +48,6 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
     # Its matrices are too small to share between cores.
     defaults["execution"] = {**defaults.get("execution", {}), "threads": 1}
     defaults.setdefault("task", {})["bulk"] = {"size": _BULK, "seed": 42}
-    axes = content.setdefault("axes", {})
     axes["backbone"] = {name: _backbone(name, value or {}, world) for name, value in axes["backbone"].items()}
     axes["dataset"] = {
         name: {
@@ -62,7 +66,11 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
             entry["set"]["probes"]["every"] = 40
     # The paper's numbers belong to the paper's backbones.
     content["expected"] = []
-    content["name"] = f"{content['name']}-mini"
+    content["name"] = f"{content.get('name', 'study')}-mini"
+    about = content.get("description")
+    content["description"] = "Miniature on the embedded toy world, not on the backbones and data that it names" + (
+        f": {about}" if about else "."
+    )
     return content
 
 

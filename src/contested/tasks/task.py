@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ class TaskData:
         counts = np.array(_trained(self.examples)["label_counts"].tolist(), np.int64)
         return soft_targets(counts.reshape(-1, len(self.label_names)), self.bulk["label"].to_numpy(np.int64))
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
         """Names the content: ids, texts, labels, counts and split, wherever they came from."""
         digest = hashlib.sha256(repr((self.label_names, self.text_columns)).encode())

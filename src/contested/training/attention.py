@@ -45,23 +45,29 @@ class Groups:
     Args:
         parts: Tokens of each example, rising within each part.
         device: Where the activations are.
-        single: Whether all examples are one group.
+        width: Of a single group of all examples; None: groups of similar length.
     """
 
-    def __init__(self, parts: Sequence[NDArray[np.int64]], device: torch.device, *, single: bool) -> None:
+    def __init__(self, parts: Sequence[NDArray[np.int64]], device: torch.device, width: int | None) -> None:
         lengths = self._lengths = np.concatenate(parts)
         self._device = device
-        self.shapes = (
-            [(len(lengths), int(lengths.max()))] if single else [shape for part in parts for shape in _cut(part)]
-        )
+        self.shapes = [shape for part in parts for shape in _cut(part)] if width is None else [(len(lengths), width)]
         """Number of examples and longest length of each group."""
+        self._runs: list[tuple[int, int]] | None = None
+        if width is None:
+            counted = [np.unique(part, return_counts=True) for part in parts]
+            self._runs = [
+                (int(n), int(size)) for sizes, counts in counted for size, n in zip(sizes, counts, strict=True)
+            ]
         self._real: list[Tensor | None] = []
         self._in_group = torch.split(torch.from_numpy(lengths).to(device), [count for count, _ in self.shapes])
         first = 0
-        for count, width in self.shapes:
-            real = np.arange(width) < lengths[first : first + count, None]
+        for count, longest in self.shapes:
+            real = np.arange(longest) < lengths[first : first + count, None]
             # A single group has its mask even where nothing is padded, as its shapes shall not hang on the examples.
-            self._real.append(None if real.all() and not single else torch.from_numpy(real).to(device)[:, None, None])
+            self._real.append(
+                None if real.all() and width is None else torch.from_numpy(real).to(device)[:, None, None]
+            )
             first += count
         self._masks: dict[tuple[int, Rule, torch.dtype], Tensor | None] = {}
         self._layouts: dict[int, tuple[Tensor, Tensor]] = {}
@@ -83,6 +89,8 @@ class Groups:
         Returns:
             Shape (rows of ``query``, heads * size).
         """
+        if self._plain(rule, kept, bias):
+            return self._in_runs(query, key, value, rule)
         queries = self._asking(query) if rule.reading else self._laid_out(query)
         factors: list[Tensor] | list[None] = [None] * len(self.shapes)
         if kept is not None:
@@ -101,6 +109,25 @@ class Groups:
         _, place = self._layout(query.shape[1])
         result: Tensor = _TakenBack.apply(context, place)  # type: ignore[no-untyped-call]
         return result.view(len(query), -1)
+
+    def _plain(self, rule: Rule, kept: Tensor | None, bias: Bias | None) -> bool:
+        """Whether runs of equal length can attend as views: without gradients, and where all is seen."""
+        if torch.is_grad_enabled() or self._runs is None or kept is not None or bias is not None:
+            return False
+        return (rule.reading or not rule.causal) and (rule.window is None or int(self._lengths.max()) <= rule.window)
+
+    def _in_runs(self, query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Tensor:
+        assert self._runs is not None
+        whole = [count * length for count, length in self._runs]
+        asking = [count for count, _ in self._runs] if rule.reading else whole
+        contexts = []
+        for (count, _), *parts in zip(
+            self._runs, torch.split(query, asking), torch.split(key, whole), torch.split(value, whole), strict=True
+        ):
+            q, k, v = (part.view(count, -1, *part.shape[1:]).transpose(1, 2) for part in parts)
+            context = F.scaled_dot_product_attention(q, k, v, scale=rule.scale)
+            contexts.append(context.transpose(1, 2).reshape(len(parts[0]), -1))
+        return torch.cat(contexts)
 
     def _hidden(self, group: int, rule: Rule, dtype: torch.dtype) -> Tensor | None:
         """0 where a group's queries see, the lowest number where they do not; the layers of a pass share it."""

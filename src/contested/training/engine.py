@@ -58,7 +58,8 @@ class PackedEngine:
         module: A classifier for which :func:`packs` holds.
         device: Where the module is.
         precision: ``float32``, or ``bfloat16`` for autocast; frozen weights are then cast once, for good.
-        single_group: Whether all examples attend in one padded group; by default not on CPUs.
+        single_group: Whether all examples attend in one padded group.
+        bucket: Numbers of tokens are filled up to multiples of this; see :class:`contested.training.packed.Packing`.
     """
 
     def __init__(
@@ -67,14 +68,15 @@ class PackedEngine:
         *,
         device: torch.device,
         precision: str = "float32",
-        single_group: bool | None = None,
+        single_group: bool = False,
+        bucket: int | None = None,
     ) -> None:
         self._model = base_model(module)
         forward = packed_forward(self._model)
         if forward is None:
             raise ValueError(f"{type(self._model).__name__} cannot be packed; use PaddedEngine.")
         self._forward = forward
-        self._packing = Packing(module, device=device, precision=precision, single_group=single_group)
+        self._packing = Packing(module, device=device, precision=precision, single_group=single_group, bucket=bucket)
         self._device = device
         if precision == "bfloat16":
             cast_frozen(module)
@@ -85,6 +87,7 @@ class PackedEngine:
         with self._packing.batch([Part(texts, rows[by_length], key)], last=reads_last(self._model)) as batch:
             logits = self._forward(self._model, self._packing, batch)
         restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
+        # Behind the rows' own logits may be those of a filler.
         logits = logits[restore]
         return logits.float() if logits.dtype == torch.bfloat16 else logits
 

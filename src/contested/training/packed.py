@@ -16,6 +16,11 @@ from contested.tasks import EncodedTexts
 from contested.training.attention import Bias, Groups, Rule
 from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, step_key
 
+_BUCKET = 64
+_WIDTHS = 16
+_FILLERS = 4
+_LONGEST = 17
+
 
 class Batch(NamedTuple):
     """B examples, T tokens end to end, sorted by length within each part.
@@ -28,6 +33,8 @@ class Batch(NamedTuple):
         last: Row of each example's last token, shape (B,).
         width: Tokens of the longest example.
         groups: Where the tokens lie while they attend.
+        tokens: Number of tokens of each part.
+        examples: Number of examples of each part, those that fill it up included.
     """
 
     input_ids: Tensor
@@ -37,6 +44,8 @@ class Batch(NamedTuple):
     last: Tensor
     width: int
     groups: Groups
+    tokens: list[int]
+    examples: list[int]
 
 
 class Part(NamedTuple):
@@ -60,16 +69,26 @@ class Packing:
         module: The model, whose dropout it keys.
         device: Where the model is.
         precision: ``float32``, or ``bfloat16`` for autocast.
-        single_group: Whether all examples attend in one padded group; by default not on CPUs.
+        single_group: Whether all examples attend in one padded group; by default only where there are buckets.
+        bucket: Numbers of tokens are filled up to multiples of this by further examples, and the longest length to
+            multiples of 16, so that a few shapes come again and again; None: as they are, by default on CPUs.
     """
 
     def __init__(
-        self, module: nn.Module, *, device: torch.device, precision: str, single_group: bool | None = None
+        self,
+        module: nn.Module,
+        *,
+        device: torch.device,
+        precision: str,
+        single_group: bool = False,
+        bucket: int | None = None,
     ) -> None:
         self.keys = DropoutKeys.of(module)
         self._device = device
         self._bfloat16 = precision == "bfloat16"
-        self._single_group = device.type != "cpu" if single_group is None else single_group
+        self._bucket = _BUCKET if bucket is None and device.type != "cpu" else bucket
+        # What fills a batch up is not sorted by length.
+        self._single_group = single_group or self._bucket is not None
 
     @contextlib.contextmanager
     def batch(self, parts: Sequence[Part], *, last: bool, keys: Sequence[DropoutKeys] = ()) -> Iterator[Batch]:
@@ -84,12 +103,17 @@ class Packing:
             The batch.
         """
         laid_out = [_LaidOut.of(part, last=last) for part in parts]
+        if self._bucket is not None:
+            most = max(len(part.input_ids) for part in laid_out)
+            laid_out = [part.filled(((most + _FILLERS - 1) // self._bucket + 1) * self._bucket) for part in laid_out]
         lengths = np.concatenate([part.lengths for part in laid_out])
         first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
         def joined(arrays: Sequence[NDArray[Any]]) -> Tensor:
             return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(self._device)
 
+        width = int(lengths.max())
+        width += 0 if self._bucket is None else -width % _WIDTHS
         segments = [part.token_type_ids for part in laid_out if part.token_type_ids is not None]
         batch = Batch(
             input_ids=joined([part.input_ids for part in laid_out]),
@@ -97,8 +121,10 @@ class Packing:
             positions=joined([part.positions for part in laid_out]),
             first=joined([first]),
             last=joined([first + lengths - 1]),
-            width=int(lengths.max()),
-            groups=Groups([part.lengths for part in laid_out], self._device, single=self._single_group),
+            width=width,
+            groups=Groups([part.lengths for part in laid_out], self._device, width if self._single_group else None),
+            tokens=[len(part.input_ids) for part in laid_out],
+            examples=[len(part.lengths) for part in laid_out],
         )
         with contextlib.ExitStack() as stack:
             keyed = [(part.keys, part.read, step_key(part.key)) for part in laid_out if part.key is not None]
@@ -176,6 +202,24 @@ class _LaidOut(NamedTuple):
     key: DropoutKey | None
     keys: NDArray[np.uint64]
     read: NDArray[np.uint64]
+
+    def filled(self, n_tokens: int) -> _LaidOut:
+        """With examples of nothing behind, ``n_tokens`` in all."""
+        missing = n_tokens - len(self.input_ids)
+        # As many examples each time, none of them longer than the shortest model reads.
+        pieces = np.array_split(np.arange(missing), max(_FILLERS, -(-missing // _LONGEST)))
+        ids = np.full(missing, self.input_ids[0])
+        segments = None if self.token_type_ids is None else np.append(self.token_type_ids, np.zeros_like(ids))
+        keys = [np.zeros(n if self.key is not None else 0, np.uint64) for n in (missing, len(pieces))]
+        return _LaidOut(
+            lengths=np.append(self.lengths, [len(piece) for piece in pieces]),
+            input_ids=np.append(self.input_ids, ids),
+            token_type_ids=segments,
+            positions=np.append(self.positions, np.concatenate([piece - piece[0] for piece in pieces])),
+            key=self.key,
+            keys=np.append(self.keys, keys[0]),
+            read=np.append(self.read, keys[1]),
+        )
 
     @classmethod
     def of(cls, part: Part, *, last: bool) -> _LaidOut:

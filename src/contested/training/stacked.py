@@ -84,7 +84,8 @@ class StackedEngine:
         modules: One PEFT model a run, over equal frozen weights, which are then kept once.
         device: Where the models are.
         precision: ``float32``, or ``bfloat16`` for autocast.
-        single_group: Whether all examples attend in one padded group; by default not on CPUs.
+        single_group: Whether all examples attend in one padded group.
+        bucket: Each run's number of tokens is filled up to a multiple of this.
 
     Raises:
         ValueError: If a model cannot be stacked, or frozen weights differ.
@@ -96,7 +97,8 @@ class StackedEngine:
         *,
         device: torch.device,
         precision: str = "float32",
-        single_group: bool | None = None,
+        single_group: bool = False,
+        bucket: int | None = None,
     ) -> None:
         for module in modules:
             problem = stack_problem(module)
@@ -122,7 +124,7 @@ class StackedEngine:
         forward = packed_forward(self._model)
         assert forward is not None
         self._forward = forward
-        self._packing = Packing(skeleton, device=device, precision=precision, single_group=single_group)
+        self._packing = Packing(skeleton, device=device, precision=precision, single_group=single_group, bucket=bucket)
         self._device = device
 
     def logits(self, parts: Sequence[Part]) -> list[Tensor]:
@@ -136,10 +138,9 @@ class StackedEngine:
         """
         orders = [np.argsort(part.texts.lengths[part.rows], kind="stable") for part in parts]
         ordered = [part._replace(rows=part.rows[order]) for part, order in zip(parts, orders, strict=True)]
-        self._sizes = [int(part.texts.lengths[part.rows].sum()) for part in parts]
-        self._reads = [len(part.rows) for part in parts]
         self._skeleton.train(self._training)
         with self._packing.batch(ordered, last=reads_last(self._model), keys=self._keys) as batch:
+            self._sizes, self._reads = batch.tokens, batch.examples
             logits = self._forward(self._model, self._packing, batch).float()
         return [
             found[torch.from_numpy(np.argsort(order, kind="stable")).to(self._device)]

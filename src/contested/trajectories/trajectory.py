@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -113,14 +114,7 @@ class Trajectory:
                 f"The run {run} has no checkpoint yet (status {manifest['status']}). "
                 "Wait for the first one, or start it again with contested train."
             )
-        tables = [read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(c["step"])) for c in listed]
-        row_keys = tables[0]["row_key"].to_numpy()
-        for entry, table in zip(listed, tables, strict=True):
-            if not np.array_equal(table["row_key"].to_numpy(), row_keys):
-                raise RunError(
-                    f"The checkpoint at step {entry['step']} of {run} tracks other examples than the first one; "
-                    "the folder mixes two runs. Train into an empty folder."
-                )
+        row_keys, losses, logits = _checkpoints(run, [c["step"] for c in listed], len(manifest["label_names"]))
         examples = _tracked_examples(run, row_keys)
         return cls(
             run_id=manifest["run_id"],
@@ -128,8 +122,8 @@ class Trajectory:
             steps=np.array([c["step"] for c in listed], np.int64),
             epochs=np.array([c["epoch"] for c in listed], np.float64),
             example_ids=examples["example_id"].to_numpy(object),
-            losses=np.stack([table["loss"].to_numpy() for table in tables]).astype(np.float64),
-            logits=np.stack([_logits(table, len(row_keys)) for table in tables]),
+            losses=losses,
+            logits=logits,
             examples=examples,
             label_names=tuple(manifest["label_names"]),
             text_columns=tuple(manifest["text_columns"]),
@@ -184,14 +178,49 @@ def read_metrics(run: Path) -> pd.DataFrame:
 
 
 def _tracked_examples(run: Path, row_keys: NDArray[np.int64]) -> pd.DataFrame:
-    table = read_table(run / layout.EXAMPLES).to_pandas().set_index("row_key", drop=False)
-    unknown = np.setdiff1d(row_keys, table.index.to_numpy())
+    table = read_table(run / layout.EXAMPLES)
+    known = pd.Index(table["row_key"].to_numpy())
+    if known.has_duplicates:
+        raise RunError(f"{run / layout.EXAMPLES} has a row_key twice; restore it from a copy.")
+    rows = known.get_indexer(row_keys)
+    unknown = np.unique(row_keys[rows < 0])
     if unknown.size:
         raise RunError(f"{run / layout.EXAMPLES} lacks {unknown.size} tracked examples, first row_key {unknown[0]}.")
-    tracked: pd.DataFrame = table.loc[row_keys].reset_index(drop=True)
+    # Chosen before pandas makes an object of every row's label counts.
+    tracked: pd.DataFrame = table.take(rows).to_pandas()
+    del table
+    # Arrow keeps what it has read: of a million examples hundreds of megabytes.
+    pa.default_memory_pool().release_unused()
     return tracked
 
 
-def _logits(table: pa.Table, n_examples: int) -> NDArray[np.float32]:
+def _checkpoints(
+    run: Path, steps: Sequence[int], n_classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
+    """Row keys, losses and logits, one file after the other: of a million examples all files at once are gigabytes."""
+    row_keys: NDArray[np.int64] = np.zeros(0, np.int64)
+    losses, logits = np.zeros((0, 0)), np.zeros((0, 0, 0), np.float32)
+    for place, step in enumerate(steps):
+        table = read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(step))
+        if place == 0:
+            row_keys = table["row_key"].to_numpy()
+            losses = np.empty((len(steps), len(row_keys)))
+            logits = np.empty((len(steps), len(row_keys), n_classes), np.float32)
+        elif not np.array_equal(table["row_key"].to_numpy(), row_keys):
+            raise RunError(
+                f"The checkpoint at step {step} of {run} tracks other examples than the first one; "
+                "the folder mixes two runs. Train into an empty folder."
+            )
+        losses[place] = table["loss"].to_numpy()
+        logits[place] = _logits(table, len(row_keys), n_classes, step)
+    return row_keys, losses, logits
+
+
+def _logits(table: pa.Table, n_examples: int, n_classes: int, step: int) -> NDArray[np.float32]:
     values = table["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(values, np.float32).reshape(n_examples, -1)
+    if len(values) != n_examples * n_classes:
+        raise RunError(
+            f"The checkpoint at step {step} has {len(values)} logits of {n_examples} examples, expected {n_classes} "
+            "of each."
+        )
+    return np.asarray(values, np.float32).reshape(n_examples, n_classes)

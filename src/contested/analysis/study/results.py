@@ -183,6 +183,12 @@ def _notes(study: Study, frames: Mapping[str, pd.DataFrame], confidence: float) 
     for _, cell in study.cells[study.cells["excluded"] != ""].iterrows():
         notes.append(f"{_named(cell)} is excluded ({cell['excluded']}) and not expected.")
     problems = [group.problem for group in study.conditions if len(group.runs) > 1 and group.problem]
+    chance = [run.run_id for run in study.runs.values() if run.val_accuracy <= 1 / len(run.label_names)]
+    if chance:
+        notes.append(
+            f"{len(chance)} runs ended at or below chance (validation accuracy at most 1/K for K classes), "
+            f"so what they show is not learning: {', '.join(chance)}."
+        )
     return notes + [f"{problem}." for problem in dict.fromkeys(problems)]
 
 

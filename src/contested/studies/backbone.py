@@ -1,0 +1,55 @@
+"""What a local checkpoint's folder says of itself: size and shape, without its weights being loaded."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from contested.studies.file import Facts
+
+_IN_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\.")
+
+
+@functools.lru_cache(maxsize=64)
+def local_facts(name: str) -> Facts:
+    """Read the facts of a backbone's folder from its configuration and the headers of its weights.
+
+    Args:
+        name: A model's name or folder.
+
+    Returns:
+        What is found; nothing where the folder is not there, or cannot be read.
+    """
+    folder = Path(name)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        sizes = {key: size for file in sorted(folder.glob("*.safetensors")) for key, size in _sizes(file).items()}
+        found: dict[str, Any] = {
+            "layers": _first(config, "num_hidden_layers", "n_layers", "n_layer"),
+            "hidden": _first(config, "hidden_size", "dim", "n_embd"),
+            "decoder": any(str(kind).endswith("CausalLM") for kind in config.get("architectures") or []),
+        }
+        if sizes:
+            found["params"] = float(sum(sizes.values()))
+            found["body"] = float(sum(size for key, size in sizes.items() if _IN_A_LAYER.search(key))) or None
+        return Facts.model_validate(found)
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return Facts()
+
+
+def _first(config: dict[str, Any], *names: str) -> Any:
+    return next((config[name] for name in names if name in config), None)
+
+
+def _sizes(file: Path) -> dict[str, int]:
+    """Numbers of each tensor, from the header alone."""
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > file.stat().st_size:
+            return {}
+        header = json.loads(stream.read(length))
+    return {key: math.prod(entry["shape"]) for key, entry in header.items() if key != "__metadata__"}

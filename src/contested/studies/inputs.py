@@ -1,0 +1,84 @@
+"""The local files that a study names: whether they are there, hold enough, and can be read."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from contested.annotations import read_annotations
+from contested.config import RunConfig
+from contested.errors import DataError
+
+_LINES = {".jsonl": 0, ".ndjson": 0, ".csv": 1, ".tsv": 1}  # suffix -> lines that are no examples
+
+
+def missing(config: RunConfig) -> list[str]:
+    """Find the local files and folders of a run that are not there.
+
+    Args:
+        config: The run's configuration.
+
+    Returns:
+        One sentence each.
+    """
+    task = config.task
+    files = [task.annotated.path, task.annotated.covariates or "", *_bulk(config)]
+    problems = [f"no such file: {file}" for file in files if file and not Path(file).is_file()]
+    if Path(config.model.name).is_absolute() and not (Path(config.model.name) / "config.json").is_file():
+        problems.append(f"no backbone in {config.model.name}: it holds no config.json")
+    return problems
+
+
+def short_bulk(config: RunConfig) -> list[str]:
+    """Find bulk files that have fewer lines together than the run asks for examples.
+
+    Args:
+        config: The run's configuration.
+
+    Returns:
+        One sentence, or none; also none where a file's lines say nothing of its examples.
+    """
+    files, size = _bulk(config), config.task.bulk.size if config.task.bulk else None
+    if not files or size is None or any(Path(file).suffix not in _LINES or not Path(file).is_file() for file in files):
+        return []
+    lines = sum(_count(file) for file in files)
+    if lines >= size:
+        return []
+    return [
+        f"task.bulk.size asks for {size:,} examples, but {', '.join(files)} has {lines:,}: "
+        "lower task.bulk.size or give more files"
+    ]
+
+
+@functools.lru_cache(maxsize=64)
+def _count(file: str) -> int:
+    lines, last = 0, b"\n"
+    with open(file, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            lines, last = lines + chunk.count(b"\n"), chunk
+    return max(0, lines + (not last.endswith(b"\n")) - _LINES[Path(file).suffix])
+
+
+def unreadable(config: RunConfig) -> list[str]:
+    """Read the annotated data of a run and find what is wrong with them.
+
+    Args:
+        config: The run's configuration.
+
+    Returns:
+        One sentence a problem, each with the file's name.
+    """
+    section = config.task.annotated
+    try:
+        found = read_annotations(section.path, format=section.format, **section.options)
+    except DataError as error:
+        problems = error.problems or (error.message,)
+        return [text if section.path in text else f"{section.path}: {text}" for text in problems]
+    has = ", ".join(map(str, found.fields.columns))
+    absent = [name for name in config.task.text_columns if name not in found.fields]
+    return [f"{section.path}: no text column {name}; it has {has}" for name in absent]
+
+
+def _bulk(config: RunConfig) -> list[str]:
+    path = config.task.bulk.path if config.task.bulk else None
+    return [path] if isinstance(path, str) else list(path or ())
