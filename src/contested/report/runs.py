@@ -63,7 +63,7 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
         if folder.is_dir() and not inside and not (folder / MANIFEST).exists():
             raise RunError(
                 f"There is no run in {folder}: neither it nor a folder in it holds a {MANIFEST}. "
-                "Give the folder that contested train wrote with --out, one that holds such folders, or that of a study."
+                "Give the folder that contested train wrote with --out, one that holds such, or that of a study."
             )
         found += inside or [folder]
     return found
