@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from contested.annotations import read_annotations
 from contested.config import RunConfig
 from contested.errors import DataError
 
@@ -68,6 +67,9 @@ def unreadable(config: RunConfig) -> list[str]:
     Returns:
         One sentence a problem, each with the file's name.
     """
+    # A plan asks only whether files are there, and shall not wait for pandas.
+    from contested.annotations import read_annotations
+
     section = config.task.annotated
     try:
         found = read_annotations(section.path, format=section.format, **section.options)
