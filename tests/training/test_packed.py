@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from contested.training import DropoutKey, PackedEngine, PaddedEngine
+from contested.studies.backbone import PACKED
+from contested.training import DropoutKey, PackedEngine, PaddedEngine, families
 from contested.training.packed import Part
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert", "qwen2", "llama", "qwen3")
@@ -91,3 +92,7 @@ def test_buckets_bring_few_shapes(parts: Callable[..., Any]) -> None:
             assert batch.width % 16 == 0
             shapes.add((len(batch.input_ids), batch.width, len(batch.first)))
     assert len(shapes) < 10
+
+
+def test_a_plan_knows_the_packed_families_without_torch() -> None:
+    assert set(families._FORWARDS) == PACKED

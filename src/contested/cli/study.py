@@ -229,10 +229,15 @@ def _say_others(count: int) -> None:
 
 
 def _warnings(cells: Sequence[Cell], *, with_missing: bool) -> list[str]:
+    from contested.studies.backbone import padded_family
     from contested.studies.inputs import missing, short_bulk
 
     configs = [cell.config for cell in cells if not cell.excluded]
     found = [problem for config in configs for problem in (missing(config) if with_missing else [])]
+    padded = [(config.model.name, padded_family(config.model.name)) for config in configs]
+    found += [
+        f"{name}: {kind} has no packed forward; its batches are padded and slower" for name, kind in padded if kind
+    ]
     return list(dict.fromkeys([*found, *(problem for config in configs for problem in short_bulk(config))]))
 
 

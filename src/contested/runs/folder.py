@@ -202,6 +202,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "device": device.type,
         "device_name": name,
         "threads": torch.get_num_threads(),
+        "batches": "packed" if training.packs(prepared.model.module) else "padded",
         "data_fingerprint": prepared.task.fingerprint,
         "model_fingerprint": prepared.model.fingerprint,
     }

@@ -14,6 +14,29 @@ from contested.studies.file import Facts
 _IN_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\.")
 
 
+PACKED = frozenset(
+    {"bert", "roberta", "xlm-roberta", "electra", "distilbert", "deberta-v2", "modernbert"}
+    | {"llama", "mistral", "qwen2", "qwen3"}
+)
+"""Architectures that train without padding; those of :mod:`contested.training.families`, named without torch."""
+
+
+def padded_family(name: str) -> str | None:
+    """The architecture of a backbone's folder where its batches must be padded.
+
+    Args:
+        name: A model's name or folder.
+
+    Returns:
+        The architecture, or None where it trains without padding or nothing is known.
+    """
+    try:
+        found = json.loads((Path(name) / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None if found is None or found in PACKED else str(found)
+
+
 @functools.lru_cache(maxsize=64)
 def local_facts(name: str) -> Facts:
     """Read the facts of a backbone's folder from its configuration and the headers of its weights.
