@@ -130,6 +130,7 @@ def test_a_study_may_extend_a_preset(tmp_path: Path) -> None:
     study = load_study(write(tmp_path, mine))
     assert study.select == ["main"]
     assert {cell.config.seed for cell in expand(study)} == {7}
+    assert load_study(write(tmp_path, {**mine, "select": "extra"})).select == ["extra"]
 
 
 def test_a_study_that_extends_itself_is_refused(tmp_path: Path) -> None:

@@ -142,6 +142,11 @@ class Study(Section):
     analyses: list[str] | None = None
     """The sections that its report shows beside the claims; all where not given."""
 
+    @field_validator("select", "analyses", mode="before")
+    @classmethod
+    def _one_or_many(cls, names: Any) -> Any:
+        return [names] if isinstance(names, str) else names
+
     @field_validator("axes", mode="before")
     @classmethod
     def _axis_values(cls, axes: Any) -> Any:
