@@ -182,6 +182,23 @@ class TaskSection(Section):
     intervention_seed: int | None = Field(None, ge=0)
     """Seed of noise and of the balanced composition; the run's seed where not given."""
 
+    @property
+    def bulk_files(self) -> list[str]:
+        """The local files of the bulk data; none where it comes from the hub."""
+        path = None if self.bulk is None else self.bulk.path
+        return [path] if isinstance(path, str) else list(path or ())
+
+    @property
+    def files(self) -> list[str]:
+        """The local files that the data are read from."""
+        annotated = (self.annotated.path, self.annotated.covariates)
+        return [*(path for path in annotated if path is not None), *self.bulk_files]
+
+    @property
+    def missing_files(self) -> list[str]:
+        """One sentence for each of :attr:`files` that is not there."""
+        return [f"no such file: {path}" for path in self.files if not Path(path).is_file()]
+
 
 class TrainingSection(Section):
     """The recipe (paper §3.3)."""

@@ -157,11 +157,18 @@ def test_an_interrupted_stack_goes_on_alone_or_together(trainers: Callable[..., 
         np.testing.assert_allclose({**before.losses, **after.losses}[last], full.losses[last], rtol=1e-4, atol=1e-5)
 
 
-def test_what_cannot_be_stacked_says_why(parts: Callable[..., Any], trainers: Callable[..., Any]) -> None:
+def test_what_cannot_be_stacked_says_why(
+    parts: Callable[..., Any], trainers: Callable[..., Any], checkpoint: Callable[[str], Path]
+) -> None:
     assert "trains, which is neither LoRA's nor the head's" in stack_problem(parts("bert", "full").model.module)
     assert "relative positions" in stack_problem(parts("deberta-v2").model.module)
     assert "no packed forward" in stack_problem(parts("albert", "full").model.module)
     assert stack_problem(parts("bert").model.module) == ""
+    for option in ("use_dora", "lora_bias"):
+        model = models.build(
+            str(checkpoint("bert")), label_names=("e", "n", "c"), method="lora", options={"r": 2, option: True}
+        )
+        assert "not a plain one" in stack_problem(model.module)
     made, _ = trainers()
     with torch.no_grad():
         next(p for p in made[1].module.parameters() if not p.requires_grad).add_(1)

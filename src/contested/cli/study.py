@@ -243,11 +243,11 @@ def _warnings(cells: Sequence[Cell], *, with_missing: bool) -> list[str]:
 
 def _check(cells: Sequence[Cell]) -> None:
     """Find what would stop runs before the first one starts: every problem of every cell, each once."""
-    from contested.runs import check_run, missing_files
+    from contested.runs import check_run
     from contested.studies.inputs import short_bulk, unreadable
 
     # Files first: they need no network, which a backbone's name may.
-    _refuse({cell.run_id: missing_files(cell.config) for cell in cells})
+    _refuse({cell.run_id: cell.config.task.missing_files for cell in cells})
     data: dict[str, list[str]] = {}
     for cell in cells:
         task = cell.config.task

@@ -1,7 +1,7 @@
 """One run of the line: configuration in, rooms wired together, a run folder out."""
 
 from contested.runs.folder import FolderInUse, run_id
-from contested.runs.prepare import Shared, check_run, encode_task, load_task, missing_files
+from contested.runs.prepare import Shared, check_run, encode_task, load_task
 from contested.runs.run import Progress, RunResult, train, train_config
 from contested.training import Interrupted
 
@@ -14,7 +14,6 @@ __all__ = [
     "check_run",
     "encode_task",
     "load_task",
-    "missing_files",
     "run_id",
     "train",
     "train_config",

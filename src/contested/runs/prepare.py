@@ -87,7 +87,7 @@ def check_run(config: RunConfig) -> list[str]:
     Returns:
         One sentence a problem: missing files, unavailable devices, parts that do not fit.
     """
-    problems = missing_files(config)
+    problems = config.task.missing_files
     try:
         pick_device(config.execution.device)
     except ConfigError as error:
@@ -102,18 +102,6 @@ def check_run(config: RunConfig) -> list[str]:
         revision=config.model.revision,
     )
     return problems
-
-
-def missing_files(config: RunConfig) -> list[str]:
-    """Find the data files of a run that are not there.
-
-    Args:
-        config: The checked configuration.
-
-    Returns:
-        One sentence a file.
-    """
-    return [f"no such file: {path}" for path in _data_files(config) if not Path(path).is_file()]
 
 
 def load_task(config: RunConfig) -> tasks.TextClassificationTask:
@@ -273,20 +261,12 @@ def recipe(config: RunConfig) -> training.Recipe:
     return training.Recipe(**config.training.model_dump(), **config.tracking.model_dump(), seed=config.seed)
 
 
-def _data_files(config: RunConfig) -> list[str]:
-    task = config.task
-    paths = [path for path in (task.annotated.path, task.annotated.covariates) if path is not None]
-    if task.bulk is not None and task.bulk.path is not None:
-        paths += [task.bulk.path] if isinstance(task.bulk.path, str) else task.bulk.path
-    return paths
-
-
 def _data_key(config: RunConfig) -> str:
     """Everything that decides a run's data: its part of the configuration, and which files as they are now."""
     task = config.task
     # Without an intervention no data depends on the run's own seed.
     seed = None if task.noise is None and task.composition == "all" else config.seed
-    return json.dumps([task.model_dump(mode="json"), seed, [_stamp(Path(path)) for path in _data_files(config)]])
+    return json.dumps([task.model_dump(mode="json"), seed, [_stamp(Path(path)) for path in task.files]])
 
 
 def _stamp(file: Path) -> list[int]:

@@ -20,9 +20,7 @@ def missing(config: RunConfig) -> list[str]:
     Returns:
         One sentence each.
     """
-    task = config.task
-    files = [task.annotated.path, task.annotated.covariates or "", *_bulk(config)]
-    problems = [f"no such file: {file}" for file in files if file and not Path(file).is_file()]
+    problems = config.task.missing_files
     if Path(config.model.name).is_absolute() and not (Path(config.model.name) / "config.json").is_file():
         problems.append(f"no backbone in {config.model.name}: it holds no config.json")
     return problems
@@ -37,7 +35,7 @@ def short_bulk(config: RunConfig) -> list[str]:
     Returns:
         One sentence, or none; also none where a file's lines say nothing of its examples.
     """
-    files, size = _bulk(config), config.task.bulk.size if config.task.bulk else None
+    files, size = config.task.bulk_files, config.task.bulk.size if config.task.bulk else None
     if not files or size is None or any(Path(file).suffix not in _LINES or not Path(file).is_file() for file in files):
         return []
     lines = sum(_count(file) for file in files)
@@ -79,8 +77,3 @@ def unreadable(config: RunConfig) -> list[str]:
     has = ", ".join(map(str, found.fields.columns))
     absent = [name for name in config.task.text_columns if name not in found.fields]
     return [f"{section.path}: no text column {name}; it has {has}" for name in absent]
-
-
-def _bulk(config: RunConfig) -> list[str]:
-    path = config.task.bulk.path if config.task.bulk else None
-    return [path] if isinstance(path, str) else list(path or ())

@@ -240,15 +240,17 @@ def row_keys(key: DropoutKey, examples: NDArray[np.int64], positions: NDArray[np
     Returns:
         Well-mixed keys of the same shape.
     """
-    step = _mix(_mix(np.array([key.seed], np.int64).astype(np.uint64)) + np.uint64(key.step))
-    example = _mix(step + examples.astype(np.uint64) * _ODD)
+    example = _mix(_step(key) + examples.astype(np.uint64) * _ODD)
     return _mix(example + (positions.astype(np.uint64) + np.uint64(1)) * _ODD)
 
 
 def step_key(key: DropoutKey) -> int:
     """Key of what the examples of a step share."""
-    mixed = _mix(_mix(np.array([key.seed], np.int64).astype(np.uint64)) + np.uint64(key.step))
-    return int(mixed[0] >> np.uint64(1))
+    return int(_step(key)[0] >> np.uint64(1))
+
+
+def _step(key: DropoutKey) -> NDArray[np.uint64]:
+    return _mix(_mix(np.array([key.seed], np.int64).astype(np.uint64)) + np.uint64(key.step))
 
 
 def _hash(rows: Tensor, columns: Tensor) -> Tensor:

@@ -6,12 +6,13 @@ for, so only its row is computed. A new family is one function here; those witho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from contested.training.attention import Bias
 from contested.training.lora import linear
 from contested.training.packed import Batch, Packing
 
@@ -68,10 +69,8 @@ def _bert(model: Any, packing: Packing, batch: Batch) -> Tensor:
 def _bert_layer(layer: Any, states: Tensor, packing: Packing, batch: Batch, read: Tensor | None) -> Tensor:
     attention = layer.attention.self
     asking = states if read is None else states[read]
-    query, key, value = (
-        linear(projection, given).view(len(given), attention.num_attention_heads, -1)
-        for projection, given in ((attention.query, asking), (attention.key, states), (attention.value, states))
-    )
+    projections = attention.query, attention.key, attention.value
+    query, key, value = _projected(projections, asking, states, attention.num_attention_heads, -1)
     context = packing.attend(
         attention, query, key, value, batch,
         scale=attention.scaling, dropout=_probability(attention, attention.dropout.p), reading=read is not None,
@@ -89,10 +88,8 @@ def _distilbert(model: Any, packing: Packing, batch: Batch) -> Tensor:
         read = batch.first if layer is layers[-1] else None
         attention = layer.attention
         asking = states if read is None else states[read]
-        query, key, value = (
-            linear(projection, given).view(len(given), attention.n_heads, -1)
-            for projection, given in ((attention.q_lin, asking), (attention.k_lin, states), (attention.v_lin, states))
-        )
+        projections = attention.q_lin, attention.k_lin, attention.v_lin
+        query, key, value = _projected(projections, asking, states, attention.n_heads, -1)
         context = packing.attend(
             attention, query, key, value, batch,
             scale=attention.scaling, dropout=_probability(attention, attention.dropout.p), reading=read is not None,
@@ -114,14 +111,8 @@ def _llama(model: Any, packing: Packing, batch: Batch) -> Tensor:
         attention = layer.self_attn
         normed = layer.input_layernorm(states)
         asking = normed if read is None else normed[read]
-        query, key, value = (
-            linear(projection, given).view(len(given), -1, attention.head_dim)
-            for projection, given in (
-                (attention.q_proj, asking),
-                (attention.k_proj, normed),
-                (attention.v_proj, normed),
-            )
-        )
+        projections = attention.q_proj, attention.k_proj, attention.v_proj
+        query, key, value = _projected(projections, asking, normed, -1, attention.head_dim)
         if hasattr(attention, "q_norm"):
             query, key = attention.q_norm(query), attention.k_norm(key)
         query = _rotated(query, cos if read is None else cos[read], sin if read is None else sin[read])
@@ -195,53 +186,49 @@ def _disentangled(
     read: Tensor | None,
 ) -> Tensor:
     """Disentangled attention (He et al. 2021, https://arxiv.org/abs/2006.03654, eq. 4) over the positions at hand."""
-    heads, kinds = attention.num_attention_heads, attention.pos_att_type
-    query, key, value = (
-        linear(projection, given).view(len(given), heads, -1)
-        for projection, given in (
-            (attention.query_proj, asking),
-            (attention.key_proj, states),
-            (attention.value_proj, states),
-        )
-    )
+    kinds = attention.pos_att_type
+    projections = attention.query_proj, attention.key_proj, attention.value_proj
+    query, key, value = _projected(projections, asking, states, attention.num_attention_heads, -1)
     scale = (query.shape[-1] * (1 + len({"c2p", "p2c"} & set(kinds)))) ** -0.5
-    bias = None
-    if attention.relative_attention and kinds:
-        span = attention.pos_ebd_size
-        distances = torch.arange(1 - batch.width, batch.width, device=states.device)
-        places = (_buckets(distances, attention) + span).clamp(0, 2 * span - 1)
-        numbers, place_of = places.unique(return_inverse=True)
-        with packing.keys.sharing(numbers):
-            rows = attention.pos_dropout(relative[numbers])
-            shared = attention.share_att_key
-            position_key = position_query = None
-            if "c2p" in kinds:
-                project = attention.key_proj if shared else attention.pos_key_proj
-                position_key = project(rows).view(len(numbers), heads, -1)
-            if "p2c" in kinds:
-                project = attention.query_proj if shared else attention.pos_query_proj
-                position_query = project(rows).view(len(numbers), heads, -1)
-
-        def bias(q: Tensor, k: Tensor, at: Tensor) -> Tensor:
-            """Scores of positions for q (B, heads, queries, size) at places ``at`` (queries,) and all k."""
-            length = k.shape[2]
-            distance = at[:, None] - torch.arange(length, device=q.device) + batch.width - 1
-            total: Tensor | None = None
-            if position_key is not None:
-                scores = q @ position_key.permute(1, 2, 0)
-                total = scores.gather(-1, place_of[distance].expand(*scores.shape[:2], -1, -1))
-            if position_query is not None:
-                scores = k @ position_query.permute(1, 2, 0)
-                # Row j, column i: key j under the place of query i.
-                found = scores.gather(-1, place_of[distance.T].expand(*scores.shape[:2], -1, -1)).mT
-                total = found if total is None else total + found
-            assert total is not None
-            return total
-
+    bias = _relative_scores(attention, relative, packing, batch) if attention.relative_attention and kinds else None
     return packing.attend(
         attention.dropout, query, key, value, batch,
         scale=scale, dropout=_probability(attention, attention.dropout.p), reading=read is not None, bias=bias,
     )  # fmt: skip
+
+
+def _relative_scores(attention: Any, relative: Tensor, packing: Packing, batch: Batch) -> Bias:
+    """What relative positions add to the scores: content to position and position to content."""
+    heads, span, kinds = attention.num_attention_heads, attention.pos_ebd_size, attention.pos_att_type
+    distances = torch.arange(1 - batch.width, batch.width, device=relative.device)
+    places = (_buckets(distances, attention) + span).clamp(0, 2 * span - 1)
+    numbers, place_of = places.unique(return_inverse=True)
+    with packing.keys.sharing(numbers):
+        rows = attention.pos_dropout(relative[numbers])
+        shared = attention.share_att_key
+        position_key = position_query = None
+        if "c2p" in kinds:
+            project = attention.key_proj if shared else attention.pos_key_proj
+            position_key = project(rows).view(len(numbers), heads, -1)
+        if "p2c" in kinds:
+            project = attention.query_proj if shared else attention.pos_query_proj
+            position_query = project(rows).view(len(numbers), heads, -1)
+
+    def scores(q: Tensor, k: Tensor, at: Tensor) -> Tensor:
+        """For q (B, heads, queries, size) at places ``at`` (queries,) and all k."""
+        distance = at[:, None] - torch.arange(k.shape[2], device=q.device) + batch.width - 1
+        parts: list[Tensor] = []
+        if position_key is not None:
+            found = q @ position_key.permute(1, 2, 0)
+            parts.append(found.gather(-1, place_of[distance].expand(*found.shape[:2], -1, -1)))
+        if position_query is not None:
+            found = k @ position_query.permute(1, 2, 0)
+            # Row j, column i: key j under the place of query i.
+            parts.append(found.gather(-1, place_of[distance.T].expand(*found.shape[:2], -1, -1)).mT)
+        total = parts[0]
+        return total if len(parts) == 1 else total + parts[1]
+
+    return scores
 
 
 def _buckets(distances: Tensor, attention: Any) -> Tensor:
@@ -254,6 +241,12 @@ def _buckets(distances: Tensor, attention: Any) -> Tensor:
         distances, attention.position_buckets, attention.max_relative_positions
     ).long()
     return places
+
+
+def _projected(projections: Sequence[Any], asking: Tensor, states: Tensor, *heads: int) -> list[Tensor]:
+    """Queries of the rows that ask, keys and values of all, each (rows, heads, size) by the two numbers ``heads``."""
+    rows = asking, states, states
+    return [linear(layer, given).view(len(given), *heads) for layer, given in zip(projections, rows, strict=True)]
 
 
 def _rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

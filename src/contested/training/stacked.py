@@ -23,6 +23,7 @@ from contested.training.dropout import DropoutKeys
 from contested.training.engine import base_model, cast_frozen, packs
 from contested.training.families import packed_forward, reads_last
 from contested.training.loop import Interrupted, StopRequest, Trainer
+from contested.training.lora import plain_lora
 from contested.training.packed import Packing, Part
 
 _ONE_PRODUCT = 64
@@ -47,10 +48,8 @@ def stack_problem(module: nn.Module) -> str:
     other = [name for name, p in module.named_parameters() if p.requires_grad and id(p) not in covered]
     if other:
         return f"{other[0]} trains, which is neither LoRA's nor the head's"
-    variants = [
-        part for part in inside if isinstance(part, LoraLinear) and (part.lora_variant or any(part.use_dora.values()))
-    ]
-    return "its LoRA is of a variant (DoRA, …)" if variants else ""
+    adapted = [part for part in inside if isinstance(part, LoraLinear)]
+    return "" if all(map(plain_lora, adapted)) else "its LoRA is not a plain one (DoRA, biases, several adapters)"
 
 
 def share_frozen(modules: Sequence[nn.Module]) -> None:
@@ -119,7 +118,7 @@ class StackedEngine:
                 _replace(skeleton, name, _StackedLora(self, [module.get_submodule(name) for module in modules]))
             elif isinstance(part, ModulesToSaveWrapper):
                 _replace(skeleton, name, _StackedHead(self, [module.get_submodule(name) for module in modules]))
-        self._skeleton = skeleton
+        skeleton.train()
         self._model = base_model(skeleton)
         forward = packed_forward(self._model)
         assert forward is not None
@@ -138,7 +137,6 @@ class StackedEngine:
         """
         orders = [np.argsort(part.texts.lengths[part.rows], kind="stable") for part in parts]
         ordered = [part._replace(rows=part.rows[order]) for part, order in zip(parts, orders, strict=True)]
-        self._skeleton.train(self._training)
         with self._packing.batch(ordered, last=reads_last(self._model), keys=self._keys) as batch:
             self._sizes, self._reads = batch.tokens, batch.examples
             logits = self._forward(self._model, self._packing, batch).float()
@@ -146,8 +144,6 @@ class StackedEngine:
             found[torch.from_numpy(np.argsort(order, kind="stable")).to(self._device)]
             for found, order in zip(torch.split(logits, self._reads), orders, strict=True)
         ]
-
-    _training = True
 
     def split(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Cut rows of all runs, tokens or read ones, into each run's."""
