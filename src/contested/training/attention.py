@@ -20,6 +20,10 @@ from torch.autograd.function import once_differentiable
 Bias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Queries and keys (B, heads, rows, size) and the queries' positions (rows,) to what is added to their scores."""
 
+Factors = Callable[[Tensor, int], Tensor]
+"""Rows of queries (B, rows) and the number of keys to what their probabilities are multiplied with, shape (B, heads,
+rows, keys)."""
+
 _SIMILAR = 0.75
 
 
@@ -39,41 +43,77 @@ class Rule(NamedTuple):
     reading: bool
 
 
-class Groups:
-    """Where the tokens of a batch lie while they attend.
+class Cut(NamedTuple):
+    """How a batch is cut into groups, known before its tokens are.
 
-    Args:
-        parts: Tokens of each example, rising within each part.
-        device: Where the activations are.
-        width: Of a single group of all examples; None: groups of similar length.
+    Attributes:
+        shapes: Number of examples of each group and the cells that each of them has.
+        full: Whether all cells of a group are tokens.
+        runs: Number of examples of equal length and the length; None: not to be relied on.
     """
 
-    def __init__(self, parts: Sequence[NDArray[np.int64]], device: torch.device, width: int | None) -> None:
-        lengths = self._lengths = np.concatenate(parts)
-        self._device = device
-        self.shapes = [shape for part in parts for shape in _cut(part)] if width is None else [(len(lengths), width)]
-        """Number of examples and longest length of each group."""
-        self._runs: list[tuple[int, int]] | None = None
-        if width is None:
-            counted = [np.unique(part, return_counts=True) for part in parts]
-            self._runs = [
-                (int(n), int(size)) for sizes, counts in counted for size, n in zip(sizes, counts, strict=True)
-            ]
-        self._real: list[Tensor | None] = []
-        self._in_group = torch.split(torch.from_numpy(lengths).to(device), [count for count, _ in self.shapes])
-        first = 0
-        for count, longest in self.shapes:
-            real = np.arange(longest) < lengths[first : first + count, None]
-            # A single group has its mask even where nothing is padded, as its shapes shall not hang on the examples.
-            self._real.append(
-                None if real.all() and width is None else torch.from_numpy(real).to(device)[:, None, None]
-            )
-            first += count
-        self._masks: dict[tuple[int, Rule, torch.dtype], Tensor | None] = {}
+    shapes: tuple[tuple[int, int], ...]
+    full: tuple[bool, ...]
+    runs: tuple[tuple[int, int], ...] | None
+
+    @classmethod
+    def similar(cls, parts: Sequence[NDArray[np.int64]]) -> Cut:
+        """Groups of similar length.
+
+        Args:
+            parts: Tokens of each example, rising within each part.
+
+        Returns:
+            Groups that reach over no two parts.
+        """
+        shapes, full, runs = [], [], []
+        for lengths in parts:
+            sizes, counts = np.unique(lengths, return_counts=True)
+            runs += [(int(count), int(size)) for size, count in zip(sizes, counts, strict=True)]
+            first = 0
+            for count, longest in _cut(lengths):
+                shapes.append((count, longest))
+                full.append(int(lengths[first]) == longest)
+                first += count
+        return cls(tuple(shapes), tuple(full), tuple(runs))
+
+    @classmethod
+    def single(cls, n_examples: int, width: int) -> Cut:
+        """One group of all examples, with its mask even where nothing is padded: nothing hangs on the lengths."""
+        return cls(((n_examples, width),), (False,), None)
+
+
+class Groups:
+    """Where the tokens of a batch lie while they attend: by group, example, head and position, a cell each.
+
+    A cell behind the end of an example is a copy of the example's last token: it is not seen, and what it asks is
+    not read. Plain tensor operations on the device, without a look at what the tensors hold.
+
+    Args:
+        cut: The groups.
+        lengths: Tokens of each example, shape (B,).
+        example: Example of each token, shape (T,).
+        positions: Position of each token within its example, shape (T,).
+    """
+
+    def __init__(self, cut: Cut, lengths: Tensor, example: Tensor, positions: Tensor) -> None:
+        self.cut = cut
+        counts, widths = (list(part) for part in zip(*cut.shapes, strict=True))
+        cells = np.repeat(widths, counts)
+        self._place = torch.from_numpy(np.stack([np.cumsum(cells) - cells, cells])).to(lengths.device)
+        self._example, self._positions = example, positions
+        self._lengths = torch.split(lengths, counts)
+        starts = torch.split(lengths.cumsum(0) - lengths, counts)
+        self._columns = [torch.arange(width, device=lengths.device) for width in widths]
+        self._tokens = [
+            start[:, None] + torch.minimum(columns, length[:, None] - 1)
+            for start, length, columns in zip(starts, self._lengths, self._columns, strict=True)
+        ]
+        self._hidden: dict[tuple[Rule, torch.dtype], list[Tensor | None]] = {}
         self._layouts: dict[int, tuple[Tensor, Tensor]] = {}
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, rule: Rule, kept: Tensor | None, bias: Bias | None
+        self, query: Tensor, key: Tensor, value: Tensor, rule: Rule, factors: Factors | None, bias: Bias | None
     ) -> Tensor:
         """Attention within each example.
 
@@ -82,95 +122,171 @@ class Groups:
             key: Shape (T, heads, size).
             value: As ``key``.
             rule: Who sees whom.
-            kept: Dropout's factors of the probabilities, shape (rows of ``query``, heads, at least the longest
-                length), or None.
+            factors: Dropout of the probabilities, or None.
             bias: Added to the scores before they are scaled; for models that read the first token.
 
         Returns:
             Shape (rows of ``query``, heads * size).
         """
-        if self._plain(rule, kept, bias):
+        if self._plain(rule, factors, bias):
             return self._in_runs(query, key, value, rule)
-        queries = self._asking(query) if rule.reading else self._laid_out(query)
-        factors: list[Tensor] | list[None] = [None] * len(self.shapes)
-        if kept is not None:
-            factors = self._asking(kept) if rule.reading else self._laid_out(kept)
-        contexts = []
-        for group, (q, k, v, factor) in enumerate(
-            zip(queries, self._laid_out(key), self._laid_out(value), factors, strict=True)
-        ):
-            width = self.shapes[group][1]
-            hidden = self._hidden(group, rule, q.dtype)
-            context = _attend(q, k, v, hidden, rule, None if factor is None else factor[..., :width], bias)
-            contexts.append(context.flatten(0, 2))
-        context = torch.cat(contexts)
-        if rule.reading:
-            return context.view(len(query), -1)
-        _, place = self._layout(query.shape[1])
-        result: Tensor = _TakenBack.apply(context, place)  # type: ignore[no-untyped-call]
-        return result.view(len(query), -1)
+        if bias is None:
+            context: Tensor = _Attention.apply(query, key, value, self, rule, factors)  # type: ignore[no-untyped-call]
+            return context
+        return self._biased(query, key, value, rule, factors, bias)
 
-    def _plain(self, rule: Rule, kept: Tensor | None, bias: Bias | None) -> bool:
+    def layout(self, heads: int) -> tuple[Tensor, Tensor]:
+        """Of each cell its row of (token, head), and of each such row its cell."""
+        if heads not in self._layouts:
+            head = torch.arange(heads, device=self._example.device)
+            index = torch.cat([(tokens[:, None] * heads + head[:, None]).flatten() for tokens in self._tokens])
+            before, cells = self._place[:, self._example]
+            place = (before * heads + self._positions)[:, None] + cells[:, None] * head
+            self._layouts[heads] = index, place.flatten()
+        return self._layouts[heads]
+
+    def hidden(self, rule: Rule, dtype: torch.dtype) -> list[Tensor | None]:
+        """0 where a group's queries see, the lowest number where they do not, shape (count, 1, rows, width).
+
+        None where all is seen; the layers of a pass share it.
+        """
+        at = rule, dtype
+        if at not in self._hidden:
+            seen = [
+                _visible(rule, lengths, columns, full)
+                for lengths, columns, full in zip(self._lengths, self._columns, self.cut.full, strict=True)
+            ]
+            lowest = torch.finfo(dtype).min
+            self._hidden[at] = [None if part is None else (~part).to(dtype).mul_(lowest) for part in seen]
+        return self._hidden[at]
+
+    def asking(self, rule: Rule) -> list[Tensor]:
+        """Row of ``query`` in each cell that asks, shape (count, rows) a group."""
+        if not rule.reading:
+            return self._tokens
+        counts = [count for count, _ in self.cut.shapes]
+        return list(torch.split(torch.arange(sum(counts), device=self._example.device)[:, None], counts))
+
+    def pieces(self, cells: Tensor, heads: int) -> list[Tensor]:
+        """Cells (cells, size) as (count * heads, rows, size) a group."""
+        each = [count * heads for count, _ in self.cut.shapes]
+        asking = len(cells) == sum(each)
+        rows = [1 if asking else width for _, width in self.cut.shapes]
+        parts = torch.split(cells, [n * r for n, r in zip(each, rows, strict=True)])
+        return [part.view(n, -1, cells.shape[1]) for part, n in zip(parts, each, strict=True)]
+
+    def _plain(self, rule: Rule, factors: Factors | None, bias: Bias | None) -> bool:
         """Whether runs of equal length can attend as views: without gradients, and where all is seen."""
-        if torch.is_grad_enabled() or self._runs is None or kept is not None or bias is not None:
+        if torch.is_grad_enabled() or self.cut.runs is None or factors is not None or bias is not None:
             return False
-        return (rule.reading or not rule.causal) and (rule.window is None or int(self._lengths.max()) <= rule.window)
+        longest = max(width for _, width in self.cut.shapes)
+        return (rule.reading or not rule.causal) and (rule.window is None or longest <= rule.window)
 
     def _in_runs(self, query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Tensor:
-        assert self._runs is not None
-        whole = [count * length for count, length in self._runs]
-        asking = [count for count, _ in self._runs] if rule.reading else whole
+        assert self.cut.runs is not None
+        whole = [count * length for count, length in self.cut.runs]
+        asking = [count for count, _ in self.cut.runs] if rule.reading else whole
         contexts = []
         for (count, _), *parts in zip(
-            self._runs, torch.split(query, asking), torch.split(key, whole), torch.split(value, whole), strict=True
+            self.cut.runs, torch.split(query, asking), torch.split(key, whole), torch.split(value, whole), strict=True
         ):
             q, k, v = (part.view(count, -1, *part.shape[1:]).transpose(1, 2) for part in parts)
             context = F.scaled_dot_product_attention(q, k, v, scale=rule.scale)
             contexts.append(context.transpose(1, 2).reshape(len(parts[0]), -1))
         return torch.cat(contexts)
 
-    def _hidden(self, group: int, rule: Rule, dtype: torch.dtype) -> Tensor | None:
-        """0 where a group's queries see, the lowest number where they do not; the layers of a pass share it."""
-        at = group, rule, dtype
-        if at not in self._masks:
-            visible = _visible(rule, self._in_group[group], self.shapes[group][1], self._real[group])
-            self._masks[at] = None if visible is None else (~visible).to(dtype).mul_(torch.finfo(dtype).min)
-        return self._masks[at]
+    def _biased(
+        self, query: Tensor, key: Tensor, value: Tensor, rule: Rule, factors: Factors | None, bias: Bias
+    ) -> Tensor:
+        """Attention whose scores have a part with gradients of its own; autograd goes the whole way back."""
+        heads, size = key.shape[1:]
+        index, place = self.layout(heads)
+        laid_out = [
+            rows.reshape(-1, size) if len(rows) != len(key) else _LaidOut.apply(rows.reshape(-1, size), index, place)  # type: ignore[no-untyped-call]
+            for rows in (query, key, value)
+        ]
+        contexts = []
+        for (count, _), rows, hidden, *parts in zip(
+            self.cut.shapes,
+            self.asking(rule),
+            self.hidden(rule, query.dtype),
+            *(self.pieces(cells, heads) for cells in laid_out),
+            strict=True,
+        ):
+            q, k, v = (part.unflatten(0, (count, heads)) for part in parts)
+            scores = (q @ k.mT + bias(q, k, torch.arange(q.shape[2], device=q.device))) * rule.scale
+            probabilities = (scores if hidden is None else scores + hidden).softmax(-1)
+            if factors is not None:
+                probabilities = probabilities * factors(rows, k.shape[2])
+            contexts.append((probabilities @ v).flatten(0, 2))
+        context = torch.cat(contexts)
+        if not rule.reading:
+            context = _TakenBack.apply(context, place)  # type: ignore[no-untyped-call]
+        return context.view(len(query), -1)
 
-    def _asking(self, rows: Tensor) -> list[Tensor]:
-        """One row of each example as (count, heads, 1, size) a group."""
-        return [part[:, :, None] for part in torch.split(rows, [count for count, _ in self.shapes])]
 
-    def _laid_out(self, rows: Tensor) -> list[Tensor]:
-        """Rows of all tokens (T, heads, size) as (count, heads, width, size) a group."""
-        heads, size = rows.shape[1:]
-        index, place = self._layout(heads)
-        flat: Tensor = _LaidOut.apply(rows.reshape(-1, size), index, place)  # type: ignore[no-untyped-call]
-        parts = torch.split(flat, [count * heads * width for count, width in self.shapes])
-        return [part.view(count, heads, width, size) for part, (count, width) in zip(parts, self.shapes, strict=True)]
+class _Attention(torch.autograd.Function):
+    """Softmax of scores, dropout, weighted values, group by group; forth and back without a view for autograd."""
 
-    def _layout(self, heads: int) -> tuple[Tensor, Tensor]:
-        """Of each cell (group, example, head, position) its row of (token, head), and of each such row its cell.
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, groups: Groups, rule: Rule, factors: Factors | None
+    ) -> Tensor:
+        heads, size = key.shape[1:]
+        index, place = groups.layout(heads)
+        k, v = (rows.reshape(-1, size).index_select(0, index) for rows in (key, value))
+        q = query.reshape(-1, size)
+        q = q if rule.reading else q.index_select(0, index)
+        context = torch.empty_like(q)
+        exact = torch.promote_types(q.dtype, torch.float32)
+        saved = []
+        with torch.autocast(query.device.type, enabled=False):
+            for (count, width), rows, hidden, qs, ks, vs, out in zip(
+                groups.cut.shapes,
+                groups.asking(rule),
+                groups.hidden(rule, exact),
+                *(groups.pieces(cells, heads) for cells in (q, k, v, context)),
+                strict=True,
+            ):
+                scores = torch.baddbmm(qs.new_empty(()), qs, ks.mT, beta=0, alpha=rule.scale).to(exact)
+                if hidden is not None:
+                    scores.view(count, heads, -1, width).add_(hidden)
+                probabilities = dropped = scores.softmax(-1)
+                kept = None if factors is None else factors(rows, width).flatten(0, 1)
+                if kept is not None:
+                    dropped = probabilities * kept
+                torch.bmm(dropped.to(q.dtype), vs, out=out)
+                saved += [probabilities, dropped, kept]
+        ctx.save_for_backward(q, k, v, place, *saved)
+        ctx.groups, ctx.rule, ctx.heads = groups, rule, heads
+        context = context if rule.reading else context.index_select(0, place)
+        return context.view(len(query), -1)
 
-        A cell behind the end of an example has the row of the example's last token: it is not seen, and what it
-        asks is not read.
-        """
-        if heads not in self._layouts:
-            starts = np.concatenate([[0], np.cumsum(self._lengths)[:-1]])
-            places = np.empty((int(self._lengths.sum()), heads), np.int64)
-            rows, first, cells = [], 0, 0
-            for count, width in self.shapes:
-                part = slice(first, first + count)
-                lengths, columns = self._lengths[part, None], np.arange(width)
-                token = starts[part, None] + np.minimum(columns, lengths - 1)
-                rows.append(((token * heads)[:, None] + np.arange(heads)[:, None]).reshape(-1))
-                cell = cells + np.arange(count * heads * width).reshape(count, heads, width).transpose(0, 2, 1)
-                real = columns < lengths
-                places[token[real]] = cell[real]
-                first, cells = first + count, cells + count * heads * width
-            index = torch.from_numpy(np.concatenate(rows)).to(self._device)
-            self._layouts[heads] = index, torch.from_numpy(places.reshape(-1)).to(self._device)
-        return self._layouts[heads]
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, place, *saved = ctx.saved_tensors
+        groups, rule, heads, gradient = ctx.groups, ctx.rule, ctx.heads, gradients[0].reshape(-1, q.shape[1])
+        if not rule.reading:
+            # What comes back to a cell behind the end of an example is nothing.
+            gradient = torch.zeros_like(q).index_copy_(0, place, gradient)
+        of_q, of_k, of_v = (torch.empty_like(cells) for cells in (q, k, v))
+        for group, (qs, ks, vs, given, to_q, to_k, to_v) in enumerate(
+            zip(*(groups.pieces(cells, heads) for cells in (q, k, v, gradient, of_q, of_k, of_v)), strict=True)
+        ):
+            probabilities, dropped, kept = saved[3 * group : 3 * group + 3]
+            torch.bmm(dropped.mT.to(q.dtype), given, out=to_v)
+            of_probabilities = torch.bmm(given, vs.mT).to(probabilities.dtype)
+            if kept is not None:
+                of_probabilities.mul_(kept)
+            of_scores = torch._softmax_backward_data(of_probabilities, probabilities, -1, probabilities.dtype)
+            of_scores = of_scores.mul_(rule.scale).to(q.dtype)
+            torch.bmm(of_scores, ks, out=to_q)
+            torch.bmm(of_scores.mT, qs, out=to_k)
+        rows = [
+            cells if cells is of_q and rule.reading else cells.index_select(0, place) for cells in (of_q, of_k, of_v)
+        ]
+        return *(part.view(-1, heads, q.shape[1]) for part in rows), None, None, None
 
 
 class _LaidOut(torch.autograd.Function):
@@ -204,37 +320,17 @@ class _TakenBack(torch.autograd.Function):
         return gradient.new_zeros(ctx.n_cells, gradient.shape[1]).index_copy_(0, place, gradient), None
 
 
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, rule: Rule, kept: Tensor | None, bias: Bias | None
-) -> Tensor:
-    """Softmax of scores, dropout, weighted values; all of shape (B, heads, rows, size)."""
-    if bias is None and kept is None and not torch.is_grad_enabled():
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=hidden, scale=rule.scale)
-    if bias is None:
-        # On CPUs faster than the fused kernel with its backward, and the same with dropout and without.
-        added = query.new_zeros(()) if hidden is None else hidden
-        added = added.expand(*query.shape[:3], key.shape[2]).reshape(-1, query.shape[2], key.shape[2])
-        scores = torch.baddbmm(added, query.flatten(0, 1), key.flatten(0, 1).mT, alpha=rule.scale)
-        scores = scores.view(*query.shape[:3], key.shape[2])
-    else:
-        at = torch.arange(query.shape[2], device=query.device)
-        scores = (query @ key.mT + bias(query, key, at)) * rule.scale
-        scores = scores if hidden is None else scores + hidden
-    probabilities = scores.softmax(-1)
-    return (probabilities if kept is None else probabilities * kept) @ value
-
-
-def _visible(rule: Rule, lengths: Tensor, width: int, real: Tensor | None) -> Tensor | None:
-    """What the queries of a group see, broadcast to (B, heads, queries, width); None: everything."""
-    window = None if rule.window is None or width <= rule.window else rule.window
+def _visible(rule: Rule, lengths: Tensor, columns: Tensor, full: bool) -> Tensor | None:
+    """What the queries of a group see, broadcast to (count, heads, queries, width); None: everything."""
+    real = None if full else (columns < lengths[:, None])[:, None, None]
+    window = None if rule.window is None or len(columns) <= rule.window else rule.window
     if window is None and (rule.reading or not rule.causal):
         return real
-    places = torch.arange(width, device=lengths.device)
     if not rule.reading:
-        at = places[None]
+        at = columns[None]
     else:
         at = lengths[:, None] - 1 if rule.causal else torch.zeros_like(lengths)[:, None]
-    distance = at[..., None] - places
+    distance = at[..., None] - columns
     seen = distance >= 0 if rule.causal else torch.ones_like(distance, dtype=torch.bool)
     if window is not None:
         seen = seen & (distance.abs() < window)

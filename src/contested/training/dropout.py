@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -182,10 +182,33 @@ class DropoutKeys:
         Returns:
             0 or 1 / (1 - p), in the shape of ``probabilities``.
         """
-        columns, site = probabilities.shape[-1], self._names[module]
-        column_keys = self._column_keys(site, probabilities.shape[1], columns, rows.device)
-        lanes = _hash(self._row_site(rows, site)[:, None, :, None], column_keys[None, :, None])
-        return _kept(lanes, columns, p, probabilities.dtype)
+        asking = torch.arange(rows.numel(), device=rows.device).view(rows.shape)
+        mask = self.of_probabilities(module, rows.flatten(), probabilities.shape[1], p)
+        return mask(asking, probabilities.shape[-1]).to(probabilities.dtype)
+
+    def of_probabilities(
+        self, module: nn.Module, rows: Tensor, heads: int, p: float
+    ) -> Callable[[Tensor, int], Tensor]:
+        """Masks of one call of an attention module, a part of its queries at a time.
+
+        Args:
+            module: The module, whose name is the site.
+            rows: Row keys of the queries, shape (R,).
+            heads: Number of heads.
+            p: Share dropped.
+
+        Returns:
+            Takes which of the queries (B, rows) and the number of keys; gives 0 or 1 / (1 - p), shape (B, heads, rows,
+            keys), in float32.
+        """
+        site = self._names[module]
+        keys = self._row_site(rows, site)
+
+        def mask(asking: Tensor, columns: int) -> Tensor:
+            column_keys = self._column_keys(site, heads, columns, keys.device)
+            return _kept(_hash(keys[asking][:, None, :, None], column_keys[:, None]), columns, p, torch.float32)
+
+        return mask
 
     def mask(self, rows: Tensor, site: str, p: float, columns: int, dtype: torch.dtype) -> Tensor:
         """Mask of a site.

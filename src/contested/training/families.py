@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from contested.training.attention import Bias
-from contested.training.lora import linear
+from contested.training.lora import linear, linears
 from contested.training.packed import Batch, Packing
 
 Forward = Callable[[Any, Packing, Batch], Tensor]
@@ -245,8 +245,12 @@ def _buckets(distances: Tensor, attention: Any) -> Tensor:
 
 def _projected(projections: Sequence[Any], asking: Tensor, states: Tensor, *heads: int) -> list[Tensor]:
     """Queries of the rows that ask, keys and values of all, each (rows, heads, size) by the two numbers ``heads``."""
-    rows = asking, states, states
-    return [linear(layer, given).view(len(given), *heads) for layer, given in zip(projections, rows, strict=True)]
+    found = (
+        linears(projections, states)
+        if asking is states
+        else [linear(projections[0], asking), *linears(projections[1:], states)]
+    )
+    return [rows.view(len(rows), *heads) for rows in found]
 
 
 def _rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -1,15 +1,18 @@
-"""LoRA layers in fewer passes over memory than a module at a time.
+"""Linear layers of one input with LoRA, in fewer passes over memory than a module at a time.
 
 With x the rows, m dropout's factors, s the scale and a = (x·m) Aᵀ: y = x Wᵀ + b + s a Bᵀ, whose last term is added in
 place by one product. PEFT's own forward makes the product, its scaled copy and the sum one after the other, and
-autograd the gradient of B in an orientation of its product that is several times slower.
+autograd the gradient of B in an orientation of its product that is several times slower. What several layers give
+back to their one input is summed up in the products, not after them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -18,32 +21,47 @@ from contested.training.dropout import KeyedDropout
 
 
 def linear(layer: Any, rows: Tensor) -> Tensor:
-    """What a linear layer gives, adapted or not.
+    """What one linear layer gives, adapted or not (see :func:`linears`)."""
+    return linears([layer], rows)[0]
+
+
+def linears(layers: Sequence[Any], rows: Tensor) -> list[Tensor]:
+    """What linear layers of one input give, adapted or not.
 
     Args:
-        layer: The layer; a plain LoRA of PEFT takes the short way, unless somebody watches its parts.
+        layers: The layers. Frozen ones, and plain LoRA of PEFT over frozen ones, take the short way unless somebody
+            watches their parts.
         rows: Shape (rows, in).
 
     Returns:
-        Shape (rows, out).
+        Shape (rows, out) of each.
     """
-    if (
-        not plain_lora(layer)
-        or layer.merged
-        or not torch.is_grad_enabled()
-        or torch.is_autocast_enabled(rows.device.type)
-    ):
-        result: Tensor = layer(rows)
-        return result
-    (name,) = layer.active_adapters
-    down, up, dropout = layer.lora_A[name], layer.lora_B[name], layer.lora_dropout[name]
-    if any(part._forward_hooks or part._forward_pre_hooks for part in (layer, down, up)):
-        watched: Tensor = layer(rows)
-        return watched
+    if not torch.is_grad_enabled() or torch.is_autocast_enabled(rows.device.type):
+        return [layer(rows) for layer in layers]
+    adapters = [_adapter(layer, rows) for layer in layers]
+    if any(adapter is None for adapter in adapters) or all(len(adapter) == 2 for adapter in adapters if adapter):
+        return [layer(rows) for layer in layers]
+    given = [part for adapter in adapters if adapter is not None for part in (*adapter, *(None,) * (6 - len(adapter)))]
+    results: tuple[Tensor, ...] = _Linears.apply(rows, *given)  # type: ignore[no-untyped-call]
+    return list(results)
+
+
+def _adapter(layer: Any, rows: Tensor) -> tuple[Any, ...] | None:
+    """Weight and bias of a frozen layer and, if adapted, A, B, the scale and dropout's factors; None: the long way."""
+    parts, adapted = [layer], plain_lora(layer) and not layer.merged
+    base = layer.get_base_layer() if adapted else layer
+    if adapted:
+        (name,) = layer.active_adapters
+        down, up, dropout = layer.lora_A[name], layer.lora_B[name], layer.lora_dropout[name]
+        parts += [base, down, up]
+    if type(base) is not nn.Linear or any(part._forward_hooks or part._forward_pre_hooks for part in parts):
+        return None
+    if any(parameter.requires_grad for parameter in base.parameters()):
+        return None
+    if not adapted:
+        return base.weight, base.bias
     factors = dropout.factors(rows) if isinstance(dropout, KeyedDropout) else None
-    base: Tensor = layer.get_base_layer()(rows)
-    added: Tensor = _Added.apply(base, rows, down.weight, up.weight, layer.scaling[name], factors)  # type: ignore[no-untyped-call]
-    return added
+    return base.weight, base.bias, down.weight, up.weight, layer.scaling[name], factors
 
 
 def plain_lora(layer: nn.Module) -> bool:
@@ -56,31 +74,49 @@ def plain_lora(layer: nn.Module) -> bool:
     return layer.lora_A[name].bias is None and layer.lora_B[name].bias is None
 
 
-class _Added(torch.autograd.Function):
-    """``base + scale * (rows * factors) downᵀ upᵀ``, into the memory of ``base``."""
+class _Linears(torch.autograd.Function):
+    """Products of one input; of each: weight, bias, A, B, scale and factors, of which the last four may be None."""
 
     @staticmethod
-    def forward(
-        ctx: Any, base: Tensor, rows: Tensor, down: Tensor, up: Tensor, scale: float, factors: Tensor | None
-    ) -> Tensor:
-        given = rows if factors is None else rows * factors
-        inner = given @ down.T
-        ctx.mark_dirty(base)
-        ctx.save_for_backward(given, inner, down, up, *(() if factors is None else (factors,)))
-        ctx.scale = scale
-        return base.addmm_(inner, up.T, alpha=scale)
+    def forward(ctx: Any, rows: Tensor, *given: Any) -> tuple[Tensor, ...]:
+        results, saved, scales = [], [], []
+        for weight, bias, down, up, scale, factors in _sixes(given):
+            result = F.linear(rows, weight, bias)
+            dropped = inner = None
+            if down is not None:
+                dropped = rows if factors is None else rows * factors
+                inner = dropped @ down.T
+                result.addmm_(inner, up.T, alpha=scale)
+            results.append(result)
+            saved += [weight, down, up, factors, dropped, inner]
+            scales.append(scale)
+        ctx.save_for_backward(*saved)
+        ctx.scales = scales
+        return tuple(results)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        given, inner, down, up, *factors = ctx.saved_tensors
-        gradient = gradients[0]
-        of_up = (inner.T @ gradient).mul_(ctx.scale).T if ctx.needs_input_grad[3] else None
-        of_inner = (gradient @ up).mul_(ctx.scale)
-        of_down = of_inner.T @ given if ctx.needs_input_grad[2] else None
-        of_rows = None
-        if ctx.needs_input_grad[1]:
-            of_rows = of_inner @ down
-            if factors:
-                of_rows.mul_(factors[0])
-        return gradient, of_rows, of_down, of_up, None, None
+        of_rows: Tensor | None = None
+        found: list[Tensor | None] = []
+        for gradient, scale, (weight, down, up, factors, dropped, inner) in zip(
+            gradients, ctx.scales, _sixes(ctx.saved_tensors), strict=True
+        ):
+            if ctx.needs_input_grad[0]:
+                of_rows = gradient @ weight if of_rows is None else of_rows.addmm_(gradient, weight)
+            of_down = of_up = None
+            if down is not None:
+                of_up = (inner.T.contiguous() @ gradient).mul_(scale).T
+                # A thin matrix along its rows makes the product several times slower.
+                of_inner = (gradient @ up.T.contiguous().T).mul_(scale)
+                of_down = of_inner.T.contiguous() @ dropped
+                if of_rows is not None and factors is None:
+                    of_rows.addmm_(of_inner, down)
+                elif of_rows is not None:
+                    of_rows.addcmul_(of_inner @ down, factors)
+            found += [None, None, of_down, of_up, None, None]
+        return of_rows, *found
+
+
+def _sixes(values: Sequence[Any]) -> list[Sequence[Any]]:
+    return [values[first : first + 6] for first in range(0, len(values), 6)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
-from contested.training.attention import Bias, Groups, Rule
+from contested.training.attention import Bias, Cut, Factors, Groups, Rule
 from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, step_key
 
 _BUCKET = 64
@@ -114,15 +114,22 @@ class Packing:
 
         width = int(lengths.max())
         width += 0 if self._bucket is None else -width % _WIDTHS
+        cut = (
+            Cut.single(len(lengths), width) if self._single_group else Cut.similar([part.lengths for part in laid_out])
+        )
+        example, positions = (
+            joined([np.repeat(np.arange(len(lengths)), lengths)]),
+            joined([part.positions for part in laid_out]),
+        )
         segments = [part.token_type_ids for part in laid_out if part.token_type_ids is not None]
         batch = Batch(
             input_ids=joined([part.input_ids for part in laid_out]),
             token_type_ids=joined(segments) if segments else None,
-            positions=joined([part.positions for part in laid_out]),
+            positions=positions,
             first=joined([first]),
             last=joined([first + lengths - 1]),
             width=width,
-            groups=Groups([part.lengths for part in laid_out], self._device, width if self._single_group else None),
+            groups=Groups(cut, joined([lengths]), example, positions),
             tokens=[len(part.input_ids) for part in laid_out],
             examples=[len(part.lengths) for part in laid_out],
         )
@@ -175,21 +182,22 @@ class Packing:
             repeats = query.shape[1] // key.shape[1]
             key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
         rule = Rule(scale, causal, window, reading)
-        kept = self._kept(module, query, batch, dropout, reading) if dropout else None
+        factors = self._factors(module, query.shape[1], dropout, rule) if dropout else None
         if query.dtype == torch.bfloat16 and self._device.type == "cpu":
             # The backward pass of bfloat16 attention is several times slower than float32's on CPUs.
-            with torch.autocast("cpu", enabled=False):
-                parts = (query.float(), key.float(), value.float())
-                return batch.groups.attend(*parts, rule, kept, bias).to(query.dtype)
-        return batch.groups.attend(query, key, value, rule, kept, bias)
+            parts = (query.float(), key.float(), value.float())
+            return batch.groups.attend(*parts, rule, factors, bias).to(query.dtype)
+        return batch.groups.attend(query, key, value, rule, factors, bias)
 
-    def _kept(self, module: nn.Module, query: Tensor, batch: Batch, dropout: float, reading: bool) -> Tensor:
-        """Dropout's factors of the probabilities, shape (rows of ``query``, heads, the longest length)."""
-        if not self.keys.active:
-            return F.dropout(query.new_ones(*query.shape[:2], batch.width, dtype=torch.float32), dropout)
-        rows = (self.keys.read if reading else self.keys.rows)[:, None]
-        ones = query.new_empty(len(rows), query.shape[1], 1, batch.width, dtype=torch.float32)
-        return self.keys.probabilities_mask(module, rows, ones, dropout)[:, :, 0]
+    def _factors(self, module: nn.Module, heads: int, dropout: float, rule: Rule) -> Factors:
+        """Dropout of the probabilities of a call."""
+        if self.keys.active:
+            return self.keys.of_probabilities(
+                module, self.keys.read if rule.reading else self.keys.rows, heads, dropout
+            )
+        return lambda rows, width: F.dropout(
+            torch.ones(len(rows), heads, rows.shape[1], width, device=rows.device), dropout
+        )
 
 
 class _LaidOut(NamedTuple):
