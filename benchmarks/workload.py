@@ -183,15 +183,22 @@ def show(title: str, times: dict[str, list[float]], reference: str, unit: float 
         )  # fmt: skip
 
 
-def gemm_rate(shapes: Sequence[tuple[int, int, int]], dtype: torch.dtype, seconds: float = 0.3) -> float:
+def gemm_rate(
+    shapes: Sequence[tuple[int, int, int]],
+    dtype: torch.dtype,
+    seconds: float = 0.3,
+    device: torch.device = torch.device("cpu"),  # noqa: B008
+) -> float:
     """Rate in FLOP/s of matrix products (m, k) · (k, n): the median of calls, for the fastest of the shapes."""
     rates = []
     for m, k, n in shapes:
-        left, right = torch.randn(m, k, dtype=dtype), torch.randn(n, k, dtype=dtype)
+        left, right = (torch.randn(rows, k, dtype=dtype, device=device) for rows in (m, n))
         times, end = [], time.perf_counter() + seconds
         while time.perf_counter() < end:
             started = time.perf_counter()
             left @ right.T
+            if device.type == "cuda":
+                torch.cuda.synchronize()
             times.append(time.perf_counter() - started)
         rates.append(2 * m * k * n / statistics.median(times))
     return max(rates)

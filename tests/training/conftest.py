@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from contested import models
 from contested.runs import encode_task
@@ -46,3 +50,104 @@ def parts(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any) -> Calla
         return Parts(model, task, encode_task(task, model, 64), made)
 
     return make
+
+
+@pytest.fixture
+def enliven() -> Callable[[torch.nn.Module], None]:
+    """Gives a model dropout everywhere and weights large enough that logits are far from zero."""
+
+    def change(module: torch.nn.Module) -> None:
+        generator = torch.Generator().manual_seed(0)
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+        for part in module.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.2
+            if isinstance(getattr(part, "attention_dropout", None), float):
+                part.attention_dropout = 0.2
+
+    return change
+
+
+@pytest.fixture
+def tapes() -> Tapes:
+    """Captured graphs on a CPU: operations are written down once and done again on the same memory."""
+    return Tapes()
+
+
+class Tape(TorchDispatchMode):
+    """Writes operations down and refuses what a CUDA graph could not hold.
+
+    Whatever waits for a value or has a size that hangs on one, and any tensor that neither was there before nor was
+    made by an operation on the tape: such a one would have come from the host.
+    """
+
+    FORBIDDEN = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "equal", "is_nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = {tensor.untyped_storage().data_ptr(): tensor for tensor in live()}
+        self.done: list[tuple[Any, Any, Any, list[Tensor]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = func.overloadpacket.__name__
+        if any(name.startswith(word) for word in self.FORBIDDEN):
+            raise AssertionError(f"{name} waits for the device")
+        given = tensors((args, kwargs))
+        for tensor in given:
+            if tensor.numel() and tensor.untyped_storage().data_ptr() not in self.there:
+                raise AssertionError(f"{name} reads a tensor from the host: {tensor}")
+        result = func(*args, **kwargs)
+        old = {tensor.untyped_storage().data_ptr() for tensor in given}
+        fresh = [tensor for tensor in tensors(result) if tensor.untyped_storage().data_ptr() not in old]
+        self.there |= {tensor.untyped_storage().data_ptr(): tensor for tensor in fresh}
+        self.done.append((func, args, kwargs, fresh))
+        return result
+
+    def replay(self) -> None:
+        with torch.no_grad():
+            for func, args, kwargs, fresh in self.done:
+                again = tensors(func(*args, **kwargs))
+                for tensor, value in zip(fresh, again, strict=False):
+                    tensor.copy_(value)
+
+
+class Tapes:
+    """Captures on a CPU (see ``contested.training.steps.Capture``)."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def warm_up(self, work: Callable[[], Tensor]) -> Tensor:
+        return work()
+
+    def record(self, work: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        before = [(tensor, tensor.detach().clone()) for tensor in live() if 0 not in tensor.stride()]
+        with Tape() as tape:
+            result = work()
+        with torch.no_grad():  # a capture has no effect
+            for tensor, value in before:
+                tensor.detach().copy_(value)
+        self.recorded += 1
+
+        def replay() -> Tensor:
+            self.replayed += 1
+            tape.replay()
+            return result
+
+        return replay
+
+
+def tensors(values: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def live() -> Iterator[Tensor]:
+    gc.collect()
+    return (
+        each
+        for each in gc.get_objects()
+        if issubclass(type(each), Tensor) and each.layout == torch.strided and each.numel()
+    )

@@ -11,6 +11,7 @@ import torch
 
 from contested.training import DropoutKey, PackedEngine, PaddedEngine, Recipe, StackedEngine, Trainer
 from contested.training.packed import Part
+from contested.training.steps import CudaGraphs
 
 pytestmark = [
     pytest.mark.gpu,
@@ -80,3 +81,19 @@ def test_a_run_goes_as_on_a_cpu(parts: Callable[..., Any]) -> None:
         Trainer(made.model.module, engine, made.data, recipe, observer=lambda step, to=seen: to.append(step.loss)).fit()
         losses.append(seen)
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "deberta-v2", "qwen2"])
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_graphed_steps_are_the_eager_ones(parts: Callable[..., Any], family: str, method: str) -> None:
+    recipe = Recipe(learning_rate=2e-3, epochs=6, batch_size=16, every=7, seed=3)
+    losses = []
+    for capture in (None, CudaGraphs()):
+        made = parts(family, method)
+        made.model.module.to("cuda")
+        seen: list[float] = []
+        engine = PackedEngine(made.model.module, device=torch.device("cuda"))
+        observer = lambda step, to=seen: to.append(step.loss)  # noqa: E731
+        Trainer(made.model.module, engine, made.data, recipe, capture=capture, observer=observer).fit()
+        losses.append(seen[:20])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)

@@ -141,13 +141,13 @@ def test_a_non_finite_loss_stops_the_run(parts: Callable[..., Any]) -> None:
     kept = Kept()
     made = parts("bert", "full")
     trainer = made.trainer(RECIPE, recorder=kept)
-    update = trainer.update
+    update, first = trainer.update, next(made.model.module.parameters())
 
-    def poisoned(number: int) -> None:
-        update(number)
-        if number == 4:
+    def poisoned() -> None:
+        update()
+        if trainer.optimizer.state[first]["step"] == 5:
             with torch.no_grad():
-                next(made.model.module.parameters()).fill_(float("nan"))
+                first.fill_(float("nan"))
 
     trainer.update = poisoned  # type: ignore[method-assign]
     with pytest.raises(TrainingError, match=r"loss became nan at step 6 of .* Lower the learning rate"):

@@ -92,18 +92,16 @@ def test_stacked_runs_equal_single_runs(trainers: Callable[..., Any], kind: str,
 
 
 def test_gradients_of_a_stacked_step_are_those_of_single_steps(trainers: Callable[..., Any]) -> None:
-    from contested.training.packed import Part
-
     stacked, _ = trainers()
     stack = StackedEngine([t.module for t in stacked], device=CPU)
-    rows = [trainer.batch(0) for trainer in stacked]
-    parts = [Part(t.data.train, own, t.dropout_key(0)) for t, own in zip(stacked, rows, strict=True)]
+    parts = [trainer.part(0) for trainer in stacked]
+    rows = [torch.from_numpy(part.rows) for part in parts]
     losses = [t.loss(x, own) for t, x, own in zip(stacked, stack.logits(parts), rows, strict=True)]
     torch.autograd.backward(losses)
     alone, _ = trainers()
     for one, other, own, loss in zip(alone, stacked, rows, losses, strict=True):
         one.module.train()
-        single = one.loss(one.engine.logits(one.data.train, own, one.dropout_key(0)), own)
+        single = one.loss(one.engine.logits(*one.part(0)), own)
         single.backward()
         torch.testing.assert_close(loss, single, rtol=1e-5, atol=0)
         for (name, p), q in zip(one.module.named_parameters(), other.module.parameters(), strict=True):
@@ -115,8 +113,6 @@ def test_equally_long_runs_share_two_products_and_give_the_same(
     trainers: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Runs over the same rows, so that token counts are equal; ranks 4, 2 and 8 are filled up with zeros."""
-    from contested.training.packed import Part
-
     found = []
     for limit in (64, 0):
         monkeypatch.setattr("contested.training.stacked._ONE_PRODUCT", limit)
@@ -126,7 +122,7 @@ def test_equally_long_runs_share_two_products_and_give_the_same(
                 if "lora_B" in name:
                     p.data.normal_(generator=torch.Generator().manual_seed(0))
         stack = StackedEngine([t.module for t in stacked], device=CPU)
-        logits = stack.logits([Part(t.data.train, np.arange(16), t.dropout_key(0)) for t in stacked])
+        logits = stack.logits([t.part(0)._replace(rows=np.arange(16)) for t in stacked])
         torch.stack(logits).square().sum().backward()
         found.append((torch.stack(logits).detach(), [p.grad for t in stacked for p in t.module.parameters()]))
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-5)
@@ -134,6 +130,43 @@ def test_equally_long_runs_share_two_products_and_give_the_same(
         assert (one is None) == (other is None)
         if one is not None:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bert", "qwen2"])
+def test_a_stack_is_captured_and_replayed(trainers: Callable[..., Any], tapes: Any, kind: str) -> None:
+    eager, apart = trainers(kind)
+    fit_stacked(eager, device=CPU, bucket=64)
+    stacked, together = trainers(kind)
+    stacked[0].capture = tapes
+    fit_stacked(stacked, device=CPU, bucket=64)
+    assert tapes.replayed >= 4
+    for one, other in zip(apart, together, strict=True):
+        assert one.listed == other.listed
+        for step in one.listed:
+            np.testing.assert_allclose(other.losses[step], one.losses[step], rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_that_fails_leaves_the_stack(trainers: Callable[..., Any]) -> None:
+    alone, apart = trainers()
+    for index in (0, 2):
+        alone[index].fit()
+    stacked, together = trainers()
+
+    def spoil(step: Any) -> None:
+        if step.step == 4:
+            with torch.no_grad():
+                next(p for p in stacked[1].module.parameters() if p.requires_grad).fill_(float("nan"))
+
+    stacked[1].observer = spoil
+    failed: dict[int, str] = {}
+    fit_stacked(stacked, device=CPU, on_failure=lambda index, error: failed.update({index: str(error)}))
+    assert list(failed) == [1]
+    assert "became nan at step 5" in failed[1]
+    assert together[1].listed == [0, 3]
+    for index in (0, 2):
+        assert together[index].listed == apart[index].listed
+        for step in apart[index].listed:
+            np.testing.assert_allclose(together[index].losses[step], apart[index].losses[step], rtol=1e-4, atol=1e-5)
 
 
 def test_an_interrupted_stack_goes_on_alone_or_together(trainers: Callable[..., Any]) -> None:

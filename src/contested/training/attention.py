@@ -99,8 +99,8 @@ class Groups:
     def __init__(self, cut: Cut, lengths: Tensor, example: Tensor, positions: Tensor) -> None:
         self.cut = cut
         counts, widths = (list(part) for part in zip(*cut.shapes, strict=True))
-        cells = np.repeat(widths, counts)
-        self._place = torch.from_numpy(np.stack([np.cumsum(cells) - cells, cells])).to(lengths.device)
+        of_group = [lengths.new_full((count,), width) for count, width in cut.shapes]
+        self._cells = torch.cat(of_group)
         self._example, self._positions = example, positions
         self._lengths = torch.split(lengths, counts)
         starts = torch.split(lengths.cumsum(0) - lengths, counts)
@@ -140,7 +140,7 @@ class Groups:
         if heads not in self._layouts:
             head = torch.arange(heads, device=self._example.device)
             index = torch.cat([(tokens[:, None] * heads + head[:, None]).flatten() for tokens in self._tokens])
-            before, cells = self._place[:, self._example]
+            before, cells = (part[self._example] for part in (self._cells.cumsum(0) - self._cells, self._cells))
             place = (before * heads + self._positions)[:, None] + cells[:, None] * head
             self._layouts[heads] = index, place.flatten()
         return self._layouts[heads]

@@ -80,13 +80,14 @@ class DropoutKeys:
 
     def __init__(self, module: nn.Module) -> None:
         self._names = {part: name for name, part in module.named_modules()}
-        self._columns: dict[tuple[str, int], Tensor] = {}
+        # A key made once stays: captured graphs read it.
+        self._columns: dict[tuple[str, int], list[Tensor]] = {}
         self._sites: dict[tuple[str, int], int] = {}
         self._calls: dict[str, int] = {}
         self._rows: Tensor | None = None
         self._read: Tensor | None = None
         self._shared: Tensor | None = None
-        self._step = 0
+        self._step: Tensor | None = None
         for name, part in list(module.named_modules()):
             for child, dropout in list(part.named_children()):
                 if isinstance(dropout, nn.Dropout):
@@ -109,27 +110,23 @@ class DropoutKeys:
         return self._rows is not None
 
     @contextlib.contextmanager
-    def keyed(
-        self, rows: NDArray[np.uint64], read: NDArray[np.uint64], step: int, device: torch.device
-    ) -> Iterator[None]:
+    def keyed(self, rows: Tensor, read: Tensor, shared: Tensor) -> Iterator[None]:
         """Key every dropout while this lasts.
 
         Args:
             rows: Key of each token in the layout of the pass, shape (T,) or (B, L); see :func:`row_keys`.
             read: Key of each example's read token, shape (B,).
-            step: Key of what the examples share.
-            device: Where the activations are.
+            shared: Key of what the examples share, a single one; see :func:`shared_key`.
 
         Yields:
             Nothing.
         """
-        self._rows, self._read = _tensor(rows, device), _tensor(read, device)
-        self._step = step
+        self._rows, self._read, self._step = rows, read, shared
         self._calls.clear()
         try:
             yield
         finally:
-            self._rows = self._read = None
+            self._rows = self._read = self._step = None
 
     @contextlib.contextmanager
     def sharing(self, numbers: Tensor) -> Iterator[None]:
@@ -237,22 +234,23 @@ class DropoutKeys:
     def _column_keys(self, site: str, heads: int, columns: int, device: torch.device) -> Tensor:
         """Odd keys of each pair of columns, shape (heads, ceil(columns / 2)); a prefix of those of more columns."""
         pairs = -(-columns // 2)
-        found = self._columns.get((site, heads))
-        if found is None or found.shape[1] < pairs or found.device != device:
-            # Attention grows by one key at a time: make room for more than is asked.
-            wide = pairs if heads == 1 else max(64, 1 << (pairs - 1).bit_length())
-            numbers = np.arange(heads, dtype=np.uint64)[:, None] << np.uint64(32) | np.arange(wide, dtype=np.uint64)
-            made = _mix(numbers + np.uint64(_site_key(site) % (1 << 64)))
-            found = _tensor(made >> np.uint64(32), device).to(torch.int32) | 1
-            self._columns[site, heads] = found
-        return found[:, :pairs]
+        made = self._columns.setdefault((site, heads), [])
+        for found in made:
+            if found.shape[1] >= pairs and found.device == device:
+                return found[:, :pairs]
+        # Attention grows by one key at a time: make room for more than is asked.
+        wide = pairs if heads == 1 else max(64, 1 << (pairs - 1).bit_length())
+        numbers = np.arange(heads, dtype=np.uint64)[:, None] << np.uint64(32) | np.arange(wide, dtype=np.uint64)
+        hashed = _mix(numbers + np.uint64(_site_key(site) % (1 << 64))) >> np.uint64(32)
+        made.append(torch.from_numpy(hashed.view(np.int64)).to(device).to(torch.int32) | 1)
+        return made[-1][:, :pairs]
 
     def _shared_keys(self, numbers: Tensor) -> Tensor:
-        base = int(_mix(np.array([self._step], np.uint64) + _ODD)[0].astype(np.int64))
-        return (numbers + 1) * _SPREAD * base
+        assert self._step is not None
+        return (numbers + 1) * _SPREAD * self._step
 
 
-def row_keys(key: DropoutKey, examples: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.uint64]:
+def row_keys(key: DropoutKey, examples: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.int64]:
     """Keys of tokens.
 
     Args:
@@ -264,12 +262,12 @@ def row_keys(key: DropoutKey, examples: NDArray[np.int64], positions: NDArray[np
         Well-mixed keys of the same shape.
     """
     example = _mix(_step(key) + examples.astype(np.uint64) * _ODD)
-    return _mix(example + (positions.astype(np.uint64) + np.uint64(1)) * _ODD)
+    return _mix(example + (positions.astype(np.uint64) + np.uint64(1)) * _ODD).view(np.int64)
 
 
-def step_key(key: DropoutKey) -> int:
+def shared_key(key: DropoutKey) -> int:
     """Key of what the examples of a step share."""
-    return int(_step(key)[0] >> np.uint64(1))
+    return int(_mix((_step(key) >> np.uint64(1)) + _ODD).view(np.int64)[0])
 
 
 def _step(key: DropoutKey) -> NDArray[np.uint64]:
@@ -302,7 +300,3 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _site_key(site: str) -> int:
     """An odd signed 64-bit number from a name."""
     return int.from_bytes(hashlib.sha256(site.encode()).digest()[:8], "little", signed=True) | 1
-
-
-def _tensor(values: NDArray[np.uint64], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values).view(np.int64)).to(device)

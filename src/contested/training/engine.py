@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
-from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, step_key
+from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, shared_key
 from contested.training.families import packed_forward, reads_last
-from contested.training.packed import Packing, Part
+from contested.training.packed import Laid, Packing, Part
 from contested.training.padded import attention_keys, use_keyed_attention
 
 
@@ -26,6 +26,18 @@ class Engine(Protocol):
 
         In training mode ``key`` decides what is dropped, whatever the layout; without it PyTorch's generator does.
         """
+        ...
+
+
+class LaidEngine(Protocol):
+    """An engine whose batches are laid out on the host first; the rest is the device's alone."""
+
+    def lay_out(self, parts: Sequence[Part]) -> Laid:
+        """Lay the rows of each run end to end, in the host's memory."""
+        ...
+
+    def forward(self, laid: Laid) -> list[Tensor]:
+        """Logits (B, K) of each part of a batch on the device, in the order of its rows; never in bfloat16."""
         ...
 
 
@@ -77,19 +89,23 @@ class PackedEngine:
             raise ValueError(f"{type(self._model).__name__} cannot be packed; use PaddedEngine.")
         self._forward = forward
         self._packing = Packing(module, device=device, precision=precision, single_group=single_group, bucket=bucket)
-        self._device = device
         if precision == "bfloat16":
             cast_frozen(module)
 
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`Engine`."""
-        by_length = np.argsort(texts.lengths[rows], kind="stable")
-        with self._packing.batch([Part(texts, rows[by_length], key)], last=reads_last(self._model)) as batch:
+        return self.forward(self.lay_out([Part(texts, rows, key)]).to(self._packing.device))[0]
+
+    def lay_out(self, parts: Sequence[Part]) -> Laid:
+        """See :class:`LaidEngine`; a single part."""
+        return self._packing.lay_out(parts, last=reads_last(self._model))
+
+    def forward(self, laid: Laid) -> list[Tensor]:
+        """See :class:`LaidEngine`."""
+        with self._packing.batch(laid) as batch:
             logits = self._forward(self._model, self._packing, batch)
-        restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
-        # Behind the rows' own logits may be those of a filler.
-        logits = logits[restore]
-        return logits.float() if logits.dtype == torch.bfloat16 else logits
+        logits = logits[laid.fields()["order"]]
+        return [logits.float() if logits.dtype == torch.bfloat16 else logits]
 
 
 class PaddedEngine:
@@ -153,7 +169,8 @@ class PaddedEngine:
                 lengths = texts.lengths[rows]
                 keys = row_keys(key, rows[:, None], np.arange(lengths.max())[None, :])
                 read = keys[np.arange(len(rows)), lengths - 1 if self._last else 0]
-                stack.enter_context(self._keys.keyed(keys, read, step_key(key), self._device))
+                given = (torch.from_numpy(np.asarray(part)).to(self._device) for part in (keys, read, shared_key(key)))
+                stack.enter_context(self._keys.keyed(*given))
                 stack.enter_context(attention_keys(self._keys))
             yield
 

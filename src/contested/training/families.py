@@ -200,9 +200,13 @@ def _disentangled(
 def _relative_scores(attention: Any, relative: Tensor, packing: Packing, batch: Batch) -> Bias:
     """What relative positions add to the scores: content to position and position to content."""
     heads, span, kinds = attention.num_attention_heads, attention.pos_ebd_size, attention.pos_att_type
-    distances = torch.arange(1 - batch.width, batch.width, device=relative.device)
-    places = (_buckets(distances, attention) + span).clamp(0, 2 * span - 1)
-    numbers, place_of = places.unique(return_inverse=True)
+
+    def places() -> tuple[Tensor, Tensor]:
+        buckets = _buckets(torch.arange(1 - batch.width, batch.width), attention)
+        numbers, place_of = (buckets + span).clamp(0, 2 * span - 1).unique(return_inverse=True)
+        return numbers, place_of
+
+    numbers, place_of = packing.constant(("relative places", batch.width), places)
     with packing.keys.sharing(numbers):
         rows = attention.pos_dropout(relative[numbers])
         shared = attention.share_att_key

@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -21,11 +21,16 @@ from torch import nn
 from contested.errors import ContestedError, TrainingError
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
-from contested.training.engine import Engine
+from contested.training.engine import Engine, PackedEngine
+from contested.training.packed import Part
 from contested.training.probes import Probe
 from contested.training.recipe import Recipe, checkpoint_steps, data_order, learning_rate, steps_per_epoch
 from contested.training.snapshots import load_snapshot, save_snapshot
+from contested.training.steps import Capture, Steps
 from contested.training.tracking import cross_entropy, track
+
+_UNREAD = 20
+"""Losses that wait on the device at most."""
 
 
 class Recorder(Protocol):
@@ -100,6 +105,8 @@ class Trainer:
         tracking_batch_size: Examples a forward in tracking and validation passes.
         observer: Called after each step.
         probe: Called at step 0 and after each step, before the step's snapshot.
+        capture: Captures whole steps on packed batches, such as :class:`contested.training.steps.CudaGraphs`; None:
+            every step is started piece by piece.
     """
 
     def __init__(
@@ -114,6 +121,7 @@ class Trainer:
         tracking_batch_size: int = 64,
         observer: Callable[[Step], None] | None = None,
         probe: Probe | None = None,
+        capture: Capture | None = None,
     ) -> None:
         self.module = module
         self.engine = engine
@@ -124,6 +132,7 @@ class Trainer:
         self.tracking_batch_size = tracking_batch_size
         self.observer = observer
         self.probe = probe
+        self.capture = capture
         self.per_epoch = steps_per_epoch(len(data.train), recipe.batch_size)
         self.total_steps = self.per_epoch * recipe.epochs
         self.checkpoints = frozenset(checkpoint_steps(recipe, len(data.train)))
@@ -134,7 +143,13 @@ class Trainer:
             lr=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
             fused=self.device.type in {"cpu", "cuda", "mps"},
+            capturable=self.device.type == "cuda",
         )
+        # A captured step reads its rate from memory; CUDA's kernel wants it in float32.
+        self._rate_now: torch.Tensor | None = None
+        if self.device.type in {"cpu", "cuda"}:
+            dtype = torch.float32 if self.device.type == "cuda" else torch.float64
+            self._rate_now = torch.tensor(recipe.learning_rate, dtype=dtype, device=self.device)
         self._labels = torch.tensor(data.labels).to(self.device)
         self._targets = None if data.targets is None else torch.from_numpy(data.targets).to(self.device)
         weights = data.class_weights
@@ -153,17 +168,20 @@ class Trainer:
             TrainingError: If a loss is not finite; what was recorded before stays.
             Interrupted: On Ctrl-C or SIGTERM, after the step at hand, with the state saved.
         """
-        first = self.begin(resume=resume)
-        with StopRequest() as stop:
-            for step in range(first, self.total_steps):
-                started = time.perf_counter()
-                rows = self.batch(step)
-                logits = self.engine.logits(self.data.train, rows, self.dropout_key(step))
-                loss = self.loss(logits, rows)
-                value = self.checked(loss.item(), step)
-                torch.autograd.backward(loss)
-                self.update(step)
-                self.after(step, value, time.perf_counter() - started, stop=stop)
+        fit_together([self], lambda _: self._steps(), resume=[resume])
+
+    def _steps(self) -> Callable[[Sequence[int]], torch.Tensor]:
+        if isinstance(self.engine, PackedEngine):
+            return Steps([self], self.engine, device=self.device, capture=self.capture)
+        return lambda steps: self._eager_step(steps[0])
+
+    def _eager_step(self, step: int) -> torch.Tensor:
+        part = self.part(step)
+        self.set_rate(step)
+        loss = self.loss(self.engine.logits(*part), torch.from_numpy(part.rows).to(self.device))
+        torch.autograd.backward(loss)
+        self.update()
+        return loss.detach()[None]
 
     def begin(self, *, resume: bool) -> int:
         """Put the state of a snapshot back, or measure step 0.
@@ -191,11 +209,11 @@ class Trainer:
         size = self.recipe.batch_size
         return self._order[1][position * size : (position + 1) * size]
 
-    def dropout_key(self, step: int) -> DropoutKey:
-        """What decides the dropout of a step, whatever its layout."""
-        return DropoutKey(self.recipe.seed, step)
+    def part(self, step: int) -> Part:
+        """The training rows of a step with what decides their dropout, whatever their layout."""
+        return Part(self.data.train, self.batch(step), DropoutKey(self.recipe.seed, step))
 
-    def loss(self, logits: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
+    def loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Training loss of a batch.
 
         Args:
@@ -205,64 +223,67 @@ class Trainer:
         Returns:
             Class-weighted mean in nats.
         """
-        chosen = torch.from_numpy(rows).to(self.device)
         if self._targets is None:
-            return F.cross_entropy(logits, self._labels[chosen], weight=self._class_weights)
-        return soft_loss(logits, self._targets[chosen], self._class_weights)
+            return F.cross_entropy(logits, self._labels[rows], weight=self._class_weights)
+        return soft_loss(logits, self._targets[rows], self._class_weights)
 
-    def checked(self, value: float, step: int) -> float:
-        """Refuse a loss that is not finite.
-
-        Args:
-            value: The training loss of ``step``.
-            step: Optimiser steps done before it.
-
-        Returns:
-            The loss.
-
-        Raises:
-            TrainingError: If it is not finite.
-        """
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"The training loss became {value} at step {step + 1} of {self.total_steps} (learning rate "
-                f"{self._rate(step):.3g}, precision {self.recipe.precision}). Everything recorded before is intact. "
-                "Lower the learning rate, lengthen the warm-up or use float32."
-            )
-        return value
-
-    def update(self, step: int) -> None:
-        """Clip the gradients and take the optimiser's step."""
+    def set_rate(self, step: int) -> None:
+        """Set the learning rate of a step."""
+        rate = self._rate(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(step)
+            group["lr"] = rate if self._rate_now is None else self._rate_now.fill_(rate)
+
+    def update(self) -> None:
+        """Clip the gradients, take the optimiser's step, drop the gradients."""
         nn.utils.clip_grad_norm_(self._trained, self.recipe.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def after(self, step: int, loss: float, seconds: float, *, stop: StopRequest) -> None:
-        """What follows an update: observer, probe, checkpoint, and the end on request.
+    def watched(self, step: int) -> bool:
+        """Whether something needs the weights as they are after ``step`` steps."""
+        return self.probe is not None or step in self.checkpoints or step == self.total_steps
+
+    def count(self, step: int, loss: float, seconds: float) -> None:
+        """Take a step into account.
 
         Args:
-            step: Optimiser steps done before the update.
+            step: Optimiser steps done before it.
             loss: Its training loss.
             seconds: What it took.
-            stop: Whether to stop after it.
 
         Raises:
-            Interrupted: If a stop was asked for, with the state saved.
+            TrainingError: If the loss is not finite.
         """
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The training loss became {loss} at step {step + 1} of {self.total_steps} (learning rate "
+                f"{self._rate(step):.3g}, precision {self.recipe.precision}). Everything recorded before is intact. "
+                "Lower the learning rate, lengthen the warm-up or use float32."
+            )
         self._sums["loss"] += loss
         self._sums["steps"] += 1
         self._sums["seconds"] += seconds
         if self.observer is not None:
             self.observer(Step(step + 1, self.total_steps, loss, self._rate(step)))
-        self._probe(step + 1)
-        if step + 1 in self.checkpoints:
-            self._checkpoint(step + 1)
+
+    def arrive(self, step: int, stop: StopRequest) -> None:
+        """Do what the weights after ``step`` steps are needed for: probe, checkpoint, and the end on request.
+
+        Args:
+            step: Optimiser steps done.
+            stop: Whether to stop now.
+
+        Raises:
+            TrainingError: If a tracked loss is not finite.
+            Interrupted: If a stop was asked for, with the state saved.
+        """
+        self._probe(step)
+        if step in self.checkpoints:
+            self._checkpoint(step)
         elif stop.requested:
-            self._save(step + 1)
-        if stop.requested and step + 1 < self.total_steps:
-            raise Interrupted(step + 1)
+            self._save(step)
+        if stop.requested and step < self.total_steps:
+            raise Interrupted(step)
 
     def _rate(self, step: int) -> float:
         return learning_rate(self.recipe, step, self.total_steps)
@@ -315,6 +336,76 @@ class Trainer:
             save_snapshot(
                 self.state, step=step, module=self.module, optimizer=self.optimizer, progress=dict(self._sums)
             )
+
+
+Advance = Callable[[Sequence[int]], torch.Tensor]
+"""Takes a step of S runs, given the steps each has done; gives their training losses, shape (S,), on the device."""
+
+
+def fit_together(
+    trainers: Sequence[Trainer],
+    make: Callable[[list[Trainer]], Advance],
+    *,
+    resume: Sequence[bool],
+    on_failure: Callable[[int, TrainingError], None] | None = None,
+) -> None:
+    """Train runs step by step, each to its end.
+
+    Losses are read only where something hangs on them, or every few steps: reading one waits for the device.
+
+    Args:
+        trainers: One a run.
+        make: Makes what advances the runs that are still on their way; called again when one leaves.
+        resume: Whether each goes on from its snapshot.
+        on_failure: Told which run failed and why, while the others go on; without it the failure is raised.
+
+    Raises:
+        TrainingError: If a loss is not finite; what was recorded before stays.
+        Interrupted: On Ctrl-C or SIGTERM, with the state of every run saved.
+    """
+    steps = [trainer.begin(resume=again) for trainer, again in zip(trainers, resume, strict=True)]
+    left = [index for index, trainer in enumerate(trainers) if steps[index] < trainer.total_steps]
+    together: list[int] = []
+    with StopRequest() as stop:
+        while left:
+            active = [trainers[index] for index in left]
+            if left != together:
+                together, advance = left, make(active)
+            losses, seconds = _advanced(active, [steps[index] for index in left], advance, stop)
+            interrupted, failed = None, []
+            for index, trainer, values in zip(left, active, losses, strict=True):
+                try:
+                    for value in values:
+                        trainer.count(steps[index], value, seconds)
+                        steps[index] += 1
+                    trainer.arrive(steps[index], stop)
+                except Interrupted as reason:
+                    interrupted = reason  # the others save their state too
+                except TrainingError as reason:
+                    if on_failure is None:
+                        raise
+                    on_failure(index, reason)
+                    failed.append(index)
+            if interrupted is not None:
+                raise interrupted
+            left = [index for index in left if index not in failed and steps[index] < trainers[index].total_steps]
+
+
+def _advanced(
+    trainers: Sequence[Trainer], steps: Sequence[int], advance: Advance, stop: StopRequest
+) -> tuple[list[list[float]], float]:
+    """Take steps until something hangs on them: each run's losses, and seconds of a step of one run."""
+    started = time.perf_counter()
+    unread: list[torch.Tensor] = []
+    most = 1 if trainers[0].device.type == "cpu" else _UNREAD
+    while True:
+        done = [step + len(unread) for step in steps]
+        unread.append(advance(done))
+        watched = any(trainer.watched(step + 1) for trainer, step in zip(trainers, done, strict=True))
+        if watched or stop.requested or len(unread) == most:
+            break
+    losses: list[list[float]] = torch.stack(unread).T.tolist()
+    return losses, (time.perf_counter() - started) / (len(unread) * len(trainers))
 
 
 def soft_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:

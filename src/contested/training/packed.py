@@ -1,9 +1,13 @@
-"""Batches without padding: all tokens in one row, attention within each example."""
+"""Batches without padding: all tokens in one row, attention within each example.
+
+A batch is laid out on the host and goes to the device in one copy; what follows needs the host no more, so that it
+can be captured as a graph.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +18,7 @@ from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
 from contested.training.attention import Bias, Cut, Factors, Groups, Rule
-from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, step_key
+from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, shared_key
 
 _BUCKET = 64
 _WIDTHS = 16
@@ -31,10 +35,8 @@ class Batch(NamedTuple):
         positions: Position of each token within its example, from 0, shape (T,).
         first: Row of each example's first token, shape (B,).
         last: Row of each example's last token, shape (B,).
-        width: Tokens of the longest example.
+        width: Cells of the longest example.
         groups: Where the tokens lie while they attend.
-        tokens: Number of tokens of each part.
-        examples: Number of examples of each part, those that fill it up included.
     """
 
     input_ids: Tensor
@@ -44,8 +46,6 @@ class Batch(NamedTuple):
     last: Tensor
     width: int
     groups: Groups
-    tokens: list[int]
-    examples: list[int]
 
 
 class Part(NamedTuple):
@@ -53,13 +53,60 @@ class Part(NamedTuple):
 
     Attributes:
         texts: Token ids.
-        rows: Which texts, sorted by length.
+        rows: Which texts, in any order.
         key: Of the dropout, or None for PyTorch's own; of all parts or of none.
     """
 
     texts: EncodedTexts
     rows: NDArray[np.int64]
     key: DropoutKey | None
+
+
+class Shape(NamedTuple):
+    """What is known of a batch without its numbers; a captured graph serves all batches of one shape.
+
+    Attributes:
+        tokens: Number of tokens of each part.
+        examples: Number of examples of each part, those that fill it up included.
+        asked: Number of rows asked for of each part.
+        width: Cells of the longest example.
+        cut: The groups of attention.
+        sizes: Length of each field of the laid-out batch.
+    """
+
+    tokens: tuple[int, ...]
+    examples: tuple[int, ...]
+    asked: tuple[int, ...]
+    width: int
+    cut: Cut
+    sizes: tuple[tuple[str, int], ...]
+
+
+class Laid(NamedTuple):
+    """A batch laid out: every number that a device needs of it, end to end in one tensor, and what they are.
+
+    Attributes:
+        numbers: int64, one dimension.
+        shape: Their meaning.
+    """
+
+    numbers: Tensor
+    shape: Shape
+
+    def to(self, device: torch.device) -> Laid:
+        """The same on a device, in one copy."""
+        if device.type != "cuda":
+            return self._replace(numbers=self.numbers.to(device))
+        return self._replace(numbers=self.numbers.pin_memory().to(device, non_blocking=True))
+
+    def fields(self) -> dict[str, Tensor]:
+        """Views of the single fields."""
+        names, sizes = zip(*self.shape.sizes, strict=True)
+        return dict(zip(names, torch.split(self.numbers, list(sizes)), strict=True))
+
+    def rows(self) -> tuple[Tensor, ...]:
+        """The rows asked for of each part, in the order of the logits."""
+        return torch.split(self.fields()["rows"], list(self.shape.asked))
 
 
 class Packing:
@@ -84,66 +131,95 @@ class Packing:
         bucket: int | None = None,
     ) -> None:
         self.keys = DropoutKeys.of(module)
-        self._device = device
+        self.device = device
         self._bfloat16 = precision == "bfloat16"
         self._bucket = _BUCKET if bucket is None and device.type != "cpu" else bucket
         # What fills a batch up is not sorted by length.
         self._single_group = single_group or self._bucket is not None
+        self._constants: dict[Hashable, tuple[Tensor, ...]] = {}
 
-    @contextlib.contextmanager
-    def batch(self, parts: Sequence[Part], *, last: bool, keys: Sequence[DropoutKeys] = ()) -> Iterator[Batch]:
-        """Lay texts end to end and key their dropout meanwhile.
+    def lay_out(self, parts: Sequence[Part], *, last: bool) -> Laid:
+        """Lay texts end to end.
 
         Args:
             parts: What the batch consists of.
             last: Whether the last token is read, not the first.
+
+        Returns:
+            The batch, in the host's memory.
+        """
+        laid_out = [_LaidOut.of(part, last=last) for part in parts]
+        asked = tuple(len(part.rows) for part in parts)
+        if self._bucket is not None:
+            most = max(len(part.input_ids) for part in laid_out)
+            laid_out = [part.filled(((most + _FILLERS - 1) // self._bucket + 1) * self._bucket) for part in laid_out]
+        lengths = np.concatenate([part.lengths for part in laid_out])
+        width = int(lengths.max())
+        width += 0 if self._bucket is None else -width % _WIDTHS
+        single = Cut.single(len(lengths), width) if self._single_group else None
+        examples = tuple(len(part.lengths) for part in laid_out)
+        before = np.cumsum(examples) - examples
+        fields: dict[str, list[Any]] = {
+            "input_ids": [part.input_ids for part in laid_out],
+            "positions": [part.positions for part in laid_out],
+            "example": [np.repeat(np.arange(len(lengths)), lengths)],
+            "token_type_ids": [part.token_type_ids for part in laid_out if part.token_type_ids is not None],
+            "keys": [part.keys for part in laid_out],
+            "lengths": [lengths],
+            "read": [part.read for part in laid_out],
+            "steps": [[shared_key(part.key)] for part in parts if part.key is not None],
+            "order": [first + part.order for first, part in zip(before, laid_out, strict=True)],
+            "rows": [part.rows for part in parts],
+        }
+        joined = {name: np.concatenate(values).astype(np.int64) for name, values in fields.items() if values}
+        shape = Shape(
+            tokens=tuple(len(part.input_ids) for part in laid_out),
+            examples=examples,
+            asked=asked,
+            width=width,
+            cut=single or Cut.similar([part.lengths for part in laid_out]),
+            sizes=tuple((name, len(values)) for name, values in joined.items() if len(values)),
+        )
+        return Laid(torch.from_numpy(np.concatenate(list(joined.values()))), shape)
+
+    @contextlib.contextmanager
+    def batch(self, laid: Laid, keys: Sequence[DropoutKeys] = ()) -> Iterator[Batch]:
+        """Take a batch apart and key its dropout meanwhile.
+
+        Args:
+            laid: The batch, on the device.
             keys: Further keys, of a model for each part; they see their part alone.
 
         Yields:
             The batch.
         """
-        laid_out = [_LaidOut.of(part, last=last) for part in parts]
-        if self._bucket is not None:
-            most = max(len(part.input_ids) for part in laid_out)
-            laid_out = [part.filled(((most + _FILLERS - 1) // self._bucket + 1) * self._bucket) for part in laid_out]
-        lengths = np.concatenate([part.lengths for part in laid_out])
-        first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-
-        def joined(arrays: Sequence[NDArray[Any]]) -> Tensor:
-            return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(self._device)
-
-        width = int(lengths.max())
-        width += 0 if self._bucket is None else -width % _WIDTHS
-        cut = (
-            Cut.single(len(lengths), width) if self._single_group else Cut.similar([part.lengths for part in laid_out])
-        )
-        example, positions = (
-            joined([np.repeat(np.arange(len(lengths)), lengths)]),
-            joined([part.positions for part in laid_out]),
-        )
-        segments = [part.token_type_ids for part in laid_out if part.token_type_ids is not None]
+        fields, shape = laid.fields(), laid.shape
+        ends = fields["lengths"].cumsum(0)
         batch = Batch(
-            input_ids=joined([part.input_ids for part in laid_out]),
-            token_type_ids=joined(segments) if segments else None,
-            positions=positions,
-            first=joined([first]),
-            last=joined([first + lengths - 1]),
-            width=width,
-            groups=Groups(cut, joined([lengths]), example, positions),
-            tokens=[len(part.input_ids) for part in laid_out],
-            examples=[len(part.lengths) for part in laid_out],
+            input_ids=fields["input_ids"],
+            token_type_ids=fields.get("token_type_ids"),
+            positions=fields["positions"],
+            first=ends - fields["lengths"],
+            last=ends - 1,
+            width=shape.width,
+            groups=Groups(shape.cut, fields["lengths"], fields["example"], fields["positions"]),
         )
         with contextlib.ExitStack() as stack:
-            keyed = [(part.keys, part.read, step_key(part.key)) for part in laid_out if part.key is not None]
-            if keyed:
-                tokens, reads, steps = (list(values) for values in zip(*keyed, strict=True))
-                both = np.concatenate(tokens), np.concatenate(reads), steps[0]
-                stack.enter_context(self.keys.keyed(*both, self._device))
-                for own, of_part in zip(keys, keyed, strict=False):
-                    stack.enter_context(own.keyed(*of_part, self._device))
+            if "steps" in fields:
+                tokens, read, steps = fields["keys"], fields["read"], fields["steps"]
+                stack.enter_context(self.keys.keyed(tokens, read, steps[0]))
+                of_parts = torch.split(tokens, list(shape.tokens)), torch.split(read, list(shape.examples)), steps
+                for own, *of_part in zip(keys, *of_parts, strict=False):
+                    stack.enter_context(own.keyed(*of_part))
             if self._bfloat16:
-                stack.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
+                stack.enter_context(torch.autocast(self.device.type, dtype=torch.bfloat16))
             yield batch
+
+    def constant(self, name: Hashable, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Tensors that are made once, on the host, and stay on the device."""
+        if name not in self._constants:
+            self._constants[name] = tuple(tensor.to(self.device) for tensor in make())
+        return self._constants[name]
 
     def attend(
         self,
@@ -183,7 +259,7 @@ class Packing:
             key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
         rule = Rule(scale, causal, window, reading)
         factors = self._factors(module, query.shape[1], dropout, rule) if dropout else None
-        if query.dtype == torch.bfloat16 and self._device.type == "cpu":
+        if query.dtype == torch.bfloat16 and self.device.type == "cpu":
             # The backward pass of bfloat16 attention is several times slower than float32's on CPUs.
             parts = (query.float(), key.float(), value.float())
             return batch.groups.attend(*parts, rule, factors, bias).to(query.dtype)
@@ -201,15 +277,15 @@ class Packing:
 
 
 class _LaidOut(NamedTuple):
-    """A part's tokens end to end, with the keys of the tokens and of those that are read."""
+    """A part's tokens end to end, with the keys of the tokens and of those that are read, and each row's example."""
 
     lengths: NDArray[np.int64]
     input_ids: NDArray[np.int32]
     token_type_ids: NDArray[np.int32] | None
     positions: NDArray[np.int64]
-    key: DropoutKey | None
-    keys: NDArray[np.uint64]
-    read: NDArray[np.uint64]
+    keys: NDArray[np.int64]
+    read: NDArray[np.int64]
+    order: NDArray[np.int64]
 
     def filled(self, n_tokens: int) -> _LaidOut:
         """With examples of nothing behind, ``n_tokens`` in all."""
@@ -218,26 +294,33 @@ class _LaidOut(NamedTuple):
         pieces = np.array_split(np.arange(missing), max(_FILLERS, -(-missing // _LONGEST)))
         ids = np.full(missing, self.input_ids[0])
         segments = None if self.token_type_ids is None else np.append(self.token_type_ids, np.zeros_like(ids))
-        keys = [np.zeros(n if self.key is not None else 0, np.uint64) for n in (missing, len(pieces))]
+        keys = [np.zeros(n if len(self.keys) else 0, np.int64) for n in (missing, len(pieces))]
         return _LaidOut(
             lengths=np.append(self.lengths, [len(piece) for piece in pieces]),
             input_ids=np.append(self.input_ids, ids),
             token_type_ids=segments,
             positions=np.append(self.positions, np.concatenate([piece - piece[0] for piece in pieces])),
-            key=self.key,
             keys=np.append(self.keys, keys[0]),
             read=np.append(self.read, keys[1]),
+            order=self.order,
         )
 
     @classmethod
     def of(cls, part: Part, *, last: bool) -> _LaidOut:
-        texts, rows = part.texts, part.rows
+        texts, by_length = part.texts, np.argsort(part.texts.lengths[part.rows], kind="stable")
+        rows = part.rows[by_length]
         lengths = texts.lengths[rows]
         ends = np.cumsum(lengths)
         example = np.repeat(np.arange(len(rows)), lengths)
         positions = np.arange(ends[-1]) - (ends - lengths)[example]
         source = texts.offsets[rows][example] + positions
-        keys = np.zeros(0, np.uint64) if part.key is None else row_keys(part.key, rows[example], positions)
-        read = keys if part.key is None else keys[ends - 1 if last else ends - lengths]
-        segments = None if texts.token_type_ids is None else texts.token_type_ids[source]
-        return cls(lengths, texts.input_ids[source], segments, positions, part.key, keys, read)
+        keys = np.zeros(0, np.int64) if part.key is None else row_keys(part.key, rows[example], positions)
+        return cls(
+            lengths=lengths,
+            input_ids=texts.input_ids[source],
+            token_type_ids=None if texts.token_type_ids is None else texts.token_type_ids[source],
+            positions=positions,
+            keys=keys,
+            read=keys if part.key is None else keys[ends - 1 if last else ends - lengths],
+            order=np.argsort(by_length, kind="stable"),
+        )

@@ -8,23 +8,23 @@ out as it would alone, up to rounding.
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from peft.tuners.lora import Linear as LoraLinear
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
+from contested.errors import TrainingError
 from contested.training.dropout import DropoutKeys
 from contested.training.engine import base_model, cast_frozen, packs
 from contested.training.families import packed_forward, reads_last
-from contested.training.loop import Interrupted, StopRequest, Trainer
+from contested.training.loop import Trainer, fit_together
 from contested.training.lora import plain_lora
-from contested.training.packed import Packing, Part
+from contested.training.packed import Laid, Packing, Part
+from contested.training.steps import Steps
 
 _ONE_PRODUCT = 64
 """Runs of equally many tokens share two batched products where ranks are at most this."""
@@ -124,7 +124,6 @@ class StackedEngine:
         assert forward is not None
         self._forward = forward
         self._packing = Packing(skeleton, device=device, precision=precision, single_group=single_group, bucket=bucket)
-        self._device = device
 
     def logits(self, parts: Sequence[Part]) -> list[Tensor]:
         """Logits of each run's rows.
@@ -135,15 +134,18 @@ class StackedEngine:
         Returns:
             Logits (B, K) of each part in the order of its rows, never in bfloat16.
         """
-        orders = [np.argsort(part.texts.lengths[part.rows], kind="stable") for part in parts]
-        ordered = [part._replace(rows=part.rows[order]) for part, order in zip(parts, orders, strict=True)]
-        with self._packing.batch(ordered, last=reads_last(self._model), keys=self._keys) as batch:
-            self._sizes, self._reads = batch.tokens, batch.examples
+        return self.forward(self.lay_out(parts).to(self._packing.device))
+
+    def lay_out(self, parts: Sequence[Part]) -> Laid:
+        """See :class:`contested.training.engine.LaidEngine`; one part a run."""
+        return self._packing.lay_out(parts, last=reads_last(self._model))
+
+    def forward(self, laid: Laid) -> list[Tensor]:
+        """See :class:`contested.training.engine.LaidEngine`."""
+        self._sizes, self._reads = list(laid.shape.tokens), list(laid.shape.examples)
+        with self._packing.batch(laid, self._keys) as batch:
             logits = self._forward(self._model, self._packing, batch).float()
-        return [
-            found[torch.from_numpy(np.argsort(order, kind="stable")).to(self._device)]
-            for found, order in zip(torch.split(logits, self._reads), orders, strict=True)
-        ]
+        return list(torch.split(logits[laid.fields()["order"]], list(laid.shape.asked)))
 
     def split(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Cut rows of all runs, tokens or read ones, into each run's."""
@@ -190,58 +192,35 @@ class _StackedHead(nn.Module):
         return torch.cat([head(own) for head, own in zip(self._heads, self._split(rows), strict=True)])
 
 
-def fit_stacked(trainers: Sequence[Trainer], *, resume: Sequence[bool] | None = None, **engine: Any) -> None:
+def fit_stacked(
+    trainers: Sequence[Trainer],
+    *,
+    resume: Sequence[bool] | None = None,
+    on_failure: Callable[[int, TrainingError], None] | None = None,
+    **engine: Any,
+) -> None:
     """Train several runs together, each to its end.
 
     Runs may differ in seed, data, labels, rank, rate and length; a run that is done leaves the stack.
 
     Args:
-        trainers: One a run; their engines serve the tracking passes.
+        trainers: One a run; their engines serve the tracking passes, the first one's capture the steps.
         resume: Whether each goes on from its snapshot; none where not given.
+        on_failure: Told which run failed and why, while the others go on; without it the failure is raised.
         **engine: Options of :class:`StackedEngine`.
 
     Raises:
+        ValueError: If the runs cannot be stacked.
         TrainingError: If a run's loss is not finite; what was recorded of any run stays.
         Interrupted: On Ctrl-C or SIGTERM, with the state of every run saved.
     """
+
+    def steps(active: list[Trainer]) -> Steps:
+        stack = StackedEngine([trainer.module for trainer in active], **engine)
+        return Steps(active, stack, device=active[0].device, capture=active[0].capture)
+
     resumes = [False] * len(trainers) if resume is None else list(resume)
-    steps = [trainer.begin(resume=again) for trainer, again in zip(trainers, resumes, strict=True)]
-    active: list[int] = []
-    stack: StackedEngine | None = None
-    with StopRequest() as stop:
-        while True:
-            left = [index for index, trainer in enumerate(trainers) if steps[index] < trainer.total_steps]
-            if not left:
-                return
-            if left != active or stack is None:
-                active, stack = left, StackedEngine([trainers[index].module for index in left], **engine)
-            started = time.perf_counter()
-            chosen = [(trainers[index], steps[index]) for index in active]
-            rows = [trainer.batch(step) for trainer, step in chosen]
-            found = stack.logits(
-                [
-                    Part(trainer.data.train, own, trainer.dropout_key(step))
-                    for (trainer, step), own in zip(chosen, rows, strict=True)
-                ]
-            )
-            losses = [trainer.loss(logits, own) for (trainer, _), logits, own in zip(chosen, found, rows, strict=True)]
-            values = [
-                trainer.checked(value, step)
-                for (trainer, step), value in zip(chosen, torch.stack(losses).tolist(), strict=True)
-            ]
-            torch.autograd.backward(losses)
-            for trainer, step in chosen:
-                trainer.update(step)
-            seconds = (time.perf_counter() - started) / len(active)
-            interrupted = None
-            for index, (trainer, step), value in zip(active, chosen, values, strict=True):
-                steps[index] = step + 1
-                try:
-                    trainer.after(step, value, seconds, stop=stop)
-                except Interrupted as reason:
-                    interrupted = reason  # the others save their state too
-            if interrupted is not None:
-                raise interrupted
+    fit_together(trainers, steps, resume=resumes, on_failure=on_failure)
 
 
 def _replace(module: nn.Module, name: str, part: nn.Module) -> None:

@@ -1,0 +1,137 @@
+"""One optimiser step of one run or of several together, eagerly or as a captured graph.
+
+On a GPU a step of a small model is hundreds of kernels, each of which takes less time than Python needs to start it.
+So the whole of it - forward, loss, backward, clipping, AdamW - is captured once per shape of batch and replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from contested.training.engine import LaidEngine
+from contested.training.packed import Laid, Part, Shape
+
+Work = Callable[[], Tensor]
+"""What is captured: no arguments, and its result in the same memory at every replay."""
+
+
+class Run(Protocol):
+    """What a step needs of a run."""
+
+    def part(self, step: int) -> Part:
+        """The rows of a step, with the key of its dropout."""
+        ...
+
+    def set_rate(self, step: int) -> None:
+        """Set the learning rate of a step."""
+        ...
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Training loss of rows."""
+        ...
+
+    def update(self) -> None:
+        """Clip the gradients, take the optimiser's step, drop the gradients."""
+        ...
+
+
+class Capture(Protocol):
+    """A way to do work again without starting every piece of it anew."""
+
+    def warm_up(self, work: Work) -> Tensor:
+        """Do the work once, as it would be captured."""
+        ...
+
+    def record(self, work: Work) -> Work:
+        """Record the work, without effect, and give what replays it."""
+        ...
+
+
+class CudaGraphs:
+    """CUDA graphs that share one pool of memory; they are replayed one after another."""
+
+    def __init__(self) -> None:
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def warm_up(self, work: Work) -> Tensor:
+        """See :class:`Capture`: on the stream of the captures, where autograd's nodes then belong."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            result = work()
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return result
+
+    def record(self, work: Work) -> Work:
+        """See :class:`Capture`."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            result = work()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return result
+
+        return replay
+
+
+class Steps:
+    """Optimiser steps of S runs over laid-out batches.
+
+    Args:
+        runs: The runs.
+        engine: Computes the logits of all of them.
+        device: Where the models are.
+        capture: Captures a step once for each shape; None: every step is eager.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run], engine: LaidEngine, *, device: torch.device, capture: Capture | None = None
+    ) -> None:
+        self._runs = runs
+        self._engine = engine
+        self._device = device
+        self._capture = capture
+        self._met: set[Shape] = set()
+        self._replays: dict[Shape, tuple[Tensor, Work]] = {}
+
+    def __call__(self, steps: Sequence[int]) -> Tensor:
+        """Take each run's step.
+
+        Args:
+            steps: Optimiser steps done before, of each run.
+
+        Returns:
+            Training losses before the update, shape (S,), on the device; nobody has waited for them.
+        """
+        laid = self._engine.lay_out([run.part(step) for run, step in zip(self._runs, steps, strict=True)])
+        for run, step in zip(self._runs, steps, strict=True):
+            run.set_rate(step)
+        if self._capture is None:
+            return self._work(laid.to(self._device))
+        return self._replayed(laid, self._capture)
+
+    def _replayed(self, laid: Laid, capture: Capture) -> Tensor:
+        if laid.shape not in self._met:
+            # The first batch of a shape is done eagerly: it makes what outlives a step, such as AdamW's moments.
+            self._met.add(laid.shape)
+            given = laid.to(self._device)
+            return capture.warm_up(lambda: self._work(given))
+        if laid.shape not in self._replays:
+            kept = laid._replace(numbers=laid.numbers.to(self._device, copy=True))
+            self._replays[laid.shape] = kept.numbers, capture.record(lambda: self._work(kept))
+        numbers, replay = self._replays[laid.shape]
+        numbers.copy_(laid.to(self._device).numbers)
+        return replay().clone()
+
+    def _work(self, laid: Laid) -> Tensor:
+        parts = zip(self._runs, self._engine.forward(laid), laid.rows(), strict=True)
+        losses = [run.loss(logits, rows) for run, logits, rows in parts]
+        torch.autograd.backward(losses)
+        for run in self._runs:
+            run.update()
+        return torch.stack(losses).detach()
