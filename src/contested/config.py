@@ -260,6 +260,8 @@ class ExecutionSection(Section):
     """CPU threads; all cores where not given."""
     tracking_batch_size: int = Field(64, ge=1)
     """Examples a forward in tracking and validation passes."""
+    stack: int | None = Field(None, ge=1)
+    """LoRA runs of a study that one backbone serves at once; 8 on CUDA and 1 elsewhere where not given."""
 
 
 class RunConfig(Section):

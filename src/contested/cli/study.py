@@ -125,11 +125,16 @@ def run(
     device = planning.measure(0.05)
     workers = jobs or planning.slots(todo, device)
     on_gpu = not device.name.startswith("CPU")
+    stacks = [
+        local.stack_size(cell.config, "cuda" if on_gpu else None) for cell in todo if local.stack_key(cell.config)
+    ]
+    most = max(stacks, default=1)
     console = Console(stderr=True)
     console.print(
         Text(
             f"{content.name}: {len(cells)} runs, {len(cells) - len(todo) - len(refused)} complete already, "
             f"{len(todo)} to do, {workers} at once"
+            + (f", each of up to {most} LoRA runs over one backbone" if most > 1 else "")
         )
     )
     with _board(console, cells, found) as show:

@@ -160,6 +160,26 @@ def load_task(config: RunConfig) -> tasks.TextClassificationTask:
     )
 
 
+def load_data(config: RunConfig, shared: Shared | None = None) -> tasks.TaskData:
+    """Read and prepare the data of a run that has nothing else in its way.
+
+    Args:
+        config: The checked configuration.
+        shared: What the runs of this process have in common; the data are the same without.
+
+    Returns:
+        The concrete task.
+
+    Raises:
+        ConfigError: With what would stop the run.
+        DataError: With the problems of all files at once.
+    """
+    problems = check_run(config)
+    if problems:
+        raise ConfigError("The run cannot start:", problems)
+    return load_task(config).prepare() if shared is None else shared.data(config)
+
+
 def prepare(config: RunConfig, data: tasks.TaskData, shared: Shared | None = None) -> Prepared:
     """Make model and tokens of a run.
 

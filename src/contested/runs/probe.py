@@ -11,9 +11,9 @@ import torch
 from contested import models, tasks
 from contested.config import ProbesSection, RunConfig, check_config
 from contested.errors import ConfigError, RunError
+from contested.runs.attempt import engine_of, gradient_probe
 from contested.runs.folder import locked, weights_folder
 from contested.runs.prepare import Prepared, check_run, load_task, prepare
-from contested.runs.run import engine_of, gradient_probe
 from contested.trajectories import RunWriter, Trajectory, layout, probed, read_manifest
 
 _MODES = ("eval", "train")

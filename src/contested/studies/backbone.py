@@ -21,6 +21,23 @@ PACKED = frozenset(
 """Architectures that train without padding; those of :mod:`contested.training.families`, named without torch."""
 
 
+UNSTACKED = frozenset({"deberta-v2"})
+"""Those of them whose adapters see what belongs to no run of a stack."""
+
+
+def stacks(name: str) -> bool:
+    """Whether LoRA runs over a backbone can train together, as far as its folder says.
+
+    Args:
+        name: A model's name or folder.
+
+    Returns:
+        True also where nothing is known.
+    """
+    kind = _family(name)
+    return kind is None or (kind in PACKED and kind not in UNSTACKED)
+
+
 def padded_family(name: str) -> str | None:
     """The architecture of a backbone's folder where its batches must be padded.
 
@@ -30,11 +47,16 @@ def padded_family(name: str) -> str | None:
     Returns:
         The architecture, or None where it trains without padding or nothing is known.
     """
+    kind = _family(name)
+    return None if kind in PACKED else kind
+
+
+def _family(name: str) -> str | None:
     try:
         found = json.loads((Path(name) / "config.json").read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError):
         return None
-    return None if found is None or found in PACKED else str(found)
+    return None if found is None else str(found)
 
 
 @functools.lru_cache(maxsize=64)

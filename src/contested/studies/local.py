@@ -1,13 +1,17 @@
-"""The local executor: several runs at once on this machine, each in a worker process that lives on for the next.
+"""The local executor: several runs at once on this machine, in worker processes that live on for the next ones.
 
+A worker does one run at a time, or on a GPU a stack of runs over one backbone (:func:`contested.runs.train_together`).
 Workers share nothing but the study's folder. A run's lock decides who trains it, so that a second invocation on the
 same folder takes what is left instead of the same again. A worker that dies (killed, out of memory) takes its run
-with it, not the study: the run resumes from its last snapshot the next time.
+with it, not the study: the run resumes from its last snapshot the next time. A stack that breaks is tried again in
+halves, which ends with the one run that is to blame.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import math
 import multiprocessing
 import os
 import signal
@@ -22,14 +26,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contested.config import RunConfig, check_config
 from contested.errors import ContestedError
+from contested.studies.backbone import stacks
 from contested.studies.folder import forget_failure, note_failure
 
 if TYPE_CHECKING:
-    from contested.runs import Shared
+    from contested.runs import Progress, RunResult, Shared
 
 State = Literal["waiting", "running", "complete", "skipped", "failed", "interrupted", "elsewhere"]
 
 _POLL = 2.0  # seconds between looks at a run that another invocation holds
+_TOLD = 0.5  # seconds between two reports of where a run stands
+_ON_CUDA = 8  # runs of a stack where the configuration does not say; a CPU is full with one
 
 
 class Job(NamedTuple):
@@ -79,7 +86,7 @@ def run_jobs(
 
     Args:
         jobs: The runs, in the order in which they start.
-        workers: Runs at once.
+        workers: Runs or stacks of runs at once.
         threads: CPU threads of a run whose configuration does not say how many.
         devices: Device of each worker in turn, such as ``cuda:0``; as configured where empty.
         on_change: Called with the standings whenever one changed, and about twice a second.
@@ -103,6 +110,36 @@ def run_jobs(
     return standings
 
 
+def stack_key(config: RunConfig) -> str | None:
+    """What runs that train together have in common.
+
+    Args:
+        config: A run's configuration.
+
+    Returns:
+        Equal for runs that fit together; None where the run trains alone.
+    """
+    method = config.method
+    if method.name != "lora" or method.extra or not stacks(config.model.name):
+        return None
+    return str((config.model, method.target_modules, config.training.precision, config.execution))
+
+
+def stack_size(config: RunConfig, device: str | None = None) -> int:
+    """How many runs like one may train together.
+
+    Args:
+        config: Its configuration.
+        device: The device of its worker, in the place of the configuration's.
+
+    Returns:
+        At least 1.
+    """
+    if config.execution.stack is not None:
+        return config.execution.stack
+    return _ON_CUDA if (device or config.execution.device).startswith("cuda") else 1
+
+
 class _Worker(NamedTuple):
     process: Any
     pipe: Connection
@@ -121,22 +158,26 @@ class _Pool:
         self._free_devices: deque[str] = deque(devices)
         self._waiting = deque(jobs)
         self._elsewhere: deque[tuple[float, Job]] = deque()
-        self._busy: dict[int, tuple[_Worker, Job]] = {}
+        # Each worker with those of its runs that have not ended.
+        self._busy: dict[int, tuple[_Worker, dict[str, Job]]] = {}
         self._idle: list[_Worker] = []
+        self._keys = {job.run_id: stack_key(job.config) for job in jobs}
+        # What has proved to be too many at once.
+        self._most: dict[str | None, int] = {}
         self._context = multiprocessing.get_context("spawn")
 
     def advance(self, workers: int) -> bool:
         """Start what can start, then listen for a moment.
 
         Args:
-            workers: Most runs at once.
+            workers: Most runs or stacks at once.
 
         Returns:
             Whether anything is left to wait for.
         """
         self._retry_elsewhere()
         while self._waiting and not self.stopping and len(self._busy) < workers:
-            self._start(self._waiting.popleft())
+            self._start(workers - len(self._busy))
         if not self._busy:
             if self.stopping or not self._elsewhere:
                 return bool(self._waiting) and not self.stopping
@@ -146,9 +187,9 @@ class _Pool:
         for worker, _ in self._busy.values():
             sources += [worker.pipe, worker.process.sentinel]
         ready = wait(sources, timeout=0.5)
-        for key, (worker, job) in list(self._busy.items()):
+        for key, (worker, left) in list(self._busy.items()):
             if worker.pipe in ready or worker.process.sentinel in ready:
-                self._listen(key, worker, job)
+                self._listen(key, worker, left)
         return True
 
     def stop(self) -> None:
@@ -170,12 +211,26 @@ class _Pool:
             worker.process.terminate()
             worker.process.join(10)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, free: int) -> None:
         worker = self._idle.pop() if self._idle else self._spawn()
-        self.standings[job.run_id].state = "running"
-        forget_failure(job.out)
-        self._busy[id(worker)] = (worker, job)
-        worker.pipe.send((job.config.model_dump(mode="json"), str(job.out)))
+        jobs = self._take(worker.device, free)
+        for job in jobs:
+            self.standings[job.run_id].state = "running"
+            forget_failure(job.out)
+        self._busy[id(worker)] = (worker, {job.run_id: job for job in jobs})
+        worker.pipe.send([(job.run_id, job.config.model_dump(mode="json"), str(job.out)) for job in jobs])
+
+    def _take(self, device: str | None, free: int) -> list[Job]:
+        """The next run with those that train together with it, but no more than leaves work for every free worker."""
+        first = self._waiting[0]
+        key = self._keys[first.run_id]
+        size = stack_size(first.config, device)
+        size = min(size, self._most.get(key, size), math.ceil(len(self._waiting) / free))
+        fitting = [job for job in self._waiting if self._keys[job.run_id] == key]
+        taken = [first] if key is None else fitting[:size]
+        for job in taken:
+            self._waiting.remove(job)
+        return taken
 
     def _spawn(self) -> _Worker:
         device = self._free_devices[0] if self._free_devices else None
@@ -187,40 +242,54 @@ class _Pool:
         theirs.close()
         return _Worker(process, mine, device)
 
-    def _listen(self, key: int, worker: _Worker, job: Job) -> None:
-        standing = self.standings[job.run_id]
+    def _listen(self, key: int, worker: _Worker, left: dict[str, Job]) -> None:
         try:
-            while worker.pipe.poll():
-                kind, *content = worker.pipe.recv()
+            while left and worker.pipe.poll():
+                kind, run_id, *content = worker.pipe.recv()
                 if kind == "step":
+                    standing = self.standings[run_id]
                     standing.step, standing.total_steps, standing.contested_change = content
-                    continue
-                standing.state, standing.message = kind, content[0]
-                if kind == "failed":
-                    note_failure(job.out, standing.message)
-                del self._busy[key]
-                self._idle.append(worker)
-                if kind == "elsewhere" and not self.stopping:
-                    self._elsewhere.append((time.monotonic() + _POLL, job))
-                return
+                elif run_id in left:  # A worker that is stopped as it tells of an end may tell of it twice.
+                    self._end(left.pop(run_id), kind, content[0])
         except (EOFError, OSError):
-            self._bury(key, worker, standing)
+            self._bury(key, worker, left)
             return
-        if not worker.process.is_alive():
-            self._bury(key, worker, standing)
+        if not left:
+            del self._busy[key]
+            self._idle.append(worker)
+        elif not worker.process.is_alive():
+            self._bury(key, worker, left)
 
-    def _bury(self, key: int, worker: _Worker, standing: Standing) -> None:
+    def _end(self, job: Job, state: Any, message: str) -> None:
+        standing = self.standings[job.run_id]
+        if state == "apart":
+            self._try_again([job], most=int(message))
+            return
+        standing.state, standing.message = state, message
+        if state == "failed":
+            note_failure(job.out, message)
+        if state == "elsewhere" and not self.stopping:
+            self._elsewhere.append((time.monotonic() + _POLL, job))
+
+    def _try_again(self, jobs: Sequence[Job], *, most: int) -> None:
+        """Go on with runs of a broken stack, at most so many at once."""
+        for job in jobs:
+            self._most[self._keys[job.run_id]] = most
+            self.standings[job.run_id].state = "interrupted" if self.stopping else "waiting"
+            if not self.stopping:
+                self._waiting.append(job)
+
+    def _bury(self, key: int, worker: _Worker, left: dict[str, Job]) -> None:
         worker.process.join(5)
         code = worker.process.exitcode
         del self._busy[key]
-        if self.stopping:
-            standing.state = "interrupted"
+        if self.stopping or len(left) > 1:
+            self._try_again(list(left.values()), most=max(1, len(left) // 2))
             return
         how = f"was killed (signal {-code})" if code is not None and code < 0 else f"ended with exit code {code}"
-        standing.state = "failed"
-        standing.message = (
-            f"its process {how}; perhaps the memory did not suffice (try fewer --jobs). The same command resumes it."
-        )
+        why = f"its process {how}; perhaps the memory did not suffice (try fewer --jobs). The same command resumes it."
+        for run_id in left:
+            self.standings[run_id].state, self.standings[run_id].message = "failed", why
 
     def _retry_elsewhere(self) -> None:
         """Look again at runs that another invocation held: complete by now, or left for us."""
@@ -271,47 +340,83 @@ def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
             return
         if order is None:
             return
-        content, out = order
-        execution = content["execution"]
-        execution["threads"] = execution["threads"] or threads
-        execution["device"] = device or execution["device"]
-        config = check_config(content, out)
-        answer = _run(config, Path(out), pipe, shared)
-        with contextlib.suppress(OSError):
-            pipe.send(answer)
+        jobs = []
+        for run_id, content, out in order:
+            execution = content["execution"]
+            execution["threads"] = execution["threads"] or threads
+            execution["device"] = device or execution["device"]
+            jobs.append(Job(run_id, check_config(content, out), Path(out)))
+        _Orders(jobs, pipe).do(shared)
+        if len(jobs) > 1:
+            gc.collect()  # Modules refer to each other in circles, and a stack's fill a device.
 
 
 def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _run(config: RunConfig, out: Path, pipe: Connection, shared: Shared) -> tuple[str, str]:
-    from contested.runs import FolderInUse, Interrupted, Progress, train_config
+class _Orders:
+    """The worker's side: does the runs it was given and tells how each stands and ends."""
 
-    told = 0.0
+    def __init__(self, jobs: Sequence[Job], pipe: Connection) -> None:
+        self._jobs = jobs
+        self._pipe = pipe
+        self._left = {job.run_id: job for job in jobs}
+        self._told: dict[int, float] = {}
 
-    def tell(progress: Progress) -> None:
-        nonlocal told
-        if time.monotonic() - told > 0.5 or progress.step == progress.total_steps:
-            told = time.monotonic()
+    def do(self, shared: Shared) -> None:
+        """Do all of them, whatever happens.
+
+        Args:
+            shared: What the runs of this process have in common.
+        """
+        from contested.runs import CannotTrainTogether, train_together
+
+        # The loop has a handler of its own; before and after it a request to stop ends the runs where they are.
+        former = signal.signal(signal.SIGTERM, _interrupt)
+        state, message = "failed", ""
+        try:
+            runs = [(job.config, job.out) for job in self._jobs]
+            train_together(runs, on_progress=self._tell, on_end=self._tell_end, shared=shared)
+        except KeyboardInterrupt:
+            state = "interrupted"
+        except CannotTrainTogether:
+            state, message = "apart", "1"
+        except BrokenPipeError:
+            raise SystemExit(1) from None
+        except Exception:
+            # Whatever else breaks one run is shown in full and does not stop the others.
+            message = traceback.format_exc().strip()
+            if len(self._left) > 1:
+                state, message = "apart", str(len(self._left) // 2)
+        finally:
+            signal.signal(signal.SIGTERM, former)
+        with contextlib.suppress(OSError):
+            for run_id in self._left:
+                self._pipe.send((state, run_id, message))
+
+    def _tell(self, index: int, progress: Progress) -> None:
+        last = self._told.get(index, 0.0)
+        if time.monotonic() - last > _TOLD or progress.step == progress.total_steps:
+            self._told[index] = time.monotonic()
+            where = (progress.step, progress.total_steps, progress.contested_change)
             # A parent that is gone breaks the pipe, which ends this run where its snapshot stands.
-            pipe.send(("step", progress.step, progress.total_steps, progress.contested_change))
+            self._pipe.send(("step", self._jobs[index].run_id, *where))
 
-    # The loop has a handler of its own; before and after it a request to stop ends the run where it is.
-    former = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        result = train_config(config, out=out, on_progress=tell, shared=shared)
-    except (Interrupted, KeyboardInterrupt):
-        return "interrupted", ""
-    except FolderInUse:
-        return "elsewhere", ""
-    except ContestedError as error:
-        return "failed", str(error)
-    except BrokenPipeError:
-        raise SystemExit(1) from None
-    except Exception:
-        # Whatever else breaks one run is shown in full and does not stop the others.
-        return "failed", traceback.format_exc().strip()
-    finally:
-        signal.signal(signal.SIGTERM, former)
-    return ("complete" if result.trained else "skipped"), ""
+    def _tell_end(self, index: int, end: RunResult | ContestedError) -> None:
+        run_id = self._jobs[index].run_id
+        failed = isinstance(end, ContestedError) and _state(end) == "failed"
+        self._pipe.send((_state(end), run_id, str(end) if failed else ""))
+        del self._left[run_id]
+
+
+def _state(end: RunResult | ContestedError) -> State:
+    from contested.runs import FolderInUse, Interrupted
+
+    if isinstance(end, Interrupted):
+        return "interrupted"
+    if isinstance(end, FolderInUse):
+        return "elsewhere"
+    if isinstance(end, ContestedError):
+        return "failed"
+    return "complete" if end.trained else "skipped"

@@ -1,0 +1,278 @@
+"""One attempt at a run: in its folder and under its lock, from where the run stands to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from contested import tasks, training
+from contested.config import ProbesSection, RunConfig
+from contested.errors import ContestedError, RunError
+from contested.runs.folder import check_folder, check_same_run, identity_of, locked, open_folder, save_model
+from contested.runs.prepare import Prepared, Shared, prepare, recipe
+from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
+
+
+class Progress(NamedTuple):
+    """Where a run stands, for people.
+
+    Attributes:
+        step: Optimiser steps done.
+        total_steps: Steps of the whole run.
+        loss: Training loss of the last step (weighted, nats).
+        contested_change: Mean Δℓ so far of the category of highest entropy (nats), or None before the
+            second checkpoint.
+    """
+
+    step: int
+    total_steps: int
+    loss: float
+    contested_change: float | None
+
+
+class RunResult(NamedTuple):
+    """What a run that came to its end leaves.
+
+    Attributes:
+        path: The run folder.
+        run_id: The run's name.
+        status: ``complete``.
+        trained: False if the folder already held this run, complete.
+    """
+
+    path: Path
+    run_id: str
+    status: str
+    trained: bool
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """The recorded trajectory, read from the folder."""
+        return Trajectory.load(self.path)
+
+
+@contextlib.contextmanager
+def opened(
+    config: RunConfig,
+    data: tasks.TaskData,
+    *,
+    out: Path,
+    on_progress: Callable[[Progress], None] | None = None,
+    shared: Shared | None = None,
+) -> Iterator[Attempt | RunResult]:
+    """Begin a run in its folder, or go on with it; the folder's lock is held until the context ends.
+
+    Args:
+        config: The checked configuration.
+        data: What trains and what is tracked.
+        out: The run folder.
+        on_progress: Called after each step.
+        shared: What the runs of this process have in common.
+
+    Yields:
+        What is to be done, or the run's result where the folder holds it complete.
+
+    Raises:
+        RunError: If the folder is in use, holds another run, or cannot be written.
+    """
+    check_folder(out)
+    if config.execution.threads is not None:
+        torch.set_num_threads(config.execution.threads)
+    with locked(out):
+        prepared = prepare(config, data, shared)
+        identity = identity_of(config, prepared)
+        existing = read_manifest(out) if (out / layout.MANIFEST).exists() else None
+        if existing is not None:
+            check_same_run(out, existing, identity)
+            if existing["status"] == "complete":
+                yield RunResult(out, existing["run_id"], "complete", trained=False)
+                return
+        writer, resume = open_folder(out, config, prepared, identity)
+        yield Attempt(config, prepared, writer, resume=resume, on_progress=on_progress)
+
+
+class Attempt:
+    """A run that is begun or gone on with.
+
+    Args:
+        config: The checked configuration.
+        prepared: The run's parts.
+        writer: Writes its folder.
+        resume: Whether it goes on from its snapshot.
+        on_progress: Called after each step.
+
+    Attributes:
+        config: The checked configuration.
+        resume: Whether it goes on from its snapshot.
+        trainer: Takes its steps.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        prepared: Prepared,
+        writer: RunWriter,
+        *,
+        resume: bool,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.config = config
+        self.resume = resume
+        self._prepared = prepared
+        self._writer = writer
+        watch = _ContestedWatch(writer, prepared.task)
+        if resume:
+            watch.read(writer)
+        engine = engine_of(config, prepared)
+        self.trainer = training.Trainer(
+            prepared.model.module,
+            engine,
+            prepared.encoded,
+            recipe(config),
+            recorder=watch,
+            state=writer.path / layout.STATE,
+            tracking_batch_size=config.execution.tracking_batch_size,
+            observer=None if on_progress is None else lambda step: on_progress(watch.progress(step)),
+            probe=gradient_probe(config.probes, prepared, engine, writer),
+        )
+
+    def run(self) -> RunResult:
+        """Train alone to the end.
+
+        Returns:
+            Where the run is.
+
+        Raises:
+            TrainingError: If the run failed; its manifest then says why.
+            training.Interrupted: On Ctrl-C, with the state saved and status ``cancelled``.
+        """
+        with self._ending():
+            self.trainer.fit(resume=self.resume)
+        return self._result
+
+    def close(self, error: ContestedError | None = None) -> RunResult | ContestedError:
+        """End a run whose steps were taken together with others'.
+
+        Args:
+            error: What stopped it; it does not count where every step was taken and recorded before.
+
+        Returns:
+            Where the run is, or what stopped it.
+        """
+        try:
+            with self._ending():
+                if error is not None and not self._through:
+                    raise error
+        except ContestedError as reason:
+            return reason
+        return self._result
+
+    def cancel(self) -> None:
+        """End a run that something else stopped; it goes on from its snapshot the next time."""
+        # A full disk may refuse this last word; what was recorded stays readable either way.
+        with contextlib.suppress(RunError):
+            self._writer.finish("cancelled")
+
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Save the model after what is done inside, and write into the manifest how it ended."""
+        try:
+            yield
+            save_model(self.config, self._prepared, self._writer.path)
+        except (training.Interrupted, KeyboardInterrupt):
+            self._writer.finish("cancelled")
+            raise
+        except ContestedError as error:
+            # As in cancel.
+            with contextlib.suppress(RunError):
+                self._writer.finish("failed", error=error.message)
+            raise
+        self._writer.finish("complete")
+        shutil.rmtree(self._writer.path / layout.STATE, ignore_errors=True)
+
+    @property
+    def _through(self) -> bool:
+        listed = self._writer.manifest["checkpoints"]
+        return bool(listed) and listed[-1]["step"] == self.trainer.total_steps
+
+    @property
+    def _result(self) -> RunResult:
+        return RunResult(self._writer.path, self._writer.manifest["run_id"], "complete", trained=True)
+
+
+def engine_of(config: RunConfig, prepared: Prepared) -> training.Engine:
+    """What computes a run's logits."""
+    return training.make_engine(
+        prepared.model.module,
+        pad_id=int(prepared.model.tokenizer.pad_token_id),
+        device=prepared.device,
+        precision=config.training.precision,
+    )
+
+
+def gradient_probe(
+    probes: ProbesSection, prepared: Prepared, engine: training.Engine, writer: RunWriter
+) -> training.GradientProbe | None:
+    """The probe that a run asks for, or None where it asks for none."""
+    if probes.gradient_norms == "never" and probes.every is None:
+        return None
+    categories = prepared.task.examples["category"].to_numpy(object)[: prepared.task.n_tracked]
+    return training.GradientProbe(
+        prepared.model.module,
+        engine,
+        prepared.encoded.tracked,
+        prepared.encoded.tracked_labels,
+        groups=training.groups_of(categories, prepared.task.category_names),
+        recorder=writer,
+        norms=probes.gradient_norms,
+        every=probes.every,
+        head=prepared.model.head,
+        with_head=probes.head,
+        mode=probes.mode,
+    )
+
+
+class _ContestedWatch:
+    """Passes checkpoints on and keeps the mean Δℓ of the most disputed category for the progress bar."""
+
+    def __init__(self, writer: RunWriter, task: tasks.TaskData) -> None:
+        self._writer = writer
+        self._rows = (task.examples["category"] == task.category_names[-1]).to_numpy()[: task.n_tracked]
+        self._first: NDArray[np.float64] | None = None
+        self._change: float | None = None
+
+    def read(self, writer: RunWriter) -> None:
+        """Take the first and last checkpoint from a folder that is resumed."""
+        if writer.manifest["checkpoints"]:
+            losses = Trajectory.load(writer.path).losses
+            self._first = losses[0]
+            self._change = self._mean(losses[-1]) if len(losses) > 1 else None
+
+    def progress(self, step: training.Step) -> Progress:
+        return Progress(step.step, step.total_steps, step.loss, self._change)
+
+    def write_checkpoint(
+        self, *, step: int, epoch: float, losses: NDArray[np.float64], logits: NDArray[np.float32]
+    ) -> None:
+        self._writer.write_checkpoint(step=step, epoch=epoch, losses=losses, logits=logits)
+        self._change = self._mean(losses)
+        if self._first is None:
+            self._first = losses
+
+    def list_checkpoint(self, *, step: int, epoch: float) -> None:
+        self._writer.list_checkpoint(step=step, epoch=epoch)
+
+    def write_metrics(self, values: Mapping[str, Any]) -> None:
+        self._writer.write_metrics(values)
+
+    def _mean(self, losses: NDArray[np.float64]) -> float | None:
+        if self._first is None or not self._rows.any():
+            return None
+        return float((losses - self._first)[self._rows].mean())

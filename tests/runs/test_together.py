@@ -1,0 +1,203 @@
+"""Runs that train together leave what each would leave alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from contested.config import RunConfig, check_config
+from contested.errors import ContestedError, TrainingError
+from contested.runs import (
+    CannotTrainTogether,
+    FolderInUse,
+    Interrupted,
+    Progress,
+    RunResult,
+    Shared,
+    together,
+    train_config,
+    train_together,
+)
+from contested.trajectories import Trajectory, read_manifest
+
+
+@pytest.fixture
+def config(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Callable[..., RunConfig]:
+    """Gives the configuration of a small run of files."""
+    people = annotated.fields.assign(uid=annotated.example_ids, label_counts=annotated.label_counts.tolist())
+    people.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
+    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+
+    def make(
+        seed: int, *, kind: str = "bert", method: Any = "lora", rate: float = 5e-3, epochs: int = 2, **more: Any
+    ) -> RunConfig:
+        options = {"label_names": list(annotated.label_names)}
+        content = {
+            "model": {"name": str(checkpoint(kind)), "max_length": 64},
+            "method": method,
+            "task": {
+                "annotated": {"path": str(tmp_path / "people.jsonl"), "options": options},
+                "bulk": {"path": str(tmp_path / "bulk.jsonl"), "size": 40},
+                **more.pop("task", {}),
+            },
+            "training": {"learning_rate": rate, "epochs": epochs, "batch_size": 8},
+            "tracking": {"every": 5},
+            "execution": {"threads": 1},
+            "seed": seed,
+            **more,
+        }
+        return check_config(content, "of a test")
+
+    return make
+
+
+@pytest.fixture
+def configs(config: Callable[..., RunConfig]) -> list[RunConfig]:
+    """Runs of another seed, rank, rate, data, length and probes each: 18, 18 and 9 steps."""
+    return [
+        config(1, method={"r": 4}, probes={"gradient_norms": "end", "every": 6}),
+        config(2, method={"r": 2}, rate=1e-3, task={"noise": {"share": 0.5}}),
+        config(3, method={"r": 8, "dropout": 0.2}, epochs=1),
+    ]
+
+
+End = RunResult | ContestedError
+
+
+def train_all(
+    configs: list[RunConfig], out: Path, on_progress: Callable[[int, Progress], None] | None = None
+) -> dict[int, End]:
+    ends: dict[int, End] = {}
+    runs = [(config, out / str(index)) for index, config in enumerate(configs)]
+    train_together(runs, on_progress=on_progress, on_end=ends.__setitem__, shared=Shared())
+    return ends
+
+
+def same(one: Path, other: Path) -> None:
+    """Assert that two folders hold the same run, up to rounding."""
+    files = [
+        sorted(str(file.relative_to(run)) for file in run.rglob("*") if not file.name.startswith("."))
+        for run in (one, other)
+    ]
+    assert files[0] == files[1]
+    manifests = [read_manifest(run) for run in (one, other)]
+    assert list(manifests[0]) == list(manifests[1])
+    for key in set(manifests[0]) - {"created_at", "finished_at"}:
+        assert manifests[0][key] == manifests[1][key], key
+    a, b = Trajectory.load(one), Trajectory.load(other)
+    np.testing.assert_allclose(a.losses, b.losses, rtol=1e-4, atol=1e-5)
+    assert list(a.metrics) == list(b.metrics)
+    np.testing.assert_allclose(a.metrics["train_loss"], b.metrics["train_loss"], rtol=1e-4)
+    assert a.metrics["val_accuracy"].tolist() == b.metrics["val_accuracy"].tolist()
+    for file in one.glob("adapter/*.safetensors"):
+        before, after = load_file(file), load_file(other / "adapter" / file.name)
+        for name, weight in before.items():
+            np.testing.assert_allclose(after[name], weight, rtol=1e-2, atol=1e-4, err_msg=name)
+
+
+def test_runs_that_train_together_leave_what_each_leaves_alone(configs: list[RunConfig], tmp_path: Path) -> None:
+    last: dict[int, Progress] = {}
+    ends = train_all(configs, tmp_path / "stack", on_progress=last.__setitem__)
+    for index, config in enumerate(configs):
+        alone = train_config(config, out=tmp_path / "alone" / str(index))
+        end = ends[index]
+        assert isinstance(end, RunResult)
+        assert end._replace(path=alone.path) == alone
+        same(alone.path, end.path)
+        assert (last[index].step, last[index].total_steps) == ((9, 9) if index == 2 else (18, 18))
+        assert last[index].contested_change is not None
+
+
+def test_what_is_complete_or_in_use_is_left_out(configs: list[RunConfig], tmp_path: Path) -> None:
+    train_config(configs[0], out=tmp_path / "0")
+    written = (tmp_path / "0" / "manifest.json").stat().st_mtime_ns
+    (tmp_path / "1").mkdir()
+    with filelock.FileLock(tmp_path / "1" / ".lock"):
+        ends = train_all(configs, tmp_path)
+    assert isinstance(ends[0], RunResult)
+    assert not ends[0].trained
+    assert (tmp_path / "0" / "manifest.json").stat().st_mtime_ns == written
+    assert isinstance(ends[1], FolderInUse)
+    assert isinstance(ends[2], RunResult)
+    assert ends[2].trained
+    # The run that is left over is trained as any single run.
+    train_config(configs[2], out=tmp_path / "alone")
+    for file in (tmp_path / "alone" / "checkpoints").iterdir():
+        assert file.read_bytes() == (tmp_path / "2" / "checkpoints" / file.name).read_bytes()
+
+
+def test_an_interrupted_stack_goes_on_where_it_was(configs: list[RunConfig], tmp_path: Path) -> None:
+    def interrupt(index: int, progress: Progress) -> None:
+        if index == 0 and progress.step == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    train_all(configs, tmp_path / "whole")
+    ends = train_all(configs, tmp_path / "broken", on_progress=interrupt)
+    assert isinstance(ends[0], Interrupted)
+    assert isinstance(ends[1], Interrupted)
+    assert isinstance(ends[2], RunResult)  # it had taken its 9 steps
+    statuses = [read_manifest(tmp_path / "broken" / str(index))["status"] for index in range(3)]
+    assert statuses == ["cancelled", "cancelled", "complete"]
+    seen: list[int] = []
+    train_config(configs[0], out=tmp_path / "broken" / "0", on_progress=lambda progress: seen.append(progress.step))
+    assert seen == list(range(13, 19))
+    ends = train_all(configs, tmp_path / "broken")
+    assert [end.trained for _, end in sorted(ends.items()) if isinstance(end, RunResult)] == [False, True, False]
+    for index in range(3):
+        same(tmp_path / "whole" / str(index), tmp_path / "broken" / str(index))
+
+
+def test_a_run_that_fails_leaves_the_others_to_go_on(
+    configs: list[RunConfig], config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    # At this rate the loss overflows.
+    ends = train_all([configs[0], config(5, rate=1e30), configs[2]], tmp_path / "stack")
+    assert isinstance(ends[1], TrainingError)
+    failed = read_manifest(tmp_path / "stack" / "1")
+    assert failed["status"] == "failed"
+    assert failed["error"] == ends[1].message
+    for index in (0, 2):
+        same(train_config(configs[index], out=tmp_path / f"alone-{index}").path, tmp_path / "stack" / str(index))
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
+def test_what_stops_all_runs_leaves_them_to_be_gone_on_with(
+    configs: list[RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    def fit(*unused: Any) -> None:
+        raise stop
+
+    monkeypatch.setattr(together, "_fit_stacked", fit)
+    with pytest.raises(stop):
+        train_all(configs, tmp_path)
+    assert {read_manifest(tmp_path / str(index))["status"] for index in range(3)} == {"cancelled"}
+    monkeypatch.undo()
+    assert isinstance(train_all(configs[:1], tmp_path)[0], RunResult)
+
+
+@pytest.mark.parametrize(
+    ("others", "why"),
+    [
+        ([{"method": "full"}, {"method": "full"}], "neither LoRA's nor the head's"),
+        ([{"kind": "deberta-v2"}, {"kind": "deberta-v2"}], "relative positions"),
+        ([{}, {"method": {"target_modules": ["key"]}}], "is not the same in all models"),
+    ],
+)
+def test_runs_that_do_not_fit_together_say_why(
+    config: Callable[..., RunConfig], tmp_path: Path, others: list[dict[str, Any]], why: str
+) -> None:
+    runs = [config(seed, **options) for seed, options in enumerate(others)]
+    with pytest.raises(CannotTrainTogether, match=why):
+        train_all(runs, tmp_path)
+    for index, run in enumerate(runs):
+        assert json.loads((tmp_path / str(index) / "manifest.json").read_text())["status"] == "cancelled"
+        assert isinstance(train_all([run], tmp_path / f"alone-{index}")[0], RunResult)
