@@ -1,15 +1,18 @@
 """Peak memory of tracking, writing, reading and analysing very many tracked examples, each stage in its own process.
 
-python benchmarks/memory.py --examples 1000000 --checkpoints 40 --resamples 20
+python benchmarks/memory.py --examples 1000000 --checkpoints 40 --resamples 40
+python benchmarks/memory.py --growth   # one table: how seconds, memory and disk grow with examples and checkpoints
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -24,6 +27,8 @@ STAGES = {
     "report": "contested report: every table, figure and the page",
 }
 GIGA = 1e9
+GROWTH = ((1_000, 39), (10_000, 39), (100_000, 39), (1_000, 390), (10_000, 390))  # tracked examples, checkpoints
+GROWTH_RESAMPLES = 200
 
 
 def main() -> None:
@@ -33,29 +38,59 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=2000, help="bootstrap resamples of each interval")
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=list(STAGES), help="which stages")
     parser.add_argument("--run", type=Path, help="the fabricated run folder; a temporary one without it")
+    parser.add_argument("--growth", action="store_true", help="tabulate how cost grows, and do nothing else")
     parser.add_argument("--stage", choices=list(STAGES), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.stage:
         stage(given)
+        return
+    if given.growth:
+        growth()
         return
     n, t = given.examples, given.checkpoints
     print(f"{n:,} tracked examples × {len(LABELS)} classes × {t} checkpoints: logits {n * t * 12 / GIGA:.2f} GB")
     with tempfile.TemporaryDirectory() as temporary:
         run = given.run or Path(temporary) / "run"
         for name in given.stages:
-            command = [sys.executable, __file__, "--stage", name, "--run", str(run), "--examples", str(n)]
-            command += ["--checkpoints", str(t), "--resamples", str(given.resamples)]
-            done = subprocess.run(command, capture_output=True, text=True)
-            said = done.stdout.strip() or (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            said = apart(name, run, n, t, given.resamples)
             print(f"{name:8} {said}   {STAGES[name]}", flush=True)
     print("\n" + decoder())
 
 
+def apart(name: str, run: Path, n: int, t: int, resamples: int) -> str:
+    """Do one stage in a process of its own; what it says, or why it said nothing."""
+    command = [sys.executable, __file__, "--stage", name, "--run", str(run), "--examples", str(n)]
+    command += ["--checkpoints", str(t), "--resamples", str(resamples)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() or (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
+def growth() -> None:
+    """Print what writing, loading and analysing take (seconds of the stage, peak GB), and the folder's size."""
+    print(f"Seconds and peak memory of each stage, imports in it; {GROWTH_RESAMPLES} resamples.\n")
+    print("| examples | checkpoints | writing | loading | analysing | on disk |\n|--:|--:|--:|--:|--:|--:|")
+    for n, t in GROWTH:
+        with tempfile.TemporaryDirectory() as temporary:
+            run = Path(temporary) / "run"
+            cells = [cell(apart(name, run, n, t, GROWTH_RESAMPLES)) for name in ("write", "load", "analyze")]
+            size = sum(file.stat().st_size for file in run.rglob("*") if file.is_file())
+        print(f"| {n:,} | {t} | {' | '.join(cells)} | {size / 1e6:,.1f} MB |", flush=True)
+
+
+def cell(said: str) -> str:
+    """Seconds and peak of a stage from what it said; a stage that failed stands there with its words."""
+    found = re.search(r"peak +([\d.]+ GB).* ([\d.]+ s)$", said)
+    return f"{found[2]}, {found[1]}" if found else said
+
+
 def stage(given: argparse.Namespace) -> None:
     """Do one stage and say what it took."""
+    start = time.perf_counter()
     globals()[f"do_{given.stage}"](given)
+    seconds = time.perf_counter() - start
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(f"peak {used.ru_maxrss * 1024 / GIGA:5.2f} GB, CPU {used.ru_utime + used.ru_stime:7.1f} s", end="")
+    peak, busy = used.ru_maxrss * 1024 / GIGA, used.ru_utime + used.ru_stime
+    print(f"peak {peak:5.2f} GB, CPU {busy:7.1f} s, wall {seconds:7.1f} s", end="")
 
 
 def do_imports(given: argparse.Namespace) -> None:

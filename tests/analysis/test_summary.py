@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 
-from contested.analysis import analyze, summary
+from contested.analysis import analyze, blocks
 from contested.errors import ConfigError, DataError, RunError
 
 
@@ -26,7 +26,7 @@ def reorder(made, order):
 
 def test_examples_measured_in_blocks_give_the_same_bits(unlearning_run, monkeypatch):
     whole = analyze(unlearning_run, n_resamples=100)
-    monkeypatch.setattr(summary, "_BLOCK", 7 * 5 * 3)  # seven of the 120 examples, at 5 checkpoints of 3 classes
+    monkeypatch.setattr(blocks, "BLOCK", 7 * 5 * 3)  # seven of the 120 examples, at 5 checkpoints of 3 classes
     parts = analyze(unlearning_run, n_resamples=100)
     assert parts.to_dict() == whole.to_dict()
     pd.testing.assert_frame_equal(parts.examples, whole.examples, check_exact=True)

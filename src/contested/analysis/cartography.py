@@ -94,8 +94,10 @@ def regions(confidence: ArrayLike, variability: ArrayLike) -> NDArray[np.object_
     same_length(confidence=len(sure), variability=len(varying))
     if not len(sure):
         return np.empty(0, dtype=object)
-    split = np.where(sure >= np.median(sure), "easy", "hard")
-    return np.where(varying >= np.median(varying), "ambiguous", split).astype(object)
+    split = np.where(sure >= np.median(sure), REGIONS.index("easy"), REGIONS.index("hard"))
+    places = np.where(varying >= np.median(varying), REGIONS.index("ambiguous"), split)
+    # One string a region, not one an example.
+    return np.array(REGIONS, object)[places]
 
 
 def overlap(categories: Sequence[str] | NDArray[Any], regions: ArrayLike, names: Sequence[str]) -> pd.DataFrame:

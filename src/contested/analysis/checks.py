@@ -31,13 +31,29 @@ def finite_array(name: str, values: ArrayLike, ndim: int) -> NDArray[np.float64]
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != ndim:
         raise DataError(f"{name}: given an array of shape {array.shape}, expected {ndim} dimension(s).")
-    wrong = array.size - int(np.isfinite(array).sum())
+    _refuse(name, array.size - int(np.isfinite(array).sum()), array.size)
+    return array
+
+
+def finite_checkpoints(name: str, values: NDArray[np.floating[Any]]) -> None:
+    """Refuse NaN and infinity in a trajectory, looked at one checkpoint at a time and without a copy.
+
+    Args:
+        name: What the values are, for the message.
+        values: Shape ``(T, ...)``.
+
+    Raises:
+        DataError: If any value is not finite; the message counts them.
+    """
+    _refuse(name, values.size - sum(int(np.isfinite(checkpoint).sum()) for checkpoint in values), values.size)
+
+
+def _refuse(name: str, wrong: int, total: int) -> None:
     if wrong:
         raise DataError(
-            f"{name}: {wrong} of {array.size} values are NaN or infinite, expected finite numbers. "
+            f"{name}: {wrong} of {total} values are NaN or infinite, expected finite numbers. "
             "A run that diverged has no trajectory to analyse; leave out its broken checkpoints first."
         )
-    return array
 
 
 def same_length(**lengths: int) -> None:

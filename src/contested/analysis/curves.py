@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from contested.analysis.checks import category_rows, class_indices, finite_array, same_length
-from contested.analysis.intervals import mean_intervals, share_intervals
+from contested.analysis.intervals import Intervals, mean_intervals, share_intervals
 
 
 class Curve(NamedTuple):
@@ -56,7 +56,7 @@ class Curves(NamedTuple):
 
 
 def mean_curves(
-    values: ArrayLike | Callable[[NDArray[np.intp]], NDArray[np.float64]],
+    values: ArrayLike | Callable[[NDArray[np.intp]], Iterable[NDArray[np.float64]]],
     categories: Sequence[str] | NDArray[Any],
     names: Sequence[str],
     *,
@@ -68,7 +68,8 @@ def mean_curves(
     """Means over each category's examples at each checkpoint, with bootstrap intervals.
 
     Args:
-        values: Shape ``(T, N)`` (nats), or what gives those of some rows, where all at once are too many.
+        values: Shape ``(T, N)`` (nats); or, where all at once are too many, what gives those of n rows, some
+            checkpoints after the other: arrays of shape ``(t, n)``.
         categories: The category of each example, shape ``(N,)``.
         names: The categories in order of rising entropy.
         measure: Name of what is averaged.
@@ -87,13 +88,30 @@ def mean_curves(
         of_rows = partial(_chosen, array)
     curves = []
     for name, rows in category_rows(categories, names).items():
-        found = mean_intervals(of_rows(rows).T, rng=rng, n_resamples=n_resamples, confidence=confidence)
+        found = _intervals(of_rows(rows), rng=rng, n_resamples=n_resamples, confidence=confidence)
         curves.append(Curve(measure, "nats", name, found.n, found.estimate, found.low, found.high, found.note))
     return tuple(curves)
 
 
-def _chosen(array: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    return array[:, rows]
+def _chosen(array: NDArray[np.float64], rows: NDArray[np.intp]) -> list[NDArray[np.float64]]:
+    return [array[:, rows]]
+
+
+def _intervals(
+    parts: Iterable[NDArray[np.float64]], *, rng: np.random.Generator, n_resamples: int, confidence: float
+) -> Intervals:
+    """Means of parts of the checkpoints, all over the same resamples, which each part draws anew."""
+    before = rng.bit_generator.state
+    found: list[Intervals] = []
+    for part in parts:
+        rng.bit_generator.state = before
+        found.append(mean_intervals(part.T, rng=rng, n_resamples=n_resamples, confidence=confidence))
+        del part  # the next one is made while this name would hold it
+    return found[0]._replace(
+        estimate=np.concatenate([one.estimate for one in found]),
+        low=np.concatenate([one.low for one in found]),
+        high=np.concatenate([one.high for one in found]),
+    )
 
 
 def share_curves(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contested.analysis.blocks import blocks
 from contested.analysis.calibration import prediction_entropy
 from contested.analysis.cartography import cartography, regions
-from contested.analysis.checks import category_rows, finite_array
+from contested.analysis.checks import category_rows, finite_checkpoints
 from contested.analysis.correlation import Correlations, spearman
 from contested.analysis.curves import Curves, correct, mean_curves, share_curves
 from contested.analysis.dynamics import (
@@ -76,7 +76,7 @@ def analyze(
         steps=run.steps,
         epochs=np.asarray(trajectory.epochs),
         categories=_category_sizes(run),
-        unlearning=_changes(run, "loss", run.columns["loss_change"], rng=for_unlearning, **resampling),
+        unlearning=_changes(run, "loss", run.column("loss_change"), rng=for_unlearning, **resampling),
         people=_changes(run, "kl_human", run.kl_change, rng=for_people, **resampling),
         correlation=_correlations(run, rng=for_correlation, **resampling),
         curves=_curves(run, rng=for_curves, **resampling),
@@ -98,7 +98,7 @@ _COLUMNS = (
     *("learning_time", "forgetting_events", "aum", "confidence", "variability", "correctness", "region"),
     "prediction_entropy_last",
 )
-_BLOCK = 1_000_000  # logits at work at once, 8 MB each time that float64 holds them
+_CURVE = 20_000_000  # values of a measure over examples and checkpoints at once: 160 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,8 @@ class _Measured:
     """The run in the order of the example ids, so that no result hangs on the order given.
 
     Every number of an example is its own: examples are measured in blocks, and what has a value for each checkpoint
-    is made for one category at a time, for beside a million examples little else fits into memory.
+    is made for one category and some checkpoints at a time, for beside a million examples little else fits into
+    memory. Only ``columns`` are in the run's own order, that of the table which they become.
     """
 
     trajectory: Trajectory
@@ -122,18 +123,17 @@ class _Measured:
     @classmethod
     def of(cls, trajectory: Trajectory) -> Self:
         order = np.argsort(np.asarray(trajectory.example_ids, dtype=str), kind="stable")
-        finite_array("losses", trajectory.losses, 2)
-        if not all(np.isfinite(logits).all() for logits in trajectory.logits):
-            finite_array("logits", trajectory.logits, 3)  # refuses them, with their number
+        finite_checkpoints("losses", trajectory.losses)
+        finite_checkpoints("logits", trajectory.logits)
         human = distributions(trajectory.label_counts[order])
         columns: dict[str, NDArray[Any]] = {}
         right = np.empty(trajectory.losses.shape, bool)
-        for rows in _blocks(trajectory, order):
+        for rows in _blocks(trajectory, len(order)):
             block, right[:, rows] = _columns(trajectory, order[rows], human[rows])
             for name, values in block.items():
                 if name not in columns:
                     columns[name] = np.empty(len(order), values.dtype)
-                columns[name][rows] = values
+                columns[name][order[rows]] = values
         columns["region"] = regions(columns["confidence"], columns["variability"])
         return cls(
             trajectory=trajectory,
@@ -147,32 +147,36 @@ class _Measured:
             names=tuple(trajectory.category_names),
         )
 
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One number of each example, shape (N,)."""
+        return np.asarray(self.columns[name][self.order], np.float64)
+
     @property
     def kl_change(self) -> NDArray[np.float64]:
         """Change of KL(human ‖ model), shape (N,)."""
-        return np.asarray(self.columns["kl_human_last"] - self.columns["kl_human_first"], np.float64)
+        return self.column("kl_human_last") - self.column("kl_human_first")
 
-    def over_steps(self, measure: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """A measure of n examples at every checkpoint, shape (T, n); example by example in memory."""
+    def over_steps(self, measure: str, rows: NDArray[np.intp]) -> Iterator[NDArray[np.float64]]:
+        """A measure of n examples, some checkpoints after the other: arrays of shape (t, n)."""
+        for checkpoints in blocks(len(self.steps), len(rows), _CURVE):
+            yield self._at(measure, rows, checkpoints)
+
+    def _at(self, measure: str, rows: NDArray[np.intp], checkpoints: slice) -> NDArray[np.float64]:
+        """A measure of n examples at t checkpoints, shape (t, n); example by example in memory."""
         given = self.order[rows]
         if measure == "loss":
-            return self.trajectory.losses[:, given]
+            return self.trajectory.losses[checkpoints, given]
         distance = {"kl_human": kl_human, "soft_cross_entropy": soft_cross_entropy}[measure]
-        values = np.empty((len(rows), len(self.steps)))
-        for block in _blocks(self.trajectory, given):
-            values[block] = distance(self.trajectory.logits[:, given[block]], self.human[rows[block]]).T
+        values = np.empty((len(rows), checkpoints.stop - checkpoints.start))
+        for block in _blocks(self.trajectory, len(rows)):
+            values[block] = distance(self.trajectory.logits[checkpoints, given[block]], self.human[rows[block]]).T
         return values.T
 
 
-def _blocks(trajectory: Trajectory, order: NDArray[np.intp]) -> Iterator[slice]:
-    """Places in ``order``, so many at a time that their logits are few."""
-    n = len(order)
+def _blocks(trajectory: Trajectory, n: int) -> Iterator[slice]:
+    """Places among n examples, so many at a time that their logits are few."""
     n_checkpoints, _, n_classes = trajectory.logits.shape
-    size = max(1, _BLOCK // (n_checkpoints * n_classes))
-    n_blocks = max(1, -(-n // size))
-    # Of nearly equal size: an example alone would be summed up in another order than among others.
-    ends = [n * block // n_blocks for block in range(n_blocks + 1)]
-    return (slice(start, end) for start, end in pairwise(ends))
+    return blocks(n, n_checkpoints * n_classes)
 
 
 def _columns(
@@ -237,7 +241,7 @@ def _changes(
 def _correlations(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> Correlations:
     return Correlations(
         **{
-            name: spearman(run.columns[name], run.entropy, names=(name, "entropy"), rng=child, **resampling)
+            name: spearman(run.column(name), run.entropy, names=(name, "entropy"), rng=child, **resampling)
             for name, child in zip(("aulc", "aulc_trapezoid"), rng.spawn(2), strict=True)
         }
     )
@@ -258,16 +262,16 @@ def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_R
 
 def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
     labels = np.array(trajectory.label_names, dtype=object)
-    given_order = np.argsort(run.order)
     return pd.DataFrame(
         {
             "example_id": trajectory.example_ids,
             "category": trajectory.categories,
-            "entropy": trajectory.entropy,
+            "entropy": trajectory.entropy.copy(),
             "gold": labels[trajectory.gold],
-            **{name: run.columns[name][given_order] for name in _COLUMNS},
+            **{name: run.columns[name] for name in _COLUMNS},
             "prediction_last": labels[trajectory.logits[-1].argmax(axis=1)],
-        }
+        },
+        copy=False,
     )
 
 

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 from contested.errors import RunError
 
 
-def read_table(file: Path) -> pa.Table:
+def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file of a run.
 
     Args:
         file: The file.
+        columns: Which columns; all of them without it.
 
     Returns:
         Its table.
@@ -25,7 +26,7 @@ def read_table(file: Path) -> pa.Table:
         RunError: If it is missing or damaged.
     """
     try:
-        return pq.read_table(file)
+        return pq.read_table(file, columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise RunError(f"Cannot read {file}: {error}. The manifest lists it; restore it from a copy.") from None
 

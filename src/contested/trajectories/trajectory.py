@@ -90,7 +90,9 @@ class Trajectory:
     @property
     def categories(self) -> NDArray[np.object_]:
         """The entropy category of each example, shape (N,)."""
-        return self.examples["category"].to_numpy(object)
+        places, names = pd.factorize(self.examples["category"], use_na_sentinel=False)
+        # One string a category, not one an example.
+        return np.asarray(names, dtype=object)[places]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -114,12 +116,15 @@ class Trajectory:
                 f"The run {run} has no checkpoint yet (status {manifest['status']}). "
                 "Wait for the first one, or start it again with contested train."
             )
-        row_keys, losses, logits = _checkpoints(run, [c["step"] for c in listed], len(manifest["label_names"]))
+        steps = [c["step"] for c in listed]
+        row_keys = _read_checkpoint(run, steps[0], ["row_key"])["row_key"].to_numpy()
+        # First of all, for reading texts takes twice their memory, if only for a moment.
         examples = _tracked_examples(run, row_keys)
+        losses, logits = _checkpoints(run, steps, row_keys, len(manifest["label_names"]))
         return cls(
             run_id=manifest["run_id"],
             status=manifest["status"],
-            steps=np.array([c["step"] for c in listed], np.int64),
+            steps=np.array(steps, np.int64),
             epochs=np.array([c["epoch"] for c in listed], np.float64),
             example_ids=examples["example_id"].to_numpy(object),
             losses=losses,
@@ -195,25 +200,27 @@ def _tracked_examples(run: Path, row_keys: NDArray[np.int64]) -> pd.DataFrame:
 
 
 def _checkpoints(
-    run: Path, steps: Sequence[int], n_classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
-    """Row keys, losses and logits, one file after the other: of a million examples all files at once are gigabytes."""
-    row_keys: NDArray[np.int64] = np.zeros(0, np.int64)
-    losses, logits = np.zeros((0, 0)), np.zeros((0, 0, 0), np.float32)
+    run: Path, steps: Sequence[int], row_keys: NDArray[np.int64], n_classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Losses and logits, one file after the other: of a million examples all files at once are gigabytes."""
+    losses = np.empty((len(steps), len(row_keys)))
+    logits = np.empty((len(steps), len(row_keys), n_classes), np.float32)
     for place, step in enumerate(steps):
-        table = read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(step))
-        if place == 0:
-            row_keys = table["row_key"].to_numpy()
-            losses = np.empty((len(steps), len(row_keys)))
-            logits = np.empty((len(steps), len(row_keys), n_classes), np.float32)
-        elif not np.array_equal(table["row_key"].to_numpy(), row_keys):
+        table = _read_checkpoint(run, step)
+        if not np.array_equal(table["row_key"].to_numpy(), row_keys):
             raise RunError(
                 f"The checkpoint at step {step} of {run} tracks other examples than the first one; "
                 "the folder mixes two runs. Train into an empty folder."
             )
         losses[place] = table["loss"].to_numpy()
         logits[place] = _logits(table, len(row_keys), n_classes, step)
-    return row_keys, losses, logits
+    del table
+    pa.default_memory_pool().release_unused()
+    return losses, logits
+
+
+def _read_checkpoint(run: Path, step: int, columns: list[str] | None = None) -> pa.Table:
+    return read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(step), columns)
 
 
 def _logits(table: pa.Table, n_examples: int, n_classes: int, step: int) -> NDArray[np.float32]:

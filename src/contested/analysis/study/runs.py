@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from contested.analysis.blocks import blocks
 from contested.analysis.cartography import cartography
-from contested.analysis.checks import finite_array
+from contested.analysis.checks import finite_array, finite_checkpoints
 from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
 from contested.analysis.curves import correct
@@ -151,10 +152,8 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
     if len(np.unique(ids)) < n_examples:
         raise RunError("an example id stands twice among its tracked examples")
     losses = finite_array("losses", trajectory.losses[:, order], 2)
-    logits = finite_array("logits", trajectory.logits[:, order], 3)
+    finite_checkpoints("logits", trajectory.logits)
     gold = trajectory.gold[order]
-    right = correct(logits, gold)
-    chart = cartography(logits, gold)
     examples = trajectory.examples.iloc[order].reset_index(drop=True)
     return Run(
         run_id=run_id,
@@ -173,18 +172,12 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
         losses=losses,
         aulc=aulc(losses),
         change=loss_change(losses),
-        last_logits=logits[-1].copy(),
-        confidence=chart.confidence,
-        variability=chart.variability,
-        correctness=chart.correctness,
-        learning_time=learning_time(losses, trajectory.steps, float(np.log(logits.shape[2]))),
-        never_learned=never_learned(right),
-        forgetting=forgetting_events(right),
-        margin_logits=aum(logits, gold),
-        margin_probabilities=probability_margin(logits, gold),
+        last_logits=trajectory.logits[-1][order].astype(np.float64),
+        learning_time=learning_time(losses, trajectory.steps, float(np.log(len(trajectory.label_names)))),
         val_accuracy=_last(trajectory.metrics, "val_accuracy"),
         train_loss=_last(trajectory.metrics, "train_loss"),
         gradients=_gradients(trajectory, order),
+        **_of_logits(trajectory, order, gold),
     )
 
 
@@ -202,6 +195,28 @@ def rank_correlation_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple
         return np.nan, np.nan, note
     found = stats.spearmanr(x, y)
     return float(found.statistic), float(found.pvalue), ""
+
+
+def _of_logits(trajectory: Trajectory, order: NDArray[np.intp], gold: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """What needs an example's logits at every checkpoint, made in blocks of examples; each of shape (N,)."""
+    n_checkpoints, n_examples, n_classes = trajectory.logits.shape
+    parts = [
+        _of_block(trajectory.logits[:, order[rows]], gold[rows])
+        for rows in blocks(n_examples, n_checkpoints * n_classes)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _of_block(logits: NDArray[np.float32], gold: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    right = correct(logits, gold)
+    chart = cartography(logits, gold)
+    return {
+        **chart._asdict(),
+        "never_learned": never_learned(right),
+        "forgetting": forgetting_events(right),
+        "margin_logits": aum(logits, gold),
+        "margin_probabilities": probability_margin(logits, gold),
+    }
 
 
 def _length(examples: pd.DataFrame, text_columns: tuple[str, ...]) -> NDArray[np.float64] | None:
