@@ -21,7 +21,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import contested as ct
 from contested.errors import DataError, RunError
-from contested.runs import Interrupted, Progress, run_id
+from contested.runs import Interrupted, Progress, attempt, run_id
 
 RECIPE: dict[str, Any] = {
     "training": {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8},
@@ -392,3 +392,15 @@ def test_problems_of_all_files_are_reported_at_once(config_file: Path, tmp_path:
     assert "line 3" in str(caught.value)
     assert "bulk.jsonl, line 101: unknown label 'perhaps'" in str(caught.value)
     assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "graphs", "captured"), [("cuda", True, True), ("cuda", False, False), ("cpu", True, False)]
+)
+def test_steps_are_captured_on_cuda_unless_told_otherwise(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, device: str, *, graphs: bool, captured: bool
+) -> None:
+    monkeypatch.setattr(attempt.training, "CudaGraphs", lambda: "graphs")
+    config = ct.load_config(config_file, [f"execution.graphs={str(graphs).lower()}"])
+    found = attempt.capture_of(config, torch.device(device))
+    assert found == ("graphs" if captured else None)

@@ -262,6 +262,8 @@ class ExecutionSection(Section):
     """Examples a forward in tracking and validation passes."""
     stack: int | None = Field(None, ge=1)
     """LoRA runs of a study that one backbone serves at once; 8 on CUDA and 1 elsewhere where not given."""
+    graphs: bool = True
+    """On CUDA whole steps of packed batches are captured as graphs and replayed."""
 
 
 class RunConfig(Section):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from contested.cli import main
+from contested.studies import backbone
 from contested.trajectories import Trajectory
 
 
@@ -131,3 +132,19 @@ def test_training_without_the_train_extra_names_the_install_command(config: Path
     assert "Training needs the package torch" in done.stderr
     assert "pip install 'contested[train]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_precision_that_is_slow_here_is_told_and_used(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(backbone, "computes_bfloat16", lambda: False)
+    command = [
+        "train",
+        str(config),
+        "execution.device=cpu",
+        "training.precision=bfloat16",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert main(command) == 0
+    assert "Warning: training.precision is bfloat16, for which this CPU has no instructions" in capsys.readouterr().err

@@ -190,6 +190,7 @@ def test_what_cannot_train_together_runs_alone(config: Callable[..., RunConfig],
     [
         (None, "auto", None, 1),
         (None, "cpu", None, 1),
+        (None, "cpu", "cuda:0", 1),
         (None, "mps", None, 1),
         (None, "auto", "cuda:1", 8),
         (None, "cuda", None, 8),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contested.studies import Cell, Study
     from contested.studies.folder import RunState
     from contested.studies.local import Standing
+    from contested.studies.plan import Device
 
 study = typer.Typer(
     help="Many runs from one file.\n\n"
@@ -81,7 +82,7 @@ def plan(
     wide.print(_matrix(cells, device.rate))
     for line in _totals(content, cells, device, status):
         console.print(Text(line), soft_wrap=True)
-    for line in _warnings(cells, with_missing=scale is None):
+    for line in _warnings(cells, device, with_missing=scale is None):
         console.print(Text(f"Warning: {line}."), soft_wrap=True)
 
 
@@ -124,9 +125,10 @@ def run(
     todo = [cell for cell in cells if found[cell.run_id].status not in {"complete", "other"}]
     device = planning.measure(0.05)
     workers = jobs or planning.slots(todo, device)
-    on_gpu = not device.name.startswith("CPU")
     stacks = [
-        local.stack_size(cell.config, "cuda" if on_gpu else None) for cell in todo if local.stack_key(cell.config)
+        local.stack_size(cell.config, "cuda" if device.on_gpu else None)
+        for cell in todo
+        if local.stack_key(cell.config)
     ]
     most = max(stacks, default=1)
     console = Console(stderr=True)
@@ -137,12 +139,14 @@ def run(
             + (f", each of up to {most} LoRA runs over one backbone" if most > 1 else "")
         )
     )
+    for line in _slowdowns(todo, device):
+        console.print(Text(f"Warning: {line}."))
     with _board(console, cells, found) as show:
         standings = local.run_jobs(
             [local.Job(cell.run_id, cell.config, run_folder(out, cell)) for cell in todo],
             workers=workers,
-            threads=None if on_gpu else max(1, device.slots // workers),
-            devices=[f"cuda:{index}" for index in range(device.slots)] if on_gpu else (),
+            threads=None if device.on_gpu else max(1, device.slots // workers),
+            devices=[f"cuda:{index}" for index in range(device.slots)] if device.on_gpu else (),
             on_change=show,
         )
     _finish(out, cells, refused, standings, json=json)
@@ -233,17 +237,22 @@ def _say_others(count: int) -> None:
         typer.echo(f"{count} runs in this folder belong to another version of the study and are left alone.", err=True)
 
 
-def _warnings(cells: Sequence[Cell], *, with_missing: bool) -> list[str]:
-    from contested.studies.backbone import padded_family
+def _warnings(cells: Sequence[Cell], device: Device, *, with_missing: bool) -> list[str]:
     from contested.studies.inputs import missing, short_bulk
 
     configs = [cell.config for cell in cells if not cell.excluded]
     found = [problem for config in configs for problem in (missing(config) if with_missing else [])]
-    padded = [(config.model.name, padded_family(config.model.name)) for config in configs]
-    found += [
-        f"{name}: {kind} has no packed forward; its batches are padded and slower" for name, kind in padded if kind
-    ]
+    found += _slowdowns(cells, device)
     return list(dict.fromkeys([*found, *(problem for config in configs for problem in short_bulk(config))]))
+
+
+def _slowdowns(cells: Sequence[Cell], device: Device) -> list[str]:
+    from contested.studies.backbone import slowdowns
+
+    configs = [cell.config for cell in cells if not cell.excluded]
+    cpus = {"cpu"} if device.on_gpu else {"cpu", "auto"}
+    each = (slowdowns(config, on_cpu=config.execution.device in cpus) for config in configs)
+    return list(dict.fromkeys(line for found in each for line in found))
 
 
 def _check(cells: Sequence[Cell]) -> None:

@@ -28,12 +28,19 @@ def train(
     Example: contested train run.yaml method=full training.learning_rate=2e-5 --out runs/full
     """
     from rich.console import Console
+    from rich.text import Text
 
     from contested.config import load_config
-    from contested.runs import train_config
+    from contested.runs import pick_device, train_config
+    from contested.studies.backbone import slowdowns
 
     settings = load_config(config, overrides or ())
     errors = Console(stderr=True)
+    on_cpu = settings.execution.device == "cpu" or (
+        settings.execution.device == "auto" and pick_device("auto").type == "cpu"
+    )
+    for line in slowdowns(settings, on_cpu=on_cpu):
+        errors.print(Text(f"Warning: {line}."), soft_wrap=True)
     with progress_bar(errors) as show:
         result = train_config(settings, out=out, on_progress=show)
     if result.trained:

@@ -2,7 +2,7 @@
 
 from contested.runs.attempt import Progress, RunResult
 from contested.runs.folder import FolderInUse, run_id
-from contested.runs.prepare import Shared, check_run, encode_task, load_task
+from contested.runs.prepare import Shared, check_run, encode_task, load_task, pick_device
 from contested.runs.run import train, train_config
 from contested.runs.together import CannotTrainTogether, train_together
 from contested.training import Interrupted
@@ -17,6 +17,7 @@ __all__ = [
     "check_run",
     "encode_task",
     "load_task",
+    "pick_device",
     "run_id",
     "train",
     "train_config",

@@ -141,6 +141,7 @@ class Attempt:
             tracking_batch_size=config.execution.tracking_batch_size,
             observer=None if on_progress is None else lambda step: on_progress(watch.progress(step)),
             probe=gradient_probe(config.probes, prepared, engine, writer),
+            capture=capture_of(config, prepared.device),
         )
 
     def run(self) -> RunResult:
@@ -215,6 +216,11 @@ def engine_of(config: RunConfig, prepared: Prepared) -> training.Engine:
         device=prepared.device,
         precision=config.training.precision,
     )
+
+
+def capture_of(config: RunConfig, device: torch.device) -> training.Capture | None:
+    """How whole steps are captured, or None where each is started piece by piece."""
+    return training.CudaGraphs() if config.execution.graphs and device.type == "cuda" else None
 
 
 def gradient_probe(

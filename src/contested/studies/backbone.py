@@ -1,4 +1,4 @@
-"""What a local checkpoint's folder says of itself: size and shape, without its weights being loaded."""
+"""What a local checkpoint's folder says of itself: size, shape and speed, without its weights being loaded."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from contested.config import RunConfig
 from contested.studies.file import Facts
 
+_FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
+_BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _IN_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\.")
 
 
@@ -38,17 +41,42 @@ def stacks(name: str) -> bool:
     return kind is None or (kind in PACKED and kind not in UNSTACKED)
 
 
-def padded_family(name: str) -> str | None:
-    """The architecture of a backbone's folder where its batches must be padded.
+def slowdowns(config: RunConfig, *, on_cpu: bool) -> list[str]:
+    """Find what makes a run slower than it need be, as far as its backbone's folder and this machine say.
 
     Args:
-        name: A model's name or folder.
+        config: The run's configuration.
+        on_cpu: Whether it trains on this machine's CPU.
 
     Returns:
-        The architecture, or None where it trains without padding or nothing is known.
+        One sentence each.
     """
+    found, name = [], config.model.name
     kind = _family(name)
-    return None if kind in PACKED else kind
+    if kind is not None and kind not in PACKED:
+        found.append(f"{name}: {kind} has no packed forward; its batches are padded and slower")
+    if config.training.precision == "bfloat16" and on_cpu and not computes_bfloat16():
+        found.append(
+            "training.precision is bfloat16, for which this CPU has no instructions (avx512_bf16 or amx_bf16): "
+            "a step takes many times as long as in float32"
+        )
+    return found
+
+
+def computes_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU multiplies matrices in bfloat16.
+
+    Args:
+        cpuinfo: What the kernel says of it.
+
+    Returns:
+        True also where it says nothing.
+    """
+    try:
+        found = _FLAGS.search(cpuinfo.read_text(encoding="utf-8"))
+    except OSError:
+        return True
+    return found is None or not _BFLOAT16.isdisjoint(found[1].split())
 
 
 def _family(name: str) -> str | None:

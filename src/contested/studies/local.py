@@ -130,14 +130,19 @@ def stack_size(config: RunConfig, device: str | None = None) -> int:
 
     Args:
         config: Its configuration.
-        device: The device of its worker, in the place of the configuration's.
+        device: The device of its worker, for a run that leaves it open.
 
     Returns:
         At least 1.
     """
     if config.execution.stack is not None:
         return config.execution.stack
-    return _ON_CUDA if (device or config.execution.device).startswith("cuda") else 1
+    return _ON_CUDA if _place(config.execution.device, device).startswith("cuda") else 1
+
+
+def _place(asked: str, device: str | None) -> str:
+    """Where a run trains: on its worker's device, unless it asks for another kind or for one of them."""
+    return device if device is not None and asked in {"auto", "cuda"} else asked
 
 
 class _Worker(NamedTuple):
@@ -344,7 +349,7 @@ def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
         for run_id, content, out in order:
             execution = content["execution"]
             execution["threads"] = execution["threads"] or threads
-            execution["device"] = device or execution["device"]
+            execution["device"] = _place(execution["device"], device)
             jobs.append(Job(run_id, check_config(content, out), Path(out)))
         _Orders(jobs, pipe).do(shared)
         if len(jobs) > 1:

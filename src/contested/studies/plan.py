@@ -52,12 +52,13 @@ class Cost(NamedTuple):
 
 
 class Device(NamedTuple):
-    """Where the estimate is for: its name, matrix rate (operations a second), runs at once and memory in bytes."""
+    """Where the estimate is for: name, matrix rate (operations a second), runs at once, bytes of memory, and kind."""
 
     name: str
     rate: float
     slots: int
     memory: float
+    on_gpu: bool = False
 
 
 def cost(cell: Cell) -> Cost:
@@ -151,7 +152,7 @@ def _measure_gpu(seconds: float) -> Device | None:
     rate = done * 2 * 864 * 768 * 3072 / (time.perf_counter() - started)
     count = torch.cuda.device_count()
     properties = torch.cuda.get_device_properties(0)
-    return Device(f"{count} × {properties.name}", rate * count, count, float(properties.total_memory))
+    return Device(f"{count} × {properties.name}", rate * count, count, float(properties.total_memory), on_gpu=True)
 
 
 def available_memory() -> float:

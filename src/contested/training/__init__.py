@@ -14,10 +14,13 @@ from contested.training.probes import GradientProbe, GradientRecorder, Probe, gr
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate, steps_per_epoch
 from contested.training.snapshots import has_snapshot, snapshot_step
 from contested.training.stacked import StackedEngine, fit_stacked, stack_problem
+from contested.training.steps import Capture, CudaGraphs
 from contested.training.tracking import cross_entropy, track
 
 __all__ = [
     "Alignment",
+    "Capture",
+    "CudaGraphs",
     "DropoutKey",
     "Engine",
     "GradientNorms",
