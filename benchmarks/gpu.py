@@ -9,14 +9,14 @@ import argparse
 import itertools
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
 import transformers
 from peft import LoraConfig, TaskType, get_peft_model
-from torch.utils.flop_counter import FlopCounterMode
-from workload import BATCH, gemm_rate
+from workload import BATCH, flop_counter, gemm_rate
 
 from contested.tasks import EncodedTexts
 from contested.training import PackedEngine, Recipe, StackedEngine, Trainer, TrainingSet, track
@@ -55,16 +55,16 @@ def main() -> None:
     print(f"{name}, torch {torch.__version__}, {given.model}, {given.method}, {given.precision}: "
           f"products of 4096 at {rate / 1e12:.1f} TFLOP/s")  # fmt: skip
 
-    captures = [None] if device.type == "cpu" else [None, CudaGraphs()]
+    capture = None if device.type == "cpu" else CudaGraphs()
     flops = None
-    for size, capture in itertools.chain([(1, each) for each in captures], [(s, captures[-1]) for s in given.stacks]):
+    for size, capture in dict.fromkeys([(1, None), *((size, capture) for size in given.stacks)]):
         if size > 1 and given.method == "full":
             continue
         trainers = [made(given, device, seed) for seed in range(size)]
         engine = trainers[0].engine if size == 1 else stacked(trainers, given, device)
         advance = Steps(trainers, engine, device=device, capture=capture)
         if flops is None:
-            with FlopCounterMode(display=False) as counter:
+            with flop_counter() as counter:
                 Steps(trainers, engine, device=device)([0])
             flops = counter.get_total_flops()
         seconds = timed(advance, size, given.steps, device)
@@ -81,6 +81,8 @@ def main() -> None:
 def made(given: argparse.Namespace, device: torch.device, seed: int) -> Trainer:
     """A run over texts as long as SNLI's."""
     torch.manual_seed(0)
+    # peft still asks for a name that transformers has renamed.
+    warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
     with torch.device(device):
         module = transformers.AutoModelForSequenceClassification.from_config(MODELS[given.model]())
     if given.method == "lora":

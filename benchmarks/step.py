@@ -11,14 +11,9 @@ import statistics
 import time
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
-from workload import BATCH, UsualWay, alternate, arguments, build, gemm_rate, pairs, show, training_set
+from workload import BATCH, UsualWay, alternate, arguments, build, flop_counter, gemm_rate, pairs, show, training_set
 
 from contested.training import Recipe, Trainer, make_engine, track
-
-
-def added_flops(_: torch.Size, left: torch.Size, right: torch.Size, **__: object) -> int:
-    return 2 * left[0] * left[1] * right[1]
 
 
 class Ours:
@@ -41,9 +36,7 @@ class Ours:
 
     def flops(self) -> float:
         """Floating-point operations of a step, forward and backward."""
-        # PyTorch's counter does not know the products that add in place.
-        counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: added_flops})
-        with counter:
+        with flop_counter() as counter:
             self.steps()
         return counter.get_total_flops() / (len(self.data.train) // BATCH)
 

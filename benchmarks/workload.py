@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from contested import models, tasks
 from contested.training import TrainingSet
@@ -181,6 +182,15 @@ def show(title: str, times: dict[str, list[float]], reference: str, unit: float 
             f"  {name:34s}" + "".join(f"{value:10.1f}" for value in shown)
             + f"   {statistics.median(ratios):6.2f}× ({min(ratios):.2f} – {max(ratios):.2f})"
         )  # fmt: skip
+
+
+def flop_counter() -> FlopCounterMode:
+    """PyTorch's counter, which does not know the products that add in place."""
+
+    def added(_: torch.Size, left: torch.Size, right: torch.Size, **__: object) -> int:
+        return 2 * left[0] * left[1] * right[1]
+
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: added})
 
 
 def gemm_rate(
