@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,63 @@ def test_a_pass_runs_in_eval_mode(parts: Callable[..., Any]) -> None:
     once = track(made.engine, made.model.module, made.data.tracked, batch_size=8)
     torch.manual_seed(99)
     assert np.array_equal(once, track(made.engine, made.model.module, made.data.tracked, batch_size=8))
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of threads of one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_batches_side_by_side_give_what_one_after_the_other_gives(
+    parts: Callable[..., Any], threads: Callable[[int], None], family: str
+) -> None:
+    made = parts(family)
+    made.model.module.double()
+    threads(1)
+    expected = track(made.engine, made.model.module, made.data.tracked, batch_size=32)
+    threads(2)
+    found = track(made.engine, made.model.module, made.data.tracked, batch_size=32)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=3e-6 if family == "qwen2" else 1e-7)
+
+
+def test_a_batch_is_shared_by_the_cores_of_a_cpu(
+    parts: Callable[..., Any], threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = parts()
+    threads(4)
+    both = threading.Barrier(2)  # whoever computes alone waits in vain
+    seen = []
+
+    def logits(texts: EncodedTexts, rows: np.ndarray) -> torch.Tensor:
+        both.wait(timeout=60)
+        seen.append((len(rows), torch.get_num_threads(), torch.is_grad_enabled()))
+        return torch.zeros(len(rows), 3)
+
+    monkeypatch.setattr(made.engine, "logits", logits)
+    assert track(made.engine, made.model.module, made.data.tracked, batch_size=32).shape == (32, 3)
+    assert seen == [(16, 2, False)] * 2  # 32 // 16 = 2 at once, each on 4 // 2 threads
+    assert torch.get_num_threads() == 4
+
+
+def test_an_error_beside_others_is_raised_and_leaves_the_cores_alone(
+    parts: Callable[..., Any], threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = parts()
+    threads(2)
+
+    def logits(texts: EncodedTexts, rows: np.ndarray) -> torch.Tensor:
+        raise MemoryError("no room for the batch")
+
+    monkeypatch.setattr(made.engine, "logits", logits)
+    made.model.module.train()
+    with pytest.raises(MemoryError, match="no room"):
+        track(made.engine, made.model.module, made.data.tracked, batch_size=32)
+    assert torch.get_num_threads() == 2
+    assert made.model.module.training
 
 
 def test_cross_entropy_is_torchs_and_survives_large_logits() -> None:
