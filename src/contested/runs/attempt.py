@@ -83,8 +83,6 @@ def opened(
         RunError: If the folder is in use, holds another run, or cannot be written.
     """
     check_folder(out)
-    if config.execution.threads is not None:
-        torch.set_num_threads(config.execution.threads)
     with locked(out):
         prepared = prepare(config, data, shared)
         identity = identity_of(config, prepared)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import sys
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,6 +194,9 @@ def prepare(config: RunConfig, data: tasks.TaskData, shared: Shared | None = Non
     Returns:
         Everything the loop needs.
     """
+    if config.execution.threads is not None:
+        torch.set_num_threads(config.execution.threads)
+    keep_freed_memory()
     device = pick_device(config.execution.device)
     method, options = method_parts(config.method)
     model = models.build(
@@ -208,6 +214,24 @@ def prepare(config: RunConfig, data: tasks.TaskData, shared: Shared | None = Non
     else:
         encoded = shared.tokens(config, data, model)
     return Prepared(model, data, encoded, device)
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees, instead of asking the system for it anew every layer.
+
+    What a layer returns to the system comes back page by page, each cleared first: up to a seventh of a step's time.
+    Linux with glibc alone, unless its user has set the allocator up by environment variables.
+    """
+    if not sys.platform.startswith("linux") or any(
+        name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ
+    ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
+        # Numbers of glibc's malloc.h. An older glibc takes no threshold of mmap beyond 32 MiB.
+        m_trim_threshold, m_mmap_threshold, largest = -1, -3, 2**31 - 1
+        if mallopt(m_mmap_threshold, largest) or mallopt(m_mmap_threshold, 2**25):
+            mallopt(m_trim_threshold, largest)
 
 
 def encode_task(data: tasks.TaskData, model: models.TextModel, max_length: int) -> training.TrainingSet:

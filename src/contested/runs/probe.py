@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import torch
-
 from contested import models, tasks
 from contested.config import ProbesSection, RunConfig, check_config
 from contested.errors import ConfigError, RunError
@@ -140,8 +138,6 @@ def _trained(
     problems = check_run(config) if task is None else []
     if problems:
         raise ConfigError(f"The run {run} cannot be probed:", problems)
-    if config.execution.threads is not None:
-        torch.set_num_threads(config.execution.threads)
     prepared = prepare(config, (load_task(config) if task is None else task).prepare())
     before = manifest.get("identity", {})
     now = {"data": prepared.task.fingerprint, "model": prepared.model.fingerprint}
