@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import tempfile
 
-import torch
 import transformers
 from step import Ours
-from workload import BATCH, UsualWay, alternate, arguments, build, pairs, show
+from workload import BATCH, Apart, UsualWay, alternate, arguments, pairs, show
 
 
 def main() -> None:
@@ -18,7 +17,6 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=3, help="layers of the model")
     parser.add_argument("--steps", type=int, default=2, help="steps of a turn, the first not counted")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     tokenizer = transformers.AutoTokenizer.from_pretrained(given.model)
     config = transformers.DebertaV2Config(
         vocab_size=len(tokenizer), hidden_size=768, num_hidden_layers=given.layers, num_attention_heads=12,
@@ -31,14 +29,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         transformers.DebertaV2Model(config).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        settings = (folder, "lora", given.threads, train, tracked)
         contestants = {
-            "HF Trainer, padded to 128": UsualWay(
-                build(folder, "lora"), train, tracked, width=128, steps=given.steps
-            ).steps,
-            "HF Trainer, tuned": UsualWay(build(folder, "lora"), train, tracked, width=None, steps=given.steps).steps,
-            "contested": Ours(build(folder, "lora"), train, tracked).steps,
+            "HF Trainer, padded to 128": Apart(UsualWay, *settings, width=128, steps=given.steps),
+            "HF Trainer, tuned": Apart(UsualWay, *settings, width=None, steps=given.steps),
+            "contested": Apart(Ours, *settings),
         }
-        times = alternate(contestants, given.rounds)
+        times = alternate({name: each.steps for name, each in contestants.items()}, given.rounds)
+        for each in contestants.values():
+            each.close()
     show(f"training step, {given.layers} layers, lora, {given.threads} thread(s) (ms)", times, next(iter(contestants)))
 
 

@@ -11,8 +11,21 @@ import statistics
 import time
 
 import torch
-from workload import BATCH, UsualWay, alternate, arguments, build, flop_counter, gemm_rate, pairs, show, training_set
+from workload import (
+    BATCH,
+    Apart,
+    UsualWay,
+    alternate,
+    arguments,
+    build,
+    flop_counter,
+    gemm_rate,
+    pairs,
+    show,
+    training_set,
+)
 
+from contested.runs.prepare import keep_freed_memory
 from contested.training import Recipe, Trainer, make_engine, track
 
 
@@ -20,6 +33,7 @@ class Ours:
     """The packed engine in the training loop."""
 
     def __init__(self, made, table, tracked, precision: str = "float32") -> None:  # type: ignore[no-untyped-def]
+        keep_freed_memory()
         self.made, self.data, self.precision = made, training_set(made, table, tracked), precision
         self.engine = make_engine(
             made.module, pad_id=made.tokenizer.pad_token_id, device=torch.device("cpu"), precision=precision
@@ -58,40 +72,25 @@ def main() -> None:
     train, tracked = table.iloc[: given.steps * BATCH], table.iloc[given.steps * BATCH :]
     print(f"{given.threads} thread(s) of {os.cpu_count()} cores, torch {torch.__version__}, {given.model}")
 
-    if given.only in {None, "lora", "full"}:
-        for method in ("lora", "full") if given.only is None else (given.only,):
-            contestants = {
-                "HF Trainer, padded to 128": UsualWay(
-                    build(given.model, method), train, tracked, width=128, steps=given.steps
-                ),
-                "HF Trainer, tuned": UsualWay(
-                    build(given.model, method), train, tracked, width=None, steps=given.steps
-                ),
-                "contested": Ours(build(given.model, method), train, tracked),
-            }
-            first = next(iter(contestants))
-            steps = alternate({name: each.steps for name, each in contestants.items()}, given.rounds)
-            show(f"training step, {method}, float32 (ms)", steps, first)
-            passes = alternate({name: each.evaluation for name, each in contestants.items()}, given.rounds)
-            show(f"tracking pass of {len(tracked)} examples, {method}, float32 (ms)", passes, first)
-    if given.only in {None, "bfloat16"}:
-        halves = {
-            "HF Trainer, padded to 128, float32": UsualWay(
-                build(given.model, "lora"), train, tracked, width=128, steps=given.steps
+    parts = [(method, "float32") for method in ("lora", "full") if given.only in {None, method}]
+    parts += [("lora", "bfloat16")] if given.only in {None, "bfloat16"} else []
+    for method, precision in parts:
+        bfloat16 = precision == "bfloat16"
+        settings = (given.model, method, given.threads, train, tracked)
+        contestants = {
+            "HF Trainer, padded, float32": Apart(UsualWay, *settings, width=128, steps=given.steps),
+            f"HF Trainer, tuned, {precision}": Apart(
+                UsualWay, *settings, width=None, steps=given.steps, bfloat16=bfloat16
             ),
-            "HF Trainer, tuned, bfloat16": UsualWay(
-                build(given.model, "lora"), train, tracked, width=None, steps=given.steps, bfloat16=True
-            ),
-            "contested, bfloat16": Ours(build(given.model, "lora"), train, tracked, "bfloat16"),
+            f"contested, {precision}": Apart(Ours, *settings, precision=precision),
         }
-        first = next(iter(halves))
-        show(
-            "training step, lora, bfloat16 (ms)",
-            alternate({n: e.steps for n, e in halves.items()}, given.rounds),
-            first,
-        )
-        passes = alternate({n: e.evaluation for n, e in halves.items()}, given.rounds)
-        show(f"tracking pass of {len(tracked)} examples, lora, bfloat16 (ms)", passes, first)
+        first = next(iter(contestants))
+        steps = alternate({name: each.steps for name, each in contestants.items()}, given.rounds)
+        show(f"training step, {method} (ms)", steps, first)
+        passes = alternate({name: each.evaluation for name, each in contestants.items()}, given.rounds)
+        show(f"tracking pass of {len(tracked)} examples, {method} (ms)", passes, first)
+        for each in contestants.values():
+            each.close()
     if given.only in {None, "limit"}:
         limit(given, train, tracked)
 

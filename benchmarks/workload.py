@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +161,63 @@ class UsualWay:
         started = time.perf_counter()
         self.trainer.predict(self.tracked)
         return time.perf_counter() - started
+
+
+class Apart:
+    """A contestant in a process of its own, so that how one sets its process up is nothing to the others.
+
+    Args:
+        kind: What it is made by, from a model and ``given``.
+        model: Folder or hub name of its encoder.
+        method: How it is fine-tuned; see :func:`build`.
+        threads: Threads of its process.
+        given: What else ``kind`` takes.
+        options: And by name.
+    """
+
+    def __init__(
+        self, kind: Callable[..., Any], model: str, method: str, threads: int, *given: object, **options: object
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_take_turns, args=(theirs, kind, model, method, threads, given, options), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def steps(self) -> float:
+        """Seconds of a training step."""
+        return self._turn("steps")
+
+    def evaluation(self) -> float:
+        """Seconds of a pass over the tracked examples."""
+        return self._turn("evaluation")
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.close()
+        self._process.join()
+
+    def _turn(self, name: str) -> float:
+        self._pipe.send(name)
+        return float(self._pipe.recv())
+
+
+def _take_turns(
+    pipe: Connection,
+    kind: Callable[..., Any],
+    model: str,
+    method: str,
+    threads: int,
+    given: tuple[object, ...],
+    options: dict[str, object],
+) -> None:
+    torch.set_num_threads(threads)
+    contestant = kind(build(model, method), *given, **options)
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.send(getattr(contestant, pipe.recv())())
 
 
 def alternate(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
