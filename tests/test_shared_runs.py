@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from contested import runs
 from contested.config import RunConfig, check_config
@@ -104,3 +105,17 @@ def test_tokens_are_those_of_the_checkpoint_and_the_length(config: Callable[...,
         assert found is not tokens
         assert np.array_equal(found.train.input_ids, alone.train.input_ids)
         assert np.array_equal(found.train.offsets, alone.train.offsets)
+
+
+def test_a_run_sets_its_process_up(config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    monkeypatch.setattr("contested.runs.prepare.keep_freed_memory", lambda: kept.append(True))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        made = config()
+        prepare(made, Shared().data(made))
+        assert torch.get_num_threads() == 1  # as `execution.threads` says
+    finally:
+        torch.set_num_threads(before)
+    assert kept == [True]

@@ -11,14 +11,12 @@ import pytest
 
 FAULTS_OF_A_SECOND_PASS = """
 import resource
-import sys
 
 import torch
 
 from contested.runs.prepare import keep_freed_memory
 
-if sys.argv[1] == "kept":
-    keep_freed_memory()
+keep_freed_memory()
 
 
 def layers():
@@ -33,11 +31,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(mode: str, **environment: str) -> int:
+def faults(**environment: str) -> int:
     """Pages that the system had to hand out in a second pass over the same layers."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     done = subprocess.run(
-        [sys.executable, "-c", FAULTS_OF_A_SECOND_PASS, mode],
+        [sys.executable, "-c", FAULTS_OF_A_SECOND_PASS],
         env=inherited | environment,
         capture_output=True,
         text=True,
@@ -48,9 +46,9 @@ def faults(mode: str, **environment: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator that is set up is glibc's")
 def test_freed_memory_is_used_again_without_asking_the_system() -> None:
-    assert faults("kept") < 500  # less than a ninth of one layer's pages, of five layers
+    assert faults() < 500  # less than a ninth of one layer's pages, of five layers
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator that is set up is glibc's")
 def test_an_allocator_that_its_user_set_up_is_left_alone() -> None:
-    assert faults("kept", MALLOC_TRIM_THRESHOLD_="131072", MALLOC_MMAP_THRESHOLD_="131072") > 10_000
+    assert faults(MALLOC_TRIM_THRESHOLD_="131072", MALLOC_MMAP_THRESHOLD_="131072") > 10_000

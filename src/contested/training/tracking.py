@@ -18,7 +18,7 @@ from contested.tasks import EncodedTexts
 from contested.training.engine import Engine, PackedEngine
 
 _FEWEST = 16
-"""Examples of a batch that is computed beside others."""
+"""Examples that a batch has at least to be computed beside others."""
 
 
 @contextlib.contextmanager
@@ -97,7 +97,7 @@ def track(engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size:
 
 
 def _shares_cores(engine: Engine, module: nn.Module) -> bool:
-    """Whether batches can be computed side by side: on a CPU, by an engine that keeps nothing between two lines."""
+    """Whether batches can be computed side by side: on a CPU, by an engine whose eval mode holds no state."""
     return isinstance(engine, PackedEngine) and next(module.parameters()).device.type == "cpu"
 
 
