@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from contested.tasks import EncodedTexts
 from contested.tasks.encoding import single_texts
 from contested.training import PaddedEngine, cross_entropy, track
+from contested.training.attention import Groups
 from contested.training.tracking import observing
 
 FAMILIES = ["bert", "roberta", "distilbert", "deberta-v2", "qwen2"]
@@ -218,3 +219,37 @@ def test_a_pass_with_merged_adapters_gives_the_same_and_leaves_no_trace(parts: C
     with observing(module):
         again = made.engine.logits(made.data.tracked, np.arange(len(made.data.tracked))).numpy()
     assert np.array_equal(again, apart)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_a_last_layer_without_keys_and_values_gives_the_same(
+    parts: Callable[..., Any],
+    enliven: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+    method: str,
+) -> None:
+    made = parts(family, method)
+    module = made.model.module
+    enliven(module)
+    read = Groups.read
+    taken = []
+    monkeypatch.setattr(Groups, "read", lambda *given: taken.append(True) or read(*given))
+    short = track(made.engine, module, made.data.tracked, batch_size=1000)
+    assert taken == [True]
+
+    watched = [
+        part for name, part in module.named_modules() if name.endswith(("attention.self.key", "attention.k_lin"))
+    ]
+    rows = []
+    watched[-1].register_forward_hook(lambda _, given, __: rows.append(len(given[0])))
+    long = track(made.engine, module, made.data.tracked, batch_size=1000)
+    assert taken == [True]
+    assert rows == [made.data.tracked.lengths.sum()]  # the keys of every token, for who wants to see them
+    np.testing.assert_allclose(short, long, rtol=1e-5, atol=1e-5)
+
+    module.train()
+    with torch.no_grad():  # dropout needs each token's probabilities
+        made.engine.logits(made.data.tracked, np.arange(4))
+    assert taken == [True]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 Bias = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -134,6 +134,37 @@ class Groups:
             context: Tensor = _Attention.apply(query, key, value, self, rule, factors)  # type: ignore[no-untyped-call]
             return context
         return self._biased(query, key, value, rule, factors, bias)
+
+    def read(self, query: Tensor, states: Tensor, key: nn.Linear, value: nn.Linear, scale: float) -> Tensor:
+        """Attention of one token of each example to all, without the keys and values of every token.
+
+        A score is q · (W x + b) = (q W) · x + q · b, whose last term is common to the keys of a query, so that
+        softmax does not see it; values are projected after they are summed up, by probabilities whose sum is 1.
+
+        Args:
+            query: Shape (B, heads, size).
+            states: What keys and values are made of, shape (T, width).
+            key: Makes the keys.
+            value: Makes the values.
+            scale: Of the scores.
+
+        Returns:
+            Shape (B, heads * size).
+        """
+        assert self.cut.runs is not None
+        of_keys, of_values = (layer.weight.view(query.shape[1], query.shape[2], -1) for layer in (key, value))
+        asking = torch.bmm(query.transpose(0, 1), of_keys).transpose(0, 1)
+        seen = []
+        for (count, length), q, x in zip(
+            self.cut.runs,
+            torch.split(asking, [count for count, _ in self.cut.runs]),
+            torch.split(states, [count * length for count, length in self.cut.runs]),
+            strict=True,
+        ):
+            x = x.view(count, length, -1)
+            seen.append(torch.bmm((torch.bmm(q, x.mT) * scale).softmax(-1), x))
+        context = torch.bmm(torch.cat(seen).transpose(0, 1), of_values.mT).transpose(0, 1).flatten(1)
+        return context if value.bias is None else context + value.bias
 
     def layout(self, heads: int) -> tuple[Tensor, Tensor]:
         """Of each cell its row of (token, head), and of each such row its cell."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from contested.training.attention import Bias
-from contested.training.lora import linear, linears
+from contested.training.lora import linear, linears, plain_linear
 from contested.training.packed import Batch, Packing
 
 Forward = Callable[[Any, Packing, Batch], Tensor]
@@ -70,11 +70,7 @@ def _bert_layer(layer: Any, states: Tensor, packing: Packing, batch: Batch, read
     attention = layer.attention.self
     asking = states if read is None else states[read]
     projections = attention.query, attention.key, attention.value
-    query, key, value = _projected(projections, asking, states, attention.num_attention_heads, -1)
-    context = packing.attend(
-        attention, query, key, value, batch,
-        scale=attention.scaling, dropout=_probability(attention, attention.dropout.p), reading=read is not None,
-    )  # fmt: skip
+    context = _absolute(attention, projections, attention.num_attention_heads, asking, states, packing, batch)
     attended = layer.attention.output(context, asking)
     result: Tensor = layer.output(layer.intermediate(attended), attended)
     return result
@@ -89,11 +85,7 @@ def _distilbert(model: Any, packing: Packing, batch: Batch) -> Tensor:
         attention = layer.attention
         asking = states if read is None else states[read]
         projections = attention.q_lin, attention.k_lin, attention.v_lin
-        query, key, value = _projected(projections, asking, states, attention.n_heads, -1)
-        context = packing.attend(
-            attention, query, key, value, batch,
-            scale=attention.scaling, dropout=_probability(attention, attention.dropout.p), reading=read is not None,
-        )  # fmt: skip
+        context = _absolute(attention, projections, attention.n_heads, asking, states, packing, batch)
         attended = layer.sa_layer_norm(attention.out_lin(context) + asking)
         states = layer.output_layer_norm(layer.ffn(attended) + attended)
     logits: Tensor = model.classifier(model.dropout(model.pre_classifier(states).relu()))
@@ -245,6 +237,28 @@ def _buckets(distances: Tensor, attention: Any) -> Tensor:
         distances, attention.position_buckets, attention.max_relative_positions
     ).long()
     return places
+
+
+def _absolute(
+    attention: Any,
+    projections: Sequence[Any],
+    heads: int,
+    asking: Tensor,
+    states: Tensor,
+    packing: Packing,
+    batch: Batch,
+) -> Tensor:
+    """Attention whose positions are in the states: of the rows that ask, shape (rows, width)."""
+    reading, dropout = asking is not states, _probability(attention, attention.dropout.p)
+    if reading and not dropout and batch.groups.cut.runs is not None and not torch.is_grad_enabled():
+        to_key, to_value = (plain_linear(layer) for layer in projections[1:])
+        if to_key is not None and to_value is not None:
+            query = linear(projections[0], asking).view(len(asking), heads, -1)
+            return batch.groups.read(query, states, to_key, to_value, attention.scaling)
+    query, key, value = _projected(projections, asking, states, heads, -1)
+    return packing.attend(
+        attention, query, key, value, batch, scale=attention.scaling, dropout=dropout, reading=reading
+    )  # fmt: skip
 
 
 def _projected(projections: Sequence[Any], asking: Tensor, states: Tensor, *heads: int) -> list[Tensor]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -72,6 +73,23 @@ def plain_lora(layer: nn.Module) -> bool:
     if name not in layer.lora_A or name in layer.lora_variant:
         return False
     return layer.lora_A[name].bias is None and layer.lora_B[name].bias is None
+
+
+def plain_linear(layer: Any) -> nn.Linear | None:
+    """The one product that a layer is: its own, or that of the weight its adapter is merged into.
+
+    Args:
+        layer: A linear layer, adapted by PEFT or not.
+
+    Returns:
+        What holds the weight; None where the layer is more than that, somebody watches it, or autocast is on.
+    """
+    adapted = isinstance(layer, BaseTunerLayer) and layer.merged and not layer.disable_adapters
+    base = layer.get_base_layer() if adapted else layer
+    watched = any(part._forward_hooks or part._forward_pre_hooks for part in (layer, base))
+    if type(base) is not nn.Linear or watched or torch.is_autocast_enabled(base.weight.device.type):
+        return None
+    return base
 
 
 class _Linears(torch.autograd.Function):
