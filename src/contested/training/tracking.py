@@ -82,8 +82,9 @@ def track(engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size:
     # Long ones first: the memory that is needed at most is needed at once, and no core ends long after the others.
     by_length = np.argsort(texts.lengths, kind="stable")[::-1]
     threads = torch.get_num_threads()
-    at_once = min(threads, max(1, batch_size // _FEWEST)) if _shares_cores(engine, module) else 1
-    size = -(-batch_size // at_once)
+    most = min(batch_size, len(by_length))
+    at_once = min(threads, max(1, most // _FEWEST)) if _shares_cores(engine, module) else 1
+    size = -(-most // at_once)
     batches = [by_length[start : start + size] for start in range(0, len(by_length), size)]
 
     def logits_of(rows: NDArray[np.int64]) -> NDArray[np.float32]:
