@@ -59,13 +59,17 @@ def test_another_method_by_override(file: Path) -> None:
 
 def test_every_problem_at_once_with_the_nearest_key(file: Path) -> None:
     overrides = ["training.learningrate=1e-3", "method.rank=4", "training.epochs=0", "task.split_sed=1", "sede=3"]
+    overrides += ["epochs=3", "training.every=10", "task.text_columns=[premise, 3]"]
     with pytest.raises(ConfigError) as caught:
         load_config(file, overrides)
     assert sorted(caught.value.problems) == [
+        "epochs: unknown key; did you mean 'training.epochs'?",
         "method.rank: unknown key; known here: name, r, alpha, dropout, target_modules, extra",
         "sede: unknown key; did you mean 'seed'?",
         "task.split_sed: unknown key; did you mean 'split_seed'?",
+        "task.text_columns[1]: input should be a valid string, got 3",
         "training.epochs: input should be greater than or equal to 1, got 0",
+        "training.every: unknown key; did you mean 'tracking.every' or 'probes.every'?",
         "training.learningrate: unknown key; did you mean 'learning_rate'?",
     ]
 

@@ -444,14 +444,15 @@ def yaml_problem(error: Exception) -> str:
 
 def _problem(detail: dict[str, Any]) -> str:
     # The method's name is part of pydantic's location (method.lora.r); a reader wrote method.r.
-    location = [str(part) for part in detail["loc"]]
+    location = list(detail["loc"])
     if len(location) > 1 and location[0] == "method":
         del location[1]
-    key = ".".join(location) or "(top level)"
+    key = key_at(location) or "(top level)"
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1], detail["loc"])
-        close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}"
+        name, known = str(location[-1]), _known_keys(location[:-1], detail["loc"])
+        elsewhere = [f"{section}.{name}" for section, keys in _sections().items() if name in keys]
+        close = elsewhere or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; known here: {', '.join(known)}"
         return f"{key}: unknown key{hint}"
     if detail["type"] == "missing":
         return f"{key}: is required and missing"
@@ -461,14 +462,33 @@ def _problem(detail: dict[str, Any]) -> str:
     return f"{key}: {message[:1].lower()}{message[1:]}, got {detail['input']!r}"
 
 
-def _known_keys(location: Sequence[str], raw: Sequence[Any]) -> list[str]:
+def key_at(location: Sequence[str | int]) -> str:
+    """A place in nested keys and lists as one writes it.
+
+    >>> key_at(["task", "bulk", "path", 0])
+    'task.bulk.path[0]'
+    """
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+
+
+def _sections() -> dict[str, list[str]]:
+    """Names of the sections and the keys of each; methods have their own."""
+    found = {name: field.annotation for name, field in RunConfig.model_fields.items()}
+    return {
+        name: list(section.model_fields)
+        for name, section in found.items()
+        if isinstance(section, type) and issubclass(section, Section)
+    }
+
+
+def _known_keys(location: Sequence[str | int], raw: Sequence[Any]) -> list[str]:
     section: Any = RunConfig
     for part in location:
         if part == "method":
             chosen = raw[1] if len(raw) > 1 else "lora"
             section = {"full": Full, "lora": LoRA, "ia3": IA3, "peft": PEFT}[chosen]
             continue
-        annotation = section.model_fields[part].annotation
+        annotation = section.model_fields[str(part)].annotation
         candidates: list[Any] = [annotation, *get_args(annotation)]
         section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return list(section.model_fields)

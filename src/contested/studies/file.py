@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from contested.config import Section, numbers, resolve_paths, yaml_problem
+from contested.config import Section, key_at, numbers, resolve_paths, yaml_problem
 from contested.errors import ConfigError
 
 STUDY_FILE = "study.yaml"
@@ -420,7 +420,7 @@ def _checked(content: dict[str, Any], source: str) -> Study:
             if detail["type"] == "value_error":
                 problems += str(detail["ctx"]["error"]).split("\n") if "ctx" in detail else [detail["msg"]]
                 continue
-            key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
+            key = key_at(detail["loc"])
             if detail["type"] == "extra_forbidden":
                 known = list(Study.model_fields) if len(detail["loc"]) == 1 else []
                 problems.append(f"{key}: unknown key{_nearest(str(detail['loc'][-1]), known)}")
