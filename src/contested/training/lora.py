@@ -55,7 +55,7 @@ def _adapter(layer: Any, rows: Tensor) -> tuple[Any, ...] | None:
         (name,) = layer.active_adapters
         down, up, dropout = layer.lora_A[name], layer.lora_B[name], layer.lora_dropout[name]
         parts += [base, down, up]
-    if type(base) is not nn.Linear or any(part._forward_hooks or part._forward_pre_hooks for part in parts):
+    if type(base) is not nn.Linear or _watched(parts):
         return None
     if any(parameter.requires_grad for parameter in base.parameters()):
         return None
@@ -86,10 +86,13 @@ def plain_linear(layer: Any) -> nn.Linear | None:
     """
     adapted = isinstance(layer, BaseTunerLayer) and layer.merged and not layer.disable_adapters
     base = layer.get_base_layer() if adapted else layer
-    watched = any(part._forward_hooks or part._forward_pre_hooks for part in (layer, base))
-    if type(base) is not nn.Linear or watched or torch.is_autocast_enabled(base.weight.device.type):
+    if type(base) is not nn.Linear or _watched((layer, base)) or torch.is_autocast_enabled(base.weight.device.type):
         return None
     return base
+
+
+def _watched(parts: Sequence[nn.Module]) -> bool:
+    return any(part._forward_hooks or part._forward_pre_hooks for part in parts)
 
 
 class _Linears(torch.autograd.Function):
