@@ -21,7 +21,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import contested as ct
 from contested.errors import DataError, RunError
-from contested.runs import Interrupted, Progress, attempt, run_id
+from contested.runs import Interrupted, Progress, run_id, session
 
 RECIPE: dict[str, Any] = {
     "training": {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8},
@@ -295,7 +295,7 @@ def test_ctrl_c_is_resumed_to_the_same_end(train: Callable[..., Any], probes: di
     with pytest.raises(Interrupted):
         train(on_progress=stop, probes=probes)
     run = whole.path.parent / "run"
-    assert json.loads((run / "manifest.json").read_text())["status"] == "cancelled"
+    assert json.loads((run / "manifest.json").read_text())["status"] == "interrupted"
     assert ct.Trajectory.load(run).steps.tolist() == [0, 5]
     seen: list[Progress] = []
     train(on_progress=seen.append, probes=probes)
@@ -400,7 +400,7 @@ def test_problems_of_all_files_are_reported_at_once(config_file: Path, tmp_path:
 def test_steps_are_captured_on_cuda_unless_told_otherwise(
     config_file: Path, monkeypatch: pytest.MonkeyPatch, device: str, *, graphs: bool, captured: bool
 ) -> None:
-    monkeypatch.setattr(attempt.training, "CudaGraphs", lambda: "graphs")
+    monkeypatch.setattr(session.training, "CudaGraphs", lambda: "graphs")
     config = ct.load_config(config_file, [f"execution.graphs={str(graphs).lower()}"])
-    found = attempt.capture_of(config, torch.device(device))
+    found = session.capture_of(config, torch.device(device))
     assert found == ("graphs" if captured else None)

@@ -138,7 +138,7 @@ def test_unequal_steps_tell_the_two_aulcs_apart(unlearning_run):
     assert table["aulc"].tolist() == pytest.approx(run.losses.mean(axis=0))
 
 
-@pytest.mark.parametrize("status", ["running", "failed", "cancelled"])
+@pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
 def test_an_unfinished_run_is_analysed_and_says_so(unlearning_run, status):
     cut = replace(
         unlearning_run,

@@ -96,7 +96,7 @@ def test_ctrl_c_saves_the_state_and_says_how_to_go_on(fails: Callable[..., str],
     done.set()
     watcher.join()
     assert "the same command goes on from there" in text
-    assert Trajectory.load(run).status == "cancelled"
+    assert Trajectory.load(run).status == "interrupted"
     assert (run / "state" / "snapshot.pt").exists()
 
 

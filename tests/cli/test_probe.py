@@ -56,7 +56,7 @@ def test_what_cannot_be_probed(run: Path, fails: Callable[..., str], tmp_path: P
     assert "expected auto, cpu, cuda, cuda:N or mps" in fails("probe", run, "--device", "gpu")
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps({**manifest, "status": "cancelled"}))
-    assert "is not complete (status cancelled)" in fails("probe", run)
+    assert "is not complete (status interrupted)" in fails("probe", run)
     (run / "manifest.json").write_text(json.dumps(manifest))
     (run / "adapter" / "adapter_model.safetensors").unlink()
     assert "Cannot load the trained weights" in fails("probe", run)

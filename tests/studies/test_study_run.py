@@ -199,7 +199,7 @@ def test_ctrl_c_saves_every_run_and_the_same_command_goes_on(study_file: Path, s
     assert process.returncode == 130, said
     assert "The same command goes on from here" in said[0]
     statuses = [state.status for state in states(expand(open_study(started)), started).values()]
-    assert "cancelled" in statuses
+    assert "interrupted" in statuses
     assert "running" not in statuses
 
 

@@ -117,7 +117,7 @@ def test_an_interrupted_stack_is_gone_on_with(config: Callable[..., RunConfig], 
     states, _ = run(configs, tmp_path, once(stop))
     assert states == ["interrupted"] * 3
     stopped = [read_manifest(tmp_path / "runs" / str(index)) for index in range(3)]
-    assert {manifest["status"] for manifest in stopped} == {"cancelled"}
+    assert {manifest["status"] for manifest in stopped} == {"interrupted"}
     states, given = run(configs, tmp_path)
     assert states == ["complete"] * 3
     assert given == [["0", "1", "2"]]

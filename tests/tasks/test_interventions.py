@@ -10,37 +10,37 @@ import pytest
 
 from contested.annotations import Annotations
 from contested.errors import DataError
-from contested.tasks import NLITask, composed, noised, soft_targets, with_covariates
+from contested.tasks import NLITask, inject_label_noise, select_composition, soft_targets, with_covariates
 
 NAMES = ("clean", "ambiguous", "contested")
 CATEGORIES = np.array(["clean"] * 5 + ["ambiguous"] * 3 + ["contested"] * 4, object)
 
 
 def test_composition_by_hand() -> None:
-    assert composed(CATEGORIES, NAMES, "all", seed=0).tolist() == [True] * 12
-    assert composed(CATEGORIES, NAMES, "low", seed=0).tolist() == [True] * 5 + [False] * 7
-    assert composed(CATEGORIES, NAMES, "high", seed=0).tolist() == [False] * 8 + [True] * 4
-    balanced = composed(CATEGORIES, NAMES, "balanced", seed=0)
+    assert select_composition(CATEGORIES, NAMES, "all", seed=0).tolist() == [True] * 12
+    assert select_composition(CATEGORIES, NAMES, "low", seed=0).tolist() == [True] * 5 + [False] * 7
+    assert select_composition(CATEGORIES, NAMES, "high", seed=0).tolist() == [False] * 8 + [True] * 4
+    balanced = select_composition(CATEGORIES, NAMES, "balanced", seed=0)
     # The smallest category has 3 examples.
     assert pd.Series(CATEGORIES[balanced]).value_counts().to_dict() == {"clean": 3, "ambiguous": 3, "contested": 3}
 
 
 def test_a_balanced_sample_hangs_on_its_seed_alone() -> None:
-    first, again, other = (composed(CATEGORIES, NAMES, "balanced", seed=seed) for seed in (1, 1, 2))
+    first, again, other = (select_composition(CATEGORIES, NAMES, "balanced", seed=seed) for seed in (1, 1, 2))
     assert first.tolist() == again.tolist() != other.tolist()
 
 
 def test_an_empty_category_cannot_train_alone() -> None:
     with pytest.raises(DataError, match="'high' needs tracked examples of contested, and there are none"):
-        composed(CATEGORIES[:8], NAMES, "high", seed=0)
+        select_composition(CATEGORIES[:8], NAMES, "high", seed=0)
     with pytest.raises(DataError, match="expected one of all, low, high, balanced"):
-        composed(CATEGORIES, NAMES, "lowest", seed=0)
+        select_composition(CATEGORIES, NAMES, "lowest", seed=0)
 
 
 def test_noise_hits_the_share_of_eligible_labels_only() -> None:
     labels = np.repeat([0, 1, 2], 400).astype(np.int64)
     eligible = np.arange(1200) < 1000
-    changed = noised(labels, eligible, n_classes=3, share=0.3, rule="other", seed=0)
+    changed = inject_label_noise(labels, eligible, n_classes=3, share=0.3, rule="other", seed=0)
     # Every one of the 300 drawn labels becomes another one; none outside the eligible does.
     assert (changed != labels).sum() == 300
     assert (changed[1000:] == labels[1000:]).all()
@@ -49,7 +49,7 @@ def test_noise_hits_the_share_of_eligible_labels_only() -> None:
 
 def test_uniform_noise_may_hit_the_same_label() -> None:
     labels = np.zeros(3000, np.int64)
-    changed = noised(labels, np.ones(3000, bool), n_classes=3, share=1.0, rule="uniform", seed=0)
+    changed = inject_label_noise(labels, np.ones(3000, bool), n_classes=3, share=1.0, rule="uniform", seed=0)
     # Each class with probability 1/3: 1000 expected, standard deviation sqrt(3000 · 2/9) = 25.8.
     assert np.abs(np.bincount(changed) - 1000).max() < 4 * 25.8
 

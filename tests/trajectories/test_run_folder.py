@@ -259,3 +259,11 @@ def set_manifest(run: Path, **values: Any) -> None:
 def test_no_folder_at_all(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="There is no folder"):
         Trajectory.load(tmp_path / "nowhere")
+
+
+def test_the_status_of_an_older_folder_has_its_name_of_now(writer: RunWriter) -> None:
+    record(writer, 0)
+    manifest = json.loads((writer.path / "manifest.json").read_text())
+    (writer.path / "manifest.json").write_text(json.dumps({**manifest, "status": "cancelled"}))
+    assert Trajectory.load(writer.path).status == "interrupted"
+    assert RunWriter.resume(writer.path, step=0).manifest["status"] == "running"

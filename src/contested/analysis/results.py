@@ -32,7 +32,7 @@ class Analysis:
 
     Attributes:
         run_id: The run.
-        status: "complete", "running", "failed" or "cancelled", as the run's manifest says.
+        status: "complete", "running", "failed" or "interrupted", as the run's manifest says.
         n_examples: Tracked examples N.
         n_classes: Classes K.
         n_checkpoints: Checkpoints T that were recorded.

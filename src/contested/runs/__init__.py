@@ -1,19 +1,20 @@
 """One run of the line: configuration in, rooms wired together, a run folder out; several together where that helps."""
 
-from contested.runs.attempt import Progress, RunResult
-from contested.runs.folder import FolderInUse, run_id
-from contested.runs.prepare import Shared, check_run, encode_task, load_task, pick_device
+from contested.runs.folder import run_id
+from contested.runs.prepare import DataCache, check_run, encode_task, load_task, pick_device
 from contested.runs.run import train, train_config
-from contested.runs.together import CannotTrainTogether, train_together
+from contested.runs.session import Progress, RunResult
+from contested.runs.stacked_runs import IncompatibleRunsError, train_stacked
 from contested.training import Interrupted
+from contested.trajectories.lock import RunLockedError
 
 __all__ = [
-    "CannotTrainTogether",
-    "FolderInUse",
+    "DataCache",
+    "IncompatibleRunsError",
     "Interrupted",
     "Progress",
+    "RunLockedError",
     "RunResult",
-    "Shared",
     "check_run",
     "encode_task",
     "load_task",
@@ -21,5 +22,5 @@ __all__ = [
     "run_id",
     "train",
     "train_config",
-    "train_together",
+    "train_stacked",
 ]

@@ -24,7 +24,7 @@ _KEPT = 2  # data sets: a study's runs alternate between no more
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RunComponents:
     """A run whose every part has been checked and made, right before it starts."""
 
     model: models.TextModel
@@ -33,7 +33,7 @@ class Prepared:
     device: torch.device
 
 
-class Shared:
+class DataCache:
     """What the runs of one process have in common, made once: data as it trains, and its tokens, for the last two.
 
     Nothing in it is ever written to, so that a run is the same with it and without. Backbones are not kept: to copy
@@ -163,12 +163,12 @@ def load_task(config: RunConfig) -> tasks.TextClassificationTask:
     )
 
 
-def load_data(config: RunConfig, shared: Shared | None = None) -> tasks.TaskData:
+def load_data(config: RunConfig, cache: DataCache | None = None) -> tasks.TaskData:
     """Read and prepare the data of a run that has nothing else in its way.
 
     Args:
         config: The checked configuration.
-        shared: What the runs of this process have in common; the data are the same without.
+        cache: What the runs of this process have in common; the data are the same without.
 
     Returns:
         The concrete task.
@@ -180,16 +180,16 @@ def load_data(config: RunConfig, shared: Shared | None = None) -> tasks.TaskData
     problems = check_run(config)
     if problems:
         raise ConfigError("The run cannot start:", problems)
-    return load_task(config).prepare() if shared is None else shared.data(config)
+    return load_task(config).prepare() if cache is None else cache.data(config)
 
 
-def prepare(config: RunConfig, data: tasks.TaskData, shared: Shared | None = None) -> Prepared:
+def prepare(config: RunConfig, data: tasks.TaskData, cache: DataCache | None = None) -> RunComponents:
     """Make model and tokens of a run.
 
     Args:
         config: The checked configuration.
         data: What trains and what is tracked.
-        shared: What earlier runs of this process left, where ``data`` is from there.
+        cache: What earlier runs of this process left, where ``data`` is from there.
 
     Returns:
         Everything the loop needs.
@@ -209,11 +209,9 @@ def prepare(config: RunConfig, data: tasks.TaskData, shared: Shared | None = Non
         seed=config.seed,
     )
     model.module.to(device)
-    if shared is None:
-        encoded = encode_task(data, model, config.model.max_length)
-    else:
-        encoded = shared.tokens(config, data, model)
-    return Prepared(model, data, encoded, device)
+    length = config.model.max_length
+    encoded = encode_task(data, model, length) if cache is None else cache.tokens(config, data, model)
+    return RunComponents(model, data, encoded, device)
 
 
 def keep_freed_memory() -> None:

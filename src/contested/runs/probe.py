@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple
 from contested import models, tasks
 from contested.config import ProbesSection, RunConfig, check_config
 from contested.errors import ConfigError, RunError
-from contested.runs.attempt import engine_of, gradient_probe
-from contested.runs.folder import locked, weights_folder
-from contested.runs.prepare import Prepared, check_run, load_task, prepare
+from contested.runs.folder import weights_folder
+from contested.runs.prepare import RunComponents, check_run, load_task, prepare
+from contested.runs.session import engine_of, gradient_probe
 from contested.trajectories import RunWriter, Trajectory, layout, probed, read_manifest
+from contested.trajectories.lock import locked
 
 _MODES = ("eval", "train")
 
@@ -77,12 +78,12 @@ def probe(
         raise ConfigError("Nothing is left to probe: ask for norms, for alignment or for both.")
     _complete(run)
     if not os.access(run, os.W_OK):
-        raise RunError(f"Cannot write to {run}: there is no right to. Mend the rights, or probe a copy of the folder.")
+        raise RunError(f"Cannot write to {run}: permission denied. Fix the permissions, or probe a copy of the folder.")
     with locked(run, instead=""):
         manifest = _complete(run)
         step = int(manifest["checkpoints"][-1]["step"])
         wanted = [name for name, asked in (("norms", norms), ("alignment", alignment)) if asked]
-        added = _lacking(run, step, wanted, head=head, mode=mode)
+        added = _missing(run, step, wanted, head=head, mode=mode)
         if added:
             config = _config(run, manifest, device)
             probes = ProbesSection(
@@ -91,8 +92,8 @@ def probe(
                 head=head,
                 mode=mode,
             )
-            prepared = _trained(run, manifest, config, task)
-            found = gradient_probe(probes, prepared, engine_of(config, prepared), RunWriter.reopen(run))
+            components = _trained(run, manifest, config, task)
+            found = gradient_probe(probes, components, engine_of(config, components), RunWriter.reopen(run))
             assert found is not None, "something is asked for"
             found(step, step)
         return ProbeResult(run, manifest["run_id"], step, tuple(added))
@@ -108,7 +109,7 @@ def _complete(run: Path) -> dict[str, Any]:
     return manifest
 
 
-def _lacking(run: Path, step: int, wanted: list[str], *, head: bool, mode: str) -> list[str]:
+def _missing(run: Path, step: int, wanted: list[str], *, head: bool, mode: str) -> list[str]:
     """What the folder does not hold yet; probes of another kind are refused, for a reader takes all as of one."""
     there = probed(run)
     others = sorted({(found.head, found.mode) for found in there} - {(head, mode)})
@@ -133,14 +134,14 @@ def _config(run: Path, manifest: dict[str, Any], device: str) -> RunConfig:
 
 def _trained(
     run: Path, manifest: dict[str, Any], config: RunConfig, task: tasks.TextClassificationTask | None
-) -> Prepared:
+) -> RunComponents:
     """The run's parts with its trained weights, if data and backbone are those that it was trained on."""
     problems = check_run(config) if task is None else []
     if problems:
         raise ConfigError(f"The run {run} cannot be probed:", problems)
-    prepared = prepare(config, (load_task(config) if task is None else task).prepare())
+    components = prepare(config, (load_task(config) if task is None else task).prepare())
     before = manifest.get("identity", {})
-    now = {"data": prepared.task.fingerprint, "model": prepared.model.fingerprint}
+    now = {"data": components.task.fingerprint, "model": components.model.fingerprint}
     problems = [
         f"{name}: the run has {before.get(name)!r}, now found {found!r}"
         for name, found in now.items()
@@ -152,5 +153,5 @@ def _trained(
             "trained with a task object from Python needs that object (task=):",
             problems,
         )
-    models.load_trained(prepared.model.module, weights_folder(config, run))
-    return prepared
+    models.load_trained(components.model.module, weights_folder(config, run))
+    return components

@@ -9,8 +9,8 @@ from typing import Any
 
 from contested import tasks
 from contested.config import Method, RunConfig, check_config
-from contested.runs.attempt import Progress, RunResult, opened
-from contested.runs.prepare import Shared, load_data
+from contested.runs.prepare import DataCache, load_data
+from contested.runs.session import Progress, RunResult, open_run
 
 
 def train(
@@ -63,7 +63,7 @@ def train_config(
     *,
     out: str | os.PathLike[str],
     on_progress: Callable[[Progress], None] | None = None,
-    shared: Shared | None = None,
+    cache: DataCache | None = None,
 ) -> RunResult:
     """Train the run that a configuration describes; the same folder resumes it.
 
@@ -71,7 +71,7 @@ def train_config(
         config: The checked configuration.
         out: The run folder.
         on_progress: Called after each step.
-        shared: What the runs of this process have in common; the run is the same without.
+        cache: What the runs of this process have in common; the run is the same without.
 
     Returns:
         Where the run is.
@@ -79,8 +79,8 @@ def train_config(
     Raises:
         ContestedError: One of its kinds, before any long work where possible.
     """
-    data = load_data(config, shared)
-    return execute(config, data, out=Path(out), on_progress=on_progress, shared=shared)
+    data = load_data(config, cache)
+    return execute(config, data, out=Path(out), on_progress=on_progress, cache=cache)
 
 
 def execute(
@@ -89,7 +89,7 @@ def execute(
     *,
     out: Path,
     on_progress: Callable[[Progress], None] | None,
-    shared: Shared | None = None,
+    cache: DataCache | None = None,
 ) -> RunResult:
     """Run or resume one run in its folder, under the folder's lock.
 
@@ -98,7 +98,7 @@ def execute(
         data: What trains and what is tracked.
         out: The run folder.
         on_progress: Called after each step.
-        shared: What the runs of this process have in common.
+        cache: What the runs of this process have in common.
 
     Returns:
         Where the run is.
@@ -106,7 +106,7 @@ def execute(
     Raises:
         RunError: If the folder is in use, holds another run, or cannot be written.
         TrainingError: If the run failed; its manifest then says why.
-        training.Interrupted: On Ctrl-C, with the state saved and status ``cancelled``.
+        training.Interrupted: On Ctrl-C, with the state saved and status ``interrupted``.
     """
-    with opened(config, data, out=out, on_progress=on_progress, shared=shared) as found:
+    with open_run(config, data, out=out, on_progress=on_progress, cache=cache) as found:
         return found if isinstance(found, RunResult) else found.run()

@@ -23,7 +23,7 @@ class RunState(NamedTuple):
     """Where a run's folder stands.
 
     Attributes:
-        status: ``missing``, ``running``, ``complete``, ``failed``, ``cancelled`` or ``other`` (the folder holds a
+        status: ``missing``, ``running``, ``complete``, ``failed``, ``interrupted`` or ``other`` (the folder holds a
             run of another configuration).
         epoch: Epochs done at the last checkpoint.
         checkpoints: Checkpoints recorded.

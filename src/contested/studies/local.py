@@ -1,6 +1,6 @@
 """The local executor: several runs at once on this machine, in worker processes that live on for the next ones.
 
-A worker does one run at a time, or on a GPU a stack of runs over one backbone (:func:`contested.runs.train_together`).
+A worker does one run at a time, or on a GPU a stack of runs over one backbone (:func:`contested.runs.train_stacked`).
 Workers share nothing but the study's folder. A run's lock decides who trains it, so that a second invocation on the
 same folder takes what is left instead of the same again. A worker that dies (killed, out of memory) takes its run
 with it, not the study: the run resumes from its last snapshot the next time. A stack that breaks is tried again in
@@ -30,7 +30,7 @@ from contested.studies.backbone import stacks
 from contested.studies.folder import forget_failure, note_failure
 
 if TYPE_CHECKING:
-    from contested.runs import Progress, RunResult, Shared
+    from contested.runs import DataCache, Progress, RunResult
 
 State = Literal["waiting", "running", "complete", "skipped", "failed", "interrupted", "elsewhere"]
 
@@ -335,9 +335,9 @@ def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from contested.runs import Shared
+    from contested.runs import DataCache
 
-    shared = Shared()
+    cache = DataCache()
     while True:
         try:
             order = pipe.recv()
@@ -351,7 +351,7 @@ def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
             execution["threads"] = execution["threads"] or threads
             execution["device"] = _place(execution["device"], device)
             jobs.append(Job(run_id, check_config(content, out), Path(out)))
-        _Orders(jobs, pipe).do(shared)
+        _Orders(jobs, pipe).do(cache)
         if len(jobs) > 1:
             gc.collect()  # Modules refer to each other in circles, and a stack's fill a device.
 
@@ -369,23 +369,23 @@ class _Orders:
         self._left = {job.run_id: job for job in jobs}
         self._told: dict[int, float] = {}
 
-    def do(self, shared: Shared) -> None:
+    def do(self, cache: DataCache) -> None:
         """Do all of them, whatever happens.
 
         Args:
-            shared: What the runs of this process have in common.
+            cache: What the runs of this process have in common.
         """
-        from contested.runs import CannotTrainTogether, train_together
+        from contested.runs import IncompatibleRunsError, train_stacked
 
         # The loop has a handler of its own; before and after it a request to stop ends the runs where they are.
         former = signal.signal(signal.SIGTERM, _interrupt)
         state, message = "failed", ""
         try:
             runs = [(job.config, job.out) for job in self._jobs]
-            train_together(runs, on_progress=self._tell, on_end=self._tell_end, shared=shared)
+            train_stacked(runs, on_progress=self._tell, on_end=self._tell_end, cache=cache)
         except KeyboardInterrupt:
             state = "interrupted"
-        except CannotTrainTogether:
+        except IncompatibleRunsError:
             state, message = "apart", "1"
         except BrokenPipeError:
             raise SystemExit(1) from None
@@ -416,11 +416,11 @@ class _Orders:
 
 
 def _state(end: RunResult | ContestedError) -> State:
-    from contested.runs import FolderInUse, Interrupted
+    from contested.runs import Interrupted, RunLockedError
 
     if isinstance(end, Interrupted):
         return "interrupted"
-    if isinstance(end, FolderInUse):
+    if isinstance(end, RunLockedError):
         return "elsewhere"
     if isinstance(end, ContestedError):
         return "failed"

@@ -3,7 +3,7 @@
 from contested.tasks.bulk import hub_bulk, read_bulk
 from contested.tasks.covariates import with_covariates
 from contested.tasks.encoding import EncodedTexts, cache_folder, encode
-from contested.tasks.interventions import Composition, NoiseRule, composed, noised, soft_targets
+from contested.tasks.interventions import Composition, NoiseRule, inject_label_noise, select_composition, soft_targets
 from contested.tasks.task import NLI_LABELS, NLITask, TaskData, TextClassificationTask, class_weights
 
 __all__ = [
@@ -16,11 +16,11 @@ __all__ = [
     "TextClassificationTask",
     "cache_folder",
     "class_weights",
-    "composed",
     "encode",
     "hub_bulk",
-    "noised",
+    "inject_label_noise",
     "read_bulk",
+    "select_composition",
     "soft_targets",
     "with_covariates",
 ]

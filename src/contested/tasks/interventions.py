@@ -14,7 +14,7 @@ Composition = Literal["all", "low", "high", "balanced"]
 NoiseRule = Literal["uniform", "other"]
 
 
-def composed(
+def select_composition(
     categories: NDArray[np.object_] | Sequence[str], names: Sequence[str], composition: str, *, seed: int
 ) -> NDArray[np.bool_]:
     """Which tracked examples train (paper §4.3, Appendix E); all of them stay tracked.
@@ -53,7 +53,7 @@ def composed(
     return mask
 
 
-def noised(
+def inject_label_noise(
     labels: NDArray[np.int64], eligible: NDArray[np.bool_], *, n_classes: int, share: float, rule: str, seed: int
 ) -> NDArray[np.int64]:
     """Replace the labels of a share of the eligible examples by random ones (paper §5).

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from contested.annotations import Annotations, Categories, resolve_categories
 from contested.errors import DataError
-from contested.tasks.interventions import composed, noised, soft_targets
+from contested.tasks.interventions import inject_label_noise, select_composition, soft_targets
 
 _OWN_COLUMNS = {
     *("row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "label"),
@@ -27,7 +27,7 @@ NLI_LABELS = ("entailment", "neutral", "contradiction")
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """A task made concrete. Training examples are the tracked ones that train (all, unless composed), then the bulk.
+    """A task made concrete. It trains on the tracked examples (all, or a composition of them), then on the bulk.
 
     Attributes:
         label_names: Class names, length K.
@@ -107,9 +107,9 @@ class TextClassificationTask:
         categories: Entropy categories: ``fixed``, ``terciles``, ``quartiles`` or own.
         weighted: Whether classes are weighted by inverse frequency.
         composition: Which tracked examples train: ``all``, ``low``, ``high`` or ``balanced`` (see
-            :func:`contested.tasks.composed`).
+            :func:`contested.tasks.select_composition`).
         noise: Share of the training examples of lowest entropy category whose label is drawn anew (see
-            :func:`contested.tasks.noised`); they are tracked against their gold label.
+            :func:`contested.tasks.inject_label_noise`); they are tracked against their gold label.
         noise_rule: ``uniform`` or ``other``.
         intervention_seed: Seed of the noise and of the balanced composition.
         soft_labels: Train annotated examples on the annotators' distribution (KL divergence) instead of on its
@@ -199,13 +199,15 @@ class TextClassificationTask:
         counts: dict[str, int] = {}
         if self.composition != "all":
             chosen = np.zeros(len(examples), bool)
-            chosen[tracked] = composed(categories[tracked], names, self.composition, seed=self.intervention_seed)
+            chosen[tracked] = select_composition(
+                categories[tracked], names, self.composition, seed=self.intervention_seed
+            )
             examples = examples.assign(in_training=chosen)
             counts["tracked_in_training"] = int(chosen.sum())
         if self.noise:
             gold = examples["gold"].to_numpy(np.int64)
             trains = examples.get("in_training", pd.Series(tracked)).to_numpy(bool)
-            labels = noised(
+            labels = inject_label_noise(
                 gold,
                 trains & (categories == names[0]),
                 n_classes=self.annotated.n_classes,

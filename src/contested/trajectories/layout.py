@@ -10,8 +10,10 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 
-Status = Literal["running", "complete", "failed", "cancelled"]
+Status = Literal["running", "complete", "failed", "interrupted"]
 STATUSES: tuple[str, ...] = get_args(Status)
+FORMER_STATUSES = {"cancelled": "interrupted"}
+"""What older folders call a status, and its name now."""
 
 MANIFEST = "manifest.json"
 EXAMPLES = "examples.parquet"

@@ -29,7 +29,7 @@ class Trajectory:
 
     Attributes:
         run_id: The run's name in tables and figures.
-        status: ``running``, ``complete``, ``failed`` or ``cancelled``.
+        status: ``running``, ``complete``, ``failed`` or ``interrupted``.
         steps: Optimiser steps done at each checkpoint, shape (T,).
         epochs: Epochs done at each checkpoint (fractional), shape (T,).
         example_ids: Ids given by the data, shape (N,).
@@ -173,7 +173,8 @@ def read_manifest(run: Path) -> dict[str, Any]:
             f"{run} was written in format {manifest['schema_version']}; this version reads up to "
             f"{layout.SCHEMA_VERSION}. Upgrade contested."
         )
-    return dict(manifest)
+    status = manifest["status"]
+    return {**manifest, "status": layout.FORMER_STATUSES.get(status, status)}
 
 
 def read_metrics(run: Path) -> pd.DataFrame:

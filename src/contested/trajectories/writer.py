@@ -1,4 +1,4 @@
-"""Writing a run folder so that it can be read at any moment and gone on from after any crash."""
+"""Writing a run folder so that it can be read at any moment and resumed after any crash."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class RunWriter:
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str], *, step: int) -> Self:
-        """Go on with a run folder from the snapshot at ``step``, dropping what was recorded after it.
+        """Resume a run folder from the snapshot at ``step``, dropping what was recorded after it.
 
         Args:
             path: The run folder.
@@ -197,7 +197,7 @@ class RunWriter:
         """Write the run's end into the manifest.
 
         Args:
-            status: ``complete``, ``failed`` or ``cancelled``.
+            status: ``complete``, ``failed`` or ``interrupted``.
             error: Why it failed, for people.
             **facts: Further entries of the manifest.
         """
@@ -231,7 +231,7 @@ def _disk_errors(run: Path) -> Iterator[None]:
     except OSError as error:
         raise RunError(
             f"Cannot write to the run folder {run}: {error.strerror or error}. Everything recorded so far is "
-            "intact; make room or mend the rights, then give the same command to go on."
+            "intact; make room or fix the permissions, then give the same command to resume."
         ) from error
 
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from contested import tasks, training
 from contested.config import ProbesSection, RunConfig
 from contested.errors import ContestedError, RunError
-from contested.runs.folder import check_folder, check_same_run, identity_of, locked, open_folder, save_model
-from contested.runs.prepare import Prepared, Shared, prepare, recipe
+from contested.runs.folder import check_folder, check_same_run, identity_of, open_folder, save_model
+from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
+from contested.trajectories.lock import locked
 
 
 class Progress(NamedTuple):
@@ -59,22 +60,22 @@ class RunResult(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened(
+def open_run(
     config: RunConfig,
     data: tasks.TaskData,
     *,
     out: Path,
     on_progress: Callable[[Progress], None] | None = None,
-    shared: Shared | None = None,
-) -> Iterator[Attempt | RunResult]:
-    """Begin a run in its folder, or go on with it; the folder's lock is held until the context ends.
+    cache: DataCache | None = None,
+) -> Iterator[RunSession | RunResult]:
+    """Begin a run in its folder, or resume it; the folder's lock is held until the context ends.
 
     Args:
         config: The checked configuration.
         data: What trains and what is tracked.
         out: The run folder.
         on_progress: Called after each step.
-        shared: What the runs of this process have in common.
+        cache: What the runs of this process have in common.
 
     Yields:
         What is to be done, or the run's result where the folder holds it complete.
@@ -84,38 +85,38 @@ def opened(
     """
     check_folder(out)
     with locked(out):
-        prepared = prepare(config, data, shared)
-        identity = identity_of(config, prepared)
+        components = prepare(config, data, cache)
+        identity = identity_of(config, components)
         existing = read_manifest(out) if (out / layout.MANIFEST).exists() else None
         if existing is not None:
             check_same_run(out, existing, identity)
             if existing["status"] == "complete":
                 yield RunResult(out, existing["run_id"], "complete", trained=False)
                 return
-        writer, resume = open_folder(out, config, prepared, identity)
-        yield Attempt(config, prepared, writer, resume=resume, on_progress=on_progress)
+        writer, resume = open_folder(out, config, components, identity)
+        yield RunSession(config, components, writer, resume=resume, on_progress=on_progress)
 
 
-class Attempt:
-    """A run that is begun or gone on with.
+class RunSession:
+    """A run that is begun or resumed.
 
     Args:
         config: The checked configuration.
-        prepared: The run's parts.
+        components: The run's parts.
         writer: Writes its folder.
-        resume: Whether it goes on from its snapshot.
+        resume: Whether it resumes from its snapshot.
         on_progress: Called after each step.
 
     Attributes:
         config: The checked configuration.
-        resume: Whether it goes on from its snapshot.
+        resume: Whether it resumes from its snapshot.
         trainer: Takes its steps.
     """
 
     def __init__(
         self,
         config: RunConfig,
-        prepared: Prepared,
+        components: RunComponents,
         writer: RunWriter,
         *,
         resume: bool,
@@ -123,23 +124,23 @@ class Attempt:
     ) -> None:
         self.config = config
         self.resume = resume
-        self._prepared = prepared
+        self._prepared = components
         self._writer = writer
-        watch = _ContestedWatch(writer, prepared.task)
+        watch = _ContestedWatch(writer, components.task)
         if resume:
             watch.read(writer)
-        engine = engine_of(config, prepared)
+        engine = engine_of(config, components)
         self.trainer = training.Trainer(
-            prepared.model.module,
+            components.model.module,
             engine,
-            prepared.encoded,
+            components.encoded,
             recipe(config),
             recorder=watch,
             state=writer.path / layout.STATE,
             tracking_batch_size=config.execution.tracking_batch_size,
             observer=None if on_progress is None else lambda step: on_progress(watch.progress(step)),
-            probe=gradient_probe(config.probes, prepared, engine, writer),
-            capture=capture_of(config, prepared.device),
+            probe=gradient_probe(config.probes, components, engine, writer),
+            capture=capture_of(config, components.device),
         )
 
     def run(self) -> RunResult:
@@ -150,7 +151,7 @@ class Attempt:
 
         Raises:
             TrainingError: If the run failed; its manifest then says why.
-            training.Interrupted: On Ctrl-C, with the state saved and status ``cancelled``.
+            training.Interrupted: On Ctrl-C, with the state saved and status ``interrupted``.
         """
         with self._ending():
             self.trainer.fit(resume=self.resume)
@@ -173,11 +174,11 @@ class Attempt:
             return reason
         return self._result
 
-    def cancel(self) -> None:
-        """End a run that something else stopped; it goes on from its snapshot the next time."""
+    def interrupt(self) -> None:
+        """End a run that something else stopped; the next time it resumes from its snapshot."""
         # A full disk may refuse this last word; what was recorded stays readable either way.
         with contextlib.suppress(RunError):
-            self._writer.finish("cancelled")
+            self._writer.finish("interrupted")
 
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:
@@ -186,10 +187,10 @@ class Attempt:
             yield
             save_model(self.config, self._prepared, self._writer.path)
         except (training.Interrupted, KeyboardInterrupt):
-            self._writer.finish("cancelled")
+            self._writer.finish("interrupted")
             raise
         except ContestedError as error:
-            # As in cancel.
+            # As in interrupt.
             with contextlib.suppress(RunError):
                 self._writer.finish("failed", error=error.message)
             raise
@@ -206,12 +207,12 @@ class Attempt:
         return RunResult(self._writer.path, self._writer.manifest["run_id"], "complete", trained=True)
 
 
-def engine_of(config: RunConfig, prepared: Prepared) -> training.Engine:
+def engine_of(config: RunConfig, components: RunComponents) -> training.Engine:
     """What computes a run's logits."""
     return training.make_engine(
-        prepared.model.module,
-        pad_id=int(prepared.model.tokenizer.pad_token_id),
-        device=prepared.device,
+        components.model.module,
+        pad_id=int(components.model.tokenizer.pad_token_id),
+        device=components.device,
         precision=config.training.precision,
     )
 
@@ -222,22 +223,22 @@ def capture_of(config: RunConfig, device: torch.device) -> training.Capture | No
 
 
 def gradient_probe(
-    probes: ProbesSection, prepared: Prepared, engine: training.Engine, writer: RunWriter
+    probes: ProbesSection, components: RunComponents, engine: training.Engine, writer: RunWriter
 ) -> training.GradientProbe | None:
     """The probe that a run asks for, or None where it asks for none."""
     if probes.gradient_norms == "never" and probes.every is None:
         return None
-    categories = prepared.task.examples["category"].to_numpy(object)[: prepared.task.n_tracked]
+    categories = components.task.examples["category"].to_numpy(object)[: components.task.n_tracked]
     return training.GradientProbe(
-        prepared.model.module,
+        components.model.module,
         engine,
-        prepared.encoded.tracked,
-        prepared.encoded.tracked_labels,
-        groups=training.groups_of(categories, prepared.task.category_names),
+        components.encoded.tracked,
+        components.encoded.tracked_labels,
+        groups=training.groups_of(categories, components.task.category_names),
         recorder=writer,
         norms=probes.gradient_norms,
         every=probes.every,
-        head=prepared.model.head,
+        head=components.model.head,
         with_head=probes.head,
         mode=probes.mode,
     )

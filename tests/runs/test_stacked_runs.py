@@ -1,4 +1,4 @@
-"""Runs that train together leave what each would leave alone."""
+"""Runs that train stacked leave what each would leave alone."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from safetensors.numpy import load_file
 from contested.config import RunConfig, check_config
 from contested.errors import ContestedError, TrainingError
 from contested.runs import (
-    CannotTrainTogether,
-    FolderInUse,
+    DataCache,
+    IncompatibleRunsError,
     Interrupted,
     Progress,
+    RunLockedError,
     RunResult,
-    Shared,
-    together,
+    stacked_runs,
     train_config,
-    train_together,
+    train_stacked,
 )
 from contested.trajectories import Trajectory, read_manifest
 
@@ -78,7 +78,7 @@ def train_all(
 ) -> dict[int, End]:
     ends: dict[int, End] = {}
     runs = [(config, out / str(index)) for index, config in enumerate(configs)]
-    train_together(runs, on_progress=on_progress, on_end=ends.__setitem__, shared=Shared())
+    train_stacked(runs, on_progress=on_progress, on_end=ends.__setitem__, cache=DataCache())
     return ends
 
 
@@ -126,7 +126,7 @@ def test_what_is_complete_or_in_use_is_left_out(configs: list[RunConfig], tmp_pa
     assert isinstance(ends[0], RunResult)
     assert not ends[0].trained
     assert (tmp_path / "0" / "manifest.json").stat().st_mtime_ns == written
-    assert isinstance(ends[1], FolderInUse)
+    assert isinstance(ends[1], RunLockedError)
     assert isinstance(ends[2], RunResult)
     assert ends[2].trained
     # The run that is left over is trained as any single run.
@@ -146,7 +146,7 @@ def test_an_interrupted_stack_goes_on_where_it_was(configs: list[RunConfig], tmp
     assert isinstance(ends[1], Interrupted)
     assert isinstance(ends[2], RunResult)  # it had taken its 9 steps
     statuses = [read_manifest(tmp_path / "broken" / str(index))["status"] for index in range(3)]
-    assert statuses == ["cancelled", "cancelled", "complete"]
+    assert statuses == ["interrupted", "interrupted", "complete"]
     seen: list[int] = []
     train_config(configs[0], out=tmp_path / "broken" / "0", on_progress=lambda progress: seen.append(progress.step))
     assert seen == list(range(13, 19))
@@ -176,10 +176,10 @@ def test_what_stops_all_runs_leaves_them_to_be_gone_on_with(
     def fit(*unused: Any) -> None:
         raise stop
 
-    monkeypatch.setattr(together, "_fit_stacked", fit)
+    monkeypatch.setattr(stacked_runs, "_fit_stacked", fit)
     with pytest.raises(stop):
         train_all(configs, tmp_path)
-    assert {read_manifest(tmp_path / str(index))["status"] for index in range(3)} == {"cancelled"}
+    assert {read_manifest(tmp_path / str(index))["status"] for index in range(3)} == {"interrupted"}
     monkeypatch.undo()
     assert isinstance(train_all(configs[:1], tmp_path)[0], RunResult)
 
@@ -196,8 +196,8 @@ def test_runs_that_do_not_fit_together_say_why(
     config: Callable[..., RunConfig], tmp_path: Path, others: list[dict[str, Any]], why: str
 ) -> None:
     runs = [config(seed, **options) for seed, options in enumerate(others)]
-    with pytest.raises(CannotTrainTogether, match=why):
+    with pytest.raises(IncompatibleRunsError, match=why):
         train_all(runs, tmp_path)
     for index, run in enumerate(runs):
-        assert json.loads((tmp_path / str(index) / "manifest.json").read_text())["status"] == "cancelled"
+        assert json.loads((tmp_path / str(index) / "manifest.json").read_text())["status"] == "interrupted"
         assert isinstance(train_all([run], tmp_path / f"alone-{index}")[0], RunResult)

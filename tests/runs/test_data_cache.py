@@ -13,7 +13,7 @@ import torch
 
 from contested import runs
 from contested.config import RunConfig, check_config
-from contested.runs import Shared, train_config
+from contested.runs import DataCache, train_config
 from contested.runs.prepare import prepare
 
 
@@ -60,12 +60,12 @@ def left(run: Path) -> dict[str, Any]:
 def test_a_run_among_others_is_the_run_it_is_alone(
     config: Callable[..., RunConfig], tmp_path: Path, method: str
 ) -> None:
-    shared = Shared()
+    cache = DataCache()
     wanted = config(method=method)
     train_config(wanted, out=tmp_path / "alone")
-    train_config(config(method=method, seed=2), out=tmp_path / "before", shared=shared)
+    train_config(config(method=method, seed=2), out=tmp_path / "before", cache=cache)
     for name in ("first", "again"):
-        train_config(wanted, out=tmp_path / name, shared=shared)
+        train_config(wanted, out=tmp_path / name, cache=cache)
         assert left(tmp_path / name) == left(tmp_path / "alone")
     assert left(tmp_path / "before") != left(tmp_path / "alone")
 
@@ -76,32 +76,32 @@ def test_data_is_shared_only_where_it_is_the_same(
     reads: list[RunConfig] = []
     load = runs.prepare.load_task
     monkeypatch.setattr(runs.prepare, "load_task", lambda given: (reads.append(given), load(given))[1])
-    shared = Shared()
-    plain = shared.data(config())
-    assert shared.data(config(seed=2, method="full", kind="roberta")) is plain
+    cache = DataCache()
+    plain = cache.data(config())
+    assert cache.data(config(seed=2, method="full", kind="roberta")) is plain
     assert len(reads) == 1
     # What a seed decides is not shared between seeds.
     noisy = {"noise": {"share": 0.9, "rule": "uniform"}}
-    assert shared.data(config(seed=1, **noisy)).fingerprint != shared.data(config(seed=2, **noisy)).fingerprint
+    assert cache.data(config(seed=1, **noisy)).fingerprint != cache.data(config(seed=2, **noisy)).fingerprint
     # Two later data sets have taken the place of the first.
-    again = shared.data(config())
+    again = cache.data(config())
     assert again is not plain
     assert again.fingerprint == plain.fingerprint
     people = tmp_path / "people.jsonl"
     people.write_text("\n".join(people.read_text().splitlines()[1:]) + "\n")
-    changed = shared.data(config())
+    changed = cache.data(config())
     assert len(changed.examples) == len(plain.examples) - 1
 
 
 def test_tokens_are_those_of_the_checkpoint_and_the_length(config: Callable[..., RunConfig]) -> None:
-    shared = Shared()
+    cache = DataCache()
     bert, decoder = config(), config(kind="qwen2")
-    data = shared.data(bert)
-    tokens = prepare(bert, data, shared).encoded
-    assert prepare(config(seed=2), data, shared).encoded is tokens
+    data = cache.data(bert)
+    tokens = prepare(bert, data, cache).encoded
+    assert prepare(config(seed=2), data, cache).encoded is tokens
     shorter = bert.model_copy(update={"model": bert.model.model_copy(update={"max_length": 6})})
     for other in (decoder, shorter):
-        found, alone = prepare(other, data, shared).encoded, prepare(other, data).encoded
+        found, alone = prepare(other, data, cache).encoded, prepare(other, data).encoded
         assert found is not tokens
         assert np.array_equal(found.train.input_ids, alone.train.input_ids)
         assert np.array_equal(found.train.offsets, alone.train.offsets)
@@ -114,7 +114,7 @@ def test_a_run_sets_its_process_up(config: Callable[..., RunConfig], monkeypatch
     torch.set_num_threads(2)
     try:
         made = config()
-        prepare(made, Shared().data(made))
+        prepare(made, DataCache().data(made))
         assert torch.get_num_threads() == 1  # as `execution.threads` says
     finally:
         torch.set_num_threads(before)

@@ -10,25 +10,25 @@ from pathlib import Path
 from contested import training
 from contested.config import RunConfig
 from contested.errors import ContestedError, RunError, TrainingError
-from contested.runs.attempt import Attempt, Progress, RunResult, opened
-from contested.runs.prepare import Shared, load_data
+from contested.runs.prepare import DataCache, load_data
+from contested.runs.session import Progress, RunResult, RunSession, open_run
 from contested.training.stacked import share_frozen
 
 
-class CannotTrainTogether(RunError):  # noqa: N818 - no failure of any run: each of them can train alone
+class IncompatibleRunsError(RunError):
     """Runs were to share one backbone and cannot."""
 
 
-def train_together(
+def train_stacked(
     runs: Sequence[tuple[RunConfig, Path]],
     *,
     on_end: Callable[[int, RunResult | ContestedError], None],
     on_progress: Callable[[int, Progress], None] | None = None,
-    shared: Shared | None = None,
+    cache: DataCache | None = None,
 ) -> None:
     """Train or resume several runs at once, each in its folder and under its lock.
 
-    A run that is complete, in use elsewhere, or fails leaves the others to go on.
+    A run that is complete, in use elsewhere, or fails does not stop the others.
 
     Args:
         runs: Configuration and folder of each. More than one: of one backbone, with the same adapted modules,
@@ -36,83 +36,83 @@ def train_together(
         on_end: Called once for each run that ended: its place in ``runs``, and where it is or what stopped it, a
             request to stop included.
         on_progress: Called after each step of a run with its place in ``runs``.
-        shared: What the runs of this process have in common; a run is the same without.
+        cache: What the runs of this process have in common; a run is the same without.
 
     Raises:
-        CannotTrainTogether: If they do not fit together.
+        IncompatibleRunsError: If they do not fit together.
         KeyboardInterrupt: On a request to stop before or after the steps. Of this and of any other error no run in
-            particular is the cause: those that have not ended are ``cancelled`` and go on from their snapshots.
+            particular is the cause: those that have not ended are ``interrupted`` and resume from their snapshots.
     """
-    attempts: dict[int, Attempt] = {}
+    sessions: dict[int, RunSession] = {}
     with contextlib.ExitStack() as folders:
         try:
             for index, (config, out) in enumerate(runs):
                 told = None if on_progress is None else partial(on_progress, index)
                 try:
-                    context = opened(config, load_data(config, shared), out=out, on_progress=told, shared=shared)
-                    found: Attempt | RunResult | ContestedError = folders.enter_context(context)
+                    context = open_run(config, load_data(config, cache), out=out, on_progress=told, cache=cache)
+                    found: RunSession | RunResult | ContestedError = folders.enter_context(context)
                 except ContestedError as error:
                     found = error
-                if isinstance(found, Attempt):
-                    attempts[index] = found
-                    _share(list(attempts.values()))
+                if isinstance(found, RunSession):
+                    sessions[index] = found
+                    _share(list(sessions.values()))
                 else:
                     on_end(index, found)
-            _fit(attempts, on_end)
+            _fit(sessions, on_end)
         except BaseException:
-            for attempt in attempts.values():
-                attempt.cancel()
+            for session in sessions.values():
+                session.interrupt()
             raise
 
 
-def _share(attempts: Sequence[Attempt]) -> None:
+def _share(sessions: Sequence[RunSession]) -> None:
     """Keep the frozen weights of the latest of several runs once, before the next one loads its own."""
-    modules = [attempts[0].trainer.module, attempts[-1].trainer.module]
-    if len(attempts) == 1:
+    modules = [sessions[0].trainer.module, sessions[-1].trainer.module]
+    if len(sessions) == 1:
         return
     problem = training.stack_problem(modules[0])
     if problem:
-        raise CannotTrainTogether(f"{attempts[0].config.model.name}: {problem}.")
+        raise IncompatibleRunsError(f"{sessions[0].config.model.name}: {problem}.")
     try:
         share_frozen(modules)
     except ValueError as error:
-        raise CannotTrainTogether(str(error)) from error
+        raise IncompatibleRunsError(str(error)) from error
 
 
-def _fit(attempts: dict[int, Attempt], on_end: Callable[[int, RunResult | ContestedError], None]) -> None:
-    """Take all steps, and take each run out of ``attempts`` as it ends."""
-    if len(attempts) == 1:
-        index, alone = attempts.popitem()
+def _fit(sessions: dict[int, RunSession], on_end: Callable[[int, RunResult | ContestedError], None]) -> None:
+    """Take all steps, and take each run out of ``sessions`` as it ends."""
+    if len(sessions) == 1:
+        index, alone = sessions.popitem()
         on_end(index, _alone(alone))
         return
-    places = list(attempts)
+    places = list(sessions)
 
     def fail(position: int, error: TrainingError) -> None:
-        on_end(places[position], attempts.pop(places[position]).close(error))
+        on_end(places[position], sessions.pop(places[position]).close(error))
 
-    stopped = _fit_stacked(list(attempts.values()), fail) if attempts else None
-    for index in list(attempts):
-        on_end(index, attempts.pop(index).close(stopped))
+    stopped = _fit_stacked(list(sessions.values()), fail) if sessions else None
+    for index in list(sessions):
+        on_end(index, sessions.pop(index).close(stopped))
 
 
-def _alone(attempt: Attempt) -> RunResult | ContestedError:
+def _alone(session: RunSession) -> RunResult | ContestedError:
     try:
-        return attempt.run()
+        return session.run()
     except ContestedError as error:
         return error
 
 
 def _fit_stacked(
-    attempts: Sequence[Attempt], fail: Callable[[int, TrainingError], None]
+    sessions: Sequence[RunSession], fail: Callable[[int, TrainingError], None]
 ) -> training.Interrupted | None:
     """Train to the end; the request to stop where there was one."""
     try:
         training.fit_stacked(
-            [attempt.trainer for attempt in attempts],
-            resume=[attempt.resume for attempt in attempts],
+            [session.trainer for session in sessions],
+            resume=[session.resume for session in sessions],
             on_failure=fail,
-            device=attempts[0].trainer.device,
-            precision=attempts[0].config.training.precision,
+            device=sessions[0].trainer.device,
+            precision=sessions[0].config.training.precision,
         )
     except training.Interrupted as stopped:
         return stopped
