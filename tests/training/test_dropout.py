@@ -11,7 +11,7 @@ import torch
 from contested import models
 from contested.tasks import EncodedTexts
 from contested.training import DropoutKey, PackedEngine, PaddedEngine, packs
-from contested.training.dropout import DropoutKeys, row_keys
+from contested.training.dropout import DropoutKeys, row_keys, shared_key
 
 P = 0.1
 KEPT = 1 - round(P * 65_536) / 65_536
@@ -42,7 +42,7 @@ def test_masks_behave_like_independent_coins() -> None:
     # So do products of two: the next column, the other half of a hash, the next token, the next step.
     for shifted in (coins.roll(1, 2), coins.roll(2, 2), coins.roll(1, 1), coins.roll(20, 1), coins.roll(1, 0)):
         assert abs((coins * shifted).mean()) * math.sqrt(n) < 4
-    # And of four at the corners of a rectangle, where a product of row and column keys would show.
+    # And of four at the corners of a rectangle.
     for rows, columns in ((1, 1), (20, 2), (7, 31)):
         corners = coins * coins.roll(rows, 1) * coins.roll(columns, 2) * coins.roll((rows, columns), (1, 2))
         assert abs(corners.mean()) * math.sqrt(n) < 4
@@ -64,6 +64,36 @@ def test_sites_seeds_steps_and_examples_have_masks_of_their_own() -> None:
     rows = row_keys(DropoutKey(1, 2), np.array([3]), np.array([4]))
     second = keys.mask(torch.from_numpy(rows.view(np.int64)), "a", 0.5, 4096, torch.float32)[0] > 0
     assert abs((first == second).double().mean() - 0.5) < 0.04  # called again in one pass
+
+
+def test_a_tokens_mask_hangs_on_all_of_its_key() -> None:
+    """4,096 tokens have 4,096 masks, in either half of a hash.
+
+    A plain product of row and column keys would hand on no more than the lower half of a row's key to the lower half
+    of the hash: 2¹⁵ masks for every other column, of which about 4096² / 2 / 2¹⁵ = 256 pairs of tokens share one.
+    """
+    keys = DropoutKeys(torch.nn.Linear(1, 1))
+    rows = torch.from_numpy(row_keys(DropoutKey(1, 2), np.arange(4096) // 16, np.arange(4096) % 16))
+    kept = keys.mask(rows, "site", 0.5, 256, torch.float32).numpy() > 0
+    for half in (kept[:, ::2], kept[:, 1::2]):
+        assert len({row.tobytes() for row in np.packbits(half, axis=1)}) == 4096
+
+
+def test_what_examples_share_has_another_mask_at_every_step() -> None:
+    """Rows of no example, such as relative positions: the mask moves with step and seed, as that of tokens does."""
+    module = torch.nn.Sequential(torch.nn.Dropout(0.5))
+    keys = DropoutKeys(module)
+    nobody = torch.zeros(1, dtype=torch.int64)
+
+    def kept(key: DropoutKey) -> torch.Tensor:
+        with keys.keyed(nobody, nobody, torch.tensor([shared_key(key)])), keys.sharing(torch.arange(4)):
+            return module(torch.ones(4, 1024)) > 0
+
+    first = kept(DropoutKey(1, 2))
+    assert torch.equal(first, kept(DropoutKey(1, 2)))
+    for other in (kept(DropoutKey(1, 3)), kept(DropoutKey(2, 2)), first.roll(1, 0)):
+        # 4,096 fair coins agree half of the time, within 5 standard errors.
+        assert abs((first == other).double().mean() - 0.5) < 0.04
 
 
 def test_without_a_key_dropout_is_pytorchs(parts: Callable[..., Any]) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +59,20 @@ def test_final_weights_are_bit_identical_with_and_without_tracking(parts: Callab
 
 def test_the_loop_is_the_recipe_written_out(parts: Callable[..., Any]) -> None:
     """An obvious loop in plain PyTorch, dropout off, one padded batch a step, ends in the same weights."""
+    # A decay of 0.5 takes about 2 % off every weight over these steps, far more than the tolerance below.
+    recipe = replace(RECIPE, weight_decay=0.5)
     made, plain = parts("bert", "full"), parts("bert", "full")
     for part in (made, plain):
         for module in part.model.module.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-    made.trainer(RECIPE).fit()
+    made.trainer(recipe).fit()
 
     module, tokenizer, task = plain.model.module, plain.model.tokenizer, plain.task
     premises, hypotheses = (list(task.train_texts[name]) for name in task.text_columns)
     labels = torch.tensor(task.train_labels)
     class_weights = torch.tensor(task.class_weights, dtype=torch.float32)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=RECIPE.learning_rate, weight_decay=0.01, foreach=False)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=recipe.learning_rate, weight_decay=0.5, foreach=False)
     step, total = 0, -(-len(labels) // 16) * 2
     for epoch in range(2):
         order = data_order(len(labels), seed=11, epoch=epoch)
@@ -77,7 +81,7 @@ def test_the_loop_is_the_recipe_written_out(parts: Callable[..., Any]) -> None:
             batch = tokenizer(
                 [premises[i] for i in rows], [hypotheses[i] for i in rows], padding=True, return_tensors="pt"
             )
-            optimizer.param_groups[0]["lr"] = learning_rate(RECIPE, step, total)
+            optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, total)
             optimizer.zero_grad()
             loss = F.cross_entropy(module(**batch).logits, labels[rows], weight=class_weights)
             loss.backward()
@@ -171,6 +175,120 @@ def test_metrics_name_their_figures(parts: Callable[..., Any]) -> None:
     assert {"step", "epoch", "train_loss", "lr", "val_accuracy", "seconds"} <= set(kept.metrics[-1])
     assert 0 <= kept.metrics[-1]["val_accuracy"] <= 1
     assert kept.metrics[-1]["epoch"] == 2
+
+
+def test_metrics_are_means_rates_and_shares_by_hand(parts: Callable[..., Any]) -> None:
+    kept, seen = Kept(), []
+    made = parts()
+    data = replace(made.data, validation=made.data.tracked, validation_labels=made.data.tracked_labels)
+    made = made._replace(data=data)
+    # 32 tracked and 60 bulk examples in batches of 16: 6 steps an epoch, 12 in all, half of them warm-up.
+    recipe = replace(RECIPE, schedule="linear", warmup_fraction=0.5, min_lr_fraction=0.0, learning_rate=6e-3)
+    made.trainer(recipe, recorder=kept, observer=seen.append).fit()
+    # Rises by a thousandth a step from 0, then falls by a thousandth a step from 6 thousandths.
+    rates = [0, 1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 5e-3, 4e-3, 3e-3, 2e-3, 1e-3]
+    assert [state.learning_rate for state in seen] == pytest.approx(rates)
+    # The rate logged at a checkpoint is that of the step before it.
+    assert [line["step"] for line in kept.metrics] == [0, 3, 6, 9, 12]
+    assert [line["lr"] for line in kept.metrics] == pytest.approx([0, 2e-3, 5e-3, 4e-3, 1e-3])
+    losses = [state.loss for state in seen]
+    assert [line["train_loss"] for line in kept.metrics[1:]] == pytest.approx(
+        [np.mean(losses[first : first + 3]) for first in (0, 3, 6, 9)]
+    )
+    model, task = made.model, made.task
+    texts = task.examples[: task.n_tracked]
+    model.module.eval()
+    right = 0
+    for premise, hypothesis, gold in texts[[*task.text_columns, "gold"]].itertuples(index=False):
+        with torch.no_grad():
+            logits = model.module(**model.tokenizer(premise, hypothesis, return_tensors="pt")).logits
+        right += int(logits.argmax()) == gold
+    assert 0 < right < len(texts) == 32
+    assert right != 16  # or the share of wrong answers would be the same
+    assert kept.metrics[-1]["val_accuracy"] == right / 32
+
+
+def test_a_non_finite_tracked_loss_stops_the_run(parts: Callable[..., Any]) -> None:
+    kept = Kept()
+    made = parts("bert", "full")
+
+    def spoil(state: Any) -> None:
+        # The training loss of the step is known and finite; what is measured after it is not.
+        if state.step == 3:
+            with torch.no_grad():
+                next(made.model.module.parameters()).fill_(float("nan"))
+
+    with pytest.raises(TrainingError, match="After step 3 the losses of 32 tracked examples are not finite"):
+        made.trainer(RECIPE, recorder=kept, observer=spoil).fit()
+    assert kept.listed == [0]
+    assert list(kept.losses) == [0]
+
+
+@pytest.mark.parametrize(("before", "after"), [("lora", "full"), ("full", "lora")])
+def test_a_snapshot_of_another_model_is_refused(
+    parts: Callable[..., Any], tmp_path: Path, before: str, after: str
+) -> None:
+    parts("bert", before).trainer(replace(RECIPE, epochs=1), recorder=Kept(), state=tmp_path).fit()
+    with pytest.raises(
+        RunError, match=r"snapshot\.pt is of another model: \d+ weights, expected \d+; first difference"
+    ):
+        parts("bert", after).trainer(RECIPE, recorder=Kept(), state=tmp_path).fit(resume=True)
+
+
+class Restless(torch.nn.Module):
+    """Part of a stranger's model that draws from every generator a library may draw from."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return given
+        drawn = random.random() + np.random.rand() + torch.rand(())
+        return given * (0.5 + drawn / 3)
+
+
+def restless(parts: Callable[..., Any]) -> Any:
+    made = parts("albert", "full", padded=True)
+    module = made.model.module
+    module.classifier = torch.nn.Sequential(Restless(), module.classifier)
+    return made
+
+
+def test_resuming_puts_every_random_state_back(parts: Callable[..., Any], tmp_path: Path) -> None:
+    def seed() -> None:
+        random.seed(1)
+        np.random.seed(1)
+        torch.manual_seed(1)
+
+    def interrupt(state: Any) -> None:
+        if state.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    whole, kept = Kept(), Kept()
+    seed()
+    restless(parts).trainer(RECIPE, recorder=whole).fit()
+    seed()
+    with pytest.raises(Interrupted):
+        restless(parts).trainer(RECIPE, recorder=kept, state=tmp_path, observer=interrupt).fit()
+    random.seed(2)
+    np.random.seed(2)
+    torch.manual_seed(2)
+    restless(parts).trainer(RECIPE, recorder=kept, state=tmp_path).fit(resume=True)
+    assert kept.listed == whole.listed
+    assert all(np.array_equal(kept.losses[step], whole.losses[step]) for step in whole.listed)
+
+
+def test_what_a_model_draws_from_torch_hangs_on_the_recipes_seed_alone(
+    parts: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: 0.5)
+    monkeypatch.setattr(np.random, "rand", lambda: 0.5)
+    found = []
+    for drawn_before in (1, 2):
+        kept = Kept()
+        made = restless(parts)
+        torch.manual_seed(drawn_before)
+        made.trainer(RECIPE, recorder=kept).fit()
+        found.append(kept.losses[12])
+    assert np.array_equal(found[0], found[1])
 
 
 def test_a_full_disk_at_a_snapshot_is_one_clear_error(

@@ -82,3 +82,20 @@ def test_buckets_bring_few_shapes(parts: Callable[..., Any]) -> None:
 
 def test_a_plan_knows_the_packed_families_without_torch() -> None:
     assert set(families._FORWARDS) == PACKED
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_biases_that_train_beside_lora_have_their_gradients(
+    parts: Callable[..., Any], enliven: Callable[..., None], family: str
+) -> None:
+    """As with LoRA's option bias: the short way through frozen layers is not theirs."""
+    made = parts(family)
+    enliven(made.model.module)
+    biases = {name: p for name, p in made.model.module.named_parameters() if name.endswith(".bias")}
+    for bias in biases.values():
+        bias.requires_grad_(True)
+    pad_id = made.model.tokenizer.pad_token_id
+    padded = PaddedEngine(made.model.module, pad_id=pad_id, device=torch.device("cpu"))
+    packed = outcome(made, made.engine, KEY)
+    assert_same(packed, outcome(made, padded, KEY))
+    assert {name for name in biases if "query" in name or "q_lin" in name} <= set(packed[1])

@@ -13,7 +13,7 @@ from contested.tasks import EncodedTexts
 from contested.tasks.encoding import single_texts
 from contested.training import PaddedEngine, cross_entropy, track
 from contested.training.attention import Groups
-from contested.training.tracking import observing
+from contested.training.tracking import merged, observing
 
 FAMILIES = ["bert", "roberta", "distilbert", "deberta-v2", "qwen2"]
 
@@ -220,6 +220,23 @@ def test_a_pass_with_merged_adapters_gives_the_same_and_leaves_no_trace(parts: C
     with observing(module):
         again = made.engine.logits(made.data.tracked, np.arange(len(made.data.tracked))).numpy()
     assert np.array_equal(again, apart)
+
+
+@pytest.mark.parametrize(("precision", "alike"), [("float32", False), ("bfloat16", True)])
+def test_half_precision_weights_are_never_merged(parts: Callable[..., Any], precision: str, alike: bool) -> None:
+    """Rounded to 8 bits, a merged weight would lose the adapter: it stays beside the weight."""
+    made = parts("bert", "lora", precision=precision)
+    module = made.model.module
+    for name, parameter in module.named_parameters():
+        if "lora_B" in name:
+            parameter.data.fill_(1e-2)
+    bases = {name: value for name, value in module.named_parameters() if name.endswith("query.base_layer.weight")}
+    assert {str(value.dtype) for value in bases.values()} == {f"torch.{precision}"}
+    before = {name: value.detach().clone() for name, value in bases.items()}
+    with merged(module):
+        inside = [torch.equal(before[name], value) for name, value in bases.items()]
+    assert inside == [alike] * 2
+    assert all(torch.equal(before[name], value) for name, value in bases.items())
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
