@@ -62,7 +62,9 @@ def build(model: str, method: str, *, dropout: bool = True) -> models.TextModel:
 
 def training_set(made: models.TextModel, table: pd.DataFrame, tracked: pd.DataFrame) -> TrainingSet:
     def encode(texts: pd.DataFrame) -> tasks.EncodedTexts:
-        return tasks.encode(made.tokenizer, texts[["premise", "hypothesis"]], max_length=128, decoder=made.decoder)
+        return tasks.encode(
+            made.tokenizer, texts[["premise", "hypothesis"]], max_length=128, template=made.family.template
+        )
 
     none = tracked.iloc[:0]
     return TrainingSet(

@@ -258,7 +258,7 @@ def test_a_backbone_of_the_paper_trains_at_its_true_size(
     folder = _checkpoint(published, tmp_path, monkeypatch)
     built = models.build(str(folder), label_names=LABELS, method=method, options=options, max_length=64)
 
-    assert built.decoder == name.startswith("Qwen/")
+    assert built.family.pools_last_token == name.startswith("Qwen/")
     assert {p.dtype for p in built.module.parameters()} == {torch.float32}
     whole = published.backbone + published.head
     if method == "full":
@@ -393,7 +393,7 @@ def _data(built: models.TextModel) -> training.TrainingSet:
     def encoded(n: int) -> tasks.EncodedTexts:
         pairs = [[" ".join(rng.choice(vocabulary, rng.integers(1, 5))) for _ in range(2)] for _ in range(n)]
         texts = pd.DataFrame(pairs, columns=["premise", "hypothesis"])
-        return tasks.encode(built.tokenizer, texts, max_length=64, decoder=built.decoder)
+        return tasks.encode(built.tokenizer, texts, max_length=64, template=built.family.template)
 
     return training.TrainingSet(
         train=encoded(BATCH * STEPS),

@@ -13,8 +13,7 @@ from contested.studies.file import dump_study, merged
 from contested.studies.folder import begin, forget_failure, note_failure, run_folder, states
 from contested.studies.inputs import short_bulk
 from contested.studies.mini import shrink
-from contested.studies.plan import checkpoint_count, cost, count_conditions, plan_json
-from contested.training import Recipe, checkpoint_steps
+from contested.studies.plan import cost, count_conditions, plan_json
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -204,14 +203,6 @@ def test_unknown_studies_and_settings_are_refused() -> None:
 def test_a_variable_without_a_value_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"uses \{data.dir\}.*--set data.dir="):
         load_study(write(tmp_path, {**SMALL, "data": {}}))
-
-
-def test_the_plan_counts_checkpoints_as_training_does() -> None:
-    config = expand(load_study("paper-main"))[0].config
-    for tracked, bulk in ((1211, 20_000), (100, 60), (31, 0)):
-        n = tracked + bulk
-        recipe = Recipe(**config.training.model_dump(), **config.tracking.model_dump(), seed=1)
-        assert checkpoint_count(config, -(-n // 32)) == len(checkpoint_steps(recipe, n))
 
 
 def test_a_papers_run_costs_what_its_arithmetic_says() -> None:

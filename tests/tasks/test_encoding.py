@@ -20,7 +20,7 @@ def tokenizer(checkpoint: Callable[[str], Path]) -> Any:
 
 
 def test_pairs_are_the_tokenizers_own(tokenizer: Any) -> None:
-    encoded = encode(tokenizer, PAIRS, max_length=64, decoder=False)
+    encoded = encode(tokenizer, PAIRS, max_length=64)
     for i, row in enumerate(PAIRS.itertuples(index=False)):
         expected = tokenizer(*row)
         part = slice(encoded.offsets[i], encoded.offsets[i + 1])
@@ -32,19 +32,19 @@ def test_pairs_are_the_tokenizers_own(tokenizer: Any) -> None:
 
 def test_decoders_get_one_text_that_names_its_columns(checkpoint: Callable[[str], Path]) -> None:
     tokenizer = AutoTokenizer.from_pretrained(checkpoint("qwen2"))
-    encoded = encode(tokenizer, PAIRS, max_length=64, decoder=True)
+    encoded = encode(tokenizer, PAIRS, max_length=64, template="{name}: {value}")
     expected = tokenizer("premise: a dog runs hypothesis: a cat")["input_ids"]
     assert encoded.input_ids[: encoded.offsets[1]].tolist() == expected
 
 
 def test_long_texts_are_cut_and_counted(tokenizer: Any) -> None:
-    encoded = encode(tokenizer, PAIRS, max_length=9, decoder=False)
+    encoded = encode(tokenizer, PAIRS, max_length=9)
     assert encoded.lengths.tolist() == [8, 9]
     assert encoded.truncated == 1
 
 
 def test_the_cache_gives_the_same_and_is_keyed_by_content(tokenizer: Any, tmp_path: Path) -> None:
-    first = encode(tokenizer, PAIRS, max_length=64, decoder=False, cache=tmp_path)
+    first = encode(tokenizer, PAIRS, max_length=64, cache=tmp_path)
 
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("tokenised again")
@@ -53,12 +53,12 @@ def test_the_cache_gives_the_same_and_is_keyed_by_content(tokenizer: Any, tmp_pa
     original = kind.__call__
     kind.__call__ = forbidden
     try:
-        again = encode(tokenizer, PAIRS.copy(), max_length=64, decoder=False, cache=tmp_path)
+        again = encode(tokenizer, PAIRS.copy(), max_length=64, cache=tmp_path)
         with pytest.raises(AssertionError, match="tokenised again"):
-            encode(tokenizer, PAIRS, max_length=63, decoder=False, cache=tmp_path)
+            encode(tokenizer, PAIRS, max_length=63, cache=tmp_path)
     finally:
         kind.__call__ = original
     assert np.array_equal(first.input_ids, again.input_ids)
     assert np.array_equal(first.token_type_ids, again.token_type_ids)
-    encode(tokenizer, PAIRS[::-1], max_length=64, decoder=False, cache=tmp_path)
+    encode(tokenizer, PAIRS[::-1], max_length=64, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2

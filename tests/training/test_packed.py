@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from contested.studies.backbone import PACKED
-from contested.training import DropoutKey, PackedEngine, PaddedEngine, families
+from contested.training import DropoutKey, PackedEngine, PaddedEngine
 from contested.training.packed import Part
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert", "qwen2", "llama", "qwen3")
@@ -78,10 +77,6 @@ def test_buckets_bring_few_shapes(parts: Callable[..., Any]) -> None:
         assert shape.width % 16 == 0
         shapes.add(shape)
     assert len(shapes) < 10
-
-
-def test_a_plan_knows_the_packed_families_without_torch() -> None:
-    assert set(families._FORWARDS) == PACKED
 
 
 @pytest.mark.parametrize("family", FAMILIES)

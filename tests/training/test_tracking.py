@@ -23,7 +23,7 @@ def one_at_a_time(parts: Any) -> tuple[np.ndarray, np.ndarray]:
     task, model = parts.task, parts.model
     rows = task.examples[: task.n_tracked]
     texts = rows[list(task.text_columns)]
-    inputs = [(text,) for text in single_texts(texts)] if model.decoder else list(texts.itertuples(index=False))
+    inputs = [(text,) for text in single_texts(texts)] if model.family.template else list(texts.itertuples(index=False))
     logits, losses = [], []
     model.module.eval()
     with torch.no_grad():

@@ -1,13 +1,10 @@
 """A backbone by name or path + an adaptation method -> a trainable module."""
 
 from contested.models.build import TextModel, build, load_trained, preflight, quiet, save
-from contested.models.families import FAMILIES, Family
 from contested.models.methods import FULL, peft_types
 
 __all__ = [
-    "FAMILIES",
     "FULL",
-    "Family",
     "TextModel",
     "build",
     "load_trained",

@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from contested.errors import ModelError
-from contested.models.families import FAMILIES, Family
+from contested.families import Family, family_of
 from contested.models.methods import FULL, peft_config
 
 
@@ -35,7 +35,7 @@ class TextModel(NamedTuple):
     Attributes:
         module: The module to train; its forward returns an object with ``logits`` (B, K).
         tokenizer: The backbone's tokenizer, which has a pad token.
-        decoder: Whether texts are single, padded to the left and read at their last token.
+        family: The facts of its architecture: how text becomes input, which token is pooled.
         head: Names of the top-level modules outside the backbone (trained and saved whole).
         trainable_params: Number of weights that train, head included.
         total_params: Number of all weights, adapters included.
@@ -44,7 +44,7 @@ class TextModel(NamedTuple):
 
     module: nn.Module
     tokenizer: PreTrainedTokenizerBase
-    decoder: bool
+    family: Family
     head: tuple[str, ...]
     trainable_params: int
     total_params: int
@@ -89,8 +89,8 @@ def build(
     if problems:
         raise ModelError(f"{backbone} cannot be trained with the method {method}:", problems)
     config = load_config(backbone, label_names=label_names, revision=revision)
-    family = FAMILIES.get(config.model_type)
-    tokenizer = load_tokenizer(backbone, decoder=is_decoder(config), revision=revision)
+    family = family_of(config.model_type)
+    tokenizer = load_tokenizer(backbone, padding_side=family.padding_side, revision=revision)
     config.pad_token_id = tokenizer.pad_token_id
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -101,7 +101,7 @@ def build(
     return TextModel(
         module=module,
         tokenizer=tokenizer,
-        decoder=is_decoder(config),
+        family=family,
         head=head,
         trainable_params=sum(p.numel() for p in module.parameters() if p.requires_grad),
         total_params=sum(p.numel() for p in module.parameters()),
@@ -134,7 +134,8 @@ def preflight(
     problems: list[str] = []
     try:
         config = load_config(backbone, label_names=[str(index) for index in range(n_classes)], revision=revision)
-        tokenizer = load_tokenizer(backbone, decoder=is_decoder(config), revision=revision)
+        side = family_of(config.model_type).padding_side
+        tokenizer = load_tokenizer(backbone, padding_side=side, revision=revision)
         with torch.device("meta"):
             skeleton = AutoModelForSequenceClassification.from_config(config)
     except (ModelError, ValueError) as error:
@@ -186,12 +187,12 @@ def load_config(backbone: str, *, label_names: Sequence[str], revision: str | No
         ) from error
 
 
-def load_tokenizer(backbone: str, *, decoder: bool, revision: str | None = None) -> PreTrainedTokenizerBase:
+def load_tokenizer(backbone: str, *, padding_side: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Load a backbone's tokenizer, with the end token as pad token where there is none.
 
     Args:
         backbone: A hub name or a local folder.
-        decoder: Pads to the left if true.
+        padding_side: ``left`` or ``right``.
         revision: A hub branch, tag or commit.
 
     Returns:
@@ -201,9 +202,7 @@ def load_tokenizer(backbone: str, *, decoder: bool, revision: str | None = None)
         ModelError: If it cannot be loaded or has neither a pad nor an end token.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            backbone, revision=revision, padding_side="left" if decoder else "right"
-        )
+        tokenizer = AutoTokenizer.from_pretrained(backbone, revision=revision, padding_side=padding_side)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"Cannot load the tokenizer of {backbone!r}: {_first_line(error)}") from error
     if tokenizer.pad_token_id is None:
@@ -215,17 +214,10 @@ def load_tokenizer(backbone: str, *, decoder: bool, revision: str | None = None)
     return tokenizer
 
 
-def is_decoder(config: PretrainedConfig) -> bool:
-    """Whether the classifier of this architecture reads the last token of one text."""
-    family = FAMILIES.get(config.model_type)
-    return family is not None and family.decoder
-
-
 def input_limit(config: PretrainedConfig) -> int | None:
     """Longest input in tokens, or None where the architecture sets no limit."""
     positions: int | None = getattr(config, "max_position_embeddings", None)
-    if positions is not None and config.model_type in {"roberta", "xlm-roberta"}:
-        # Their positions start behind the pad token's id.
+    if positions is not None and family_of(config.model_type).positions_after_pad:
         return positions - (config.pad_token_id or 0) - 1
     return positions
 
@@ -377,10 +369,9 @@ def _trains(module: nn.Module, part: str) -> bool:
 def _method_problems(
     skeleton: PreTrainedModel, config: PretrainedConfig, method: str, options: Mapping[str, Any]
 ) -> list[str]:
-    family: Family | None = FAMILIES.get(config.model_type)
     head = head_modules(skeleton)
     try:
-        made = peft_config(method, options, family=family, head=head)
+        made = peft_config(method, options, family=family_of(config.model_type), head=head)
     except ModelError as error:
         return [str(error)]
     targets = getattr(made, "target_modules", None)
@@ -390,7 +381,7 @@ def _method_problems(
     if not targets:
         linear = {name.rsplit(".", 1)[-1] for name, m in skeleton.named_modules() if isinstance(m, nn.Linear)}
         return [
-            f"{config.model_type!r} has no entry in contested.models.families; give target_modules "
+            f"{config.model_type!r} has no entry in contested.families; give target_modules "
             f"(its linear layers: {', '.join(sorted(linear))})"
         ]
     problems = [

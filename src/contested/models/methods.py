@@ -10,7 +10,7 @@ from typing import Any
 from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, TaskType
 
 from contested.errors import ModelError
-from contested.models.families import Family
+from contested.families import Family
 
 FULL = "full"
 
@@ -26,14 +26,14 @@ def peft_types() -> tuple[str, ...]:
     return tuple(sorted(kind.value.lower() for kind in PEFT_TYPE_TO_CONFIG_MAPPING))
 
 
-def peft_config(method: str, options: Mapping[str, Any], *, family: Family | None, head: Sequence[str]) -> PeftConfig:
+def peft_config(method: str, options: Mapping[str, Any], *, family: Family, head: Sequence[str]) -> PeftConfig:
     """Make the PEFT configuration of a method for one architecture.
 
     Args:
         method: A tuner's name as PEFT spells its type (``lora``, ``ia3``, ``vera``, …), any case.
-        options: Fields of that tuner's configuration class. ``target_modules`` (and for IA3
-            ``feedforward_modules``) default to the family's.
-        family: The architecture's defaults, or None for one without an entry.
+        options: Fields of that tuner's configuration class. ``target_modules`` (and, for
+            a tuner that has them, ``feedforward_modules``) default to the family's.
+        family: The architecture's facts.
         head: Top-level modules outside the backbone; they are trained and saved whole.
 
     Returns:
@@ -57,7 +57,7 @@ def peft_config(method: str, options: Mapping[str, Any], *, family: Family | Non
             f"The method {name} does not know {', '.join(map(repr, unknown))}. "
             f"{classes[name].__name__} knows: {', '.join(accepted)}."
         )
-    filled = {**_family_defaults(name, family, accepted), **options}
+    filled = {**_family_defaults(family, accepted), **options}
     if "modules_to_save" in accepted:
         filled["modules_to_save"] = sorted({*head, *(filled.get("modules_to_save") or ())})
     try:
@@ -66,9 +66,11 @@ def peft_config(method: str, options: Mapping[str, Any], *, family: Family | Non
         raise ModelError(f"The options of the method {name} do not fit together: {error}") from error
 
 
-def _family_defaults(name: str, family: Family | None, accepted: Mapping[str, Any]) -> dict[str, Any]:
-    if family is None or "target_modules" not in accepted:
+def _family_defaults(family: Family, accepted: Mapping[str, Any]) -> dict[str, Any]:
+    if "target_modules" not in accepted:
         return {}
-    if name == "ia3":
-        return {"target_modules": list(family.ia3_targets), "feedforward_modules": list(family.ia3_feedforward)}
-    return {"target_modules": list(family.lora_targets)}
+    if "feedforward_modules" in accepted:
+        defaults = {"target_modules": family.ia3_targets, "feedforward_modules": family.ia3_feedforward}
+    else:
+        defaults = {"target_modules": family.lora_targets}
+    return {key: list(modules) for key, modules in defaults.items() if modules}

@@ -246,7 +246,7 @@ def encode_task(data: tasks.TaskData, model: models.TextModel, max_length: int) 
 
     def tokens(texts: Any) -> tasks.EncodedTexts:
         return tasks.encode(
-            model.tokenizer, texts, max_length=max_length, decoder=model.decoder, cache=tasks.cache_folder()
+            model.tokenizer, texts, max_length=max_length, template=model.family.template, cache=tasks.cache_folder()
         )
 
     columns = list(data.text_columns)

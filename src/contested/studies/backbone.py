@@ -10,22 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from contested.config import RunConfig
+from contested.families import FAMILIES, family_of, packed_forward_name, size_of
 from contested.studies.file import Facts
 
 _FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _IN_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\.")
-
-
-PACKED = frozenset(
-    {"bert", "roberta", "xlm-roberta", "electra", "distilbert", "deberta-v2", "modernbert"}
-    | {"llama", "mistral", "qwen2", "qwen3"}
-)
-"""Architectures that train without padding; those of :mod:`contested.training.families`, named without torch."""
-
-
-UNSTACKED = frozenset({"deberta-v2"})
-"""Those of them whose adapters see what belongs to no run of a stack."""
 
 
 def stacks(name: str) -> bool:
@@ -37,8 +27,10 @@ def stacks(name: str) -> bool:
     Returns:
         True also where nothing is known.
     """
-    kind = _family(name)
-    return kind is None or (kind in PACKED and kind not in UNSTACKED)
+    config = _config(name)
+    if "model_type" not in config:
+        return True
+    return packed_forward_name(config) is not None and not family_of(config["model_type"]).stack_problem
 
 
 def slowdowns(config: RunConfig, *, on_cpu: bool) -> list[str]:
@@ -52,9 +44,9 @@ def slowdowns(config: RunConfig, *, on_cpu: bool) -> list[str]:
         One sentence each.
     """
     found, name = [], config.model.name
-    kind = _family(name)
-    if kind is not None and kind not in PACKED:
-        found.append(f"{name}: {kind} has no packed forward; its batches are padded and slower")
+    folder = _config(name)
+    if "model_type" in folder and packed_forward_name(folder) is None:
+        found.append(f"{name}: {folder['model_type']} has no packed forward; its batches are padded and slower")
     if config.training.precision == "bfloat16" and on_cpu and not computes_bfloat16():
         found.append(
             "training.precision is bfloat16, for which this CPU has no instructions (avx512_bf16 or amx_bf16): "
@@ -79,12 +71,13 @@ def computes_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return found is None or not _BFLOAT16.isdisjoint(found[1].split())
 
 
-def _family(name: str) -> str | None:
+def _config(name: str) -> dict[str, Any]:
+    """Content of a folder's config.json; empty where it cannot be read."""
     try:
-        found = json.loads((Path(name) / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return None if found is None else str(found)
+        found = json.loads((Path(name) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @functools.lru_cache(maxsize=64)
@@ -97,14 +90,18 @@ def local_facts(name: str) -> Facts:
     Returns:
         What is found; nothing where the folder is not there, or cannot be read.
     """
-    folder = Path(name)
+    folder, config = Path(name), _config(name)
+    if not config:
+        return Facts()
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sizes = {key: size for file in sorted(folder.glob("*.safetensors")) for key, size in _sizes(file).items()}
+        layers, hidden = size_of(config)
+        family = FAMILIES.get(config.get("model_type", ""))
+        causal = any(str(kind).endswith("CausalLM") for kind in config.get("architectures") or [])
         found: dict[str, Any] = {
-            "layers": _first(config, "num_hidden_layers", "n_layers", "n_layer"),
-            "hidden": _first(config, "hidden_size", "dim", "n_embd"),
-            "decoder": any(str(kind).endswith("CausalLM") for kind in config.get("architectures") or []),
+            "layers": layers,
+            "hidden": hidden,
+            "decoder": causal if family is None else family.pools_last_token,
         }
         if sizes:
             found["params"] = float(sum(sizes.values()))
@@ -112,10 +109,6 @@ def local_facts(name: str) -> Facts:
         return Facts.model_validate(found)
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return Facts()
-
-
-def _first(config: dict[str, Any], *names: str) -> Any:
-    return next((config[name] for name in names if name in config), None)
 
 
 def _sizes(file: Path) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from contested.config import RunConfig
+from contested.schedule import checkpoint_steps, steps_per_epoch
 from contested.studies.cells import Cell
 
 EFFICIENCY = 0.5
@@ -77,9 +77,12 @@ def cost(cell: Cell) -> Cost:
     annotated = facts.annotated or _ANNOTATED
     tracked = round(annotated * (1 - config.task.validation_fraction))
     bulk = (config.task.bulk.size or 0) if config.task.bulk else 0
-    per_epoch = math.ceil((tracked + bulk) / config.training.batch_size)
+    per_epoch = steps_per_epoch(tracked + bulk, config.training.batch_size)
     steps = per_epoch * config.training.epochs
-    checkpoints = checkpoint_count(config, per_epoch)
+    tracking = config.tracking
+    checkpoints = len(
+        checkpoint_steps(per_epoch, epochs=config.training.epochs, every=tracking.every, epoch_ends=tracking.epoch_ends)
+    )
     params = facts.params if facts.params is not None else math.nan
     body = facts.body if facts.body is not None else _BODY_SHARE * params
     tokens = facts.tokens or _TOKENS
@@ -90,23 +93,6 @@ def cost(cell: Cell) -> Cost:
     kept = config.training.batch_size * tokens * width * _KEPT * _FLOAT
     memory = _FLOAT * params * (4 if full else 1) + kept
     return Cost(steps, checkpoints, steps * each_step + checkpoints * each_pass, memory)
-
-
-def checkpoint_count(config: RunConfig, steps_per_epoch: int) -> int:
-    """How many checkpoints a run has.
-
-    Args:
-        config: Its configuration.
-        steps_per_epoch: Optimiser steps an epoch.
-
-    Returns:
-        Step 0, every so many steps, and the epochs' ends, each once.
-    """
-    total = steps_per_epoch * config.training.epochs
-    steps = {*range(0, total + 1, config.tracking.every), total}
-    if config.tracking.epoch_ends:
-        steps.update(range(steps_per_epoch, total + 1, steps_per_epoch))
-    return len(steps)
 
 
 def measure(seconds: float = 0.4) -> Device:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contested.families import SINGLE_TEXT
 from contested.files import atomic_path
 
 _CACHE_FORMAT = "1"
@@ -44,26 +45,31 @@ class EncodedTexts:
 
 
 def encode(
-    tokenizer: Any, texts: pd.DataFrame, *, max_length: int, decoder: bool, cache: str | os.PathLike[str] | None = None
+    tokenizer: Any,
+    texts: pd.DataFrame,
+    *,
+    max_length: int,
+    template: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> EncodedTexts:
     """Tokenise the text columns of a table.
 
-    An encoder gets one text or a pair; a decoder gets one text that names each column:
-    ``premise: … hypothesis: …`` (paper §3.3 with the authors' template).
+    Without a template the tokenizer gets one text or a pair. With one, and for more than two columns, it gets one
+    text that names each column: ``premise: … hypothesis: …`` (paper §3.3 with the authors' template).
 
     Args:
         tokenizer: A transformers tokenizer.
         texts: One row a text, its columns in order.
         max_length: Longest input in tokens; longer ones are cut (of a pair, the longer text).
-        decoder: Whether the model reads one text.
+        template: How a column enters the one text that a model reads (see :class:`contested.families.Family`).
         cache: Folder where the result is kept by content, or None.
 
     Returns:
         The token ids in the order of the rows.
     """
     columns = [[str(value) for value in texts[name]] for name in texts]
-    if decoder or len(columns) > 2:
-        columns = [single_texts(texts)]
+    if template is not None or len(columns) > 2:
+        columns = [single_texts(texts, template or SINGLE_TEXT)]
     file = None if cache is None else Path(cache) / f"{_key(tokenizer, columns, max_length)}.npz"
     if file is not None and file.exists():
         return _load(file)
@@ -73,14 +79,17 @@ def encode(
     return encoded
 
 
-def single_texts(texts: pd.DataFrame) -> list[str]:
-    """Join text columns into one text a row, each after its name.
+def single_texts(texts: pd.DataFrame, template: str = SINGLE_TEXT) -> list[str]:
+    """Join text columns into one text per row, each put into the template with its name.
 
     >>> single_texts(pd.DataFrame({"premise": ["A dog."], "hypothesis": ["A cat."]}))
     ['premise: A dog. hypothesis: A cat.']
     """
     rows = zip(*(texts[name] for name in texts), strict=True)
-    return [" ".join(f"{name}: {value}" for name, value in zip(texts.columns, row, strict=True)) for row in rows]
+    return [
+        " ".join(template.format(name=name, value=value) for name, value in zip(texts.columns, row, strict=True))
+        for row in rows
+    ]
 
 
 def cache_folder() -> Path:

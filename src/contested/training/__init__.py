@@ -1,5 +1,6 @@
 """Recipe -> steps: data order, loop, tracking passes, snapshots and exact resume."""
 
+from contested.schedule import steps_per_epoch
 from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine, PackedEngine, PaddedEngine, make_engine, packs
 from contested.training.gradients import (
@@ -11,7 +12,7 @@ from contested.training.gradients import (
 )
 from contested.training.loop import Interrupted, Recorder, Step, Trainer, TrainingSet
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
-from contested.training.recipe import Recipe, checkpoint_steps, learning_rate, steps_per_epoch
+from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
 from contested.training.snapshots import has_snapshot, snapshot_step
 from contested.training.stacked import StackedEngine, fit_stacked, stack_problem
 from contested.training.steps import Capture, CudaGraphs

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from contested.families import family_of, packed_forward_name
 from contested.training.attention import Bias
 from contested.training.lora import linear, linears, plain_linear
 from contested.training.packed import Batch, Packing
@@ -29,26 +30,21 @@ def packed_forward(model: Any) -> Forward | None:
     Returns:
         Its forward, or None where its family or configuration has none.
     """
-    config = model.config
-    if not type(model).__name__.endswith("ForSequenceClassification") or getattr(config, "is_decoder", False):
+    if not type(model).__name__.endswith("ForSequenceClassification"):
         return None
-    if getattr(config, "chunk_size_feed_forward", 0):
-        return None
-    forward = _FORWARDS.get(config.model_type)
-    unfit = _UNFIT.get(config.model_type)
-    return None if unfit is not None and unfit(config) else forward
+    name = packed_forward_name(model.config.to_dict())
+    return None if name is None else FORWARDS[name]
 
 
 def reads_last(model: Any) -> bool:
     """Whether the classifier reads an example's last token, not its first."""
-    return _FORWARDS.get(model.config.model_type) is _llama
+    return family_of(model.config.model_type).pools_last_token
 
 
 def _bert(model: Any, packing: Packing, batch: Batch) -> Tensor:
     """BERT, RoBERTa, XLM-R and ELECTRA."""
-    kind, backbone = model.config.model_type, model.base_model
-    # RoBERTa counts positions from behind its pad token.
-    start = model.config.pad_token_id + 1 if "roberta" in kind else 0
+    backbone = model.base_model
+    start = model.config.pad_token_id + 1 if family_of(model.config.model_type).positions_after_pad else 0
     states = backbone.embeddings(
         input_ids=batch.input_ids[None],
         token_type_ids=None if batch.token_type_ids is None else batch.token_type_ids[None],
@@ -60,9 +56,8 @@ def _bert(model: Any, packing: Packing, batch: Batch) -> Tensor:
     for layer in inner:
         states = _bert_layer(layer, states, packing, batch, None)
     first = _bert_layer(last, states, packing, batch, batch.first)[:, None]
-    logits: Tensor = (
-        model.classifier(model.dropout(backbone.pooler(first))) if kind == "bert" else model.classifier(first)
-    )
+    pooler = getattr(backbone, "pooler", None)
+    logits: Tensor = model.classifier(first if pooler is None else model.dropout(pooler(first)))
     return logits
 
 
@@ -281,22 +276,11 @@ def _probability(module: nn.Module, p: float) -> float:
     return p if module.training else 0.0
 
 
-_FORWARDS: dict[str, Forward] = {
+FORWARDS: dict[str, Forward] = {
     "bert": _bert,
-    "roberta": _bert,
-    "xlm-roberta": _bert,
-    "electra": _bert,
     "distilbert": _distilbert,
-    "deberta-v2": _deberta,
+    "deberta": _deberta,
     "modernbert": _modernbert,
     "llama": _llama,
-    "mistral": _llama,
-    "qwen2": _llama,
-    "qwen3": _llama,
 }
-
-_UNFIT: dict[str, Callable[[Any], bool]] = {
-    # v2-xlarge has a convolution over the whole row.
-    "deberta-v2": lambda config: getattr(config, "conv_kernel_size", 0) > 0,
-    "modernbert": lambda config: config.classifier_pooling != "cls",
-}
+"""By the names that :mod:`contested.families` gives."""

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from contested.errors import ContestedError, TrainingError
+from contested.schedule import steps_per_epoch
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine, PackedEngine
 from contested.training.packed import Part
 from contested.training.probes import Probe
-from contested.training.recipe import Recipe, checkpoint_steps, data_order, learning_rate, steps_per_epoch
+from contested.training.recipe import Recipe, checkpoint_steps, data_order, learning_rate
 from contested.training.snapshots import load_snapshot, save_snapshot
 from contested.training.steps import Capture, Steps
 from contested.training.tracking import cross_entropy, track

@@ -9,6 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from contested import schedule
+from contested.schedule import steps_per_epoch
+
 Precision = Literal["float32", "bfloat16"]
 Schedule = Literal["cosine", "linear", "constant"]
 
@@ -46,27 +49,14 @@ class Recipe:
     seed: int = 42
 
 
-def steps_per_epoch(n_examples: int, batch_size: int) -> int:
-    """Batches in a pass over the training set, the last one possibly smaller.
-
-    >>> steps_per_epoch(21_211, 32)
-    663
-    """
-    return math.ceil(n_examples / batch_size)
-
-
 def checkpoint_steps(recipe: Recipe, n_examples: int) -> list[int]:
-    """Steps after which the tracked examples are measured: 0, every ``every`` steps, epoch ends, the last.
+    """The checkpoints of a recipe over so many training examples (see :mod:`contested.schedule`).
 
     >>> len(checkpoint_steps(Recipe(), 21_211))
     39
     """
     per_epoch = steps_per_epoch(n_examples, recipe.batch_size)
-    total = per_epoch * recipe.epochs
-    steps = set(range(0, total + 1, recipe.every)) | {total}
-    if recipe.epoch_ends:
-        steps |= set(range(per_epoch, total + 1, per_epoch))
-    return sorted(steps)
+    return schedule.checkpoint_steps(per_epoch, epochs=recipe.epochs, every=recipe.every, epoch_ends=recipe.epoch_ends)
 
 
 def learning_rate(recipe: Recipe, step: int, total_steps: int) -> float:

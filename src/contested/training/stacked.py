@@ -18,6 +18,7 @@ from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
 from contested.errors import TrainingError
+from contested.families import family_of
 from contested.training.dropout import DropoutKeys
 from contested.training.engine import base_model, cast_frozen, packs
 from contested.training.families import packed_forward, reads_last
@@ -41,8 +42,9 @@ def stack_problem(module: nn.Module) -> str:
     """
     if not packs(module):
         return f"{base_model(module).config.model_type} has no packed forward"
-    if base_model(module).config.model_type == "deberta-v2":
-        return "its adapters also see relative positions, which belong to no run"
+    problem = family_of(base_model(module).config.model_type).stack_problem
+    if problem:
+        return problem
     inside = [part for part in module.modules() if isinstance(part, LoraLinear | ModulesToSaveWrapper)]
     covered = {id(p) for part in inside for p in part.parameters() if p.requires_grad}
     other = [name for name, p in module.named_parameters() if p.requires_grad and id(p) not in covered]

@@ -1,0 +1,149 @@
+"""What differs between architectures, in one table without torch.
+
+Which modules an adapter goes to, how text columns become inputs, which token the head reads, whether and how batches
+run packed. Models, tokenisation, training and the plans of studies read it. A new architecture is one entry here; for
+the packed engine also the order of its modules' calls in :mod:`contested.training.families`. Architectures without
+an entry train too: they need ``target_modules`` for methods that target modules, and are taken for encoders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+SINGLE_TEXT = "{name}: {value}"
+"""How a column enters a text that all columns share."""
+
+_LAYERS = ("num_hidden_layers", "n_layers", "n_layer")
+_WIDTH = ("hidden_size", "dim", "n_embd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Facts of one ``model_type`` of transformers.
+
+    Attributes:
+        lora_targets: Modules that LoRA adapts (paper §3.3: query and value for encoders; query, key,
+            value and output for decoders).
+        ia3_targets: Modules whose outputs or inputs IA3 scales.
+        ia3_feedforward: Those of ``ia3_targets`` that are scaled at their input.
+        pools_last_token: Whether the classifier reads an example's last token (the pooled token), not its first.
+        padding_side: Where the tokenizer pads.
+        template: How each text column enters the one text that the model reads, with ``{name}`` and ``{value}``; None
+            where the tokenizer joins two columns itself.
+        positions_after_pad: Whether positions are counted from behind the pad token's id instead of from 0.
+        forward: Name of the packed forward in :mod:`contested.training.families`, or None: batches are padded.
+        packed_with: Values of keys of config.json without which there is no packed forward; a key that is absent fits.
+        stack_problem: Why LoRA runs over one backbone cannot train together although they run packed, or empty.
+    """
+
+    lora_targets: tuple[str, ...] = ()
+    ia3_targets: tuple[str, ...] = ()
+    ia3_feedforward: tuple[str, ...] = ()
+    pools_last_token: bool = False
+    padding_side: Literal["left", "right"] = "right"
+    template: str | None = None
+    positions_after_pad: bool = False
+    forward: str | None = None
+    packed_with: Mapping[str, Any] = field(default_factory=dict)
+    stack_problem: str = ""
+
+
+_BERT = Family(
+    lora_targets=("query", "value"),
+    ia3_targets=("query", "value", "intermediate.dense"),
+    ia3_feedforward=("intermediate.dense",),
+    forward="bert",
+)
+_LLAMA = Family(
+    lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"),
+    ia3_targets=("k_proj", "v_proj", "down_proj"),
+    ia3_feedforward=("down_proj",),
+    pools_last_token=True,
+    padding_side="left",
+    template=SINGLE_TEXT,
+    forward="llama",
+)
+
+FAMILIES: dict[str, Family] = {
+    "bert": _BERT,
+    "roberta": replace(_BERT, positions_after_pad=True),
+    "xlm-roberta": replace(_BERT, positions_after_pad=True),
+    "electra": _BERT,
+    "distilbert": Family(
+        lora_targets=("q_lin", "v_lin"),
+        ia3_targets=("q_lin", "v_lin", "ffn.lin1"),
+        ia3_feedforward=("ffn.lin1",),
+        forward="distilbert",
+    ),
+    "deberta-v2": Family(
+        lora_targets=("query_proj", "value_proj"),
+        ia3_targets=("query_proj", "value_proj", "intermediate.dense"),
+        ia3_feedforward=("intermediate.dense",),
+        forward="deberta",
+        # v2-xlarge has a convolution over the whole row.
+        packed_with={"conv_kernel_size": 0},
+        stack_problem="its adapters also see relative positions, which belong to no run",
+    ),
+    "modernbert": Family(
+        lora_targets=("Wqkv",),
+        ia3_targets=("Wqkv", "mlp.Wo"),
+        ia3_feedforward=("mlp.Wo",),
+        forward="modernbert",
+        packed_with={"classifier_pooling": "cls"},
+    ),
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "llama": _LLAMA,
+    "mistral": _LLAMA,
+    # Its layers have further norms and soft caps.
+    "gemma2": replace(_LLAMA, forward=None),
+}
+
+_UNKNOWN = Family()
+_ALWAYS = {"is_decoder": False, "chunk_size_feed_forward": 0}
+
+
+def family_of(model_type: str | None) -> Family:
+    """The facts of an architecture; those of a plain encoder without targets where it has no entry."""
+    return FAMILIES.get(model_type or "", _UNKNOWN)
+
+
+def packed_forward_name(config: Mapping[str, Any]) -> str | None:
+    """Name of the packed forward of a checkpoint.
+
+    Args:
+        config: Content of its config.json.
+
+    Returns:
+        The name of a forward in :mod:`contested.training.families`, or None where batches are padded.
+
+    >>> packed_forward_name({"model_type": "roberta"})
+    'bert'
+    >>> packed_forward_name({"model_type": "modernbert", "classifier_pooling": "mean"}) is None
+    True
+    """
+    family = family_of(config.get("model_type"))
+    needed = {**_ALWAYS, **family.packed_with}
+    fits = all(config.get(key) in (None, value) for key, value in needed.items())
+    return family.forward if fits else None
+
+
+def size_of(config: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Number of layers and their width.
+
+    Args:
+        config: Content of a config.json.
+
+    Returns:
+        Both, each None where the file does not say.
+
+    >>> size_of({"model_type": "distilbert", "n_layers": 6, "dim": 768})
+    (6, 768)
+    """
+
+    def first(names: tuple[str, ...]) -> int | None:
+        return next((config[name] for name in names if name in config), None)
+
+    return first(_LAYERS), first(_WIDTH)
