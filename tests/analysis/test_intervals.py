@@ -106,6 +106,18 @@ def test_difference_interval_matches_welch():
     assert found.n == 100
 
 
+def test_difference_interval_is_widened_as_for_the_smaller_group():
+    # A thousand equal values add nothing to the spread of the eight: the interval is theirs alone.
+    few, many = generator(1).normal(size=8), np.zeros(1000)
+    alone = mean_interval(few, rng=generator(2), n_resamples=20_000)
+    found = difference_interval(few, many, rng=generator(2), n_resamples=20_000)
+    assert (found.low, found.high, found.n) == pytest.approx((alone.low, alone.high, 8))
+    turned = difference_interval(many, few, rng=generator(2), n_resamples=20_000)
+    # Monte Carlo: an end at a tail of 0.4 % of 20,000 resamples has a standard error near 0.01 of these widths.
+    assert (-turned.high, -turned.low) == pytest.approx((alone.low, alone.high), abs=0.05 * (alone.high - alone.low))
+    assert turned.n == 8
+
+
 def test_wider_confidence_gives_a_wider_interval():
     values = generator().normal(size=50)
     ends = {c: mean_interval(values, rng=generator(), confidence=c) for c in (0.8, 0.95, 0.99)}

@@ -39,6 +39,7 @@ def test_numbers_follow_from_the_run(unlearning_run):
     change = run.losses[-1] - run.losses[0]
     assert (found.run_id, found.status, found.n_examples, found.n_classes) == ("made", "complete", 120, 3)
     assert (found.n_checkpoints, found.steps.tolist()) == (5, [0, 100, 200, 300, 400])
+    assert found.epochs.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0]
     assert found.unlearning.rows[2].category == "contested"
     assert found.unlearning.rows[2].n == contested.sum()
     assert found.unlearning.rows[2].mean == pytest.approx(change[contested].mean())
@@ -208,3 +209,36 @@ def test_the_example_table_holds_each_examples_dynamics(unlearning_run):
         assert table["variability"][row] == pytest.approx(shares.std())
         assert table["correctness"][row] == pytest.approx(right.mean())
     assert set(table["region"]) == {"easy", "ambiguous", "hard"}
+
+
+def test_the_example_table_against_a_slow_reference(unlearning_run):
+    table, run = analyze(unlearning_run).examples, unlearning_run
+    first, last = run.logits[0], run.logits[-1]
+    # What is of the last checkpoint differs from what the first would give.
+    assert (first.argmax(axis=1) != last.argmax(axis=1)).any()
+    for row in range(120):
+        human = run.label_counts[row] / run.label_counts[row].sum()
+        gold, shares = run.gold[row], special.softmax(run.logits[:, row], axis=1)
+        others = np.delete(run.logits[:, row], gold, axis=1)
+        expected = {
+            "aulc_trapezoid": np.trapezoid(run.losses[:, row], run.steps) / 400,
+            "loss_first": run.losses[0, row],
+            "loss_last": run.losses[-1, row],
+            "loss_change": run.losses[-1, row] - run.losses[0, row],
+            "kl_human_first": stats.entropy(human, shares[0]),
+            "kl_human_last": stats.entropy(human, shares[-1]),
+            "aum": np.mean(run.logits[:, row, gold] - others.max(axis=1)),
+            "prediction_entropy_last": stats.entropy(shares[-1]),
+            "entropy": stats.entropy(human),
+        }
+        assert table.loc[row, list(expected)].tolist() == pytest.approx(list(expected.values())), row
+        assert table["prediction_last"][row] == "enc"[last[row].argmax()]
+
+
+def test_an_example_whose_loss_stays_has_not_risen(make):
+    # The loss of the first stays, that of the second rises with the other class's logit, that of the third falls.
+    logits = np.zeros((2, 3, 3))
+    logits[1, 1, 1], logits[1, 2, 0] = 1.0, 1.0
+    found = analyze(make([[100, 0, 0]] * 3, logits))
+    assert found.examples["rose"].tolist() == [False, True, False]
+    assert found.unlearning.overall.rose == 1

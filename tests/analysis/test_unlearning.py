@@ -107,3 +107,23 @@ def test_few_examples_support_no_verdict():
 def test_input_that_does_not_fit_is_refused(change, categories, names, message):
     with pytest.raises(DataError, match=message):
         change_by_category(change, categories, names, rng=generator())
+
+
+@pytest.mark.parametrize(("confidence", "z"), [(0.8, 1.2815516), (0.95, 1.9599640)])
+def test_every_interval_has_the_confidence_asked_for(confidence, z):
+    change, categories = three_groups()
+    found = change_by_category(change, categories, NAMES, rng=generator(4), confidence=confidence, n_resamples=500)
+    for row in (*found.rows, found.overall):
+        # Wilson by hand: the shares p whose distance to the observed one is z standard errors at p.
+        for end in (row.rose_low, row.rose_high):
+            distance = row.rose_share - end
+            assert distance**2 == pytest.approx(z**2 * end * (1 - end) / row.n, rel=1e-6, abs=1e-12)
+    rng = generator(4)
+    for place, row in enumerate(found.rows):
+        own = mean_interval(change[40 * place :][:40], rng=rng, confidence=confidence, n_resamples=500)
+        assert (row.low, row.high) == (own.low, own.high)
+    # Normal theory, to a few percent: a mean of 40 draws of sd 0.2, and the difference of two such means.
+    error = np.std(change[:40], ddof=1) / np.sqrt(40)
+    assert found.rows[0].high - found.rows[0].low == pytest.approx(2 * z * error, rel=0.15)
+    both = np.hypot(error, np.std(change[80:], ddof=1) / np.sqrt(40))
+    assert found.contrast.high - found.contrast.low == pytest.approx(2 * z * both, rel=0.15)

@@ -43,6 +43,24 @@ def test_quantiles_with_too_few_distinct_values_are_refused(values):
         categorize(values, "terciles")
 
 
+@pytest.mark.parametrize(
+    ("values", "cut"),
+    [
+        # Positions of the quartiles of eight values: 1.75, 3.5 and 5.25. Of the first row they are 0.275, 0.45 and 0.5,
+        # which is the highest value: nothing lies above it. Of the second two quartiles are equal, 0.2.
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5], False),
+        ([0.1, 0.2, 0.2, 0.2, 0.2, 0.3, 0.4, 0.5], False),
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.6, 0.6], True),
+    ],
+)
+def test_quartiles_need_values_above_the_highest_and_four_bands(values, cut):
+    if cut:
+        assert categorize(values, "quartiles").tolist() == ["q1", "q1", "q2", "q2", "q3", "q3", "q4", "q4"]
+        return
+    with pytest.raises(DataError, match=r"cannot be cut into quartiles: 8 examples have only 5 distinct values"):
+        categorize(values, "quartiles")
+
+
 def test_own_bounds_get_names_by_their_number():
     assert Categories.from_bounds([0.3, 0.9]).names == ("clean", "ambiguous", "contested")
     assert Categories.from_bounds([0.5]).names == ("band-1", "band-2")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from contested.analysis.study import COLUMNS
 from contested.analysis.study.columns import frame
+from contested.analysis.study.conditions import Study
 from contested.errors import DataError
 
 
@@ -112,6 +115,105 @@ def test_main_cells_of_two_rates_are_refused(made):
     cells = [made.cell(), made.cell(seed=123, learning_rate=1e-3, main=True)]
     runs = {cell["run_id"]: made.aulc_run(rising(made)) for cell in cells}
     assert "differ in learning_rate" in made.results(cells, runs).frames["table1"].iloc[0]["note"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"learning_rate": 1e-3},
+        {"composition": "low"},
+        {"noise": 0.3, "noise_rule": ""},
+        {"noise_rule": "uniform"},
+        {"soft_labels": True},
+    ],
+)
+def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(made, other):
+    cells = [made.cell(), made.cell(seed=123, **other)]
+    runs = {cell["run_id"]: made.aulc_run(rising(made)) for cell in cells}
+    study = Study.of(made.table(*cells), runs)
+    (group,) = study.groups(study.asked)
+    assert group.problem == f"the runs differ in {next(iter(other))}, so their seeds are not averaged"
+    assert group.usable == ()
+
+
+@pytest.mark.parametrize("other", [{"noise": 0.3, "noise_rule": ""}, {"noise_rule": "uniform"}, {"soft_labels": True}])
+def test_a_composition_with_other_labels_at_one_seed_has_no_mean(made, other):
+    arms = [made.cell(composition="low"), made.cell(composition="low", seed=123, **other)]
+    runs = {cell["run_id"]: made.aulc_run(rising(made)) for cell in arms}
+    row = made.only(made.results(arms, runs).frames["table7"], composition="low")
+    assert f"the runs differ in {next(iter(other))}" in row["note"]
+    assert np.isnan(row["rho_mean"])
+
+
+def renamed(values, old, new):
+    return np.where(values == old, new, values)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        # Each differs from the other seed's run in one thing alone.
+        lambda run: run.examples.assign(entropy=run.entropy + np.where(run.gold == 0, 1e-3, 0.0)),
+        lambda run: run.examples.assign(category=renamed(run.categories, "clean", "ambiguous")),
+        lambda run: run.examples.assign(gold=(run.gold + 1) % 3),
+    ],
+    ids=["entropy", "category", "gold"],
+)
+def test_seeds_that_disagree_about_an_example_are_not_averaged(made, odd):
+    cells = made.seeds(2)
+    same = made.aulc_run(rising(made))
+    other = replace(same, examples=odd(same))
+    row = made.results(cells, {cells[0]["run_id"]: same, cells[1]["run_id"]: other}).frames["table1"].iloc[0]
+    assert np.isnan(row["rho_mean"])
+    assert "disagree about the labels, entropies or categories of the same examples" in row["note"]
+    # One thing at a time is the same; entropies may differ by rounding.
+    near = replace(same, examples=same.examples.assign(entropy=same.entropy + 1e-12))
+    row = made.results(cells, {cells[0]["run_id"]: same, cells[1]["run_id"]: near}).frames["table1"].iloc[0]
+    assert np.isfinite(row["rho_mean"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"label_names": ("c", "n", "e")}, {"category_names": ("clean", "middle", "ambiguous", "contested")}],
+    ids=["labels", "categories"],
+)
+def test_seeds_with_other_names_of_labels_or_categories_are_not_averaged(made, names):
+    cells = made.seeds(2)
+    same = made.aulc_run(rising(made))
+    runs = {cells[0]["run_id"]: same, cells[1]["run_id"]: replace(same, **names)}
+    assert "disagree about the labels" in made.results(cells, runs).frames["table1"].iloc[0]["note"]
+
+
+def ia3(made, rate, seed=42):
+    return made.cell(method="ia3", seed=seed, learning_rate=rate, main=False)
+
+
+def ia3_runs(made, cells):
+    """The runs of IA3 that Table 1 rests on."""
+    runs = {cell["run_id"]: made.aulc_run(rising(made)) for cell in cells}
+    return made.only(made.results(cells, runs).frames["table1"], method="ia3")["run_ids"].split(",")
+
+
+def test_the_usual_rate_is_that_of_most_main_cells(made):
+    # Of all plain cells most have 1e-3, of the main ones most 2e-5.
+    cells = [*made.seeds(3), made.cell("bert", learning_rate=1e-4, main=True)]
+    cells += [made.cell(method="lora-r16", seed=seed, learning_rate=1e-3) for seed in range(5)]
+    own = [ia3(made, 1e-3), ia3(made, 1e-3, 123), ia3(made, 2e-5)]
+    assert ia3_runs(made, cells + own) == [own[2]["run_id"]]
+
+
+def test_without_main_cells_the_usual_rate_is_that_of_most_cells(made):
+    cells = [made.cell(seed=seed, main=False) for seed in range(3)]
+    own = [ia3(made, 1e-3), ia3(made, 1e-3, 123), ia3(made, 2e-5)]
+    # 2e-5 has four of the six cells.
+    assert ia3_runs(made, cells + own) == [own[2]["run_id"]]
+
+
+def test_a_condition_that_never_has_the_usual_rate_keeps_its_own_most_frequent(made):
+    own = [ia3(made, 1e-4), ia3(made, 1e-3), ia3(made, 1e-3, 123)]
+    assert ia3_runs(made, made.seeds(3) + own) == [cell["run_id"] for cell in own[1:]]
+    # Of several the first.
+    assert ia3_runs(made, made.seeds(3) + own[:2]) == [own[0]["run_id"]]
 
 
 def test_seeds_tracked_at_other_steps_are_averaged_with_a_caution(made):

@@ -39,7 +39,9 @@ def test_noise_against_the_plain_run_of_the_same_seed(made):
         assert row["low"] < row["shift"] < row["high"]
         assert row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(clean).pvalue)
         assert row["cohens_d"] == pytest.approx(clean.mean() / clean.std(ddof=1))
-        assert row["rho"] == pytest.approx(stats.spearmanr(rising(made, seed) + shifts[seed], made.ENTROPY).statistic)
+        rho = stats.spearmanr(rising(made, seed) + shifts[seed], made.ENTROPY)
+        assert (row["rho"], row["p_value"]) == pytest.approx(tuple(rho), rel=1e-9)
+        assert row["baseline_rho"] == pytest.approx(stats.spearmanr(rising(made, seed), made.ENTROPY).statistic)
         # Of the clean examples, 0 and 5 trained on another label; 20 is contested.
         assert row["shift_replaced"] == pytest.approx(clean[[0, 5]].mean())
         assert row["shift_kept"] == pytest.approx(np.delete(clean, [0, 5]).mean())
@@ -61,6 +63,15 @@ def test_noise_over_seeds(made):
     assert row["baseline_rho_mean"] == pytest.approx(
         np.mean([stats.spearmanr(rising(made, seed), made.ENTROPY).statistic for seed in (0, 1)])
     )
+    # p is of the noised runs' mean AULC: p-values of seeds are not averaged.
+    noisy = [rising(made, seed) + shifts[seed] for seed in (0, 1)]
+    rhos = [stats.spearmanr(one, made.ENTROPY).statistic for one in noisy]
+    assert (row["rho_mean"], row["rho_sd"]) == pytest.approx((np.mean(rhos), np.std(rhos, ddof=1)))
+    assert row["p_value"] == pytest.approx(stats.spearmanr(np.mean(noisy, axis=0), made.ENTROPY).pvalue, rel=1e-9)
+    clean = [(rising(made, seed)[:8].mean(), noisy[seed][:8].mean()) for seed in (0, 1)]
+    assert (row["baseline_clean_aulc"], row["clean_aulc"]) == pytest.approx(np.mean(clean, axis=0))
+    assert row["shift_replaced"] == pytest.approx(np.mean([shift[[0, 5]].mean() for shift in shifts]))
+    assert row["shift_kept"] == pytest.approx(np.mean([np.delete(shift[:8], [0, 5]).mean() for shift in shifts]))
     assert (row["n_seeds"], row["n_expected"]) == (2, 2)
 
 
@@ -166,3 +177,28 @@ def test_learning_rate_control_by_method_and_rising_rate(made):
     assert last["rho_with_train_loss"] == pytest.approx(
         stats.spearmanr(table["train_loss"], table["rho_mean"]).statistic
     )
+
+
+def test_points_of_the_learning_rate_control_without_a_number_are_left_out(made):
+    """A missing run, one without a training loss and one of constant AULC, beside four whole ones."""
+    rates = [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.2, 0.3]
+    losses = [0.9, 0.2, 0.4, 0.3, 0.1, np.nan, 0.05]
+    changes = [0.03, 0.01, 0.05, 0.02, 0.0, 0.9, 0.8]
+    cells = [made.cell(learning_rate=rate, group="lr-control") for rate in rates]
+    runs = {}
+    for place, cell in enumerate(cells):
+        metrics = [{"step": 100, "train_loss": losses[place], "val_accuracy": 0.5}]
+        aulc = 4.0 if place == 6 else rising(made, place)
+        runs[cell["run_id"]] = made.aulc_run(aulc, made.by_category(0.0, 0.0, changes[place]), metrics=metrics)
+    del runs[cells[4]["run_id"]]
+    found = made.results(cells, runs)
+    table = found.frames["lr_control"]
+    numbers = table[["contested_change", "train_loss", "rho_mean"]].isna().to_numpy().tolist()
+    assert numbers == [[False] * 3] * 4 + [[True] * 3, [False, True, False], [False, False, True]]
+    for trend in found.frames["lr_control_trend"].to_dict("records"):
+        assert trend["n_points"] == 4
+        assert trend["note"] == "3 points left out: a number is missing"
+        assert trend["change_with_rate"] == pytest.approx(stats.spearmanr(rates[:4], changes[:4]).statistic)
+        assert trend["change_with_train_loss"] == pytest.approx(stats.spearmanr(losses[:4], changes[:4]).statistic)
+        rhos = stats.spearmanr(losses[:4], table["rho_mean"][:4]).statistic
+        assert trend["rho_with_train_loss"] == pytest.approx(rhos)

@@ -101,12 +101,12 @@ def _significant(evidence: Evidence) -> Claim:
     plain = {panel(row): row for row in evidence.rows("controls", control=NONE)}
     level = 1.0 - evidence.draw.confidence
     findings = [_significance(row, plain[panel(row)], level) for row in rows]
-    needed = math.ceil(round(SIGNIFICANT_SHARE * len(rows), 9))
+    needed = math.ceil(SIGNIFICANT_SHARE * len(rows))
     sure = sum(finding.stand == "for" for finding in findings)
     possible = sum(finding.stand == "open" for finding in findings)
     complete = not any(finding.missing for finding in findings)
     verdict: Verdict = "cannot be said"
-    if rows and sure + possible < needed:
+    if sure + possible < needed:
         verdict = "does not hold"
     elif rows and sure >= needed and complete:
         verdict = "holds"
@@ -258,7 +258,7 @@ def _soft_labels(evidence: Evidence) -> Claim:
         stand: Stand = "open"
         if low > 0 or high < 0:
             stand = "against"
-        elif low <= 0 <= high and high - low < abs(hard):
+        elif high - low < abs(hard):
             stand = "for"
         number = f"soft − hard {written(row['difference_mean'], low, high)} nats at a hard Δℓ of {written(hard)}"
         findings.append(finding_of("soft_labels_summary", row, stand, number))
