@@ -90,6 +90,43 @@ def test_the_files_have_the_columns_and_types_of_the_contract(writer: RunWriter)
     ]
 
 
+def test_a_folder_of_schema_1_is_read_as_one_that_contested_trained(writer: RunWriter) -> None:
+    record(writer, 0)
+    manifest = json.loads((writer.path / "manifest.json").read_text())
+    assert (manifest["schema_version"], manifest["origin"], manifest["step_unit"]) == (2, {"kind": "contested"}, "step")
+    # Schema 1 had neither key, and every column.
+    old = {key: value for key, value in manifest.items() if key not in {"origin", "step_unit"}}
+    (writer.path / "manifest.json").write_text(json.dumps({**old, "schema_version": 1}))
+    read = Trajectory.load(writer.path)
+    assert (read.origin, read.step_unit) == ({"kind": "contested"}, "step")
+    assert read.has == {"losses", "logits", "classes", "gold", "annotators", "texts", "metrics"}
+
+
+def test_a_run_may_lack_losses_logits_gold_and_annotators(tmp_path: Path) -> None:
+    table = examples()[["row_key", "example_id", "split"]]
+    header = {"run_id": "r", "label_names": [], "category_names": []}
+    writer = RunWriter.create(tmp_path / "run", header=header, examples=table, text_columns=[])
+    writer.write_checkpoint(step=0, epoch=None, losses=np.array([1.0, 2.0, 3.0]), logits=None)
+    writer.list_checkpoint(step=0, epoch=None)
+    shard = tmp_path / "run" / "checkpoints" / "step-00000000.parquet"
+    assert pq.read_schema(shard).names == ["row_key", "step", "epoch", "loss"]
+    read = Trajectory.load(tmp_path / "run")
+    assert read.has == {"losses"}
+    assert read.required("losses").tolist() == [[1.0, 2.0, 3.0]]
+    assert (read.logits, read.gold, read.label_counts, read.entropy, read.categories) == (None,) * 5
+    assert np.isnan(read.epochs).all()
+    with pytest.raises(RunError, match=r"The run r has no annotators' label counts, and this needs them\."):
+        read.required("label_counts")
+
+
+def test_checkpoints_of_different_columns_are_refused(writer: RunWriter) -> None:
+    record(writer, 0)
+    writer.write_checkpoint(step=100, epoch=1, losses=np.zeros(3), logits=None)
+    writer.list_checkpoint(step=100, epoch=1)
+    with pytest.raises(RunError, match=r"step 100 .* other columns, than the first one"):
+        Trajectory.load(writer.path)
+
+
 def test_a_checkpoint_counts_only_once_listed(writer: RunWriter) -> None:
     record(writer, 0)
     writer.write_checkpoint(**values(100))
@@ -226,10 +263,10 @@ def test_wrong_shapes_are_refused(writer: RunWriter) -> None:
 def test_duplicate_ids_and_missing_columns_are_refused(tmp_path: Path) -> None:
     twice = examples()
     twice.loc[1, "example_id"] = "id-0"
-    with pytest.raises(RunError, match="the example_id 'id-0' stands 2 times"):
+    with pytest.raises(RunError, match=r"the example_id 'id-0' is duplicated \(2 times\)"):
         RunWriter.create(tmp_path, header=HEADER, examples=twice, text_columns=["text"])
-    with pytest.raises(RunError, match="the column entropy is missing"):
-        RunWriter.create(tmp_path, header=HEADER, examples=examples().drop(columns="entropy"), text_columns=[])
+    with pytest.raises(RunError, match="the column split is missing"):
+        RunWriter.create(tmp_path, header=HEADER, examples=examples().drop(columns="split"), text_columns=[])
 
 
 @pytest.mark.parametrize(

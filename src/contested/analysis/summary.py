@@ -123,11 +123,11 @@ class _Measured:
     @classmethod
     def of(cls, trajectory: Trajectory) -> Self:
         order = np.argsort(np.asarray(trajectory.example_ids, dtype=str), kind="stable")
-        finite_checkpoints("losses", trajectory.losses)
-        finite_checkpoints("logits", trajectory.logits)
-        human = distributions(trajectory.label_counts[order])
+        finite_checkpoints("losses", trajectory.required("losses"))
+        finite_checkpoints("logits", trajectory.required("logits"))
+        human = distributions(trajectory.required("label_counts")[order])
         columns: dict[str, NDArray[Any]] = {}
-        right = np.empty(trajectory.losses.shape, bool)
+        right = np.empty(trajectory.required("losses").shape, bool)
         for rows in _blocks(trajectory, len(order)):
             block, right[:, rows] = _columns(trajectory, order[rows], human[rows])
             for name, values in block.items():
@@ -142,8 +142,8 @@ class _Measured:
             human=human,
             columns=columns,
             correct=right,
-            entropy=trajectory.entropy[order],
-            categories=trajectory.categories[order],
+            entropy=trajectory.required("entropy")[order],
+            categories=trajectory.required("categories")[order],
             names=tuple(trajectory.category_names),
         )
 
@@ -165,17 +165,19 @@ class _Measured:
         """A measure of n examples at t checkpoints, shape (t, n); example by example in memory."""
         given = self.order[rows]
         if measure == "loss":
-            return self.trajectory.losses[checkpoints, given]
+            return self.trajectory.required("losses")[checkpoints, given]
         distance = {"kl_human": kl_human, "soft_cross_entropy": soft_cross_entropy}[measure]
         values = np.empty((len(rows), checkpoints.stop - checkpoints.start))
         for block in _blocks(self.trajectory, len(rows)):
-            values[block] = distance(self.trajectory.logits[checkpoints, given[block]], self.human[rows[block]]).T
+            values[block] = distance(
+                self.trajectory.required("logits")[checkpoints, given[block]], self.human[rows[block]]
+            ).T
         return values.T
 
 
 def _blocks(trajectory: Trajectory, n: int) -> Iterator[slice]:
     """Places among n examples, so many at a time that their logits are few."""
-    n_checkpoints, _, n_classes = trajectory.logits.shape
+    n_checkpoints, _, n_classes = trajectory.required("logits").shape
     return blocks(n, n_checkpoints * n_classes)
 
 
@@ -183,7 +185,8 @@ def _columns(
     trajectory: Trajectory, rows: NDArray[np.intp], human: NDArray[np.float64]
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
     """The summaries of some examples, and whether each checkpoint got them right."""
-    losses, logits, gold = trajectory.losses[:, rows], trajectory.logits[:, rows], trajectory.gold[rows]
+    losses, logits = trajectory.required("losses")[:, rows], trajectory.required("logits")[:, rows]
+    gold = trajectory.required("gold")[rows]
     right = correct(logits, gold)
     change = loss_change(losses)
     ends = kl_human(logits[[0, -1]], human)
@@ -209,7 +212,7 @@ def _columns(
 
 
 def _too_short(trajectory: Trajectory) -> str:
-    n_checkpoints, n_examples = trajectory.losses.shape
+    n_checkpoints, n_examples = trajectory.required("losses").shape
     if n_checkpoints >= 2 and n_examples >= 1:
         return ""
     return (
@@ -266,10 +269,10 @@ def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
         {
             "example_id": trajectory.example_ids,
             "category": trajectory.categories,
-            "entropy": trajectory.entropy.copy(),
-            "gold": labels[trajectory.gold],
+            "entropy": trajectory.required("entropy").copy(),
+            "gold": labels[trajectory.required("gold")],
             **{name: run.columns[name] for name in _COLUMNS},
-            "prediction_last": labels[trajectory.logits[-1].argmax(axis=1)],
+            "prediction_last": labels[trajectory.required("logits")[-1].argmax(axis=1)],
         },
         copy=False,
     )

@@ -68,25 +68,25 @@ def most_unlearned(trajectory: Trajectory, measured: pd.DataFrame, *, category: 
         The examples, largest Δℓ first; equal ones in the order of the data.
     """
     change = measured["loss_change"].to_numpy(np.float64)
-    rows = np.flatnonzero(trajectory.categories == category)
+    rows = np.flatnonzero(trajectory.required("categories") == category)
     chosen = rows[np.argsort(-change[rows], kind="stable")][:limit]
     # One scale for a whole list: a flat line and a steep one must not look alike.
-    top = float(trajectory.losses[:, chosen].max(initial=0.0))
+    top = float(trajectory.required("losses")[:, chosen].max(initial=0.0))
     return [_example(trajectory, measured.iloc[row], row=int(row), top=top) for row in chosen]
 
 
 def _example(trajectory: Trajectory, measured: pd.Series[Any], *, row: int, top: float) -> Example:
-    losses = trajectory.losses[:, row]
+    losses = trajectory.required("losses")[:, row]
     counts = trajectory.examples["label_counts"].iloc[row]
     total = int(np.sum(counts))
     people = np.asarray(counts, np.float64) / max(total, 1)
-    first, last = softmax(trajectory.logits[[0, -1], row].astype(np.float64), axis=1)
+    first, last = softmax(trajectory.required("logits")[[0, -1], row].astype(np.float64), axis=1)
     steps = trajectory.steps
     return Example(
         example_id=str(trajectory.example_ids[row]),
         texts=tuple((name, str(trajectory.examples[name].iloc[row])) for name in trajectory.text_columns),
-        gold=int(trajectory.gold[row]),
-        entropy=float(trajectory.entropy[row]),
+        gold=int(trajectory.required("gold")[row]),
+        entropy=float(trajectory.required("entropy")[row]),
         change=float(measured["loss_change"]),
         loss=(float(losses[0]), float(losses[-1])),
         kl=(float(measured["kl_human_first"]), float(measured["kl_human_last"])),

@@ -95,9 +95,10 @@ def disagreements(runs: Sequence[Run]) -> list[figures.Disagreement]:
     """One panel for each different set of tracked examples: most often all runs share one."""
     panels: dict[tuple[object, ...], figures.Disagreement] = {}
     for name, run, _ in runs:
-        key = (run.category_names, run.entropy.tobytes(), *run.categories)
+        entropy, categories = run.required("entropy"), run.required("categories")
+        key = (run.category_names, entropy.tobytes(), *categories)
         panel = figures.Disagreement(
-            name, run.entropy, run.categories, run.category_names, category_bounds(run), len(run.label_names)
+            name, entropy, categories, run.category_names, category_bounds(run), len(run.label_names)
         )
         panels.setdefault(key, panel)
     return list(panels.values())
@@ -106,7 +107,8 @@ def disagreements(runs: Sequence[Run]) -> list[figures.Disagreement]:
 def category_bounds(trajectory: Trajectory) -> tuple[float, ...]:
     """Where one category of a run ends and the next begins (nats), length C - 1."""
     limit = float(np.log(len(trajectory.label_names)))
-    return bounds_between(trajectory.entropy, trajectory.categories, trajectory.category_names, limit)
+    entropy, categories = trajectory.required("entropy"), trajectory.required("categories")
+    return bounds_between(entropy, categories, trajectory.category_names, limit)
 
 
 def bounds_between(

@@ -48,7 +48,7 @@ def lead(trajectories: Sequence[Trajectory]) -> str:
     """One plain sentence that says what the page covers."""
     runs = "one fine-tune" if len(trajectories) == 1 else f"{len(trajectories)} fine-tunes"
     examples = _range(len(run.example_ids) for run in trajectories)
-    labels = _range(int(total) for run in trajectories for total in run.label_counts.sum(axis=1))
+    labels = _range(int(total) for run in trajectories for total in run.required("label_counts").sum(axis=1))
     checkpoints = _range(len(run.steps) for run in trajectories)
     steps = _range(int(run.steps[-1]) for run in trajectories)
     return (

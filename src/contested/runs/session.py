@@ -256,7 +256,7 @@ class _ContestedWatch:
     def read(self, writer: RunWriter) -> None:
         """Take the first and last checkpoint from a folder that is resumed."""
         if writer.manifest["checkpoints"]:
-            losses = Trajectory.load(writer.path).losses
+            losses = Trajectory.load(writer.path).required("losses")
             self._first = losses[0]
             self._change = self._mean(losses[-1]) if len(losses) > 1 else None
 

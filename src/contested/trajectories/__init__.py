@@ -5,7 +5,8 @@ from contested.trajectories.identity import IDENTITY_VERSION
 from contested.trajectories.layout import SCHEMA_VERSION, STATUSES, Status
 from contested.trajectories.lock import RunLockedError, locked
 from contested.trajectories.provenance import run_provenance
-from contested.trajectories.trajectory import Trajectory, read_manifest, read_metrics
+from contested.trajectories.reading import read_manifest, read_metrics
+from contested.trajectories.trajectory import Trajectory
 from contested.trajectories.writer import RunWriter
 
 __all__ = [

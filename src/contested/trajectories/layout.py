@@ -8,12 +8,16 @@ from typing import Literal, get_args
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: every run has losses, logits, gold labels, annotators and categories. 2: each of them may be missing."""
 
 Status = Literal["running", "complete", "failed", "interrupted"]
 STATUSES: tuple[str, ...] = get_args(Status)
 FORMER_STATUSES = {"cancelled": "interrupted"}
 """What older folders call a status, and its name now."""
+
+StepUnit = Literal["step", "epoch"]
+"""What the steps of a run count."""
 
 MANIFEST = "manifest.json"
 EXAMPLES = "examples.parquet"
@@ -24,21 +28,15 @@ ALIGNMENT = "alignment.jsonl"
 STATE = "state"
 LOCK = ".lock"
 
-CHECKPOINT_SCHEMA = pa.schema(
-    [
-        ("row_key", pa.int64()),
-        ("step", pa.int32()),
-        ("epoch", pa.float64()),
-        ("loss", pa.float32()),
-        ("logits", pa.list_(pa.float32())),
-    ]
-)
+# Columns of a checkpoint that every run has; a run without losses or without logits lacks that column.
+CHECKPOINT_KEYS = pa.schema([("row_key", pa.int64()), ("step", pa.int32()), ("epoch", pa.float64())])
+LOGITS_TYPE = pa.list_(pa.float32())
 
 NORM_SCHEMA = pa.schema([("row_key", pa.int64()), ("step", pa.int32()), ("norm", pa.float64())])
 # Metadata of a file of norms: a JSON object with head, mode, method and notes.
 NORM_FACTS = b"contested"
 
-# Columns of examples.parquet that every run has; text columns and covariates stand between and after them.
+# Columns of examples.parquet with a fixed type; text columns and covariates stand between and after them.
 EXAMPLE_TYPES: dict[str, pa.DataType] = {
     "row_key": pa.int64(),
     "example_id": pa.string(),
@@ -48,6 +46,8 @@ EXAMPLE_TYPES: dict[str, pa.DataType] = {
     "category": pa.string(),
     "split": pa.string(),
 }
+# Those that every run has; a run lacks the others where it does not know them.
+EXAMPLE_KEYS = ("row_key", "example_id", "split")
 
 _CHECKPOINT_NAME = re.compile(r"^step-(\d{8,})\.parquet$")
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from contested.errors import RunError
+from contested.trajectories import layout
 
 
 def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
@@ -37,3 +42,136 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
         return []
     # Every whole line ends in a newline, so what follows the last one is either empty or half a line.
     return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """Read and check a run's manifest.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        RunError: If there is none, it is damaged, or it was written by a newer version.
+    """
+    if not run.exists():
+        raise RunError(f"There is no folder {run}. Give the folder that contested train wrote with --out.")
+    try:
+        manifest = json.loads((run / layout.MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(
+            f"{run} is not a run folder: it has no {layout.MANIFEST}. Give the folder that contested train or "
+            "Trajectory.save wrote."
+        ) from None
+    except json.JSONDecodeError as error:
+        raise RunError(
+            f"{run / layout.MANIFEST} is damaged ({error}). It is written whole or not at all, so something "
+            "else changed it; restore it from a copy."
+        ) from None
+    missing = [key for key in ("schema_version", "run_id", "status", "checkpoints") if key not in manifest]
+    if missing:
+        raise RunError(f"{run / layout.MANIFEST} is not a run's manifest: it lacks {', '.join(missing)}.")
+    if manifest["schema_version"] > layout.SCHEMA_VERSION:
+        raise RunError(
+            f"{run} was written in format {manifest['schema_version']}; this version reads up to "
+            f"{layout.SCHEMA_VERSION}. Upgrade contested."
+        )
+    status = manifest["status"]
+    return {**manifest, "status": layout.FORMER_STATUSES.get(status, status)}
+
+
+def read_metrics(run: Path) -> pd.DataFrame:
+    """Read metrics.jsonl as one row a line; a last line cut short by a crash is left out."""
+    lines = read_lines(run / layout.METRICS)
+    return pd.DataFrame(lines) if lines else pd.DataFrame({"step": np.array([], np.int64)})
+
+
+def read_row_keys(run: Path, step: int) -> NDArray[np.int64]:
+    """The row keys of the tracked examples in the order of a checkpoint's rows, shape (N,)."""
+    return np.asarray(_read_checkpoint(run, step, ["row_key"])["row_key"].to_numpy())
+
+
+def read_examples(run: Path, row_keys: NDArray[np.int64]) -> pd.DataFrame:
+    """Read the tracked examples of a run.
+
+    Args:
+        run: The run folder.
+        row_keys: Row keys of the tracked examples, shape (N,).
+
+    Returns:
+        One row per tracked example, in the order of the keys.
+
+    Raises:
+        RunError: If the table is damaged, has a key twice, or lacks one.
+    """
+    table = read_table(run / layout.EXAMPLES)
+    known = pd.Index(table["row_key"].to_numpy())
+    if known.has_duplicates:
+        raise RunError(f"{run / layout.EXAMPLES} has a duplicated row_key; restore it from a copy.")
+    rows = known.get_indexer(row_keys)
+    unknown = np.unique(row_keys[rows < 0])
+    if unknown.size:
+        raise RunError(f"{run / layout.EXAMPLES} lacks {unknown.size} tracked examples, first row_key {unknown[0]}.")
+    # Chosen before pandas makes an object of every row's label counts.
+    tracked: pd.DataFrame = table.take(rows).to_pandas()
+    del table
+    # Arrow keeps what it has read: of a million examples hundreds of megabytes.
+    pa.default_memory_pool().release_unused()
+    return tracked
+
+
+def read_checkpoints(
+    run: Path, steps: Sequence[int], row_keys: NDArray[np.int64], n_classes: int
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float32] | None]:
+    """Read losses and logits, one file after the other: of a million examples all files at once are gigabytes.
+
+    Args:
+        run: The run folder.
+        steps: Steps of the checkpoints to read.
+        row_keys: Row keys of the tracked examples, shape (N,).
+        n_classes: Classes K.
+
+    Returns:
+        Losses of shape (T, N) and logits of shape (T, N, K), each None where the run has none.
+
+    Raises:
+        RunError: If a file is damaged, or of other examples or columns than the first.
+    """
+    columns = _checkpoint_columns(run, steps[0])
+    losses = np.empty((len(steps), len(row_keys))) if "loss" in columns else None
+    logits = np.empty((len(steps), len(row_keys), n_classes), np.float32) if "logits" in columns else None
+    for index, step in enumerate(steps):
+        table = _read_checkpoint(run, step)
+        if set(table.schema.names) != columns or not np.array_equal(table["row_key"].to_numpy(), row_keys):
+            raise RunError(
+                f"The checkpoint at step {step} of {run} tracks other examples, or other columns, than the first one; "
+                "the folder mixes two runs. Train into an empty folder."
+            )
+        if losses is not None:
+            losses[index] = table["loss"].to_numpy()
+        if logits is not None:
+            logits[index] = _logits(table, len(row_keys), n_classes, step)
+        del table
+    pa.default_memory_pool().release_unused()
+    return losses, logits
+
+
+def _checkpoint_columns(run: Path, step: int) -> set[str]:
+    file = run / layout.CHECKPOINTS / layout.checkpoint_name(step)
+    return set(pq.read_schema(file).names)
+
+
+def _read_checkpoint(run: Path, step: int, columns: list[str] | None = None) -> pa.Table:
+    return read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(step), columns)
+
+
+def _logits(table: pa.Table, n_examples: int, n_classes: int, step: int) -> NDArray[np.float32]:
+    values = table["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    if len(values) != n_examples * n_classes:
+        raise RunError(
+            f"The checkpoint at step {step} has {len(values)} logits of {n_examples} examples, expected {n_classes} "
+            "of each."
+        )
+    return np.asarray(values, np.float32).reshape(n_examples, n_classes)

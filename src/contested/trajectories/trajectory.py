@@ -1,49 +1,70 @@
-"""Reading a run folder: what every tracked example's logits and loss did, checkpoint by checkpoint."""
+"""The recorded course of one run: what every tracked example's logits and loss did, checkpoint by checkpoint."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from contested.annotations.categories import Categories
 from contested.errors import RunError
-from contested.trajectories import layout
+from contested.trajectories.arrays import Arrays, Texts
 from contested.trajectories.gradients import Gradients, read_gradients
-from contested.trajectories.reading import read_lines, read_table
+from contested.trajectories.layout import StepUnit
+from contested.trajectories.reading import (
+    read_checkpoints,
+    read_examples,
+    read_manifest,
+    read_metrics,
+    read_row_keys,
+)
+from contested.trajectories.saving import save
+
+Known = Literal["losses", "logits", "gold", "label_counts", "entropy", "categories"]
+_KNOWN_AS: dict[str, str] = {
+    "losses": "losses",
+    "logits": "logits",
+    "gold": "gold labels",
+    "label_counts": "annotators' label counts",
+    "entropy": "annotation entropy",
+    "categories": "categories",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """The recorded course of one run over its tracked examples.
+    """The recorded course of one run over its tracked examples, whoever recorded it.
 
-    T checkpoints, N tracked examples, K classes. Rows of ``examples`` and the second axis of
-    ``losses`` and ``logits`` are in the same order.
+    T checkpoints, N tracked examples, K classes. Rows of ``examples`` and the second axis of ``losses`` and
+    ``logits`` are in the same order. Losses, logits, gold labels, annotators and texts are each there or not:
+    :attr:`has` says which; what is not there is None, never made up.
 
     Attributes:
         run_id: The run's name in tables and figures.
         status: ``running``, ``complete``, ``failed`` or ``interrupted``.
-        steps: Optimiser steps done at each checkpoint, shape (T,).
-        epochs: Epochs done at each checkpoint (fractional), shape (T,).
+        steps: Optimiser steps done at each checkpoint, or epochs (see ``step_unit``), shape (T,).
+        epochs: Epochs done at each checkpoint (fractional), shape (T,); NaN where unknown.
         example_ids: Ids given by the data, shape (N,).
-        losses: Unweighted cross-entropy against the gold label in nats, shape (T, N).
-        logits: The classifier's outputs, shape (T, N, K).
-        examples: One row an example: row_key, example_id, text columns, gold, label_counts, entropy
-            (nats), category, split, covariates.
-        label_names: Class names, in the order of the logits, length K.
+        losses: Unweighted cross-entropy against the gold label in nats, shape (T, N), or None.
+        logits: The classifier's outputs, shape (T, N, K), or None.
+        examples: One row an example: row_key, example_id, text columns, split, covariates; gold, label_counts,
+            entropy (nats) and category where the run knows them.
+        label_names: Class names, in the order of the logits, length K; empty where the classes are unknown.
         text_columns: Which columns of ``examples`` are the model's input text.
-        category_names: Categories in order of rising entropy, also those without an example.
-        metrics: One row a line of metrics.jsonl (step, train_loss, lr, val_accuracy, seconds, …).
+        category_names: Categories in order of rising entropy, also those without an example; empty without categories.
+        metrics: One row per line of metrics.jsonl (step, train_loss, lr, val_accuracy, seconds, …).
         manifest: The run's manifest as written.
         path: The run folder, or None for a trajectory made in memory.
         gradients: What gradient probes found, or None for a run without.
+        step_unit: What ``steps`` counts: ``step`` (of the optimiser) or ``epoch``.
+        origin: Where the run comes from: ``kind`` (``contested``: trained by it; ``arrays``: from
+            :meth:`from_arrays`) and whatever else is known.
     """
 
     run_id: str
@@ -51,8 +72,8 @@ class Trajectory:
     steps: NDArray[np.int64]
     epochs: NDArray[np.float64]
     example_ids: NDArray[np.object_]
-    losses: NDArray[np.float64]
-    logits: NDArray[np.float32]
+    losses: NDArray[np.float64] | None
+    logits: NDArray[np.float32] | None
     examples: pd.DataFrame
     label_names: tuple[str, ...]
     text_columns: tuple[str, ...]
@@ -61,38 +82,87 @@ class Trajectory:
     manifest: dict[str, Any]
     path: Path | None = None
     gradients: Gradients | None = None
+    step_unit: StepUnit = "step"
+    origin: dict[str, Any] = field(default_factory=lambda: {"kind": "contested"})
 
     def __post_init__(self) -> None:
         expected = (len(self.steps), len(self.example_ids), len(self.label_names))
-        if self.logits.shape != expected or self.losses.shape != expected[:2]:
+        given = {
+            name: (array.shape, wanted)
+            for name, array, wanted in (("logits", self.logits, expected), ("losses", self.losses, expected[:2]))
+            if array is not None
+        }
+        if any(shape != wanted for shape, wanted in given.values()):
+            found = " and ".join(f"{name} {shape}" for name, (shape, _) in given.items())
             raise RunError(
-                f"The trajectory's arrays do not fit together: logits {self.logits.shape} and losses "
-                f"{self.losses.shape}, expected (T, N, K) = {expected} from steps, example_ids and label_names."
+                f"The trajectory's arrays do not fit together: {found}, expected (T, N, K) = {expected} from steps, "
+                "example_ids and label_names."
             )
         if len(self.examples) != expected[1]:
             raise RunError(f"The example table has {len(self.examples)} rows for {expected[1]} tracked examples.")
 
     @property
-    def gold(self) -> NDArray[np.int64]:
-        """The gold label of each example as a class index, shape (N,)."""
-        return self.examples["gold"].to_numpy(np.int64)
+    def has(self) -> frozenset[str]:
+        """What the run knows of its examples.
+
+        Any of ``losses``, ``logits``, ``classes`` (their names, and so their number), ``gold``, ``annotators``,
+        ``gradients`` (norms of the examples' gradients), ``texts``, ``metrics``.
+        """
+        gradients = self.gradients
+        known = {
+            "losses": self.losses is not None,
+            "logits": self.logits is not None,
+            "classes": bool(self.label_names),
+            "gold": "gold" in self.examples,
+            "annotators": "label_counts" in self.examples,
+            "gradients": gradients is not None and bool(np.isfinite(gradients.norms).any()),
+            "texts": bool(self.text_columns),
+            "metrics": bool(len(self.metrics)),
+        }
+        return frozenset(name for name, there in known.items() if there)
 
     @property
-    def label_counts(self) -> NDArray[np.int64]:
-        """How many annotators chose each class, shape (N, K)."""
+    def gold(self) -> NDArray[np.int64] | None:
+        """The gold label of each example as a class index, shape (N,), or None."""
+        return self.examples["gold"].to_numpy(np.int64) if "gold" in self.examples else None
+
+    @property
+    def label_counts(self) -> NDArray[np.int64] | None:
+        """How many annotators chose each class, shape (N, K), or None."""
+        if "label_counts" not in self.examples:
+            return None
         return np.array(self.examples["label_counts"].tolist(), np.int64).reshape(-1, len(self.label_names))
 
     @property
-    def entropy(self) -> NDArray[np.float64]:
-        """Annotation entropy in nats, shape (N,)."""
-        return self.examples["entropy"].to_numpy(np.float64)
+    def entropy(self) -> NDArray[np.float64] | None:
+        """Annotation entropy in nats, shape (N,), or None."""
+        return self.examples["entropy"].to_numpy(np.float64) if "entropy" in self.examples else None
 
     @property
-    def categories(self) -> NDArray[np.object_]:
-        """The entropy category of each example, shape (N,)."""
-        places, names = pd.factorize(self.examples["category"], use_na_sentinel=False)
+    def categories(self) -> NDArray[np.object_] | None:
+        """The category of each example, by entropy or as the run was given them, shape (N,), or None."""
+        if "category" not in self.examples:
+            return None
+        indices, names = pd.factorize(self.examples["category"], use_na_sentinel=False)
         # One string a category, not one an example.
-        return np.asarray(names, dtype=object)[places]
+        return np.asarray(names, dtype=object)[indices]
+
+    def required(self, name: Known) -> NDArray[Any]:
+        """What the caller cannot do without.
+
+        Args:
+            name: One of the arrays that a run may lack.
+
+        Returns:
+            The array.
+
+        Raises:
+            RunError: If the run lacks it.
+        """
+        found: NDArray[Any] | None = getattr(self, name)
+        if found is None:
+            raise RunError(f"The run {self.run_id} has no {_KNOWN_AS[name]}, and this needs them.")
+        return found
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -105,7 +175,7 @@ class Trajectory:
             The trajectory, with every checkpoint that the manifest lists.
 
         Raises:
-            RunError: If the folder is missing, is no run folder, was written by a newer version,
+            RunError: If the folder is missing, is not a run folder, was written by a newer version,
                 has no checkpoint yet, or its files contradict each other.
         """
         run = Path(path)
@@ -117,10 +187,11 @@ class Trajectory:
                 "Wait for the first one, or start it again with contested train."
             )
         steps = [c["step"] for c in listed]
-        row_keys = _read_checkpoint(run, steps[0], ["row_key"])["row_key"].to_numpy()
+        label_names = tuple(manifest.get("label_names", ()))
+        row_keys = read_row_keys(run, steps[0])
         # First of all, for reading texts takes twice their memory, if only for a moment.
-        examples = _tracked_examples(run, row_keys)
-        losses, logits = _checkpoints(run, steps, row_keys, len(manifest["label_names"]))
+        examples = read_examples(run, row_keys)
+        losses, logits = read_checkpoints(run, steps, row_keys, len(label_names))
         return cls(
             run_id=manifest["run_id"],
             status=manifest["status"],
@@ -130,105 +201,104 @@ class Trajectory:
             losses=losses,
             logits=logits,
             examples=examples,
-            label_names=tuple(manifest["label_names"]),
-            text_columns=tuple(manifest["text_columns"]),
-            category_names=tuple(manifest["category_names"]),
+            label_names=label_names,
+            text_columns=tuple(manifest.get("text_columns", ())),
+            category_names=tuple(manifest.get("category_names", ())),
             metrics=read_metrics(run),
             manifest=manifest,
             path=run,
             gradients=read_gradients(run, row_keys=row_keys, last_step=listed[-1]["step"]),
+            step_unit=manifest.get("step_unit", "step"),
+            # Before schema 2 nothing else wrote run folders.
+            origin=manifest.get("origin", {"kind": "contested"}),
         )
 
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        losses: ArrayLike | None = None,
+        logits: ArrayLike | None = None,
+        ids: Sequence[Any] | NDArray[Any] | None = None,
+        gold: ArrayLike | Literal["majority"] | None = None,
+        label_counts: ArrayLike | None = None,
+        label_names: Sequence[str] | None = None,
+        steps: ArrayLike | None = None,
+        step_unit: StepUnit = "step",
+        epochs: ArrayLike | None = None,
+        texts: Texts | None = None,
+        categories: str | Categories | Sequence[str] | NDArray[Any] = "fixed",
+        category_names: Sequence[str] | None = None,
+        run_id: str = "run",
+        origin: Mapping[str, Any] | str = "",
+        check_label_order: bool = True,
+    ) -> Self:
+        """Make a run of arrays that something else recorded, checked; give losses, logits, or both.
 
-def read_manifest(run: Path) -> dict[str, Any]:
-    """Read and check a run's manifest.
+        Losses are computed from logits and gold labels where they are not given. What is not given stays unknown.
 
-    Args:
-        run: The run folder.
+        Args:
+            losses: Cross-entropy against the gold label in nats, shape (T, N).
+            logits: The classifier's outputs before the softmax, shape (T, N, K).
+            ids: The examples' ids, N different ones; the row numbers as text without it.
+            gold: Class index or class name of each example, shape (N,); ``"majority"`` takes the label that most
+                annotators chose (a tie goes to the first class).
+            label_counts: How many annotators chose each class, shape (N, K).
+            label_names: Class names in the order of logits and counts, K of them; ``"0"``, ``"1"``, … without it.
+            steps: Optimiser steps (or epochs) done at each checkpoint, whole and rising, shape (T,); without it the
+                checkpoints are numbered from 1.
+            step_unit: What ``steps`` counts: ``step`` or ``epoch``.
+            epochs: Epochs done at each checkpoint, shape (T,).
+            texts: The input: N texts, or text columns by name.
+            categories: How annotation entropy is cut into categories (``fixed``, ``terciles``, ``quartiles``, or own
+                :class:`~contested.Categories`), or the category of each example, shape (N,).
+            category_names: The order of categories given by example; without it they stand by rising mean entropy,
+                or where there are no annotators in the order in which they occur.
+            run_id: The run's name.
+            origin: Where the arrays come from, for the record: a sentence or several facts.
+            check_label_order: Whether to refuse logits that are far below chance against the gold labels while
+                they fit with their classes in another order; switch it off where gold labels are wrong on purpose.
 
-    Returns:
-        The manifest.
+        Returns:
+            The run, complete.
 
-    Raises:
-        RunError: If there is none, it is damaged, or it was written by a newer version.
-    """
-    if not run.exists():
-        raise RunError(f"There is no folder {run}. Give the folder that contested train wrote with --out.")
-    try:
-        manifest = json.loads((run / layout.MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(
-            f"{run} is not a run folder: it has no {layout.MANIFEST}. Give the folder that contested train wrote."
-        ) from None
-    except json.JSONDecodeError as error:
-        raise RunError(
-            f"{run / layout.MANIFEST} is damaged ({error}). It is written whole or not at all, so something "
-            "else changed it; restore it from a copy."
-        ) from None
-    missing = [key for key in ("schema_version", "run_id", "status", "checkpoints") if key not in manifest]
-    if missing:
-        raise RunError(f"{run / layout.MANIFEST} is not a run's manifest: it lacks {', '.join(missing)}.")
-    if manifest["schema_version"] > layout.SCHEMA_VERSION:
-        raise RunError(
-            f"{run} was written in format {manifest['schema_version']}; this version reads up to "
-            f"{layout.SCHEMA_VERSION}. Upgrade contested."
+        Raises:
+            DataError: If the arrays do not make a run; all problems at once.
+
+        Examples:
+            Two checkpoints of three examples, each with its loss:
+
+            >>> run = Trajectory.from_arrays(losses=[[0.7, 0.7, 0.7], [0.1, 0.4, 1.2]], ids=["a", "b", "c"])
+            >>> (run.losses[1] - run.losses[0]).round(1).tolist()
+            [-0.6, -0.3, 0.5]
+            >>> sorted(run.has)
+            ['losses']
+        """
+        arrays = Arrays(
+            losses=losses,
+            logits=logits,
+            ids=ids,
+            gold=gold,
+            label_counts=label_counts,
+            label_names=label_names,
+            steps=steps,
+            step_unit=step_unit,
+            epochs=epochs,
+            texts=texts,
+            categories=categories,
+            category_names=category_names,
+            check_label_order=check_label_order,
         )
-    status = manifest["status"]
-    return {**manifest, "status": layout.FORMER_STATUSES.get(status, status)}
+        made = {"kind": "arrays", **({"source": origin} if isinstance(origin, str) and origin else dict(origin or {}))}
+        return cls(run_id=run_id, status="complete", manifest={}, **arrays.checked(made))
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the run as a run folder, which :meth:`load` reads back equal; weights and snapshots are not copied.
 
-def read_metrics(run: Path) -> pd.DataFrame:
-    """Read metrics.jsonl as one row a line; a last line cut short by a crash is left out."""
-    file = run / layout.METRICS
-    return pd.DataFrame(read_lines(file) if file.exists() else {"step": np.array([], np.int64)})
+        Args:
+            path: The folder, new or empty; made with its parents where missing.
 
-
-def _tracked_examples(run: Path, row_keys: NDArray[np.int64]) -> pd.DataFrame:
-    table = read_table(run / layout.EXAMPLES)
-    known = pd.Index(table["row_key"].to_numpy())
-    if known.has_duplicates:
-        raise RunError(f"{run / layout.EXAMPLES} has a row_key twice; restore it from a copy.")
-    rows = known.get_indexer(row_keys)
-    unknown = np.unique(row_keys[rows < 0])
-    if unknown.size:
-        raise RunError(f"{run / layout.EXAMPLES} lacks {unknown.size} tracked examples, first row_key {unknown[0]}.")
-    # Chosen before pandas makes an object of every row's label counts.
-    tracked: pd.DataFrame = table.take(rows).to_pandas()
-    del table
-    # Arrow keeps what it has read: of a million examples hundreds of megabytes.
-    pa.default_memory_pool().release_unused()
-    return tracked
-
-
-def _checkpoints(
-    run: Path, steps: Sequence[int], row_keys: NDArray[np.int64], n_classes: int
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Losses and logits, one file after the other: of a million examples all files at once are gigabytes."""
-    losses = np.empty((len(steps), len(row_keys)))
-    logits = np.empty((len(steps), len(row_keys), n_classes), np.float32)
-    for place, step in enumerate(steps):
-        table = _read_checkpoint(run, step)
-        if not np.array_equal(table["row_key"].to_numpy(), row_keys):
-            raise RunError(
-                f"The checkpoint at step {step} of {run} tracks other examples than the first one; "
-                "the folder mixes two runs. Train into an empty folder."
-            )
-        losses[place] = table["loss"].to_numpy()
-        logits[place] = _logits(table, len(row_keys), n_classes, step)
-    del table
-    pa.default_memory_pool().release_unused()
-    return losses, logits
-
-
-def _read_checkpoint(run: Path, step: int, columns: list[str] | None = None) -> pa.Table:
-    return read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(step), columns)
-
-
-def _logits(table: pa.Table, n_examples: int, n_classes: int, step: int) -> NDArray[np.float32]:
-    values = table["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    if len(values) != n_examples * n_classes:
-        raise RunError(
-            f"The checkpoint at step {step} has {len(values)} logits of {n_examples} examples, expected {n_classes} "
-            "of each."
-        )
-    return np.asarray(values, np.float32).reshape(n_examples, n_classes)
+        Raises:
+            RunError: If it holds something already or cannot be written.
+        """
+        save(self, Path(path))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from contested.errors import RunError
 from contested.files import atomic_path, write_json, write_text
 from contested.trajectories import layout
-from contested.trajectories.trajectory import read_manifest
+from contested.trajectories.reading import read_manifest
 
 
 class RunWriter:
@@ -49,10 +49,9 @@ class RunWriter:
 
         Args:
             path: The folder; made with its parents where missing.
-            header: ``run_id``, ``config``, ``provenance``, ``label_names``, ``category_names`` and
-                whatever else the manifest shall hold.
-            examples: The example table: ``row_key``, ``example_id``, text columns, ``gold``,
-                ``label_counts``, ``entropy`` (nats), ``category``, ``split``, covariates. Rows with
+            header: ``run_id``, ``label_names``, ``category_names`` and whatever else the manifest shall hold.
+            examples: The example table: ``row_key``, ``example_id``, text columns, ``split``, covariates, and as
+                far as they are known ``gold``, ``label_counts``, ``entropy`` (nats), ``category``. Rows with
                 split ``train`` are the tracked ones.
             text_columns: Which columns are the model's input text.
 
@@ -70,6 +69,8 @@ class RunWriter:
         manifest: dict[str, Any] = {
             "schema_version": layout.SCHEMA_VERSION,
             "status": "running",
+            "origin": {"kind": "contested"},
+            "step_unit": "step",
             **header,
             "text_columns": list(text_columns),
             "checkpoints": [],
@@ -128,38 +129,37 @@ class RunWriter:
         self,
         *,
         step: int,
-        epoch: float,
-        losses: NDArray[np.floating[Any]],
-        logits: NDArray[np.floating[Any]],
+        epoch: float | None,
+        losses: NDArray[np.floating[Any]] | None,
+        logits: NDArray[np.floating[Any]] | None,
+        exact: bool = False,
     ) -> None:
         """Record one tracking pass as a file; :meth:`list_checkpoint` then makes it part of the run.
 
         Args:
-            step: Optimiser steps done.
-            epoch: Epochs done.
-            losses: Shape (N,), nats.
-            logits: Shape (N, K).
+            step: Optimiser steps (or epochs) done.
+            epoch: Epochs done; None where unknown.
+            losses: Shape (N,), nats; None where the run has none.
+            logits: Shape (N, K); None where the run has none.
+            exact: Whether losses keep their 64 bits, instead of 32.
         """
-        n_examples, n_classes = logits.shape
-        if n_examples != len(self._row_keys) or losses.shape != (n_examples,):
-            raise RunError(
-                f"A tracking pass gave logits {logits.shape} and losses {losses.shape} for "
-                f"{len(self._row_keys)} tracked examples."
-            )
-        offsets = np.arange(0, (n_examples + 1) * n_classes, n_classes, dtype=np.int32)
-        flat = pa.array(logits.astype(np.float32).reshape(-1))
-        columns = [
-            pa.array(self._row_keys),
-            pa.array(np.full(n_examples, step, np.int32)),
-            pa.array(np.full(n_examples, epoch, np.float64)),
-            pa.array(losses.astype(np.float32)),
-            pa.ListArray.from_arrays(pa.array(offsets), flat),
-        ]
-        table = pa.Table.from_arrays(columns, schema=layout.CHECKPOINT_SCHEMA)
+        n_examples = len(self._row_keys)
+        self._check_shapes(losses, logits)
+        columns: dict[str, pa.Array] = {
+            "row_key": pa.array(self._row_keys),
+            "step": pa.array(np.full(n_examples, step, np.int32)),
+            "epoch": pa.array([epoch] * n_examples, pa.float64()),
+        }
+        if losses is not None:
+            columns["loss"] = pa.array(losses.astype(np.float64 if exact else np.float32))
+        if logits is not None:
+            offsets = np.arange(0, logits.size + 1, logits.shape[1], dtype=np.int32)
+            flat = pa.array(logits.astype(np.float32).reshape(-1))
+            columns["logits"] = pa.ListArray.from_arrays(pa.array(offsets), flat)
         with _disk_errors(self.path), atomic_path(self._checkpoint_file(step)) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(pa.table(columns), temporary, compression="zstd")
 
-    def list_checkpoint(self, *, step: int, epoch: float) -> None:
+    def list_checkpoint(self, *, step: int, epoch: float | None) -> None:
         """Name the checkpoint in the manifest, which makes it part of the run for every reader."""
         self.manifest["checkpoints"].append({"step": step, "epoch": epoch})
         self._write_manifest()
@@ -198,7 +198,7 @@ class RunWriter:
 
         Args:
             status: ``complete``, ``failed`` or ``interrupted``.
-            error: Why it failed, for people.
+            error: Why it failed, human-readable.
             **facts: Further entries of the manifest.
         """
         self.manifest["status"] = status
@@ -207,6 +207,16 @@ class RunWriter:
         if error is not None:
             self.manifest["error"] = error
         self._write_manifest()
+
+    def _check_shapes(self, losses: NDArray[np.floating[Any]] | None, logits: NDArray[np.floating[Any]] | None) -> None:
+        given = {"logits": logits, "losses": losses}
+        wrong = [
+            f"{name} {array.shape}"
+            for name, array in given.items()
+            if array is not None and (len(array) != len(self._row_keys) or array.ndim != 1 + (name == "logits"))
+        ]
+        if wrong:
+            raise RunError(f"A tracking pass gave {' and '.join(wrong)} for {len(self._row_keys)} tracked examples.")
 
     def _append(self, name: str, values: Mapping[str, Any]) -> None:
         line = json.dumps(dict(values), ensure_ascii=False, allow_nan=False) + "\n"
@@ -236,11 +246,11 @@ def _disk_errors(run: Path) -> Iterator[None]:
 
 
 def _check_examples(examples: pd.DataFrame, text_columns: Sequence[str]) -> None:
-    needed = [*layout.EXAMPLE_TYPES, *text_columns]
+    needed = [*layout.EXAMPLE_KEYS, *text_columns]
     problems = [f"the column {name} is missing" for name in needed if name not in examples]
     if not problems:
         problems = [
-            f"the {name} {value!r} stands {count} times"
+            f"the {name} {value!r} is duplicated ({count} times)"
             for name in ("row_key", "example_id")
             for value, count in examples[name].value_counts().items()
             if count > 1
@@ -256,7 +266,7 @@ def _tracked_keys(examples: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _write_examples(file: Path, examples: pd.DataFrame, text_columns: Sequence[str]) -> None:
-    fixed = list(layout.EXAMPLE_TYPES)
+    fixed = [name for name in layout.EXAMPLE_TYPES if name in examples]
     covariates = [name for name in examples if name not in fixed and name not in text_columns]
     order = [*fixed[:2], *text_columns, *fixed[2:], *covariates]
     table = pa.Table.from_pandas(examples[order], preserve_index=False)

@@ -144,16 +144,16 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
         RunError: If the run has fewer than two checkpoints, no tracked example, or an example twice.
         DataError: If a loss or a logit is not finite.
     """
-    n_checkpoints, n_examples = trajectory.losses.shape
+    n_checkpoints, n_examples = trajectory.required("losses").shape
     if n_checkpoints < 2 or n_examples < 1:
         raise RunError(f"it has {n_checkpoints} checkpoint(s) of {n_examples} example(s), expected at least 2 of 1")
     order = np.argsort(np.asarray(trajectory.example_ids, dtype=str), kind="stable")
     ids = np.asarray(trajectory.example_ids, dtype=str)[order]
     if len(np.unique(ids)) < n_examples:
         raise RunError("an example id stands twice among its tracked examples")
-    losses = finite_array("losses", trajectory.losses[:, order], 2)
-    finite_checkpoints("logits", trajectory.logits)
-    gold = trajectory.gold[order]
+    losses = finite_array("losses", trajectory.required("losses")[:, order], 2)
+    finite_checkpoints("logits", trajectory.required("logits"))
+    gold = trajectory.required("gold")[order]
     examples = trajectory.examples.iloc[order].reset_index(drop=True)
     return Run(
         run_id=run_id,
@@ -161,9 +161,9 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
         label_names=tuple(trajectory.label_names),
         category_names=tuple(trajectory.category_names),
         gold=gold,
-        entropy=trajectory.entropy[order],
-        entropy_miller_madow=entropy(trajectory.label_counts[order], "miller-madow"),
-        categories=trajectory.categories[order],
+        entropy=trajectory.required("entropy")[order],
+        entropy_miller_madow=entropy(trajectory.required("label_counts")[order], "miller-madow"),
+        categories=trajectory.required("categories")[order],
         length=_length(examples, trajectory.text_columns),
         covariates=_covariates(examples, trajectory.text_columns),
         replaced=_replaced(examples, gold),
@@ -172,7 +172,7 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
         losses=losses,
         aulc=aulc(losses),
         change=loss_change(losses),
-        last_logits=trajectory.logits[-1][order].astype(np.float64),
+        last_logits=trajectory.required("logits")[-1][order].astype(np.float64),
         learning_time=learning_time(losses, trajectory.steps, float(np.log(len(trajectory.label_names)))),
         val_accuracy=_last(trajectory.metrics, "val_accuracy"),
         train_loss=_last(trajectory.metrics, "train_loss"),
@@ -199,9 +199,9 @@ def rank_correlation_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple
 
 def _of_logits(trajectory: Trajectory, order: NDArray[np.intp], gold: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """What needs an example's logits at every checkpoint, made in blocks of examples; each of shape (N,)."""
-    n_checkpoints, n_examples, n_classes = trajectory.logits.shape
+    n_checkpoints, n_examples, n_classes = trajectory.required("logits").shape
     parts = [
-        _of_block(trajectory.logits[:, order[rows]], gold[rows])
+        _of_block(trajectory.required("logits")[:, order[rows]], gold[rows])
         for rows in blocks(n_examples, n_checkpoints * n_classes)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,122 @@
+"""Whether logits have their classes in the order of the gold labels: the mistake that no shape can show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+TOLERANCE = 1e-3
+"""How far given losses may lie from those of the logits, in nats and per nat above 1."""
+
+_BLOCK = 1_000_000  # logits at work at once
+
+
+class Mismatch(NamedTuple):
+    """How losses and logits contradict each other.
+
+    Attributes:
+        n_wrong: Losses that differ by more than the tolerance.
+        checkpoint: Index of the first such checkpoint.
+        example: Index of the first such example at it.
+        from_logits: Cross-entropy there from the logits (nats).
+        order: The column of each class, with which they would agree; None if no order does.
+    """
+
+    n_wrong: int
+    checkpoint: int
+    example: int
+    from_logits: float
+    order: tuple[int, ...] | None
+
+
+def mismatch(losses: NDArray[np.float64], logits: NDArray[np.floating], gold: NDArray[np.int64]) -> Mismatch | None:
+    """Compare given losses with the cross-entropy of the logits against the gold labels.
+
+    Args:
+        losses: Shape (T, N), nats.
+        logits: Shape (T, N, K).
+        gold: Class index of each example, shape (N,).
+
+    Returns:
+        What is wrong, or None where they agree.
+    """
+    n_classes = logits.shape[2]
+    # Whether reading class g's logit from column c agrees with every loss of an example of class g.
+    fits = np.ones((n_classes, n_classes), bool)
+    wrong = np.zeros(len(losses), np.int64)
+    first: tuple[int, int, float] | None = None
+    for rows in _blocks(logits):
+        entropies = -special.log_softmax(logits[:, rows].astype(np.float64), axis=2)
+        given = losses[:, rows, None]
+        close = np.abs(entropies - given) <= TOLERANCE * np.maximum(1.0, np.abs(given))
+        np.logical_and.at(fits, gold[rows], close.all(axis=0))
+        bad = ~close[:, np.arange(close.shape[1]), gold[rows]]
+        wrong += bad.sum(axis=1)
+        if bad.any() and (first is None or bad[: first[0]].any()):
+            checkpoint = int(bad.any(axis=1).argmax())
+            example = int(bad[checkpoint].argmax())
+            label = gold[rows][example]
+            first = checkpoint, rows.start + example, float(entropies[checkpoint, example, label])
+    if first is None:
+        return None
+    return Mismatch(int(wrong.sum()), *first, _order(fits))
+
+
+def far_below_chance(
+    logits: NDArray[np.floating], gold: NDArray[np.int64]
+) -> tuple[float, float, tuple[int, ...]] | None:
+    """Find logits that only make sense with their classes in another order.
+
+    They do if at the last checkpoint less than half as many answers are right as by chance, no checkpoint is above
+    chance, and with another order of the classes the last checkpoint is at least halfway between chance and all right.
+
+    Args:
+        logits: Shape (T, N, K).
+        gold: Class index of each example, shape (N,).
+
+    Returns:
+        Accuracy at the last checkpoint as given and in the other order, and that order (the column of each class);
+        None where nothing is wrong.
+    """
+    n_checkpoints, n_examples, n_classes = logits.shape
+    answers = np.zeros((n_checkpoints, n_classes, n_classes), np.int64)
+    for rows in _blocks(logits):
+        for checkpoint, found in enumerate(logits[:, rows].argmax(axis=2)):
+            np.add.at(answers[checkpoint], (gold[rows], found), 1)
+    chance = 1 / n_classes
+    noise = 3 * np.sqrt(chance * (1 - chance) / n_examples)
+    accuracy = np.trace(answers, axis1=1, axis2=2) / n_examples
+    of_class, column = optimize.linear_sum_assignment(answers[-1], maximize=True)
+    best = float(answers[-1][of_class, column].sum() / n_examples)
+    below = accuracy[-1] < min(chance / 2, chance - noise) and (accuracy <= chance + noise).all()
+    if not below or best < (1 + chance) / 2:
+        return None
+    return float(accuracy[-1]), best, tuple(column.tolist())
+
+
+def shown_order(order: Sequence[int], label_names: Sequence[str]) -> str:
+    """An order of the classes as words and as code.
+
+    >>> shown_order((1, 0), ("yes", "no"))
+    'no, yes (logits[:, :, [1, 0]])'
+    """
+    # The classes in the order of the columns, which is the inverse of the column of each class.
+    columns = np.argsort(order)
+    return f"{', '.join(label_names[index] for index in columns)} (logits[:, :, {list(order)}])"
+
+
+def _order(fits: NDArray[np.bool_]) -> tuple[int, ...] | None:
+    # A class without examples fits everywhere and stays in its place if it can.
+    cost = (~fits).astype(np.float64) - 0.5 / len(fits) * np.eye(len(fits))
+    of_class, column = optimize.linear_sum_assignment(cost)
+    return tuple(column.tolist()) if fits[of_class, column].all() else None
+
+
+def _blocks(logits: NDArray[np.floating]) -> Iterator[slice]:
+    n_checkpoints, n_examples, n_classes = logits.shape
+    size = max(1, _BLOCK // (n_checkpoints * n_classes))
+    return (slice(start, min(start + size, n_examples)) for start in range(0, n_examples, size))
