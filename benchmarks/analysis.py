@@ -18,11 +18,13 @@ import numpy as np
 import pandas as pd
 
 from contested.analysis import analyze
-from contested.analysis.study import study_results
 from contested.annotations.measures import entropy
-from contested.report import write_report, write_study_report
+from contested.paper.report import write_study_report
+from contested.paper.results import results_of_opened
+from contested.report import write_report
 from contested.studies.cells import cell_table, expand
 from contested.studies.file import load_study
+from contested.studies.results import OpenedStudy, axes_of
 from contested.trajectories import Trajectory
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -45,14 +47,16 @@ def main() -> None:
 
 
 def study(folder: Path, given: argparse.Namespace) -> None:
-    cells = [cell for cell in expand(load_study("paper-main")) if not cell.excluded]
-    status = dict.fromkeys((cell.run_id for cell in cells), "complete")
-    table = cell_table(cells, status, {})
+    main = load_study("paper-main")
+    cells = [cell for cell in expand(main) if not cell.excluded]
+    table = cell_table(main, cells, dict.fromkeys((cell.run_id for cell in cells), "complete"))
     trajectories = {
-        cell.run_id: trajectory(cell.run_id, 1211, 39, seed, cell.place["dataset"]) for seed, cell in enumerate(cells)
+        cell.run_id: trajectory(cell.run_id, 1211, 39, seed, cell.coordinates["dataset"])
+        for seed, cell in enumerate(cells)
     }
+    opened = OpenedStudy(main, cells, table, axes_of(main), trajectories, {})
     print(f"study: {len(cells)} runs × 1,211 examples × 39 checkpoints, {given.resamples} resamples")
-    found = timed("analysis", given, lambda: study_results(table, trajectories, n_resamples=given.resamples))
+    found = timed("analysis", given, lambda: results_of_opened(opened, n_resamples=given.resamples))
     timed("report", given, lambda: write_study_report(found, folder))
 
 

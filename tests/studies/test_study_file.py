@@ -52,7 +52,7 @@ def test_the_paper_has_25_conditions_and_54_runs_in_the_main_matrix() -> None:
 
 def test_gradients_are_probed_in_the_runs_of_the_main_matrix() -> None:
     probed = [cell for cell in expand(load_study("paper")) if cell.config.probes.every]
-    assert {(cell.place["backbone"], cell.place["method"], cell.config.seed) for cell in probed} == {
+    assert {(cell.coordinates["backbone"], cell.coordinates["method"], cell.config.seed) for cell in probed} == {
         ("roberta", "lora-r4", 42),
         ("roberta", "full", 42),
     }
@@ -112,9 +112,9 @@ def test_one_backbone_in_the_place_of_all(tmp_path: Path) -> None:
     (tmp_path / "My_Model").mkdir()
     cells = expand(load_study("paper", [f"backbone={tmp_path / 'My_Model'}", f"data.dir={tmp_path}"]))
     assert {cell.config.model.name for cell in cells} == {str(tmp_path / "My_Model")}
-    assert {cell.place["backbone"] for cell in cells} == {"my-model"}
+    assert {cell.coordinates["backbone"] for cell in cells} == {"my-model"}
     one = expand(load_study("paper", ["backbone.bert=org/other"]))
-    assert {cell.config.model.name for cell in one if cell.place["backbone"] == "bert"} == {"org/other"}
+    assert {cell.config.model.name for cell in one if cell.coordinates["backbone"] == "bert"} == {"org/other"}
     assert count_conditions(one) == 25
 
 
@@ -172,7 +172,6 @@ def test_every_mistake_at_once_with_the_nearest_name(tmp_path: Path) -> None:
     content = {
         **SMALL,
         "select": ["mian"],
-        "analyses": ["rank", "rates", "x"],
         "groups": {"main": {"where": {"backbone": "c", "sede": 1}}},
     }
     with pytest.raises(ConfigError) as caught:
@@ -180,8 +179,6 @@ def test_every_mistake_at_once_with_the_nearest_name(tmp_path: Path) -> None:
     text = "\n".join(caught.value.problems)
     assert "select: there is no group 'mian'; did you mean 'main'?" in text
     assert "groups.main.where.backbone: there is no value 'c'" in text
-    assert "analyses: there is no section 'rates'; did you mean 'rate'?" in text
-    assert "analyses: there is no section 'x'; there are disagreement, unlearning, rank" in text
     assert "groups.main.where: there is no axis 'sede'; did you mean 'seed'?" in text
 
 
@@ -245,7 +242,7 @@ def test_the_pages_example_is_a_study(tmp_path: Path) -> None:
     # Two methods, two rates, two seeds, of which full fine-tuning at seed 123 is excluded at both rates.
     assert len(cells) == 8
     assert sum(bool(cell.excluded) for cell in cells) == 2
-    assert {cell.config.training.batch_size for cell in cells if cell.place["method"] == "full"} == {16}
+    assert {cell.config.training.batch_size for cell in cells if cell.coordinates["method"] == "full"} == {16}
     assert all(cell.config.training.epochs == 3 for cell in cells)
 
 

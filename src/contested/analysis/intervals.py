@@ -7,6 +7,7 @@ not simultaneous over a table.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import check_confidence, check_resampling, finite_array
-from contested.errors import DataError
+from contested.errors import ConfigError, DataError
 
 _BLOCK = 4_000_000  # resampled row numbers held in memory at once: 32 MB
 BOOTSTRAP = "percentile bootstrap"
@@ -49,6 +50,28 @@ class Intervals(NamedTuple):
     n: int
     method: str
     note: str
+
+
+def keyed(rng: np.random.Generator, *names: str) -> np.random.Generator:
+    """The generator of this name: the same whatever else is drawn from ``rng``, before or after.
+
+    Nothing is drawn from ``rng`` and nothing spawned, so that a number added later leaves all others as they are.
+
+    Args:
+        rng: A generator made from a seed, as by ``numpy.random.default_rng``.
+        *names: What the number is called.
+
+    Returns:
+        A generator of its own.
+
+    Raises:
+        ConfigError: If ``rng`` was not made from a seed sequence, so that it has no keyed children.
+    """
+    seeds = rng.bit_generator.seed_seq
+    if not isinstance(seeds, np.random.SeedSequence):
+        raise ConfigError("rng: has no seed sequence; expected one made by numpy.random.default_rng.")
+    words = np.frombuffer(hashlib.sha256("\0".join(names).encode()).digest(), dtype="<u4").tolist()
+    return np.random.default_rng(np.random.SeedSequence(seeds.entropy, spawn_key=(*seeds.spawn_key, *words)))
 
 
 def verdict(low: float, high: float) -> Verdict:

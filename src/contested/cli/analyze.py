@@ -60,8 +60,8 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
 
     from contested.cli.report import print_claims
     from contested.files import write_json
-    from contested.report.study.write import claims_frame, write_tables_of
-    from contested.studies.results import results
+    from contested.paper import results
+    from contested.paper.report.write import claims_frame, write_tables_of
 
     study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
     where = out or folder / "results"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from contested.analysis.study import Claim
+    from contested.paper import Claim
 
 
 def report(
@@ -69,8 +69,8 @@ def report(
 def _report_study(folder: Path, out: Path | None, *, title: str | None, resamples: int, seed: int, json: bool) -> None:
     import numpy as np
 
-    from contested.report.study import write_study_report
-    from contested.studies.results import results
+    from contested.paper import results
+    from contested.paper.report import write_study_report
 
     study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
     where = out or folder / "results"

@@ -171,8 +171,8 @@ def status(
     from rich.console import Console
     from rich.live import Live
 
+    from contested.studies import PRESETS, load_study, open_study
     from contested.studies.cells import expand
-    from contested.studies.file import PRESETS, load_study, open_study
     from contested.studies.folder import is_study, others, states
 
     folder = out or Path(file)
@@ -187,7 +187,7 @@ def status(
     cells = [cell for cell in expand(content) if not cell.excluded]
     found = states(cells, folder)
     if json:
-        rows = [{"run_id": cell.run_id, **cell.place, **_plain(found[cell.run_id])} for cell in cells]
+        rows = [{"run_id": cell.run_id, **cell.coordinates, **_plain(found[cell.run_id])} for cell in cells]
         typer.echo(jsonlib.dumps({"study": content.name, "counts": _counts(found), "runs": rows}, indent=2))
         return
     console = Console(highlight=False)
@@ -306,7 +306,7 @@ def _matrix(cells: Sequence[Cell], rate: float) -> Table:
 
     rows: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
-        key = (cell.groups[0], *(value for axis, value in cell.place.items() if axis != "seed"))
+        key = (cell.groups[0], *(value for axis, value in cell.coordinates.items() if axis != "seed"))
         rows.setdefault(key, []).append(cell)
     table = Table("", "seeds", box=None)
     for heading in ("steps", "checkpoints", "PFLOP", "GB", "time"):
@@ -317,7 +317,9 @@ def _matrix(cells: Sequence[Cell], rate: float) -> Table:
             group = first
             table.add_row(Text(group, style="bold"))
         needed = cost(members[0])
-        seeds = " ".join(f"({cell.place['seed']})" if cell.excluded else cell.place["seed"] for cell in members)
+        seeds = " ".join(
+            f"({cell.coordinates['seed']})" if cell.excluded else cell.coordinates["seed"] for cell in members
+        )
         numbers = (
             f"{needed.steps:,}",
             f"{needed.checkpoints}",

@@ -11,7 +11,6 @@ from contested.report.figures import (
     people_by_category,
 )
 from contested.report.runs import find_runs
-from contested.report.study import StudyReportPaths, write_study_report
 from contested.report.style import category_colors, save_figure
 from contested.report.summary import side_by_side, summary_table
 from contested.report.tables import Column, write_tables
@@ -23,7 +22,6 @@ __all__ = [
     "Group",
     "Panel",
     "ReportPaths",
-    "StudyReportPaths",
     "accuracy_by_category",
     "category_colors",
     "entropy_histogram",
@@ -35,6 +33,5 @@ __all__ = [
     "side_by_side",
     "summary_table",
     "write_report",
-    "write_study_report",
     "write_tables",
 ]

@@ -4,6 +4,7 @@ Nothing here imports torch until runs start, so that a study can be planned, rea
 """
 
 from contested.studies.cells import Cell, expand
-from contested.studies.file import PRESETS, Study, load_study, open_study
+from contested.studies.file import Study, load_study, open_study
+from contested.studies.presets import PRESETS
 
 __all__ = ["PRESETS", "Cell", "Study", "expand", "load_study", "open_study"]

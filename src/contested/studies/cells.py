@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contested.config import RunConfig, check_config, identifying
 from contested.errors import ConfigError
+from contested.studies.axes import cell_names, study_axes
 from contested.studies.backbone import local_facts
 from contested.studies.file import EVERY, FIRST, AxisValue, Facts, Study, merged
 
@@ -27,7 +28,7 @@ class Cell:
 
     Attributes:
         run_id: A readable name and a hash of the configuration; the same on every machine.
-        place: Axis to the name of its value.
+        coordinates: Axis to the name of its value.
         config: The run's configuration, named ``run_id``.
         groups: The selected groups that ask for it.
         condition: Whether it belongs to the main conditions, also of a group that is not selected.
@@ -36,7 +37,7 @@ class Cell:
     """
 
     run_id: str
-    place: Mapping[str, str]
+    coordinates: Mapping[str, str]
     config: RunConfig
     groups: tuple[str, ...]
     condition: bool
@@ -58,18 +59,18 @@ def expand(study: Study) -> list[Cell]:
     """
     places: dict[tuple[str, ...], list[str]] = {}
     for name, group in study.groups.items():
-        for place in _grid(study, group.where):
-            places.setdefault(tuple(place.values()), []).append(name)
+        for coordinates in _grid(study, group.where):
+            places.setdefault(tuple(coordinates.values()), []).append(name)
     if study.select is not None:
-        places = {place: names for place, names in places.items() if not {*names}.isdisjoint(study.select)}
+        places = {coordinates: names for coordinates, names in places.items() if not {*names}.isdisjoint(study.select)}
     cells: dict[str, Cell] = {}
     problems: list[str] = []
     for values, groups in places.items():
         try:
             cell = _cell(study, dict(zip(study.axes, values, strict=True)), tuple(groups))
         except ConfigError as error:
-            place = dict(zip(study.axes, values, strict=True))
-            problems += [_origin(study, place, text) for text in error.problems] or [error.message]
+            coordinates = dict(zip(study.axes, values, strict=True))
+            problems += [_origin(study, coordinates, text) for text in error.problems] or [error.message]
             continue
         cells[cell.run_id] = _joined(cells[cell.run_id], cell) if cell.run_id in cells else cell
     if problems:
@@ -77,47 +78,43 @@ def expand(study: Study) -> list[Cell]:
     return list(cells.values())
 
 
-def cell_table(cells: list[Cell], status: Mapping[str, str], params: Mapping[str, float]) -> pd.DataFrame:
+def cell_table(study: Study, cells: Sequence[Cell], status: Mapping[str, str]) -> pd.DataFrame:
     """The cells as the rows that the analysis of a study reads.
 
     Args:
-        cells: The cells.
+        study: The study.
+        cells: Its cells.
         status: Run id to status; ``missing`` where a run has no folder.
-        params: Run id to number of weights, where the run knows it.
 
     Returns:
-        One row a cell: run_id, backbone, decoder, params, method, family, rank, dataset, seed, learning_rate,
-        composition, noise, noise_rule, soft_labels, main, group, status, excluded.
+        One row a cell: run_id, name, one column for each axis but the seed's, seed, main, group, status, excluded, and
+        setting, which is the same for cells that differ in their seed alone.
     """
     import pandas as pd
 
-    return pd.DataFrame([_row(cell, status, params) for cell in cells])
+    axes, names = study_axes(study), cell_names(study, cells)
+    return pd.DataFrame(
+        [
+            {
+                "run_id": cell.run_id,
+                "name": names[cell.run_id],
+                **{axis.name: axis.value(cell.coordinates[axis.name]) for axis in axes},
+                "seed": cell.config.seed,
+                "main": cell.condition,
+                "group": ",".join(cell.groups),
+                "status": status.get(cell.run_id, "missing"),
+                "excluded": cell.excluded,
+                "setting": _setting(cell.config),
+            }
+            for cell in cells
+        ]
+    )
 
 
-def _row(cell: Cell, status: Mapping[str, str], params: Mapping[str, float]) -> dict[str, Any]:
-    config, task = cell.config, cell.config.task
-    method = config.method
-    known = cell.facts.params if cell.facts.params is not None else float("nan")
-    return {
-        "run_id": cell.run_id,
-        "backbone": cell.place["backbone"],
-        "decoder": cell.facts.decoder,
-        "params": float(params.get(cell.run_id, known)),
-        "method": method.label,
-        "family": method.type.lower() if method.name == "peft" else method.name,
-        "rank": float(method.r) if method.name == "lora" else float("nan"),
-        "dataset": cell.place["dataset"],
-        "seed": config.seed,
-        "learning_rate": config.training.learning_rate,
-        "composition": task.composition,
-        "noise": task.noise.share if task.noise else 0.0,
-        "noise_rule": task.noise.rule if task.noise else "",
-        "soft_labels": task.soft_labels,
-        "main": cell.condition,
-        "group": ",".join(cell.groups),
-        "status": status.get(cell.run_id, "missing"),
-        "excluded": cell.excluded,
-    }
+def _setting(config: RunConfig) -> str:
+    """A run's configuration without its seed, and without the probes, which do not touch training."""
+    content = {key: value for key, value in identifying(config).items() if key not in {"seed", "probes"}}
+    return json.dumps(content, sort_keys=True)
 
 
 def _grid(study: Study, where: Mapping[str, list[str]]) -> Iterator[dict[str, str]]:
@@ -134,28 +131,28 @@ def _values(axis: str, asked: list[str], known: Mapping[str, AxisValue]) -> list
     return list(dict.fromkeys(names))
 
 
-def _matches(study: Study, where: Mapping[str, list[str]], place: Mapping[str, str]) -> bool:
-    return all(place[axis] in _values(axis, values, study.axes[axis]) for axis, values in where.items())
+def _matches(study: Study, where: Mapping[str, list[str]], coordinates: Mapping[str, str]) -> bool:
+    return all(coordinates[axis] in _values(axis, values, study.axes[axis]) for axis, values in where.items())
 
 
-def _cell(study: Study, place: dict[str, str], groups: tuple[str, ...]) -> Cell:
+def _cell(study: Study, coordinates: dict[str, str], groups: tuple[str, ...]) -> Cell:
     content = merged({}, study.defaults)
-    for axis, value in place.items():
+    for axis, value in coordinates.items():
         content = merged(content, study.axes[axis][value].overrides)
     for entry in study.overrides:
-        if _matches(study, entry.where, place):
+        if _matches(study, entry.where, coordinates):
             content = merged(content, entry.set)
-    label = ", ".join(f"{axis} {value}" for axis, value in place.items())
+    label = ", ".join(f"{axis} {value}" for axis, value in coordinates.items())
     config = check_config(content, f"of the cell {label}")
-    run_id = _run_id(study, place, config)
+    run_id = _run_id(study, coordinates, config)
     return Cell(
         run_id=run_id,
-        place=place,
+        coordinates=coordinates,
         config=config.model_copy(update={"name": run_id}),
         groups=tuple(name for name in groups if study.select is None or name in study.select),
         condition=any(study.groups[name].conditions for name in groups),
-        excluded=next((entry.reason for entry in study.exclude if _matches(study, entry.where, place)), ""),
-        facts=_facts(study, place, config.model.name),
+        excluded=next((entry.reason for entry in study.exclude if _matches(study, entry.where, coordinates)), ""),
+        facts=_facts(study, coordinates, config.model.name),
     )
 
 
@@ -163,7 +160,7 @@ def _joined(first: Cell, second: Cell) -> Cell:
     """One run for two cells of the same configuration."""
     return Cell(
         first.run_id,
-        first.place,
+        first.coordinates,
         first.config,
         tuple(dict.fromkeys((*first.groups, *second.groups))),
         first.condition or second.condition,
@@ -172,15 +169,15 @@ def _joined(first: Cell, second: Cell) -> Cell:
     )
 
 
-def _run_id(study: Study, place: Mapping[str, str], config: RunConfig) -> str:
+def _run_id(study: Study, coordinates: Mapping[str, str], config: RunConfig) -> str:
     digest = hashlib.sha256(json.dumps(identifying(config), sort_keys=True).encode()).hexdigest()[:8]
     # An axis of its own is named where it has left its first value: noise-30 is, "none" is not.
     others = [
         value if not _is_number(value) else f"{axis}-{value}"
-        for axis, value in place.items()
+        for axis, value in coordinates.items()
         if axis not in {*_NAMED, "seed"} and value != next(iter(study.axes[axis]))
     ]
-    parts = [*(place[axis] for axis in _NAMED), *others, f"s{config.seed}", digest]
+    parts = [*(coordinates[axis] for axis in _NAMED), *others, f"s{config.seed}", digest]
     return "-".join(part.replace("/", "-") for part in parts)
 
 
@@ -192,11 +189,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _origin(study: Study, place: Mapping[str, str], problem: str) -> str:
+def _origin(study: Study, coordinates: Mapping[str, str], problem: str) -> str:
     """A problem of a cell's configuration under the key of the study file that it comes from."""
     key = problem.partition(":")[0].split(".")
     sources = [("defaults", study.defaults)]
-    sources += [(f"axes.{axis}.{value}", study.axes[axis][value].overrides) for axis, value in place.items()]
+    sources += [(f"axes.{axis}.{value}", study.axes[axis][value].overrides) for axis, value in coordinates.items()]
     sources += [(f"overrides[{index}].set", entry.set) for index, entry in enumerate(study.overrides)]
     for name, content in reversed(sources):
         found: Any = content
@@ -207,8 +204,8 @@ def _origin(study: Study, place: Mapping[str, str], problem: str) -> str:
     return problem
 
 
-def _facts(study: Study, place: Mapping[str, str], model: str) -> Facts:
+def _facts(study: Study, coordinates: Mapping[str, str], model: str) -> Facts:
     known: dict[str, Any] = local_facts(model).model_dump(exclude_defaults=True)
-    for axis, value in place.items():
+    for axis, value in coordinates.items():
         known |= study.axes[axis][value].facts.model_dump(exclude_defaults=True)
     return Facts(**known)

@@ -6,7 +6,6 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from contested.config import Section, key_at, numbers, resolve_paths, yaml_problem
 from contested.errors import ConfigError
+from contested.studies.axes import short
+from contested.studies.presets import PRESETS, preset_text
 
 STUDY_FILE = "study.yaml"
-
-_PRESET_FOLDER = resources.files("contested.studies") / "presets"
-PRESETS: tuple[str, ...] = tuple(
-    sorted(file.name.removesuffix(".yaml") for file in _PRESET_FOLDER.iterdir() if file.name.endswith(".yaml"))
-)
-"""Names of the studies that come with the package."""
 
 EVERY = "*"
 FIRST = "first"
@@ -139,6 +134,8 @@ class Study(Section):
     """Cells that are deliberately not run."""
     expected: list[Expected] = Field(default_factory=list)
     """Known values to set beside the study's own."""
+    report: str | None = None
+    """Whose tables, figures and claims are wanted besides what every study shows: ``paper``, or none."""
     analyses: list[str] | None = None
     """The sections that its report shows beside the claims; all where not given."""
 
@@ -168,7 +165,6 @@ class Study(Section):
             for name in self.select or ()
             if name not in self.groups
         ]
-        problems += _unknown_analyses(self.analyses or ())
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -306,7 +302,7 @@ def _read(source: str | os.PathLike[str], seen: tuple[str, ...]) -> dict[str, An
 
 def _text(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
     if str(source) in PRESETS:
-        return (_PRESET_FOLDER / f"{source}.yaml").read_text(encoding="utf-8"), str(source), Path.cwd()
+        return preset_text(str(source)), str(source), Path.cwd()
     file = Path(source).expanduser()
     if (file / STUDY_FILE).is_file():
         file = file / STUDY_FILE
@@ -460,7 +456,7 @@ def _axis(name: str, values: Any) -> Any:
     if isinstance(values, list):
         return {str(value): {"overrides": {name: value}} for value in values}
     if isinstance(values, dict) and set(values) == {"key", "values"}:
-        return {_short(value): {"overrides": _nested(str(values["key"]), value)} for value in values["values"]}
+        return {short(value): {"overrides": _nested(str(values["key"]), value)} for value in values["values"]}
     if not isinstance(values, dict):
         return values
     return {
@@ -474,10 +470,6 @@ def _axis(name: str, values: Any) -> Any:
     }
 
 
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _nested(key: str, value: Any) -> dict[str, Any]:
     for part in reversed(key.split(".")):
         value = {part: value}
@@ -488,7 +480,7 @@ def _listed(where: Any) -> Any:
     if not isinstance(where, dict):
         return where
     return {
-        str(axis): [_short(value) for value in (values if isinstance(values, list) else [values])]
+        str(axis): [short(value) for value in (values if isinstance(values, list) else [values])]
         for axis, values in where.items()
     }
 
@@ -505,16 +497,6 @@ def _unknown_places(place: str, where: Mapping[str, list[str]], axes: Mapping[st
             if value not in {EVERY, FIRST} and value not in axes[axis]
         ]
     return problems
-
-
-def _unknown_analyses(names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
-    # The report draws; a study that names no section is read without it.
-    from contested.report.study.figure_list import SECTIONS
-
-    known = [name for name, _ in SECTIONS]
-    return [f"analyses: there is no section {name!r}{_nearest(name, known)}" for name in names if name not in known]
 
 
 def _nearest(name: str, known: list[str]) -> str:

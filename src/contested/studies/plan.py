@@ -183,7 +183,7 @@ def plan_json(cells: Sequence[Cell], device: Device, status: dict[str, str]) -> 
         entries.append(
             {
                 "run_id": cell.run_id,
-                **cell.place,
+                **cell.coordinates,
                 "groups": list(cell.groups),
                 "status": "excluded" if cell.excluded else status.get(cell.run_id, "missing"),
                 "excluded": cell.excluded or None,
@@ -210,7 +210,7 @@ def plan_json(cells: Sequence[Cell], device: Device, status: dict[str, str]) -> 
 def count_conditions(cells: Sequence[Cell]) -> int:
     """The study's main conditions: what differs in more than the seed; of all cells where none is marked."""
     marked = [cell for cell in cells if cell.condition] or list(cells)
-    return len({tuple(value for axis, value in cell.place.items() if axis != "seed") for cell in marked})
+    return len({tuple(value for axis, value in cell.coordinates.items() if axis != "seed") for cell in marked})
 
 
 def by_group(cells: Sequence[Cell]) -> dict[str, list[Cell]]:

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from contested.analysis.study import StudyResults, study_results
+from contested.analysis.study import Axis, StudyResults, study_results
 from contested.errors import ContestedError, RunError
-from contested.studies.cells import cell_table, expand
+from contested.studies.axes import study_axes
+from contested.studies.cells import Cell, cell_table, expand
 from contested.studies.file import Study, open_study
 from contested.studies.folder import run_folder, states
 from contested.trajectories import Trajectory
+
+
+class OpenedStudy(NamedTuple):
+    """A study's folder, read.
+
+    Attributes:
+        study: The study.
+        cells: Its cells.
+        table: One row a cell, as the analysis reads them.
+        axes: What the cells differ in besides the seed: columns of the table.
+        trajectories: The complete runs by run id.
+        params: The number of weights of each run's model, by run id, where it is known.
+    """
+
+    study: Study
+    cells: Sequence[Cell]
+    table: pd.DataFrame
+    axes: tuple[Axis, ...]
+    trajectories: Mapping[str, Trajectory]
+    params: Mapping[str, float]
 
 
 def results(
@@ -31,6 +55,22 @@ def results(
     Raises:
         RunError: If no run is complete.
     """
+    opened = open_results(folder)
+    return opened.study, study_results(opened.table, opened.axes, opened.trajectories, rng=rng, n_resamples=n_resamples)
+
+
+def open_results(folder: Path) -> OpenedStudy:
+    """Read a study's folder and its complete runs.
+
+    Args:
+        folder: The study's folder.
+
+    Returns:
+        The study, its cells and its runs.
+
+    Raises:
+        RunError: If no run is complete, or one cannot be read.
+    """
     study = open_study(folder)
     cells = expand(study)
     found = states(cells, folder)
@@ -45,10 +85,16 @@ def results(
             trajectories[cell.run_id] = Trajectory.load(run_folder(folder, cell))
         except ContestedError as error:
             raise RunError(f"The run {cell.run_id} cannot be read: {error.message}", error.problems) from error
-    table = cell_table(
-        cells,
-        {name: state.status for name, state in found.items()},
-        {name: state.params for name, state in found.items() if not math.isnan(state.params)},
+    return OpenedStudy(
+        study=study,
+        cells=cells,
+        table=cell_table(study, cells, {name: state.status for name, state in found.items()}),
+        axes=axes_of(study),
+        trajectories=trajectories,
+        params={name: state.params for name, state in found.items() if not math.isnan(state.params)},
     )
-    expected = [entry.model_dump() for entry in study.expected]
-    return study, study_results(table, trajectories, expected=expected, rng=rng, n_resamples=n_resamples)
+
+
+def axes_of(study: Study) -> tuple[Axis, ...]:
+    """What the cells of a study differ in besides the seed, as the analysis reads it."""
+    return tuple(Axis(axis.name, axis.key, tuple(axis.values.values())) for axis in study_axes(study))

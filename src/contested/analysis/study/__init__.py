@@ -1,7 +1,17 @@
-"""The results of a study: many runs in, the paper's tables, figures and claims as numbers out."""
+"""The results of any study: its axes, its runs, groups of seeds, and differences along an axis."""
 
+from contested.analysis.study.cells import Axis, StudyRuns
 from contested.analysis.study.columns import CELL_COLUMNS, COLUMNS
-from contested.analysis.study.findings import Claim
+from contested.analysis.study.groups import Resampling, SeedGroup
 from contested.analysis.study.results import StudyResults, study_results
 
-__all__ = ["CELL_COLUMNS", "COLUMNS", "Claim", "StudyResults", "study_results"]
+__all__ = [
+    "CELL_COLUMNS",
+    "COLUMNS",
+    "Axis",
+    "Resampling",
+    "SeedGroup",
+    "StudyResults",
+    "StudyRuns",
+    "study_results",
+]

@@ -1,305 +1,77 @@
-"""The frames of a study's results and their columns: what tables and figures may rely on.
+"""The frames that every study has, and their columns: what tables and figures may rely on.
 
-Losses, their changes, AULC and entropies are in nats; shares lie in [0, 1]; ``low`` and ``high`` are the ends of the
-interval of the number they stand beside. *Contested* is the category of highest entropy, *clean* that of lowest,
-whatever their names. A number that does not exist is NaN, and ``note`` beside it says why.
+Losses and their changes are in nats; ``low`` and ``high`` are the ends of the interval of the number they stand
+beside. A number that does not exist is NaN, and ``note`` beside it says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-CONDITION = ("backbone", "method", "dataset")
-"""What makes a condition, among plain runs of the usual learning rate."""
-
 PROVENANCE = ("run_ids", "missing", "n_seeds", "n_expected")
 """Runs that a row rests on and runs that it lacks (comma-joined), how many it has, and how many were asked for."""
 
-_TEST = ("rho", "p_value")
-_CHANGES = (
-    "contested_change",
-    "contested_sd",
-    "contested_low",
-    "contested_high",
-    "clean_change",
-    "clean_sd",
-    "clean_low",
-    "clean_high",
-)
-_ADJUSTED = ("p_bonferroni", "p_bh", "significant_bonferroni", "significant_bh", "family_size")
-_CURVE = ("panel", *CONDITION, "category", "n", "step", "mean", "low", "high", "note")
-_CELL = (
-    "run_id",
-    "backbone",
-    "decoder",
-    "params",
-    "method",
-    "family",
-    "rank",
-    "dataset",
-    "seed",
-    "learning_rate",
-    "composition",
-    "noise",
-    "noise_rule",
-    "soft_labels",
-    "main",
-    "group",
-    "status",
-    "excluded",
-)
+CELL_COLUMNS: tuple[str, ...] = ("run_id", "name", "seed", "main", "group", "status", "excluded")
+"""Columns of ``cells`` besides the axes: one row a run that the study asks for."""
 
-CELL_COLUMNS: tuple[str, ...] = _CELL
-"""Columns of ``cells``: one row a run that the study asks for."""
+AXES = "<axes>"
+"""Stands in :data:`COLUMNS` where a frame has one column for each axis of the study."""
 
-_OWN_COLUMNS: dict[str, tuple[str, ...]] = {
-    "runs": (
-        *_CELL,
-        *_TEST,
-        "kendall_tau",
-        "val_accuracy",
-        "train_loss",
-        "contested_change",
-        "clean_change",
-        "overall_change",
-        "aulc_mean",
-        "n",
-        "notes",
-    ),
-    # main conditions in the cells' order, then IA3 (main False)
-    "table1": (
-        *CONDITION,
-        "main",
-        "rho_mean",
-        "rho_sd",
-        "rho_low",
-        "rho_high",
-        "rho_mixed",
-        "rho_mixed_low",
-        "rho_mixed_high",
-        "p_value",
-        *_ADJUSTED,
-        "rho_miller_madow",
-        "note",
-    ),
-    "table2": (*CONDITION, *_CHANGES, "note"),
-    "table3": (*CONDITION, "seed", *_TEST, "val_accuracy", "note"),
-    "table4": (*CONDITION, "seed", *_TEST, "val_accuracy", "note"),
-    "table5": (*CONDITION, *_CHANGES, "note"),
-    # by backbone, rank rising, full fine-tuning last (rank NaN)
-    "table6": (*CONDITION, "rank", "seed", *_TEST, "val_accuracy", "note"),
-    # difference: ρ at the highest rank minus ρ at the lowest, of the same examples
-    "table6_trend": (
-        "backbone",
-        "dataset",
-        "n_ranks",
-        "rank_rho",
-        "p_value",
-        "difference",
-        "low",
-        "high",
-        "note",
-    ),
-    "table7": (*CONDITION, "composition", "n_trained", "rho_mean", "rho_sd", "p_value", "note"),
-    "kendall": ("n_runs", "tau_over_rho_mean", "tau_over_rho_sd", "concordance", "agreement", "note"),
-    # control: none, length, gold, both, then covariates by name
-    "controls": (*CONDITION, "control", *_TEST, "low", "high", "n", "note"),
-    "regression": (*CONDITION, "term", "beta", "se", "p_value", "r_squared", "n", "note"),
-    "per_label": (*CONDITION, "label", "n", *_TEST, "low", "high", "note"),
-    "figure1": _CURVE,
-    "figure2": _CURVE,
-    "figure3": ("dataset", "example_id", "entropy", "category"),
-    "figure4": ("panel", *CONDITION, "example_id", "category", "entropy", "norm"),
-    "figure4_tests": (
-        "panel",
-        *CONDITION,
-        "step",
-        *_TEST,
-        "low",
-        "high",
-        "kruskal_h",
-        "kruskal_p",
-        "n",
-        "head",
-        "mode",
-        "note",
-    ),
-    "figure5": ("panel", *CONDITION, "scheme", "bin", "position", "n", "aulc_mean", "low", "high", "note"),
-    "figure6": (
-        "backbone",
-        "decoder",
-        "params",
-        "method",
-        "rank",
-        "dataset",
-        "rho_mean",
-        "rho_sd",
-        "rho_low",
-        "rho_high",
-        "note",
-    ),
-    "figure7": (
-        "dataset",
-        "example_id",
-        "category",
-        "confidence",
-        "variability",
-        "correctness",
-        "region",
-        "aulc",
-        "entropy",
-    ),
-    "figure7_overlap": ("dataset", "category", "region", "n", "share"),
-    "figure7_tests": (
-        "dataset",
-        "rho_confidence_aulc",
-        "r2_confidence_variability",
-        "delta_r2_entropy",
-        "p_value_entropy",
-        "n",
-        "note",
-    ),
-    # one row a probed step and run; cosine of the mean gradients of contested and clean examples
-    "figure8": ("panel", *CONDITION, "seed", "step", "cosine", "head", "mode", "note"),
-    # "overall" last; means over seeds of the last checkpoint's values
-    "figure9": (
-        *CONDITION,
-        "category",
-        "prediction_entropy",
-        "prediction_entropy_low",
-        "prediction_entropy_high",
-        "max_confidence",
-        "ece",
-        "accuracy",
-        "n",
-        "note",
-    ),
-    # one row a noised run, against the plain run of the same seed; shift_replaced and shift_kept: among the clean
-    # examples that trained on another label, and on their own
-    "noise": (
-        *CONDITION,
-        "noise",
-        "noise_rule",
-        "seed",
-        "clean_aulc",
-        "baseline_clean_aulc",
-        "shift",
-        "low",
-        "high",
-        "shift_replaced",
-        "shift_kept",
-        "wilcoxon_p",
-        "cohens_d",
-        *_TEST,
-        "baseline_rho",
-        "note",
-    ),
-    "noise_summary": (
-        *CONDITION,
-        "noise",
-        "noise_rule",
-        "clean_aulc",
-        "baseline_clean_aulc",
-        "shift_mean",
-        "shift_sd",
-        "shift_low",
-        "shift_high",
-        "shift_replaced",
-        "shift_kept",
-        "wilcoxon_p",
-        "cohens_d",
-        "rho_mean",
-        "rho_sd",
-        "p_value",
-        "baseline_rho_mean",
-        "note",
-    ),
-    # one row a soft-label run, against the plain run of the same seed
-    "soft_labels": (
-        *CONDITION,
-        "seed",
-        "contested_change_hard",
-        "contested_change_soft",
-        "difference",
-        "low",
-        "high",
-        "wilcoxon_p",
-        "rho_hard",
-        "rho_soft",
-        "note",
-    ),
-    "soft_labels_summary": (
-        *CONDITION,
-        "contested_change_hard",
-        "contested_change_soft",
-        "difference_mean",
-        "difference_sd",
-        "difference_low",
-        "difference_high",
-        "wilcoxon_p",
-        "note",
-    ),
-    # low and high: of contested_change
-    "lr_control": (
-        *CONDITION,
-        "learning_rate",
-        "train_loss",
-        "val_accuracy",
-        "rho_mean",
-        "rho_sd",
-        "rho_low",
-        "rho_high",
-        "contested_change",
-        "clean_change",
-        "low",
-        "high",
-        "note",
-    ),
-    # Spearman over the rows of lr_control, of one method or of all: of contested_change with the learning rate and with
-    # train_loss, and of ρ with train_loss
-    "lr_control_trend": (
-        "backbone",
-        "dataset",
-        "method",
-        "n_points",
-        "change_with_rate",
-        "change_with_train_loss",
-        "rho_with_train_loss",
-        "note",
-    ),
-    "learning_order": (*CONDITION, "kendall_w", "p_value", "note"),
-    # learning_time in steps; aum: margin of logits (Pleiss et al., 2020); the same of probabilities
-    "dynamics": (
-        *CONDITION,
-        "category",
-        "learning_time_median",
-        "never_learned_share",
-        "forgetting_mean",
-        "aum_mean",
-        "probability_margin_mean",
-        "n",
-        "note",
-    ),
-    "multiple_testing": ("family", "artefact", "test", "p_value", *_ADJUSTED),
-}
+COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        # values: in the order of the study, comma-joined
+        "axes": ("axis", "key", "numeric", "varies", "values"),
+        # name: what tells the run from the others
+        "runs": (
+            *("run_id", "name", AXES, "seed", "status", "excluded", "n", "rho", "p_value"),
+            *("val_accuracy", "train_loss", "notes", *PROVENANCE),
+        ),
+        # group: what tells its cells from those of the others, without the seed
+        "groups": (
+            *("group", AXES, "rho_mean", "rho_sd", "rho_low", "rho_high"),
+            *("val_accuracy_mean", "val_accuracy_sd", "val_accuracy_low", "val_accuracy_high"),
+            *("train_loss_mean", "train_loss_sd", "train_loss_low", "train_loss_high", "note", *PROVENANCE),
+        ),
+        # categories by rising entropy, "overall" last; sd: over seeds
+        "group_measures": (
+            *("group", AXES, "measure", "category", "n", "mean", "sd", "low", "high", "note", *PROVENANCE),
+        ),
+        "group_curves": ("group", AXES, "category", "n", "step", "mean", "low", "high", "note", *PROVENANCE),
+        # difference: mean of group_to minus mean of group_from; from and to: their values on the axis; held: the
+        # values of the other axes that vary
+        "differences": (
+            *("axis", "from", "to", "held", "group_from", "group_to", "measure", "category"),
+            *("n", "difference", "low", "high", "note", *PROVENANCE),
+        ),
+    }
+)
+"""Frame to its columns, in order."""
+
+RESERVED = frozenset(name for columns in COLUMNS.values() for name in columns) | {*CELL_COLUMNS, "setting"} - {AXES}
+"""Names that no axis may have."""
 
 _TEXT = frozenset({"note", "notes", "run_ids", "missing"})
 
-COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {name: (*own, *PROVENANCE) for name, own in _OWN_COLUMNS.items()}
-)
-"""Frame to its columns, in order. A frame may carry more columns (the paper's values); never fewer."""
+
+def columns_of(name: str, axes: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a frame of a study with these axes.
+
+    >>> columns_of("axes", ["rate"])
+    ('axis', 'key', 'numeric', 'varies', 'values')
+    """
+    return tuple(own for column in COLUMNS[name] for own in (axes if column == AXES else (column,)))
 
 
-def frame(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def frame_of(name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """A frame of the results, with its columns in their order even when it has no rows.
 
     Args:
-        name: One of :data:`COLUMNS`.
+        name: What it is called, for errors.
+        columns: Its columns.
         rows: One mapping a row; a column that it leaves out is NaN, or "" for a note.
 
     Returns:
@@ -308,7 +80,6 @@ def frame(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     Raises:
         KeyError: If a row has a column that the frame does not know.
     """
-    columns = COLUMNS[name]
     empty = {column: "" if column in _TEXT else float("nan") for column in columns}
     given = [empty | dict(row) for row in rows]
     if unknown := {column for row in given for column in row} - set(columns):

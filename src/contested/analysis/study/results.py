@@ -1,4 +1,4 @@
-"""The results of a study: frames, claims, notes and gaps, and how they are written out."""
+"""The results of a study: frames, notes and gaps, and how they are written out."""
 
 from __future__ import annotations
 
@@ -11,32 +11,9 @@ import pandas as pd
 
 from contested.analysis.checks import check_resampling
 from contested.analysis.jsonable import jsonable
-from contested.analysis.study.claims import claims
-from contested.analysis.study.columns import COLUMNS
-from contested.analysis.study.conditions import Resampling, Study, panel
-from contested.analysis.study.expected import check_expected, with_expected
-from contested.analysis.study.figures import (
-    cartography_figures,
-    figure3,
-    figure6,
-    figure9,
-    gradient_figures,
-    loss_curves,
-)
-from contested.analysis.study.findings import Claim
-from contested.analysis.study.interventions import lr_control, lr_control_trend, noise, soft_labels
-from contested.analysis.study.multiple_testing import multiple_testing
-from contested.analysis.study.robustness import controls, dynamics, figure5, learning_order, per_label, regressions
-from contested.analysis.study.tables import (
-    change_tables,
-    kendall,
-    runs_frame,
-    seed_tables,
-    table1,
-    table6,
-    table6_trend,
-    table7,
-)
+from contested.analysis.study.cells import Axis, StudyRuns
+from contested.analysis.study.groups import Resampling
+from contested.analysis.study.overview import axes_frame, runs_frame
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -48,7 +25,6 @@ class StudyResults:
 
     Attributes:
         frames: Tables by name, with the columns of :data:`~contested.analysis.study.columns.COLUMNS` at least.
-        claims: The paper's claims (a) to (i), each with a verdict.
         notes: What a reader must know before trusting the numbers.
         gaps: One sentence for each run that is missing, with what needs it.
         confidence: Coverage of every interval; tests are at level 1 − confidence.
@@ -56,7 +32,6 @@ class StudyResults:
     """
 
     frames: dict[str, pd.DataFrame]
-    claims: tuple[Claim, ...]
     notes: tuple[str, ...]
     gaps: tuple[str, ...]
     confidence: float
@@ -72,7 +47,6 @@ class StudyResults:
         return {
             "confidence": self.confidence,
             "n_resamples": self.n_resamples,
-            "claims": jsonable(self.claims),
             "notes": list(self.notes),
             "gaps": list(self.gaps),
             "frames": {name: _plain(table) for name, table in self.frames.items()},
@@ -86,27 +60,26 @@ def _plain(table: pd.DataFrame) -> dict[str, Any]:
 
 def study_results(
     cells: pd.DataFrame,
+    axes: Sequence[Axis],
     trajectories: Mapping[str, Trajectory],
     *,
-    expected: Sequence[Mapping[str, Any]] = (),
     rng: np.random.Generator | None = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> StudyResults:
-    """Compute every table, figure and claim of a study from its runs.
+    """Compute what can be said of any study from its runs.
 
-    A condition that lacks runs keeps its row with what those present say, and ``n_seeds`` is below
-    ``n_expected``; one without any keeps its row with NaN. A frame that no cell asks for is empty. The results
-    do not depend on the order of ``trajectories`` or of examples within them. Every trajectory is taken from the
-    mapping once and not kept, so that a mapping may load them as they are asked for.
+    A group that lacks runs keeps its row with what those present say, and ``n_seeds`` is below ``n_expected``; one
+    without any keeps its row with NaN. The results do not depend on the order of ``trajectories`` or of examples
+    within them. Every trajectory is taken from the mapping once and not kept, so that a mapping may load them as they
+    are asked for.
 
     Args:
         cells: One row a run that the study asks for, with the columns
-            :data:`~contested.analysis.study.columns.CELL_COLUMNS`. Excluded runs are not expected.
+            :data:`~contested.analysis.study.columns.CELL_COLUMNS` and one for each axis. Excluded runs are not
+            expected.
+        axes: What the cells differ in, besides the seed.
         trajectories: The complete runs by run id.
-        expected: Known values to set beside the found ones: ``artefact`` (a frame), ``where`` (column to value),
-            ``quantity`` (a column), ``value``, and perhaps ``sd`` and ``note``. They become the columns
-            ``<quantity>_paper``, ``<quantity>_paper_sd`` and ``<quantity>_paper_note``.
         rng: Source of all resamples; None means ``numpy.random.default_rng(0)``.
         n_resamples: Bootstrap resamples R of each interval.
         confidence: Coverage wanted of each interval by itself; tests are at level 1 − confidence.
@@ -116,102 +89,61 @@ def study_results(
 
     Raises:
         ConfigError: If there are too few resamples for the confidence.
-        DataError: If the cells lack a column or name a run twice, or an expected value names an unknown frame.
+        DataError: If the cells lack a column or name a run twice.
     """
     check_resampling(n_resamples, confidence)
-    check_expected(expected)
-    study = Study.of(cells, trajectories)
     draw = Resampling(rng if rng is not None else np.random.default_rng(0), n_resamples, confidence)
-    frames = _frames(study, draw)
-    frames, unplaced = with_expected(frames, expected)
+    return results_of(StudyRuns.of(cells, axes, trajectories), draw)
+
+
+def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
+    """:func:`study_results` of runs that are measured already."""
+    frames = {"axes": axes_frame(study), "runs": runs_frame(study)}
     return StudyResults(
         frames=frames,
-        claims=claims(study, frames, draw),
-        notes=(*_notes(study, frames, confidence), *unplaced),
-        gaps=_gaps(study, frames),
-        confidence=confidence,
-        n_resamples=n_resamples,
+        notes=tuple(notes_of(study)),
+        gaps=gaps_of(study, frames),
+        confidence=draw.confidence,
+        n_resamples=draw.n_resamples,
     )
 
 
-def _frames(study: Study, draw: Resampling) -> dict[str, pd.DataFrame]:
-    # One child each: a frame added later takes a later child and leaves the numbers of these as they are.
-    child = draw.spawn(12)
-    first = table1(study, child[0])
-    found = {
-        "runs": runs_frame(study),
-        "table1": first,
-        **change_tables(study, child[1]),
-        **seed_tables(study),
-        "table6": table6(study),
-        "table6_trend": table6_trend(study, child[2]),
-        "table7": table7(study),
-        "kendall": kendall(study, draw),
-        "controls": controls(study, child[3]),
-        "regression": regressions(study),
-        "per_label": per_label(study, child[4]),
-        **loss_curves(study, child[5]),
-        "figure3": figure3(study),
-        **gradient_figures(study, child[6]),
-        "figure5": figure5(study, child[7]),
-        "figure6": figure6(study, first),
-        **cartography_figures(study),
-        "figure9": figure9(study, child[8]),
-        **noise(study, child[9]),
-        **soft_labels(study, child[10]),
-        "lr_control": lr_control(study, child[11]),
-        "learning_order": learning_order(study),
-        "dynamics": dynamics(study),
-    }
-    found["lr_control_trend"] = lr_control_trend(found["lr_control"])
-    found["multiple_testing"] = multiple_testing(found, draw.confidence)
-    return {name: found[name] for name in COLUMNS}
-
-
-def _notes(study: Study, frames: Mapping[str, pd.DataFrame], confidence: float) -> list[str]:
-    notes = []
-    table = frames["table1"]
-    size = int(table["family_size"].max()) if len(table) else 0
-    main = int(table["main"].astype(bool).sum())
-    if main:
-        notes.append(
-            f"Table 1 is one family of {size} tests, one for each of the {main} main conditions that has a p-value, "
-            f"at level {1 - confidence:.2g}."
-        )
-    else:
-        notes.append("No cell is marked as one of the main conditions, so the tables over conditions are empty.")
-    for _, cell in study.cells[study.cells["excluded"] != ""].iterrows():
-        notes.append(f"{_named(cell)} is excluded ({cell['excluded']}) and not expected.")
-    problems = [group.problem for group in study.conditions if len(group.runs) > 1 and group.problem]
+def notes_of(study: StudyRuns) -> list[str]:
+    """What holds for single cells: runs left out, and runs that did not learn."""
+    notes = [
+        f"{named(cell)} is excluded ({cell['excluded']}) and not expected."
+        for _, cell in study.cells[study.cells["excluded"] != ""].iterrows()
+    ]
     chance = [run.run_id for run in study.runs.values() if run.val_accuracy <= 1 / len(run.label_names)]
     if chance:
         notes.append(
             f"{len(chance)} runs ended at or below chance (validation accuracy at most 1/K for K classes), "
             f"so what they show is not learning: {', '.join(chance)}."
         )
-    return notes + [f"{problem}." for problem in dict.fromkeys(problems)]
+    return notes
 
 
-def _gaps(study: Study, frames: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
+def gaps_of(study: StudyRuns, frames: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
     """One sentence for each missing run, with the frames that need it, in the order of the cells."""
     needed: dict[str, list[str]] = {}
     for name, table in frames.items():
-        lacking = {run_id for given in table["missing"] for run_id in given.split(",") if run_id}
-        for run_id in lacking if name != "runs" else ():
+        if name == "runs" or "missing" not in table:
+            continue
+        for run_id in {run_id for given in table["missing"] for run_id in given.split(",") if run_id}:
             needed.setdefault(run_id, []).append(name)
-    cells = study.asked
     return tuple(
-        f"{_named(cell)} is needed for {', '.join(needed[cell['run_id']])}: {_state(study, cell)}."
-        for _, cell in cells.iterrows()
+        f"{named(cell)} is needed for {', '.join(needed[cell['run_id']])}: {_state(study, cell)}."
+        for _, cell in study.asked.iterrows()
         if cell["run_id"] in needed
     )
 
 
-def _named(cell: pd.Series) -> str:
-    return f"{cell['run_id']} ({panel(dict(cell))}, seed {cell['seed']})"
+def named(cell: pd.Series) -> str:
+    """A cell in a sentence: its run and what it stands for."""
+    return f"{cell['run_id']} ({cell['name']})"
 
 
-def _state(study: Study, cell: pd.Series) -> str:
+def _state(study: StudyRuns, cell: pd.Series) -> str:
     run_id = str(cell["run_id"])
     if run_id in study.runs:
         return "it is complete, but lacks the gradient probe"

@@ -1,0 +1,164 @@
+"""Which runs belong together: groups of cells that differ in the seed alone, and what is missing of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contested.analysis.checks import category_rows
+from contested.analysis.intervals import keyed
+from contested.analysis.study.runs import Run
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made.
+
+    Attributes:
+        rng: The source of resamples.
+        n_resamples: How many.
+        confidence: The coverage wanted.
+    """
+
+    rng: np.random.Generator
+    n_resamples: int
+    confidence: float
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments that every interval takes."""
+        return {"rng": self.rng, "n_resamples": self.n_resamples, "confidence": self.confidence}
+
+    def spawn(self, n: int) -> list[Resampling]:
+        """``n`` children, so that one number's resamples do not move another's."""
+        return [Resampling(child, self.n_resamples, self.confidence) for child in self.rng.spawn(n)]
+
+    def named(self, *names: str) -> Resampling:
+        """The child of this name, which neither moves other children nor is moved by them."""
+        return Resampling(keyed(self.rng, *names), self.n_resamples, self.confidence)
+
+
+@dataclass(frozen=True, eq=False)
+class SeedGroup:
+    """Runs that differ in their seed alone, as asked for and as far as they are complete.
+
+    Attributes:
+        key: What the runs have in common, by column.
+        asked: Run ids asked for, by seed.
+        runs: The complete ones, by seed.
+        seeds: The seed of each complete run.
+        mixed: Why seeds are not averaged although every run is usable by itself; empty otherwise.
+    """
+
+    key: dict[str, Any]
+    asked: tuple[str, ...]
+    runs: tuple[Run, ...]
+    seeds: tuple[int, ...]
+    mixed: str = ""
+
+    @cached_property
+    def problem(self) -> str:
+        """Why no number over seeds exists; empty where one does."""
+        if not self.runs:
+            return "no complete run"
+        return self.mixed or different_examples(self.runs)
+
+    @cached_property
+    def usable(self) -> tuple[Run, ...]:
+        """The runs whose seeds may be averaged: all complete ones, or none."""
+        return () if self.problem else self.runs
+
+    @property
+    def first(self) -> Run:
+        """The run of the first seed; its examples are those of every usable run."""
+        return self.runs[0]
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """The columns that say which runs a row rests on."""
+        complete = [run.run_id for run in self.runs]
+        return {
+            "run_ids": ",".join(complete),
+            "missing": ",".join(run_id for run_id in self.asked if run_id not in complete),
+            "n_seeds": len(complete),
+            "n_expected": len(self.asked),
+        }
+
+    @cached_property
+    def aulc(self) -> NDArray[np.float64]:
+        """AULC of each seed and example (nats), shape (S, N)."""
+        return np.stack([run.aulc for run in self.usable])
+
+    @cached_property
+    def change(self) -> NDArray[np.float64]:
+        """Δℓ of each seed and example (nats), shape (S, N)."""
+        return np.stack([run.change for run in self.usable])
+
+    @cached_property
+    def mean_aulc(self) -> NDArray[np.float64]:
+        """AULC of each example, mean over seeds (nats), shape (N,)."""
+        return np.asarray(self.aulc.mean(axis=0))
+
+    @cached_property
+    def entropy(self) -> NDArray[np.float64]:
+        """Annotation entropy H (nats), shape (N,)."""
+        return self.first.entropy
+
+    @cached_property
+    def caution(self) -> str:
+        """What to know of the seeds' mean although it exists; empty otherwise."""
+        if any(not np.array_equal(self.first.steps, run.steps) for run in self.usable[1:]):
+            return "the seeds were tracked at different steps"
+        return ""
+
+    def categories(self) -> dict[str, NDArray[np.intp]]:
+        """Row numbers of each category by rising entropy, then of all examples as ``"overall"``."""
+        return category_rows(self.first.categories, self.first.category_names)
+
+    def row(self, *notes: str, **values: Any) -> dict[str, Any]:
+        """A row of this group: its key, its runs, a note, and ``values``.
+
+        Args:
+            *notes: What the note says besides the group's own problem.
+            **values: Further columns.
+
+        Returns:
+            Columns by name.
+        """
+        return {**self.key, **self.provenance, "note": joined(self.problem, self.caution, *notes), **values}
+
+
+def joined(*notes: str) -> str:
+    """Notes as one, each once, the empty ones left out.
+
+    >>> joined("one seed", "", "one seed", "no examples")
+    'one seed; no examples'
+    """
+    return "; ".join(dict.fromkeys(note for note in notes if note))
+
+
+def different_examples(runs: Sequence[Run]) -> str:
+    """Why runs cannot be compared example by example; empty where they can."""
+    first = runs[0]
+    for other in runs[1:]:
+        if not np.array_equal(first.example_ids, other.example_ids):
+            what = f"track different examples ({len(first.example_ids):,} and {len(other.example_ids):,})"
+        elif not (_same_labels(first, other) and _same_entropy(first, other)):
+            what = "disagree about the labels, entropies or categories of the same examples"
+        else:
+            continue
+        return f"{first.run_id} and {other.run_id} {what}, so they are not averaged or compared example by example"
+    return ""
+
+
+def _same_labels(a: Run, b: Run) -> bool:
+    return (a.label_names, a.category_names) == (b.label_names, b.category_names) and np.array_equal(a.gold, b.gold)
+
+
+def _same_entropy(a: Run, b: Run) -> bool:
+    return np.allclose(a.entropy, b.entropy) and np.array_equal(a.categories, b.categories)

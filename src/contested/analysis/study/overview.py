@@ -1,0 +1,86 @@
+"""What a study consists of: its axes, and each run with what it came to."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from contested.analysis.study.cells import StudyRuns
+from contested.analysis.study.columns import columns_of, frame_of
+from contested.analysis.study.groups import joined
+from contested.analysis.study.runs import Run, rank_correlation_of
+
+
+def axes_frame(study: StudyRuns) -> pd.DataFrame:
+    """What the cells of a study differ in, besides the seed: one row an axis."""
+    varying = study.varying
+    rows = [
+        {
+            "axis": axis.name,
+            "key": axis.key,
+            "numeric": axis.numeric,
+            "varies": axis in varying,
+            "values": ", ".join(written_value(value) for value in axis.values),
+        }
+        for axis in study.axes
+    ]
+    return frame_of("axes", columns_of("axes", ()), rows)
+
+
+def written_value(value: object) -> str:
+    """A value of an axis as text.
+
+    >>> written_value(2e-05), written_value(3.0), written_value("lora-r4")
+    ('2e-05', '3', 'lora-r4')
+    """
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def runs_frame(study: StudyRuns) -> pd.DataFrame:
+    """Every cell with what its run came to; NaN where it is missing, excluded or unusable."""
+    names = [axis.name for axis in study.axes]
+    rows = [run_row(study, cell, ("run_id", "name", *names, "seed", "status", "excluded")) for cell in cells_of(study)]
+    return frame_of("runs", columns_of("runs", names), rows)
+
+
+def cells_of(study: StudyRuns) -> list[pd.Series]:
+    """The cells, one by one."""
+    return [cell for _, cell in study.cells.iterrows()]
+
+
+def run_row(study: StudyRuns, cell: pd.Series, columns: tuple[str, ...]) -> dict[str, object]:
+    """What one cell's run came to.
+
+    Args:
+        study: The study.
+        cell: One of its cells.
+        columns: The columns of the cell that the row repeats.
+
+    Returns:
+        Columns by name.
+    """
+    run_id = str(cell["run_id"])
+    excluded, run = str(cell["excluded"]), study.runs.get(run_id)
+    row = {
+        **{name: cell[name] for name in columns},
+        "run_ids": run_id if run else "",
+        "missing": "" if run or excluded else run_id,
+        "n_seeds": int(run is not None),
+        "n_expected": int(not excluded),
+    }
+    if run is None:
+        left_out = f"excluded: {excluded}" if excluded else ""
+        return row | {"notes": joined(left_out, study.unusable.get(run_id, ""))}
+    rho, p_value, note = rank_correlation_of(run.aulc, run.entropy)
+    return row | {
+        "rho": rho,
+        "p_value": p_value,
+        "val_accuracy": run.val_accuracy,
+        "train_loss": run.train_loss,
+        "n": len(run.example_ids),
+        "notes": joined(note, _late_start(run)),
+    }
+
+
+def _late_start(run: Run) -> str:
+    first = int(run.steps[0])
+    return f"the first checkpoint is at step {first}: changes leave out what happened before it" if first > 0 else ""

@@ -1,0 +1,1 @@
+"""The numbers behind the paper's tables and figures, as frames."""

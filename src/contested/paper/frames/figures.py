@@ -1,0 +1,339 @@
+"""The numbers behind the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contested.analysis.calibration import calibration_by_category, prediction_entropy
+from contested.analysis.cartography import added_variance, overlap, regions
+from contested.analysis.gradient_norms import norms_by_category
+from contested.analysis.seeds import nested_mean_interval, nested_mean_intervals
+from contested.analysis.study.groups import Resampling
+from contested.analysis.study.runs import GradientProbe, Run, rank_correlation_of
+from contested.paper.frames.columns import CONDITION, frame
+from contested.paper.frames.conditions import Condition, PaperStudy, panel
+
+_PAPER_RANK = 4
+_OTHER_STEPS = "the seeds were tracked at different steps: only those that all share are shown"
+
+
+def loss_curves(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:
+    """Mean loss by category over steps: under LoRA of rank 4 or the lowest (Figure 1), and in full (Figure 2).
+
+    Args:
+        study: The study.
+        draw: How intervals are made.
+
+    Returns:
+        ``figure1`` and ``figure2``; one row a panel, category and step.
+    """
+    chosen = {"figure1": _lowest_ranks(study.main), "figure2": [g for g in study.main if g.family == "full"]}
+    return {
+        name: frame(
+            name,
+            [
+                row
+                for group, child in zip(groups, figure_draw.spawn(len(groups)), strict=True)
+                for row in _curve_rows(group, child)
+            ],
+        )
+        for (name, groups), figure_draw in zip(chosen.items(), draw.spawn(2), strict=True)
+    }
+
+
+def _lowest_ranks(groups: Sequence[Condition]) -> list[Condition]:
+    """Of each backbone and data set the LoRA condition of rank 4, or else of the lowest rank."""
+    best: dict[tuple[str, str], Condition] = {}
+    for group in groups:
+        if group.family != "lora":
+            continue
+        key = group.key["backbone"], group.key["dataset"]
+        if key not in best or _preference(group) < _preference(best[key]):
+            best[key] = group
+    return list(best.values())
+
+
+def _preference(group: Condition) -> tuple[bool, float]:
+    return group.rank != _PAPER_RANK, group.rank
+
+
+def _curve_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object]]:
+    name = panel(group.key)
+    if group.problem:
+        yield group.row(panel=name, category="")
+        return
+    steps = _shared_steps(group.usable)
+    if not len(steps):
+        yield group.row("the seeds share no step", panel=name, category="")
+        return
+    note = _OTHER_STEPS if group.caution else ""
+    losses = np.stack([run.losses[np.isin(run.steps, steps)].T for run in group.usable])
+    rows = {name: rows for name, rows in group.categories().items() if name in group.first.category_names}
+    for (category, members), child in zip(rows.items(), draw.spawn(len(rows)), strict=True):
+        found = nested_mean_intervals(losses[:, members], **child.options)
+        for step, mean, low, high in zip(steps.tolist(), found.estimate, found.low, found.high, strict=True):
+            values = {"step": step, "mean": float(mean), "low": float(low), "high": float(high), "n": found.n}
+            yield group.row(note, found.note, panel=name, category=category, **values)
+
+
+def _shared_steps(runs: Sequence[Run]) -> NDArray[np.int64]:
+    shared = runs[0].steps
+    for run in runs[1:]:
+        shared = np.intersect1d(shared, run.steps)
+    return shared
+
+
+def figure3(study: PaperStudy) -> pd.DataFrame:
+    """The entropy of each tracked example of each data set (paper Figure 3), from its first complete plain run."""
+    rows: list[dict[str, object]] = []
+    for _, cells in study.plain.groupby("dataset", sort=False):
+        present = [study.single(cell, ("dataset",)) for _, cell in cells.iterrows() if cell["run_id"] in study.runs]
+        for group in present[:1]:
+            run = group.first
+            rows += [
+                {**group.key, **group.provenance, "example_id": example_id, "entropy": human, "category": category}
+                for example_id, human, category in zip(
+                    run.example_ids.tolist(), run.entropy.tolist(), run.categories, strict=True
+                )
+            ]
+    return frame("figure3", rows)
+
+
+def gradient_figures(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:
+    """Gradient norms by category (Figure 4) with their tests, and alignment over steps (Figure 8).
+
+    Args:
+        study: The study.
+        draw: How intervals are made.
+
+    Returns:
+        ``figure4``, ``figure4_tests`` and ``figure8``.
+    """
+    cells = study.in_group(study.usual, "gradients")
+    groups = [_with_norms(group) for group in study.groups(cells)]
+    tests = [_norm_test(group, child) for group, child in zip(groups, draw.spawn(len(groups)), strict=True)]
+    return {
+        "figure4": frame("figure4", [row for group in groups for row in _norm_rows(group)]),
+        "figure4_tests": frame("figure4_tests", tests),
+        "figure8": frame("figure8", [row for _, cell in cells.iterrows() for row in _alignment_rows(study, cell)]),
+    }
+
+
+def _with_norms(group: Condition) -> Condition:
+    """The group with those of its runs that took gradient norms; the others count as missing."""
+    kept = [(run, seed) for run, seed in zip(group.runs, group.seeds, strict=True) if _norms_of(run) is not None]
+    return replace(group, runs=tuple(run for run, _ in kept), seeds=tuple(seed for _, seed in kept))
+
+
+def _norms_of(run: Run) -> NDArray[np.float64] | None:
+    return None if run.gradients is None else run.gradients.norms
+
+
+def _mean_norms(group: Condition) -> NDArray[np.float64]:
+    norms = [found for run in group.usable if (found := _norms_of(run)) is not None]
+    return np.asarray(np.mean(norms, axis=0))
+
+
+def _norm_rows(group: Condition) -> list[dict[str, object]]:
+    if group.problem:
+        return []
+    run, norms = group.first, _mean_norms(group)
+    columns = zip(run.example_ids.tolist(), run.categories, run.entropy.tolist(), norms.tolist(), strict=True)
+    return [
+        {
+            **group.key,
+            **group.provenance,
+            "panel": panel(group.key),
+            "example_id": example_id,
+            "category": category,
+            "entropy": human,
+            "norm": norm,
+        }
+        for example_id, category, human, norm in columns
+    ]
+
+
+def _norm_test(group: Condition, draw: Resampling) -> dict[str, object]:
+    name = panel(group.key)
+    if group.problem:
+        return group.row("" if group.runs else "no run with gradient norms", panel=name)
+    run, norms = group.first, _mean_norms(group)
+    known = np.isfinite(norms)
+    left_out = int((~known).sum())
+    found = norms_by_category(
+        norms[known], run.entropy[known], run.categories[known], run.category_names, **draw.options
+    )
+    probes = [_probe(run) for run in group.usable]
+    heads, modes = {probe.head for probe in probes}, {probe.mode for probe in probes}
+    return group.row(
+        found.note,
+        found.rho.note,
+        f"{left_out} examples left out: their gradient norm is not finite" if left_out else "",
+        "" if len(heads) == len(modes) == 1 else "the seeds were probed in different ways",
+        panel=name,
+        step=max(probe.step for probe in probes),
+        rho=found.rho.rho,
+        p_value=found.rho.p_value,
+        low=found.rho.low,
+        high=found.rho.high,
+        kruskal_h=found.kruskal_h,
+        kruskal_p=found.kruskal_p,
+        n=found.rho.n,
+        head=probes[0].head,
+        mode=probes[0].mode,
+    )
+
+
+def _probe(run: Run) -> GradientProbe:
+    assert run.gradients is not None, "only runs with norms are grouped"
+    return run.gradients
+
+
+def _alignment_rows(study: PaperStudy, cell: pd.Series) -> Iterator[dict[str, object]]:
+    group = study.single(cell)
+    name = panel(group.key)
+    if group.problem:
+        yield group.row(panel=name)
+        return
+    run = group.first
+    found = None if run.gradients is None else _clean_and_contested(run, run.gradients.alignment)
+    if run.gradients is None or found is None or found.empty:
+        lacking = replace(group, runs=(), seeds=())
+        yield {**lacking.row(), "panel": name, "note": "the run has no gradient alignment of clean and contested"}
+        return
+    for _, row in found.iterrows():
+        note = str(row["note"]) if "note" in found and pd.notna(row["note"]) else ""
+        values = {"step": int(row["step"]), "cosine": float(row["cosine"])}
+        yield group.row(note, panel=name, head=run.gradients.head, mode=run.gradients.mode, **values)
+
+
+def _clean_and_contested(run: Run, alignment: pd.DataFrame) -> pd.DataFrame:
+    wanted = {run.category_names[0], run.category_names[-1]}
+    pairs = [{group, other} == wanted for group, other in zip(alignment["group"], alignment["reference"], strict=True)]
+    return alignment[pairs].drop_duplicates("step").sort_values("step")
+
+
+def figure6(study: PaperStudy, table1: pd.DataFrame) -> pd.DataFrame:
+    """ρ by model size and rank (paper Figure 6): Table 1 beside what it is set against."""
+    sizes = {tuple(group.key.values()): group for group in study.conditions}
+    shared = ("rho_mean", "rho_sd", "rho_low", "rho_high", "note", "run_ids", "missing", "n_seeds", "n_expected")
+    rows = []
+    for _, row in table1.iterrows():
+        group = sizes[tuple(row[name] for name in CONDITION)]
+        facts = {"decoder": group.decoder, "params": group.params, "rank": group.rank}
+        rows.append({**group.key, **facts, **{name: row[name] for name in shared}})
+    return frame("figure6", rows)
+
+
+def cartography_figures(study: PaperStudy) -> dict[str, pd.DataFrame]:
+    """Dataset cartography against entropy (paper Figure 7), over the main runs of the first data set.
+
+    Each run's map comes first, then the mean over runs; regions are cut on these means.
+
+    Args:
+        study: The study.
+
+    Returns:
+        ``figure7``, ``figure7_overlap`` and ``figure7_tests``.
+    """
+    main = study.plain[study.plain["main"]]
+    cells = main[main["dataset"].isin(main["dataset"][:1])]
+    # Conditions are pooled on purpose: what makes runs unfit for one mean here is only other examples.
+    groups = [replace(group, mixed="") for group in study.groups(cells, ("dataset",))]
+    charts = [(group, _chart(group)) for group in groups]
+    return {
+        "figure7": frame("figure7", [row for group, chart in charts for row in _chart_rows(group, chart)]),
+        "figure7_overlap": frame("figure7_overlap", [row for pair in charts for row in _overlap_rows(*pair)]),
+        "figure7_tests": frame("figure7_tests", [_chart_tests(*pair) for pair in charts]),
+    }
+
+
+def _chart(group: Condition) -> pd.DataFrame:
+    if group.problem:
+        return pd.DataFrame()
+    run, runs = group.first, group.usable
+    confidence = np.mean([run.confidence for run in runs], axis=0)
+    variability = np.mean([run.variability for run in runs], axis=0)
+    return pd.DataFrame(
+        {
+            "example_id": run.example_ids,
+            "category": run.categories,
+            "confidence": confidence,
+            "variability": variability,
+            "correctness": np.mean([run.correctness for run in runs], axis=0),
+            "region": regions(confidence, variability),
+            "aulc": group.mean_aulc,
+            "entropy": group.entropy,
+        }
+    )
+
+
+def _chart_rows(group: Condition, chart: pd.DataFrame) -> list[dict[str, object]]:
+    shared = {**group.key, **group.provenance}
+    return [{str(name): value for name, value in row.items()} | shared for row in chart.to_dict("records")]
+
+
+def _overlap_rows(group: Condition, chart: pd.DataFrame) -> list[dict[str, object]]:
+    if group.problem:
+        return []
+    found = overlap(chart["category"].to_numpy(object), chart["region"], group.first.category_names)
+    shared = {**group.key, **group.provenance}
+    columns = ["category", "region", "n", "share"]
+    return [{str(name): value for name, value in row.items()} | shared for row in found[columns].to_dict("records")]
+
+
+def _chart_tests(group: Condition, chart: pd.DataFrame) -> dict[str, object]:
+    if group.problem:
+        return group.row()
+    confidence, aulc = chart["confidence"].to_numpy(np.float64), chart["aulc"].to_numpy(np.float64)
+    rho, _, note = rank_correlation_of(aulc, confidence)
+    found = added_variance(aulc, confidence, chart["variability"], chart["entropy"])
+    return group.row(
+        note.replace("entropy", "confidence"),
+        found.note,
+        rho_confidence_aulc=rho,
+        r2_confidence_variability=found.r2_base,
+        delta_r2_entropy=found.delta_r2,
+        p_value_entropy=found.p_value,
+        n=found.n,
+    )
+
+
+def figure9(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
+    """How peaked and how calibrated the last checkpoint's answers are, by category (paper Figure 9).
+
+    Args:
+        study: The study.
+        draw: How intervals are made.
+
+    Returns:
+        One row a condition and category, ``"overall"`` last: means over seeds.
+    """
+    conditions = study.conditions
+    known = {tuple(group.key.values()) for group in conditions}
+    further = study.groups(study.in_group(study.usual, "calibration"))
+    groups = [*conditions, *(group for group in further if tuple(group.key.values()) not in known)]
+    pairs = zip(groups, draw.spawn(len(groups)), strict=True)
+    return frame("figure9", [row for group, child in pairs for row in _calibration_rows(group, child)])
+
+
+def _calibration_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object]]:
+    if group.problem:
+        yield group.row(category="")
+        return
+    by_run = [
+        calibration_by_category(run.last_logits, run.gold, run.categories, run.category_names) for run in group.usable
+    ]
+    peaked = np.stack([prediction_entropy(run.last_logits) for run in group.usable])
+    rows = group.categories()
+    for found, members, child in zip(zip(*by_run, strict=True), rows.values(), draw.spawn(len(rows)), strict=True):
+        interval = nested_mean_interval(peaked[:, members], **child.options)
+        names = ("accuracy", "prediction_entropy", "max_confidence", "ece")
+        means = {name: float(np.mean([getattr(row, name) for row in found])) for name in names}
+        ends = {"prediction_entropy_low": interval.low, "prediction_entropy_high": interval.high}
+        yield group.row(found[0].note, interval.note, category=found[0].category, n=found[0].n, **means, **ends)

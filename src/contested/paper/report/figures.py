@@ -1,0 +1,381 @@
+"""The paper's figures of curves, distributions and examples, from the frames of a study's results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
+from numpy.typing import NDArray
+
+from contested.analysis import Curve
+from contested.paper.report.names import panel_titles, panels, seeds_note, wrapped
+from contested.report.figures import (
+    Disagreement,
+    Panel,
+    entropy_histogram,
+    layout,
+    loss_by_category,
+    title_length,
+    write,
+)
+from contested.report.formats import number, p_value, shorten
+from contested.report.pictures import bounds_between
+from contested.report.style import (
+    BAR,
+    INK,
+    NARROW_WIDTH,
+    QUIET,
+    RULE,
+    WIDTH,
+    CategoryColor,
+    category_colors,
+    look,
+    new_axes,
+    new_grid,
+)
+
+Floats = NDArray[np.float64]
+
+_MOST_POINTS = 5000  # of a cloud on the page; more make it slow to open and add nothing
+_LOG_FROM = 20.0  # ratio of the largest to the smallest value from which an axis is logarithmic
+_RHO = number("+.2f")
+_REGIONS = {"easy": RULE, "ambiguous": BAR, "hard": QUIET}
+
+
+def loss_curves(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Figures 1 and 2 of the paper: mean loss by category over steps, mean over seeds.
+
+    Args:
+        frame: The rows of ``figure1`` or ``figure2`` that have a mean.
+        narrow: One panel in a row, for a phone.
+
+    Returns:
+        The figure, one panel a condition.
+    """
+    found = [_curve_panel(title, rows) for title, rows in panels(frame)]
+    return say_common(loss_by_category(found, narrow=narrow), panel_titles(frame).common)
+
+
+def _curve_panel(title: str, rows: pd.DataFrame) -> Panel:
+    curves = []
+    for category, own in rows.groupby("category", sort=False):
+        mean, low, high = (own[name].to_numpy(np.float64) for name in ("mean", "low", "high"))
+        curves.append(Curve("loss", "nats", str(category), int(own["n"].iloc[0]), mean, low, high, ""))
+    first = rows[rows["category"] == rows["category"].iloc[0]]
+    seeds = seeds_note(rows.iloc[0].to_dict())
+    below = "optimiser steps" + (f" ({seeds})" if seeds else "")
+    return Panel(title, first["step"].to_numpy(np.int64), tuple(curves), None, below)
+
+
+def entropy_histograms(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Figure 3 of the paper: annotation entropy of each dataset's examples, with the categories' bounds.
+
+    Args:
+        frame: ``figure3``.
+        narrow: One panel in a row, for a phone.
+
+    Returns:
+        The figure, one panel a dataset.
+    """
+    found = []
+    for title, rows in panels(frame, ("dataset",)):
+        entropy, labels = rows["entropy"].to_numpy(np.float64), rows["category"].to_numpy(object)
+        names = by_entropy(rows)
+        bounds = bounds_between(entropy, labels, names, float(entropy.max()))
+        found.append(Disagreement(f"{title}, N = {len(rows):,}", entropy, labels, names, bounds, None))
+    return entropy_histogram(found, narrow=narrow)
+
+
+def by_entropy(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Category names in order of rising entropy."""
+    return tuple(str(name) for name in frame.groupby("category")["entropy"].min().sort_values(kind="stable").index)
+
+
+def gradient_norms(frame: pd.DataFrame, tests: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Figure 4 of the paper: the gradient norm of each example by category.
+
+    Args:
+        frame: ``figure4``.
+        tests: ``figure4_tests``, written below the panels.
+        narrow: One panel in a row, for a phone.
+
+    Returns:
+        The figure: every example a point, and boxes of the quartiles with whiskers to the 5th and 95th percentile.
+    """
+    found = panels(frame)
+    width, columns = layout(len(found), narrow)
+    with look():
+        figure, grid = new_axes(len(found), height=3.0, columns=columns, width=width)
+        norms = frame["norm"].to_numpy(np.float64)
+        if norms.min() > 0 and norms.max() / norms.min() > _LOG_FROM:
+            grid[0].set_yscale("log")
+        for index, (axes, (title, rows)) in enumerate(zip(grid, found, strict=True)):
+            _draw_boxes(axes, rows, points=len(frame) <= _MOST_POINTS)
+            axes.set_title(wrapped(title, title_length(width, columns)))
+            own = tests[tests["panel"] == rows["panel"].iloc[0]]
+            axes.set_xlabel(_gradient_test(own.iloc[0]) if len(own) else "", fontsize=7.5, color=QUIET)
+            if index % columns == 0:
+                axes.set_ylabel("norm of the loss gradient")
+        return say_common(figure, panel_titles(frame).common)
+
+
+def _draw_boxes(axes: Axes, rows: pd.DataFrame, *, points: bool) -> None:
+    names = by_entropy(rows)
+    colors = category_colors(names)
+    # The same scatter for the same examples: it has no meaning but to part the points.
+    jitter = np.random.default_rng(0).uniform(-0.27, 0.27, len(rows))
+    for place, name in enumerate(names):
+        own = (rows["category"] == name).to_numpy()
+        values = rows["norm"].to_numpy(np.float64)[own]
+        line = {"color": colors[name].text, "linewidth": 1.4}
+        if points:
+            axes.plot(place + jitter[own], values, ".", color=colors[name].line, alpha=0.35, markersize=3.6, mew=0)
+        axes.boxplot(
+            [values],
+            positions=[place],
+            widths=0.62,
+            whis=(5, 95),
+            showfliers=False,
+            boxprops=line,
+            whiskerprops=line,
+            medianprops=line | {"linewidth": 2.4},
+            capprops=line,
+        )
+    counts = rows["category"].value_counts()
+    axes.set_xticks(range(len(names)), [f"{name}\nn = {counts[name]:,}" for name in names], fontsize=7.5)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _gradient_test(test: pd.Series[float]) -> str:
+    rho, rho_p, kruskal_p = (float(test[name]) for name in ("rho", "p_value", "kruskal_p"))
+    return f"ρ(norm, H) {_RHO(rho)}, p {_with_sign(rho_p)}\nKruskal–Wallis p {_with_sign(kruskal_p)}"
+
+
+def _with_sign(p: float) -> str:
+    shown = p_value(p)
+    return shown if shown.startswith("<") else f"= {shown}"
+
+
+def binning(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Figure 5 of the paper: AULC by bins of entropy, for several ways to make the bins.
+
+    Args:
+        frame: The rows of ``figure5`` that have a mean.
+        narrow: One panel in a row, for a phone.
+
+    Returns:
+        The figure, one panel a condition; in it one group of points a scheme, entropy rising to the right.
+    """
+    found = panels(frame)
+    width, columns = layout(len(found), narrow)
+    with look():
+        figure, grid = new_axes(len(found), height=2.6, columns=columns, width=width)
+        for index, (axes, (title, rows)) in enumerate(zip(grid, found, strict=True)):
+            _draw_bins(axes, rows)
+            seeds = seeds_note(rows.iloc[0].to_dict())
+            axes.set_title(wrapped(title, title_length(width, columns)))
+            axes.set_xlabel("bins of H, low to high" + (f" ({seeds})" if seeds else ""))
+            if index % columns == 0:
+                axes.set_ylabel("mean AULC (nats)")
+        return say_common(figure, panel_titles(frame).common)
+
+
+def _draw_bins(axes: Axes, rows: pd.DataFrame) -> None:
+    start, ticks = 0.0, {}
+    for scheme, own in rows.sort_values("position", kind="stable").groupby("scheme", sort=False):
+        places = start + np.arange(len(own))
+        mean, low, high = (own[name].to_numpy(np.float64) for name in ("aulc_mean", "low", "high"))
+        axes.plot(places, mean, color=QUIET, linewidth=0.8, zorder=1)
+        colors = category_colors(own["bin"].astype(str).tolist())
+        for place, name, value, bottom, top in zip(places, own["bin"].astype(str), mean, low, high, strict=True):
+            color = colors[name].line if scheme == "fixed" else INK
+            axes.plot([place, place], [bottom, top], color=color, linewidth=1.6)
+            axes.plot([place], [value], color=color, marker="o", markersize=5)
+        ticks[float(places.mean())] = str(scheme)
+        start = float(places[-1]) + 1.9
+    axes.set_xticks(list(ticks), list(ticks.values()), fontsize=7.5)
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(-0.8, start - 1.1)
+
+
+def cartography(frame: pd.DataFrame, overlap: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Figure 7 of the paper: the cartography map coloured by category, and the regions of each category.
+
+    Args:
+        frame: ``figure7``.
+        overlap: ``figure7_overlap``.
+        narrow: For a phone.
+
+    Returns:
+        The figure, one row of panels a dataset: the map, and beside it the share of each region by category.
+    """
+    found = panels(frame, ("dataset",))
+    columns = 1 if narrow else 2
+    rows = len(found) * (1 if columns == 2 else 2)
+    heights = [3.4, 1.7] if narrow else [3.6]
+    with look():
+        figure, grid = new_grid(
+            rows,
+            columns,
+            size=(NARROW_WIDTH if narrow else WIDTH, sum(heights) * len(found)),
+            width_ratios=[1.0] if narrow else [1.45, 1.0],
+            height_ratios=heights * len(found),
+        )
+        for index, (title, own) in enumerate(found):
+            cloud, bars = grid[2 * index : 2 * index + 2]
+            _draw_map(cloud, own)
+            _draw_regions(bars, overlap[overlap["dataset"].astype(str) == str(own["dataset"].iloc[0])], by_entropy(own))
+            cloud.set_title(f"{title}, N = {len(own):,}")
+    return figure
+
+
+def _draw_map(axes: Axes, rows: pd.DataFrame) -> None:
+    names = by_entropy(rows)
+    colors = category_colors(names)
+    x, y = rows["variability"].to_numpy(np.float64), rows["confidence"].to_numpy(np.float64)
+    # One layer in a fixed mixed order, so that no category lies on top of the others.
+    order = np.random.default_rng(0).permutation(len(rows))
+    shades = [colors[name].line for name in rows["category"].to_numpy(object)[order]]
+    axes.scatter(x[order], y[order], s=9, c=shades, alpha=0.55, linewidths=0)
+    region = rows["region"].to_numpy(object)
+    dashed: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (3, 2))}
+    if (region == "ambiguous").any():
+        border = float(x[region == "ambiguous"].min())
+        axes.axvline(border, **dashed)
+        if (region == "easy").any():
+            axes.plot([min(0.0, float(x.min())), border], [float(y[region == "easy"].min())] * 2, **dashed)
+    axes.set_xlim(min(0.0, float(x.min())), float(x.max()) * 1.03)
+    axes.set_ylim(0.0, 1.0)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.8}
+    corners = {"easy": (0.02, 0.97, "left", "top"), "hard": (0.02, 0.03, "left", "bottom")}
+    corners["ambiguous"] = (0.98, 0.03, "right", "bottom")
+    for name, (left, up, ha, va) in corners.items():
+        axes.text(
+            left, up, name, transform=axes.transAxes, ha=ha, va=va, color=INK, fontsize=8, style="italic", bbox=box
+        )
+    axes.set_xlabel("variability (sd of the gold label's probability)")
+    axes.set_ylabel("confidence (its mean)")
+
+
+def _draw_regions(axes: Axes, overlap: pd.DataFrame, names: Sequence[str]) -> None:
+    colors = category_colors(names)
+    axes.grid(visible=False)
+    for place, name in enumerate(names):
+        start = 0.0
+        for region, shade in _REGIONS.items():
+            own = overlap[(overlap["category"] == name) & (overlap["region"] == region)]["share"]
+            share = float(own.iloc[0]) if len(own) and np.isfinite(own.iloc[0]) else 0.0
+            axes.barh(place, share, left=start, color=shade, height=0.58, edgecolor="white", linewidth=1.0)
+            if share >= 0.09:
+                ink = "#ffffff" if region == "hard" else INK
+                axes.text(start + share / 2, place, f"{share:.0%}", ha="center", va="center", fontsize=7.5, color=ink)
+            if place == 0:
+                write(
+                    axes, region, at=(start + share / 2, place - 0.31), shift=(0, 2), coords="data", ha="center",
+                    va="bottom", fontsize=7.5, style="italic",
+                )  # fmt: skip
+            start += share
+    axes.set_yticks(range(len(names)), list(names))
+    for label, name in zip(axes.get_yticklabels(), names, strict=True):
+        label.set_color(colors[name].text)
+    axes.set_ylim(len(names) - 0.5, -0.75)
+    axes.set_xlim(0.0, 1.0)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("share of the category's examples")
+
+
+def calibration(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Figure 9 of the paper: how peaked and how well calibrated predictions are, by category and condition.
+
+    Args:
+        frame: The rows of ``figure9`` that have a prediction entropy.
+        narrow: The panels under each other, for a phone.
+
+    Returns:
+        The figure: one row a condition, one panel a quantity, one point a category and one for all examples.
+    """
+    quantities = {
+        "prediction_entropy": "prediction entropy (nats)",
+        "max_confidence": "maximum confidence",
+        "ece": "calibration error (ECE)",
+    }
+    found = panels(frame)
+    names = [str(name) for name in dict.fromkeys(frame["category"])]
+    colors = category_colors([name for name in names if name != "overall"])
+    height = 1.15 + 0.25 * len(found)
+    shape, size = ((3, 1), (NARROW_WIDTH, 3 * height)) if narrow else ((1, 3), (WIDTH, height))
+    with look():
+        figure, grid = new_grid(*shape, size=size, sharey=True)
+        for index, (axes, (quantity, label)) in enumerate(zip(grid, quantities.items(), strict=True)):
+            for place, (_, rows) in enumerate(found):
+                _draw_dots(axes, rows, quantity, place, colors)
+            axes.grid(visible=False, axis="y")
+            axes.grid(axis="x")
+            axes.set_xlabel(label)
+            axes.set_xlim(0.0, 1.05 * float(axes.dataLim.x1))
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.tick_params(axis="y", labelsize=7.5)
+            if index == 0:
+                axes.set_yticks(range(len(found)), [shorten(title, 34) for title, _ in found])
+                axes.set_ylim(len(found) - 0.5, -0.6)
+            for place in range(1, len(found)):
+                if found[place][1]["backbone"].iloc[0] != found[place - 1][1]["backbone"].iloc[0]:
+                    axes.axhline(place - 0.5, color=QUIET, linewidth=0.6, linestyle=(0, (1, 2)))
+        _name_colors(figure, {name: colors[name] for name in names if name != "overall"}, "overall" in names)
+        return say_common(figure, panel_titles(frame).common)
+
+
+def _draw_dots(axes: Axes, rows: pd.DataFrame, quantity: str, place: int, colors: Mapping[str, CategoryColor]) -> None:
+    low, high = f"{quantity}_low", f"{quantity}_high"
+    values = rows[quantity].to_numpy(np.float64)
+    axes.plot([np.nanmin(values), np.nanmax(values)], [place, place], color=RULE, linewidth=2.4, zorder=1)
+    for _, row in rows.iterrows():
+        whole = row["category"] == "overall"
+        color = INK if whole else colors[str(row["category"])].line
+        if low in rows and not whole:
+            axes.plot([row[low], row[high]], [place, place], color=color, linewidth=1.3)
+        face = "#ffffff" if seeds_note(row.to_dict()) else color
+        shape: dict[str, Any] = {"marker": "|", "markersize": 10} if whole else {"marker": "o", "markersize": 5.5}
+        axes.plot([row[quantity]], [place], color=color, markerfacecolor=face, **shape)
+
+
+def _name_colors(figure: Figure, colors: Mapping[str, CategoryColor], overall: bool) -> None:
+    """The key of a figure whose points have no room for names: one line above the panels."""
+    handles = [
+        figure.axes[0].plot([], [], marker="o", color=color.line, linestyle="", markersize=5.5, label=name)[0]
+        for name, color in colors.items()
+    ]
+    if overall:
+        handles += figure.axes[0].plot([], [], marker="|", color=INK, linestyle="", markersize=9, label="all examples")
+    figure.legend(
+        handles=handles, loc="outside upper right", ncols=2 if figure.get_figwidth() < 5 else len(handles),
+        frameon=False, fontsize=8, labelcolor=INK, handletextpad=0.2, columnspacing=1.2,
+    )  # fmt: skip
+
+
+def say_common(figure: Figure, common: str) -> Figure:
+    """Write what all panels share above them, once."""
+    if common:
+        with look():
+            figure.suptitle(common, x=0.012, ha="left", fontsize=8.5, color=QUIET)
+    return figure
+
+
+__all__ = [
+    "binning",
+    "by_entropy",
+    "calibration",
+    "cartography",
+    "entropy_histograms",
+    "gradient_norms",
+    "loss_curves",
+    "say_common",
+]

@@ -1,0 +1,32 @@
+"""The studies that come with the package: files ``<part>/presets/<name>.yaml`` beside its modules, found as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
+
+
+def _found() -> dict[str, Traversable]:
+    folders = [part / "presets" for part in resources.files("contested").iterdir() if part.is_dir()]
+    files = [file for folder in folders if folder.is_dir() for file in folder.iterdir() if file.name.endswith(".yaml")]
+    return {file.name.removesuffix(".yaml"): file for file in sorted(files, key=lambda file: file.name)}
+
+
+_FILES: Mapping[str, Traversable] = MappingProxyType(_found())
+
+PRESETS: tuple[str, ...] = tuple(_FILES)
+"""Names of the studies that come with the package."""
+
+
+def preset_text(name: str) -> str:
+    """The file of a preset.
+
+    Args:
+        name: One of :data:`PRESETS`.
+
+    Returns:
+        Its content.
+    """
+    return _FILES[name].read_text(encoding="utf-8")
