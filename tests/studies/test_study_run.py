@@ -186,7 +186,7 @@ def results(out: Path) -> bytes:
     return (out / "results" / "results.json").read_bytes()
 
 
-def test_ctrl_c_saves_every_run_and_the_same_command_goes_on(study_file: Path, started: Path) -> None:
+def test_ctrl_c_saves_every_run_and_the_same_command_resumes(study_file: Path, started: Path) -> None:
     # Long enough that no machine is done before it is stopped.
     more = ["--jobs", "2", "--set", "defaults.training.epochs=40"]
     command = [sys.executable, "-m", "contested", "study", "run", str(study_file), "--out", str(started), *more]
@@ -197,7 +197,7 @@ def test_ctrl_c_saves_every_run_and_the_same_command_goes_on(study_file: Path, s
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=120)
     assert process.returncode == 130, said
-    assert "The same command goes on from here" in said[0]
+    assert "The same command resumes the study" in said[0]
     statuses = [state.status for state in states(expand(open_study(started)), started).values()]
     assert "interrupted" in statuses
     assert "running" not in statuses

@@ -13,10 +13,12 @@ import pytest
 
 from contested.config import RunConfig, check_config, identifying
 from contested.studies import local
-from contested.studies.local import Job, Standing, run_jobs, stack_key, stack_size
+from contested.studies.execute import Job, JobStatus, carry_out
+from contested.studies.local import LocalExecutor, stack_key, stack_size
+from contested.studies.plan import Device
 from contested.trajectories import Trajectory, read_manifest
 
-Watch = Callable[[Mapping[str, Standing]], None]
+Watch = Callable[[Mapping[str, JobStatus]], None]
 Run = Callable[..., tuple[list[str], list[list[str]]]]
 
 
@@ -47,6 +49,9 @@ def config(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_pat
     return make
 
 
+CPU = Device("CPU, 2 cores", 1e10, 2, 8e9)
+
+
 def jobs_of(configs: Sequence[RunConfig], out: Path) -> list[Job]:
     return [Job(str(index), config, out / "runs" / str(index)) for index, config in enumerate(configs)]
 
@@ -55,19 +60,21 @@ def jobs_of(configs: Sequence[RunConfig], out: Path) -> list[Job]:
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a study in one worker: how each run ended, and what the worker was given in turn."""
     given: list[list[str]] = []
-    take = local._Pool._take
+    take = LocalExecutor._take
 
-    def watched(pool: local._Pool, device: str | None, free: int) -> list[Job]:
+    def watched(pool: LocalExecutor, device: str | None, free: int) -> list[Job]:
         jobs = take(pool, device, free)
         given.append([job.run_id for job in jobs])
         return jobs
 
-    monkeypatch.setattr(local._Pool, "_take", watched)
+    monkeypatch.setattr(LocalExecutor, "_take", watched)
 
     def study(configs: Sequence[RunConfig], out: Path, watch: Watch | None = None) -> tuple[list[str], list[list[str]]]:
         given.clear()
-        standings = run_jobs(jobs_of(configs, out), workers=1, on_change=watch)
-        return [standing.state for standing in standings.values()], list(given)
+        jobs, executor = jobs_of(configs, out), LocalExecutor(1)
+        executor.submit(jobs)
+        statuses = carry_out(executor, jobs, on_change=watch)
+        return [status.state for status in statuses.values()], list(given)
 
     return study
 
@@ -103,13 +110,13 @@ def test_a_failing_run_of_a_stack_does_not_take_the_others_down(
     assert "Lower the learning rate" in (tmp_path / "failures" / "1.txt").read_text()
 
 
-def test_an_interrupted_stack_is_gone_on_with(config: Callable[..., RunConfig], run: Run, tmp_path: Path) -> None:
+def test_an_interrupted_stack_is_resumed(config: Callable[..., RunConfig], run: Run, tmp_path: Path) -> None:
     # Long enough that no machine is done before it is stopped.
     more: dict[str, Any] = {"training": {"epochs": 20}, "tracking": {"every": 50, "epoch_ends": False}}
     configs = [config(seed, **more) for seed in (1, 2, 3)]
 
-    def stop(standings: Mapping[str, Standing]) -> bool:
-        under_way = all(standing.step for standing in standings.values())
+    def stop(statuses: Mapping[str, JobStatus]) -> bool:
+        under_way = all(status.step for status in statuses.values())
         if under_way:
             signal.raise_signal(signal.SIGINT)
         return under_way
@@ -130,7 +137,7 @@ def test_an_interrupted_stack_is_gone_on_with(config: Callable[..., RunConfig], 
 def test_a_stack_whose_worker_dies_is_tried_again_in_halves(
     config: Callable[..., RunConfig], run: Run, tmp_path: Path
 ) -> None:
-    def kill(standings: Mapping[str, Standing]) -> bool:
+    def kill(statuses: Mapping[str, JobStatus]) -> bool:
         under_way = len(list(tmp_path.glob("runs/*/manifest.json"))) == 3
         if under_way:
             (child,) = multiprocessing.active_children()
@@ -206,12 +213,14 @@ def test_stacks_are_for_gpus_unless_the_configuration_says_otherwise(
 
 def test_every_free_worker_gets_runs(config: Callable[..., RunConfig], tmp_path: Path) -> None:
     jobs = jobs_of([config(seed, stack=8) for seed in range(8)], tmp_path)
-    pool = local._Pool(jobs, {}, threads=None, devices=())
+    pool = LocalExecutor(3, device=CPU)
+    pool.submit(jobs)
     assert [len(pool._take(None, free)) for free in (3, 2, 1)] == [3, 3, 2]
     # Another backbone's runs are work too.
     others = jobs_of([config(seed, stack=8, kind="roberta") for seed in range(8)], tmp_path / "others")
     others = [job._replace(run_id=f"other-{job.run_id}") for job in others]
-    pool = local._Pool([*jobs, *others], {}, threads=None, devices=())
+    pool = LocalExecutor(2, device=CPU)
+    pool.submit([*jobs, *others])
     assert [{job.run_id[:5] for job in pool._take(None, free)} for free in (2, 1)] == [set("01234567"), {"other"}]
 
 
@@ -219,12 +228,12 @@ def test_how_many_train_together_is_no_part_of_a_run(config: Callable[..., RunCo
     assert identifying(config(stack=3)) == identifying(config(stack=None))
 
 
-def once(act: Callable[[Mapping[str, Standing]], bool]) -> Watch:
+def once(act: Callable[[Mapping[str, JobStatus]], bool]) -> Watch:
     """Try until it is done."""
     done = False
 
-    def watch(standings: Mapping[str, Standing]) -> None:
+    def watch(statuses: Mapping[str, JobStatus]) -> None:
         nonlocal done
-        done = done or act(standings)
+        done = done or act(statuses)
 
     return watch

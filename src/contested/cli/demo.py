@@ -7,44 +7,44 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contested.cli.train import progress_bar
+from contested.cli.console import console, path
+from contested.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from contested.report import ReportPaths
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for runs, tables, figures and report.html.")] = Path(
+    out: Annotated[Path, typer.Option(parser=path, help="Folder for runs, tables, figures and report.html.")] = Path(
         "contested-demo"
     ),
     seed: Annotated[int, typer.Option(help="Seed of the two runs.", min=0)] = 42,
 ) -> None:
     """Show what LoRA and full fine-tuning do to contested examples, on an embedded world and encoder.
 
-    Needs no network, no data and about two minutes on two cores. Interrupted, it goes on when started again.
+    Needs no network, no data and about two minutes on two cores. If interrupted, the same command resumes.
 
     Example: contested demo --out contested-demo
     """
-    from rich.console import Console
+    from rich.text import Text
 
     from contested.demo.study import run_demo
 
-    errors = Console(stderr=True)
-    errors.print(f"Training the embedded encoder twice (LoRA r4, full) into {out} …", highlight=False)
-    with progress_bar(errors) as show:
-        done = run_demo(out, seed=seed, on_progress=lambda name, progress: show(progress, name))
+    errors = console(stderr=True)
+    errors.print(Text(f"Training the embedded encoder twice (LoRA r4, full) into {out} …"), soft_wrap=True)
+    with progress_bar(errors) as bar:
+        done = run_demo(out, seed=seed, on_progress=lambda name, progress: bar(progress, name))
     print_finding(done.report)
 
 
 def print_finding(report: ReportPaths) -> None:
-    """Print the summary table, where the figures are, and what was found in one sentence a run."""
+    """Print the summary table, where the figures are, and what was found in one sentence per run."""
     import pandas as pd
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    summary = pd.read_csv(next(path for path in report.tables if path.name == "summary.csv"))
+    show = console()
+    summary = pd.read_csv(next(file for file in report.tables if file.name == "summary.csv"))
     table = Table("run", "category", box=None)
     for heading in ("n", "Δℓ in nats (95%)", "rose", "ρ"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -53,10 +53,10 @@ def print_finding(report: ReportPaths) -> None:
         rho = f"{row['rho']:.3f}" if row["rho"] == row["rho"] else ""
         cells = (row["run"], row["category"], row["n"], change, f"{row['rose_share']:.0%}", rho)
         table.add_row(*(Text(str(cell)) for cell in cells))
-    console.print(table)
-    for path in report.figures:
-        console.print(Text(f"figure  {path}"), soft_wrap=True)
-    console.print(Text(f"report  {report.html}"), soft_wrap=True)
-    console.print()
+    show.print(table)
+    for figure in report.figures:
+        show.print(Text(f"figure  {figure}"), soft_wrap=True)
+    show.print(Text(f"report  {report.html}"), soft_wrap=True)
+    show.print()
     for run, statements in report.statements.items():
-        console.print(Text(f"{run}: {statements[0]}"), soft_wrap=True)
+        show.print(Text(f"{run}: {statements[0]}"), soft_wrap=True)

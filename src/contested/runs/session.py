@@ -22,7 +22,7 @@ from contested.trajectories.lock import locked
 
 
 class Progress(NamedTuple):
-    """Where a run stands, for people.
+    """Where a run stands.
 
     Attributes:
         step: Optimiser steps done.
@@ -30,12 +30,14 @@ class Progress(NamedTuple):
         loss: Training loss of the last step (weighted, nats).
         contested_change: Mean Δℓ so far of the category of highest entropy (nats), or None before the
             second checkpoint.
+        checkpoints: Checkpoints recorded so far.
     """
 
     step: int
     total_steps: int
     loss: float
     contested_change: float | None
+    checkpoints: int = 0
 
 
 class RunResult(NamedTuple):
@@ -105,7 +107,7 @@ class RunSession:
         components: The run's parts.
         writer: Writes its folder.
         resume: Whether it resumes from its snapshot.
-        on_progress: Called after each step.
+        on_progress: Called after each step and each checkpoint.
 
     Attributes:
         config: The checked configuration.
@@ -126,7 +128,7 @@ class RunSession:
         self.resume = resume
         self._prepared = components
         self._writer = writer
-        watch = _ContestedWatch(writer, components.task)
+        watch = _ContestedWatch(writer, components.task, on_progress)
         if resume:
             watch.read(writer)
         engine = engine_of(config, components)
@@ -138,7 +140,7 @@ class RunSession:
             recorder=watch,
             state=writer.path / layout.STATE,
             tracking_batch_size=config.execution.tracking_batch_size,
-            observer=None if on_progress is None else lambda step: on_progress(watch.progress(step)),
+            observer=None if on_progress is None else watch.on_step,
             probe=gradient_probe(config.probes, components, engine, writer),
             capture=capture_of(config, components.device),
         )
@@ -245,10 +247,12 @@ def gradient_probe(
 
 
 class _ContestedWatch:
-    """Passes checkpoints on and keeps the mean Δℓ of the most disputed category for the progress bar."""
+    """Passes checkpoints on, keeps the mean Δℓ of the most disputed category, and tells where the run stands."""
 
-    def __init__(self, writer: RunWriter, task: tasks.TaskData) -> None:
+    def __init__(self, writer: RunWriter, task: tasks.TaskData, on_progress: Callable[[Progress], None] | None) -> None:
         self._writer = writer
+        self._on_progress = on_progress
+        self._step: training.Step | None = None
         self._rows = (task.examples["category"] == task.category_names[-1]).to_numpy()[: task.n_tracked]
         self._first: NDArray[np.float64] | None = None
         self._change: float | None = None
@@ -260,8 +264,15 @@ class _ContestedWatch:
             self._first = losses[0]
             self._change = self._mean(losses[-1]) if len(losses) > 1 else None
 
-    def progress(self, step: training.Step) -> Progress:
-        return Progress(step.step, step.total_steps, step.loss, self._change)
+    def on_step(self, step: training.Step) -> None:
+        self._step = step
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._on_progress is not None and self._step is not None:
+            recorded = len(self._writer.manifest["checkpoints"])
+            step = self._step
+            self._on_progress(Progress(step.step, step.total_steps, step.loss, self._change, recorded))
 
     def write_checkpoint(
         self, *, step: int, epoch: float, losses: NDArray[np.float64], logits: NDArray[np.float32]
@@ -273,6 +284,7 @@ class _ContestedWatch:
 
     def list_checkpoint(self, *, step: int, epoch: float) -> None:
         self._writer.list_checkpoint(step=step, epoch=epoch)
+        self._tell()
 
     def write_metrics(self, values: Mapping[str, Any]) -> None:
         self._writer.write_metrics(values)

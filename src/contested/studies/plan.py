@@ -51,6 +51,10 @@ class Cost(NamedTuple):
         return self.flops / (rate * EFFICIENCY)
 
 
+UNKNOWN = Cost(0, 0, math.nan, math.nan)
+"""The cost of a run of which nothing is known."""
+
+
 class Device(NamedTuple):
     """Where the estimate is for: name, matrix rate (operations a second), runs at once, bytes of memory, and kind."""
 
@@ -149,21 +153,21 @@ def available_memory() -> float:
         return math.nan
 
 
-def slots(cells: Sequence[Cell], device: Device) -> int:
-    """How many runs to do at once: one a core or GPU, as far as the largest of them fit into memory together.
+def slots(costs: Sequence[Cost], device: Device) -> int:
+    """How many runs to do at once: one per core or GPU, as far as the largest of them fit into memory together.
 
     Args:
-        cells: The runs.
+        costs: What each run takes.
         device: Where.
 
     Returns:
         At least 1.
     """
-    largest = max((cost(cell).memory for cell in cells), default=math.nan)
+    largest = max((each.memory for each in costs), default=math.nan)
     # Half a gigabyte for torch itself in every process.
     fit = device.memory * 0.8 / (largest + 0.5 * _GIGA)
     fits = device.slots if math.isnan(fit) or "CPU" not in device.name else int(fit)
-    return max(1, min(device.slots, fits, len(cells) or 1))
+    return max(1, min(device.slots, fits, len(costs) or 1))
 
 
 def plan_json(cells: Sequence[Cell], device: Device, status: dict[str, str]) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""What the commands share: consoles, JSON on stdout, paths."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPED = 200  # columns of a table that no terminal bounds
+
+
+def console(*, stderr: bool = False, wide: bool = False) -> Console:
+    """A console that prints text as it is given.
+
+    Args:
+        stderr: Whether it prints to stderr.
+        wide: Whether tables are wide where no terminal bounds them: what is piped goes to a file or a search, where a
+            cut column is lost.
+
+    Returns:
+        The console; a reader that has gone away raises BrokenPipeError.
+    """
+    from rich.console import Console
+
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            # Rich ends the process with 1 here; whether a closed pipe is a failure is for main() to say.
+            raise
+
+    made = Piped(stderr=stderr, highlight=False)
+    return Piped(stderr=stderr, highlight=False, width=_PIPED) if wide and not made.is_terminal else made
+
+
+def print_json(content: Any) -> None:
+    """Print a value as JSON, as plain ASCII where stdout can encode nothing else.
+
+    Args:
+        content: The value.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(content, indent=2, allow_nan=False)
+    print(text)
+
+
+def path(text: str) -> Path:
+    """A path as given on the command line; ``~`` is the home folder, also behind ``--out=``, where no shell expands it.
+
+    Args:
+        text: What was given.
+
+    Returns:
+        The path.
+    """
+    return Path(text).expanduser()

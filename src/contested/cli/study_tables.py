@@ -1,0 +1,170 @@
+"""The tables and sentences of ``contested study``: the plan's matrix and totals, and where runs stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from contested.studies import Cell
+    from contested.studies.folder import RunState
+    from contested.studies.plan import Device
+
+_STYLES = {"complete": "green", "failed": "red", "running": "yellow", "other": "red"}
+
+
+def matrix(cells: Sequence[Cell], rate: float) -> Table:
+    """The plan: one row for the cells that differ only in the seed, under the first group that asks for them.
+
+    Args:
+        cells: Every cell.
+        rate: The device's matrix rate in operations per second.
+
+    Returns:
+        The table.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    rows: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        key = (cell.groups[0], *(value for axis, value in cell.coordinates.items() if axis != "seed"))
+        rows.setdefault(key, []).append(cell)
+    table = Table("", "seeds", box=None)
+    for heading in ("steps", "checkpoints", "PFLOP", "GB", "time"):
+        table.add_column(heading, justify="right")
+    group = ""
+    for (first, *place), members in rows.items():
+        if first != group:
+            group = first
+            table.add_row(Text(group, style="bold"))
+        named = [value for value in place if value != "none"]
+        table.add_row(Text("  " + " ".join(named)), *(Text(text) for text in _costs(members, rate)))
+    return table
+
+
+def _costs(members: Sequence[Cell], rate: float) -> list[str]:
+    from contested.studies.plan import cost
+
+    needed = cost(members[0])
+    seeds = (f"({cell.coordinates['seed']})" if cell.excluded else cell.coordinates["seed"] for cell in members)
+    sizes = (_number(needed.flops / 1e15), _number(needed.memory / 1e9), _time(needed.seconds(rate)))
+    return [" ".join(seeds), f"{needed.steps:,}", f"{needed.checkpoints}", *sizes]
+
+
+def totals(cells: Sequence[Cell], device: Device, status: Mapping[str, str]) -> list[str]:
+    """What the plan adds up to.
+
+    Args:
+        cells: Every cell.
+        device: Where the runs would be done.
+        status: Run id to status; empty where there is no folder yet.
+
+    Returns:
+        Sentences.
+    """
+    from contested.studies.plan import by_group, count_conditions
+
+    running = [cell for cell in cells if not cell.excluded]
+    groups = ", ".join(f"{name} {len(members)}" for name, members in by_group(cells).items())
+    marked = ", among the cells marked as the study's main conditions" if any(cell.condition for cell in cells) else ""
+    left = [cell for cell in running if status.get(cell.run_id) != "complete"]
+    return [
+        "PFLOP, GB and time are per run.",
+        f"{len(running)} runs; by group: {groups}. A run of several groups is counted in each and runs once.",
+        f"{count_conditions(cells)} conditions: what differs in more than the seed{marked}.",
+        *(f"Not run: {cell.run_id} – {cell.excluded}." for cell in cells if cell.excluded),
+        *([f"{len(running) - len(left)} of them complete."] if status else []),
+        _estimate(left, device),
+    ]
+
+
+def _estimate(cells: Sequence[Cell], device: Device) -> str:
+    from contested.studies.plan import EFFICIENCY, cost, slots
+
+    costs = [cost(cell) for cell in cells]
+    flops = sum(each.flops for each in costs)
+    # Runs at once share one device's arithmetic: they do not shorten the sum.
+    seconds = flops / (device.rate * EFFICIENCY)
+    unknown = "" if flops == flops else " (the size of a backbone is not known: give its facts in the study file)"
+    return (
+        f"On this device ({device.name}, {device.rate / 1e9:,.0f} GFLOP/s measured, {slots(costs, device)} runs at "
+        f"once): {_number(flops / 1e15)} PFLOP, about {_time(seconds)}{unknown}. "
+        f"Training is assumed to reach {EFFICIENCY:.0%} of the measured rate."
+    )
+
+
+def status_table(cells: Sequence[Cell], found: Mapping[str, RunState], rows: int | None = None) -> Table:
+    """Where every run stands.
+
+    Args:
+        cells: The runs.
+        found: Run id to state.
+        rows: Most rows; all where not given.
+
+    Returns:
+        The table.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("run", "status", box=None)
+    for heading in ("epoch", "checkpoints"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    # On a small screen what is at work or failed is worth more than what is done or waits.
+    order = sorted(cells, key=lambda cell: found[cell.run_id].status in {"complete", "missing"}) if rows else cells
+    for cell in order[:rows]:
+        state = found[cell.run_id]
+        epoch = f"{state.epoch:.1f} of {cell.config.training.epochs}" if state.checkpoints else "–"
+        note = state.error.splitlines()[0] if state.error else ""
+        label = Text(state.status, style=_STYLES.get(state.status, ""))
+        table.add_row(Text(cell.run_id), label, epoch, str(state.checkpoints or "–"), Text(note))
+    table.caption = ", ".join(f"{count} {name}" for name, count in counts(found).items())
+    return table
+
+
+def counts(found: Mapping[str, RunState]) -> dict[str, int]:
+    """How many runs have each status.
+
+    Args:
+        found: Run id to state.
+
+    Returns:
+        Status to number.
+    """
+    names = sorted({state.status for state in found.values()})
+    return {name: sum(state.status == name for state in found.values()) for name in names}
+
+
+def status_json(study: str, cells: Sequence[Cell], found: Mapping[str, RunState]) -> dict[str, Any]:
+    """Where every run stands, for machines.
+
+    Args:
+        study: The study's name.
+        cells: The runs.
+        found: Run id to state.
+
+    Returns:
+        study, counts, and one entry per run.
+    """
+    runs = []
+    for cell in cells:
+        known = {name: None if value != value else value for name, value in found[cell.run_id]._asdict().items()}
+        runs.append({"run_id": cell.run_id, **cell.coordinates, **known})
+    return {"study": study, "counts": counts(found), "runs": runs}
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{_number(seconds / size)} {unit}"
+    return f"{_number(seconds)} seconds" if seconds == seconds else "?"
+
+
+def _number(value: float) -> str:
+    if value != value:
+        return "?"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"

@@ -1,0 +1,175 @@
+"""Where a study's runs are done: the executor protocol, and what every executor's runs have in common.
+
+An executor takes jobs in, tells where they stand until none is left to do, and stops in good order. It decides nothing
+about a study: which runs are to be done is known before it is asked (:func:`contested.studies.run_study`), and a run's
+folder says by itself how far it came. :class:`contested.studies.local.LocalExecutor` does the runs on this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+from contested.config import RunConfig
+from contested.studies.folder import forget_failure, note_failure
+from contested.studies.plan import UNKNOWN, Cost
+
+State = Literal["waiting", "running", "complete", "skipped", "failed", "interrupted", "locked"]
+
+_TOLD = 0.2  # seconds between two calls of on_change
+
+
+class Job(NamedTuple):
+    """A run to be done.
+
+    Attributes:
+        run_id: Its name.
+        config: Its configuration.
+        out: Its folder.
+        cost: What it is expected to take.
+    """
+
+    run_id: str
+    config: RunConfig
+    out: Path
+    cost: Cost = UNKNOWN
+
+
+@dataclass
+class JobStatus:
+    """Where a run stands in this invocation.
+
+    Attributes:
+        state: What happens with it now: ``waiting``, ``running``, ``complete``, ``skipped`` (found complete when its
+            turn came), ``failed``, ``interrupted`` or ``locked`` (another process trains it).
+        step: Optimiser steps done.
+        total_steps: Steps of the whole run; 0 before it starts.
+        checkpoints: Checkpoints recorded so far.
+        loss: Training loss of the last step (nats); None before it.
+        contested_change: Mean Δℓ so far of the category of highest entropy (nats); None before the second checkpoint.
+        message: Why it failed; empty otherwise.
+    """
+
+    state: State = "waiting"
+    step: int = 0
+    total_steps: int = 0
+    checkpoints: int = 0
+    loss: float | None = None
+    contested_change: float | None = None
+    message: str = ""
+
+
+class Submitted(NamedTuple):
+    """What an executor answers when it has taken jobs in.
+
+    Attributes:
+        how: How they are done, as a phrase: "2 at once".
+        on_cpu: Whether runs that leave the device open train on a CPU.
+    """
+
+    how: str
+    on_cpu: bool = True
+
+
+class Executor(Protocol):
+    """Does runs, on this machine or elsewhere; used once."""
+
+    def submit(self, jobs: Sequence[Job]) -> Submitted:
+        """Take jobs in, in the order in which they should start; return without waiting for them.
+
+        Args:
+            jobs: The runs.
+
+        Returns:
+            How they are done.
+        """
+
+    def watch(self) -> Generator[Mapping[str, JobStatus], None, None]:
+        """Tell where the submitted jobs stand.
+
+        It ends when no job is ``waiting``, ``running`` or ``locked`` any more or, after :meth:`stop`, when none is
+        ``running``. Closing it early ends what it holds.
+
+        Returns:
+            Gives run id to status, several times a second at most; the mapping may be the same object each time.
+        """
+
+    def stop(self) -> None:
+        """Start nothing more, and ask running jobs to save their state and stop; signal handlers call it."""
+
+
+def carry_out(
+    executor: Executor, jobs: Sequence[Job], *, on_change: Callable[[Mapping[str, JobStatus]], None] | None = None
+) -> dict[str, JobStatus]:
+    """Watch submitted jobs to their ends; a failed one does not stop the others.
+
+    Ctrl-C and SIGTERM stop the executor in good order the first time, and at once the second time. Why a job failed is
+    kept in the study's folder.
+
+    Args:
+        executor: What the jobs were submitted to.
+        jobs: The jobs.
+        on_change: Called with the statuses a few times a second, and once at the end.
+
+    Returns:
+        Run id to its last status, ``failed`` and ``interrupted`` ones included.
+    """
+    found: Mapping[str, JobStatus] = {}
+    notes, told = _Notes(jobs), 0.0
+    with _Signals(executor), contextlib.closing(executor.watch()) as watched:
+        for found in watched:
+            notes.keep(found)
+            if on_change is not None and time.monotonic() - told > _TOLD:
+                on_change(found)
+                told = time.monotonic()
+    notes.keep(found)
+    if on_change is not None:
+        on_change(found)
+    return dict(found)
+
+
+class _Notes:
+    """Keeps in the study's folder why runs failed, also of those that failed before they had a manifest."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._folders = {job.run_id: job.out for job in jobs}
+        self._seen: dict[str, State] = {}
+
+    def keep(self, statuses: Mapping[str, JobStatus]) -> None:
+        for run_id, status in statuses.items():
+            before, self._seen[run_id] = self._seen.get(run_id, "waiting"), status.state
+            if status.state == before:
+                continue
+            if status.state == "failed":
+                note_failure(self._folders[run_id], status.message)
+            else:  # It began again: what an earlier invocation noted no longer holds.
+                forget_failure(self._folders[run_id])
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM stop an executor in good order the first time, and raise KeyboardInterrupt the second time."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._stopping = False
+        self._former: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        def handle(number: int, frame: Any) -> None:
+            if self._stopping:
+                raise KeyboardInterrupt
+            self._stopping = True
+            self._executor.stop()
+
+        with contextlib.suppress(ValueError):  # not the main thread: whoever started it decides
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former[number] = signal.signal(number, handle)
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)

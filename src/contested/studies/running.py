@@ -1,0 +1,139 @@
+"""Run a study or resume it: what is to be done, who does it, how it ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from contested.studies.cells import Cell, expand
+from contested.studies.checks import check_cells, slow_cells
+from contested.studies.execute import Executor, Job, JobStatus, carry_out
+from contested.studies.file import Study
+from contested.studies.folder import RunState, begin, others, run_folder, states
+from contested.studies.local import LocalExecutor
+from contested.studies.plan import cost
+
+_OTHER = "its folder holds a run of another configuration; move it away"
+
+
+class StudyStart(NamedTuple):
+    """What a study finds as it starts.
+
+    Attributes:
+        study: Its name.
+        cells: Its runs.
+        found: Run id to where the run's folder stands.
+        todo: The runs that were handed to the executor.
+        other: Runs whose folders hold a run of another configuration; they are left alone.
+        n_strangers: Runs in the folder that belong to another version of the study.
+        how: How runs are done, as a phrase: "2 at once".
+        warnings: What makes runs slower than they need be.
+    """
+
+    study: str
+    cells: Sequence[Cell]
+    found: Mapping[str, RunState]
+    todo: Sequence[Cell]
+    other: Sequence[str]
+    n_strangers: int
+    how: str
+    warnings: Sequence[str]
+
+    @property
+    def n_complete(self) -> int:
+        """Runs that were complete already."""
+        return len(self.cells) - len(self.todo) - len(self.other)
+
+
+class StudyOutcome(NamedTuple):
+    """How a study's runs ended.
+
+    Attributes:
+        out: The study's folder.
+        complete: Runs that are complete, those of earlier invocations included.
+        failed: Run id to why it failed, or could not be done.
+        interrupted: Runs that were stopped, or are held by another process; the same call resumes them.
+        waiting: Runs that were not started.
+        n_strangers: Runs in the folder that belong to another version of the study.
+    """
+
+    out: Path
+    complete: tuple[str, ...]
+    failed: Mapping[str, str]
+    interrupted: tuple[str, ...]
+    waiting: tuple[str, ...]
+    n_strangers: int
+
+    @property
+    def n_runs(self) -> int:
+        """All runs of the study."""
+        return len(self.complete) + len(self.failed) + len(self.interrupted) + len(self.waiting)
+
+
+def run_study(
+    study: Study,
+    out: str | os.PathLike[str],
+    *,
+    executor: Executor | None = None,
+    on_start: Callable[[StudyStart], None] | None = None,
+    on_change: Callable[[Mapping[str, JobStatus]], None] | None = None,
+) -> StudyOutcome:
+    """Run a study, or resume it.
+
+    Complete runs are skipped, interrupted ones resumed, failed ones tried again. A failed run does not stop the others.
+    Ctrl-C saves the state of every run at work. Two invocations on the same folder share the work.
+
+    Args:
+        study: The study, from :func:`contested.studies.load_study`.
+        out: Its folder; the same folder resumes.
+        executor: Where runs are done; on this machine, as many at once as it can take, where not given.
+        on_start: Called once, before the first run starts.
+        on_change: Called with the runs' statuses a few times a second, and once at the end.
+
+    Returns:
+        How each run ended.
+
+    Raises:
+        ConfigError: With everything that would stop runs, before the first one starts.
+        RunError: If the folder cannot be written.
+    """
+    folder = Path(out)
+    cells = [cell for cell in expand(study) if not cell.excluded]
+    check_cells(cells)
+    begin(study, folder)
+    found = states(cells, folder)
+    other = [name for name, state in found.items() if state.status == "other"]
+    todo = [cell for cell in cells if found[cell.run_id].status not in {"complete", "other"}]
+    jobs = [Job(cell.run_id, cell.config, run_folder(folder, cell), cost(cell)) for cell in todo]
+    executor = LocalExecutor() if executor is None else executor
+    submitted = executor.submit(jobs)
+    start = StudyStart(
+        study=study.name,
+        cells=cells,
+        found=found,
+        todo=todo,
+        other=other,
+        n_strangers=others(cells, folder),
+        how=submitted.how,
+        warnings=slow_cells(todo, on_cpu=submitted.on_cpu),
+    )
+    if on_start is not None:
+        on_start(start)
+    return _outcome(start, folder, carry_out(executor, jobs, on_change=on_change))
+
+
+def _outcome(start: StudyStart, out: Path, statuses: Mapping[str, JobStatus]) -> StudyOutcome:
+    def those(*wanted: str) -> tuple[str, ...]:
+        return tuple(name for name, status in statuses.items() if status.state in wanted)
+
+    failed = {name: statuses[name].message for name in those("failed")} | dict.fromkeys(start.other, _OTHER)
+    done = {name for name, state in start.found.items() if state.status == "complete"} | {*those("complete", "skipped")}
+    interrupted = those("running", "interrupted", "locked")
+    names = [cell.run_id for cell in start.cells]
+    # What the executor did not speak of was not started.
+    waiting = tuple(name for name in names if name not in {*failed, *done, *interrupted})
+    return StudyOutcome(
+        out, tuple(name for name in names if name in done), failed, interrupted, waiting, start.n_strangers
+    )

@@ -1,0 +1,179 @@
+"""The seam between a study and whatever does its runs: executors that are none of ours fit behind it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contested.config import check_config
+from contested.runs import train_config
+from contested.studies import Job, JobStatus, StudyStart, Submitted, expand, load_study, run_study
+from contested.studies.execute import State, carry_out
+from contested.studies.folder import states
+from contested.trajectories import Trajectory
+
+ANOTHER = "its folder holds a run of another configuration; move it away"
+
+
+class InProcess:
+    """Does one run after another in this process."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def submit(self, jobs: Sequence[Job]) -> Submitted:
+        self.jobs = list(jobs)
+        return Submitted("one after another, here")
+
+    def watch(self) -> Generator[Mapping[str, JobStatus], None, None]:
+        statuses = {job.run_id: JobStatus() for job in self.jobs}
+        for job in self.jobs:
+            train_config(job.config, out=job.out)
+            statuses[job.run_id] = JobStatus("complete")
+            yield statuses
+
+    def stop(self) -> None:
+        raise AssertionError("nobody asked for that")
+
+
+class Scripted:
+    """Runs nothing; its jobs end as they are told to, and those of whom nothing is said are never spoken of."""
+
+    def __init__(self, *ends: State, stop_at: int | None = None) -> None:
+        self.ends = ends
+        self.stop_at = stop_at
+        self.stopped = 0
+        self.closed = False
+        self.names: list[str] = []
+
+    def submit(self, jobs: Sequence[Job]) -> Submitted:
+        self.names = [job.run_id for job in jobs]
+        return Submitted("in theory", on_cpu=False)
+
+    def watch(self) -> Generator[Mapping[str, JobStatus], None, None]:
+        found: dict[str, JobStatus] = {}
+        try:
+            for index, (name, end) in enumerate(zip(self.names, self.ends, strict=False)):
+                if index == self.stop_at:
+                    signal.raise_signal(signal.SIGTERM)
+                found[name] = JobStatus("interrupted" if self.stopped else end, message="lost" * (end == "failed"))
+                yield found
+        finally:
+            self.closed = True
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+@pytest.fixture
+def study(checkpoint: Any, annotated: Any, bulk: Any, tmp_path: Path) -> Any:
+    """Two methods at two seeds, eight steps each."""
+    rows = annotated.fields.assign(uid=list(annotated.example_ids), label_counts=annotated.label_counts.tolist())
+    rows.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
+    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+    people = {"path": "people.jsonl", "options": {"label_names": list(annotated.label_names)}}
+    lora, full = {"method": {"name": "lora", "r": 2}}, {"method": {"name": "full"}}
+    content = {
+        "name": "toy",
+        "defaults": {
+            "task": {"bulk": {"path": "bulk.jsonl", "size": 20}},
+            "training": {"epochs": 1, "batch_size": 8},
+            "tracking": {"every": 4},
+            "execution": {"threads": 1},
+        },
+        "axes": {
+            "backbone": {"tiny": {"model": {"name": str(checkpoint("bert")), "max_length": 64}}},
+            "method": {"lora": lora, "full": full},
+            "dataset": {"made": {"task": {"annotated": people}}},
+            "seed": [1, 2],
+        },
+        "groups": {"main": {"where": {"method": "*", "seed": "*"}}},
+    }
+    import yaml
+
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return load_study(str(tmp_path / "toy.yaml"))
+
+
+def test_runs_done_in_this_process_are_the_studys_runs(study: Any, tmp_path: Path) -> None:
+    executor, started = InProcess(), list[StudyStart]()
+    outcome = run_study(study, tmp_path / "out", executor=executor, on_start=started.append)
+    names = tuple(cell.run_id for cell in expand(study))
+    assert outcome.complete == names
+    assert outcome.n_runs == 4
+    assert (outcome.failed, outcome.interrupted, outcome.waiting) == ({}, (), ())
+    (start,) = started
+    assert (start.study, start.how, start.n_complete, len(start.todo)) == ("toy", "one after another, here", 0, 4)
+    assert {Trajectory.load(tmp_path / "out" / "runs" / name).status for name in names} == {"complete"}
+    # Nothing is left for a second call, of which an executor hears nothing.
+    again = InProcess()
+    assert run_study(study, tmp_path / "out", executor=again).complete == names
+    assert again.jobs == []
+
+
+def test_each_end_is_told_apart_and_failures_are_kept(study: Any, tmp_path: Path) -> None:
+    changes: list[dict[str, State]] = []
+
+    def note(statuses: Mapping[str, JobStatus]) -> None:
+        changes.append({name: status.state for name, status in statuses.items()})
+
+    executor = Scripted("failed", "locked", "skipped")
+    outcome = run_study(study, tmp_path / "out", executor=executor, on_change=note)
+    lora1, lora2, full1, full2 = (cell.run_id for cell in expand(study))
+    assert outcome.failed == {lora1: "lost"}
+    assert outcome.interrupted == (lora2,)
+    assert outcome.complete == (full1,)
+    # Nobody said what became of the last one: it is not taken for done.
+    assert outcome.waiting == (full2,)
+    assert outcome.n_runs == 4
+    assert changes[-1] == {lora1: "failed", lora2: "locked", full1: "skipped"}
+    assert executor.closed
+    # The reason outlives the process, and goes when the run begins again.
+    assert states(expand(study), tmp_path / "out")[lora1].error == "lost"
+    run_study(study, tmp_path / "out", executor=Scripted("interrupted"))
+    assert states(expand(study), tmp_path / "out")[lora1].status == "missing"
+
+
+def test_a_signal_stops_the_executor_in_good_order_once(study: Any, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    executor = Scripted("complete", "complete", "complete", "complete", stop_at=2)
+    outcome = run_study(study, tmp_path / "out", executor=executor)
+    assert executor.stopped == 1
+    assert (len(outcome.complete), len(outcome.interrupted)) == (2, 2)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    executor = Scripted("complete", "complete")
+    jobs = [Job(name, _config(tmp_path), tmp_path / "runs" / name) for name in "ab"]
+    executor.submit(jobs)
+
+    def impatient(statuses: Mapping[str, JobStatus]) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(executor, jobs, on_change=impatient)
+    assert (executor.stopped, executor.closed) == (1, True)
+
+
+def test_folders_of_other_configurations_are_left_alone(study: Any, tmp_path: Path) -> None:
+    import json
+
+    run_study(study, tmp_path / "out", executor=InProcess())
+    name = expand(study)[0].run_id
+    manifest = tmp_path / "out" / "runs" / name / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["identity"]["config"]["seed"] = 9
+    manifest.write_text(json.dumps(content))
+    outcome = run_study(study, tmp_path / "out", executor=InProcess())
+    assert outcome.failed == {name: ANOTHER}
+    assert len(outcome.complete) == 3
+
+
+def _config(tmp_path: Path) -> Any:
+    return check_config({"model": {"name": "any"}, "task": {"annotated": {"path": str(tmp_path)}}}, "of a test")
