@@ -27,7 +27,8 @@ from contested.analysis.ranking import codes, mean_ranks, rank_correlation
 from contested.errors import DataError
 
 _NESTED = "nested percentile bootstrap"
-_ONE_SEED = "one seed: only examples are resampled"
+ONE_SEED = "one seed: only examples are resampled"
+"""The note of an interval that holds the seed fixed."""
 
 
 class SeedMean(NamedTuple):
@@ -42,6 +43,26 @@ class SeedMean(NamedTuple):
 
     mean: float
     sd: float
+    n: int
+    note: str
+
+
+class SeedInterval(NamedTuple):
+    """One number of each run, over seeds, with an interval over seeds.
+
+    Attributes:
+        mean: Mean over seeds.
+        sd: Sample standard deviation over seeds (ddof 1).
+        low: Lower end of its interval (Student t with S − 1 degrees of freedom).
+        high: Upper end of its interval.
+        n: Seeds it rests on.
+        note: Why a number is missing, and how many seeds have none; empty otherwise.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
     n: int
     note: str
 
@@ -90,6 +111,23 @@ def over_seeds(values: ArrayLike) -> SeedMean:
     return SeedMean(mean, float(known.std(ddof=1)) if n > 1 else np.nan, n, "; ".join(notes))
 
 
+def seed_interval(values: ArrayLike, *, confidence: float = 0.95) -> SeedInterval:
+    """The mean of one number of each run, with the interval of Student's t over seeds.
+
+    Args:
+        values: Shape ``(S,)``, in any unit; a missing one (NaN) is left out, and the note counts it.
+        confidence: Coverage wanted.
+
+    Returns:
+        In the unit of ``values``; one seed has a mean and neither standard deviation nor interval.
+    """
+    check_confidence(confidence)
+    found = over_seeds(values)
+    t = float(stats.t.ppf(0.5 + confidence / 2, found.n - 1)) if found.n > 1 else np.nan
+    half = t * found.sd / np.sqrt(max(found.n, 1))
+    return SeedInterval(found.mean, found.sd, found.mean - half, found.mean + half, found.n, found.note)
+
+
 def nested_interval(
     statistic: Callable[[NDArray[np.float64]], float],
     arrays: ArrayLike,
@@ -126,7 +164,7 @@ def nested_interval(
     blocks = resampled_rows(n, n_resamples=n_resamples, rng=for_examples)
     drawn = [float(statistic(values[next(seeds)][:, rows])) for block in blocks for rows in block]
     low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(estimate, float(low), float(high), n, _NESTED, _ONE_SEED if n_seeds == 1 else "")
+    return Interval(estimate, float(low), float(high), n, _NESTED, ONE_SEED if n_seeds == 1 else "")
 
 
 def nested_mean_intervals(
@@ -159,7 +197,7 @@ def nested_mean_intervals(
     weights = row_counts(_resampled_seeds(n_seeds, n_resamples, for_seeds)) / n_seeds
     drawn = np.einsum("rsq,rs->rq", means.reshape(n_resamples, n_seeds, width), weights)
     low, high = expanded_quantiles(drawn, n, confidence)
-    return Intervals(estimate, low, high, n, _NESTED, _ONE_SEED if n_seeds == 1 else "")
+    return Intervals(estimate, low, high, n, _NESTED, ONE_SEED if n_seeds == 1 else "")
 
 
 def nested_mean_interval(
@@ -212,7 +250,7 @@ def nested_spearman_interval(
     rhos = np.nan_to_num(np.concatenate(blocks), nan=0.0)
     drawn = np.take_along_axis(rhos, _resampled_seeds(n_seeds, n_resamples, for_seeds), axis=1).mean(axis=1)
     low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(estimate, float(low), float(high), n, _NESTED, _ONE_SEED if n_seeds == 1 else "")
+    return Interval(estimate, float(low), float(high), n, _NESTED, ONE_SEED if n_seeds == 1 else "")
 
 
 def mixed_effect(aulc: ArrayLike, entropy: ArrayLike, *, confidence: float = 0.95) -> MixedEffect:

@@ -13,7 +13,7 @@ import pandas as pd
 from contested.analysis.checks import check_resampling
 from contested.analysis.jsonable import jsonable
 from contested.analysis.study import Axis, Resampling, StudyResults
-from contested.analysis.study.results import gaps_of, notes_of, results_of
+from contested.analysis.study.results import named, notes_of, results_of, state_of
 from contested.paper.cells import paper_cells
 from contested.paper.claims import claims
 from contested.paper.findings import Claim
@@ -145,7 +145,7 @@ def paper_results(
         frames=general.frames | frames,
         claims=claims(study, frames, draw),
         notes=(*_notes(study, frames, confidence), *unmatched),
-        gaps=gaps_of(study, general.frames | frames),
+        gaps=_gaps(study, frames),
         confidence=confidence,
         n_resamples=n_resamples,
     )
@@ -183,6 +183,26 @@ def _frames(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:
     found["lr_control_trend"] = lr_control_trend(found["lr_control"])
     found["multiple_testing"] = multiple_testing(found, draw.confidence)
     return {name: found[name] for name in COLUMNS}
+
+
+def _gaps(study: PaperStudy, frames: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
+    """One sentence for each missing run, with the frames that need it, in the order of the cells."""
+    needed: dict[str, list[str]] = {}
+    for name, table in frames.items():
+        if name == "runs" or "missing" not in table:
+            continue
+        for run_id in {run_id for given in table["missing"] for run_id in given.split(",") if run_id}:
+            needed.setdefault(run_id, []).append(name)
+    return tuple(
+        f"{named(cell)} is needed for {', '.join(needed[cell['run_id']])}: {_why(study, cell)}."
+        for _, cell in study.asked.iterrows()
+        if cell["run_id"] in needed
+    )
+
+
+def _why(study: PaperStudy, cell: pd.Series) -> str:
+    complete = cell["run_id"] in study.runs
+    return "it is complete, but lacks the gradient probe" if complete else state_of(study, cell)
 
 
 def _notes(study: PaperStudy, frames: Mapping[str, pd.DataFrame], confidence: float) -> list[str]:

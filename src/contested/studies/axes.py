@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contested.naming import is_number, label, short
+
 if TYPE_CHECKING:
     from contested.studies.cells import Cell
     from contested.studies.file import AxisValue, Study
@@ -17,11 +19,13 @@ class StudyAxis(NamedTuple):
         name: What the file calls it.
         key: The one key of a run's configuration that all its values set; empty where they set several.
         values: The name of each value to the value: a number on a numeric axis, else the name itself.
+        plain: The name of the value that sets nothing; None where there is none.
     """
 
     name: str
     key: str
     values: Mapping[str, Any]
+    plain: str | None = None
 
     def value(self, name: str) -> Any:
         """The value of this name."""
@@ -55,7 +59,8 @@ def _axis(name: str, values: Mapping[str, AxisValue]) -> StudyAxis:
     keys = {tuple(key for key, _ in found) for found in leaves.values()}
     one = next(iter(keys)) if len(keys) == 1 else ()
     if len(one) != 1:
-        return StudyAxis(name, "", {value: value for value in values})
+        plain = next((value for value, content in values.items() if not content.overrides), None)
+        return StudyAxis(name, "", {value: value for value in values}, plain)
     typed = {value: found[0][1] for value, found in leaves.items()}
     # A number under a name of its own is called by that name.
     numeric = all(is_number(number) and short(number) == value for value, number in typed.items())
@@ -68,24 +73,6 @@ def _leaves(content: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, 
             yield from _leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a number, and no yes or no.
-
-    >>> is_number(0.1), is_number(True), is_number("3")
-    (True, False, False)
-    """
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def short(value: Any) -> str:
-    """The name of a value that has none of its own.
-
-    >>> short(2e-5), short(3), short("full")
-    ('2e-05', '3', 'full')
-    """
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def cell_names(study: Study, cells: Sequence[Cell]) -> dict[str, str]:
@@ -102,16 +89,7 @@ def cell_names(study: Study, cells: Sequence[Cell]) -> dict[str, str]:
     several = len({cell.config.seed for cell in cells}) > 1
     names = {}
     for cell in cells:
-        parts = [part_name(axis.name, axis.values[cell.coordinates[axis.name]]) for axis in varying]
-        parts += [f"seed {cell.config.seed}"] if several or not parts else []
-        names[cell.run_id] = ", ".join(parts)
+        parts = [(axis.name, axis.value(cell.coordinates[axis.name]), axis.plain) for axis in varying]
+        seed = [("seed", cell.config.seed, None)] if several or not parts else []
+        names[cell.run_id] = label([*parts, *seed])
     return names
-
-
-def part_name(axis: str, value: Any) -> str:
-    """A value as part of a name: a number takes the last part of its axis' name along.
-
-    >>> part_name("training.learning_rate", 1e-3), part_name("method", "lora-r4")
-    ('learning rate 0.001', 'lora-r4')
-    """
-    return f"{axis.rpartition('.')[2].replace('_', ' ')} {short(value)}" if is_number(value) else str(value)

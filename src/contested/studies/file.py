@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from contested.config import Section, key_at, numbers, resolve_paths, yaml_problem
 from contested.errors import ConfigError
-from contested.studies.axes import short
+from contested.naming import short
 from contested.studies.presets import PRESETS, preset_text
 
 STUDY_FILE = "study.yaml"

@@ -97,4 +97,4 @@ def open_results(folder: Path) -> OpenedStudy:
 
 def axes_of(study: Study) -> tuple[Axis, ...]:
     """What the cells of a study differ in besides the seed, as the analysis reads it."""
-    return tuple(Axis(axis.name, axis.key, tuple(axis.values.values())) for axis in study_axes(study))
+    return tuple(Axis(axis.name, axis.key, tuple(axis.values.values()), axis.plain) for axis in study_axes(study))

@@ -13,6 +13,7 @@ from contested.analysis.study.columns import CELL_COLUMNS, RESERVED
 from contested.analysis.study.groups import SeedGroup
 from contested.analysis.study.runs import Run, measure
 from contested.errors import ContestedError, DataError
+from contested.naming import is_number, label
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -25,16 +26,18 @@ class Axis(NamedTuple):
         name: The column.
         key: The key of a run's configuration that it sets; empty where it sets several or different ones.
         values: Its values in the order of the study: numbers on a numeric axis, names otherwise.
+        plain: The value that changes nothing, which names leave out; None where there is none.
     """
 
     name: str
     key: str
     values: tuple[Any, ...]
+    plain: Any = None
 
     @property
     def numeric(self) -> bool:
         """Whether its values are numbers, so that they lie on a line."""
-        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
+        return all(is_number(value) for value in self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +103,10 @@ class StudyRuns:
         """The cells that are not excluded, grouped by all that they have in common but the seed."""
         names = [axis.name for axis in self.axes]
         return [self.group(rows, names) for rows in grouped(self.asked, names)]
+
+    def label(self, key: Mapping[str, Any]) -> str:
+        """The name of a group: its values on the axes that vary."""
+        return label((axis.name, key[axis.name], axis.plain) for axis in self.varying)
 
     def group(self, rows: pd.DataFrame, by: Sequence[str]) -> SeedGroup:
         """Some cells as one group.

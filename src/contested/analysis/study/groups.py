@@ -14,6 +14,9 @@ from contested.analysis.checks import category_rows
 from contested.analysis.intervals import keyed
 from contested.analysis.study.runs import Run
 
+ALL = slice(None)
+_APART = "so they are not averaged or compared example by example"
+
 
 @dataclass(frozen=True)
 class Resampling:
@@ -148,17 +151,28 @@ def different_examples(runs: Sequence[Run]) -> str:
     for other in runs[1:]:
         if not np.array_equal(first.example_ids, other.example_ids):
             what = f"track different examples ({len(first.example_ids):,} and {len(other.example_ids):,})"
-        elif not (_same_labels(first, other) and _same_entropy(first, other)):
-            what = "disagree about the labels, entropies or categories of the same examples"
-        else:
-            continue
-        return f"{first.run_id} and {other.run_id} {what}, so they are not averaged or compared example by example"
+            return f"{first.run_id} and {other.run_id} {what}, {_APART}"
+        if problem := contradiction(first, other):
+            return problem
     return ""
 
 
-def _same_labels(a: Run, b: Run) -> bool:
-    return (a.label_names, a.category_names) == (b.label_names, b.category_names) and np.array_equal(a.gold, b.gold)
+def contradiction(first: Run, second: Run, rows: Sequence[NDArray[np.bool_] | slice] = (ALL, ALL)) -> str:
+    """Why two runs do not mean the same by the same examples; empty where they do.
 
+    Args:
+        first: A run.
+        second: Another.
+        rows: The examples that both have, of each in the same order.
 
-def _same_entropy(a: Run, b: Run) -> bool:
-    return np.allclose(a.entropy, b.entropy) and np.array_equal(a.categories, b.categories)
+    Returns:
+        A sentence without a full stop, or nothing.
+    """
+    names = [(run.label_names, run.category_names) for run in (first, second)]
+    gold, human, categories = (
+        [getattr(run, name)[own] for run, own in zip((first, second), rows, strict=True)]
+        for name in ("gold", "entropy", "categories")
+    )
+    same = names[0] == names[1] and np.array_equal(*gold) and np.allclose(*human) and np.array_equal(*categories)
+    what = "disagree about the labels, entropies or categories of the same examples"
+    return "" if same else f"{first.run_id} and {second.run_id} {what}, {_APART}"

@@ -8,6 +8,7 @@ from contested.analysis.study.cells import StudyRuns
 from contested.analysis.study.columns import columns_of, frame_of
 from contested.analysis.study.groups import joined
 from contested.analysis.study.runs import Run, rank_correlation_of
+from contested.naming import short
 
 
 def axes_frame(study: StudyRuns) -> pd.DataFrame:
@@ -19,20 +20,11 @@ def axes_frame(study: StudyRuns) -> pd.DataFrame:
             "key": axis.key,
             "numeric": axis.numeric,
             "varies": axis in varying,
-            "values": ", ".join(written_value(value) for value in axis.values),
+            "values": ", ".join(short(value) for value in axis.values),
         }
         for axis in study.axes
     ]
     return frame_of("axes", columns_of("axes", ()), rows)
-
-
-def written_value(value: object) -> str:
-    """A value of an axis as text.
-
-    >>> written_value(2e-05), written_value(3.0), written_value("lora-r4")
-    ('2e-05', '3', 'lora-r4')
-    """
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def runs_frame(study: StudyRuns) -> pd.DataFrame:

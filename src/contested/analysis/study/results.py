@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ import pandas as pd
 from contested.analysis.checks import check_resampling
 from contested.analysis.jsonable import jsonable
 from contested.analysis.study.cells import Axis, StudyRuns
+from contested.analysis.study.differences import differences
+from contested.analysis.study.group_frames import group_frames
 from contested.analysis.study.groups import Resampling
 from contested.analysis.study.overview import axes_frame, runs_frame
 
@@ -26,7 +28,7 @@ class StudyResults:
     Attributes:
         frames: Tables by name, with the columns of :data:`~contested.analysis.study.columns.COLUMNS` at least.
         notes: What a reader must know before trusting the numbers.
-        gaps: One sentence for each run that is missing, with what needs it.
+        gaps: One sentence for each run that is missing.
         confidence: Coverage of every interval; tests are at level 1 − confidence.
         n_resamples: Bootstrap resamples of every interval.
     """
@@ -98,11 +100,16 @@ def study_results(
 
 def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
     """:func:`study_results` of runs that are measured already."""
-    frames = {"axes": axes_frame(study), "runs": runs_frame(study)}
+    frames = {
+        "axes": axes_frame(study),
+        "runs": runs_frame(study),
+        **group_frames(study, draw),
+        "differences": differences(study, draw),
+    }
     return StudyResults(
         frames=frames,
         notes=tuple(notes_of(study)),
-        gaps=gaps_of(study, frames),
+        gaps=tuple(_gaps(study)),
         confidence=draw.confidence,
         n_resamples=draw.n_resamples,
     )
@@ -123,19 +130,14 @@ def notes_of(study: StudyRuns) -> list[str]:
     return notes
 
 
-def gaps_of(study: StudyRuns, frames: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
-    """One sentence for each missing run, with the frames that need it, in the order of the cells."""
-    needed: dict[str, list[str]] = {}
-    for name, table in frames.items():
-        if name == "runs" or "missing" not in table:
-            continue
-        for run_id in {run_id for given in table["missing"] for run_id in given.split(",") if run_id}:
-            needed.setdefault(run_id, []).append(name)
-    return tuple(
-        f"{named(cell)} is needed for {', '.join(needed[cell['run_id']])}: {_state(study, cell)}."
-        for _, cell in study.asked.iterrows()
-        if cell["run_id"] in needed
-    )
+def _gaps(study: StudyRuns) -> Iterator[str]:
+    """One sentence for each missing run, in the order of the cells."""
+    groups = {run_id: group for group in study.seed_groups for run_id in group.asked}
+    for _, cell in study.asked.iterrows():
+        group = groups[cell["run_id"]]
+        if cell["run_id"] not in study.runs:
+            seeds = f"{len(group.runs)} of {len(group.asked)} seeds"
+            yield f"{named(cell)} is missing: {state_of(study, cell)}. What is said of its group rests on {seeds}."
 
 
 def named(cell: pd.Series) -> str:
@@ -143,10 +145,9 @@ def named(cell: pd.Series) -> str:
     return f"{cell['run_id']} ({cell['name']})"
 
 
-def _state(study: StudyRuns, cell: pd.Series) -> str:
+def state_of(study: StudyRuns, cell: pd.Series) -> str:
+    """Why the run of a cell is not there."""
     run_id = str(cell["run_id"])
-    if run_id in study.runs:
-        return "it is complete, but lacks the gradient probe"
     if run_id in study.unusable:
         return f"it cannot be used, for {study.unusable[run_id]}".rstrip(".")
     if cell["status"] == "complete":

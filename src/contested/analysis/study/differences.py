@@ -1,0 +1,186 @@
+"""Groups that differ in one axis alone, compared example by example."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contested.analysis.checks import category_rows
+from contested.analysis.seeds import ONE_SEED
+from contested.analysis.study.cells import Axis, StudyRuns
+from contested.analysis.study.columns import columns_of, frame_of
+from contested.analysis.study.group_frames import means
+from contested.analysis.study.groups import Resampling, SeedGroup, contradiction, joined
+from contested.analysis.study.measured import stacked
+from contested.naming import label, short
+
+_NO_SHARED_SEED = "the groups share no seed: each one's seeds are averaged first, and examples alone are resampled"
+
+
+class Pair(NamedTuple):
+    """Two groups that differ in one axis alone.
+
+    Attributes:
+        axis: The axis.
+        first: The group that is subtracted.
+        second: The group that it is subtracted from.
+    """
+
+    axis: Axis
+    first: SeedGroup
+    second: SeedGroup
+
+
+def differences(study: StudyRuns, draw: Resampling) -> pd.DataFrame:
+    """How the examples' measures differ between two groups that differ in one axis alone.
+
+    Along a numeric axis neighbouring values are compared, and the last with the first; along another one every value
+    with the first that is there. Both groups are taken on the examples that they share, seed by seed where they
+    share seeds; examples are resampled with seeds nested in them.
+
+    Args:
+        study: The study.
+        draw: How intervals are made.
+
+    Returns:
+        One row a pair, measure and category.
+    """
+    child = draw.named("differences")
+    rows = [row for pair in pairs(study) for row in _rows(study, pair, child)]
+    return frame_of("differences", columns_of("differences", ()), rows)
+
+
+def pairs(study: StudyRuns) -> Iterator[Pair]:
+    """The pairs of groups that are compared, by axis.
+
+    Args:
+        study: The study.
+
+    Yields:
+        The pairs, in the order of the axes and of their values.
+    """
+    for axis in study.varying:
+        lines: dict[tuple[Any, ...], dict[Any, SeedGroup]] = {}
+        for group in study.seed_groups:
+            held = tuple(value for name, value in group.key.items() if name != axis.name)
+            lines.setdefault(held, {})[group.key[axis.name]] = group
+        for line in lines.values():
+            values = sorted(line) if axis.numeric else [value for value in axis.values if value in line]
+            yield from (Pair(axis, line[first], line[second]) for first, second in compared(values, axis.numeric))
+
+
+def compared(values: Sequence[Any], numeric: bool) -> list[tuple[Any, Any]]:
+    """Which values of an axis are compared.
+
+    >>> compared([1, 2, 3], numeric=True)
+    [(1, 2), (2, 3), (1, 3)]
+    >>> compared(["a", "b", "c"], numeric=False)
+    [('a', 'b'), ('a', 'c')]
+    """
+    if not numeric:
+        return [(values[0], value) for value in values[1:]]
+    ends = [(values[0], values[-1])] if len(values) > 2 else []
+    return [*itertools.pairwise(values), *ends]
+
+
+def _rows(study: StudyRuns, pair: Pair, draw: Resampling) -> Iterator[dict[str, Any]]:
+    shared = _shared_columns(study, pair)
+    found = _paired(pair)
+    if isinstance(found, str):
+        yield {**shared, "measure": "", "category": "", "n": 0, "note": found}
+        return
+    for mean in means(found.values, category_rows(found.categories, found.category_names), draw):
+        yield {
+            **shared,
+            "measure": mean.measure,
+            "category": mean.category,
+            "n": mean.n,
+            "difference": mean.mean,
+            "low": mean.low,
+            "high": mean.high,
+            "note": joined(found.note, *(note for note in mean.note.split("; ") if found.seeds or note != ONE_SEED)),
+        }
+
+
+def _shared_columns(study: StudyRuns, pair: Pair) -> dict[str, Any]:
+    name, first, second = pair.axis.name, pair.first, pair.second
+    held = [(axis.name, first.key[axis.name], axis.plain) for axis in study.varying if axis.name != name]
+    provenance = [group.provenance for group in (first, second)]
+    return {
+        "axis": name,
+        "from": short(first.key[name]),
+        "to": short(second.key[name]),
+        "held": label(held) if held else "",
+        "group_from": study.label(first.key),
+        "group_to": study.label(second.key),
+        **{key: ",".join(filter(None, (one[key] for one in provenance))) for key in ("run_ids", "missing")},
+        "n_seeds": len(set(first.seeds) & set(second.seeds)),
+        "n_expected": max(one["n_expected"] for one in provenance),
+    }
+
+
+class _Paired(NamedTuple):
+    """The differences of two groups on the examples that they share.
+
+    Attributes:
+        values: Measures by name, each of shape (S, N).
+        categories: Shape (N,).
+        category_names: In order of rising entropy.
+        seeds: The seeds that both groups have.
+        note: What is left out; empty otherwise.
+    """
+
+    values: dict[str, NDArray[np.float64]]
+    categories: NDArray[np.object_]
+    category_names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    note: str
+
+
+def _paired(pair: Pair) -> _Paired | str:
+    """The differences, or why there are none."""
+    for group in (pair.first, pair.second):
+        if group.problem:
+            return group.problem
+    seeds = [seed for seed in pair.first.seeds if seed in pair.second.seeds]
+    sides = [_with_seeds(group, seeds) for group in (pair.first, pair.second)]
+    ids = np.intersect1d(sides[0].first.example_ids, sides[1].first.example_ids)
+    if not len(ids):
+        return "the two groups track different examples, so there is nothing to compare example by example"
+    rows = [np.isin(group.first.example_ids, ids) for group in sides]
+    if problem := contradiction(sides[0].first, sides[1].first, rows):
+        return problem
+    first, second = (_values(group, average=not seeds) for group in sides)
+    values = {name: second[name][:, rows[1]] - first[name][:, rows[0]] for name in first if name in second}
+    most = max(len(group.first.example_ids) for group in sides)
+    return _Paired(
+        values,
+        sides[0].first.categories[rows[0]],
+        sides[0].first.category_names,
+        tuple(seeds),
+        joined(_left_out(pair, seeds), f"only the {len(ids):,} examples that both track" if len(ids) < most else ""),
+    )
+
+
+def _values(group: SeedGroup, *, average: bool) -> dict[str, NDArray[np.float64]]:
+    values = stacked(group.usable)
+    return {name: array.mean(axis=0, keepdims=True) for name, array in values.items()} if average else values
+
+
+def _with_seeds(group: SeedGroup, seeds: Sequence[int]) -> SeedGroup:
+    """The runs of some seeds; all where there is none."""
+    kept = [(run, seed) for run, seed in zip(group.runs, group.seeds, strict=True) if seed in seeds or not seeds]
+    return replace(group, runs=tuple(run for run, _ in kept), seeds=tuple(seed for _, seed in kept))
+
+
+def _left_out(pair: Pair, seeds: Sequence[int]) -> str:
+    if not seeds:
+        return _NO_SHARED_SEED
+    alone = sorted(set(pair.first.seeds) ^ set(pair.second.seeds))
+    return f"left out: seed {', '.join(map(str, alone))}, of which one group alone has a run" if alone else ""

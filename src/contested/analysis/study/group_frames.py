@@ -1,0 +1,160 @@
+"""What each group of seeds came to: ρ, accuracy and training loss, every measure by category, and its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contested.analysis.seeds import nested_mean_intervals, nested_spearman_interval, over_seeds, seed_interval
+from contested.analysis.study.cells import StudyRuns
+from contested.analysis.study.columns import columns_of, frame_of
+from contested.analysis.study.groups import Resampling, SeedGroup, joined
+from contested.analysis.study.measured import stacked, together
+from contested.analysis.study.runs import Run, rank_correlation_of
+
+_OTHER_STEPS = "the seeds were tracked at different steps: only those that all share are shown"
+
+
+def group_frames(study: StudyRuns, draw: Resampling) -> dict[str, pd.DataFrame]:
+    """The frames of a study that have rows of groups.
+
+    Every group resamples the same examples of a category, so that no number depends on which other groups there are.
+
+    Args:
+        study: The study.
+        draw: How intervals are made.
+
+    Returns:
+        ``groups``, ``group_measures`` and ``group_curves``.
+    """
+    names = [axis.name for axis in study.axes]
+    makers = {"groups": _group_rows, "group_measures": _measure_rows, "group_curves": _curve_rows}
+    return {
+        name: frame_of(
+            name,
+            columns_of(name, names),
+            [
+                {"group": study.label(group.key), **row}
+                for group in study.seed_groups
+                for row in make(group, draw.named(name))
+            ],
+        )
+        for name, make in makers.items()
+    }
+
+
+def _group_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
+    if group.problem:
+        yield group.row()
+        return
+    rho = nested_spearman_interval(group.aulc, group.entropy, **draw.named("rho").options)
+    by_seed = over_seeds([rank_correlation_of(run.aulc, run.entropy)[0] for run in group.usable])
+    ends = {"rho_low": rho.low, "rho_high": rho.high}
+    reached: dict[str, float] = {}
+    notes = [rho.note]
+    for name in ("val_accuracy", "train_loss"):
+        found = seed_interval([getattr(run, name) for run in group.usable], confidence=draw.confidence)
+        reached |= {f"{name}_{part}": getattr(found, part) for part in ("mean", "sd", "low", "high")}
+        notes.append(f"{name.replace('_', ' ')}: {found.note}" if found.note and not one_seed(group) else "")
+    yield group.row(*notes, rho_mean=by_seed.mean, rho_sd=by_seed.sd, **ends, **reached)
+
+
+def one_seed(group: SeedGroup) -> bool:
+    """Whether a group stands for one seed, which its row says already."""
+    return len(group.usable) == 1
+
+
+class MeanOf(NamedTuple):
+    """The mean of one measure over seeds and the examples of a category.
+
+    Attributes:
+        measure: Its name.
+        category: The category.
+        n: Examples that have it.
+        mean: The mean.
+        sd: Standard deviation over seeds; NaN with one.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        note: Why a number is missing, or what the interval leaves out; empty otherwise.
+    """
+
+    measure: str
+    category: str
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+    note: str
+
+
+def means(
+    values: Mapping[str, NDArray[np.float64]], categories: Mapping[str, NDArray[np.intp]], draw: Resampling
+) -> Iterator[MeanOf]:
+    """The mean of each measure in each category, examples resampled with seeds nested in them.
+
+    Args:
+        values: Measures by name, each of shape (S, N); NaN where an example has none.
+        categories: Name to row numbers.
+        draw: How intervals are made.
+
+    Yields:
+        The means by measure, then by category.
+    """
+    found = {
+        (mean.measure, category): mean
+        for category, rows in categories.items()
+        for mean in _of_category({name: array[:, rows] for name, array in values.items()}, category, draw)
+    }
+    yield from (found[measure, category] for measure in values for category in categories)
+
+
+def _of_category(values: dict[str, NDArray[np.float64]], category: str, draw: Resampling) -> Iterator[MeanOf]:
+    for names, known in together(values):
+        skipped = int((~known).sum())
+        left_out = f"{skipped} of {len(known)} examples left out: they do not have it under every seed"
+        array = np.stack([values[name][:, known] for name in names], axis=-1)
+        intervals = nested_mean_intervals(array, **draw.named(category).options)
+        ends = zip(intervals.estimate.tolist(), intervals.low.tolist(), intervals.high.tolist(), strict=True)
+        for place, (name, (mean, low, high)) in enumerate(zip(names, ends, strict=True)):
+            sd = over_seeds(array[:, :, place].mean(axis=1) if intervals.n else []).sd
+            note = joined(left_out if skipped else "", intervals.note)
+            yield MeanOf(name, category, intervals.n, mean, sd, low, high, note)
+
+
+def _measure_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
+    if group.problem:
+        yield group.row(measure="", category="")
+        return
+    for mean in means(stacked(group.usable), group.categories(), draw):
+        values = mean._asdict()
+        yield group.row(values.pop("note"), **values)
+
+
+def _curve_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
+    if group.problem:
+        yield group.row(category="")
+        return
+    steps = shared_steps(group.usable)
+    if not len(steps):
+        yield group.row("the seeds share no step", category="")
+        return
+    note = _OTHER_STEPS if group.caution else ""
+    losses = np.stack([run.losses[np.isin(run.steps, steps)].T for run in group.usable])
+    for category, members in group.categories().items():
+        found = nested_mean_intervals(losses[:, members], **draw.named(category).options)
+        for step, mean, low, high in zip(steps.tolist(), found.estimate, found.low, found.high, strict=True):
+            values = {"step": step, "mean": float(mean), "low": float(low), "high": float(high), "n": found.n}
+            yield group.row(note, found.note, category=category, **values)
+
+
+def shared_steps(runs: tuple[Run, ...]) -> NDArray[np.int64]:
+    """The steps at which all runs were tracked."""
+    shared = runs[0].steps
+    for run in runs[1:]:
+        shared = np.intersect1d(shared, run.steps)
+    return shared
