@@ -19,7 +19,7 @@ from peft import LoraConfig, TaskType, get_peft_model
 from workload import BATCH, flop_counter, gemm_rate
 
 from contested.tasks import EncodedTexts
-from contested.training import PackedEngine, Recipe, StackedEngine, Trainer, TrainingSet, track
+from contested.training import PackedEngine, Recipe, StackedEngine, TrainingLoop, TrainingSet, track
 from contested.training.steps import CudaGraphs, Steps
 
 STEPS, PASSES, TRACKED, RUNS = 3315, 39, 1211, 54
@@ -60,25 +60,25 @@ def main() -> None:
     for size, capture in dict.fromkeys([(1, None), *((size, capture) for size in given.stacks)]):
         if size > 1 and given.method == "full":
             continue
-        trainers = [made(given, device, seed) for seed in range(size)]
-        engine = trainers[0].engine if size == 1 else stacked(trainers, given, device)
-        advance = Steps(trainers, engine, device=device, capture=capture)
+        loops = [made(given, device, seed) for seed in range(size)]
+        engine = loops[0].engine if size == 1 else stacked(loops, given, device)
+        advance = Steps(loops, engine, device=device, capture=capture)
         if flops is None:
             with flop_counter() as counter:
-                Steps(trainers, engine, device=device)([0])
+                Steps(loops, engine, device=device)([0])
             flops = counter.get_total_flops()
         seconds = timed(advance, size, given.steps, device)
         started = time.perf_counter()
-        track(trainers[0].engine, trainers[0].module, trainers[0].data.tracked, batch_size=256)
+        track(loops[0].engine, loops[0].module, loops[0].data.tracked, batch_size=256)
         whole = STEPS * seconds + PASSES * (time.perf_counter() - started)
         kind = "eager" if capture is None else "graphs"
         share = 100 * flops / seconds / rate
         print(f"  {size:2d} run(s), {kind:6}: {1e3 * seconds:7.2f} ms a step and run, {share:4.0f} % of the rate; "
               f"a paper run {whole:6.1f} s, {RUNS} of them {RUNS * whole / 60:6.1f} min")  # fmt: skip
-        del trainers, engine, advance
+        del loops, engine, advance
 
 
-def made(given: argparse.Namespace, device: torch.device, seed: int) -> Trainer:
+def made(given: argparse.Namespace, device: torch.device, seed: int) -> TrainingLoop:
     """A run over texts as long as SNLI's."""
     torch.manual_seed(0)
     # peft still asks for a name that transformers has renamed.
@@ -95,13 +95,13 @@ def made(given: argparse.Namespace, device: torch.device, seed: int) -> Trainer:
     n = given.steps * BATCH
     none = np.zeros(0, np.int64)
     data = TrainingSet(
-        train=texts(rng, n), labels=rng.integers(0, 3, n), tracked=texts(rng, TRACKED), class_weights=None,
-        tracked_labels=np.zeros(TRACKED, np.int64), validation=texts(rng, 0), validation_labels=none,
+        train=texts(rng, n), train_targets=rng.integers(0, 3, n), tracked=texts(rng, TRACKED),
+        tracked_targets=np.zeros(TRACKED, np.int64), validation=texts(rng, 0), validation_targets=none,
     )  # fmt: skip
     recipe = Recipe(epochs=1, batch_size=BATCH, seed=seed, precision=given.precision)
-    trainer = Trainer(module, engine, data, recipe)
+    loop = TrainingLoop(module, engine, data, recipe)
     module.train()
-    return trainer
+    return loop
 
 
 def texts(rng: np.random.Generator, n: int) -> EncodedTexts:
@@ -110,8 +110,8 @@ def texts(rng: np.random.Generator, n: int) -> EncodedTexts:
     return EncodedTexts(rng.integers(3, 400, offsets[-1]).astype(np.int32), offsets, None, 0)
 
 
-def stacked(trainers: list[Trainer], given: argparse.Namespace, device: torch.device) -> StackedEngine:
-    return StackedEngine([trainer.module for trainer in trainers], device=device, precision=given.precision)
+def stacked(loops: list[TrainingLoop], given: argparse.Namespace, device: torch.device) -> StackedEngine:
+    return StackedEngine([loop.module for loop in loops], device=device, precision=given.precision)
 
 
 def timed(advance: Steps, size: int, steps: int, device: torch.device) -> float:

@@ -26,7 +26,7 @@ from workload import (
 )
 
 from contested.runs.prepare import keep_freed_memory
-from contested.training import Recipe, Trainer, make_engine, track
+from contested.training import Recipe, TrainingLoop, make_engine, track
 
 
 class Ours:
@@ -43,7 +43,7 @@ class Ours:
         """Seconds of a training step, the first one of a turn left out."""
         ends = []
         recipe = Recipe(epochs=1, batch_size=BATCH, precision=self.precision)  # type: ignore[arg-type]
-        Trainer(
+        TrainingLoop(
             self.made.module, self.engine, self.data, recipe, observer=lambda _: ends.append(time.perf_counter())
         ).fit()
         return statistics.median(b - a for a, b in itertools.pairwise(ends))
@@ -78,8 +78,8 @@ def main() -> None:
         bfloat16 = precision == "bfloat16"
         settings = (given.model, method, given.threads, train, tracked)
         contestants = {
-            "HF Trainer, padded, float32": Apart(UsualWay, *settings, width=128, steps=given.steps),
-            f"HF Trainer, tuned, {precision}": Apart(
+            "HF TrainingLoop, padded, float32": Apart(UsualWay, *settings, width=128, steps=given.steps),
+            f"HF TrainingLoop, tuned, {precision}": Apart(
                 UsualWay, *settings, width=None, steps=given.steps, bfloat16=bfloat16
             ),
             f"contested, {precision}": Apart(Ours, *settings, precision=precision),

@@ -69,12 +69,11 @@ def training_set(made: models.TextModel, table: pd.DataFrame, tracked: pd.DataFr
     none = tracked.iloc[:0]
     return TrainingSet(
         train=encode(table),
-        labels=table["label"].to_numpy(np.int64),
+        train_targets=table["label"].to_numpy(np.int64),
         tracked=encode(tracked),
-        tracked_labels=tracked["label"].to_numpy(np.int64),
+        tracked_targets=tracked["label"].to_numpy(np.int64),
         validation=encode(none),
-        validation_labels=none["label"].to_numpy(np.int64),
-        class_weights=None,
+        validation_targets=none["label"].to_numpy(np.int64),
     )
 
 

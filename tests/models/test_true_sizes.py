@@ -273,7 +273,7 @@ def test_a_backbone_of_the_paper_trains_at_its_true_size(
     before = {key: p.detach().clone() for key, p in _small_trained(built.module)}
     recorder = _Recorder()
     losses: list[float] = []
-    training.Trainer(
+    training.TrainingLoop(
         built.module,
         training.make_engine(built.module, pad_id=built.tokenizer.pad_token_id, device=torch.device("cpu")),
         _data(built),
@@ -399,8 +399,8 @@ def _data(built: models.TextModel) -> training.TrainingSet:
         train=encoded(BATCH * STEPS),
         labels=rng.integers(0, len(LABELS), BATCH * STEPS),
         tracked=encoded(TRACKED),
-        tracked_labels=rng.integers(0, len(LABELS), TRACKED),
+        tracked_targets=rng.integers(0, len(LABELS), TRACKED),
         validation=encoded(0),
-        validation_labels=np.zeros(0, np.int64),
+        validation_targets=np.zeros(0, np.int64),
         class_weights=None,
     )

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from contested import models
 from contested.runs import encode_task
 from contested.tasks import NLITask, TaskData
-from contested.training import Engine, PaddedEngine, Recipe, Trainer, TrainingSet, make_engine
+from contested.training import Engine, PaddedEngine, Recipe, TrainingLoop, TrainingSet, make_engine
 
 LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.05}
 
@@ -25,8 +25,8 @@ class Parts(NamedTuple):
     data: TrainingSet
     engine: Engine
 
-    def trainer(self, recipe: Recipe, **options: Any) -> Trainer:
-        return Trainer(self.model.module, self.engine, self.data, recipe, **options)
+    def loop(self, recipe: Recipe, **options: Any) -> TrainingLoop:
+        return TrainingLoop(self.model.module, self.engine, self.data, recipe, **options)
 
 
 @pytest.fixture

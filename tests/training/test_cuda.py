@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from contested.training import DropoutKey, PackedEngine, PaddedEngine, Recipe, StackedEngine, Trainer
+from contested.training import DropoutKey, PackedEngine, PaddedEngine, Recipe, StackedEngine, TrainingLoop
 from contested.training.packed import Part
 from contested.training.steps import CudaGraphs
 
@@ -30,7 +30,7 @@ def outcome(made: Any, engine: Any) -> tuple[torch.Tensor, dict[str, torch.Tenso
     rows = np.random.default_rng(0).permutation(len(made.data.train))[:24]
     made.model.module.zero_grad()
     logits = engine.logits(made.data.train, rows, KEY)
-    labels = torch.from_numpy(made.data.labels[rows]).to(logits.device)
+    labels = torch.from_numpy(made.data.train_targets[rows]).to(logits.device)
     torch.nn.functional.cross_entropy(logits, labels).backward()
     gradients = {n: p.grad.cpu() for n, p in made.model.module.named_parameters() if p.grad is not None}
     return logits.detach().cpu(), gradients
@@ -78,7 +78,9 @@ def test_a_run_goes_as_on_a_cpu(parts: Callable[..., Any]) -> None:
         made.model.module.to(device)
         seen: list[float] = []
         engine = PackedEngine(made.model.module, device=device)
-        Trainer(made.model.module, engine, made.data, recipe, observer=lambda step, to=seen: to.append(step.loss)).fit()
+        TrainingLoop(
+            made.model.module, engine, made.data, recipe, observer=lambda step, to=seen: to.append(step.loss)
+        ).fit()
         losses.append(seen)
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
 
@@ -94,6 +96,6 @@ def test_graphed_steps_are_the_eager_ones(parts: Callable[..., Any], family: str
         seen: list[float] = []
         engine = PackedEngine(made.model.module, device=torch.device("cuda"))
         observer = lambda step, to=seen: to.append(step.loss)  # noqa: E731
-        Trainer(made.model.module, engine, made.data, recipe, capture=capture, observer=observer).fit()
+        TrainingLoop(made.model.module, engine, made.data, recipe, capture=capture, observer=observer).fit()
         losses.append(seen[:20])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)

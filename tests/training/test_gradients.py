@@ -35,7 +35,7 @@ def reference(parts: Any, without: tuple[str, ...] = ()) -> torch.Tensor:
     ]
     module.eval()
     rows = []
-    for index, gold in enumerate(parts.data.tracked_labels):
+    for index, gold in enumerate(parts.data.tracked_targets):
         piece = slice(texts.offsets[index], texts.offsets[index + 1])
         inputs = {"input_ids": torch.from_numpy(texts.input_ids[piece].astype(np.int64))[None]}
         if texts.token_type_ids is not None:
@@ -50,14 +50,14 @@ def reference(parts: Any, without: tuple[str, ...] = ()) -> torch.Tensor:
 
 def probe(parts: Any, **options: Any) -> Any:
     module = parts.model.module
-    given = module, parts.engine, parts.data.tracked, parts.data.tracked_labels, trained_parameters(module)
+    given = module, parts.engine, parts.data.tracked, parts.data.tracked_targets, trained_parameters(module)
     return gradient_norms(*given, **options)
 
 
 def align(parts: Any, groups: Any, parameters: Any = None, **options: Any) -> Any:
     module = parts.model.module
     parameters = trained_parameters(module) if parameters is None else parameters
-    given = module, parts.engine, parts.data.tracked, parts.data.tracked_labels, parameters
+    given = module, parts.engine, parts.data.tracked, parts.data.tracked_targets, parameters
     return group_alignment(*given, groups, **options)
 
 
@@ -110,7 +110,7 @@ def test_without_the_head_its_parameters_do_not_count(parts: Callable[..., Any],
     head = made.model.head
     parameters = trained_parameters(module, without=head)
     assert 0 < len(parameters) < len(trained_parameters(module))
-    given = module, made.engine, made.data.tracked, made.data.tracked_labels, parameters
+    given = module, made.engine, made.data.tracked, made.data.tracked_targets, parameters
     gradients = reference(made, without=head)
     result = gradient_norms(*given)
     assert result.method == "layerwise", result.note
@@ -121,7 +121,7 @@ def test_biases_alone_are_counted_alone(parts: Callable[..., Any]) -> None:
     made = parts("bert", "full")
     module = made.model.module
     chosen = {name: p for name, p in trained_parameters(module).items() if name.endswith("bias")}
-    given = module, made.engine, made.data.tracked, made.data.tracked_labels, chosen
+    given = module, made.engine, made.data.tracked, made.data.tracked_targets, chosen
     result = gradient_norms(*given)
     assert result.method == "layerwise", result.note
     for name, parameter in module.named_parameters():
@@ -146,7 +146,7 @@ def test_norms_depend_neither_on_order_nor_on_company(
         0,
     )
     module = made.model.module
-    given = module, made.engine, some, made.data.tracked_labels[order], trained_parameters(module)
+    given = module, made.engine, some, made.data.tracked_targets[order], trained_parameters(module)
     np.testing.assert_allclose(gradient_norms(*given).norms, straight[order], rtol=1e-5)
     for size in (1, 3, 100):
         monkeypatch.setattr("contested.training.gradients._NORM_BATCH", size)
@@ -183,7 +183,7 @@ def test_weights_used_behind_their_modules_back_are_noticed(parts: Callable[...,
             return made.engine.logits(texts, rows, key) + 0.1 * base.classifier.weight.sum(1)
 
     module = made.model.module
-    given = module, Sly(), made.data.tracked, made.data.tracked_labels, trained_parameters(module)
+    given = module, Sly(), made.data.tracked, made.data.tracked_targets, trained_parameters(module)
     result = gradient_norms(*given)
     assert result.method == "one-by-one"
     assert "hooks find a gradient norm of" in result.note
@@ -195,7 +195,7 @@ def test_at_the_start_of_lora_a_has_no_gradient_and_the_norm_is_the_rest(parts: 
     made = parts("bert", "lora")
     module = made.model.module
     only_a = {name: p for name, p in trained_parameters(module).items() if "lora_A" in name}
-    given = module, made.engine, made.data.tracked, made.data.tracked_labels, only_a
+    given = module, made.engine, made.data.tracked, made.data.tracked_targets, only_a
     assert only_a
     assert (gradient_norms(*given).norms == 0).all()
     alignment = align(made, categories(made), only_a)
@@ -253,7 +253,7 @@ def test_a_failing_forward_leaves_no_hook(parts: Callable[..., Any]) -> None:
             raise ZeroDivisionError
 
     module = made.model.module
-    given = module, Failing(), made.data.tracked, made.data.tracked_labels, trained_parameters(module)
+    given = module, Failing(), made.data.tracked, made.data.tracked_targets, trained_parameters(module)
     with pytest.raises(ZeroDivisionError):
         gradient_norms(*given)
     assert not any(part._forward_hooks for part in module.modules())
@@ -281,7 +281,7 @@ def test_train_mode_norms_of_a_batch_are_those_of_its_examples_alone(parts: Call
     assert result.method == "layerwise", result.note
     for row in range(len(made.data.tracked)):
         logits = made.engine.logits(made.data.tracked, np.array([row]), DropoutKey(-10, 0))
-        loss = F.cross_entropy(logits, torch.tensor([made.data.tracked_labels[row]]))
+        loss = F.cross_entropy(logits, torch.tensor([made.data.tracked_targets[row]]))
         found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         norm = torch.cat([g.flatten() for g in found if g is not None]).norm().item()
         assert result.norms[row] == pytest.approx(norm, rel=1e-4)

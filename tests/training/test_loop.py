@@ -48,8 +48,8 @@ def weights(parts: Any) -> dict[str, torch.Tensor]:
 def test_final_weights_are_bit_identical_with_and_without_tracking(parts: Callable[..., Any], method: str) -> None:
     kept = Kept()
     tracked, plain = parts("bert", method), parts("bert", method)
-    tracked.trainer(RECIPE, recorder=kept).fit()
-    plain.trainer(RECIPE).fit()
+    tracked.loop(RECIPE, recorder=kept).fit()
+    plain.loop(RECIPE).fit()
     start = weights(parts("bert", method))
     ends = weights(tracked), weights(plain)
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
@@ -66,7 +66,7 @@ def test_the_loop_is_the_recipe_written_out(parts: Callable[..., Any]) -> None:
         for module in part.model.module.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-    made.trainer(recipe).fit()
+    made.loop(recipe).fit()
 
     module, tokenizer, task = plain.model.module, plain.model.tokenizer, plain.task
     premises, hypotheses = (list(task.train_texts[name]) for name in task.text_columns)
@@ -101,8 +101,8 @@ def test_packed_and_padded_runs_stay_together_for_two_hundred_steps(parts: Calla
     """Dropout on: the masks are the same, so only rounding differs."""
     packed, padded = Kept(), Kept()
     recipe = Recipe(learning_rate=2e-3, epochs=34, batch_size=16, every=50, epoch_ends=False, seed=3)
-    parts(family).trainer(recipe, recorder=packed).fit()
-    parts(family, padded=True, piece_size=5).trainer(recipe, recorder=padded).fit()
+    parts(family).loop(recipe, recorder=packed).fit()
+    parts(family, padded=True, piece_size=5).loop(recipe, recorder=padded).fit()
     assert packed.listed[-1] >= 200
     for step in packed.listed:
         np.testing.assert_allclose(packed.losses[step], padded.losses[step], rtol=1e-4, atol=1e-4)
@@ -113,7 +113,7 @@ def test_packed_and_padded_runs_stay_together_for_two_hundred_steps(parts: Calla
 def test_a_resumed_run_equals_an_uninterrupted_one(parts: Callable[..., Any], tmp_path: Path) -> None:
     whole = Kept()
     straight = parts()
-    straight.trainer(RECIPE, recorder=whole, state=tmp_path / "a").fit()
+    straight.loop(RECIPE, recorder=whole, state=tmp_path / "a").fit()
 
     kept = Kept()
 
@@ -122,11 +122,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one(parts: Callable[..., Any], tm
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted, match="after step 4"):
-        parts().trainer(RECIPE, recorder=kept, state=tmp_path / "b", observer=interrupt).fit()
+        parts().loop(RECIPE, recorder=kept, state=tmp_path / "b", observer=interrupt).fit()
     assert max(kept.listed) == 3
     torch.rand(100)  # whatever was drawn in between does not matter
     resumed = parts()
-    resumed.trainer(RECIPE, recorder=kept, state=tmp_path / "b").fit(resume=True)
+    resumed.loop(RECIPE, recorder=kept, state=tmp_path / "b").fit(resume=True)
 
     assert kept.listed == whole.listed
     assert all(np.array_equal(kept.logits[step], whole.logits[step]) for step in whole.listed)
@@ -137,32 +137,32 @@ def test_a_resumed_run_equals_an_uninterrupted_one(parts: Callable[..., Any], tm
 
 def test_ctrl_c_is_an_ordinary_ctrl_c_again_afterwards(parts: Callable[..., Any]) -> None:
     before = signal.getsignal(signal.SIGINT)
-    parts().trainer(RECIPE).fit()
+    parts().loop(RECIPE).fit()
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_non_finite_loss_stops_the_run(parts: Callable[..., Any]) -> None:
     kept = Kept()
     made = parts("bert", "full")
-    trainer = made.trainer(RECIPE, recorder=kept)
-    update, first = trainer.update, next(made.model.module.parameters())
+    loop = made.loop(RECIPE, recorder=kept)
+    update, first = loop.update, next(made.model.module.parameters())
 
     def poisoned() -> None:
         update()
-        if trainer.optimizer.state[first]["step"] == 5:
+        if loop.optimizer.state[first]["step"] == 5:
             with torch.no_grad():
                 first.fill_(float("nan"))
 
-    trainer.update = poisoned  # type: ignore[method-assign]
+    loop.update = poisoned  # type: ignore[method-assign]
     with pytest.raises(TrainingError, match=r"loss became nan at step 6 of .* Lower the learning rate"):
-        trainer.fit()
+        loop.fit()
     assert kept.listed == [0, 3]
 
 
 def test_bfloat16_trains_and_stays_near_float32(parts: Callable[..., Any]) -> None:
     exact, rough = Kept(), Kept()
-    parts().trainer(RECIPE, recorder=exact).fit()
-    parts("bert", "lora", precision="bfloat16").trainer(RECIPE, recorder=rough).fit()
+    parts().loop(RECIPE, recorder=exact).fit()
+    parts("bert", "lora", precision="bfloat16").loop(RECIPE, recorder=rough).fit()
     # bf16 keeps 8 bits: 0.4 % a rounding, a few times that after two layers.
     np.testing.assert_allclose(rough.losses[0], exact.losses[0], rtol=0.05, atol=0.02)
     assert not np.array_equal(rough.losses[0], exact.losses[0])
@@ -170,7 +170,7 @@ def test_bfloat16_trains_and_stays_near_float32(parts: Callable[..., Any]) -> No
 
 def test_metrics_name_their_figures(parts: Callable[..., Any]) -> None:
     kept = Kept()
-    parts().trainer(RECIPE, recorder=kept).fit()
+    parts().loop(RECIPE, recorder=kept).fit()
     assert kept.metrics[0]["train_loss"] is None
     assert {"step", "epoch", "train_loss", "lr", "val_accuracy", "seconds"} <= set(kept.metrics[-1])
     assert 0 <= kept.metrics[-1]["val_accuracy"] <= 1
@@ -180,11 +180,11 @@ def test_metrics_name_their_figures(parts: Callable[..., Any]) -> None:
 def test_metrics_are_means_rates_and_shares_by_hand(parts: Callable[..., Any]) -> None:
     kept, seen = Kept(), []
     made = parts()
-    data = replace(made.data, validation=made.data.tracked, validation_labels=made.data.tracked_labels)
+    data = replace(made.data, validation=made.data.tracked, validation_targets=made.data.tracked_targets)
     made = made._replace(data=data)
     # 32 tracked and 60 bulk examples in batches of 16: 6 steps an epoch, 12 in all, half of them warm-up.
     recipe = replace(RECIPE, schedule="linear", warmup_fraction=0.5, min_lr_fraction=0.0, learning_rate=6e-3)
-    made.trainer(recipe, recorder=kept, observer=seen.append).fit()
+    made.loop(recipe, recorder=kept, observer=seen.append).fit()
     # Rises by a thousandth a step from 0, then falls by a thousandth a step from 6 thousandths.
     rates = [0, 1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 5e-3, 4e-3, 3e-3, 2e-3, 1e-3]
     assert [state.learning_rate for state in seen] == pytest.approx(rates)
@@ -219,7 +219,7 @@ def test_a_non_finite_tracked_loss_stops_the_run(parts: Callable[..., Any]) -> N
                 next(made.model.module.parameters()).fill_(float("nan"))
 
     with pytest.raises(TrainingError, match="After step 3 the losses of 32 tracked examples are not finite"):
-        made.trainer(RECIPE, recorder=kept, observer=spoil).fit()
+        made.loop(RECIPE, recorder=kept, observer=spoil).fit()
     assert kept.listed == [0]
     assert list(kept.losses) == [0]
 
@@ -228,11 +228,11 @@ def test_a_non_finite_tracked_loss_stops_the_run(parts: Callable[..., Any]) -> N
 def test_a_snapshot_of_another_model_is_refused(
     parts: Callable[..., Any], tmp_path: Path, before: str, after: str
 ) -> None:
-    parts("bert", before).trainer(replace(RECIPE, epochs=1), recorder=Kept(), state=tmp_path).fit()
+    parts("bert", before).loop(replace(RECIPE, epochs=1), recorder=Kept(), state=tmp_path).fit()
     with pytest.raises(
         RunError, match=r"snapshot\.pt is of another model: \d+ weights, expected \d+; first difference"
     ):
-        parts("bert", after).trainer(RECIPE, recorder=Kept(), state=tmp_path).fit(resume=True)
+        parts("bert", after).loop(RECIPE, recorder=Kept(), state=tmp_path).fit(resume=True)
 
 
 class Restless(torch.nn.Module):
@@ -264,14 +264,14 @@ def test_resuming_puts_every_random_state_back(parts: Callable[..., Any], tmp_pa
 
     whole, kept = Kept(), Kept()
     seed()
-    restless(parts).trainer(RECIPE, recorder=whole).fit()
+    restless(parts).loop(RECIPE, recorder=whole).fit()
     seed()
     with pytest.raises(Interrupted):
-        restless(parts).trainer(RECIPE, recorder=kept, state=tmp_path, observer=interrupt).fit()
+        restless(parts).loop(RECIPE, recorder=kept, state=tmp_path, observer=interrupt).fit()
     random.seed(2)
     np.random.seed(2)
     torch.manual_seed(2)
-    restless(parts).trainer(RECIPE, recorder=kept, state=tmp_path).fit(resume=True)
+    restless(parts).loop(RECIPE, recorder=kept, state=tmp_path).fit(resume=True)
     assert kept.listed == whole.listed
     assert all(np.array_equal(kept.losses[step], whole.losses[step]) for step in whole.listed)
 
@@ -286,7 +286,7 @@ def test_what_a_model_draws_from_torch_hangs_on_the_recipes_seed_alone(
         kept = Kept()
         made = restless(parts)
         torch.manual_seed(drawn_before)
-        made.trainer(RECIPE, recorder=kept).fit()
+        made.loop(RECIPE, recorder=kept).fit()
         found.append(kept.losses[12])
     assert np.array_equal(found[0], found[1])
 
@@ -295,7 +295,7 @@ def test_a_full_disk_at_a_snapshot_is_one_clear_error(
     parts: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = Kept()
-    trainer = parts().trainer(RECIPE, recorder=kept, state=tmp_path / "state")
+    loop = parts().loop(RECIPE, recorder=kept, state=tmp_path / "state")
     save = torch.save
 
     def full(state: Any, file: Any) -> None:
@@ -305,8 +305,8 @@ def test_a_full_disk_at_a_snapshot_is_one_clear_error(
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(RunError, match=r"snapshot\.pt: writing broke off \(.* MB are free there\)\. Everything"):
-        trainer.fit()
+        loop.fit()
     assert kept.listed == [0, 3]
     monkeypatch.undo()
-    parts().trainer(RECIPE, recorder=kept, state=tmp_path / "state").fit(resume=True)
+    parts().loop(RECIPE, recorder=kept, state=tmp_path / "state").fit(resume=True)
     assert kept.listed[:3] == [0, 3, 6]

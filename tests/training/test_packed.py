@@ -19,7 +19,9 @@ def outcome(made: Any, engine: Any, key: DropoutKey | None) -> tuple[torch.Tenso
     rows = np.random.default_rng(0).permutation(len(made.data.train))[:24]
     made.model.module.zero_grad()
     logits = engine.logits(made.data.train, rows, key)
-    losses = torch.nn.functional.cross_entropy(logits, torch.from_numpy(made.data.labels[rows]), reduction="none")
+    losses = torch.nn.functional.cross_entropy(
+        logits, torch.from_numpy(made.data.train_targets[rows]), reduction="none"
+    )
     losses.mean().backward()
     gradients = {n: p.grad.clone() for n, p in made.model.module.named_parameters() if p.grad is not None}
     return losses.detach(), gradients
@@ -58,7 +60,7 @@ def test_losses_and_gradients_equal_those_with_padding(
         with torch.no_grad():
             rows = np.random.default_rng(0).permutation(len(made.data.train))[:24]
             logits = made.engine.logits(made.data.train, rows)
-        labels = torch.from_numpy(made.data.labels[rows])
+        labels = torch.from_numpy(made.data.train_targets[rows])
         losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
         torch.testing.assert_close(losses, packed[0], rtol=1e-5, atol=1e-6)
     if dropout:

@@ -47,7 +47,8 @@ def probe(parts: Any, kept: Kept, **options: Any) -> GradientProbe:
         parts.model.module,
         parts.engine,
         parts.data.tracked,
-        parts.data.tracked_labels,
+        parts.data.tracked_targets,
+        objective=parts.data.objective,
         groups=groups_of(categories, parts.task.category_names),
         recorder=kept,
         head=parts.model.head,
@@ -68,8 +69,8 @@ def test_final_weights_are_bit_identical_with_and_without_probes(
 ) -> None:
     kept = Kept()
     probed, plain = parts(family, method), parts(family, method)
-    probed.trainer(RECIPE, recorder=kept, probe=probe(probed, kept, norms="every", every=5, mode=mode)).fit()
-    plain.trainer(RECIPE).fit()
+    probed.loop(RECIPE, recorder=kept, probe=probe(probed, kept, norms="every", every=5, mode=mode)).fit()
+    plain.loop(RECIPE).fit()
     ends = weights(probed), weights(plain)
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     assert list(kept.norms) == list(kept.lines) == [0, 5, 10, 12]
@@ -79,7 +80,7 @@ def test_final_weights_are_bit_identical_with_and_without_probes(
 def test_norms_at_the_end_and_alignment_along_the_way(parts: Callable[..., Any]) -> None:
     kept = Kept()
     made = parts()
-    made.trainer(RECIPE, probe=probe(made, kept, norms="end", every=4, with_head=False)).fit()
+    made.loop(RECIPE, probe=probe(made, kept, norms="end", every=4, with_head=False)).fit()
     assert list(kept.norms) == [12]
     assert kept.norms[12].shape == (32,)
     assert kept.facts[12] == {"head": False, "mode": "eval", "method": "layerwise", "notes": []}
@@ -97,21 +98,19 @@ def test_a_probe_in_a_resumed_run_is_the_same_again(parts: Callable[..., Any], t
     whole, kept = Kept(), Kept()
     straight = parts()
     options = {"norms": "every", "every": 2, "mode": "train"}
-    straight.trainer(RECIPE, recorder=whole, probe=probe(straight, whole, **options)).fit()
+    straight.loop(RECIPE, recorder=whole, probe=probe(straight, whole, **options)).fit()
 
     def interrupt(state: Any) -> None:
         if state.step == 4:
             os.kill(os.getpid(), signal.SIGINT)
 
     first = parts()
-    stopped = first.trainer(
-        RECIPE, recorder=kept, state=tmp_path, observer=interrupt, probe=probe(first, kept, **options)
-    )
+    stopped = first.loop(RECIPE, recorder=kept, state=tmp_path, observer=interrupt, probe=probe(first, kept, **options))
     with pytest.raises(Interrupted):
         stopped.fit()
     assert list(kept.lines) == [0, 2, 4]
     second = parts()
-    second.trainer(RECIPE, recorder=kept, state=tmp_path, probe=probe(second, kept, **options)).fit(resume=True)
+    second.loop(RECIPE, recorder=kept, state=tmp_path, probe=probe(second, kept, **options)).fit(resume=True)
     assert kept.lines == whole.lines
     assert all(np.array_equal(kept.norms[step], whole.norms[step]) for step in whole.norms)
 

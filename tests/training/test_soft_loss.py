@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from scipy.stats import entropy
 
-from contested.training.loop import soft_loss
+from contested.training.objective import soft_loss
 
 WEIGHTS = torch.tensor([0.5, 1.0, 1.5])
 
@@ -51,13 +51,13 @@ def test_it_is_zero_where_the_model_answers_as_people_do() -> None:
 def test_soft_labels_move_the_model_towards_people(parts: Callable[..., Any]) -> None:
     from dataclasses import replace
 
-    from contested.training import Recipe, track
+    from contested.training import Classification, Recipe, track
 
     made = parts("bert", "full")
     people = np.tile(np.array([[0.4, 0.35, 0.25]], np.float32), (len(made.data.train), 1))
-    data = replace(made.data, targets=people, class_weights=None)
+    data = replace(made.data, train_targets=people, objective=Classification())
     recipe = Recipe(learning_rate=2e-2, epochs=6, batch_size=16, seed=1)
-    made._replace(data=data).trainer(recipe).fit()
+    made._replace(data=data).loop(recipe).fit()
     logits = track(made.engine, made.model.module, data.tracked, batch_size=16)
     model = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
     # On hard labels the tiny model is far surer of itself; here everyone's answer is the same distribution.

@@ -13,7 +13,7 @@ import torch
 from contested import models
 from contested.runs import encode_task
 from contested.tasks import NLITask
-from contested.training import Interrupted, Recipe, StackedEngine, Trainer, fit_stacked, make_engine, stack_problem
+from contested.training import Interrupted, Recipe, StackedEngine, TrainingLoop, fit_stacked, make_engine, stack_problem
 
 CPU = torch.device("cpu")
 # Runs of another rank, seed, rate, length and data order each; the third has noisy labels.
@@ -41,8 +41,8 @@ class Kept:
 
 
 @pytest.fixture
-def trainers(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Callable[..., Any]:
-    def make(kind: str = "bert", runs: Any = RUNS, states: str = "") -> tuple[list[Trainer], list[Kept]]:
+def loops(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Callable[..., Any]:
+    def make(kind: str = "bert", runs: Any = RUNS, states: str = "") -> tuple[list[TrainingLoop], list[Kept]]:
         made, records = [], []
         for index, run in enumerate(runs):
             task = NLITask(
@@ -55,7 +55,7 @@ def trainers(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_p
             recipe = Recipe(learning_rate=run["rate"], epochs=run["epochs"], batch_size=16, every=3, seed=run["seed"])
             records.append(Kept())
             made.append(
-                Trainer(
+                TrainingLoop(
                     model.module,
                     make_engine(model.module, pad_id=model.tokenizer.pad_token_id, device=CPU),
                     encode_task(task, model, 64),
@@ -71,11 +71,11 @@ def trainers(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_p
 
 @pytest.mark.parametrize("layout", [{}, {"single_group": True, "bucket": 64}])
 @pytest.mark.parametrize("kind", ["bert", "roberta", "qwen2"])
-def test_stacked_runs_equal_single_runs(trainers: Callable[..., Any], kind: str, layout: dict[str, Any]) -> None:
-    alone, apart = trainers(kind)
-    for trainer in alone:
-        trainer.fit()
-    stacked, together = trainers(kind)
+def test_stacked_runs_equal_single_runs(loops: Callable[..., Any], kind: str, layout: dict[str, Any]) -> None:
+    alone, apart = loops(kind)
+    for loop in alone:
+        loop.fit()
+    stacked, together = loops(kind)
     fit_stacked(stacked, device=CPU, **layout)
     for one, other, a, b in zip(apart, together, alone, stacked, strict=True):
         assert one.listed == other.listed
@@ -91,14 +91,14 @@ def test_stacked_runs_equal_single_runs(trainers: Callable[..., Any], kind: str,
                 assert torch.equal(p, q), name
 
 
-def test_gradients_of_a_stacked_step_are_those_of_single_steps(trainers: Callable[..., Any]) -> None:
-    stacked, _ = trainers()
+def test_gradients_of_a_stacked_step_are_those_of_single_steps(loops: Callable[..., Any]) -> None:
+    stacked, _ = loops()
     stack = StackedEngine([t.module for t in stacked], device=CPU)
-    parts = [trainer.part(0) for trainer in stacked]
+    parts = [loop.part(0) for loop in stacked]
     rows = [torch.from_numpy(part.rows) for part in parts]
     losses = [t.loss(x, own) for t, x, own in zip(stacked, stack.logits(parts), rows, strict=True)]
     torch.autograd.backward(losses)
-    alone, _ = trainers()
+    alone, _ = loops()
     for one, other, own, loss in zip(alone, stacked, rows, losses, strict=True):
         one.module.train()
         single = one.loss(one.engine.logits(*one.part(0)), own)
@@ -110,15 +110,15 @@ def test_gradients_of_a_stacked_step_are_those_of_single_steps(trainers: Callabl
 
 
 def test_equally_long_runs_share_two_products_and_give_the_same(
-    trainers: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    loops: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Runs over the same rows, so that token counts are equal; ranks 4, 2 and 8 are filled up with zeros."""
     found = []
     for limit in (64, 0):
         monkeypatch.setattr("contested.training.stacked._ONE_PRODUCT", limit)
-        stacked, _ = trainers()
-        for trainer in stacked:
-            for name, p in trainer.module.named_parameters():
+        stacked, _ = loops()
+        for loop in stacked:
+            for name, p in loop.module.named_parameters():
                 if "lora_B" in name:
                     p.data.normal_(generator=torch.Generator().manual_seed(0))
         stack = StackedEngine([t.module for t in stacked], device=CPU)
@@ -133,10 +133,10 @@ def test_equally_long_runs_share_two_products_and_give_the_same(
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen2"])
-def test_a_stack_is_captured_and_replayed(trainers: Callable[..., Any], tapes: Any, kind: str) -> None:
-    eager, apart = trainers(kind)
+def test_a_stack_is_captured_and_replayed(loops: Callable[..., Any], tapes: Any, kind: str) -> None:
+    eager, apart = loops(kind)
     fit_stacked(eager, device=CPU, bucket=64)
-    stacked, together = trainers(kind)
+    stacked, together = loops(kind)
     stacked[0].capture = tapes
     fit_stacked(stacked, device=CPU, bucket=64)
     assert tapes.replayed >= 4
@@ -146,11 +146,11 @@ def test_a_stack_is_captured_and_replayed(trainers: Callable[..., Any], tapes: A
             np.testing.assert_allclose(other.losses[step], one.losses[step], rtol=1e-4, atol=1e-5)
 
 
-def test_a_run_that_fails_leaves_the_stack(trainers: Callable[..., Any]) -> None:
-    alone, apart = trainers()
+def test_a_run_that_fails_leaves_the_stack(loops: Callable[..., Any]) -> None:
+    alone, apart = loops()
     for index in (0, 2):
         alone[index].fit()
-    stacked, together = trainers()
+    stacked, together = loops()
 
     def spoil(step: Any) -> None:
         if step.step == 4:
@@ -169,10 +169,10 @@ def test_a_run_that_fails_leaves_the_stack(trainers: Callable[..., Any]) -> None
             np.testing.assert_allclose(together[index].losses[step], apart[index].losses[step], rtol=1e-4, atol=1e-5)
 
 
-def test_an_interrupted_stack_goes_on_alone_or_together(trainers: Callable[..., Any]) -> None:
-    _, whole = done = trainers()
+def test_an_interrupted_stack_goes_on_alone_or_together(loops: Callable[..., Any]) -> None:
+    _, whole = done = loops()
     fit_stacked(done[0], device=CPU)
-    begun, kept = trainers(states="s")
+    begun, kept = loops(states="s")
 
     def interrupt(step: Any) -> None:
         if step.step == 4:
@@ -181,7 +181,7 @@ def test_an_interrupted_stack_goes_on_alone_or_together(trainers: Callable[..., 
     begun[1].observer = interrupt
     with pytest.raises(Interrupted):
         fit_stacked(begun, device=CPU)
-    again, rest = trainers(states="s")
+    again, rest = loops(states="s")
     again[0].fit(resume=True)  # one alone, two together
     fit_stacked(again[1:], resume=[True, True], device=CPU)
     for full, before, after in zip(whole, kept, rest, strict=True):
@@ -191,7 +191,7 @@ def test_an_interrupted_stack_goes_on_alone_or_together(trainers: Callable[..., 
 
 
 def test_what_cannot_be_stacked_says_why(
-    parts: Callable[..., Any], trainers: Callable[..., Any], checkpoint: Callable[[str], Path]
+    parts: Callable[..., Any], loops: Callable[..., Any], checkpoint: Callable[[str], Path]
 ) -> None:
     assert "trains, which is neither LoRA's nor the head's" in stack_problem(parts("bert", "full").model.module)
     assert "relative positions" in stack_problem(parts("deberta-v2").model.module)
@@ -202,7 +202,7 @@ def test_what_cannot_be_stacked_says_why(
             str(checkpoint("bert")), label_names=("e", "n", "c"), method="lora", options={"r": 2, option: True}
         )
         assert "not a plain one" in stack_problem(model.module)
-    made, _ = trainers()
+    made, _ = loops()
     with torch.no_grad():
         next(p for p in made[1].module.parameters() if not p.requires_grad).add_(1)
     with pytest.raises(ValueError, match=r"The frozen weight .* is not the same in all models"):

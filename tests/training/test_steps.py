@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from contested.training import PackedEngine, Recipe, Trainer
+from contested.training import PackedEngine, Recipe, TrainingLoop
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(learning_rate=5e-3, epochs=5, batch_size=16, every=7, seed=3)
@@ -16,10 +16,10 @@ RECIPE = Recipe(learning_rate=5e-3, epochs=5, batch_size=16, every=7, seed=3)
 def losses(made: Any, capture: Any) -> list[float]:
     seen: list[float] = []
     engine = PackedEngine(made.model.module, device=CPU, bucket=64)
-    trainer = Trainer(
+    loop = TrainingLoop(
         made.model.module, engine, made.data, RECIPE, capture=capture, observer=lambda step: seen.append(step.loss)
     )
-    trainer.fit()
+    loop.fit()
     return seen
 
 

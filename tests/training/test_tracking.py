@@ -47,7 +47,7 @@ def test_losses_equal_the_one_at_a_time_reference(
     logits = track(made.engine, made.model.module, made.data.tracked, batch_size=16)
     expected_logits, expected = one_at_a_time(made)
     assert np.abs(expected_logits).max() > 0.05  # not logits so near zero that everything is ln 3
-    found = cross_entropy(logits, made.data.tracked_labels)
+    found = cross_entropy(logits, made.data.tracked_targets)
     # Qwen2 normalises in float32 whatever the weights are: one rounding of a logit of 10 is 1e-6.
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=3e-6 if family == "qwen2" else 0)
     np.testing.assert_allclose(logits, expected_logits, rtol=1e-5, atol=1e-5)
@@ -67,7 +67,7 @@ def test_losses_do_not_depend_on_batch_size(parts: Callable[..., Any], family: s
         made = parts(family, **options)
         made.model.module.double()
         logits = track(made.engine, made.model.module, made.data.tracked, batch_size=batch_size)
-        losses.append(cross_entropy(logits, made.data.tracked_labels))
+        losses.append(cross_entropy(logits, made.data.tracked_targets))
     for other in losses[1:]:
         np.testing.assert_allclose(other, losses[0], rtol=1e-6, atol=3e-6 if family == "qwen2" else 0)
 

@@ -253,13 +253,12 @@ def encode_task(data: tasks.TaskData, model: models.TextModel, max_length: int) 
     tracked, validation = data.examples[: data.n_tracked], data.examples[data.n_tracked :]
     return training.TrainingSet(
         train=tokens(data.train_texts),
-        labels=data.train_labels,
+        train_targets=data.train_labels if data.train_targets is None else data.train_targets,
         tracked=tokens(tracked[columns]),
-        tracked_labels=tracked["gold"].to_numpy(np.int64),
+        tracked_targets=tracked["gold"].to_numpy(np.int64),
         validation=tokens(validation[columns]),
-        validation_labels=validation["gold"].to_numpy(np.int64),
-        class_weights=data.class_weights,
-        targets=data.train_targets,
+        validation_targets=validation["gold"].to_numpy(np.int64),
+        objective=training.Classification(data.class_weights),
     )
 
 

@@ -112,7 +112,7 @@ class RunSession:
     Attributes:
         config: The checked configuration.
         resume: Whether it resumes from its snapshot.
-        trainer: Takes its steps.
+        loop: Takes its steps.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class RunSession:
         if resume:
             watch.read(writer)
         engine = engine_of(config, components)
-        self.trainer = training.Trainer(
+        self.loop = training.TrainingLoop(
             components.model.module,
             engine,
             components.encoded,
@@ -156,7 +156,7 @@ class RunSession:
             training.Interrupted: On Ctrl-C, with the state saved and status ``interrupted``.
         """
         with self._ending():
-            self.trainer.fit(resume=self.resume)
+            self.loop.fit(resume=self.resume)
         return self._result
 
     def close(self, error: ContestedError | None = None) -> RunResult | ContestedError:
@@ -202,7 +202,7 @@ class RunSession:
     @property
     def _through(self) -> bool:
         listed = self._writer.manifest["checkpoints"]
-        return bool(listed) and listed[-1]["step"] == self.trainer.total_steps
+        return bool(listed) and listed[-1]["step"] == self.loop.total_steps
 
     @property
     def _result(self) -> RunResult:
@@ -235,7 +235,8 @@ def gradient_probe(
         components.model.module,
         engine,
         components.encoded.tracked,
-        components.encoded.tracked_labels,
+        components.encoded.tracked_targets,
+        objective=components.encoded.objective,
         groups=training.groups_of(categories, components.task.category_names),
         recorder=writer,
         norms=probes.gradient_norms,

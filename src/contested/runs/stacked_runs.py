@@ -67,7 +67,7 @@ def train_stacked(
 
 def _share(sessions: Sequence[RunSession]) -> None:
     """Keep the frozen weights of the latest of several runs once, before the next one loads its own."""
-    modules = [sessions[0].trainer.module, sessions[-1].trainer.module]
+    modules = [sessions[0].loop.module, sessions[-1].loop.module]
     if len(sessions) == 1:
         return
     problem = training.stack_problem(modules[0])
@@ -108,10 +108,10 @@ def _fit_stacked(
     """Train to the end; the request to stop where there was one."""
     try:
         training.fit_stacked(
-            [session.trainer for session in sessions],
+            [session.loop for session in sessions],
             resume=[session.resume for session in sessions],
             on_failure=fail,
-            device=sessions[0].trainer.device,
+            device=sessions[0].loop.device,
             precision=sessions[0].config.training.precision,
         )
     except training.Interrupted as stopped:

@@ -10,17 +10,20 @@ from contested.training.gradients import (
     group_alignment,
     trained_parameters,
 )
-from contested.training.loop import Interrupted, Recorder, Step, Trainer, TrainingSet
+from contested.training.interruption import Interrupted
+from contested.training.loop import Recorder, Step, TrainingLoop, TrainingSet
+from contested.training.objective import Classification, Objective, cross_entropy
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
 from contested.training.snapshots import has_snapshot, snapshot_step
 from contested.training.stacked import StackedEngine, fit_stacked, stack_problem
 from contested.training.steps import Capture, CudaGraphs
-from contested.training.tracking import cross_entropy, track
+from contested.training.tracking import track
 
 __all__ = [
     "Alignment",
     "Capture",
+    "Classification",
     "CudaGraphs",
     "DropoutKey",
     "Engine",
@@ -28,6 +31,7 @@ __all__ = [
     "GradientProbe",
     "GradientRecorder",
     "Interrupted",
+    "Objective",
     "PackedEngine",
     "PaddedEngine",
     "Probe",
@@ -35,7 +39,7 @@ __all__ = [
     "Recorder",
     "StackedEngine",
     "Step",
-    "Trainer",
+    "TrainingLoop",
     "TrainingSet",
     "checkpoint_steps",
     "cross_entropy",

@@ -1,7 +1,7 @@
 """Gradients of single examples and of groups of them, without a trace left in the model that is training.
 
-The loss is the unweighted cross-entropy of one example against its gold label, in nats; the gradient of a group is
-the mean over its examples.
+The loss is the objective's loss of one example; for a classification the unweighted cross-entropy against the gold
+label, in nats. The gradient of a group is the mean over its examples.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -22,9 +21,12 @@ from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine
 from contested.training.layerwise import LayerwiseNorms, UnfitError, whole
+from contested.training.objective import Classification, Objective
 from contested.training.snapshots import random_states, restore_random_states
 
 Mode = Literal["eval", "train"]
+
+_CLASSIFICATION = Classification()
 
 # A padded engine runs so few in one piece; a layer is then called once.
 _NORM_BATCH = 16
@@ -85,9 +87,10 @@ def gradient_norms(
     module: nn.Module,
     engine: Engine,
     texts: EncodedTexts,
-    labels: NDArray[np.int64],
+    targets: NDArray[Any],
     parameters: Mapping[str, nn.Parameter],
     *,
+    objective: Objective = _CLASSIFICATION,
     mode: Mode = "eval",
     seed: int = 0,
 ) -> GradientNorms:
@@ -97,8 +100,9 @@ def gradient_norms(
         module: The model; its mode, gradients, hooks and every random state are left as they were.
         engine: Computes logits with it.
         texts: The examples, N of them.
-        labels: Gold class index of each, shape (N,).
+        targets: What their losses are against, shape (N, …).
         parameters: Those whose gradients count, by name.
+        objective: Gives each example's loss.
         mode: ``train`` has dropout on.
         seed: Of the dropout.
 
@@ -107,7 +111,7 @@ def gradient_norms(
     """
     if not parameters:
         return GradientNorms(np.zeros(len(texts)), "one-by-one", "no parameter is left")
-    losses = _Losses(engine, texts, labels, next(module.parameters()).device, seed)
+    losses = _Losses(engine, texts, targets, objective=objective, device=next(module.parameters()).device, seed=seed)
     try:
         layers = LayerwiseNorms(module, parameters)
         with probing(module, mode="eval", seed=seed):
@@ -125,10 +129,11 @@ def group_alignment(
     module: nn.Module,
     engine: Engine,
     texts: EncodedTexts,
-    labels: NDArray[np.int64],
+    targets: NDArray[Any],
     parameters: Mapping[str, nn.Parameter],
     groups: Mapping[str, NDArray[np.int64]],
     *,
+    objective: Objective = _CLASSIFICATION,
     mode: Mode = "eval",
     seed: int = 0,
 ) -> Alignment:
@@ -138,16 +143,17 @@ def group_alignment(
         module: The model; its mode, gradients, hooks and every random state are left as they were.
         engine: Computes logits with it.
         texts: The examples.
-        labels: Gold class index of each.
+        targets: What their losses are against, shape (N, …).
         parameters: Those whose gradients count, by name.
         groups: Name and rows of each group.
+        objective: Gives each example's loss.
         mode: ``train`` has dropout on.
         seed: Of the dropout.
 
     Returns:
         The comparison. It takes the memory of G gradients.
     """
-    losses = _Losses(engine, texts, labels, next(module.parameters()).device, seed)
+    losses = _Losses(engine, texts, targets, objective=objective, device=next(module.parameters()).device, seed=seed)
     with probing(module, mode=mode, seed=seed):
         sums = [_sum_of_gradients(losses, rows, list(parameters.values())) for rows in groups.values()]
     counts = np.array([len(rows) for rows in groups.values()], np.int64)
@@ -184,30 +190,38 @@ def probing(module: nn.Module, *, mode: Mode, seed: int) -> Iterator[None]:
 
 
 class _Losses:
-    """The examples' logits and losses, on demand, with their graph."""
+    """The examples' outputs and losses, on demand, with their graph."""
 
     def __init__(
-        self, engine: Engine, texts: EncodedTexts, labels: NDArray[np.int64], device: torch.device, seed: int
+        self,
+        engine: Engine,
+        texts: EncodedTexts,
+        targets: NDArray[Any],
+        *,
+        objective: Objective,
+        device: torch.device,
+        seed: int,
     ) -> None:
         self._engine = engine
         self._texts = texts
-        self._labels = torch.tensor(labels, device=device)
+        self._targets = torch.tensor(targets, device=device)
+        self._objective = objective.to(device)
         # Below zero, where no run's seed is.
         self._key = DropoutKey(-1 - seed, 0)
         self.lengths = texts.lengths
 
     def __call__(self, rows: NDArray[np.int64]) -> Tensor:
         """Losses of ``rows``, shape (len(rows),)."""
-        logits = self.logits(rows)
-        return F.cross_entropy(logits, self._labels[torch.from_numpy(rows).to(logits.device)], reduction="none")
+        outputs = self.outputs(rows)
+        return self._objective.example_losses(outputs, self._targets[torch.from_numpy(rows).to(outputs.device)])
 
     def signs(self, rows: NDArray[np.int64]) -> Tensor:
-        """Alternating sums of the logits: their gradients, unlike a sure example's loss, never drown in rounding."""
-        logits = self.logits(rows)
-        return logits[:, ::2].sum(1) - logits[:, 1::2].sum(1)
+        """Alternating sums of the outputs: their gradients, unlike a sure example's loss, never drown in rounding."""
+        outputs = self.outputs(rows).flatten(1)
+        return outputs[:, ::2].sum(1) - outputs[:, 1::2].sum(1)
 
-    def logits(self, rows: NDArray[np.int64]) -> Tensor:
-        """Logits of ``rows``, shape (len(rows), K)."""
+    def outputs(self, rows: NDArray[np.int64]) -> Tensor:
+        """What the engine gives for ``rows``, shape (len(rows), …)."""
         return self._engine.logits(self._texts, rows, self._key)
 
 

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import nn
 
-from contested.errors import ContestedError, TrainingError
+from contested.errors import TrainingError
 from contested.schedule import steps_per_epoch
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine, PackedEngine
+from contested.training.interruption import Interrupted, StopRequest
+from contested.training.objective import Classification, Objective
 from contested.training.packed import Part
 from contested.training.probes import Probe
 from contested.training.recipe import Recipe, checkpoint_steps, data_order, learning_rate
 from contested.training.snapshots import load_snapshot, save_snapshot
 from contested.training.steps import Capture, Steps
-from contested.training.tracking import cross_entropy, track
+from contested.training.tracking import track
 
 _UNREAD = 20
 """Losses that wait on the device at most."""
@@ -58,42 +56,30 @@ class Step(NamedTuple):
     learning_rate: float
 
 
-class Interrupted(ContestedError):  # noqa: N818 - asked for, not an error, but ends the command all the same
-    """Training stopped on request after a whole step, with its state saved."""
-
-    exit_code = 130
-
-    def __init__(self, step: int) -> None:
-        super().__init__(f"interrupted after step {step}; the same command goes on from there")
-        self.step = step
-
-
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
     """What the loop needs of a task.
 
     Attributes:
         train: The M training texts.
-        labels: Class index of each, shape (M,).
+        train_targets: What the objective trains each of them towards, shape (M, …).
         tracked: The N tracked texts.
-        tracked_labels: Gold class index of each, shape (N,).
+        tracked_targets: What their recorded losses are against, shape (N, …): the gold labels of a classification.
         validation: Validation texts, possibly none.
-        validation_labels: Class index of each.
-        class_weights: Shape (K,), or None.
-        targets: Target distribution of each training example, shape (M, K), instead of ``labels``; or None.
+        validation_targets: What their metric is against.
+        objective: Losses and metric.
     """
 
     train: EncodedTexts
-    labels: NDArray[np.int64]
+    train_targets: NDArray[Any]
     tracked: EncodedTexts
-    tracked_labels: NDArray[np.int64]
+    tracked_targets: NDArray[Any]
     validation: EncodedTexts
-    validation_labels: NDArray[np.int64]
-    class_weights: NDArray[np.float64] | None
-    targets: NDArray[np.float32] | None = None
+    validation_targets: NDArray[Any]
+    objective: Objective = field(default_factory=Classification)
 
 
-class Trainer:
+class TrainingLoop:
     """One run of a recipe over a training set.
 
     Args:
@@ -103,7 +89,7 @@ class Trainer:
         recipe: The numbers.
         recorder: Where checkpoints go, or None to train without tracking.
         state: Folder of the snapshot, or None to keep none.
-        tracking_batch_size: Examples a forward in tracking and validation passes.
+        tracking_batch_size: Examples per forward in tracking and validation passes.
         observer: Called after each step.
         probe: Called at step 0 and after each step, before the step's snapshot.
         capture: Captures whole steps on packed batches, such as :class:`contested.training.steps.CudaGraphs`; None:
@@ -151,10 +137,8 @@ class Trainer:
         if self.device.type in {"cpu", "cuda"}:
             dtype = torch.float32 if self.device.type == "cuda" else torch.float64
             self._rate_now = torch.tensor(recipe.learning_rate, dtype=dtype, device=self.device)
-        self._labels = torch.tensor(data.labels).to(self.device)
-        self._targets = None if data.targets is None else torch.from_numpy(data.targets).to(self.device)
-        weights = data.class_weights
-        self._class_weights = None if weights is None else torch.tensor(weights, dtype=torch.float32).to(self.device)
+        self._targets = torch.tensor(data.train_targets).to(self.device)
+        self._objective = data.objective.to(self.device)
         # Sums since the last line of metrics; in the snapshot so that a resumed run writes the same lines.
         self._sums = {"loss": 0.0, "steps": 0.0, "seconds": 0.0}
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -163,7 +147,7 @@ class Trainer:
         """Train to the end, or until interrupted.
 
         Args:
-            resume: Go on from the snapshot instead of starting.
+            resume: Resume from the snapshot instead of starting.
 
         Raises:
             TrainingError: If a loss is not finite; what was recorded before stays.
@@ -178,7 +162,7 @@ class Trainer:
 
     def _eager_step(self, step: int) -> torch.Tensor:
         part = self.part(step)
-        self.set_rate(step)
+        self.set_learning_rate(step)
         loss = self.loss(self.engine.logits(*part), torch.from_numpy(part.rows).to(self.device))
         torch.autograd.backward(loss)
         self.update()
@@ -188,7 +172,7 @@ class Trainer:
         """Put the state of a snapshot back, or measure step 0.
 
         Args:
-            resume: Whether to go on from the snapshot.
+            resume: Whether to resume from the snapshot.
 
         Returns:
             Optimiser steps done.
@@ -214,21 +198,19 @@ class Trainer:
         """The training rows of a step with what decides their dropout, whatever their layout."""
         return Part(self.data.train, self.batch(step), DropoutKey(self.recipe.seed, step))
 
-    def loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def loss(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Training loss of a batch.
 
         Args:
-            logits: Shape (B, K).
+            outputs: What the engine gives, shape (B, …).
             rows: The batch's training rows, shape (B,).
 
         Returns:
-            Class-weighted mean in nats.
+            The objective's loss, a scalar.
         """
-        if self._targets is None:
-            return F.cross_entropy(logits, self._labels[rows], weight=self._class_weights)
-        return soft_loss(logits, self._targets[rows], self._class_weights)
+        return self._objective.training_loss(outputs, self._targets[rows])
 
-    def set_rate(self, step: int) -> None:
+    def set_learning_rate(self, step: int) -> None:
         """Set the learning rate of a step."""
         rate = self._rate(step)
         for group in self.optimizer.param_groups:
@@ -240,11 +222,11 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def watched(self, step: int) -> bool:
+    def needs_weights(self, step: int) -> bool:
         """Whether something needs the weights as they are after ``step`` steps."""
         return self.probe is not None or step in self.checkpoints or step == self.total_steps
 
-    def count(self, step: int, loss: float, seconds: float) -> None:
+    def record_loss(self, step: int, loss: float, seconds: float) -> None:
         """Take a step into account.
 
         Args:
@@ -267,7 +249,7 @@ class Trainer:
         if self.observer is not None:
             self.observer(Step(step + 1, self.total_steps, loss, self._rate(step)))
 
-    def arrive(self, step: int, stop: StopRequest) -> None:
+    def on_step_end(self, step: int, stop: StopRequest) -> None:
         """Do what the weights after ``step`` steps are needed for: probe, checkpoint, and the end on request.
 
         Args:
@@ -303,7 +285,7 @@ class Trainer:
         started = time.perf_counter()
         epoch = step / self.per_epoch
         logits = track(self.engine, self.module, self.data.tracked, batch_size=self.tracking_batch_size)
-        losses = cross_entropy(logits, self.data.tracked_labels)
+        losses = self.data.objective.recorded_losses(logits, self.data.tracked_targets)
         if not np.isfinite(losses).all():
             raise TrainingError(
                 f"After step {step} the losses of {int((~np.isfinite(losses)).sum())} tracked examples are not finite. "
@@ -316,17 +298,17 @@ class Trainer:
         self.recorder.list_checkpoint(step=step, epoch=epoch)
 
     def _metrics(self, step: int, epoch: float, started: float) -> dict[str, Any]:
-        accuracy = None
+        metric, objective = None, self.data.objective
         if len(self.data.validation):
-            logits = track(self.engine, self.module, self.data.validation, batch_size=self.tracking_batch_size)
-            accuracy = float((logits.argmax(axis=1) == self.data.validation_labels).mean())
+            outputs = track(self.engine, self.module, self.data.validation, batch_size=self.tracking_batch_size)
+            metric = objective.metric(outputs, self.data.validation_targets)
         steps = self._sums["steps"]
         return {
             "step": step,
             "epoch": round(epoch, 6),
             "train_loss": self._sums["loss"] / steps if steps else None,
             "lr": learning_rate(self.recipe, max(step - 1, 0), self.total_steps),
-            "val_accuracy": accuracy,
+            f"val_{objective.metric_name}": metric,
             "seconds": round(self._sums["seconds"] + time.perf_counter() - started, 3),
             "tracking_seconds": round(time.perf_counter() - started, 3),
             **({} if self.probe is None else {"probe_seconds": round(self._sums["probe_seconds"], 3)}),
@@ -344,42 +326,42 @@ Advance = Callable[[Sequence[int]], torch.Tensor]
 
 
 def fit_together(
-    trainers: Sequence[Trainer],
-    make: Callable[[list[Trainer]], Advance],
+    loops: Sequence[TrainingLoop],
+    make: Callable[[list[TrainingLoop]], Advance],
     *,
     resume: Sequence[bool],
     on_failure: Callable[[int, TrainingError], None] | None = None,
 ) -> None:
     """Train runs step by step, each to its end.
 
-    Losses are read only where something hangs on them, or every few steps: reading one waits for the device.
+    Losses are read only where something depends on them, or every few steps: reading one waits for the device.
 
     Args:
-        trainers: One a run.
+        loops: One per run.
         make: Makes what advances the runs that are still on their way; called again when one leaves.
-        resume: Whether each goes on from its snapshot.
-        on_failure: Told which run failed and why, while the others go on; without it the failure is raised.
+        resume: Whether each resumes from its snapshot.
+        on_failure: Told which run failed and why, while the others continue; without it the failure is raised.
 
     Raises:
         TrainingError: If a loss is not finite; what was recorded before stays.
         Interrupted: On Ctrl-C or SIGTERM, with the state of every run saved.
     """
-    steps = [trainer.begin(resume=again) for trainer, again in zip(trainers, resume, strict=True)]
-    left = [index for index, trainer in enumerate(trainers) if steps[index] < trainer.total_steps]
+    steps = [loop.begin(resume=again) for loop, again in zip(loops, resume, strict=True)]
+    left = [index for index, loop in enumerate(loops) if steps[index] < loop.total_steps]
     together: list[int] = []
     with StopRequest() as stop:
         while left:
-            active = [trainers[index] for index in left]
+            active = [loops[index] for index in left]
             if left != together:
                 together, advance = left, make(active)
             losses, seconds = _advanced(active, [steps[index] for index in left], advance, stop)
             interrupted, failed = None, []
-            for index, trainer, values in zip(left, active, losses, strict=True):
+            for index, loop, values in zip(left, active, losses, strict=True):
                 try:
                     for value in values:
-                        trainer.count(steps[index], value, seconds)
+                        loop.record_loss(steps[index], value, seconds)
                         steps[index] += 1
-                    trainer.arrive(steps[index], stop)
+                    loop.on_step_end(steps[index], stop)
                 except Interrupted as reason:
                     interrupted = reason  # the others save their state too
                 except TrainingError as reason:
@@ -389,66 +371,21 @@ def fit_together(
                     failed.append(index)
             if interrupted is not None:
                 raise interrupted
-            left = [index for index in left if index not in failed and steps[index] < trainers[index].total_steps]
+            left = [index for index in left if index not in failed and steps[index] < loops[index].total_steps]
 
 
 def _advanced(
-    trainers: Sequence[Trainer], steps: Sequence[int], advance: Advance, stop: StopRequest
+    loops: Sequence[TrainingLoop], steps: Sequence[int], advance: Advance, stop: StopRequest
 ) -> tuple[list[list[float]], float]:
-    """Take steps until something hangs on them: each run's losses, and seconds of a step of one run."""
+    """Take steps until something depends on them: each run's losses, and seconds per step of one run."""
     started = time.perf_counter()
     unread: list[torch.Tensor] = []
-    most = 1 if trainers[0].device.type == "cpu" else _UNREAD
+    most = 1 if loops[0].device.type == "cpu" else _UNREAD
     while True:
         done = [step + len(unread) for step in steps]
         unread.append(advance(done))
-        watched = any(trainer.watched(step + 1) for trainer, step in zip(trainers, done, strict=True))
-        if watched or stop.requested or len(unread) == most:
+        needed = any(loop.needs_weights(step + 1) for loop, step in zip(loops, done, strict=True))
+        if needed or stop.requested or len(unread) == most:
             break
     losses: list[list[float]] = torch.stack(unread).T.tolist()
-    return losses, (time.perf_counter() - started) / (len(unread) * len(trainers))
-
-
-def soft_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """Weighted KL divergence from the model to target distributions: Σᵢ Σ_c w_c p_ic ln(p_ic / q_ic) / Σᵢ Σ_c w_c p_ic.
-
-    For a target of one class this is the class-weighted cross-entropy of ``F.cross_entropy``, mean over the batch
-    included, so that hard and soft examples weigh alike in one batch (paper §5, soft labels).
-
-    Args:
-        logits: Shape (B, K).
-        targets: Shape (B, K); rows sum to 1.
-        weights: Class weights, shape (K,), or None.
-
-    Returns:
-        The loss in nats.
-    """
-    weighted = targets if weights is None else targets * weights
-    divergence = torch.xlogy(weighted, targets) - weighted * F.log_softmax(logits.float(), dim=-1)
-    return divergence.sum() / weighted.sum()
-
-
-class StopRequest:
-    """Turns the first Ctrl-C or SIGTERM into a request that is met between two steps; a second one acts at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._former: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        # Only the main thread may handle signals; elsewhere whoever started the thread decides.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._former[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+    return losses, (time.perf_counter() - started) / (len(unread) * len(loops))

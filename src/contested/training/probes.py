@@ -14,6 +14,7 @@ from contested.errors import TrainingError
 from contested.tasks import EncodedTexts
 from contested.training.engine import Engine
 from contested.training.gradients import Alignment, Mode, gradient_norms, group_alignment, trained_parameters
+from contested.training.objective import Objective
 
 
 class Probe(Protocol):
@@ -43,7 +44,8 @@ class GradientProbe:
         module: The model that trains.
         engine: Computes logits with it.
         texts: The tracked examples, N of them.
-        labels: Gold class index of each, shape (N,).
+        targets: What their losses are against, shape (N, …).
+        objective: Gives each example's loss.
         groups: Name and rows of each group to compare.
         recorder: Where the results go.
         norms: Never, at the last step, or at every probe.
@@ -58,8 +60,9 @@ class GradientProbe:
         module: nn.Module,
         engine: Engine,
         texts: EncodedTexts,
-        labels: NDArray[np.int64],
+        targets: NDArray[Any],
         *,
+        objective: Objective,
         groups: Mapping[str, NDArray[np.int64]],
         recorder: GradientRecorder,
         norms: Literal["never", "end", "every"] = "never",
@@ -68,7 +71,8 @@ class GradientProbe:
         with_head: bool = True,
         mode: Mode = "eval",
     ) -> None:
-        self._given = (module, engine, texts, labels, trained_parameters(module, without=() if with_head else head))
+        self._given = (module, engine, texts, targets, trained_parameters(module, without=() if with_head else head))
+        self._objective = objective
         self._groups = groups
         self._recorder = recorder
         self._norms = norms
@@ -81,12 +85,14 @@ class GradientProbe:
         last = step == total_steps
         due = self._every is not None and (last or step % self._every == 0)
         if (self._norms == "every" and due) or (self._norms == "end" and last):
-            norms, method, note = gradient_norms(*self._given, mode=self._mode, seed=step)
+            norms, method, note = gradient_norms(*self._given, objective=self._objective, mode=self._mode, seed=step)
             _check_finite(norms, step)
             facts = {**self._facts, "method": method, "notes": [note] if note else []}
             self._recorder.write_gradient_norms(step=step, norms=norms, facts=facts)
         if due:
-            alignment = group_alignment(*self._given, self._groups, mode=self._mode, seed=step)
+            alignment = group_alignment(
+                *self._given, self._groups, objective=self._objective, mode=self._mode, seed=step
+            )
             _check_finite(alignment.norms[alignment.counts > 0], step)
             self._recorder.write_alignment({"step": step, **_plain(alignment), **self._facts, "method": "summed"})
 

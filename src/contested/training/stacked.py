@@ -22,7 +22,7 @@ from contested.families import family_of
 from contested.training.dropout import DropoutKeys
 from contested.training.engine import base_model, cast_frozen, packs
 from contested.training.families import packed_forward, reads_last
-from contested.training.loop import Trainer, fit_together
+from contested.training.loop import TrainingLoop, fit_together
 from contested.training.lora import plain_lora
 from contested.training.packed import Laid, Packing, Part
 from contested.training.steps import Steps
@@ -195,7 +195,7 @@ class _StackedHead(nn.Module):
 
 
 def fit_stacked(
-    trainers: Sequence[Trainer],
+    loops: Sequence[TrainingLoop],
     *,
     resume: Sequence[bool] | None = None,
     on_failure: Callable[[int, TrainingError], None] | None = None,
@@ -206,9 +206,9 @@ def fit_stacked(
     Runs may differ in seed, data, labels, rank, rate and length; a run that is done leaves the stack.
 
     Args:
-        trainers: One a run; their engines serve the tracking passes, the first one's capture the steps.
-        resume: Whether each goes on from its snapshot; none where not given.
-        on_failure: Told which run failed and why, while the others go on; without it the failure is raised.
+        loops: One per run; their engines serve the tracking passes, the first one's capture the steps.
+        resume: Whether each resumes from its snapshot; none where not given.
+        on_failure: Told which run failed and why, while the others continue; without it the failure is raised.
         **engine: Options of :class:`StackedEngine`.
 
     Raises:
@@ -217,12 +217,12 @@ def fit_stacked(
         Interrupted: On Ctrl-C or SIGTERM, with the state of every run saved.
     """
 
-    def steps(active: list[Trainer]) -> Steps:
-        stack = StackedEngine([trainer.module for trainer in active], **engine)
+    def steps(active: list[TrainingLoop]) -> Steps:
+        stack = StackedEngine([loop.module for loop in active], **engine)
         return Steps(active, stack, device=active[0].device, capture=active[0].capture)
 
-    resumes = [False] * len(trainers) if resume is None else list(resume)
-    fit_together(trainers, steps, resume=resumes, on_failure=on_failure)
+    resumes = [False] * len(loops) if resume is None else list(resume)
+    fit_together(loops, steps, resume=resumes, on_failure=on_failure)
 
 
 def _replace(module: nn.Module, name: str, part: nn.Module) -> None:

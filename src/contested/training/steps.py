@@ -26,11 +26,11 @@ class Run(Protocol):
         """The rows of a step, with the key of its dropout."""
         ...
 
-    def set_rate(self, step: int) -> None:
+    def set_learning_rate(self, step: int) -> None:
         """Set the learning rate of a step."""
         ...
 
-    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, rows: Tensor) -> Tensor:
         """Training loss of rows."""
         ...
 
@@ -110,7 +110,7 @@ class Steps:
         """
         laid = self._engine.lay_out([run.part(step) for run, step in zip(self._runs, steps, strict=True)])
         for run, step in zip(self._runs, steps, strict=True):
-            run.set_rate(step)
+            run.set_learning_rate(step)
         if self._capture is None:
             return self._work(laid.to(self._device))
         return self._replayed(laid, self._capture)

@@ -116,22 +116,3 @@ def _cores(at_once: int, threads: int) -> Iterator[Callable[..., Iterable[Any]]]
     finally:
         # What a thread sets for itself is also what later threads begin with.
         torch.set_num_threads(before)
-
-
-def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Unweighted cross-entropy of each example in nats, computed in float64.
-
-    Args:
-        logits: Shape (N, K).
-        labels: Class indices, shape (N,).
-
-    Returns:
-        Losses, shape (N,).
-
-    >>> cross_entropy(np.zeros((1, 3), np.float32), np.array([2])).round(6)  # ln 3
-    array([1.098612])
-    """
-    values = logits.astype(np.float64)
-    highest = values.max(axis=1, keepdims=True)
-    log_sum = np.log(np.exp(values - highest).sum(axis=1)) + highest[:, 0]
-    return np.asarray(log_sum - values[np.arange(len(labels)), labels], np.float64)
