@@ -1,13 +1,15 @@
-"""The doors: one thin module per command."""
+"""The command line: one thin module per command."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from contested import __version__
 from contested.errors import ContestedError, without_train_extra
 
 # Typer may bring its own copy of click or use the installed one; this is the base of the errors of the one in use.
@@ -25,8 +27,18 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"contested {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _contested() -> None:
+def _contested(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """What a fine-tune does to the examples people disagree on."""
 
 
@@ -34,7 +46,7 @@ def register() -> None:
     """Add the commands to the app, once."""
     if app.registered_commands:
         return
-    # Modules of commands import their rooms only when called, so that --help stays quick.
+    # Modules of commands import what they need only when called, so that --help stays quick.
     from contested.cli.analyze import analyze
     from contested.cli.demo import demo
     from contested.cli.entropy import entropy
@@ -55,8 +67,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments, or those of the process.
 
     Returns:
-        0 done, 1 a run failed, 2 bad input or usage, 130 interrupted.
+        0 done (also where the reader of stdout has gone away), 1 a run failed, 2 bad input or usage, 130 interrupted.
     """
+    _replace_what_cannot_be_encoded()
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _say_interrupted()
+    except BrokenPipeError:
+        return _close_stdout()
+    except SystemExit as end:
+        # Typer ends with 1 where nobody reads stdout any more, as after `contested study plan paper | head`.
+        if isinstance(end.__context__, BrokenPipeError):
+            return _close_stdout()
+        raise
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     register()
     try:
         outcome: Any = app(args=None if argv is None else list(argv), standalone_mode=False)
@@ -72,6 +101,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"contested: {explained}", file=sys.stderr)
         return explained.exit_code
-    if outcome == _INTERRUPTED:
-        print("contested: interrupted", file=sys.stderr)
-    return int(outcome or 0)
+    return _say_interrupted() if outcome == _INTERRUPTED else int(outcome or 0)
+
+
+def _say_interrupted() -> int:
+    print("contested: interrupted", file=sys.stderr)
+    return _INTERRUPTED
+
+
+def _replace_what_cannot_be_encoded() -> None:
+    """Where a stream knows fewer characters than we print, as with PYTHONIOENCODING=ascii, show escapes instead."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # a stand-in of a notebook or a test may lack it
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _close_stdout() -> int:
+    """Nobody reads stdout any more: what is still buffered goes nowhere, and that is no failure."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from contested.cli.console import console, path, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def analyze(
-    run: Annotated[Path, typer.Argument(help="A RUN folder, or a STUDY's.", show_default=False)],
+    run: Annotated[Path, typer.Argument(parser=path, help="A RUN folder, or a STUDY's.", show_default=False)],
     *,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the results; RUN/results without it.", show_default=False)
+        Path | None,
+        typer.Option(parser=path, help="Folder for the results; RUN/results without it.", show_default=False),
     ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of each interval.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.", min=0)] = 0,
@@ -49,7 +51,7 @@ def analyze(
     # Last, so that results.json never stands beside tables of an earlier analysis.
     write_json(folder / "results.json", results)
     if json:
-        typer.echo(jsonlib.dumps(results, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(results)
     else:
         _print(found)
         typer.echo(f"Wrote results.json and {len(tables)} table files to {folder}")
@@ -70,7 +72,7 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
     tables = write_tables_of(frames, where / "tables", f"{100 * found.confidence:g}%", wanted=study.analyses)
     write_json(where / "results.json", content)
     if json:
-        typer.echo(jsonlib.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(content)
         return
     typer.echo(f"{study.name}: {study.description}")
     print_claims(found.claims)
@@ -78,17 +80,16 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
 
 
 def _print(found: Analysis) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     from contested.analysis import statements
 
     # Text, not markup: a name may hold square brackets.
-    console = Console(highlight=False)
-    console.print(Text(found.run_id, style="bold"), soft_wrap=True)
-    console.print(_changes(found))
+    show = console()
+    show.print(Text(found.run_id, style="bold"), soft_wrap=True)
+    show.print(_changes(found))
     for sentence in statements(found):
-        console.print(Text(f"- {sentence}"), soft_wrap=True)
+        show.print(Text(f"- {sentence}"), soft_wrap=True)
 
 
 def _changes(found: Analysis) -> Table:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contested.cli.console import console, path, print_json
 from contested.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,12 +21,12 @@ FORMAT_NAMES = "auto, chaosnli, long, counts, labels, distributions"
 
 
 def entropy(
-    file: Annotated[Path, typer.Argument(help="Annotated file: JSONL, JSON, CSV, TSV or Parquet.")],
+    file: Annotated[Path, typer.Argument(parser=path, help="Annotated file: JSONL, JSON, CSV, TSV or Parquet.")],
     *,
     format: Annotated[str, typer.Option(help=f"One of {FORMAT_NAMES}.")] = "auto",
     out: Annotated[
         Path | None,
-        typer.Option(help="Write one row an item to this file (.csv, .tsv, .jsonl or .parquet)."),
+        typer.Option(parser=path, help="Write one row per item to this file (.csv, .tsv, .jsonl or .parquet)."),
     ] = None,
     categories: Annotated[str, typer.Option(help="fixed (0.4, 0.7 nats), terciles or quartiles.")] = "fixed",
     bounds: Annotated[str | None, typer.Option(help="Own category bounds in nats, such as 0.4,0.7.")] = None,
@@ -37,13 +36,13 @@ def entropy(
     ] = None,
     id_column: Annotated[str | None, typer.Option(help="Column of the item's id.")] = None,
     count_columns: Annotated[
-        str | None, typer.Option(help="Column(s) of counts: one of lists or objects, or one a class.")
+        str | None, typer.Option(help="Column(s) of counts: one of lists or objects, or one per class.")
     ] = None,
     labels_column: Annotated[
-        str | None, typer.Option(help="Column(s) of labels: one of lists, one an annotator, or a long table's.")
+        str | None, typer.Option(help="Column(s) of labels: one of lists, one per annotator, or a long table's.")
     ] = None,
     distribution_column: Annotated[
-        str | None, typer.Option(help="Column(s) of proportions: one of lists or objects, or one a class.")
+        str | None, typer.Option(help="Column(s) of proportions: one of lists or objects, or one per class.")
     ] = None,
     annotators_column: Annotated[
         str | None, typer.Option(help="Column of the number of annotators behind the proportions.")
@@ -79,7 +78,7 @@ def entropy(
     if out is not None:
         write_table(data.item_table(scheme, estimator=summary.estimator), out)
     if json:
-        sys.stdout.write(jsonlib.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
+        print_json(summary.to_json())
     else:
         _print(summary, data.source, out)
 
@@ -102,18 +101,17 @@ def _scheme(categories: str, bounds: str | None) -> str | Categories:
 
 
 def _print(summary: Summary, source: str, out: Path | None) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     # Text, not markup: a path or a label may hold square brackets.
-    console = Console(highlight=False)
-    console.print(Text(source, style="bold"), soft_wrap=True)
-    console.print(_overview(summary))
-    console.print(_bands(summary))
+    show = console()
+    show.print(Text(source, style="bold"), soft_wrap=True)
+    show.print(_overview(summary))
+    show.print(_bands(summary))
     for note in summary.notes:
-        console.print(Text(f"Note: {note}"))
+        show.print(Text(f"Note: {note}"))
     if out is not None:
-        console.print(Text(f"Wrote {summary.n_items:,} rows to {out}"), soft_wrap=True)
+        show.print(Text(f"Wrote {summary.n_items:,} rows to {out}"), soft_wrap=True)
 
 
 def _overview(summary: Summary) -> Table:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from contested.cli.console import path
+
 
 class Mode(StrEnum):
     """Whether dropout is on."""
@@ -17,7 +19,7 @@ class Mode(StrEnum):
 
 
 def probe(
-    run: Annotated[Path, typer.Argument(help="The folder of a complete RUN.", show_default=False)],
+    run: Annotated[Path, typer.Argument(parser=path, help="The folder of a complete RUN.", show_default=False)],
     *,
     norms: Annotated[bool, typer.Option(help="The norm of each tracked example's gradient.")] = True,
     alignment: Annotated[bool, typer.Option(help="How well the categories' mean gradients agree.")] = True,

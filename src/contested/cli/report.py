@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from contested.cli.console import path, print_json
 
 if TYPE_CHECKING:
     from contested.paper import Claim
@@ -17,13 +18,16 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="One RUN folder or several, a folder with runs in it, or a STUDY's folder.", show_default=False
+            parser=path,
+            help="One RUN folder or several, a folder with runs in it, or a STUDY's folder.",
+            show_default=False,
         ),
     ],
     *,
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=path,
             help="Folder of the report; without it FOLDER/report, ./report for several, STUDY/results for a study.",
             show_default=False,
         ),
@@ -53,17 +57,17 @@ def report(
     folder = out or (runs[0] if len(runs) == 1 else Path()) / "report"
     paths = write_report(trajectories, folder, title=title, rng=np.random.default_rng(seed), n_resamples=resamples)
     if json:
-        written = {name: str(path) for name, path in (("html", paths.html), ("results", paths.results))}
-        files = {"tables": [str(path) for path in paths.tables], "figures": [str(path) for path in paths.figures]}
+        written = {name: str(file) for name, file in (("html", paths.html), ("results", paths.results))}
+        files = {"tables": [str(file) for file in paths.tables], "figures": [str(file) for file in paths.figures]}
         said = {"statements": paths.statements}
-        typer.echo(jsonlib.dumps(written | files | said, indent=2, ensure_ascii=False))
+        print_json(written | files | said)
         return
     for run, statements in paths.statements.items():
         typer.echo(run)
         for statement in statements:
             typer.echo(f"  - {statement}")
-    for path in (paths.html, paths.results, *paths.tables, *paths.figures):
-        typer.echo(str(path))
+    for file in (paths.html, paths.results, *paths.tables, *paths.figures):
+        typer.echo(str(file))
 
 
 def _report_study(folder: Path, out: Path | None, *, title: str | None, resamples: int, seed: int, json: bool) -> None:
@@ -81,12 +85,12 @@ def _report_study(folder: Path, out: Path | None, *, title: str | None, resample
         written = {
             "html": str(paths.html),
             "results": str(paths.results),
-            "tables": [str(path) for path in paths.tables],
-            "figures": [str(path) for path in paths.figures],
+            "tables": [str(file) for file in paths.tables],
+            "figures": [str(file) for file in paths.figures],
             "missing": paths.missing,
             "claims": {claim.key: {"verdict": claim.verdict, "answer": claim.answer} for claim in found.claims},
         }
-        typer.echo(jsonlib.dumps(written, indent=2, ensure_ascii=False))
+        print_json(written)
         return
     typer.echo(str(paths.html))
     print_claims(found.claims)
