@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -284,6 +285,27 @@ def test_a_run_that_is_held_is_not_probed(train: Callable[..., Any], task: Any) 
         ct.probe(run, task=task)
 
 
+def contested_changes(run: Path) -> list[float]:
+    """Mean Δℓ of the contested examples at each checkpoint but the first."""
+    trajectory = ct.Trajectory.load(run)
+    losses = trajectory.losses[:, trajectory.categories == "contested"]
+    return [(later - losses[0]).mean() for later in losses[1:]]
+
+
+def test_progress_tells_how_far_the_contested_examples_have_moved(train: Callable[..., Any]) -> None:
+    told: list[float | None] = []
+
+    def watch(progress: Progress) -> None:
+        if not told or told[-1] != progress.contested_change:
+            told.append(progress.contested_change)
+
+    changes = contested_changes(train(on_progress=watch).path)
+    assert told[0] is None  # before the second checkpoint
+    assert len(told) >= 5  # checkpoints at 0 5 9 10 15 18; what is measured after the last step may be told or not
+    assert told[1:] == pytest.approx(changes[: len(told) - 1], rel=1e-4, abs=1e-6)
+    assert min(abs(one - other) for one, other in itertools.pairwise(changes)) > 1e-5
+
+
 @pytest.mark.parametrize("probes", [{}, PROBES], ids=["plain", "probes"])
 def test_ctrl_c_is_resumed_to_the_same_end(train: Callable[..., Any], probes: dict[str, Any]) -> None:
     whole = train(out="whole", probes=probes)
@@ -297,10 +319,11 @@ def test_ctrl_c_is_resumed_to_the_same_end(train: Callable[..., Any], probes: di
     run = whole.path.parent / "run"
     assert json.loads((run / "manifest.json").read_text())["status"] == "interrupted"
     assert ct.Trajectory.load(run).steps.tolist() == [0, 5]
+    (change,) = contested_changes(run)
     seen: list[Progress] = []
     train(on_progress=seen.append, probes=probes)
     assert seen[0].step == 8
-    assert seen[0].contested_change is not None
+    assert seen[0].contested_change == pytest.approx(change, rel=1e-4, abs=1e-6)
     assert state(run) == state(whole.path)
 
 
@@ -349,7 +372,9 @@ def test_kill_9_at_any_moment_is_resumed_to_the_same_bits(config_file: Path, tmp
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors.decode()
 
-    delays = np.random.default_rng(int(time.time()))
+    seed = time.time_ns() % 2**32
+    print(f"moments of the kills drawn with seed {seed}")  # shown where the test fails
+    delays = np.random.default_rng(seed)
     kills = 0
     while kills < 2:
         process = spawn(config_file, killed)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,16 +86,19 @@ def test_ctrl_c_saves_the_state_and_says_how_to_go_on(fails: Callable[..., str],
     done = threading.Event()
 
     def interrupt() -> None:
-        while not done.is_set():
+        # A daemon, and not for ever: where the file never comes, the test fails instead of hanging.
+        end = time.monotonic() + 120
+        while not done.wait(0.01) and time.monotonic() < end:
             if (run / "checkpoints" / "step-00000004.parquet").exists():
-                os.kill(os.getpid(), signal.SIGINT)
-                return
+                break
+        if not done.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
 
-    watcher = threading.Thread(target=interrupt)
-    watcher.start()
-    text = fails("train", config, "training.epochs=400", "--out", run, code=130)
-    done.set()
-    watcher.join()
+    threading.Thread(target=interrupt, daemon=True).start()
+    try:
+        text = fails("train", config, "training.epochs=400", "--out", run, code=130)
+    finally:
+        done.set()
     assert "the same command goes on from there" in text
     assert Trajectory.load(run).status == "interrupted"
     assert (run / "state" / "snapshot.pt").exists()

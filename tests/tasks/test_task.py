@@ -73,8 +73,9 @@ def test_bulk_examples_that_are_annotated_are_dropped_and_counted(annotated: Ann
 
 
 def test_sharing_only_a_premise_is_no_leak(annotated: Annotations, bulk: pd.DataFrame) -> None:
-    bulk.loc[0, "premise"] = annotated.fields["premise"][3]
-    assert NLITask(annotated, bulk, bulk_size=None).prepare().counts["leaked"] == 0
+    alike = bulk.copy()
+    alike.loc[0, "premise"] = annotated.fields["premise"][3]
+    assert NLITask(annotated, alike, bulk_size=None).prepare().counts["leaked"] == 0
 
 
 def test_too_small_a_bulk_is_refused(annotated: Annotations, bulk: pd.DataFrame) -> None:
@@ -129,6 +130,30 @@ def test_bulk_labels_may_be_indices(tmp_path: Path) -> None:
         tmp_path / "b.csv", index=False
     )
     assert read_bulk(tmp_path / "b.csv", label_names=("e", "n", "c"))["label"].tolist() == ["e", "c"]
+
+
+def test_bulk_files_of_parquet(tmp_path: Path) -> None:
+    rows = {"premise": ["A."] * 3, "hypothesis": ["B."] * 3, "label": [0, 2, -1], "idx": [7, 8, 9], "genre": ["x"] * 3}
+    pd.DataFrame(rows).to_parquet(tmp_path / "b.parquet")
+    table = read_bulk(tmp_path / "b.parquet", label_names=("e", "n", "c"))
+    assert table["label"].tolist() == ["e", "c"]
+    assert table["example_id"].tolist() == ["7", "8"]
+    assert list(table) == ["premise", "hypothesis", "label", "example_id", "genre"]
+    assert table.attrs == {"unlabelled": 1}
+
+
+def test_problems_of_bulk_files_of_parquet_are_named_by_row(tmp_path: Path) -> None:
+    rows = {"premise": ["A.", None], "hypothesis": ["B.", "B."], "label": ["e", "x"]}
+    pd.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(DataError) as caught:
+        read_bulk([tmp_path / "a.parquet", tmp_path / "b.parquet"], label_names=("e", "n"))
+    assert sorted(problem.split(":")[0] for problem in caught.value.problems) == [
+        "a.parquet, line 2",
+        "a.parquet, line 2",
+        "b.parquet",
+    ]
+    assert "cannot be read" in str(caught.value)
 
 
 def test_every_problem_of_every_bulk_file_is_named_by_line(tmp_path: Path) -> None:

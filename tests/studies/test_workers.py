@@ -1,0 +1,142 @@
+"""What the workers of a study are given, and what becomes of a study whose workers break: seen from the command."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contested.cli import main
+from contested.studies import local, plan
+
+# Python runs this at the start of a worker: a stand-in for the package that trains, which takes seconds to import.
+# Instead of training, a run notes what it was given, or breaks.
+FAULTS = """
+import collections, functools, json, os, signal, sys, types
+if "spawn_main" in " ".join(sys.orig_argv):
+    Result = collections.namedtuple("Result", "path trained")
+
+    def train(given, *, on_end, **_):
+        faults = json.loads(os.environ["FAULTS"])
+        for config, out in given:
+            fault = faults.get(str(config.seed), "")
+            if fault == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if fault == "exits":
+                os._exit(3)
+            if fault == "raises":
+                raise ZeroDivisionError("of a test")
+        for index, (config, out) in enumerate(given):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            execution = config.execution
+            seen = {"device": execution.device, "threads": execution.threads, "omp": os.environ.get("OMP_NUM_THREADS")}
+            (out.parent / f"{config.seed}.json").write_text(json.dumps({**seen, "beside": len(given)}))
+            on_end(index, Result(out, True))
+
+    @functools.cache
+    def error(name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (Exception,), {})
+
+    runs = types.ModuleType("contested.runs")
+    runs.train_stacked, runs.__getattr__ = train, error
+    sys.modules["contested.runs"] = runs
+"""
+
+
+@pytest.fixture
+def study(
+    checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, Path]]:
+    """Runs a study of two seeds on a machine that has what is said: the exit code, and the study's folder."""
+    people = annotated.fields.assign(uid=annotated.example_ids, label_counts=annotated.label_counts.tolist())
+    people.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
+    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(FAULTS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
+    options = {"label_names": list(annotated.label_names)}
+    people_file = {"path": "people.jsonl", "options": options}
+    content = {
+        "name": "tiny",
+        "defaults": {"task": {"bulk": {"path": "bulk.jsonl", "size": 40}}, "training": {"epochs": 1}},
+        "axes": {
+            "backbone": {"tiny": {"model": {"name": str(checkpoint("bert")), "max_length": 64}}},
+            "method": {"lora": {"method": {"name": "lora", "r": 2}}},
+            "dataset": {"made": {"task": {"annotated": people_file}}},
+            "seed": [1, 2],
+        },
+        "groups": {"main": {"conditions": True, "where": {"seed": "*"}}},
+    }
+
+    def run(
+        *more: str, slots: int = 1, on_gpu: bool = False, faults: dict[int, str] | None = None, **execution: Any
+    ) -> tuple[int, Path]:
+        device = plan.Device("CPU of a test", 1e12, slots, 1e12, on_gpu=on_gpu)
+        for module in (plan, local):  # wherever it is asked
+            monkeypatch.setattr(module, "measure", lambda *_: device, raising=False)
+        monkeypatch.setenv("FAULTS", json.dumps(faults or {}))
+        content["defaults"]["execution"] = execution
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        out = tmp_path / "out"
+        return main(["study", "run", str(tmp_path / "tiny.yaml"), "--out", str(out), *more]), out
+
+    return run
+
+
+def given(out: Path) -> list[dict[str, Any]]:
+    return [json.loads((out / "runs" / f"{seed}.json").read_text()) for seed in (1, 2)]
+
+
+def test_workers_take_the_gpus_in_turn(study: Callable[..., tuple[int, Path]]) -> None:
+    _, out = study(slots=2, on_gpu=True)
+    assert sorted(run["device"] for run in given(out)) == ["cuda:0", "cuda:1"]
+
+
+def test_workers_share_the_cores_unless_the_configuration_says_otherwise(
+    study: Callable[..., tuple[int, Path]],
+) -> None:
+    _, out = study("--jobs", "2", slots=6)
+    # Six cores, two runs at once: three threads each, for torch and for what reads the environment.
+    assert [(run["threads"], run["omp"]) for run in given(out)] == [(3, "3")] * 2
+    _, out = study("--jobs", "2", slots=6, threads=1)
+    assert [run["threads"] for run in given(out)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "wanted"),
+    [
+        ("killed", "its process was killed (signal 9); perhaps the memory did not suffice"),
+        ("exits", "its process ended with exit code 3; perhaps the memory did not suffice"),
+        ("raises", "ZeroDivisionError: of a test"),
+    ],
+)
+def test_a_worker_that_breaks_fails_its_run_and_not_the_study(
+    study: Callable[..., tuple[int, Path]], capsys: pytest.CaptureFixture[str], fault: str, wanted: str
+) -> None:
+    code, out = study("--jobs", "1", "--json", faults={1: fault})
+    assert code == 1
+    ((name, why),) = json.loads(capsys.readouterr().out)["failed"].items()
+    assert "-s1-" in name
+    assert wanted in why
+    assert (out / "runs" / "2.json").exists()
+    assert not (out / "runs" / "1.json").exists()
+    # Whatever is not foreseen is shown in full.
+    assert ("Traceback" in why) == (fault == "raises")
+
+
+def test_a_run_that_breaks_a_stack_is_found_and_fails_alone(
+    study: Callable[..., tuple[int, Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = study("--jobs", "1", "--json", faults={2: "raises"}, stack=2)
+    assert code == 1
+    ((name, why),) = json.loads(capsys.readouterr().out)["failed"].items()
+    assert "-s2-" in name
+    assert "ZeroDivisionError" in why
+    assert json.loads((out / "runs" / "1.json").read_text())["beside"] == 1
