@@ -3,8 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOWEST := .venv-lowest
+# Another version of torch than the lowest one allowed, where that is not to be had: make lowest TORCH=2.13.0
+TORCH ?=
+# What make lowest tests.
+TESTS ?= tests
 
-.PHONY: help setup demo test check format hooks docs slow clean
+.PHONY: help setup demo test check format hooks docs slow lowest clean
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +40,16 @@ check: $(READY) ## Format, lint, types, docstrings, import contracts
 	$(BIN)/pydoclint --quiet --config=pyproject.toml src/contested
 	$(BIN)/lint-imports --no-cache
 
+lowest: $(LOWEST)/.ready ## The tests against the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest --quiet $(TESTS)
+
+$(LOWEST)/.ready: pyproject.toml scripts/lowest_constraints.py
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python scripts/lowest_constraints.py torch=$(TORCH) > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt \
+		--editable '.[train]' krippendorff pingouin psutil pytest
+	@touch $@
+
 format: $(READY) ## Format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -46,4 +61,4 @@ docs: $(READY) ## The pages under docs/ and the README hold: links, tree, comman
 	$(BIN)/python -m pytest --quiet tests/test_docs.py
 
 clean: ## Remove what make made
-	rm -rf $(VENV) contested-demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) contested-demo .mypy_cache .ruff_cache .pytest_cache
