@@ -17,7 +17,7 @@ from contested.paper.claims import claims
 from contested.paper.frames.columns import COLUMNS, frame
 from contested.paper.frames.conditions import PaperStudy
 
-HOLDS, NOT, UNSAID = "holds", "does not hold", "cannot be said"
+HOLDS, NOT, INCONCLUSIVE = "holds", "does not hold", "inconclusive"
 NAN = float("nan")
 METHODS = ("lora-r4", "lora-r16", "full", "ia3")
 
@@ -64,10 +64,10 @@ def positive(low: float, high: float, **values: Any) -> dict[str, Any]:
     ("ends", "verdict"),
     [
         ((0.001, 0.5), HOLDS),
-        ((0.0, 0.5), UNSAID),
-        ((-0.5, 0.0), UNSAID),
+        ((0.0, 0.5), INCONCLUSIVE),
+        ((-0.5, 0.0), INCONCLUSIVE),
         ((-0.5, -0.001), NOT),
-        ((NAN, NAN), UNSAID),
+        ((NAN, NAN), INCONCLUSIVE),
     ],
 )
 def test_a_the_interval_of_rho_decides(decide, ends, verdict):
@@ -82,12 +82,12 @@ def test_a_asks_the_main_conditions_alone_and_counts_those_above_zero(decide):
         positive(-0.75, -0.25, method="ia3", main=False),
     ]
     claim = decide("a", table1=rows)
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert claim.answer.startswith("ρ lies between +0.000 and +0.500, and is above 0 in 1 of 3 main conditions")
     assert [line.split(": ")[1] for line in claim.evidence] == [f"{name} · lora-r4 · snli" for name in "abc"]
     assert decide("a", table1=rows[:1] + rows[3:]).verdict == HOLDS
     unasked = decide("a", table1=rows[3:])
-    assert (unasked.verdict, unasked.answer) == (UNSAID, "no main condition is asked for.")
+    assert (unasked.verdict, unasked.answer) == (INCONCLUSIVE, "no main condition is asked for.")
 
 
 # (b) significant after Bonferroni in 21 of 25
@@ -113,7 +113,7 @@ def significance(sure: int, against: int, lacking_power: int = 0, size: int = 5,
     [
         ((21, 4), HOLDS),
         ((20, 5), NOT),
-        ((20, 4, 1), UNSAID),
+        ((20, 4, 1), INCONCLUSIVE),
         ((19, 5, 1), NOT),
         # ceil(0.84 · 7) = 6 and ceil(0.84 · 6) = 6: a part of a condition is a whole one.
         ((6, 1), HOLDS),
@@ -136,11 +136,11 @@ def test_b_counts_main_conditions_alone(decide):
     frames["table1"].append(unmarked)
     assert decide("b", **frames).verdict == HOLDS
     unasked = decide("b", table1=[unmarked])
-    assert (unasked.verdict, unasked.answer) == (UNSAID, "no main condition is asked for.")
+    assert (unasked.verdict, unasked.answer) == (INCONCLUSIVE, "no main condition is asked for.")
 
 
 def test_b_a_missing_run_keeps_it_from_holding_but_not_from_failing(decide):
-    assert decide("b", **significance(25, 0, missing="a-run")).verdict == UNSAID
+    assert decide("b", **significance(25, 0, missing="a-run")).verdict == INCONCLUSIVE
     assert decide("b", **significance(0, 25, missing="a-run")).verdict == NOT
 
 
@@ -150,9 +150,9 @@ def test_b_a_missing_run_keeps_it_from_holding_but_not_from_failing(decide):
         # Critical values of a correlation of 24 (22 degrees of freedom), two-sided, from printed tables: 0.515 at
         # 0.05 / 5 = 0.01, and 0.472 at 0.10 / 5 = 0.02.
         (0.5145, 0.95, NOT),
-        (0.5155, 0.95, UNSAID),
+        (0.5155, 0.95, INCONCLUSIVE),
         (0.4710, 0.90, NOT),
-        (0.4725, 0.90, UNSAID),
+        (0.4725, 0.90, INCONCLUSIVE),
     ],
 )
 def test_b_lacks_power_where_the_interval_reaches_a_significant_rho(decide, high, confidence, verdict):
@@ -162,7 +162,12 @@ def test_b_lacks_power_where_the_interval_reaches_a_significant_rho(decide, high
 
 
 def test_b_a_negative_rho_is_no_evidence_however_significant(decide):
-    for rho, high, verdict in ((0.6, 0.9, HOLDS), (-0.6, 0.3, NOT), (-0.6, 0.9, UNSAID), (0.0, 0.9, UNSAID)):
+    for rho, high, verdict in (
+        (0.6, 0.9, HOLDS),
+        (-0.6, 0.3, NOT),
+        (-0.6, 0.9, INCONCLUSIVE),
+        (0.0, 0.9, INCONCLUSIVE),
+    ):
         frames = significance(1, 0)
         frames["controls"][0].update(rho=rho, high=high)
         assert decide("b", **frames).verdict == verdict
@@ -172,7 +177,7 @@ def test_b_without_a_test_is_open(decide):
     frames = significance(0, 1)
     frames["table1"][0]["p_bonferroni"] = NAN
     claim = decide("b", **frames)
-    assert (claim.verdict, claim.evidence) == (UNSAID, ("table1: backbone-0 · lora-r4 · snli: no test",))
+    assert (claim.verdict, claim.evidence) == (INCONCLUSIVE, ("table1: backbone-0 · lora-r4 · snli: no test",))
 
 
 # (c) un-learned under LoRA, and not under full fine-tuning or IA3
@@ -187,7 +192,8 @@ RISES, FALLS = (0.25, 0.5), (-0.5, -0.25)
 
 
 @pytest.mark.parametrize(
-    ("lora", "verdict"), [((0.001, 0.5), HOLDS), ((0.0, 0.5), UNSAID), ((-0.5, 0.0), UNSAID), ((-0.5, -0.001), NOT)]
+    ("lora", "verdict"),
+    [((0.001, 0.5), HOLDS), ((0.0, 0.5), INCONCLUSIVE), ((-0.5, 0.0), INCONCLUSIVE), ((-0.5, -0.001), NOT)],
 )
 def test_c_lora_must_rise(decide, lora, verdict):
     rows = [change(*lora), change(-1.0, -0.75, method="full"), change(-1.0, -0.75, method="ia3")]
@@ -202,13 +208,13 @@ def test_c_lora_must_rise(decide, lora, verdict):
         # Holds 0 and ends below LoRA's 0.25, at it, above it.
         ((-0.5, 0.125), HOLDS),
         ((0.0, 0.125), HOLDS),
-        ((-0.5, 0.25), UNSAID),
-        ((-0.5, 0.375), UNSAID),
+        ((-0.5, 0.25), INCONCLUSIVE),
+        ((-0.5, 0.375), INCONCLUSIVE),
         # It rises, though less than LoRA's.
         ((0.001, 0.125), NOT),
-        ((NAN, -0.25), UNSAID),
-        ((-0.5, NAN), UNSAID),
-        ((NAN, NAN), UNSAID),
+        ((NAN, -0.25), INCONCLUSIVE),
+        ((-0.5, NAN), INCONCLUSIVE),
+        ((NAN, NAN), INCONCLUSIVE),
     ],
 )
 def test_c_the_others_must_not(decide, method, ends, verdict):
@@ -220,10 +226,10 @@ def test_c_the_others_must_not(decide, method, ends, verdict):
 @pytest.mark.parametrize(
     ("more", "verdict"),
     [
-        ([], UNSAID),
+        ([], INCONCLUSIVE),
         # Below one LoRA condition of the same backbone is not below both; one without a number is no bound.
-        ([change(0.25, 0.5, "b"), change(0.0625, 0.5, "b", "lora-r16")], UNSAID),
-        ([change(0.25, 0.5, "b"), change(NAN, NAN, "b", "lora-r16")], UNSAID),
+        ([change(0.25, 0.5, "b"), change(0.0625, 0.5, "b", "lora-r16")], INCONCLUSIVE),
+        ([change(0.25, 0.5, "b"), change(NAN, NAN, "b", "lora-r16")], INCONCLUSIVE),
         ([change(0.25, 0.5, "b"), change(0.1875, 0.5, "b", "lora-r16")], HOLDS),
     ],
 )
@@ -246,7 +252,7 @@ def test_c_other_data_sets_are_no_rivals(decide, made):
     cells = made.table(made.cell("a", "lora-r4", "mnli"), made.cell("a", "ia3"), made.cell("a", "full"))
     frames = {name: frame(name, other if name == "table2" else []) for name in COLUMNS}
     found = claims(PaperStudy.of(cells, None, {}), frames, Resampling(np.random.default_rng(0), 1000, 0.95))
-    assert found[2].verdict == UNSAID
+    assert found[2].verdict == INCONCLUSIVE
     assert "open in 1 (a · full · snli: " in found[2].answer
 
 
@@ -254,7 +260,7 @@ def test_c_reads_both_tables_and_names_the_methods_that_are_lacking(decide):
     rows = [change(*RISES), change(*FALLS, method="full"), change(*FALLS, method="ia3")]
     assert decide("c", table2=rows, table5=[change(*FALLS, "b")]).verdict == NOT
     claim = decide("c", table2=rows[:1], table5=rows[2:])
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert claim.answer == (
         "the mean loss of contested examples is rising in 1 of 1 LoRA conditions, and it is not rising in 1 of 1 "
         "conditions of full fine-tuning or IA3; no run of full fine-tuning is asked for."
@@ -276,16 +282,16 @@ def trend(rank_rho: float, p_value: float, low: float = -0.5, high: float = 0.5,
     [
         # p against 1 − confidence = 0.5, exactly.
         ((0.9, 0.4999), HOLDS),
-        ((0.9, 0.5), UNSAID),
+        ((0.9, 0.5), INCONCLUSIVE),
         ((-0.9, 0.4999), NOT),
-        ((-0.9, 0.5), UNSAID),
-        ((0.0, 0.25), UNSAID),
-        ((NAN, NAN), UNSAID),
+        ((-0.9, 0.5), INCONCLUSIVE),
+        ((0.0, 0.25), INCONCLUSIVE),
+        ((NAN, NAN), INCONCLUSIVE),
         # ρ at the highest rank minus ρ at the lowest.
         ((0.9, 0.25, -0.5, 0.0), HOLDS),
         ((0.9, 0.25, -0.5, -0.001), NOT),
         ((0.9, 0.75, -0.5, -0.001), NOT),
-        ((0.9, 0.75, 0.001, 0.5), UNSAID),
+        ((0.9, 0.75, 0.001, 0.5), INCONCLUSIVE),
     ],
 )
 def test_d_trend_and_difference(decide, given, verdict):
@@ -295,7 +301,7 @@ def test_d_trend_and_difference(decide, given, verdict):
 def test_d_every_sweep_counts(decide):
     rising, unclear = trend(0.9, 0.01, 0.25, 0.5), trend(0.9, 0.06, backbone="b")
     claim = decide("d", table6_trend=[rising, unclear])
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert claim.answer.startswith("ρ is rising with LoRA rank in 1 of 2 rank sweeps, open in 1 (b · snli: ")
     assert claim.answer.endswith(
         "; a · snli: trend +0.900 over 5 ranks, p 0.01, ρ highest minus lowest +0.375 (+0.250 to +0.500)."
@@ -321,12 +327,12 @@ def controlled(raw: tuple[float, float], held: tuple[float, float], **values: An
         ((0.5, 0.75), (0.001, 0.25), HOLDS),
         ((0.5, 0.75), (0.0, 0.25), NOT),
         ((0.5, 0.75), (0.0, 0.4999), NOT),
-        ((0.5, 0.75), (0.0, 0.5), UNSAID),
+        ((0.5, 0.75), (0.0, 0.5), INCONCLUSIVE),
         ((0.001, 0.75), (0.001, 0.25), HOLDS),
         # Nothing could survive.
-        ((0.0, 0.75), (0.001, 0.25), UNSAID),
-        ((0.0, 0.75), (-0.5, -0.25), UNSAID),
-        ((0.5, 0.75), (NAN, NAN), UNSAID),
+        ((0.0, 0.75), (0.001, 0.25), INCONCLUSIVE),
+        ((0.0, 0.75), (-0.5, -0.25), INCONCLUSIVE),
+        ((0.5, 0.75), (NAN, NAN), INCONCLUSIVE),
     ],
 )
 def test_e_raw_and_partial_intervals(decide, raw, held, verdict):
@@ -336,7 +342,7 @@ def test_e_raw_and_partial_intervals(decide, raw, held, verdict):
 def test_e_a_raw_rho_not_above_zero_is_open_only_while_runs_are_missing(decide):
     assert decide("e", **controlled((0.0, 0.75), (0.25, 0.5))).evidence == ()
     claim = decide("e", **controlled((0.0, 0.75), (0.25, 0.5), missing="a-lora-r4-2"))
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert claim.evidence == ("controls: a · lora-r4 · snli: no ρ above 0 without the missing runs",)
     assert claim.answer.startswith("of 1 main conditions 0 have ρ above 0, ")
 
@@ -351,7 +357,7 @@ def test_e_main_conditions_alone_and_one_without_partial_rho_is_open(decide):
     assert claim.answer.startswith("of 1 main conditions 1 have ρ above 0, ")
     frames["controls"] = frames["controls"][:1]
     claim = decide("e", **frames)
-    assert (claim.verdict, claim.evidence) == (UNSAID, ("controls: a · lora-r4 · snli: no ρ",))
+    assert (claim.verdict, claim.evidence) == (INCONCLUSIVE, ("controls: a · lora-r4 · snli: no ρ",))
 
 
 # (f) soft labels change nothing
@@ -367,10 +373,10 @@ def test_e_main_conditions_alone_and_one_without_partial_rho_is_open(decide):
         (0.001, 0.25, 0.5, NOT),
         (-0.25, -0.001, 0.5, NOT),
         # As wide as the effect shows nothing.
-        (-0.25, 0.25, 0.5, UNSAID),
+        (-0.25, 0.25, 0.5, INCONCLUSIVE),
         (-0.25, 0.25, 0.5001, HOLDS),
-        (NAN, NAN, 0.5, UNSAID),
-        (-0.25, 0.25, NAN, UNSAID),
+        (NAN, NAN, 0.5, INCONCLUSIVE),
+        (-0.25, 0.25, NAN, INCONCLUSIVE),
     ],
 )
 def test_f_the_interval_holds_zero_and_is_narrower_than_the_effect(decide, low, high, hard, verdict):
@@ -397,13 +403,13 @@ def constant(cosine: float, n: int = 8) -> list[float]:
     ("lora", "full", "verdict"),
     [
         (0.5625, 0.25, HOLDS),
-        (0.5, 0.25, UNSAID),
+        (0.5, 0.25, INCONCLUSIVE),
         (0.4375, 0.25, NOT),
         # As aligned as full fine-tuning, or less.
-        (0.75, 0.75, UNSAID),
+        (0.75, 0.75, INCONCLUSIVE),
         (0.75, 0.6875, HOLDS),
         (0.75, 0.8125, NOT),
-        (0.75, NAN, UNSAID),
+        (0.75, NAN, INCONCLUSIVE),
     ],
 )
 def test_g_above_a_half_and_above_full_fine_tuning(decide, lora, full, verdict):
@@ -418,15 +424,15 @@ def test_g_the_interval_counts_and_not_the_mean(decide):
     for middle in (0.5625, 0.4375):
         spread = [1.0, *(middle + sign * 0.25 for sign in (1, -1, 1, -1, 1, -1, 1, -1))]
         rows = [*probes(spread, "lora-r4"), *probes(constant(0.0), "full")]
-        assert decide("g", figure8=rows).verdict == UNSAID
+        assert decide("g", figure8=rows).verdict == INCONCLUSIVE
 
 
 def test_g_the_first_probe_does_not_count(decide):
     # Five probes after the first make no 95 % interval, six do; a probe without a cosine is none.
     for cosines, verdict in (
-        (constant(0.75, 5), UNSAID),
+        (constant(0.75, 5), INCONCLUSIVE),
         (constant(0.75, 6), HOLDS),
-        ([*constant(0.75, 5), NAN], UNSAID),
+        ([*constant(0.75, 5), NAN], INCONCLUSIVE),
         ([NAN, *constant(0.75, 6)[1:]], HOLDS),
     ):
         assert decide("g", figure8=[*probes(cosines, "lora-r4"), *probes(constant(0.25), "full")]).verdict == verdict
@@ -440,33 +446,33 @@ def test_g_compares_at_the_same_steps_of_the_same_seed_and_backbone(decide):
     # Every other step of the full run is probed too: six steps in common after the first.
     claim = decide("g", figure8=[*lora, *probes(constant(0.25, 6), "full", every=200)])
     assert claim.verdict == HOLDS
-    assert decide("g", figure8=[*lora, *probes(constant(0.25, 5), "full", every=200)]).verdict == UNSAID
+    assert decide("g", figure8=[*lora, *probes(constant(0.25, 5), "full", every=200)]).verdict == INCONCLUSIVE
     for other in ({"seed": 7}, {"backbone": "b"}):
         rows = [*lora, *probes(constant(0.25), "full", **other)]
-        assert decide("g", figure8=rows).verdict == UNSAID
+        assert decide("g", figure8=rows).verdict == INCONCLUSIVE
         assert decide("g", figure8=[*rows, *probes(constant(0.25), "full")]).verdict == HOLDS
 
 
 def test_g_needs_runs_of_both_methods(decide):
     claim = decide("g", figure8=probes(constant(0.75), "lora-r4"))
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert claim.answer.endswith("; no full fine-tuning run with gradient alignment is asked for.")
     # A low cosine tells against it with or without.
     assert decide("g", figure8=probes(constant(0.25), "lora-r4")).verdict == NOT
     claim = decide("g", figure8=[*probes(constant(0.25), "full"), *probes(constant(0.75), "ia3")])
-    assert (claim.verdict, claim.answer) == (UNSAID, "no LoRA run with gradient alignment is asked for.")
+    assert (claim.verdict, claim.answer) == (INCONCLUSIVE, "no LoRA run with gradient alignment is asked for.")
 
 
 def test_g_a_run_that_is_missing_is_named(decide):
     # A run without probes has one row without a step.
     absent = row(method="full", seed=42, step=NAN, cosine=NAN, missing="a-full-42", run_ids="")
     claim = decide("g", figure8=[*probes(constant(0.75), "lora-r4"), absent])
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert "missing runs: a-full-42" in claim.answer
     assert claim.run_ids == ("a-lora-r4-1",)
 
 
-# (h) un-learning is not peakedness
+# (h) un-learning is not confidence
 
 
 def calibrated(lora: Any, full: Any, lora_change: Any, full_change: Any) -> dict[str, Any]:
@@ -491,28 +497,28 @@ HIGH, LOW = (0.75, 0.875), (0.125, 0.25)
     [
         (HIGH, LOW, (0.25, 0.5), (-0.5, 0.125), HOLDS),
         # Entropies that touch, or do not.
-        (HIGH, (0.125, 0.75), (0.25, 0.5), (-0.5, 0.125), UNSAID),
+        (HIGH, (0.125, 0.75), (0.25, 0.5), (-0.5, 0.125), INCONCLUSIVE),
         (HIGH, (0.125, 0.7499), (0.25, 0.5), (-0.5, 0.125), HOLDS),
         # Changes that touch, or do not.
-        (HIGH, LOW, (0.25, 0.5), (-0.5, 0.25), UNSAID),
+        (HIGH, LOW, (0.25, 0.5), (-0.5, 0.25), INCONCLUSIVE),
         (HIGH, LOW, (0.25, 0.5), (-0.5, 0.2499), HOLDS),
         # Nothing is un-learned.
-        (HIGH, LOW, (0.0, 0.5), (-0.5, -0.125), UNSAID),
+        (HIGH, LOW, (0.0, 0.5), (-0.5, -0.125), INCONCLUSIVE),
         (HIGH, LOW, (0.001, 0.5), (-0.5, -0.125), HOLDS),
-        # Full fine-tuning is more peaked and un-learns more.
+        # Full fine-tuning is more confident and un-learns more.
         (HIGH, LOW, (0.0, 0.25), (0.2501, 0.5), NOT),
-        (HIGH, LOW, (0.0, 0.25), (0.25, 0.5), UNSAID),
-        # LoRA is more peaked and un-learns more.
+        (HIGH, LOW, (0.0, 0.25), (0.25, 0.5), INCONCLUSIVE),
+        # LoRA is more confident and un-learns more.
         (LOW, HIGH, (0.25, 0.5), (-0.5, 0.125), NOT),
-        (LOW, (0.25, 0.75), (0.25, 0.5), (-0.5, 0.125), UNSAID),
+        (LOW, (0.25, 0.75), (0.25, 0.5), (-0.5, 0.125), INCONCLUSIVE),
         (LOW, (0.2501, 0.75), (0.25, 0.5), (-0.5, 0.125), NOT),
-        (LOW, HIGH, (0.25, 0.5), (-0.5, 0.25), UNSAID),
-        # LoRA is more peaked and full fine-tuning un-learns more: nothing that this argument speaks of.
-        (LOW, HIGH, (-0.5, -0.25), (0.25, 0.5), UNSAID),
-        (HIGH, HIGH, (0.25, 0.5), (-0.5, 0.125), UNSAID),
-        (HIGH, HIGH, (-0.5, -0.25), (0.25, 0.5), UNSAID),
-        ((NAN, NAN), LOW, (0.25, 0.5), (-0.5, 0.125), UNSAID),
-        (HIGH, LOW, (NAN, NAN), (-0.5, 0.125), UNSAID),
+        (LOW, HIGH, (0.25, 0.5), (-0.5, 0.25), INCONCLUSIVE),
+        # LoRA is more confident and full fine-tuning un-learns more: nothing that this argument speaks of.
+        (LOW, HIGH, (-0.5, -0.25), (0.25, 0.5), INCONCLUSIVE),
+        (HIGH, HIGH, (0.25, 0.5), (-0.5, 0.125), INCONCLUSIVE),
+        (HIGH, HIGH, (-0.5, -0.25), (0.25, 0.5), INCONCLUSIVE),
+        ((NAN, NAN), LOW, (0.25, 0.5), (-0.5, 0.125), INCONCLUSIVE),
+        (HIGH, LOW, (NAN, NAN), (-0.5, 0.125), INCONCLUSIVE),
     ],
 )
 def test_h_entropies_and_changes_of_a_pair(decide, lora, full, lora_change, full_change, verdict):
@@ -530,7 +536,7 @@ def test_h_pairs_are_of_one_backbone_and_need_both_entropies(decide):
         without = [one for one in frames["figure9"] if one["method"] != method]
         claim = decide("h", table2=frames["table2"], figure9=without)
         assert (claim.verdict, claim.evidence[0]) == (
-            UNSAID,
+            INCONCLUSIVE,
             "figure9: a · lora-r4 · snli against full: no number",
         )
 
@@ -540,7 +546,13 @@ def test_h_pairs_are_of_one_backbone_and_need_both_entropies(decide):
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(0.001, 0.5, HOLDS), (0.0, 0.5, UNSAID), (-0.5, 0.0, UNSAID), (-0.5, -0.001, NOT), (NAN, NAN, UNSAID)],
+    [
+        (0.001, 0.5, HOLDS),
+        (0.0, 0.5, INCONCLUSIVE),
+        (-0.5, 0.0, INCONCLUSIVE),
+        (-0.5, -0.001, NOT),
+        (NAN, NAN, INCONCLUSIVE),
+    ],
 )
 def test_i_the_interval_of_the_shift_decides(decide, low, high, verdict):
     shift = {"shift_mean": (low + high) / 2, "shift_low": low, "shift_high": high}
@@ -555,7 +567,7 @@ def test_i_the_interval_of_the_shift_decides(decide, low, high, verdict):
 def test_missing_runs_keep_a_claim_from_holding_and_three_of_them_are_named(decide):
     absent = positive(0.25, 0.5, missing="r1,r2,r3,r4,r5")
     claim = decide("a", table1=[absent])
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert claim.answer.endswith("; missing runs: r1; r2; r3; and 2 more.")
     assert decide("a", table1=[positive(0.25, 0.5, missing="r1,r2,r3")]).answer.endswith("missing runs: r1; r2; r3.")
     assert decide("a", table1=[absent, positive(-0.5, -0.25, backbone="b")]).verdict == NOT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-HOLDS, NOT, UNSAID = "holds", "does not hold", "cannot be said"
+HOLDS, NOT, INCONCLUSIVE = "holds", "does not hold", "inconclusive"
 
 
 def order(made, noise, sign=1.0, seed=0):
@@ -28,7 +28,7 @@ def study(made, aulcs, missing=()):
     [
         ([(0.1, 1.0), (0.2, 1.0)], HOLDS),
         ([(0.1, 1.0), (0.1, -1.0)], NOT),
-        ([(0.1, 1.0), (50.0, 1.0)], UNSAID),
+        ([(0.1, 1.0), (50.0, 1.0)], INCONCLUSIVE),
     ],
 )
 def test_a_positive_everywhere(made, aulcs, verdict):
@@ -42,7 +42,7 @@ def test_a_positive_everywhere(made, aulcs, verdict):
 def test_a_missing_run_keeps_a_claim_from_holding_and_is_named(made):
     aulcs = [order(made, 0.1), order(made, 0.2)]
     claim = made.claim(study(made, aulcs, missing=("b-lora-r4-snli-123",)), "a")
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert "missing runs: b-lora-r4-snli-123" in claim.answer
     # What is there can still tell against it.
     claim = made.claim(study(made, [order(made, 0.1), order(made, 0.1, -1.0)], missing=("a-lora-r4-snli-42",)), "a")
@@ -56,7 +56,7 @@ def test_a_missing_run_keeps_a_claim_from_holding_and_is_named(made):
         ([(0.1, 1.0)] * 6 + [(50.0, 1.0)], HOLDS, "6 of 7"),
         ([(0.1, 1.0)] * 4 + [(0.1, -1.0)] * 3, NOT, "4 of 7"),
         # A weak positive correlation of 24 examples may be significant in truth.
-        ([(0.1, 1.0)] * 5 + [(0.5, 1.0)] * 2, UNSAID, "5 of 7"),
+        ([(0.1, 1.0)] * 5 + [(0.5, 1.0)] * 2, INCONCLUSIVE, "5 of 7"),
     ],
 )
 def test_b_significant_in_most(made, aulcs, verdict, said):
@@ -88,8 +88,8 @@ CLEAR, FALLS = (0.5, 0.01), (-0.5, 0.01)
         ((CLEAR, FALLS, FALLS), HOLDS),
         # IA3's interval holds 0, and ends far below LoRA's.
         ((CLEAR, FALLS, (0.0, 0.05)), HOLDS),
-        ((CLEAR, FALLS, (0.0, 2.0)), UNSAID),
-        (((0.0, 1.0), FALLS, FALLS), UNSAID),
+        ((CLEAR, FALLS, (0.0, 2.0)), INCONCLUSIVE),
+        (((0.0, 1.0), FALLS, FALLS), INCONCLUSIVE),
         ((FALLS, FALLS, FALLS), NOT),
         ((CLEAR, (0.1, 0.01), FALLS), NOT),
     ],
@@ -100,10 +100,10 @@ def test_c_unlearning_under_lora_only(made, changes, verdict):
 
 def test_c_needs_every_method(made):
     claim = unlearning(made, CLEAR, FALLS, FALLS, leave_out=("ia3",))
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert "no run of IA3 is asked for" in claim.answer
     claim = unlearning(made, CLEAR, FALLS, FALLS, missing=("roberta-ia3-snli-42", "roberta-ia3-snli-123"))
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert "missing runs: roberta-ia3-snli-42; roberta-ia3-snli-123" in claim.answer
 
 
@@ -123,7 +123,7 @@ def test_c_answers_in_one_sentence(made):
         ((4.0, 2.0, 1.0, 0.5, 0.0), (1, 2, 4, 8, 16), HOLDS),
         ((0.0, 0.5, 1.0, 2.0, 4.0), (1, 2, 4, 8, 16), NOT),
         # Three ranks cannot reach p < 0.05; nothing says that ρ falls.
-        ((0.4, 0.3, 0.2), (1, 2, 4), UNSAID),
+        ((0.4, 0.3, 0.2), (1, 2, 4), INCONCLUSIVE),
     ],
 )
 def test_d_grows_with_rank(made, noise, ranks, verdict):
@@ -163,12 +163,12 @@ def test_e_does_not_survive_when_length_makes_the_correlation(made):
 
 def test_e_with_nothing_to_survive(made):
     claim = controlled(made, order(made, 50.0))
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert "no main condition has a ρ whose interval is above 0" in claim.answer
 
 
 @pytest.mark.parametrize(
-    ("difference", "spread", "verdict"), [(0.0, 0.05, HOLDS), (0.2, 0.05, NOT), (0.0, 5.0, UNSAID)]
+    ("difference", "spread", "verdict"), [(0.0, 0.05, HOLDS), (0.2, 0.05, NOT), (0.0, 5.0, INCONCLUSIVE)]
 )
 def test_f_soft_labels_change_nothing(made, difference, spread, verdict):
     cells = made.seeds(2) + made.seeds(2, soft_labels=True, group="soft-labels")
@@ -203,13 +203,13 @@ def test_g_alignment(made):
     # Less aligned than under full fine-tuning.
     assert aligned(made, around(made, 0.6), around(made, 0.8)).verdict == NOT
     # Three probes after the first make no interval.
-    assert aligned(made, around(made, 0.8, 3), around(made, 0.2, 3)).verdict == UNSAID
+    assert aligned(made, around(made, 0.8, 3), around(made, 0.2, 3)).verdict == INCONCLUSIVE
     claim = aligned(made, around(made, 0.8), None)
-    assert claim.verdict == UNSAID
+    assert claim.verdict == INCONCLUSIVE
     assert "missing runs: roberta-full-snli-42" in claim.answer
 
 
-def peaked(made, lora, full):
+def confident(made, lora, full):
     """Each method's last loss of every example, give or take, and its contested Δℓ."""
     cells = made.seeds(2) + made.seeds(2, method="full")
     runs = {}
@@ -221,20 +221,20 @@ def peaked(made, lora, full):
 
 
 def test_h_calibration(made):
-    # A loss of 0.1 is a peaked answer, one of 0.6 is not.
-    assert peaked(made, (0.6, 0.3), (0.1, -0.3)).verdict == HOLDS
-    # LoRA is the more peaked one and un-learns more: as calibration would have it.
-    assert peaked(made, (0.1, 0.05), (0.6, -0.3)).verdict == NOT
-    assert peaked(made, (0.6, -0.3), (0.1, 0.05)).verdict == NOT
-    assert peaked(made, (0.6, 0.3), (0.6, -0.3)).verdict == UNSAID
+    # A loss of 0.1 is a confident answer, one of 0.6 is not.
+    assert confident(made, (0.6, 0.3), (0.1, -0.3)).verdict == HOLDS
+    # LoRA is the more confident one and un-learns more: as calibration would have it.
+    assert confident(made, (0.1, 0.05), (0.6, -0.3)).verdict == NOT
+    assert confident(made, (0.6, -0.3), (0.1, 0.05)).verdict == NOT
+    assert confident(made, (0.6, 0.3), (0.6, -0.3)).verdict == INCONCLUSIVE
     # Nothing is un-learned under LoRA either: falling less is no un-learning to be explained.
-    assert peaked(made, (0.6, -0.1), (0.1, -0.3)).verdict == UNSAID
-    claim = peaked(made, (0.6, 0.3), (0.1, -0.3))
+    assert confident(made, (0.6, -0.1), (0.1, -0.3)).verdict == INCONCLUSIVE
+    claim = confident(made, (0.6, 0.3), (0.1, -0.3))
     assert claim.evidence[0].startswith("figure9: roberta · lora-r4 · snli against full: prediction entropy 1.0")
     assert "roberta-full-snli-42" in claim.run_ids
 
 
-@pytest.mark.parametrize(("shifts", "verdict"), [((0.3, 0.5), HOLDS), ((0.3, -0.3), NOT), ((0.3, 0.0), UNSAID)])
+@pytest.mark.parametrize(("shifts", "verdict"), [((0.3, 0.5), HOLDS), ((0.3, -0.3), NOT), ((0.3, 0.0), INCONCLUSIVE)])
 def test_i_noise_raises_clean_aulc(made, shifts, verdict):
     cells, runs = made.seeds(2), {}
     runs |= {cell["run_id"]: made.aulc_run(order(made, 0.1)) for cell in cells}
@@ -252,7 +252,7 @@ def test_i_noise_raises_clean_aulc(made, shifts, verdict):
 def test_claims_nobody_asked_for_cannot_be_said(made):
     found = study(made, [order(made, 0.1)])
     unasked = {claim.key: claim for claim in found.claims if claim.key in "dfghi"}
-    assert {claim.verdict for claim in unasked.values()} == {UNSAID}
+    assert {claim.verdict for claim in unasked.values()} == {INCONCLUSIVE}
     assert unasked["i"].answer == "no run with noise is asked for."
     assert unasked["d"].evidence == ()
     assert [claim.key for claim in found.claims] == list("abcdefghi")

@@ -1,7 +1,7 @@
 """The paper's claims (a) to (i), each decided by a rule on intervals that its function states.
 
 Every claim is a set of findings, each for it, against it, or open. One finding against it decides: the claim does
-not hold. It holds where every finding is for it and no run that it needs is missing. Otherwise it cannot be said.
+not hold. It holds where every finding is for it and no run that it needs is missing. Otherwise it is inconclusive.
 Intervals are for one number each; a claim over many conditions asks all of them at once, which makes "holds" harder
 to reach than one interval's confidence suggests, and "does not hold" easier.
 """
@@ -106,7 +106,7 @@ def _significant(evidence: Evidence) -> Claim:
     sure = sum(finding.stand == "for" for finding in findings)
     possible = sum(finding.stand == "open" for finding in findings)
     complete = not any(finding.missing for finding in findings)
-    verdict: Verdict = "cannot be said"
+    verdict: Verdict = "inconclusive"
     if sure + possible < needed:
         verdict = "does not hold"
     elif rows and sure >= needed and complete:
@@ -145,7 +145,7 @@ def _unlearning(evidence: Evidence) -> Claim:
 
     Under these two a condition is for the claim if its interval ends at or below 0, or if it holds 0 and ends
     below the intervals of LoRA on the same backbone and data set; against it if the interval lies above 0. LoRA is
-    against the claim where the interval lies below 0. Without runs of all three methods it cannot be said to hold.
+    against the claim where the interval lies below 0. Without runs of all three methods it is at best inconclusive.
     """
     rows = evidence.changes()
     lora = [row for row in rows if row["family"] == "lora"]
@@ -327,14 +327,14 @@ def _later_cosines(probed: Sequence[Mapping[str, Any]]) -> dict[int, float]:
 
 
 def _calibration(evidence: Evidence) -> Claim:
-    """(h) For the claim: full fine-tuning is more peaked than LoRA, and yet it is LoRA that un-learns.
+    """(h) For the claim: full fine-tuning is more confident than LoRA, and yet it is LoRA that un-learns.
 
     By intervals that do not touch of the mean prediction entropy of all examples and of contested Δℓ, and a contested
     Δℓ under LoRA above 0: where nothing is un-learned, there is nothing to explain and the pair is open. Were
-    un-learning a matter of peaked answers, the more peaked method would un-learn more; where it does, the pair is
+    un-learning a matter of confident answers, the more confident method would un-learn more; where it does, the pair is
     against the claim. The argument is indirect: it sets methods against each other, not examples.
     """
-    peaked = {panel(row): row for row in evidence.rows("figure9", category=OVERALL)}
+    entropies = {panel(row): row for row in evidence.rows("figure9", category=OVERALL)}
     changes = [row for row in evidence.changes() if row["family"] in ("lora", "full")]
     full = {(row["backbone"], row["dataset"]): row for row in changes if row["family"] == "full"}
     findings = []
@@ -342,21 +342,23 @@ def _calibration(evidence: Evidence) -> Claim:
         rival = full.get((row["backbone"], row["dataset"]))
         if row["family"] != "lora" or rival is None:
             continue
-        findings.append(_peakedness(row, rival, peaked))
+        findings.append(_confidence(row, rival, entropies))
     pairs = counts(
-        findings, "pairs", "less peaked and yet un-learns", "the more peaked one un-learns more", numbers=False
+        findings, "pairs", "less confident and yet un-learns", "the more confident one un-learns more", numbers=False
     )
     answer = f"beside full fine-tuning, LoRA is {pairs}"
     answer += "".join(f"; {f.label}: {f.number}" for f in findings[:1])
-    claim = "Un-learning is not explained by calibration: full fine-tuning is more peaked and does not un-learn"
+    claim = "Un-learning is not explained by calibration: full fine-tuning is more confident and does not un-learn"
     lacking = "" if findings else "no main LoRA condition with full fine-tuning beside it is asked for"
     return claim_of("h", claim, findings, answer, lacking=lacking)
 
 
-def _peakedness(lora: Mapping[str, Any], full: Mapping[str, Any], peaked: Mapping[str, Mapping[str, Any]]) -> Finding:
+def _confidence(
+    lora: Mapping[str, Any], full: Mapping[str, Any], entropies: Mapping[str, Mapping[str, Any]]
+) -> Finding:
     ids, missing = (",".join(unique(row[name] for row in (lora, full))) for name in ("run_ids", "missing"))
     label = f"{panel(lora)} against full"
-    ours, theirs = peaked.get(panel(lora)), peaked.get(panel(full))
+    ours, theirs = entropies.get(panel(lora)), entropies.get(panel(full))
     if ours is None or theirs is None:
         return Finding("figure9", label, "open", "no number", ids, missing)
     full_sharper = theirs["prediction_entropy_high"] < ours["prediction_entropy_low"]

@@ -14,7 +14,7 @@ from contested.analysis.study.groups import Resampling
 from contested.paper.frames.columns import CONDITION
 from contested.paper.frames.conditions import PaperStudy, panel
 
-Verdict = Literal["holds", "does not hold", "cannot be said"]
+Verdict = Literal["holds", "does not hold", "inconclusive"]
 Stand = Literal["for", "against", "open"]
 
 _SHOWN = 3
@@ -26,7 +26,7 @@ class Claim(NamedTuple):
     Attributes:
         key: "a" to "i".
         claim: The claim, in our words.
-        verdict: "holds", "does not hold" or "cannot be said".
+        verdict: "holds", "does not hold" or "inconclusive".
         answer: One plain sentence with the numbers.
         evidence: Frame and row of each number that the verdict rests on.
         run_ids: The runs behind them.
@@ -117,11 +117,11 @@ def claim_of(
 
 
 def verdict_of(findings: Sequence[Finding], *, incomplete: bool) -> Verdict:
-    """One finding against decides; all for and nothing missing is "holds"; anything else cannot be said."""
+    """One finding against decides; all for and nothing missing is "holds"; anything else is inconclusive."""
     stands = {finding.stand for finding in findings}
     if "against" in stands:
         return "does not hold"
-    return "holds" if stands == {"for"} and not incomplete else "cannot be said"
+    return "holds" if stands == {"for"} and not incomplete else "inconclusive"
 
 
 def unique(joined: Iterable[str]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def test_a_study_without_cells_has_every_frame_empty_with_its_columns(made):
     found = made.results(made.table(), {})
     assert {name: tuple(found.frames[name].columns) for name in COLUMNS} == dict(COLUMNS)
     assert all(found.frames[name].empty for name in COLUMNS)
-    assert {claim.verdict for claim in found.claims} == {"cannot be said"}
+    assert {claim.verdict for claim in found.claims} == {"inconclusive"}
     assert found.gaps == ()
 
 

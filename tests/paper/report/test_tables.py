@@ -177,6 +177,6 @@ def test_table_1_of_a_study(small) -> None:
 
 def test_claims_are_a_table(small) -> None:
     table = claims_frame(small)
-    assert table["verdict"].tolist() == ["holds", "cannot be said", "does not hold"]
+    assert table["verdict"].tolist() == ["holds", "inconclusive", "does not hold"]
     assert table["run_ids"].tolist() == ["r1,r2", "", "r3"]
     assert claims_frame(replace(small, claims=())).empty

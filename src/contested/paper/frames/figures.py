@@ -305,7 +305,7 @@ def _chart_tests(group: Condition, chart: pd.DataFrame) -> dict[str, object]:
 
 
 def figure9(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
-    """How peaked and how calibrated the last checkpoint's answers are, by category (paper Figure 9).
+    """How confident and how calibrated the last checkpoint's answers are, by category (paper Figure 9).
 
     Args:
         study: The study.
@@ -329,10 +329,10 @@ def _calibration_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, 
     by_run = [
         calibration_by_category(run.last_logits, run.gold, run.categories, run.category_names) for run in group.usable
     ]
-    peaked = np.stack([prediction_entropy(run.last_logits) for run in group.usable])
+    entropies = np.stack([prediction_entropy(run.last_logits) for run in group.usable])
     rows = group.categories()
     for found, members, child in zip(zip(*by_run, strict=True), rows.values(), draw.spawn(len(rows)), strict=True):
-        interval = nested_mean_interval(peaked[:, members], **child.options)
+        interval = nested_mean_interval(entropies[:, members], **child.options)
         names = ("accuracy", "prediction_entropy", "max_confidence", "ece")
         means = {name: float(np.mean([getattr(row, name) for row in found])) for name in names}
         ends = {"prediction_entropy_low": interval.low, "prediction_entropy_high": interval.high}
