@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 ALL_RUNS = "all runs"
@@ -15,7 +16,8 @@ def is_number(value: object) -> bool:
     >>> is_number(0.1), is_number(True), is_number("3")
     (True, False, False)
     """
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # NumPy registers its numbers with this class, too.
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def short(value: Any) -> str:

@@ -7,9 +7,10 @@ not simultaneous over a table.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -126,6 +127,37 @@ def resampled_rows(n: int, *, n_resamples: int, rng: np.random.Generator) -> Ite
     block = max(1, _BLOCK // n)
     for start in range(0, n_resamples, block):
         yield rng.integers(0, n, size=(min(block, n_resamples - start), n))
+
+
+def resampled_counts(n: int, *, n_resamples: int, rng: np.random.Generator) -> Iterable[NDArray[np.float64]]:
+    """:func:`row_counts` of :func:`resampled_rows`, in blocks of shape ``(r, n)``.
+
+    What the last few generators gave is kept, for the groups of a study resample the same examples.
+
+    Args:
+        n: Number of examples N.
+        n_resamples: Number of resamples R.
+        rng: A generator from which nothing has been drawn yet, such as one just spawned.
+
+    Returns:
+        The blocks, not to be written to.
+    """
+    seeds = rng.bit_generator.seed_seq
+    if n * n_resamples > _BLOCK or not isinstance(seeds, np.random.SeedSequence):
+        return (row_counts(rows) for rows in resampled_rows(n, n_resamples=n_resamples, rng=rng))
+    entropy = tuple(seeds.entropy) if isinstance(seeds.entropy, Iterable) else seeds.entropy
+    return (_kept_counts(type(rng.bit_generator), entropy, tuple(seeds.spawn_key), n, n_resamples),)
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_counts(
+    kind: type[np.random.BitGenerator], entropy: Any, spawn_key: tuple[int, ...], n: int, n_resamples: int
+) -> NDArray[np.float64]:
+    rng = np.random.Generator(kind(np.random.SeedSequence(entropy, spawn_key=spawn_key)))
+    (rows,) = resampled_rows(n, n_resamples=n_resamples, rng=rng)
+    counts = row_counts(rows)
+    counts.flags.writeable = False
+    return counts
 
 
 def row_counts(rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -19,8 +19,8 @@ from contested.analysis.intervals import (
     Interval,
     Intervals,
     expanded_quantiles,
+    resampled_counts,
     resampled_rows,
-    row_counts,
     too_few,
 )
 from contested.analysis.ranking import codes, mean_ranks, rank_correlation
@@ -192,9 +192,9 @@ def nested_mean_intervals(
         return Intervals(estimate, missing, missing, n, "none", note)
     for_examples, for_seeds = rng.spawn(2)
     by_example = array.transpose(1, 0, 2).reshape(n, n_seeds * width)
-    blocks = resampled_rows(n, n_resamples=n_resamples, rng=for_examples)
-    means = np.concatenate([row_counts(rows) @ by_example / n for rows in blocks])
-    weights = row_counts(_resampled_seeds(n_seeds, n_resamples, for_seeds)) / n_seeds
+    blocks = resampled_counts(n, n_resamples=n_resamples, rng=for_examples)
+    means = np.concatenate([counts @ by_example / n for counts in blocks])
+    weights = np.concatenate([*resampled_counts(n_seeds, n_resamples=n_resamples, rng=for_seeds)]) / n_seeds
     drawn = np.einsum("rsq,rs->rq", means.reshape(n_resamples, n_seeds, width), weights)
     low, high = expanded_quantiles(drawn, n, confidence)
     return Intervals(estimate, low, high, n, _NESTED, ONE_SEED if n_seeds == 1 else "")

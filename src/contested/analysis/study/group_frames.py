@@ -32,16 +32,13 @@ def group_frames(study: StudyRuns, draw: Resampling) -> dict[str, pd.DataFrame]:
         ``groups``, ``group_measures`` and ``group_curves``.
     """
     names = [axis.name for axis in study.axes]
+    child = draw.named("groups")
     makers = {"groups": _group_rows, "group_measures": _measure_rows, "group_curves": _curve_rows}
     return {
         name: frame_of(
             name,
             columns_of(name, names),
-            [
-                {"group": study.label(group.key), **row}
-                for group in study.seed_groups
-                for row in make(group, draw.named(name))
-            ],
+            [{"group": study.label(group.key), **row} for group in study.seed_groups for row in make(group, child)],
         )
         for name, make in makers.items()
     }

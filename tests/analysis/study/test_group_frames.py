@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from contested.analysis.intervals import keyed
+
+NAMES = ("clean", "ambiguous", "contested")
+
+
+@pytest.fixture
+def two_seeds(any_study):
+    """Two rates under two seeds; at the lower one clean examples fall by 0.3 and 0.5, contested rise by 0.2 and 0.4."""
+    cells = [any_study.cell(seed, rate=rate) for rate in (1e-4, 1e-3) for seed in (1, 2)]
+    changes = [(-0.3, 0.0, 0.2), (-0.5, 0.0, 0.4), (-0.6, 0.1, 0.5), (-0.6, 0.1, 0.5)]
+    runs = {
+        one["run_id"]: any_study.run(any_study.by_category(*change), accuracy=accuracy)
+        for one, change, accuracy in zip(cells, changes, (0.6, 0.8, 0.7, 0.7), strict=True)
+    }
+    return cells, (any_study.RATE,), runs
+
+
+def test_axes_say_whether_they_vary_and_are_numbers(any_study):
+    cells = [any_study.cell(rate=1e-4, **{"model.name": name}) for name in ("small", "large")]
+    found = any_study.results(cells, (any_study.RATE, any_study.MODEL), {}).frames["axes"]
+    assert found.to_dict("records") == [
+        {
+            "axis": "rate",
+            "key": "training.learning_rate",
+            "numeric": True,
+            "varies": False,
+            "values": "0.0001, 0.001",
+        },
+        {
+            "axis": "model.name",
+            "key": "model.name",
+            "numeric": False,
+            "varies": True,
+            "values": "small, middle, large",
+        },
+    ]
+
+
+def test_a_group_is_the_cells_that_differ_in_the_seed_alone(any_study, two_seeds):
+    groups = any_study.results(*two_seeds).frames["groups"]
+    assert groups["group"].tolist() == ["rate 0.0001", "rate 0.001"]
+    assert groups["rate"].tolist() == [1e-4, 1e-3]
+    assert groups["run_ids"].tolist() == ["rate=0.0001-s1,rate=0.0001-s2", "rate=0.001-s1,rate=0.001-s2"]
+    assert groups["n_seeds"].tolist() == [2, 2]
+
+
+def test_a_study_without_an_axis_is_one_group(any_study):
+    cells = [any_study.cell(seed) for seed in (1, 2)]
+    runs = {one["run_id"]: any_study.run(0.1) for one in cells}
+    found = any_study.results(cells, (), runs).frames
+    assert found["groups"]["group"].tolist() == ["all runs"]
+    assert found["axes"].empty
+    assert found["differences"].empty
+    assert any_study.only(found["group_measures"], measure="loss_change", category="overall")["mean"] == pytest.approx(
+        0.1
+    )
+
+
+def test_measures_are_means_over_seeds_and_examples_with_their_sd(any_study, two_seeds):
+    found = any_study.results(*two_seeds).frames["group_measures"]
+    assert found["measure"].iloc[0] == "loss_change"
+    assert found.query("measure == 'loss_change' and rate == 0.0001")["category"].tolist() == [*NAMES, "overall"]
+    # Means of -0.3 and -0.5, of 0.2 and 0.4; their sample sd is 0.2 / √2.
+    for category, mean in (("clean", -0.4), ("contested", 0.3)):
+        row = any_study.only(found, group="rate 0.0001", measure="loss_change", category=category)
+        assert (row["n"], row["mean"], row["sd"]) == (8, pytest.approx(mean), pytest.approx(0.2 / np.sqrt(2)))
+    # AULC of two checkpoints is the mean of start 1 and end 1 + Δℓ.
+    row = any_study.only(found, group="rate 0.001", measure="aulc", category="ambiguous")
+    assert row["mean"] == pytest.approx(1.05)
+
+
+def test_intervals_resample_examples_with_seeds_nested_in_them(any_study):
+    cells = [any_study.cell(seed, rate=1e-4) for seed in (1, 2)]
+    changes = np.stack([any_study.noise(1), any_study.noise(2) + 0.3])
+    runs = {one["run_id"]: any_study.run(change) for one, change in zip(cells, changes, strict=True)}
+    found = any_study.results(cells, (any_study.RATE,), runs, n_resamples=200)
+    row = any_study.only(found.frames["group_measures"], measure="loss_change", category="contested")
+    # The same draws, one resample after the other.
+    for_examples, for_seeds = keyed(keyed(np.random.default_rng(0), "groups"), "contested").spawn(2)
+    examples, seeds = for_examples.integers(0, 8, (200, 8)), for_seeds.integers(0, 2, (200, 2))
+    own = changes[:, 16:]
+    drawn = [own[seed][:, rows].mean() for seed, rows in zip(seeds, examples, strict=True)]
+    tail = stats.norm.cdf(-np.sqrt(8 / 7) * stats.t.ppf(0.975, 7))
+    assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(drawn, [tail, 1 - tail])))
+
+
+def test_one_seed_is_said_and_has_an_interval_over_examples(any_study):
+    one = any_study.cell(rate=1e-4)
+    found = any_study.results([one], (any_study.RATE,), {one["run_id"]: any_study.run(any_study.noise(3))}).frames
+    row = any_study.only(found["group_measures"], measure="loss_change", category="overall")
+    assert row["low"] < row["mean"] < row["high"]
+    assert np.isnan(row["sd"])
+    assert row["note"] == "one seed: only examples are resampled"
+    group = found["groups"].iloc[0]
+    assert np.isnan(group["val_accuracy_low"])
+    assert group["rho_low"] < group["rho_mean"] < group["rho_high"]
+
+
+def test_accuracy_and_training_loss_have_intervals_over_seeds(any_study, two_seeds):
+    row = any_study.results(*two_seeds).frames["groups"].iloc[0]
+    # 0.6 and 0.8: mean 0.7, sd 0.2 / √2, half width t(1 df, 97.5 %) · sd / √2 = 12.7062 · 0.1.
+    assert (row["val_accuracy_mean"], row["val_accuracy_sd"]) == pytest.approx((0.7, 0.2 / np.sqrt(2)))
+    assert (row["val_accuracy_low"], row["val_accuracy_high"]) == pytest.approx(
+        (0.7 - 1.27062, 0.7 + 1.27062), abs=1e-5
+    )
+    assert (row["train_loss_mean"], row["train_loss_low"], row["train_loss_high"]) == (0.5, 0.5, 0.5)
+
+
+def test_rho_is_the_mean_over_seeds(any_study, two_seeds):
+    found = any_study.results(*two_seeds).frames
+    runs = found["runs"].set_index("run_id")["rho"]
+    row = found["groups"].iloc[0]
+    first, second = runs["rate=0.0001-s1"], runs["rate=0.0001-s2"]
+    assert row["rho_mean"] == pytest.approx((first + second) / 2)
+    assert row["rho_low"] <= row["rho_mean"] <= row["rho_high"]
+
+
+def test_curves_are_means_by_category_at_every_step(any_study, two_seeds):
+    curves = any_study.results(*two_seeds).frames["group_curves"].query("rate == 0.0001")
+    # Every loss starts at 1; contested ones end at 1.2 and 1.4.
+    assert curves.query("category == 'contested'")[["step", "mean"]].to_numpy().tolist() == [
+        [0, pytest.approx(1.0)],
+        [100, pytest.approx(1.3)],
+    ]
+    assert curves["category"].unique().tolist() == [*NAMES, "overall"]
+
+
+def test_examples_without_a_measure_are_left_out_and_counted(any_study):
+    # ln 3 = 1.099: a loss of 1.2 that falls by 0.2 is below it at the second checkpoint, one that falls by 0.05 never.
+    one = any_study.cell(rate=1e-4)
+    change = np.where(np.arange(any_study.N) % 4 == 0, -0.05, -0.2)
+    found = any_study.results([one], (any_study.RATE,), {one["run_id"]: any_study.run(change, start=1.2)}).frames
+    row = any_study.only(found["group_measures"], measure="learning_time", category="overall")
+    assert (row["n"], row["mean"]) == (18, 100.0)
+    assert row["note"].startswith("6 of 24 examples left out")
+
+
+def test_missing_excluded_and_unlike_runs_are_said(any_study):
+    cells = [
+        *(any_study.cell(seed, rate=1e-4) for seed in (1, 2)),
+        any_study.cell(1, rate=1e-3, status="failed"),
+        any_study.cell(2, rate=1e-3, excluded="lost"),
+    ]
+    runs = {cells[0]["run_id"]: any_study.run(0.1)}
+    found = any_study.results(cells, (any_study.RATE,), runs)
+    groups = found.frames["groups"].set_index("rate")
+    assert groups["missing"].tolist() == ["rate=0.0001-s2", "rate=0.001-s1"]
+    assert groups["n_expected"].tolist() == [2, 1]
+    assert groups.loc[1e-3, "note"] == "no complete run"
+    assert found.gaps == (
+        "rate=0.0001-s2 (rate=0.0001, seed 2) is missing: it is said to be complete, but its trajectory was not given. "
+        "What is said of its group rests on 1 of 2 seeds.",
+        "rate=0.001-s1 (rate=0.001, seed 1) is missing: it is failed. What is said of its group rests on 0 of 1 seeds.",
+    )
+    assert "rate=0.001-s2 (rate=0.001, seed 2) is excluded (lost) and not expected." in found.notes
+    difference = found.frames["differences"].iloc[0]
+    assert (difference["n"], difference["note"]) == (0, "no complete run")
+
+
+def test_runs_that_differ_in_more_than_their_seed_are_not_averaged(any_study):
+    cells = [any_study.cell(seed, rate=1e-4, setting=f"epochs {seed}") for seed in (1, 2)]
+    runs = {one["run_id"]: any_study.run(0.1) for one in cells}
+    found = any_study.results(cells, (any_study.RATE,), runs).frames
+    assert found["groups"].iloc[0]["note"] == "the runs differ in more than their seed, so their seeds are not averaged"
+    assert np.isnan(found["groups"].iloc[0]["rho_mean"])
+
+
+def test_no_number_of_a_group_depends_on_other_groups(any_study, two_seeds):
+    cells, axes, runs = two_seeds
+    whole, part = any_study.results(cells, axes, runs).frames, any_study.results(cells[2:], axes, runs).frames
+    for name in ("groups", "group_measures", "group_curves"):
+        columns = [column for column in whole[name] if column != "group"]
+        own = whole[name].query("rate == 0.001")[columns].reset_index(drop=True)
+        assert own.equals(part[name][columns]), name

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from contested.analysis.study import COLUMNS, Axis, study_results
+from contested.analysis.study.columns import AXES
+from contested.errors import ConfigError, DataError
+
+
+def test_every_frame_has_its_columns(any_study):
+    axes = (any_study.RATE, any_study.EPOCHS)
+    cells = [any_study.cell(seed, **{"rate": 1e-4, "training.epochs": 1}) for seed in (1, 2)]
+    found = any_study.results(cells, axes, {one["run_id"]: any_study.run(0.1) for one in cells})
+    for name, columns in COLUMNS.items():
+        expected = [own for column in columns for own in (["rate", "training.epochs"] if column == AXES else [column])]
+        assert found.frames[name].columns.tolist() == expected, name
+
+
+def test_results_are_json_without_claims(any_study):
+    cells = [any_study.cell(rate=1e-4), any_study.cell(rate=1e-3, status="failed")]
+    found = any_study.results(cells, (any_study.RATE,), {cells[0]["run_id"]: any_study.run(0.1)})
+    content = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert set(content) == {"confidence", "n_resamples", "notes", "gaps", "frames"}
+    runs = content["frames"]["runs"]
+    row = dict(zip(runs["columns"], runs["rows"][1], strict=True))
+    assert (row["rho"], row["status"], row["missing"]) == (None, "failed", "rate=0.001-s1")
+
+
+def test_cells_that_lack_an_axis_or_misname_it_are_refused(any_study):
+    with pytest.raises(DataError, match=r"columns training\.epochs are missing"):
+        study_results(
+            any_study.results([any_study.cell(rate=1e-4)], (any_study.RATE,), {})
+            .frames["runs"]
+            .assign(main=False, group=""),
+            (any_study.RATE, any_study.EPOCHS),
+            {},
+        )
+    with pytest.raises(DataError, match="no axis may be called measure"):
+        any_study.results([any_study.cell(measure="a")], (Axis("measure", "", ("a",)),), {})
+    with pytest.raises(DataError, match=r"run ids are duplicated: rate=0\.0001-s1"):
+        any_study.results([any_study.cell(rate=1e-4)] * 2, (any_study.RATE,), {})
+
+
+def test_too_few_resamples_are_refused(any_study):
+    with pytest.raises(ConfigError, match="n_resamples"):
+        any_study.results([any_study.cell(rate=1e-4)], (any_study.RATE,), {}, n_resamples=10)
+
+
+def test_runs_at_chance_are_named(any_study):
+    one = any_study.cell(rate=1e-4)
+    found = any_study.results([one], (any_study.RATE,), {one["run_id"]: any_study.run(0.1, accuracy=1 / 3)})
+    assert any("ended at or below chance" in note and one["run_id"] in note for note in found.notes)
+
+
+def test_numbers_depend_on_the_seed_of_the_resamples_alone(any_study):
+    one = any_study.cell(rate=1e-4)
+    runs = {one["run_id"]: any_study.run(any_study.noise(1))}
+    first, again, other = (
+        any_study.results([one], (any_study.RATE,), runs, rng=np.random.default_rng(seed)).to_dict()
+        for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
