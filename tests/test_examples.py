@@ -1,0 +1,43 @@
+"""The examples run as they stand, and show what they are there to show."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import contested as ct
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, out: Path) -> Any:
+    return runpy.run_path(str(EXAMPLES / name))["main"](out)
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda file: file.name)
+def test_an_example_is_short_and_in_the_readme(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 40
+    assert f"examples/{file.name}" in (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_training_from_python(tmp_path: Path) -> None:
+    found = run("train_and_analyze.py", tmp_path)
+    # 160 of 200 annotated examples train with 400 others, 32 a step: 18 steps an epoch, a checkpoint every 10 of 36 and at both ends of epochs.
+    assert found.steps.tolist() == [0, 10, 18, 20, 30, 36]
+    assert found.n_examples == 160
+    assert ct.Trajectory.load(tmp_path / "run").status == "complete"
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_arrays_of_another_origin(tmp_path: Path) -> None:
+    found = run("analyze_recorded.py", tmp_path)
+    assert found.steps.tolist() == [1, 2, 3, 4, 5]
+    # The model grows sure of five annotators' majority, which is wrong most often where people are split.
+    changes = {row.category: row for row in found.unlearning.rows}
+    assert changes["clean"].high < 0 < changes["contested"].low
+    saved = ct.Trajectory.load(tmp_path / "run")
+    assert (saved.run_id, saved.step_unit) == ("recorded", "epoch")
+    assert (tmp_path / "report" / "report.html").is_file()
