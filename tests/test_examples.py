@@ -25,7 +25,8 @@ def test_an_example_is_short_and_in_the_readme(file: Path) -> None:
 
 def test_training_from_python(tmp_path: Path) -> None:
     found = run("train_and_analyze.py", tmp_path)
-    # 160 of 200 annotated examples train with 400 others, 32 a step: 18 steps an epoch, a checkpoint every 10 of 36 and at both ends of epochs.
+    # 160 of 200 annotated examples train with 400 others, 32 per step: 18 steps per epoch, 36 in two of them; a
+    # checkpoint every 10 and at the ends of epochs.
     assert found.steps.tolist() == [0, 10, 18, 20, 30, 36]
     assert found.n_examples == 160
     assert ct.Trajectory.load(tmp_path / "run").status == "complete"
