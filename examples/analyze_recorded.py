@@ -16,7 +16,7 @@ def recorded() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     people = rng.dirichlet([0.5, 0.5, 0.5], 300)
     counts = np.stack([rng.multinomial(100, shares) for shares in people])
-    # A model that grows ever more sure of what two annotators said, who often are in the minority where people are split.
+    # A model that grows ever more sure of what two annotators said, who are often a minority where people are split.
     seen = np.stack([rng.multinomial(2, shares) for shares in people])
     return {"logits": np.arange(5)[:, None, None] * 0.8 * seen, "label_counts": counts}
 
