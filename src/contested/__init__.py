@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Loaded when first used: a name costs what its room costs, and `import contested` costs nothing.
-_ROOMS = {
+# Loaded when first used: a name costs what its module costs, and `import contested` costs nothing.
+_MODULES = {
     "contested.analysis": ("Analysis", "analyze", "statements"),
     "contested.annotations": ("Annotations", "Categories", "read_annotations"),
     "contested.config": ("IA3", "PEFT", "Full", "LoRA", "RunConfig", "load_config"),
@@ -43,7 +43,7 @@ _ROOMS = {
     "contested.tasks": ("NLITask", "TextClassificationTask", "hub_bulk", "read_bulk"),
     "contested.trajectories": ("Trajectory",),
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "IA3",

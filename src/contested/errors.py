@@ -11,8 +11,8 @@ class ContestedError(Exception):
     """An expected failure: what failed, what was given, what was expected, what to do.
 
     Args:
-        message: One or two sentences for a person.
-        problems: Further findings of the same kind (one a line), so that a file's
+        message: One or two sentences.
+        problems: Further findings of the same kind (one per line), so that a file's
             problems are all reported at once. The text shows the first twenty and
             counts the rest; the attribute keeps them all.
 

@@ -123,7 +123,7 @@ def _overview(summary: Summary) -> Table:
     lines = {
         "items (N)": f"{summary.n_items:,}",
         "classes (K)": f"{summary.n_classes}: {', '.join(summary.label_names)}",
-        "annotators an item": f"min {annotators.min}, median {annotators.median:g}, max {annotators.max}",
+        "annotators per item": f"min {annotators.min}, median {annotators.median:g}, max {annotators.max}",
         f"entropy in nats ({summary.estimator})": (
             f"mean {averages.mean:.4f}, median {averages.median:.4f}; ln K = {summary.max_entropy_nats:.4f}"
         ),

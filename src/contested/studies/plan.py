@@ -20,7 +20,7 @@ EFFICIENCY = 0.5
 _TOKENS, _ANNOTATED = 30.0, 1500  # where a data set's facts do not say
 _BODY_SHARE = 0.7  # of a backbone's weights are in its layers, where its facts do not say
 _FLOAT = 4
-_KEPT = 16  # numbers kept a token, layer and unit of width for the backward pass
+_KEPT = 16  # numbers kept per token, layer and unit of width for the backward pass
 _GIGA = 1e9
 
 
@@ -43,7 +43,7 @@ class Cost(NamedTuple):
         """Time on a device.
 
         Args:
-            rate: Its matrix rate in operations a second, from :func:`measure`.
+            rate: Its matrix rate in operations per second, from :func:`measure`.
 
         Returns:
             Seconds; NaN where the operations are unknown.
@@ -56,7 +56,7 @@ UNKNOWN = Cost(0, 0, math.nan, math.nan)
 
 
 class Device(NamedTuple):
-    """Where the estimate is for: name, matrix rate (operations a second), runs at once, bytes of memory, and kind."""
+    """Where the estimate is for: name, matrix rate (operations per second), runs at once, bytes of memory, and kind."""
 
     name: str
     rate: float
@@ -68,7 +68,7 @@ class Device(NamedTuple):
 def cost(cell: Cell) -> Cost:
     """Estimate one run from its configuration and what is known of its backbone and data.
 
-    A forward pass takes two operations a weight and token; backward as much again for activations, and once more
+    A forward pass takes two operations per weight and token; backward as much again for activations, and once more
     for the gradients of weights that train. A tracking pass is a forward pass over annotated examples.
 
     Args:
