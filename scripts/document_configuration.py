@@ -6,12 +6,13 @@ python scripts/document_configuration.py > docs/configuration.md
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from contested.config import IA3, PEFT, Full, LoRA, RunConfig
+from contested.config import RunConfig
+from contested.options import METHODS, section_in
 
 HEAD = """# Configuration of a run
 
@@ -22,7 +23,8 @@ the code by `scripts/document_configuration.py`.
 METHOD = """
 ## method
 
-`method: full` is short for `method: {name: full}`; without `name`, lora is meant.
+`method: full` is short for `method: {name: full}`; without `name`, lora is meant. Any other PEFT tuner goes by its own
+name: `method: {name: vera, r: 64}` is short for `method: {name: peft, type: vera, options: {r: 64}}`.
 """
 
 
@@ -32,15 +34,11 @@ def rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, s
         key = f"{prefix}{name}"
         if key == "method":
             continue
-        section = next((part for part in (field.annotation, *get_args(field.annotation)) if is_section(part)), None)
+        section = section_in(field)
         if section is not None:
             yield from rows(section, key + ".")
         else:
             yield key, default(field), (field.description or "").replace("\n", " ")
-
-
-def is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def default(field: Any) -> str:
@@ -60,7 +58,7 @@ def table(entries: Iterator[tuple[str, str, str]]) -> str:
 
 def document() -> str:
     """The whole page."""
-    methods = [f"\n### {model.model_fields['name'].default}\n{table(rows(model))}" for model in (Full, LoRA, IA3, PEFT)]
+    methods = [f"\n### {name}\n{table(rows(model))}" for name, model in METHODS.items()]
     return HEAD + table(rows(RunConfig)) + METHOD + "".join(methods)
 
 

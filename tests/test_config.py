@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from contested.config import PEFT, LoRA, load_config
+from contested.config import load_config
 from contested.errors import ConfigError
+from contested.options import PEFT, LoRA
 
 MINIMAL = """
 model: {name: roberta-base}
@@ -80,7 +81,10 @@ def test_every_problem_at_once_with_the_nearest_key(file: Path) -> None:
         ("a: [1", "is not valid YAML"),
         ("- 1", "must hold keys and values"),
         ("task: {annotated: {path: x}}", "model: is required and missing"),
-        (MINIMAL + "method: lorra", "method: expected one of full, lora, ia3, peft"),
+        (
+            MINIMAL + "method: [lora]",
+            "method: expected one of full, lora, ia3, peft, or the name of another PEFT tuner",
+        ),
         ("model: {name: m}\ntask: {annotated: {path: x}, bulk: {size: 3}}", "give either path"),
     ],
 )

@@ -23,7 +23,8 @@ from contested.errors import (
 if TYPE_CHECKING:
     from contested.analysis import Analysis, analyze, statements
     from contested.annotations import Annotations, Categories, read_annotations
-    from contested.config import IA3, PEFT, Full, LoRA, RunConfig, load_config
+    from contested.config import RunConfig, load_config
+    from contested.options import IA3, PEFT, Full, LoRA
     from contested.report import write_report
     from contested.runs import train, train_config
     from contested.runs.probe import probe
@@ -36,7 +37,8 @@ __version__ = "0.1.0"
 _MODULES = {
     "contested.analysis": ("Analysis", "analyze", "statements"),
     "contested.annotations": ("Annotations", "Categories", "read_annotations"),
-    "contested.config": ("IA3", "PEFT", "Full", "LoRA", "RunConfig", "load_config"),
+    "contested.config": ("RunConfig", "load_config"),
+    "contested.options": ("IA3", "PEFT", "Full", "LoRA"),
     "contested.report": ("write_report",),
     "contested.runs": ("train", "train_config"),
     "contested.runs.probe": ("probe",),

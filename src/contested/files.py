@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path as a user writes it: ``~`` is the user's home folder."""
+    return Path(path).expanduser()
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the same folder that replaces ``path`` when the block ends well.

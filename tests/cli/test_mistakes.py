@@ -26,7 +26,7 @@ from contested.trajectories import Trajectory
         ("training.learningrate=1e-3", "training.learningrate: unknown key; did you mean 'learning_rate'?"),
         ("task.annotated.path=nowhere.jsonl", "no such file: "),
         ("model.name=no-such-model", "Cannot load the backbone 'no-such-model'"),
-        ("execution.device=cuda:7", "which this machine has not"),
+        ("execution.device=cuda:7", "not available on this machine"),
         ("execution.device=gpu", "expected auto, cpu, cuda, cuda:N or mps"),
         ("method.r=0", "method.r: input should be greater than or equal to 1, got 0"),
         ("method.target_modules=[q_proj]", "'q_proj' is nowhere in 'bert'"),

@@ -13,7 +13,7 @@ from contested.config import check_config
 from contested.runs import train_config
 from contested.studies import Job, JobStatus, StudyStart, Submitted, expand, load_study, run_study
 from contested.studies.execute import State, carry_out
-from contested.studies.folder import states
+from contested.studies.folder import StudyFolder
 from contested.trajectories import Trajectory
 
 ANOTHER = "its folder holds a run of another configuration; move it away"
@@ -133,9 +133,9 @@ def test_each_end_is_told_apart_and_failures_are_kept(study: Any, tmp_path: Path
     assert changes[-1] == {lora1: "failed", lora2: "locked", full1: "skipped"}
     assert executor.closed
     # The reason outlives the process, and goes when the run begins again.
-    assert states(expand(study), tmp_path / "out")[lora1].error == "lost"
+    assert StudyFolder(tmp_path / "out", expand(study)).states[lora1].error == "lost"
     run_study(study, tmp_path / "out", executor=Scripted("interrupted"))
-    assert states(expand(study), tmp_path / "out")[lora1].status == "missing"
+    assert StudyFolder(tmp_path / "out", expand(study)).states[lora1].status == "missing"
 
 
 def test_a_signal_stops_the_executor_in_good_order_once(study: Any, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from contested.errors import ConfigError
+from contested.overrides import merge
 from contested.studies import PRESETS, expand, load_study, open_study
-from contested.studies.file import dump_study, merged
-from contested.studies.folder import begin, forget_failure, note_failure, run_folder, states
+from contested.studies.file import dump_study
+from contested.studies.folder import StudyFolder, begin, forget_failure, note_failure, run_folder
 from contested.studies.inputs import short_bulk
 from contested.studies.mini import shrink
 from contested.studies.plan import cost, count_conditions, plan_json
@@ -104,8 +105,8 @@ def test_another_method_does_not_inherit_options(tmp_path: Path) -> None:
 
 def test_another_source_of_the_bulk_replaces_the_one_below() -> None:
     below = {"bulk": {"hub": "x", "split": "train", "size": 3}}
-    assert merged(below, {"bulk": {"path": "y"}}) == {"bulk": {"size": 3, "path": "y"}}
-    assert merged(below, {"bulk": {"size": 4}}) == {"bulk": {"hub": "x", "split": "train", "size": 4}}
+    assert merge(below, {"bulk": {"path": "y"}}) == {"bulk": {"size": 3, "path": "y"}}
+    assert merge(below, {"bulk": {"size": 4}}) == {"bulk": {"hub": "x", "split": "train", "size": 4}}
 
 
 def test_one_backbone_in_the_place_of_all(tmp_path: Path) -> None:
@@ -274,10 +275,10 @@ def test_a_wrong_key_is_named_where_it_stands(tmp_path: Path) -> None:
 def test_a_failure_before_the_manifest_is_seen_until_the_run_begins_again(tmp_path: Path) -> None:
     cell = expand(load_study(write(tmp_path, SMALL)))[0]
     note_failure(run_folder(tmp_path, cell), "no data")
-    state = states([cell], tmp_path)[cell.run_id]
+    state = StudyFolder(tmp_path, [cell]).states[cell.run_id]
     assert (state.status, state.error) == ("failed", "no data")
     forget_failure(run_folder(tmp_path, cell))
-    assert states([cell], tmp_path)[cell.run_id].status == "missing"
+    assert StudyFolder(tmp_path, [cell]).states[cell.run_id].status == "missing"
 
 
 def test_a_bulk_file_with_too_few_lines_is_found_by_counting(tmp_path: Path) -> None:

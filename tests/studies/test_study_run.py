@@ -18,7 +18,7 @@ import yaml
 
 from contested.cli import main
 from contested.studies import expand, open_study
-from contested.studies.folder import states
+from contested.studies.folder import StudyFolder
 from contested.trajectories import Trajectory
 
 
@@ -115,7 +115,7 @@ def test_finished_runs_are_skipped_and_a_failed_one_does_not_stop_the_others(stu
     assert "became" in failed[1] or "not finite" in failed[1]
     for name, stamp in written.items():
         assert (started / "runs" / name / "manifest.json").stat().st_mtime_ns == stamp
-    states_now = states(expand(open_study(started)), started)
+    states_now = StudyFolder(started, expand(open_study(started))).states
     assert sorted(state.status for state in states_now.values()) == ["complete"] * 3 + ["failed"]
     # Single runs and runs of a study are the same thing: the name is the folder's.
     complete = [name for name, state in states_now.items() if state.status == "complete"]
@@ -177,7 +177,7 @@ def test_two_invocations_share_the_work(study_file: Path, started: Path) -> None
     for process in both:
         said = process.communicate(timeout=300)
         assert process.returncode == 0, said
-    found = states(expand(open_study(started)), started)
+    found = StudyFolder(started, expand(open_study(started))).states
     assert {state.status for state in found.values()} == {"complete"}
 
 
@@ -198,7 +198,7 @@ def test_ctrl_c_saves_every_run_and_the_same_command_resumes(study_file: Path, s
     said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "The same command resumes the study" in said[0]
-    statuses = [state.status for state in states(expand(open_study(started)), started).values()]
+    statuses = [state.status for state in StudyFolder(started, expand(open_study(started))).states.values()]
     assert "interrupted" in statuses
     assert "running" not in statuses
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -73,7 +72,7 @@ def test_a_composed_task_trains_on_some_and_tracks_all(annotated: Annotations, b
 
 def test_noise_changes_what_trains_and_not_what_is_tracked(annotated: Annotations, bulk: pd.DataFrame) -> None:
     plain = NLITask(annotated, bulk, bulk_size=30).prepare()
-    noisy = NLITask(annotated, bulk, bulk_size=30, noise=1.0, noise_rule="other").prepare()
+    noisy = NLITask(annotated, bulk, bulk_size=30, noise={"share": 1.0, "rule": "other"}).prepare()
     clean = (plain.examples["category"] == "clean") & (plain.examples["split"] == "train")
     assert noisy.examples["gold"].tolist() == plain.examples["gold"].tolist()
     differs = noisy.train_labels != plain.train_labels
@@ -92,7 +91,7 @@ def test_soft_labels_are_peoples_for_annotated_examples_alone(annotated: Annotat
     assert task.train_targets[task.n_tracked :].max(axis=1).tolist() == [1.0] * 30
     assert NLITask(annotated, bulk, bulk_size=30).prepare().train_targets is None
     with pytest.raises(DataError, match="exclude each other"):
-        NLITask(annotated, bulk, bulk_size=30, soft_labels=True, noise=0.3).prepare()
+        NLITask(annotated, bulk, bulk_size=30, soft_labels=True, noise={"share": 0.3}).prepare()
 
 
 @pytest.fixture
@@ -118,14 +117,19 @@ def test_every_problem_of_covariates_at_once(annotated: Annotations, genres: Pat
     with pytest.raises(DataError) as caught:
         with_covariates(annotated, genres)
     text = " ".join(caught.value.problems)
-    assert "more than once: item-36" in text
+    assert "duplicated ids: item-36" in text
     assert "without a row: item-39" in text
     assert "such columns already: genre" in text
 
 
 def test_an_intervention_keeps_the_fingerprint_of_the_plain_task(annotated: Annotations, bulk: pd.DataFrame) -> None:
-    plain = NLITask(annotated, bulk, bulk_size=30)
-    seeded = dataclasses.replace(plain, intervention_seed=7)
-    assert plain.prepare().fingerprint == seeded.prepare().fingerprint
-    noisy = [dataclasses.replace(plain, noise=0.5, intervention_seed=seed).prepare().fingerprint for seed in (1, 1, 2)]
-    assert noisy[0] == noisy[1] != noisy[2]
+    plain, seeded = NLITask(annotated, bulk, bulk_size=30), NLITask(annotated, bulk, bulk_size=30, intervention_seed=7)
+    assert plain.prepare(1).fingerprint == plain.prepare(2).fingerprint == seeded.prepare().fingerprint
+    assert not plain.prepare().depends_on_seed
+    noisy = NLITask(annotated, bulk, bulk_size=30, noise={"share": 0.5})
+    found = [noisy.prepare(seed).fingerprint for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+    assert noisy.prepare().depends_on_seed
+    fixed = NLITask(annotated, bulk, bulk_size=30, noise={"share": 0.5}, intervention_seed=2)
+    assert fixed.prepare(1).fingerprint == found[2]
+    assert not fixed.prepare().depends_on_seed

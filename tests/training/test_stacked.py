@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 RUNS: list[dict[str, Any]] = [
     {"r": 4, "seed": 1, "rate": 1e-2, "epochs": 2},
     {"r": 2, "seed": 2, "rate": 5e-3, "epochs": 2},
-    {"r": 8, "seed": 3, "rate": 2e-2, "epochs": 1, "noise": 0.5},
+    {"r": 8, "seed": 3, "rate": 2e-2, "epochs": 1, "noise": {"share": 0.5}},
 ]
 
 
@@ -46,7 +46,7 @@ def loops(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path
         made, records = [], []
         for index, run in enumerate(runs):
             task = NLITask(
-                annotated=annotated, bulk=bulk, bulk_size=60, noise=run.get("noise", 0.0), intervention_seed=run["seed"]
+                annotated=annotated, bulk=bulk, bulk_size=60, noise=run.get("noise"), intervention_seed=run["seed"]
             ).prepare()
             options = {"r": run["r"], "lora_alpha": 2 * run["r"], "lora_dropout": run.get("dropout", 0.1)}
             model = models.build(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from contested.annotations._words import did_you_mean, listed
 from contested.errors import ConfigError, DataError
+from contested.wording import did_you_mean, listed
 
 
 @dataclass(frozen=True)

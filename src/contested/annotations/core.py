@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from contested.annotations import measures
-from contested.annotations._words import listed
 from contested.annotations.categories import FIXED, FIXED_CLASSES, Categories, resolve_categories
 from contested.annotations.measures import Estimator
 from contested.errors import DataError
+from contested.wording import listed
 
 _FEW_ANNOTATORS = 20
 
@@ -41,6 +42,8 @@ class Annotations:
     """Text columns and covariates: N rows on a RangeIndex."""
     source: str = ""
     """Where the annotations come from, such as the file read."""
+    reading: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
+    """How they are read again: path, format and options, covariates. None where no file holds them as they are."""
 
     def __post_init__(self) -> None:
         counts = measures.check_counts(self.label_counts)
@@ -68,6 +71,18 @@ class Annotations:
             if repeated:
                 problems.append(f"{what} occur more than once: {listed(repeated)}")
         return problems
+
+    def read_by(self, **reading: Any) -> Self:
+        """Note how the annotations are read again.
+
+        Args:
+            **reading: Keys of ``task.annotated`` of a configuration, which give what these annotations hold.
+
+        Returns:
+            These annotations. Whatever is made of them, such as a selection, is without the note.
+        """
+        object.__setattr__(self, "reading", reading)
+        return self
 
     @property
     def n_items(self) -> int:

@@ -11,8 +11,8 @@ from typing import Literal, cast, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from contested.annotations._words import did_you_mean, listed
 from contested.errors import ConfigError, DataError
+from contested.wording import did_you_mean, listed
 
 Estimator = Literal["plugin", "miller-madow"]
 """How entropy is estimated from counts; see `entropy`."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from contested.annotations._words import listed
 from contested.errors import ConfigError, DataError
 from contested.files import atomic_path
+from contested.wording import listed
 
 
 def check_writable(path: Path) -> None:

@@ -137,33 +137,33 @@ def status(
     """
     from contested.cli.study_tables import status_json, status_table
     from contested.studies import expand
-    from contested.studies.folder import others, states
+    from contested.studies.folder import StudyFolder
 
     folder = out or path(file)
     content = _open(file, folder, given=out is not None)
     cells = [cell for cell in expand(content) if not cell.excluded]
     if json:
-        print_json(status_json(content.name, cells, states(cells, folder)))
+        print_json(status_json(content.name, cells, StudyFolder(folder, cells).states))
         return
     if not once and console().is_terminal:
         _follow(cells, folder)
         return
-    console(wide=True).print(status_table(cells, states(cells, folder)))
-    strangers = others(cells, folder)
-    if strangers:
-        typer.echo(f"{strangers} runs in this folder belong to another version of the study; left alone.", err=True)
+    held = StudyFolder(folder, cells)
+    console(wide=True).print(status_table(cells, held.states))
+    if held.others:
+        typer.echo(f"{held.others} runs in this folder belong to another version of the study; left alone.", err=True)
 
 
 def _follow(cells: Sequence[Cell], folder: Path) -> None:
     from rich.live import Live
 
     from contested.cli.study_tables import status_table
-    from contested.studies.folder import states
+    from contested.studies.folder import StudyFolder
 
     show = console()
     with Live(console=show, auto_refresh=False) as live:
         while True:
-            found = states(cells, folder)
+            found = StudyFolder(folder, cells).states
             live.update(status_table(cells, found, rows=show.height - 6), refresh=True)
             if all(state.status == "complete" for state in found.values()):
                 return
@@ -196,9 +196,9 @@ def _load(file: str, sets: Sequence[str] | None, scale: str | None, out: Path | 
 
 
 def _statuses(cells: Sequence[Cell], out: Path) -> dict[str, str]:
-    from contested.studies.folder import states
+    from contested.studies.folder import StudyFolder
 
-    return {name: state.status for name, state in states(cells, out).items()}
+    return {name: state.status for name, state in StudyFolder(out, cells).states.items()}
 
 
 def _make_miniature(content: Study, out: Path, scale: str | None) -> None:

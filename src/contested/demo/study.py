@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contested.config import Full, LoRA, Method
 from contested.demo import ENCODER_PATH, make_world
+from contested.options import Full, LoRA, Method
 from contested.report import ReportPaths, write_report
 from contested.runs import Progress, train
 from contested.tasks import NLITask, TextClassificationTask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, TaskType
 
 from contested.errors import ModelError
 from contested.families import Family
+from contested.wording import hint
 
 FULL = "full"
 
@@ -45,9 +45,7 @@ def peft_config(method: str, options: Mapping[str, Any], *, family: Family, head
     name = method.lower()
     classes = {kind.value.lower(): cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     if name not in classes:
-        close = difflib.get_close_matches(name, [FULL, *classes], n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Known: {FULL}, {', '.join(peft_types())}."
-        raise ModelError(f"There is no method {method!r}. {hint}")
+        raise ModelError(f"There is no method {method!r}{hint(name, [FULL, *peft_types()])}")
     if name in _NEEDS_OWN_LOOP:
         raise ModelError(f"The method {name} cannot be trained here: {_NEEDS_OWN_LOOP[name]}.")
     accepted = inspect.signature(classes[name]).parameters

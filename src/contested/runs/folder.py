@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import platform
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ import torch
 from pydantic import ValidationError
 
 from contested import models, training
-from contested.config import RunConfig, identifying
+from contested.config import RunConfig, identified, identifying, recorded
 from contested.errors import RunError
 from contested.runs.prepare import RunComponents
 from contested.trajectories import RunWriter, layout
-from contested.trajectories.identity import differences
+from contested.trajectories.identity import IDENTITY_VERSION, differences, digest
 from contested.trajectories.provenance import run_provenance
 
 
@@ -85,6 +84,7 @@ def open_folder(
 def identity_of(config: RunConfig, components: RunComponents) -> dict[str, Any]:
     """What makes a run this run: its configuration but for where things are, its data and its checkpoint."""
     return {
+        "version": IDENTITY_VERSION,
         "config": identifying(config),
         "data": components.task.fingerprint,
         "model": components.model.fingerprint,
@@ -96,8 +96,7 @@ def run_id(config: RunConfig, identity: dict[str, Any]) -> str:
     if config.name:
         return config.name
     backbone = re.sub(r"[^A-Za-z0-9.]+", "-", Path(config.model.name).name).strip("-").lower()
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{backbone}-{config.method.label}-s{config.seed}-{digest}"
+    return f"{backbone}-{config.method.label}-s{config.seed}-{digest(identity)}"
 
 
 def check_same_run(out: Path, manifest: dict[str, Any], identity: dict[str, Any]) -> None:
@@ -111,18 +110,38 @@ def check_same_run(out: Path, manifest: dict[str, Any], identity: dict[str, Any]
     Raises:
         RunError: If it is another run.
     """
-    before = dict(manifest.get("identity", {}))
-    with contextlib.suppress(ValidationError):
-        # An earlier version did not know every key: those it lacked had their defaults.
-        before["config"] = identifying(RunConfig.model_validate(before.get("config")))
-    if before == identity:
+    before = manifest.get("identity", {})
+    problems = [
+        f"{key}: the folder has {old!r}, now given {new!r}"
+        for key, old, new in differences(_in_full(before), _in_full(identity))
+    ]
+    if not problems or _same_data_by_version_1(before, identity):
         return
-    problems = [f"{key}: the folder has {old!r}, now given {new!r}" for key, old, new in differences(before, identity)]
     raise RunError(
         f"{out} holds another run ({manifest['run_id']}, status {manifest['status']}). Choose another --out, or give "
         "the configuration that the folder was made with:",
         problems,
     )
+
+
+def _in_full(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity by whatever version of the rule, with the options that it leaves out."""
+    config = identity.get("config")
+    with contextlib.suppress(ValidationError):  # Of a configuration that this version does not know, all differs.
+        config = identified(recorded(identity))
+    return {"config": config, "data": identity.get("data"), "model": identity.get("model")}
+
+
+def _same_data_by_version_1(before: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    """Whether an old run differs only in what its manifest says of a task that was given as an object.
+
+    Version 1 wrote defaults there. The fingerprint names the data all the same, but for the weights of the classes.
+    """
+    if before.get("version", 1) > 1:
+        return False
+    old, new = _in_full(before), _in_full(identity)
+    weights = [full["config"].pop("task")["class_weights"] for full in (old, new) if "task" in (full["config"] or {})]
+    return len(weights) == 2 and weights[0] == weights[1] and old == new
 
 
 def weights_folder(config: RunConfig, out: Path) -> Path:

@@ -16,9 +16,10 @@ import pandas as pd
 import torch
 
 from contested import models, tasks, training
-from contested.annotations import Annotations, Categories, read_annotations
-from contested.config import BulkSection, Method, RunConfig
+from contested.annotations import Annotations, read_annotations
+from contested.config import RunConfig
 from contested.errors import ConfigError, DataError
+from contested.options import BulkSection, Method, TaskOptions, TaskSection
 
 _KEPT = 2  # data sets: a study's runs alternate between no more
 
@@ -41,7 +42,7 @@ class DataCache:
     """
 
     def __init__(self) -> None:
-        self._data: deque[tuple[str, tasks.TaskData]] = deque(maxlen=_KEPT)
+        self._data: deque[tuple[str, int, tasks.TaskData]] = deque(maxlen=_KEPT)
         self._tokens: deque[tuple[tasks.TaskData, str, training.TrainingSet]] = deque(maxlen=_KEPT)
 
     def data(self, config: RunConfig) -> tasks.TaskData:
@@ -54,11 +55,11 @@ class DataCache:
             The concrete task.
         """
         key = _data_key(config)
-        for known, data in self._data:
-            if known == key:
+        for known, seed, data in self._data:
+            if known == key and (seed == config.seed or not data.depends_on_seed):
                 return data
-        data = load_task(config).prepare()
-        self._data.append((key, data))
+        data = load_task(config).prepare(config.seed)
+        self._data.append((key, config.seed, data))
         return data
 
     def tokens(self, config: RunConfig, data: tasks.TaskData, model: models.TextModel) -> training.TrainingSet:
@@ -120,47 +121,39 @@ def load_task(config: RunConfig) -> tasks.TextClassificationTask:
         DataError: With the problems of all files at once.
     """
     section = config.task
-    annotated: Annotations | None = None
-    problems: list[str] = []
-    try:
-        annotated = read_annotations(
-            section.annotated.path, format=section.annotated.format, **section.annotated.options
-        )
-        if section.annotated.covariates is not None:
-            annotated = tasks.with_covariates(annotated, section.annotated.covariates)
-    except DataError as error:
-        problems += error.problems or [error.message]
-    if annotated is not None:
-        absent = [name for name in section.text_columns if name not in annotated.fields]
-        has = ", ".join(map(str, annotated.fields.columns))
-        problems += [f"{section.annotated.path}: no text column {name}; it has {has}" for name in absent]
+    problems = section.in_memory
+    annotated = _load_annotated(section, problems)
     names = annotated.label_names if annotated is not None else tasks.NLI_LABELS
     bulk = None
-    if section.bulk is not None:
+    if section.bulk is not None and section.bulk.in_memory is None:
         try:
             bulk = _load_bulk(section.bulk, names, section.text_columns)
         except DataError as error:
             problems += error.problems or [error.message]
     if annotated is None or problems:
         raise DataError("The task's data cannot be used:", problems)
-    return tasks.TextClassificationTask(
-        annotated,
-        bulk,
-        text_columns=tuple(section.text_columns),
-        bulk_size=section.bulk.size if section.bulk else None,
-        bulk_seed=section.bulk.seed if section.bulk else 42,
-        validation_fraction=section.validation_fraction,
-        split_seed=section.split_seed,
-        categories=section.categories
-        if isinstance(section.categories, str)
-        else Categories.from_bounds(section.categories),
-        weighted=section.class_weights,
-        composition=section.composition,
-        noise=section.noise.share if section.noise else 0.0,
-        noise_rule=section.noise.rule if section.noise else "uniform",
-        intervention_seed=config.seed if section.intervention_seed is None else section.intervention_seed,
-        soft_labels=section.soft_labels,
+    sample: dict[str, Any] = (
+        {} if section.bulk is None else {"bulk_size": section.bulk.size, "bulk_seed": section.bulk.seed}
     )
+    options = {name: getattr(section, name) for name in TaskOptions.model_fields}
+    return tasks.TextClassificationTask(annotated, bulk, **sample, **options)
+
+
+def _load_annotated(section: TaskSection, problems: list[str]) -> Annotations | None:
+    given = section.annotated
+    if given.path is None:
+        return None
+    try:
+        annotated = read_annotations(given.path, format=given.format, **given.options)
+        if given.covariates is not None:
+            annotated = tasks.with_covariates(annotated, given.covariates)
+    except DataError as error:
+        problems += error.problems or [error.message]
+        return None
+    absent = [name for name in section.text_columns if name not in annotated.fields]
+    has = ", ".join(map(str, annotated.fields.columns))
+    problems += [f"{given.path}: no text column {name}; it has {has}" for name in absent]
+    return annotated
 
 
 def load_data(config: RunConfig, cache: DataCache | None = None) -> tasks.TaskData:
@@ -180,7 +173,7 @@ def load_data(config: RunConfig, cache: DataCache | None = None) -> tasks.TaskDa
     problems = check_run(config)
     if problems:
         raise ConfigError("The run cannot start:", problems)
-    return load_task(config).prepare() if cache is None else cache.data(config)
+    return load_task(config).prepare(config.seed) if cache is None else cache.data(config)
 
 
 def prepare(config: RunConfig, data: tasks.TaskData, cache: DataCache | None = None) -> RunComponents:
@@ -287,7 +280,9 @@ def pick_device(name: str) -> torch.device:
         raise ConfigError(f"execution.device is {name!r}; expected auto, cpu, cuda, cuda:N or mps.")
     if not available[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
         here = ", ".join(kind for kind, there in available.items() if there)
-        raise ConfigError(f"execution.device is {name!r}, which this machine has not (it has {here}). Use auto.")
+        raise ConfigError(
+            f"execution.device is {name!r}, which is not available on this machine (available: {here}). Use auto."
+        )
     return device
 
 
@@ -303,11 +298,8 @@ def recipe(config: RunConfig) -> training.Recipe:
 
 
 def _data_key(config: RunConfig) -> str:
-    """Everything that decides a run's data: its part of the configuration, and which files as they are now."""
-    task = config.task
-    # Without an intervention no data depends on the run's own seed.
-    seed = None if task.noise is None and task.composition == "all" else config.seed
-    return json.dumps([task.model_dump(mode="json"), seed, [_stamp(Path(path)) for path in task.files]])
+    """Everything but the run's seed that can decide its data: the whole task, and its files as they are now."""
+    return json.dumps([config.task.model_dump(mode="json"), [_stamp(Path(path)) for path in config.task.files]])
 
 
 def _stamp(file: Path) -> list[int]:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from contested import models, tasks
-from contested.config import ProbesSection, RunConfig, check_config
+from contested.config import RunConfig, check_config
 from contested.errors import ConfigError, RunError
+from contested.files import user_path
+from contested.options import ProbesSection
 from contested.runs.folder import weights_folder
 from contested.runs.prepare import RunComponents, check_run, load_task, prepare
 from contested.runs.session import engine_of, gradient_probe
@@ -71,7 +73,7 @@ def probe(
         RunError: If the run is not complete, is in use, was trained on something else, or was probed in another way.
         ModelError: If the trained weights cannot be loaded.
     """
-    run = Path(path)
+    run = user_path(path)
     if mode not in _MODES:
         raise ConfigError(f"There is no mode {mode!r}; expected eval, or train with dropout on.")
     if not (norms or alignment):
@@ -138,8 +140,9 @@ def _trained(
     """The run's parts with its trained weights, if data and backbone are those that it was trained on."""
     problems = check_run(config) if task is None else []
     if problems:
-        raise ConfigError(f"The run {run} cannot be probed:", problems)
-    components = prepare(config, (load_task(config) if task is None else task).prepare())
+        how = " without the task object that it was trained with (task= from Python)" if config.task.in_memory else ""
+        raise ConfigError(f"The run {run} cannot be probed{how}:", problems)
+    components = prepare(config, (load_task(config) if task is None else task).prepare(config.seed))
     before = manifest.get("identity", {})
     now = {"data": components.task.fingerprint, "model": components.model.fingerprint}
     problems = [

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from contested import tasks
-from contested.config import Method, RunConfig, check_config
+from contested.config import RunConfig, check_config, resolve_paths
+from contested.files import user_path
+from contested.options import SEED, Method, ModelSection, default
 from contested.runs.prepare import DataCache, load_data
 from contested.runs.session import Progress, RunResult, open_run
 
 
 def train(
     model: str,
-    method: Method,
+    method: Method | str,
     task: tasks.TextClassificationTask,
     *,
     out: str | os.PathLike[str],
-    max_length: int = 128,
-    seed: int = 42,
+    max_length: int = default(ModelSection, "max_length"),
+    seed: int = SEED,
     name: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     **sections: dict[str, Any],
@@ -29,7 +31,7 @@ def train(
 
     Args:
         model: A hub name or a local folder.
-        method: ``LoRA(...)``, ``Full()``, ``IA3()`` or ``PEFT(...)``.
+        method: ``LoRA(...)``, ``Full()``, ``IA3()`` or ``PEFT(...)``, or the name of a method.
         task: What trains and what is tracked, for example from :func:`contested.NLITask`.
         out: The run folder.
         max_length: Longest input in tokens.
@@ -44,18 +46,17 @@ def train(
     Raises:
         ContestedError: One of its kinds, before any long work where possible.
     """
-    # The task was given as an object: the configuration records where its data came from, the fingerprint what it is.
-    described = {"annotated": {"path": task.annotated.source}, "text_columns": list(task.text_columns)}
     content = {
         "model": {"name": str(model), "max_length": max_length},
-        "method": method.model_dump(),
-        "task": described,
+        "method": method,
+        "task": task.section.model_dump(),
         "seed": seed,
         "name": name,
         **sections,
     }
+    resolve_paths(content, Path.cwd())
     config = check_config(content, "given to train()")
-    return execute(config, task.prepare(), out=Path(out), on_progress=on_progress)
+    return execute(config, task.prepare(config.seed), out=user_path(out), on_progress=on_progress)
 
 
 def train_config(
@@ -80,7 +81,7 @@ def train_config(
         ContestedError: One of its kinds, before any long work where possible.
     """
     data = load_data(config, cache)
-    return execute(config, data, out=Path(out), on_progress=on_progress, cache=cache)
+    return execute(config, data, out=user_path(out), on_progress=on_progress, cache=cache)
 
 
 def execute(

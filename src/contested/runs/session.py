@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from contested import tasks, training
-from contested.config import ProbesSection, RunConfig
+from contested.config import RunConfig
 from contested.errors import ContestedError, RunError
+from contested.options import ProbesSection
 from contested.runs.folder import check_folder, check_same_run, identity_of, open_folder, save_model
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from contested.config import RunConfig, check_config, identifying
 from contested.errors import ConfigError
+from contested.overrides import merge
 from contested.studies.axes import cell_names, study_axes
 from contested.studies.backbone import local_facts
-from contested.studies.file import EVERY, FIRST, AxisValue, Facts, Study, merged
+from contested.studies.file import EVERY, FIRST, AxisValue, Facts, Study
+from contested.trajectories.identity import digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,12 +137,12 @@ def _matches(study: Study, where: Mapping[str, list[str]], coordinates: Mapping[
 
 
 def _cell(study: Study, coordinates: dict[str, str], groups: tuple[str, ...]) -> Cell:
-    content = merged({}, study.defaults)
+    content = merge({}, study.defaults)
     for axis, value in coordinates.items():
-        content = merged(content, study.axes[axis][value].overrides)
+        content = merge(content, study.axes[axis][value].overrides)
     for entry in study.overrides:
         if _matches(study, entry.where, coordinates):
-            content = merged(content, entry.set)
+            content = merge(content, entry.set)
     label = ", ".join(f"{axis} {value}" for axis, value in coordinates.items())
     config = check_config(content, f"of the cell {label}")
     run_id = _run_id(study, coordinates, config)
@@ -170,14 +171,14 @@ def _joined(first: Cell, second: Cell) -> Cell:
 
 
 def _run_id(study: Study, coordinates: Mapping[str, str], config: RunConfig) -> str:
-    digest = hashlib.sha256(json.dumps(identifying(config), sort_keys=True).encode()).hexdigest()[:8]
+    hashed = digest({"config": identifying(config)})
     # An axis of its own is named where it has left its first value: noise-30 is, "none" is not.
     others = [
         value if not _is_number(value) else f"{axis}-{value}"
         for axis, value in coordinates.items()
         if axis not in {*_NAMED, "seed"} and value != next(iter(study.axes[axis]))
     ]
-    parts = [*(coordinates[axis] for axis in _NAMED), *others, f"s{config.seed}", digest]
+    parts = [*(coordinates[axis] for axis in _NAMED), *others, f"s{config.seed}", hashed]
     return "-".join(part.replace("/", "-") for part in parts)
 
 

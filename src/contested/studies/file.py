@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from contested.config import Section, key_at, numbers, resolve_paths, yaml_problem
+from contested.checking import check, yaml_problem
+from contested.config import RunConfig, resolve_paths
 from contested.errors import ConfigError
+from contested.files import user_path
 from contested.naming import short
+from contested.options import Section
+from contested.overrides import assign, merge, parse, path_of
 from contested.studies.presets import PRESETS, preset_text
+from contested.wording import hint
 
 STUDY_FILE = "study.yaml"
 
@@ -161,7 +165,7 @@ class Study(Section):
         for place, where in wheres:
             problems += _unknown_places(place, where, self.axes)
         problems += [
-            f"select: there is no group {name!r}{_nearest(name, list(self.groups))}"
+            f"select: there is no group {name!r}{hint(name, list(self.groups))}"
             for name in self.select or ()
             if name not in self.groups
         ]
@@ -237,40 +241,6 @@ def _short_form(value: AxisValue) -> dict[str, Any]:
     return {**value.overrides, **({"facts": facts} if facts else {})}
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay nested keys over others; a method or a source of bulk data of another kind replaces the one below whole.
-
-    Args:
-        below: The keys that give way.
-        above: The keys that stay.
-
-    Returns:
-        New nested keys.
-    """
-    result = dict(below)
-    for key, value in above.items():
-        beneath = result.get(key)
-        if isinstance(beneath, Mapping) and isinstance(value, Mapping):
-            result[key] = merged(_without_rivals(key, beneath, value), value)
-        else:
-            result[key] = merged({}, value) if isinstance(value, Mapping) else value
-    return result
-
-
-_BULK_SOURCES = ({"path"}, {"hub", "subset", "split"})
-
-
-def _without_rivals(key: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What may stay below: another method's options, or another source of the bulk, do not."""
-    if key == "method" and "name" in above and above["name"] != below.get("name"):
-        return {}
-    if key == "bulk":
-        gone = {name for source in _BULK_SOURCES if not source & above.keys() for name in source}
-        if len(gone) < sum(map(len, _BULK_SOURCES)):
-            return {name: value for name, value in below.items() if name not in gone}
-    return below
-
-
 def _read(source: str | os.PathLike[str], seen: tuple[str, ...]) -> dict[str, Any]:
     """The content of a study file laid over what it extends; its relative paths are taken from its own folder."""
     text, name, folder = _text(source)
@@ -297,18 +267,18 @@ def _read(source: str | os.PathLike[str], seen: tuple[str, ...]) -> dict[str, An
     below.pop("description", None)
     if Path(name).suffix:
         below["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem).strip("-._") or "study"
-    return merged(below, content)
+    return merge(below, content)
 
 
 def _text(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
     if str(source) in PRESETS:
         return preset_text(str(source)), str(source), Path.cwd()
-    file = Path(source).expanduser()
+    file = user_path(source)
     if (file / STUDY_FILE).is_file():
         file = file / STUDY_FILE
     if not file.is_file():
-        hint = _nearest(str(source), list(PRESETS))
-        raise ConfigError(f"There is no study file {source}, nor a preset of this name{hint}.")
+        near = hint(str(source), PRESETS)
+        raise ConfigError(f"There is no study file {source}, nor a preset of this name{near}.")
     try:
         return file.read_text(encoding="utf-8"), str(file), file.resolve().parent
     except (OSError, UnicodeDecodeError) as error:
@@ -319,7 +289,7 @@ def _anchor(content: dict[str, Any], folder: Path) -> None:
     """Make relative paths of a study file absolute; ``data.dir`` and all that is built on it included."""
     data = content.get("data")
     if isinstance(data, dict) and isinstance(data.get("dir"), str):
-        data["dir"] = str((folder / Path(data["dir"]).expanduser()).resolve())
+        data["dir"] = str((folder / user_path(data["dir"])).resolve())
     further = [entry.get("set") for entry in content.get("overrides") or [] if isinstance(entry, dict)]
     parts = [content.get("defaults"), *further]
     for values in (content.get("axes") or {}).values():
@@ -330,32 +300,18 @@ def _anchor(content: dict[str, Any], folder: Path) -> None:
 
 
 def _set(content: dict[str, Any], text: str) -> None:
-    key, sign, raw = text.partition("=")
-    if not sign or not key:
-        raise ConfigError(f"Cannot read --set {text!r}; expected key=value, such as data.dir=FOLDER.")
-    try:
-        value = yaml.safe_load(raw)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"Cannot read the value of --set {text!r}: {yaml_problem(error)}") from None
-    if key == "backbone" or key.startswith("backbone."):
-        _set_backbone(content, key.partition(".")[2], str(value))
-        return
-    if key == "data.dir":
-        value = str(Path(str(value)).expanduser().resolve())
-    if key in {"seed", "seeds", "axes.seed"}:
-        seeds = value if isinstance(value, list) else [value]
+    given = parse(text, what="--set", example="data.dir=FOLDER")
+    first, *rest = given.keys
+    if first == "backbone":
+        _set_backbone(content, ".".join(rest), str(given.value))
+    elif given.keys in {("seed",), ("seeds",), ("axes", "seed")}:
+        seeds = given.value if isinstance(given.value, list) else [given.value]
         replace_axis(content, "seed", {str(seed): {"seed": seed} for seed in seeds})
-        return
-    *parents, last = key.split(".")
-    place: Any = content
-    for parent in parents:
-        place = place.setdefault(parent, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"--set {text!r} does not fit: {parent} holds {place!r}, not further keys.")
-    place[last] = value
-    if last in {"path", "covariates"}:
-        task = {"task": {parents[-1]: place}}
-        resolve_paths(task, Path.cwd())
+    else:
+        value = str(user_path(str(given.value)).resolve()) if given.keys == ("data", "dir") else given.value
+        if first == "defaults" and rest:
+            value = path_of(rest, value, Path.cwd(), RunConfig)
+        assign(content, given._replace(value=value), what="--set")
 
 
 def _set_backbone(content: dict[str, Any], name: str, path: str) -> None:
@@ -365,7 +321,7 @@ def _set_backbone(content: dict[str, Any], name: str, path: str) -> None:
     axis = content.setdefault("axes", {}).setdefault("backbone", {})
     if name:
         if name not in axis:
-            raise ConfigError(f"--set backbone.{name}: the study has no such backbone{_nearest(name, list(axis))}.")
+            raise ConfigError(f"--set backbone.{name}: the study has no such backbone{hint(name, list(axis))}.")
         axis[name] = model
         return
     label = re.sub(r"[^A-Za-z0-9.]+", "-", Path(path).name).strip("-").lower() or "backbone"
@@ -408,23 +364,8 @@ def _keep_values(where: dict[str, Any], axis: str, kept: Collection[str]) -> boo
 
 def _checked(content: dict[str, Any], source: str) -> Study:
     filled = _filled(content, dict(content.get("data") or {}), source)
-    try:
-        return Study.model_validate(numbers(filled))
-    except ValidationError as error:
-        problems = []
-        for detail in error.errors():
-            if detail["type"] == "value_error":
-                problems += str(detail["ctx"]["error"]).split("\n") if "ctx" in detail else [detail["msg"]]
-                continue
-            key = key_at(detail["loc"])
-            if detail["type"] == "extra_forbidden":
-                known = list(Study.model_fields) if len(detail["loc"]) == 1 else []
-                problems.append(f"{key}: unknown key{_nearest(str(detail['loc'][-1]), known)}")
-            elif detail["type"] == "missing":
-                problems.append(f"{key}: is required and missing")
-            else:
-                problems.append(f"{key}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, got {detail['input']!r}")
-        raise ConfigError(f"The study {source} has {len(problems)} problem(s):", problems) from None
+    _anchor(filled, Path.cwd())
+    return check(Study, filled, f"The study {source}")
 
 
 def _filled(value: Any, data: Mapping[str, Any], source: str) -> Any:
@@ -489,18 +430,11 @@ def _unknown_places(place: str, where: Mapping[str, list[str]], axes: Mapping[st
     problems = []
     for axis, values in where.items():
         if axis not in axes:
-            problems.append(f"{place}: there is no axis {axis!r}{_nearest(axis, list(axes))}")
+            problems.append(f"{place}: there is no axis {axis!r}{hint(axis, list(axes))}")
             continue
         problems += [
-            f"{place}.{axis}: there is no value {value!r}{_nearest(value, list(axes[axis]))}"
+            f"{place}.{axis}: there is no value {value!r}{hint(value, list(axes[axis]))}"
             for value in values
             if value not in {EVERY, FIRST} and value not in axes[axis]
         ]
     return problems
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; there are {', '.join(known)}" if known else ""

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contested.config import RunConfig, identifying
+from contested.config import RunConfig, identifying, recorded
 from contested.errors import RunError
 from contested.files import write_text
 from contested.studies.cells import Cell
 from contested.studies.file import STUDY_FILE, Study, dump_study
 from contested.trajectories import layout, read_manifest
+from contested.trajectories.identity import digest
 
 RUNS = "runs"
 FAILURES = "failures"
@@ -68,14 +69,14 @@ def begin(study: Study, out: Path) -> None:
 
 
 def run_folder(out: Path, cell: Cell) -> Path:
-    """The folder of one of a study's runs.
+    """The folder that a study makes for one of its runs.
 
     Args:
         out: The study's folder.
         cell: The run.
 
     Returns:
-        Its path, whether it is there or not.
+        Its path, whether it is there or not. The run may be in another one: see :class:`StudyFolder`.
     """
     return out / RUNS / cell.run_id
 
@@ -106,56 +107,90 @@ def _note(folder: Path) -> Path:
     return folder.parent.parent / FAILURES / f"{folder.name}.txt"
 
 
-def others(cells: Sequence[Cell], out: Path) -> int:
-    """Count the runs in a study's folder that are none of its cells'.
+class StudyFolder:
+    """A study's folder as it stands: which folder holds which run. Every manifest is read once.
+
+    A run is known by what its manifest says it is, whatever its folder is called: a study made by an earlier version
+    gave its folders other names.
 
     Args:
-        cells: The study's runs.
-        out: Its folder.
-
-    Returns:
-        How many runs belong to another version of the study.
-    """
-    names = {cell.run_id for cell in cells}
-    return sum(file.parent.name not in names for file in (out / RUNS).glob(f"*/{layout.MANIFEST}"))
-
-
-def states(cells: Sequence[Cell], out: Path) -> dict[str, RunState]:
-    """Where every run stands, from the manifests.
-
-    Args:
-        cells: The runs.
         out: The study's folder.
+        cells: Its runs.
 
-    Returns:
-        Run id to state.
+    Attributes:
+        path: The study's folder.
+        states: Run id to where the run stands.
+        others: How many runs in the folder are none of the cells'.
     """
-    return {cell.run_id: _state(cell, run_folder(out, cell)) for cell in cells}
+
+    def __init__(self, out: Path, cells: Sequence[Cell]) -> None:
+        self.path = out
+        found = {file.parent: _manifest(file.parent) for file in sorted((out / RUNS).glob(f"*/{layout.MANIFEST}"))}
+        by_identity: dict[str, list[Path]] = {}
+        for folder, manifest in found.items():
+            by_identity.setdefault(_identity(manifest), []).append(folder)
+        self._folders = {
+            cell.run_id: _best(run_folder(out, cell), by_identity.get(_key(cell.config), []), found) for cell in cells
+        }
+        self.states = {cell.run_id: _state(cell, self.folder(cell), found.get(self.folder(cell))) for cell in cells}
+        self.others = len(found.keys() - set(self._folders.values()))
+
+    def folder(self, cell: Cell) -> Path:
+        """The folder that holds a run, or will hold it.
+
+        Args:
+            cell: One of the study's runs.
+
+        Returns:
+            Its path.
+        """
+        return self._folders[cell.run_id]
 
 
-def _state(cell: Cell, folder: Path) -> RunState:
-    if not (folder / layout.MANIFEST).exists():
+def _manifest(folder: Path) -> dict[str, Any] | RunError:
+    try:
+        return read_manifest(folder)
+    except RunError as error:
+        return error
+
+
+def _key(config: RunConfig) -> str:
+    return digest({"config": identifying(config)})
+
+
+def _identity(manifest: dict[str, Any] | RunError) -> str:
+    """What a manifest's run is by the rule of now; empty where that cannot be told."""
+    if isinstance(manifest, RunError):
+        return ""
+    try:
+        return _key(recorded(manifest.get("identity", {})))
+    except ValueError:
+        return ""
+
+
+def _best(own: Path, same: Sequence[Path], found: Mapping[Path, dict[str, Any] | RunError]) -> Path:
+    """Of the folders that hold a run, one in which it is complete, else its own."""
+
+    def rank(folder: Path) -> tuple[bool, bool]:
+        manifest = found[folder]
+        complete = isinstance(manifest, dict) and manifest["status"] == "complete"
+        return complete, folder == own
+
+    return max(same, key=rank, default=own)
+
+
+def _state(cell: Cell, folder: Path, manifest: dict[str, Any] | RunError | None) -> RunState:
+    if manifest is None:
         noted = _note(folder)
         error = noted.read_text(encoding="utf-8") if noted.is_file() else ""
         return RunState("failed" if error else "missing", 0.0, 0, math.nan, error)
-    try:
-        manifest = read_manifest(folder)
-    except RunError as error:
-        return RunState("failed", 0.0, 0, math.nan, error.message)
+    if isinstance(manifest, RunError):
+        return RunState("failed", 0.0, 0, math.nan, manifest.message)
     listed = manifest["checkpoints"]
     return RunState(
-        status=manifest["status"] if _same(cell.config, manifest) else "other",
+        status=manifest["status"] if _identity(manifest) == _key(cell.config) else "other",
         epoch=float(listed[-1]["epoch"]) if listed else 0.0,
         checkpoints=len(listed),
         params=float(manifest.get("counts", {}).get("total_params", math.nan)),
         error=str(manifest.get("error", "")),
     )
-
-
-def _same(config: RunConfig, manifest: Mapping[str, Any]) -> bool:
-    """Whether a folder's run has the cell's configuration; keys that an earlier version lacked had their defaults."""
-    before = manifest.get("identity", {}).get("config")
-    try:
-        return identifying(RunConfig.model_validate(before)) == identifying(config)
-    except ValueError:
-        return False

@@ -69,6 +69,8 @@ def unreadable(config: RunConfig) -> list[str]:
     from contested.annotations import read_annotations
 
     section = config.task.annotated
+    if section.path is None:
+        return config.task.in_memory
     try:
         found = read_annotations(section.path, format=section.format, **section.options)
     except DataError as error:

@@ -15,7 +15,7 @@ from contested.errors import ContestedError, RunError
 from contested.studies.axes import study_axes
 from contested.studies.cells import Cell, cell_table, expand
 from contested.studies.file import Study, open_study
-from contested.studies.folder import run_folder, states
+from contested.studies.folder import StudyFolder
 from contested.trajectories import Trajectory
 
 
@@ -73,7 +73,8 @@ def open_results(folder: Path) -> OpenedStudy:
     """
     study = open_study(folder)
     cells = expand(study)
-    found = states(cells, folder)
+    held = StudyFolder(folder, cells)
+    found = held.states
     complete = [cell for cell in cells if found[cell.run_id].status == "complete"]
     if not complete:
         raise RunError(
@@ -82,7 +83,7 @@ def open_results(folder: Path) -> OpenedStudy:
     trajectories: dict[str, Trajectory] = {}
     for cell in complete:
         try:
-            trajectories[cell.run_id] = Trajectory.load(run_folder(folder, cell))
+            trajectories[cell.run_id] = Trajectory.load(held.folder(cell))
         except ContestedError as error:
             raise RunError(f"The run {cell.run_id} cannot be read: {error.message}", error.problems) from error
     return OpenedStudy(

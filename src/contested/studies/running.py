@@ -11,7 +11,7 @@ from contested.studies.cells import Cell, expand
 from contested.studies.checks import check_cells, slow_cells
 from contested.studies.execute import Executor, Job, JobStatus, carry_out
 from contested.studies.file import Study
-from contested.studies.folder import RunState, begin, others, run_folder, states
+from contested.studies.folder import RunState, StudyFolder, begin
 from contested.studies.local import LocalExecutor
 from contested.studies.plan import cost
 
@@ -103,10 +103,11 @@ def run_study(
     cells = [cell for cell in expand(study) if not cell.excluded]
     check_cells(cells)
     begin(study, folder)
-    found = states(cells, folder)
+    held = StudyFolder(folder, cells)
+    found = held.states
     other = [name for name, state in found.items() if state.status == "other"]
     todo = [cell for cell in cells if found[cell.run_id].status not in {"complete", "other"}]
-    jobs = [Job(cell.run_id, cell.config, run_folder(folder, cell), cost(cell)) for cell in todo]
+    jobs = [Job(cell.run_id, cell.config, held.folder(cell), cost(cell)) for cell in todo]
     executor = LocalExecutor() if executor is None else executor
     submitted = executor.submit(jobs)
     start = StudyStart(
@@ -115,7 +116,7 @@ def run_study(
         found=found,
         todo=todo,
         other=other,
-        n_strangers=others(cells, folder),
+        n_strangers=held.others,
         how=submitted.how,
         warnings=slow_cells(todo, on_cpu=submitted.on_cpu),
     )

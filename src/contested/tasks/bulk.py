@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from contested.errors import DataError
+from contested.files import user_path
+from contested.rows import read_table
 
-# Other names under which the fields of the usual files go (SNLI and MNLI as published, and the hub's copies).
+# Other names of the fields in the usual files (SNLI and MNLI as published, and the hub's copies).
 ALIASES: dict[str, tuple[str, ...]] = {
     "example_id": ("uid", "id", "pairID", "idx"),
     "premise": ("sentence1",),
@@ -48,7 +48,7 @@ def read_bulk(
     if not files:
         raise DataError("No bulk file was given. Name at least one JSONL, CSV, TSV or Parquet file.")
     problems: list[str] = []
-    frames = [read_rows(Path(file).expanduser(), problems) for file in files]
+    frames = [read_rows(user_path(file), problems) for file in files]
     tables = [
         _check(frame, Path(file).name, label_names=label_names, text_columns=text_columns, problems=problems)
         for file, frame in zip(files, frames, strict=True)
@@ -101,55 +101,25 @@ def hub_bulk(name: str, *, subset: str | None, split: str, label_names: Sequence
 
 
 def read_rows(file: Path, problems: list[str]) -> pd.DataFrame | None:
-    """Read a JSONL, CSV, TSV or Parquet file as it is, with the line of each row in ``_line``.
+    """Read a file of rows as it is, with the line of each row in ``_line``.
 
     Args:
-        file: The file.
-        problems: Takes one sentence a problem, by line where it has one.
+        file: A JSONL, JSON, CSV, TSV or Parquet file.
+        problems: Takes one sentence per problem, by line where it has one.
 
     Returns:
-        The rows, or None where the file cannot be read at all.
+        The rows, with what a line is called in ``attrs["unit"]``; None where the file cannot be read at all.
     """
-    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".tsv": _read_csv, ".parquet": _read_parquet}
-    reader = readers.get(file.suffix.lower())
-    if reader is None:
-        problems.append(f"{file.name}: unknown kind {file.suffix!r}; expected one of {', '.join(readers)}")
-    elif not file.is_file():
-        problems.append(f"{file}: no such file")
-    else:
-        try:
-            return reader(file, problems)
-        except (OSError, ValueError) as error:
-            problems.append(f"{file.name}: cannot be read: {str(error).splitlines()[0]}")
-    return None
-
-
-def _read_jsonl(file: Path, problems: list[str]) -> pd.DataFrame:
-    rows: list[Mapping[str, Any]] = []
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                problems.append(f"{file.name}, line {number}: not JSON ({error.msg})")
-                continue
-            if isinstance(row, dict):
-                rows.append({**row, "_line": number})
-            else:
-                problems.append(f"{file.name}, line {number}: expected an object, got {type(row).__name__}")
-    return pd.DataFrame(rows)
-
-
-def _read_csv(file: Path, problems: list[str]) -> pd.DataFrame:
-    frame = pd.read_csv(file, sep="\t" if file.suffix.lower() == ".tsv" else ",", dtype=str, keep_default_na=False)
-    return frame.assign(_line=range(2, len(frame) + 2))
-
-
-def _read_parquet(file: Path, problems: list[str]) -> pd.DataFrame:
-    frame = pd.read_parquet(file)
-    return frame.assign(_line=range(1, len(frame) + 1))
+    try:
+        table = read_table(file)
+    except DataError as error:
+        problems.append(error.message)
+        return None
+    for number, text in table.problems:
+        problems.append(f"{file.name}, {table.unit} {number}: {text}" if number else f"{file.name}: {text}")
+    frame = pd.DataFrame(table.columns, index=range(len(table.line_numbers))).assign(_line=table.line_numbers)
+    frame.attrs = {"unit": table.unit}
+    return frame
 
 
 def _check(
@@ -161,6 +131,7 @@ def _check(
     problems: list[str],
 ) -> pd.DataFrame:
     """Rename, check every row and turn labels into class names (missing where there is none)."""
+    unit = frame.attrs.get("unit", "row")
     frame = frame.rename(columns={old: new for new, old in _renames(frame)})
     absent = [name for name in (*text_columns, "label") if name not in frame]
     if absent:
@@ -171,14 +142,14 @@ def _check(
     lines = frame["_line"] if "_line" in frame else pd.Series(range(1, len(frame) + 1))
     for name in text_columns:
         bad = ~frame[name].map(lambda value: isinstance(value, str) and bool(value.strip())).astype(bool)
-        problems += [f"{source}, line {line}: {name} is empty or no text" for line in lines[bad]]
+        problems += [f"{source}, {unit} {line}: {name} is empty or no text" for line in lines[bad]]
     known = {name: name for name in label_names} | {str(index): name for index, name in enumerate(label_names)}
     texts = frame["label"].map(
         lambda value: str(int(value)) if isinstance(value, float) and value == value else str(value)
     )
     unknown = ~texts.isin([*known, *_NO_LABEL])
     problems += [
-        f"{source}, line {line}: unknown label {label!r}; expected one of {', '.join(label_names)}"
+        f"{source}, {unit} {line}: unknown label {label!r}; expected one of {', '.join(label_names)}"
         for line, label in zip(lines[unknown], texts[unknown], strict=True)
     ]
     frame = frame.assign(label=texts.map(known))

@@ -1,15 +1,15 @@
-"""Covariates of the annotated set that stand in a file of their own, such as the genre of MNLI's pairs."""
+"""Covariates of the annotated set that are in a file of their own, such as the genre of MNLI's pairs."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from pathlib import Path
 
 import pandas as pd
 
 from contested.annotations import Annotations
 from contested.errors import DataError
+from contested.files import user_path
 from contested.tasks.bulk import ALIASES, read_rows
 
 _SHOWN = 3
@@ -30,7 +30,7 @@ def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Ann
         DataError: With every problem at once: no id column, ids that repeat or are absent, columns that the
             examples have already.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     problems: list[str] = []
     table = read_rows(file, problems)
     if table is None or problems:
@@ -44,14 +44,18 @@ def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Ann
     repeated = ids[ids.duplicated()].unique().tolist()
     absent = sorted(set(annotated.example_ids) - set(ids))
     taken = [name for name in names if name != key and name in annotated.fields]
-    problems += [f"{file.name}: ids stand more than once: {_some(repeated)}"] if repeated else []
+    problems += [f"{file.name}: duplicated ids: {_some(repeated)}"] if repeated else []
     problems += [f"{file.name}: annotated examples without a row: {_some(absent)}"] if absent else []
     problems += [f"{file.name}: the annotated set has such columns already: {_some(taken)}"] if taken else []
     if problems:
         raise DataError("The covariates cannot be used:", problems)
     columns = table.drop(columns=key).set_axis(ids).loc[list(annotated.example_ids)].reset_index(drop=True)
     fields = pd.concat([annotated.fields.reset_index(drop=True), columns], axis=1)
-    return dataclasses.replace(annotated, fields=fields)
+    made = dataclasses.replace(annotated, fields=fields)
+    known = annotated.reading
+    if known is None or "covariates" in known:
+        return made
+    return made.read_by(**known, covariates=str(file.resolve()))
 
 
 def _some(names: list[str]) -> str:

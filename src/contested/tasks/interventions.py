@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contested.errors import DataError
-
-Composition = Literal["all", "low", "high", "balanced"]
-NoiseRule = Literal["uniform", "other"]
+from contested.options import Composition, NoiseRule
 
 
 def select_composition(

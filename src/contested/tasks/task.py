@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations import Annotations, Categories, resolve_categories
+from contested.checking import check
 from contested.errors import DataError
+from contested.options import (
+    SEED,
+    AnnotatedSection,
+    BulkSample,
+    BulkSection,
+    OwnCategories,
+    TaskOptions,
+    TaskSection,
+    default,
+)
 from contested.tasks.interventions import inject_label_noise, select_composition, soft_targets
 
 _OWN_COLUMNS = {
@@ -40,7 +52,8 @@ class TaskData:
         bulk: One row a bulk example: example_id, text columns, label (class index).
         class_weights: Weight of each class in the training loss, shape (K,), mean 1; None without weighting.
         soft_labels: Whether annotated examples train on the annotators' distribution.
-        counts: What was dropped, sampled and kept, for the manifest and for people.
+        depends_on_seed: Whether the run's seed decided anything of it.
+        counts: What was dropped, sampled and kept, for the manifest and its readers.
     """
 
     label_names: tuple[str, ...]
@@ -50,6 +63,7 @@ class TaskData:
     bulk: pd.DataFrame
     class_weights: NDArray[np.float64] | None
     soft_labels: bool = False
+    depends_on_seed: bool = False
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -91,48 +105,66 @@ class TaskData:
         return f"sha256:{digest.hexdigest()[:32]}"
 
 
-@dataclass(frozen=True, eq=False)
 class TextClassificationTask:
     """Annotated examples, of which most train and are tracked, beside a singly labelled bulk set.
 
-    Attributes:
-        annotated: The examples that people disagree on.
+    Args:
+        annotated: The examples that annotators disagree on.
         bulk: Columns example_id, text columns, label (class name), or None to train on the annotated
             examples alone.
-        text_columns: The input text's columns, in order.
-        bulk_size: How many bulk examples are sampled without replacement; None takes all.
+        bulk_size: How many bulk examples are sampled without replacement; None takes all. Without it, as many as
+            ``task.bulk.size`` is by default, or all where there are fewer.
         bulk_seed: Seed of that sample.
-        validation_fraction: Share of the annotated examples kept for validation.
-        split_seed: Seed of the split, stratified by entropy category (paper §3.3).
-        categories: Entropy categories: ``fixed``, ``terciles``, ``quartiles`` or own.
-        weighted: Whether classes are weighted by inverse frequency.
-        composition: Which tracked examples train: ``all``, ``low``, ``high`` or ``balanced`` (see
-            :func:`contested.tasks.select_composition`).
-        noise: Share of the training examples of lowest entropy category whose label is drawn anew (see
-            :func:`contested.tasks.inject_label_noise`); they are tracked against their gold label.
-        noise_rule: ``uniform`` or ``other``.
-        intervention_seed: Seed of the noise and of the balanced composition.
-        soft_labels: Train annotated examples on the annotators' distribution (KL divergence) instead of on its
-            majority; they are tracked against the majority.
+        **options: Options of the ``task`` section of a configuration (:class:`contested.options.TaskOptions`) under
+            their names there, such as ``composition="low"`` or ``noise={"share": 0.3}``; ``categories`` may be
+            :class:`contested.Categories`.
+
+    Attributes:
+        annotated: The examples that annotators disagree on.
+        bulk: The bulk set.
+        options: What is made of them.
+        sample: Which bulk examples train.
+
+    Raises:
+        ConfigError: With every problem of the options at once.
     """
 
-    annotated: Annotations
-    bulk: pd.DataFrame | None = None
-    text_columns: tuple[str, ...] = ("premise", "hypothesis")
-    bulk_size: int | None = None
-    bulk_seed: int = 42
-    validation_fraction: float = 0.2
-    split_seed: int = 42
-    categories: str | Categories = "fixed"
-    weighted: bool = True
-    composition: str = "all"
-    noise: float = 0.0
-    noise_rule: str = "uniform"
-    intervention_seed: int = 42
-    soft_labels: bool = False
+    def __init__(
+        self,
+        annotated: Annotations,
+        bulk: pd.DataFrame | None = None,
+        *,
+        bulk_size: int | EllipsisType | None = ...,
+        bulk_seed: int = default(BulkSample, "seed"),
+        **options: Any,
+    ) -> None:
+        if isinstance(options.get("categories"), Categories):
+            options["categories"] = _written(options["categories"])
+        usual: int = default(BulkSample, "size")
+        if bulk_size is ...:
+            bulk_size = usual if bulk is None or len(bulk) >= usual else None
+        self.annotated = annotated
+        self.bulk = bulk
+        self.options = check(TaskOptions, options, "The task")
+        self.sample = check(BulkSample, {"size": bulk_size, "seed": bulk_seed}, "The sample of the task's bulk")
 
-    def prepare(self) -> TaskData:
-        """Split, guard against leakage, sample the bulk and weigh the classes.
+    @property
+    def section(self) -> TaskSection:
+        """The task as a configuration says it: what is read from files by their names, what is not by its size."""
+        reading = self.annotated.reading
+        return TaskSection(
+            **{name: getattr(self.options, name) for name in TaskOptions.model_fields},
+            annotated=AnnotatedSection(in_memory=self.annotated.n_items)
+            if reading is None
+            else AnnotatedSection.model_validate(reading),
+            bulk=None if self.bulk is None else BulkSection(in_memory=len(self.bulk), **self.sample.model_dump()),
+        )
+
+    def prepare(self, seed: int = SEED) -> TaskData:
+        """Split, guard against leakage, sample the bulk and weight the classes.
+
+        Args:
+            seed: The run's seed, for what is drawn when the training set is changed and has no seed of its own.
 
         Returns:
             The concrete task, the same for the same data and seeds.
@@ -141,41 +173,44 @@ class TextClassificationTask:
             DataError: If text columns are missing, the split is impossible, too little bulk is left, or an
                 intervention does not fit the data or another one.
         """
-        _check_columns(self.annotated.fields, self.text_columns, "annotated examples")
-        reserved = sorted({*self.text_columns} & _OWN_COLUMNS)
+        options, drawn = self.options, _Drawn(self.options.resolved_seed(seed))
+        _check_columns(self.annotated.fields, options.text_columns, "annotated examples")
+        reserved = sorted({*options.text_columns} & _OWN_COLUMNS)
         if reserved:
             raise DataError(
                 f"A text column cannot be called {', '.join(reserved)}: the run folder has such a column. Rename it."
             )
-        if self.soft_labels and self.noise:
+        if options.soft_labels and options.noise:
             raise DataError("Label noise and soft labels exclude each other: soft labels do not read the label.")
         examples, names = self._examples()
         bulk, counts = self._sampled_bulk(examples)
-        examples, changes = self._intervened(examples, names)
+        examples, changes = self._intervened(examples, names, drawn)
         n_tracked = int((examples["split"] == "train").sum())
         labels = np.concatenate([_trained_labels(examples), bulk["label"].to_numpy(np.int64)])
-        weights = class_weights(labels, self.annotated.n_classes) if self.weighted else None
+        weights = class_weights(labels, self.annotated.n_classes) if options.class_weights else None
         return TaskData(
             label_names=self.annotated.label_names,
-            text_columns=self.text_columns,
+            text_columns=tuple(options.text_columns),
             examples=examples,
             category_names=names,
             bulk=bulk,
             class_weights=weights,
-            soft_labels=self.soft_labels,
+            soft_labels=options.soft_labels,
+            depends_on_seed=drawn.taken and options.intervention_seed is None,
             counts={"tracked": n_tracked, "validation": len(examples) - n_tracked, **counts, **changes},
         )
 
     def _examples(self) -> tuple[pd.DataFrame, tuple[str, ...]]:
-        annotated = self.annotated
-        categories = annotated.categories(self.categories)
-        train, validation = stratified_split(categories, self.validation_fraction, self.split_seed)
+        annotated, options = self.annotated, self.options
+        scheme = _scheme(options.categories)
+        categories = annotated.categories(scheme)
+        train, validation = stratified_split(categories, options.validation_fraction, options.split_seed)
         split = np.full(annotated.n_items, "train", object)
         split[validation] = "validation"
         table = pd.DataFrame(
             {
                 "example_id": list(annotated.example_ids),
-                **{name: annotated.fields[name].to_numpy() for name in self.text_columns},
+                **{name: annotated.fields[name].to_numpy() for name in options.text_columns},
                 "gold": annotated.majority,
                 "label_counts": list(annotated.label_counts),
                 "entropy": annotated.entropy,
@@ -185,70 +220,72 @@ class TextClassificationTask:
         )
         # A field of the data may bear the name of one of the table's own columns: both are kept.
         own = {*table, "row_key"}
-        covariates = annotated.fields.drop(columns=list(self.text_columns))
+        covariates = annotated.fields.drop(columns=options.text_columns)
         covariates = covariates.rename(columns={name: f"{name}_given" for name in covariates if name in own})
         table = pd.concat([table, covariates], axis=1)
         table = table.iloc[np.concatenate([train, validation])].reset_index(drop=True)
         table.insert(0, "row_key", np.arange(len(table), dtype=np.int64))
-        return table, resolve_categories(annotated.entropy, self.categories).names
+        return table, resolve_categories(annotated.entropy, scheme).names
 
-    def _intervened(self, examples: pd.DataFrame, names: tuple[str, ...]) -> tuple[pd.DataFrame, dict[str, int]]:
+    def _intervened(
+        self, examples: pd.DataFrame, names: tuple[str, ...], drawn: _Drawn
+    ) -> tuple[pd.DataFrame, dict[str, int]]:
         """Say in the example table who trains, and on which label, where that is not everyone on the gold one."""
         tracked = (examples["split"] == "train").to_numpy()
         categories = examples["category"].to_numpy(object)
         counts: dict[str, int] = {}
-        if self.composition != "all":
+        composition, noise = self.options.composition, self.options.noise
+        if composition != default(TaskOptions, "composition"):
             chosen = np.zeros(len(examples), bool)
-            chosen[tracked] = select_composition(
-                categories[tracked], names, self.composition, seed=self.intervention_seed
-            )
+            chosen[tracked] = select_composition(categories[tracked], names, composition, seed=drawn.seed())
             examples = examples.assign(in_training=chosen)
             counts["tracked_in_training"] = int(chosen.sum())
-        if self.noise:
+        if noise is not None:
             gold = examples["gold"].to_numpy(np.int64)
             trains = examples.get("in_training", pd.Series(tracked)).to_numpy(bool)
             labels = inject_label_noise(
                 gold,
                 trains & (categories == names[0]),
                 n_classes=self.annotated.n_classes,
-                share=self.noise,
-                rule=self.noise_rule,
-                seed=self.intervention_seed,
+                share=noise.share,
+                rule=noise.rule,
+                seed=drawn.seed(),
             )
             examples = examples.assign(trained_label=labels)
             counts["labels_changed"] = int((labels != gold).sum())
         return examples, counts
 
     def _sampled_bulk(self, examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-        columns = ["example_id", *self.text_columns, "label"]
+        texts = self.options.text_columns
+        columns = ["example_id", *texts, "label"]
         if self.bulk is None:
             return pd.DataFrame({name: pd.Series(dtype=object) for name in columns}), {"bulk": 0, "leaked": 0}
-        _check_columns(self.bulk, (*self.text_columns, "label"), "bulk examples")
+        _check_columns(self.bulk, (*texts, "label"), "bulk examples")
         classes = {name: index for index, name in enumerate(self.annotated.label_names)}
         unknown = sorted(set(self.bulk["label"]) - set(classes))
         if unknown:
             raise DataError(
-                f"The bulk has labels that the annotated set has not: {', '.join(map(repr, unknown))}; "
+                f"The bulk has labels that are not in the annotated set: {', '.join(map(repr, unknown))}; "
                 f"expected {', '.join(classes)}."
             )
-        known = set(_normalised(examples, self.text_columns))
-        leaked = np.array([text in known for text in _normalised(self.bulk, self.text_columns)], bool)
+        known = set(_normalised(examples, texts))
+        leaked = np.array([text in known for text in _normalised(self.bulk, texts)], bool)
         free = self.bulk[~leaked]
-        size = len(free) if self.bulk_size is None else self.bulk_size
+        size = len(free) if self.sample.size is None else self.sample.size
         if size > len(free):
             raise DataError(
                 f"{size} bulk examples were asked for, but there are {len(free)} "
                 f"({int(leaked.sum())} of {len(self.bulk)} are annotated examples and were dropped). "
                 "Lower the bulk size or give more files."
             )
-        rows = np.random.default_rng(self.bulk_seed).choice(len(free), size, replace=False)
+        rows = np.random.default_rng(self.sample.seed).choice(len(free), size, replace=False)
         sample = free.iloc[np.sort(rows)][columns].reset_index(drop=True)
         counts = {"bulk": size, "bulk_available": len(free), "leaked": int(leaked.sum())}
         return sample.assign(label=sample["label"].map(classes).astype(np.int64)), counts
 
 
 def NLITask(annotated: Annotations, bulk: pd.DataFrame | None = None, **options: Any) -> TextClassificationTask:  # noqa: N802
-    """The paper's task: premise and hypothesis, three classes, 20,000 bulk examples where there are so many.
+    """The paper's task: premise and hypothesis, and the three classes of NLI.
 
     Args:
         annotated: Examples with label counts and the fields ``premise`` and ``hypothesis``.
@@ -266,9 +303,40 @@ def NLITask(annotated: Annotations, bulk: pd.DataFrame | None = None, **options:
             f"NLITask needs the classes {', '.join(NLI_LABELS)}, but the annotated set has "
             f"{', '.join(annotated.label_names)}. Use TextClassificationTask for other classes."
         )
-    if bulk is not None:
-        options.setdefault("bulk_size", min(20_000, len(bulk)))
     return TextClassificationTask(annotated, bulk, **options)
+
+
+class _Drawn:
+    """The seed of what is drawn when the training set is changed, and whether anything was.
+
+    Args:
+        value: The seed.
+
+    Attributes:
+        taken: Whether :meth:`seed` was asked for.
+    """
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+        self.taken = False
+
+    def seed(self) -> int:
+        """The seed; the data depend on it from now on."""
+        self.taken = True
+        return self._value
+
+
+def _scheme(categories: str | list[float] | OwnCategories) -> str | Categories:
+    if isinstance(categories, OwnCategories):
+        return Categories(tuple(categories.names), tuple(categories.bounds))
+    return categories if isinstance(categories, str) else Categories.from_bounds(categories)
+
+
+def _written(categories: Categories) -> list[float] | dict[str, list[Any]]:
+    """Categories as an option says them: their bounds alone where their names follow from these."""
+    usual = Categories.from_bounds(categories.bounds) == categories
+    bounds = list(categories.bounds)
+    return bounds if usual else {"names": list(categories.names), "bounds": bounds}
 
 
 def stratified_split(

@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contested import schedule
+from contested.options import SEED, TrackingSection, TrainingSection
 from contested.schedule import steps_per_epoch
 
-Precision = Literal["float32", "bfloat16"]
-Schedule = Literal["cosine", "linear", "constant"]
 
+class Recipe(TrainingSection, TrackingSection):
+    """How a run trains and when it is tracked; the defaults are the paper's (§3.3)."""
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a run trains and when it is tracked; the defaults are the paper's (§3.3).
-
-    Attributes:
-        learning_rate: Peak of the schedule.
-        epochs: Passes over the training set.
-        batch_size: Examples a step; the last batch of an epoch may be smaller.
-        weight_decay: AdamW's, on every trained weight.
-        warmup_fraction: Share of all steps over which the rate rises linearly from 0.
-        schedule: What the rate does after the warm-up.
-        min_lr_fraction: The rate never falls below this share of its peak after the warm-up.
-        max_grad_norm: Gradients are clipped to this norm over all trained weights.
-        precision: Of the forward and backward; weights and optimiser stay in float32.
-        every: Steps between two checkpoints.
-        epoch_ends: Whether the end of each epoch is a checkpoint too.
-        seed: Decides data order and dropout (the model's own seed decides head and adapter).
-    """
-
-    learning_rate: float = 2e-5
-    epochs: int = 5
-    batch_size: int = 32
-    weight_decay: float = 0.01
-    warmup_fraction: float = 0.06
-    schedule: Schedule = "cosine"
-    min_lr_fraction: float = 0.1
-    max_grad_norm: float = 1.0
-    precision: Precision = "float32"
-    every: int = 100
-    epoch_ends: bool = True
-    seed: int = 42
+    seed: int = SEED
+    """Decides data order and dropout (the model's own seed decides head and adapter)."""
 
 
 def checkpoint_steps(recipe: Recipe, n_examples: int) -> list[int]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
-from contested.annotations._table import Table, read_table
-from contested.annotations._words import did_you_mean, listed
 from contested.annotations.core import Annotations
 from contested.annotations.readers import chaosnli, counts, distributions, labels, long
 from contested.annotations.readers._format import Format, Options, as_names
 from contested.errors import ConfigError, DataError
+from contested.files import user_path
+from contested.rows import Table, read_table
+from contested.wording import did_you_mean, listed
 
 __all__ = ["FORMATS", "Format", "Options", "read_annotations"]
 
@@ -82,8 +82,10 @@ def read_annotations(
     chosen = None if format == "auto" else _named(format)
     if chosen is not None:
         _check_options(chosen, options)
-    table = read_table(Path(path))
-    return (chosen or _recognised(table, options)).read(table, options)
+    file = user_path(path)
+    table = read_table(file)
+    found = (chosen or _recognised(table, options)).read(table, options)
+    return found.read_by(path=str(file.resolve()), format=format, options=options.written())
 
 
 def _named(name: str) -> Format:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pandas as pd
 
-from contested.annotations._table import Table
-from contested.annotations._words import did_you_mean, listed
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_label, as_text, shown
 from contested.errors import ConfigError
+from contested.rows import Table
+from contested.wording import did_you_mean, listed
 
 ID_ALIASES = ("uid", "id", "example_id", "item_id", "guid", "pairID")
 
@@ -37,7 +38,12 @@ class Options:
 
     def given(self) -> frozenset[str]:
         """Return the names of the options that were given."""
-        return frozenset(option.name for option in fields(self) if getattr(self, option.name) is not None)
+        return frozenset(self.written())
+
+    def written(self) -> dict[str, Any]:
+        """Return the options that were given as a configuration writes them."""
+        values = ((option.name, getattr(self, option.name)) for option in fields(self))
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values if value is not None}
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Format:
 
     name: str
     summary: str
-    """One line for people: what the file looks like."""
+    """One human-readable line: what the file looks like."""
     options: frozenset[str]
     """The options of `read_annotations` that this format uses."""
     claims: frozenset[str]
@@ -110,17 +116,17 @@ def _columns(table: Table) -> str:
 def read_ids(table: Table, column: str) -> list[str]:
     """Return the ids of a column, one a row; missing and repeated ones become problems."""
     ids: list[str] = []
-    first_place: dict[str, int] = {}
-    for place, value in zip(table.places, table.columns[column], strict=True):
+    first_line: dict[str, int] = {}
+    for line_number, value in zip(table.line_numbers, table.columns[column], strict=True):
         name = as_label(value)
         if name is None:
-            table.add_problem(place, f"{column} is {shown(value)}; expected an id, text or a whole number")
-        elif name in first_place:
+            table.add_problem(line_number, f"{column} is {shown(value)}; expected an id, text or a whole number")
+        elif name in first_line:
             table.add_problem(
-                place, f"{column} '{name}' is already on {table.unit} {first_place[name]}; ids must be unique"
+                line_number, f"{column} '{name}' is already on {table.unit} {first_line[name]}; ids must be unique"
             )
         else:
-            first_place[name] = place
+            first_line[name] = line_number
         ids.append(name or "")
     return ids
 
@@ -143,7 +149,7 @@ def read_fields(table: Table, used: Collection[str], text_columns: Sequence[str]
         for name, column in plain.items()
         if name not in texts and not any(isinstance(value, list | dict) for value in column)
     }
-    return pd.DataFrame({**texts, **others}, index=range(len(table.places)))
+    return pd.DataFrame({**texts, **others}, index=range(len(table.line_numbers)))
 
 
 def _flattened(table: Table, used: Collection[str]) -> dict[str, list[object]]:
@@ -166,10 +172,10 @@ def _text_column(table: Table, name: str, plain: dict[str, list[object]]) -> lis
         table.add_problem(
             0, f"there is no column '{name}' to read as text (text_columns){near}; columns: {listed(plain)}"
         )
-        return [""] * len(table.places)
-    for place, value in zip(table.places, plain[name], strict=True):
+        return [""] * len(table.line_numbers)
+    for line_number, value in zip(table.line_numbers, plain[name], strict=True):
         if as_text(value) is None:
-            table.add_problem(place, f"{name} is {shown(value)}; expected text")
+            table.add_problem(line_number, f"{name} is {shown(value)}; expected text")
     return [as_text(value) or "" for value in plain[name]]
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.annotations._table import Table
-from contested.annotations._words import did_you_mean, listed
 from contested.annotations.readers._cells import split_labels
+from contested.rows import Table
+from contested.wording import did_you_mean, listed
 
 # Orders in which the field writes its classes; a file with only these labels follows them.
 _USUAL_ORDERS = (("entailment", "neutral", "contradiction"), ("e", "n", "c"))
@@ -22,7 +22,7 @@ _MOST_CLASSES = 1000
 class Answer(NamedTuple):
     """One annotator's label of one item."""
 
-    place: int
+    line_number: int
     """Where it stands in the file."""
     item: int
     """The row of the item, from 0."""
@@ -62,7 +62,7 @@ def count_answers(
     known = [answer for answer in answers if answer.label in index]
     for answer in answers if len(known) < len(answers) else ():
         if answer.label not in index:
-            table.add_problem(answer.place, _not_a_class(answer.label, names, joined))
+            table.add_problem(answer.line_number, _not_a_class(answer.label, names, joined))
     counts = np.zeros((n_items, len(names)), dtype=np.int64)
     np.add.at(counts, ([a.item for a in known], [index[a.label] for a in known]), 1)
     return Counted(names, counts)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.annotations._table import Table
-from contested.annotations._words import listed
 from contested.annotations.readers._cells import as_structure, shown
 from contested.annotations.readers._format import find_column
 from contested.annotations.readers._labels import order_labels, unknown_label
 from contested.errors import ConfigError
+from contested.rows import Table
+from contested.wording import listed
 
 ParseNumber = Callable[[object], float]
 
@@ -31,7 +31,7 @@ def class_columns(table: Table, label_names: tuple[str, ...] | None) -> tuple[st
 def hold_numbers(table: Table, columns: tuple[str, ...], parse: ParseNumber) -> bool:
     """Return whether most rows hold a number in each column: wrong rows must not hide the format."""
     rows = zip(*(table.columns[column] for column in columns), strict=True)
-    return bool(columns) and sum(_all_parse(row, parse) for row in rows) * 2 > len(table.places)
+    return bool(columns) and sum(_all_parse(row, parse) for row in rows) * 2 > len(table.line_numbers)
 
 
 def _all_parse(row: tuple[object, ...], parse: ParseNumber) -> bool:
@@ -72,7 +72,7 @@ def read_vectors(table: Table, wanted: Wanted) -> Vectors:
     """
     present = [find_column(table, column, (), wanted.option) for column in wanted.columns]
     if "" in present:
-        return Vectors(wanted.label_names or (), np.empty((len(table.places), 0)))
+        return Vectors(wanted.label_names or (), np.empty((len(table.line_numbers), 0)))
     if len(wanted.columns) == 1:
         return _read_structured(table, wanted)
     return _read_wide(table, wanted)
@@ -85,7 +85,7 @@ def _read_wide(table: Table, wanted: Wanted) -> Vectors:
             f"{wanted.option} names {len(wanted.columns)} columns ({listed(wanted.columns)}) and label_names "
             f"{len(names)} classes ({listed(names)}); give one name a column, in the same order."
         )
-    values = np.full((len(table.places), len(names)), np.nan)
+    values = np.full((len(table.line_numbers), len(names)), np.nan)
     for k, column in enumerate(wanted.columns):
         for i, value in enumerate(table.columns[column]):
             values[i, k] = _parsed(table, i, column, value, wanted.parse)
@@ -101,7 +101,7 @@ def _read_structured(table: Table, wanted: Wanted) -> Vectors:
     for i, cell in enumerate(cells):
         row = _named_row(cell, names) if keyed else _listed_row(cell, names)
         if isinstance(row, str):
-            table.add_problem(table.places[i], f"{column} {row}")
+            table.add_problem(table.line_numbers[i], f"{column} {row}")
             continue
         for k, value in enumerate(row):
             values[i, k] = _parsed(table, i, f"{column}[{names[k]!r}]", value, wanted.parse)
@@ -112,7 +112,7 @@ def _parsed(table: Table, row: int, name: str, value: object, parse: ParseNumber
     try:
         return parse(value)
     except ValueError as error:
-        table.add_problem(table.places[row], f"{name} is {error}")
+        table.add_problem(table.line_numbers[row], f"{name} is {error}")
         return float("nan")
 
 
@@ -152,4 +152,4 @@ def _listed_row(cell: object, names: tuple[str, ...]) -> list[object] | str:
 def check_totals(table: Table, counts: NDArray[np.float64]) -> None:
     """Note each row whose counts are all zero (rows with nan have their problem already)."""
     for row in np.flatnonzero(counts.sum(axis=1) == 0) if counts.shape[1] else ():
-        table.add_problem(table.places[row], "has no annotation: all counts are 0; expected at least one")
+        table.add_problem(table.line_numbers[row], "has no annotation: all counts are 0; expected at least one")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from contested.annotations._table import Table
-from contested.annotations._words import listed
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_count, as_text, shown
 from contested.annotations.readers._format import (
@@ -21,6 +19,8 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._vectors import Wanted, check_totals, read_vectors
+from contested.rows import Table
+from contested.wording import listed
 
 LABEL_NAMES = ("entailment", "neutral", "contradiction")
 
@@ -51,13 +51,13 @@ def read(table: Table, options: Options) -> Annotations:
 
 def _read_examples(table: Table) -> pd.DataFrame:
     examples = []
-    for place, example in zip(table.places, table.columns["example"], strict=True):
+    for line_number, example in zip(table.line_numbers, table.columns["example"], strict=True):
         if not isinstance(example, dict):
-            table.add_problem(place, f"example is {shown(example)}; expected an object")
+            table.add_problem(line_number, f"example is {shown(example)}; expected an object")
             continue
         missing = [name for name in _TEXTS if as_text(example.get(name)) is None]
         if missing:
-            table.add_problem(place, f"example has no text {listed(missing)}")
+            table.add_problem(line_number, f"example has no text {listed(missing)}")
         examples.append({name: example.get(name) for name in (*_TEXTS, "source")})
     return pd.DataFrame(examples, columns=[*_TEXTS, "source"])
 

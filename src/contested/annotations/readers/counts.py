@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from contested.annotations._table import Table
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_count
 from contested.annotations.readers._format import (
@@ -18,6 +17,7 @@ from contested.annotations.readers._format import (
 )
 from contested.annotations.readers._labels import check_classes
 from contested.annotations.readers._vectors import Wanted, check_totals, class_columns, hold_numbers, read_vectors
+from contested.rows import Table
 
 ALIASES = ("label_counts", "label_counter", "label_count", "counts")
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.annotations._table import Table
-from contested.annotations._words import listed
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_count, as_number
 from contested.annotations.readers._format import (
@@ -24,6 +22,8 @@ from contested.annotations.readers._format import (
 from contested.annotations.readers._labels import check_classes
 from contested.annotations.readers._vectors import Wanted, class_columns, hold_numbers, read_vectors
 from contested.errors import ConfigError
+from contested.rows import Table
+from contested.wording import listed
 
 ALIASES = ("label_dist", "label_distribution", "distribution", "soft_label", "soft_labels")
 ANNOTATORS_ALIASES = ("n_annotators", "num_annotators", "number of annotations")
@@ -92,7 +92,7 @@ def _read_annotators(table: Table, options: Options) -> NDArray[np.float64]:
     if options.n_annotators is not None:
         if options.n_annotators < 1:
             raise ConfigError(f"n_annotators must be at least 1; given: {options.n_annotators}.")
-        return np.full(len(table.places), float(options.n_annotators))
+        return np.full(len(table.line_numbers), float(options.n_annotators))
     column = _annotators_column(table, options)
     if column is None:
         table.add_problem(
@@ -102,7 +102,7 @@ def _read_annotators(table: Table, options: Options) -> NDArray[np.float64]:
         )
     elif find_column(table, column, (), "annotators_column"):
         return _annotators_in(table, column)
-    return np.full(len(table.places), np.nan)
+    return np.full(len(table.line_numbers), np.nan)
 
 
 def _annotators_column(table: Table, options: Options) -> str | None:
@@ -110,14 +110,14 @@ def _annotators_column(table: Table, options: Options) -> str | None:
 
 
 def _annotators_in(table: Table, column: str) -> NDArray[np.float64]:
-    numbers = np.full(len(table.places), np.nan)
+    numbers = np.full(len(table.line_numbers), np.nan)
     for i, value in enumerate(table.columns[column]):
         try:
             numbers[i] = as_count(value)
         except ValueError as error:
-            table.add_problem(table.places[i], f"{column} is {error}")
+            table.add_problem(table.line_numbers[i], f"{column} is {error}")
         if numbers[i] == 0:
-            table.add_problem(table.places[i], f"{column} is 0; expected at least one annotator")
+            table.add_problem(table.line_numbers[i], f"{column} is 0; expected at least one annotator")
     return numbers
 
 
@@ -127,14 +127,16 @@ def _read_counts(table: Table, proportions: NDArray[np.float64], annotators: NDA
     # Each of K rounded proportions can be off by half the rounding step.
     wrong_sum = np.abs(totals - 1) > _ROUNDING / 2 * max(2, proportions.shape[1]) + 1e-9
     for row in np.flatnonzero(wrong_sum):
-        table.add_problem(table.places[row], f"the proportions sum to {totals[row]:g}; expected 1")
+        table.add_problem(table.line_numbers[row], f"the proportions sum to {totals[row]:g}; expected 1")
     usable &= ~wrong_sum & (annotators >= 1)
     counts = to_counts(np.where(usable[:, None], proportions, 0.0), np.where(usable, annotators, 0))
     shares = counts / np.where(usable, annotators, 1)[:, None]
     off = usable & (np.abs(shares - proportions) > _ROUNDING + 1e-9).any(axis=1)
     for row in np.flatnonzero(off):
         given = listed(f"{value:g}" for value in proportions[row])
-        table.add_problem(table.places[row], f"{annotators[row]:g} annotators cannot give the proportions {given}")
+        table.add_problem(
+            table.line_numbers[row], f"{annotators[row]:g} annotators cannot give the proportions {given}"
+        )
     return counts
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contested.annotations._table import Table
-from contested.annotations._words import listed
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_label, as_labels, shown
 from contested.annotations.readers._format import (
@@ -16,6 +14,8 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import Answer, check_classes, count_answers
+from contested.rows import Table
+from contested.wording import listed
 
 ALIASES = ("annotator_labels", "labels", "annotations")
 
@@ -34,7 +34,7 @@ def read(table: Table, options: Options) -> Annotations:
         stop_on_problems(table, FORMAT.name)
     ids = read_ids(table, id_column)
     labels = _listed_labels(table, columns[0]) if len(columns) == 1 else _wide_labels(table, columns)
-    answers = [Answer(table.places[i], i, label) for i, row in enumerate(labels) for label in row]
+    answers = [Answer(table.line_numbers[i], i, label) for i, row in enumerate(labels) for label in row]
     label_names, counts = count_answers(table, answers, n_items=len(labels), label_names=options.label_names)
     fields = read_fields(table, {id_column, *columns}, options.text_columns)
     if not table.problems:
@@ -45,26 +45,26 @@ def read(table: Table, options: Options) -> Annotations:
 
 def _listed_labels(table: Table, column: str) -> list[list[str]]:
     rows = []
-    for place, value in zip(table.places, table.columns[column], strict=True):
+    for line_number, value in zip(table.line_numbers, table.columns[column], strict=True):
         try:
             labels = as_labels(value)
         except ValueError as error:
-            table.add_problem(place, f"{column} is {error}")
+            table.add_problem(line_number, f"{column} is {error}")
             labels = []
         else:
             if not labels:
-                table.add_problem(place, f"{column} is {shown(value)}; expected at least one label")
+                table.add_problem(line_number, f"{column} is {shown(value)}; expected at least one label")
         rows.append(labels)
     return rows
 
 
 def _wide_labels(table: Table, columns: list[str]) -> list[list[str]]:
     rows = []
-    for i, place in enumerate(table.places):
+    for i, line_number in enumerate(table.line_numbers):
         found = [as_label(table.columns[column][i]) for column in columns]
         rows.append([label for label in found if label is not None])
         if not rows[-1]:
-            table.add_problem(place, f"no label in {listed(columns)}; expected at least one")
+            table.add_problem(line_number, f"no label in {listed(columns)}; expected at least one")
     return rows
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from contested.annotations._table import Table
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_label, shown
 from contested.annotations.readers._format import (
@@ -18,6 +17,7 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import Answer, check_classes, count_answers
+from contested.rows import Table
 
 ITEM_ALIASES = ("task", "item", "example_id", "uid", "item_id", "id")
 WORKER_ALIASES = ("worker", "annotator", "annotator_id", "worker_id")
@@ -75,27 +75,27 @@ def read(table: Table, options: Options) -> Annotations:
 
 def _read_rows(table: Table, columns: _Columns) -> _Rows:
     rows = _Rows({}, [], [])
-    first_place: dict[tuple[str, str], int] = {}
-    for place, *cells in zip(table.places, *(table.columns[column] for column in columns), strict=True):
+    first_line: dict[tuple[str, str], int] = {}
+    for line_number, *cells in zip(table.line_numbers, *(table.columns[column] for column in columns), strict=True):
         item, worker, label = (as_label(cell) for cell in cells)
         if item is None or worker is None or label is None:
-            _note_missing(table, place, columns, cells)
-        elif first_place.setdefault((item, worker), place) != place:
+            _note_missing(table, line_number, columns, cells)
+        elif first_line.setdefault((item, worker), line_number) != line_number:
             table.add_problem(
-                place,
+                line_number,
                 f"{columns.worker} '{worker}' already annotated {columns.item} '{item}' "
-                f"on {table.unit} {first_place[item, worker]}; expected one label each",
+                f"on {table.unit} {first_line[item, worker]}; expected one label each",
             )
         else:
             rows.codes.append(rows.items.setdefault(item, len(rows.items)))
-            rows.answers.append(Answer(place, rows.codes[-1], label))
+            rows.answers.append(Answer(line_number, rows.codes[-1], label))
     return rows
 
 
-def _note_missing(table: Table, place: int, columns: _Columns, cells: list[object]) -> None:
+def _note_missing(table: Table, line_number: int, columns: _Columns, cells: list[object]) -> None:
     for column, cell in zip(columns, cells, strict=True):
         if as_label(cell) is None:
-            table.add_problem(place, f"{column} is {shown(cell)}; expected one value")
+            table.add_problem(line_number, f"{column} is {shown(cell)}; expected one value")
 
 
 def _check_texts(table: Table, rows: _Rows, fields: pd.DataFrame, options: Options) -> None:
@@ -103,12 +103,12 @@ def _check_texts(table: Table, rows: _Rows, fields: pd.DataFrame, options: Optio
     names = list(rows.items)
     for column in options.text_columns or ():
         first: dict[int, tuple[int, object]] = {}
-        for place, code, text in zip(table.places, rows.codes, fields[column], strict=True):
-            first_place, first_text = first.setdefault(code, (place, text))
+        for line_number, code, text in zip(table.line_numbers, rows.codes, fields[column], strict=True):
+            first_line, first_text = first.setdefault(code, (line_number, text))
             if text != first_text:
                 table.add_problem(
-                    place,
-                    f"{column} of '{names[code]}' differs from {table.unit} {first_place}; expected one text",
+                    line_number,
+                    f"{column} of '{names[code]}' differs from {table.unit} {first_line}; expected one text",
                 )
 
 

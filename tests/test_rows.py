@@ -3,18 +3,28 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from contested.annotations._table import read_table
 from contested.errors import DataError
+from contested.rows import read_table
+
+
+@pytest.fixture
+def write_text(tmp_path):
+    def write(name, text):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
 
 
 def texts(table):
-    return [f"{place}: {text}" for place, text in table.problems]
+    return [f"{line_number}: {text}" for line_number, text in table.problems]
 
 
 def test_jsonl_rows_know_their_lines(write_text):
     table = read_table(write_text("a.jsonl", '{"x": 1}\n\n{"x": 2, "y": "\u2028"}\r\n'))
     assert table.columns == {"x": [1, 2], "y": [None, "\u2028"]}
-    assert (table.places, table.unit, table.problems) == ([1, 3], "line", [])
+    assert (table.line_numbers, table.unit, table.problems) == ([1, 3], "line", [])
 
 
 def test_broken_jsonl_lines_are_all_noted(write_text):
@@ -28,7 +38,7 @@ def test_broken_jsonl_lines_are_all_noted(write_text):
 def test_csv_rows_know_the_line_where_they_begin(write_text):
     table = read_table(write_text("a.csv", '\ufeffid,text\na,"two\nlines"\n\nb,\n'))
     assert table.columns == {"id": ["a", "b"], "text": ["two\nlines", None]}
-    assert table.places == [2, 5]
+    assert table.line_numbers == [2, 5]
 
 
 def test_csv_findings(write_text):
@@ -38,7 +48,7 @@ def test_csv_findings(write_text):
 
 def test_csv_that_ends_in_a_quote_is_noted_where_the_record_begins(write_text):
     table = read_table(write_text("a.csv", 'id,text\na,b\nc,"open\nd,e\n'))
-    assert table.places == [2]
+    assert table.line_numbers == [2]
     assert texts(table) == ["3: cannot be parsed: unexpected end of data; nothing after it was read"]
 
 
@@ -70,7 +80,7 @@ def test_parquet_counts_rows_and_turns_nan_into_none(tmp_path):
     pd.DataFrame({"x": [1.0, float("nan")], "y": [[1, 2], None]}).to_parquet(path)
     table = read_table(path)
     assert table.columns == {"x": [1.0, None], "y": [[1, 2], None]}
-    assert (table.places, table.unit) == ([1, 2], "row")
+    assert (table.line_numbers, table.unit) == ([1, 2], "row")
 
 
 def test_kind_is_told_by_content_where_the_suffix_says_nothing(tmp_path, write_text):
@@ -91,7 +101,7 @@ def test_missing_file_names_a_near_one(tmp_path, write_text):
 
 
 def test_folder_is_refused(tmp_path):
-    with pytest.raises(DataError, match="is a folder; expected one annotated file"):
+    with pytest.raises(DataError, match="is a folder; expected one file of rows"):
         read_table(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Files of rows: JSONL, JSON, CSV, TSV and Parquet read with the place of every row."""
+"""Files of rows: JSONL, JSON, CSV, TSV and Parquet read with the line of every row."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from contested.annotations._words import did_you_mean, listed
 from contested.errors import DataError
+from contested.wording import did_you_mean, listed
 
 
 class Problem(NamedTuple):
-    """One finding in a file."""
+    """One finding in a file.
 
-    place: int
-    """Line (text files), row (Parquet) or entry (JSON), counted from 1; 0 for the file as a whole."""
+    Attributes:
+        line_number: Line (text files), row (Parquet) or entry (JSON), counted from 1; 0 for the file as a whole.
+        text: What is wrong there.
+    """
+
+    line_number: int
     text: str
 
 
@@ -30,22 +34,22 @@ class Table:
     kind: str
     """``jsonl``, ``json``, ``csv``, ``tsv`` or ``parquet``."""
     columns: dict[str, list[object]]
-    places: list[int]
+    line_numbers: list[int]
     """Where each row begins in the file, in units of ``unit``."""
     problems: list[Problem] = field(default_factory=list)
     """Findings so far; readers add theirs, so that all are reported at once."""
 
     @property
     def unit(self) -> str:
-        """What a place counts."""
+        """What a line number counts: an entry of JSON and a row of Parquet are no lines."""
         return {"parquet": "row", "json": "entry"}.get(self.kind, "line")
 
-    def add_problem(self, place: int, text: str) -> None:
-        """Note a finding at a place of the file (0: the file as a whole)."""
-        self.problems.append(Problem(place, text))
+    def add_problem(self, line_number: int, text: str) -> None:
+        """Note a finding at a line of the file (0: the file as a whole)."""
+        self.problems.append(Problem(line_number, text))
 
     def raise_problems(self, reading_as: str, advice: str) -> None:
-        """Raise all findings so far, in the order of their places.
+        """Raise all findings so far, in the order of the file.
 
         Args:
             reading_as: The format that was read.
@@ -56,15 +60,15 @@ class Table:
         """
         if not self.problems:
             return
-        found = sorted(self.problems, key=lambda problem: problem.place)
-        texts = [f"{self.unit} {place}: {text}" if place else text for place, text in found]
+        found = sorted(self.problems, key=lambda problem: problem.line_number)
+        texts = [f"{self.unit} {line_number}: {text}" if line_number else text for line_number, text in found]
         count = "1 problem" if len(texts) == 1 else f"{len(texts)} problems"
         raise DataError(f"{self.path} cannot be read as {reading_as} ({self.kind}): {count}. {advice}", texts)
 
 
 class _Rows(NamedTuple):
     columns: dict[str, list[object]]
-    places: list[int]
+    line_numbers: list[int]
     problems: list[Problem]
 
 
@@ -81,7 +85,7 @@ def read_table(path: Path) -> Table:
         DataError: If the path is missing or a folder, or the file is empty or of another kind.
     """
     if path.is_dir():
-        raise DataError(f"{path} is a folder; expected one annotated file. Name a file in it.")
+        raise DataError(f"{path} is a folder; expected one file of rows. Name a file in it.")
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -89,12 +93,12 @@ def read_table(path: Path) -> Table:
     except OSError as error:
         raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
     if not content.strip():
-        raise DataError(f"{path} is empty; expected one annotated item (or annotation) a row.")
+        raise DataError(f"{path} is empty; expected one item (or annotation) per row.")
     kind = _kind(path, content)
     rows = _PARSERS[kind](path, content)
-    if not rows.places and not rows.problems:
-        raise DataError(f"{path} holds no rows ({kind}); expected one annotated item (or annotation) a row.")
-    return Table(path, kind, rows.columns, rows.places, rows.problems)
+    if not rows.line_numbers and not rows.problems:
+        raise DataError(f"{path} holds no rows ({kind}); expected one item (or annotation) per row.")
+    return Table(path, kind, rows.columns, rows.line_numbers, rows.problems)
 
 
 def _near_file(path: Path) -> str:
@@ -131,25 +135,25 @@ def _decode(path: Path, content: bytes) -> str:
 def _parse_jsonl(path: Path, content: bytes) -> _Rows:
     problems: list[Problem] = []
     entries: list[tuple[int, dict[str, object]]] = []
-    for place, line in enumerate(_decode(path, content).split("\n"), start=1):
+    for line_number, line in enumerate(_decode(path, content).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            problems.append(Problem(place, f"is not valid JSON: {error}"))
+            problems.append(Problem(line_number, f"is not valid JSON: {error}"))
             continue
-        _keep_object(value, place, entries, problems)
+        _keep_object(value, line_number, entries, problems)
     return _from_entries(entries, problems)
 
 
 def _keep_object(
-    value: object, place: int, entries: list[tuple[int, dict[str, object]]], problems: list[Problem]
+    value: object, line_number: int, entries: list[tuple[int, dict[str, object]]], problems: list[Problem]
 ) -> None:
     if isinstance(value, dict):
-        entries.append((place, value))
+        entries.append((line_number, value))
     else:
-        problems.append(Problem(place, f"holds {_shown(value)}; expected a JSON object {{…}}"))
+        problems.append(Problem(line_number, f"holds {_shown(value)}; expected a JSON object {{…}}"))
 
 
 def _parse_json(path: Path, content: bytes) -> _Rows:
@@ -165,15 +169,15 @@ def _parse_json(path: Path, content: bytes) -> _Rows:
         raise DataError(f"{path} must hold a list of objects, or objects keyed by id; given: {_shown(value)}.")
     problems: list[Problem] = []
     entries: list[tuple[int, dict[str, object]]] = []
-    for place, entry in enumerate(value, start=1):
-        _keep_object(entry, place, entries, problems)
+    for line_number, entry in enumerate(value, start=1):
+        _keep_object(entry, line_number, entries, problems)
     return _from_entries(entries, problems)
 
 
 def _from_entries(entries: list[tuple[int, dict[str, object]]], problems: list[Problem]) -> _Rows:
     names = dict.fromkeys(name for _, entry in entries for name in entry)
     columns = {name: [entry.get(name) for _, entry in entries] for name in names}
-    return _Rows(columns, [place for place, _ in entries], problems)
+    return _Rows(columns, [line_number for line_number, _ in entries], problems)
 
 
 def _parse_csv(path: Path, content: bytes) -> _Rows:
@@ -191,19 +195,19 @@ def _parse_delimited(path: Path, content: bytes, delimiter: str) -> _Rows:
     repeated = [name for name in dict.fromkeys(header) if name and header.count(name) > 1]
     if repeated:
         problems.append(Problem(1, f"the header names columns twice: {listed(repeated)}"))
-    places: list[int] = []
+    line_numbers: list[int] = []
     rows: list[list[str]] = []
-    for place, cells in records:
+    for line_number, cells in records:
         if len(cells) == len(header):
-            places.append(place)
+            line_numbers.append(line_number)
             rows.append(cells)
         else:
-            problems.append(Problem(place, f"has {len(cells)} cells; the header has {len(header)}"))
+            problems.append(Problem(line_number, f"has {len(cells)} cells; the header has {len(header)}"))
     # A column without a name is the row number that pandas writes.
     columns: dict[str, list[object]] = {
         name: [cells[j] if cells[j] != "" else None for cells in rows] for j, name in enumerate(header) if name
     }
-    return _Rows(columns, places, problems)
+    return _Rows(columns, line_numbers, problems)
 
 
 def _records(text: str, delimiter: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:

@@ -1,0 +1,72 @@
+"""Every option of a run with its default and its meaning: the one home of each.
+
+The configuration, the task object and the recipe read them from here, and docs/configuration.md is made from here.
+"""
+
+from contested.options.methods import IA3, METHODS, PEFT, Full, LoRA, Method, method_content
+from contested.options.run import (
+    ExecutionSection,
+    ModelSection,
+    Precision,
+    ProbesSection,
+    Schedule,
+    TrackingSection,
+    TrainingSection,
+)
+from contested.options.section import (
+    Section,
+    default,
+    named_files,
+    names_checkpoint,
+    names_file,
+    options_of,
+    section_in,
+)
+from contested.options.task import (
+    SEED,
+    AnnotatedSection,
+    BulkSample,
+    BulkSection,
+    CategoryScheme,
+    Composition,
+    NoiseRule,
+    NoiseSection,
+    OwnCategories,
+    TaskOptions,
+    TaskSection,
+)
+
+__all__ = [
+    "IA3",
+    "METHODS",
+    "PEFT",
+    "SEED",
+    "AnnotatedSection",
+    "BulkSample",
+    "BulkSection",
+    "CategoryScheme",
+    "Composition",
+    "ExecutionSection",
+    "Full",
+    "LoRA",
+    "Method",
+    "ModelSection",
+    "NoiseRule",
+    "NoiseSection",
+    "OwnCategories",
+    "Precision",
+    "ProbesSection",
+    "Schedule",
+    "Section",
+    "TaskOptions",
+    "TaskSection",
+    "TrackingSection",
+    "TrainingSection",
+    "default",
+    "method_content",
+    "named_files",
+    "names_checkpoint",
+    "names_file",
+    "options_of",
+    "section_in",
+]

@@ -1,0 +1,124 @@
+"""Adaptation methods and their options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field
+
+from contested.options.section import Section, default
+
+
+class MethodSection(Section):
+    """An adaptation method; its name tells it from the others."""
+
+    def differing(self) -> dict[str, Any]:
+        """What was set, the name always included."""
+        return {"name": getattr(self, "name"), **super().differing()}  # noqa: B009 - each method declares its own
+
+
+class Full(MethodSection):
+    """Full fine-tuning: every weight trains."""
+
+    name: Literal["full"] = "full"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options for PEFT: none."""
+        return {}
+
+    @property
+    def label(self) -> str:
+        """Short name for run ids and figures."""
+        return "full"
+
+
+class LoRA(MethodSection):
+    """Low-rank adaptation (Hu et al. 2022) with the paper's settings."""
+
+    name: Literal["lora"] = "lora"
+    r: int = Field(4, ge=1)
+    """Rank."""
+    alpha: float | None = Field(None, gt=0)
+    """Scaling numerator; 2r where not given."""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    """Dropout before the adapter."""
+    target_modules: list[str] | None = None
+    """Modules to adapt; the architecture's query and value (decoders: q, k, v, o) where not given."""
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of peft.LoraConfig, such as use_rslora or use_dora."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Fields of ``peft.LoraConfig``."""
+        alpha = 2 * self.r if self.alpha is None else self.alpha
+        given = {} if self.target_modules is None else {"target_modules": self.target_modules}
+        return {"r": self.r, "lora_alpha": alpha, "lora_dropout": self.dropout, "bias": "none", **given, **self.extra}
+
+    @property
+    def label(self) -> str:
+        """Short name for run ids and figures."""
+        return f"lora-r{self.r}"
+
+
+class IA3(MethodSection):
+    """Learned rescaling of activations (Liu et al. 2022)."""
+
+    name: Literal["ia3"] = "ia3"
+    target_modules: list[str] | None = None
+    """Modules to scale; the architecture's defaults where not given."""
+    feedforward_modules: list[str] | None = None
+    """Those of them that are scaled at their input."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Fields of ``peft.IA3Config``."""
+        return self.model_dump(exclude={"name"}, exclude_none=True)
+
+    @property
+    def label(self) -> str:
+        """Short name for run ids and figures."""
+        return "ia3"
+
+
+class PEFT(MethodSection):
+    """Any other PEFT tuner, by the name of its type: ``{name: vera, r: 64}`` is short for it."""
+
+    name: Literal["peft"] = "peft"
+    type: str
+    """The tuner as PEFT spells its type, in any case: vera, dora is LoRA with extra, oft, …"""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the tuner's configuration class."""
+
+    @property
+    def label(self) -> str:
+        """Short name for run ids and figures."""
+        return self.type.lower().replace("_", "-")
+
+
+Method = Annotated[Full | LoRA | IA3 | PEFT, Field(discriminator="name")]
+METHODS: Mapping[str, type[Section]] = {
+    str(default(section, "name")): section for section in get_args(get_args(Method)[0])
+}
+"""Name of each method that has options of its own -> its section."""
+
+
+def method_content(value: Any) -> Any:
+    """Bring the ways to write a method into one: a mapping with a name that :data:`METHODS` has.
+
+    Args:
+        value: A name, or a mapping with or without one.
+
+    Returns:
+        The mapping; of a tuner that has no section of its own, its type and options for :class:`PEFT`.
+    """
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, Mapping):
+        return value
+    name = value.get("name", default(LoRA, "name"))
+    if not isinstance(name, str) or name in METHODS:
+        return {**value, "name": name}
+    options = {key: part for key, part in value.items() if key not in {"name", "options"}}
+    return {"name": default(PEFT, "name"), "type": name, "options": {**options, **value.get("options", {})}}

@@ -1,0 +1,100 @@
+"""A part of the configuration: what it declares, what was set in it, and which files it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import NoneType
+from typing import Any, ClassVar, get_args
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+# What the text of an option names on the disk: data, or a checkpoint where it is no name of the hub.
+FILE: dict[str, Any] = {"names": "file"}
+CHECKPOINT: dict[str, Any] = {"names": "checkpoint"}
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and without room for unknown keys.
+
+    Attributes:
+        alternatives: Groups of keys of which one configuration has one: to set a key of one takes the others away.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    alternatives: ClassVar[tuple[frozenset[str], ...]] = ()
+
+    def differing(self) -> dict[str, Any]:
+        """What was set: every option that differs from its default, ready for JSON.
+
+        Returns:
+            Keys and values; sections within as mappings of theirs.
+        """
+        values = self.model_dump(mode="json")
+        found: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if field.is_required() or value != field.get_default(call_default_factory=True):
+                found[name] = value.differing() if isinstance(value, Section) else values[name]
+        return found
+
+
+def default(section: type[Section], name: str) -> Any:
+    """The default of an option.
+
+    Args:
+        section: Where the option lives.
+        name: Its key.
+
+    Returns:
+        The value that holds where nothing is given.
+    """
+    return section.model_fields[name].get_default(call_default_factory=True)
+
+
+def section_in(field: FieldInfo) -> type[Section] | None:
+    """The section that a field holds; None where it holds a value, or one of several sections."""
+    parts = [part for part in get_args(field.annotation) or (field.annotation,) if part is not NoneType]
+    first = parts[0]
+    return first if len(parts) == 1 and isinstance(first, type) and issubclass(first, Section) else None
+
+
+def options_of(section: type[Section], *above: str) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """Every option below a section, sections within unfolded.
+
+    Args:
+        section: The section.
+        *above: The keys under which it stands.
+
+    Yields:
+        The keys that lead to an option, and its declaration. The options of a method are not among them.
+    """
+    for name, field in section.model_fields.items():
+        inner = section_in(field)
+        if inner is None:
+            yield (*above, name), field
+        else:
+            yield from options_of(inner, *above, name)
+
+
+def names_file(field: FieldInfo) -> bool:
+    """Whether an option's text is the path of a file, or of several."""
+    return field.json_schema_extra == FILE
+
+
+def names_checkpoint(field: FieldInfo) -> bool:
+    """Whether an option's text is a hub name or the path of a checkpoint."""
+    return field.json_schema_extra == CHECKPOINT
+
+
+def named_files(section: Section) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every file that a section's options name, with the keys that lead to it."""
+    for keys, field in options_of(type(section)):
+        if not names_file(field):
+            continue
+        value: Any = section
+        for key in keys:
+            value = getattr(value, key, None)
+        for path in value if isinstance(value, list) else [value]:
+            if path is not None:
+                yield keys, path

@@ -1,0 +1,55 @@
+"""Wording that messages of every kind share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+_SHOWN_NAMES = 12
+
+
+def listed(names: Iterable[object]) -> str:
+    """Join names with commas; a long list is cut and counted."""
+    words = [str(name) for name in names]
+    if len(words) <= _SHOWN_NAMES:
+        return ", ".join(words)
+    return ", ".join(words[:_SHOWN_NAMES]) + f", … ({len(words)} in all)"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Find the known name that someone who wrote another one probably meant.
+
+    Args:
+        name: What was written.
+        known: What there is.
+
+    Returns:
+        The nearest known name, in whatever case; None where none is near.
+
+    >>> nearest("Learningrate", ["epochs", "learning_rate"])
+    'learning_rate'
+    """
+    by_lower = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)``, or nothing where no known name is near."""
+    near = nearest(name, known)
+    return f" (did you mean {near!r}?)" if near is not None else ""
+
+
+def hint(name: str, known: Iterable[str], *, otherwise: str = "there are") -> str:
+    """Return ``; did you mean 'x'?``, or what there is where no known name is near.
+
+    >>> hint("lorra", ["lora", "full"])
+    "; did you mean 'lora'?"
+    >>> hint("x", ["lora", "full"], otherwise="known here:")
+    '; known here: lora, full'
+    """
+    names = list(known)
+    near = nearest(name, names)
+    if near is not None:
+        return f"; did you mean {near!r}?"
+    return f"; {otherwise} {', '.join(names)}" if names else ""
