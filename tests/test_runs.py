@@ -336,6 +336,41 @@ def test_a_failed_run_says_so_and_keeps_its_record(train: Callable[..., Any], tm
     assert ct.Trajectory.load(tmp_path / "run").steps[0] == 0
 
 
+@pytest.mark.parametrize("method", [ct.LoRA(r=2), ct.Full()], ids=["lora", "full"])
+def test_a_full_disk_while_the_model_is_saved_loses_nothing(
+    train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any
+) -> None:
+    """Files that end after 1,000 bytes stand for the full disk: the weights' own writer meets it."""
+    import resource
+
+    from contested import models
+
+    save = models.save
+
+    def on_a_full_disk(*given: Any) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        try:
+            save(*given)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "save", on_a_full_disk)
+        with pytest.raises(RunError, match=r"Cannot save the trained model to .*File too large.* The trajectory is"):
+            train(method=method)
+    run = tmp_path / "run"
+    assert ct.Trajectory.load(run).status == "failed"
+    assert ct.Trajectory.load(run).steps[-1] == 18
+    assert not list(run.glob("**/*.safetensors"))
+    assert not [path.name for path in run.iterdir() if path.name.startswith((".adapter", ".model"))]
+    # Made room: the same call takes no step again and saves.
+    seen: list[Progress] = []
+    assert train(method=method, on_progress=seen.append).status == "complete"
+    assert not [progress for progress in seen if progress.step < 18]
+    assert list(run.glob("*/*.safetensors"))
+
+
 def test_run_ids_are_stable_readable_and_differ_by_seed(train: Callable[..., Any]) -> None:
     first, second = train(out="a"), train(out="b", seed=1)
     assert first.run_id.rsplit("-", 1)[0].endswith("lora-r2-s42")

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -125,6 +128,21 @@ def test_checkpoints_of_different_columns_are_refused(writer: RunWriter) -> None
     writer.list_checkpoint(step=100, epoch=1)
     with pytest.raises(RunError, match=r"step 100 .* other columns, than the first one"):
         Trajectory.load(writer.path)
+
+
+def test_the_manifest_says_when_and_how_a_run_ended(writer: RunWriter) -> None:
+    record(writer, 0)
+    before = datetime.now(UTC).replace(microsecond=0)
+    writer.finish("failed", error="nan")
+    manifest = json.loads((writer.path / "manifest.json").read_text())
+    assert (manifest["status"], manifest["error"]) == ("failed", "nan")
+    assert before <= datetime.fromisoformat(manifest["finished_at"]) <= datetime.now(UTC)
+
+
+def test_a_run_that_would_track_nothing_is_refused(tmp_path: Path) -> None:
+    nothing = examples(tracked=0)
+    with pytest.raises(RunError, match="no example has the split 'train', so nothing would be tracked"):
+        RunWriter.create(tmp_path / "run", header=HEADER, examples=nothing, text_columns=["text"])
 
 
 def test_a_checkpoint_counts_only_once_listed(writer: RunWriter) -> None:
@@ -283,6 +301,60 @@ def test_duplicate_ids_and_missing_columns_are_refused(tmp_path: Path) -> None:
 )
 def test_damaged_folders_are_named(writer: RunWriter, break_it: Any, wanted: str) -> None:
     record(writer, 0)
+    break_it(writer.path)
+    with pytest.raises(RunError, match=wanted):
+        Trajectory.load(writer.path)
+
+
+def rewrite(run: Path, step: int, change: Callable[[pa.Table], pa.Table]) -> None:
+    file = run / "checkpoints" / layout.checkpoint_name(step)
+    pq.write_table(change(pq.read_table(file)), file)
+
+
+def truncated(run: Path) -> None:
+    file = run / "checkpoints" / layout.checkpoint_name(100)
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize(
+    ("break_it", "wanted"),
+    [
+        (truncated, "Cannot read .*step-00000100"),
+        (
+            lambda run: rewrite(run, 100, lambda table: table.take([1, 0, 2])),
+            "step 100 of .* tracks other examples",
+        ),
+        (
+            lambda run: rewrite(run, 100, lambda table: table.slice(0, 2)),
+            "step 100 of .* tracks other examples",
+        ),
+        (
+            lambda run: rewrite(
+                run,
+                100,
+                lambda table: table.set_column(4, "logits", pa.array([[1.0, 2.0]] * 3, pa.list_(pa.float32()))),
+            ),
+            "step 100 has 6 logits of 3 examples, expected 3",
+        ),
+        (
+            lambda run: [
+                rewrite(run, step, lambda table: table.set_column(0, "row_key", pa.array([0, 1, 77])))
+                for step in (0, 100)
+            ],
+            r"examples\.parquet lacks 1 tracked examples, first row_key 77",
+        ),
+        (
+            lambda run: pq.write_table(
+                pa.concat_tables([pq.read_table(run / "examples.parquet")] * 2), run / "examples.parquet"
+            ),
+            r"examples\.parquet has .*row_key",
+        ),
+    ],
+    ids=["cut short", "another order", "fewer examples", "fewer classes", "unknown examples", "examples twice"],
+)
+def test_damaged_checkpoints_are_named(writer: RunWriter, break_it: Any, wanted: str) -> None:
+    for step in (0, 100):
+        record(writer, step)
     break_it(writer.path)
     with pytest.raises(RunError, match=wanted):
         Trajectory.load(writer.path)

@@ -17,7 +17,6 @@ from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -27,6 +26,7 @@ from transformers.utils import logging as hf_logging
 from contested.errors import ModelError
 from contested.families import Family, family_of
 from contested.models.methods import FULL, peft_config
+from contested.models.tokenizers import first_line, load_tokenizer
 
 
 class TextModel(NamedTuple):
@@ -182,36 +182,9 @@ def load_config(backbone: str, *, label_names: Sequence[str], revision: str | No
         )
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"Cannot load the backbone {backbone!r}: {_first_line(error)} "
+            f"Cannot load the backbone {backbone!r}: {first_line(error)} "
             "Give a hub name that this machine can reach or has cached, or a local folder."
         ) from error
-
-
-def load_tokenizer(backbone: str, *, padding_side: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """Load a backbone's tokenizer, with the end token as pad token where there is none.
-
-    Args:
-        backbone: A hub name or a local folder.
-        padding_side: ``left`` or ``right``.
-        revision: A hub branch, tag or commit.
-
-    Returns:
-        The tokenizer.
-
-    Raises:
-        ModelError: If it cannot be loaded or has neither a pad nor an end token.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(backbone, revision=revision, padding_side=padding_side)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"Cannot load the tokenizer of {backbone!r}: {_first_line(error)}") from error
-    if tokenizer.pad_token_id is None:
-        if tokenizer.eos_token_id is None:
-            raise ModelError(
-                f"The tokenizer of {backbone!r} has neither a pad nor an end token; set pad_token in its folder."
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
 
 
 def input_limit(config: PretrainedConfig) -> int | None:
@@ -260,7 +233,7 @@ def load_trained(module: nn.Module, folder: Path) -> None:
             problems = _load_adapter(module, folder) if isinstance(module, PeftModel) else _load_whole(module, folder)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"Cannot load the trained weights from {folder}: {_first_line(error)} Give the folder as it was saved."
+            f"Cannot load the trained weights from {folder}: {first_line(error)} Give the folder as it was saved."
         ) from error
     if problems:
         raise ModelError(f"The weights in {folder} are not those that this model trains:", problems)
@@ -312,7 +285,7 @@ def _load_module(
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"Cannot load the weights of {backbone!r}: {_first_line(error)}") from error
+        raise ModelError(f"Cannot load the weights of {backbone!r}: {first_line(error)}") from error
     head = head_modules(module)
     absent = _backbone_only(info["missing_keys"], head)
     absent += _backbone_only([entry[0] for entry in info["mismatched_keys"]], head)
@@ -346,7 +319,7 @@ def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftMod
             warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
             adapted = get_peft_model(module, config)
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
-        raise ModelError(f"PEFT cannot apply {config.peft_type.value} to this model: {_first_line(error)}") from error
+        raise ModelError(f"PEFT cannot apply {config.peft_type.value} to this model: {first_line(error)}") from error
     # Prompt-learning configurations have no modules_to_save: their head is part of the task's own wrapper.
     for name, parameter in adapted.named_parameters():
         if not isinstance(config, PromptLearningConfig):
@@ -404,10 +377,6 @@ def _backbone_only(names: Sequence[str], head: Sequence[str]) -> list[str]:
 
 def _looks_local(backbone: str) -> bool:
     return backbone.startswith((".", "/", "~")) or backbone.count("/") > 1 or Path(backbone).is_dir()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError
 
 from contested import models, training
 from contested.config import RunConfig, identified, identifying, recorded
@@ -153,14 +154,17 @@ def save_model(config: RunConfig, components: RunComponents, out: Path) -> None:
     """Write the adapter or model beside its place, then rename the whole folder."""
     target = weights_folder(config, out)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=out))
-        models.save(components.model.module, components.model.tokenizer, temporary)
-        temporary.chmod(0o755)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(temporary, target)
-    except OSError as error:
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=out, ignore_cleanup_errors=True) as beside:
+            temporary = Path(beside) / target.name
+            temporary.mkdir(mode=0o755)
+            models.save(components.model.module, components.model.tokenizer, temporary)
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(temporary, target)
+    except (OSError, SafetensorError) as error:
+        # A full disk is an error of its own kind where the weights' writer meets it.
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(
-            f"Cannot save the trained model to {target}: {error.strerror or error}. The trajectory is intact; make "
+            f"Cannot save the trained model to {target}: {reason}. The trajectory is intact; make "
             "room or fix the permissions, then give the same command to resume."
         ) from error
 

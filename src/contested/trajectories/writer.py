@@ -193,17 +193,15 @@ class RunWriter:
             (self.path / layout.GRADIENTS).mkdir(exist_ok=True)
         self._append(f"{layout.GRADIENTS}/{layout.ALIGNMENT}", values)
 
-    def finish(self, status: layout.Status, *, error: str | None = None, **facts: Any) -> None:
+    def finish(self, status: layout.Status, *, error: str | None = None) -> None:
         """Write the run's end into the manifest.
 
         Args:
             status: ``complete``, ``failed`` or ``interrupted``.
             error: Why it failed, human-readable.
-            **facts: Further entries of the manifest.
         """
         self.manifest["status"] = status
         self.manifest["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
-        self.manifest.update(facts)
         if error is not None:
             self.manifest["error"] = error
         self._write_manifest()

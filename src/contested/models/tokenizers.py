@@ -1,0 +1,68 @@
+"""A backbone's tokenizer, and what to do where it cannot be loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from contested.errors import ModelError
+
+_SENTENCEPIECE = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
+"""Package to module: what transformers reads a tokenizer with that is a SentencePiece model alone."""
+
+
+def load_tokenizer(backbone: str, *, padding_side: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Load a backbone's tokenizer, with the end token as pad token where there is none.
+
+    Args:
+        backbone: A hub name or a local folder.
+        padding_side: ``left`` or ``right``.
+        revision: A hub branch, tag or commit.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        ModelError: If it cannot be loaded or has neither a pad nor an end token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(backbone, revision=revision, padding_side=padding_side)
+    except (OSError, ValueError, ImportError) as error:
+        reason = _missing_package(error) or first_line(error)
+        raise ModelError(f"Cannot load the tokenizer of {backbone!r}: {reason}") from error
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise ModelError(
+                f"The tokenizer of {backbone!r} has neither a pad nor an end token; set pad_token in its folder."
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, without its advice on calls that are not the user's."""
+    return str(error).strip().split("\n", 1)[0]
+
+
+def _missing_package(error: BaseException) -> str:
+    """Which package a SentencePiece model wants; empty where that is not what failed.
+
+    Where one is missing, transformers takes the model for a file of tiktoken's and asks for that package instead.
+    """
+    if not any(name in str(error).lower() for name in ("tiktoken", *_SENTENCEPIECE)):
+        return ""
+    missing = [package for package, module in _SENTENCEPIECE.items() if not _installed(module)]
+    if not missing:
+        return ""
+    return (
+        f"a tokenizer that is a SentencePiece model alone needs {' and '.join(missing)}, not installed here. "
+        "Install it with: pip install 'contested[train]'"
+    )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package whose parent is missing
+        return False
