@@ -54,16 +54,17 @@ def test_tables(unlearning_run):
     assert list(tables) == [
         "categories",
         "unlearning",
-        "people",
+        "kl",
         "contrasts",
         "correlation",
+        "measures",
         "curves",
         "examples",
     ]
     assert tables["unlearning"]["category"].tolist() == ["clean", "ambiguous", "contested", "overall"]
     assert tables["unlearning"]["mean"].iloc[2] == found.unlearning.rows[2].mean
-    assert tables["contrasts"]["measure"].tolist() == ["loss", "kl_human"]
-    assert tables["contrasts"]["difference"].iloc[1] == found.people.contrast.difference
+    assert tables["contrasts"]["measure"].tolist() == ["loss", "kl"]
+    assert tables["contrasts"]["difference"].iloc[1] == found.kl.contrast.difference
     assert tables["correlation"]["x"].tolist() == ["aulc", "aulc_trapezoid"]
 
 

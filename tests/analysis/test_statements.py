@@ -17,7 +17,7 @@ def found(unlearning_run):
     return analyze(unlearning_run)
 
 
-def with_contested(found, loss, people):
+def with_contested(found, loss, kl):
     """Contested loss and KL changes given as (mean, low, high, verdict)."""
 
     def changed(changes, values):
@@ -27,48 +27,48 @@ def with_contested(found, loss, people):
         )
         return changes._replace(rows=(*changes.rows[:2], row))
 
-    return replace(found, unlearning=changed(found.unlearning, loss), people=changed(found.people, people))
+    return replace(found, unlearning=changed(found.unlearning, loss), kl=changed(found.kl, kl))
 
 
 RISE, FALL = (0.12, 0.08, 0.16, "rises"), (-0.2, -0.25, -0.15, "falls")
 NONE = (0.01, -0.02, 0.04, "unclear")
 
 
-def test_unlearned_while_closer_to_people(found):
+def test_unlearned_while_closer_to_the_annotators(found):
     assert statements(with_contested(found, RISE, FALL))[0] == (
         "In this run (steps 0 to 400), contested examples were un-learned: their mean loss rose by 0.12 nats "
-        "(95% interval 0.08 to 0.16; 63% of 296 rose), while the model moved closer to people on them: "
-        "KL(human ‖ model) fell by 0.20 nats (95% interval 0.15 to 0.25)."
+        "(95% interval 0.08 to 0.16; 63% of 296 rose), while the model moved closer to the annotators on them: "
+        "KL(annotators ‖ model) fell by 0.20 nats (95% interval 0.15 to 0.25)."
     )
 
 
 def test_not_unlearned(found):
     assert statements(with_contested(found, FALL, FALL))[0] == (
         "In this run (steps 0 to 400), contested examples were not un-learned on average: their mean loss fell "
-        "by 0.20 nats (95% interval 0.15 to 0.25; 63% of 296 rose), and the model moved closer to people on "
-        "them: KL(human ‖ model) fell by 0.20 nats (95% interval 0.15 to 0.25)."
+        "by 0.20 nats (95% interval 0.15 to 0.25; 63% of 296 rose), and the model moved closer to the annotators on "
+        "them: KL(annotators ‖ model) fell by 0.20 nats (95% interval 0.15 to 0.25)."
     )
 
 
 def test_unclear_claims_no_direction(found):
     first = statements(with_contested(found, NONE, NONE))[0]
     assert first == (
-        "In this run (steps 0 to 400), it cannot be told whether contested examples were un-learned: their mean "
-        "loss changed by +0.01 nats, not to be told from zero (95% interval −0.02 to +0.04; 63% of 296 rose), "
-        "and it cannot be told whether the model moved closer to people on them: KL(human ‖ model) changed by "
-        "+0.01 nats, not to be told from zero (95% interval −0.02 to +0.04)."
+        "In this run (steps 0 to 400), it is unclear whether contested examples were un-learned: their mean "
+        "loss changed by +0.01 nats, not distinguishable from zero (95% interval −0.02 to +0.04; 63% of 296 rose), "
+        "and it is unclear whether the model moved closer to the annotators on them: KL(annotators ‖ model) changed by "
+        "+0.01 nats, not distinguishable from zero (95% interval −0.02 to +0.04)."
     )
 
 
-def test_moved_away_from_people(found):
+def test_moved_away_from_the_annotators(found):
     first = statements(with_contested(found, FALL, RISE))[0]
-    assert ", while the model moved away from people on them: KL(human ‖ model) rose by 0.12 nats" in first
+    assert ", while the model moved away from the annotators on them: KL(annotators ‖ model) rose by 0.12 nats" in first
 
 
 def test_too_few_examples_claim_nothing(make):
     run = make([[40, 30, 30]] * 4 + [[100, 0, 0]] * 9, [np.zeros((13, 3)), np.full((13, 3), [1.0, 0, 0])])
     first = statements(analyze(run))[0]
-    assert "it cannot be told whether contested examples were un-learned" in first
+    assert "it is unclear whether contested examples were un-learned" in first
     assert "(no interval: 4 examples: too few for a 95% interval (6 needed); 0% of 4 rose)" in first
 
 
@@ -87,13 +87,13 @@ def test_other_sentences(found):
     _, ambiguous, clean, contrast, correlation = statements(found)
     assert ambiguous.startswith("Ambiguous examples: mean loss rose by 0.20 nats (95% interval ")
     assert clean.startswith("Clean examples: mean loss fell by 1.04 nats (95% interval ")
-    assert "; 0% of 13 rose), and the model moved closer to people on them" in clean
+    assert "; 0% of 13 rose), and the model moved closer to the annotators on them" in clean
     assert contrast.startswith(
         "Loss moved more upwards for contested than for clean examples (contested minus clean +1.52 nats, "
     )
     rho = found.correlation.aulc.rho
     assert correlation.startswith(
-        "Examples that people disagree on more tended to have a higher loss over the run: "
+        "Examples that annotators disagree on more tended to have a higher loss over the run: "
         f"Spearman ρ(AULC, H) = +{rho:.2f} (95% interval "
     )
 
@@ -106,7 +106,7 @@ def test_contrast_that_is_unclear_or_downwards(found):
         return statements(replace(found, unlearning=unlearning))[3]
 
     assert sentence(difference=0.01, low=-0.1, high=0.12, verdict="unclear") == (
-        "The changes in loss of contested and clean examples cannot be told apart "
+        "The changes in loss of contested and clean examples are not distinguishable "
         "(contested minus clean +0.01 nats, 95% interval −0.10 to +0.12)."
     )
     assert sentence(difference=-0.5, low=-0.6, high=-0.4, verdict="falls").startswith(
@@ -119,22 +119,22 @@ def test_contrast_that_is_unclear_or_downwards(found):
     [
         (
             {"rho": 0.02, "low": -0.04, "high": 0.08, "p_value": 0.49, "direction": "unclear"},
-            "It cannot be told whether disagreement among people goes with loss over the run: "
+            "It is unclear whether disagreement among annotators goes with loss over the run: "
             "Spearman ρ(AULC, H) = +0.02 (95% interval −0.04 to +0.08; p = 0.490; n = 120)",
         ),
         (
             {"rho": -0.3, "low": -0.4, "high": -0.2, "p_value": 1e-9, "direction": "negative"},
-            "Examples that people disagree on more tended to have a lower loss over the run: "
+            "Examples that annotators disagree on more tended to have a lower loss over the run: "
             "Spearman ρ(AULC, H) = −0.30 (95% interval −0.40 to −0.20; p < 0.001; n = 120)",
         ),
         (
             {"rho": NAN, "direction": "unclear", "note": "constant: entropy"},
-            "It cannot be told whether disagreement among people goes with loss over the run: "
+            "It is unclear whether disagreement among annotators goes with loss over the run: "
             "Spearman ρ(AULC, H) does not exist (constant: entropy)",
         ),
         (
             {"rho": 0.9, "low": NAN, "p_value": 0.04, "n": 5, "direction": "unclear", "note": "5 examples"},
-            "It cannot be told whether disagreement among people goes with loss over the run: "
+            "It is unclear whether disagreement among annotators goes with loss over the run: "
             "Spearman ρ(AULC, H) = +0.90 (p = 0.040, n = 5; no interval: 5 examples)",
         ),
     ],

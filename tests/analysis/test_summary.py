@@ -49,21 +49,21 @@ def test_numbers_follow_from_the_run(unlearning_run):
     assert found.notes == ()
 
 
-def test_people_are_the_kl_to_their_shares(unlearning_run):
+def test_kl_is_that_of_the_annotators_shares_and_the_model(unlearning_run):
     run = unlearning_run
     human = run.label_counts / run.label_counts.sum(axis=1, keepdims=True)
     kl = stats.entropy(human[None], special.softmax(run.logits, axis=2), axis=2)
     clean = run.entropy < 0.4
     found = analyze(run)
-    assert found.people.measure == "kl_human"
-    assert found.people.rows[0].mean == pytest.approx((kl[-1] - kl[0])[clean].mean())
-    assert found.curves.kl_human[0].mean == pytest.approx(kl[:, clean].mean(axis=1))
+    assert found.kl.measure == "kl"
+    assert found.kl.rows[0].mean == pytest.approx((kl[-1] - kl[0])[clean].mean())
+    assert found.curves.kl[0].mean == pytest.approx(kl[:, clean].mean(axis=1))
 
 
-def test_loss_rises_while_the_model_moves_closer_to_people(unlearning_run):
+def test_loss_rises_while_the_model_moves_closer_to_the_annotators(unlearning_run):
     found = analyze(unlearning_run)
     assert found.unlearning.rows[2].verdict == "rises"
-    assert found.people.rows[2].verdict == "falls"
+    assert found.kl.rows[2].verdict == "falls"
     assert found.unlearning.rows[0].verdict == "falls"
 
 
@@ -71,7 +71,7 @@ def test_curves_agree_with_the_changes(unlearning_run):
     found = analyze(unlearning_run)
     for curves, changes in (
         (found.curves.loss, found.unlearning),
-        (found.curves.kl_human, found.people),
+        (found.curves.kl, found.kl),
     ):
         for curve, row in zip(curves, (*changes.rows, changes.overall), strict=True):
             assert (curve.category, curve.n) == (row.category, row.n)
@@ -106,12 +106,12 @@ def test_settings_reach_every_interval(unlearning_run):
     def width(part):
         return np.sum(np.subtract(part.high, part.low))
 
-    for name in ("unlearning", "people"):
+    for name in ("unlearning", "kl"):
         assert width(getattr(wide, name).overall) > width(getattr(narrow, name).overall)
         assert width(getattr(wide, name).contrast) > width(getattr(narrow, name).contrast)
     for name in ("aulc", "aulc_trapezoid"):
         assert width(getattr(wide.correlation, name)) > width(getattr(narrow.correlation, name))
-    for name in ("loss", "accuracy", "kl_human", "soft_cross_entropy"):
+    for name in ("loss", "accuracy", "kl", "soft_cross_entropy"):
         assert width(getattr(wide.curves, name)[3]) > width(getattr(narrow.curves, name)[3])
     with pytest.raises(ConfigError, match="n_resamples"):
         analyze(unlearning_run, n_resamples=3)
@@ -225,8 +225,8 @@ def test_the_example_table_against_a_slow_reference(unlearning_run):
             "loss_first": run.losses[0, row],
             "loss_last": run.losses[-1, row],
             "loss_change": run.losses[-1, row] - run.losses[0, row],
-            "kl_human_first": stats.entropy(human, shares[0]),
-            "kl_human_last": stats.entropy(human, shares[-1]),
+            "kl_first": stats.entropy(human, shares[0]),
+            "kl_last": stats.entropy(human, shares[-1]),
             "aum": np.mean(run.logits[:, row, gold] - others.max(axis=1)),
             "prediction_entropy_last": stats.entropy(shares[-1]),
             "entropy": stats.entropy(human),

@@ -91,3 +91,29 @@ def test_a_folder_that_is_no_run_is_refused_and_left_alone(tmp_path, invoke):
     with pytest.raises(RunError, match=r"has no manifest\.json"):
         invoke(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+LOGITS = np.random.default_rng(0).normal(size=(3, 20, 2))
+GOLD = np.arange(20) % 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "missing"),
+    [
+        ({"losses": np.linspace(1, 0, 60).reshape(3, 20)}, "Δℓ in nats", "annotators"),
+        ({"logits": LOGITS, "gold": GOLD}, "Δℓ in nats", "ΔKL"),
+        ({"logits": LOGITS, "gold": GOLD, "label_counts": 1 + 8 * np.eye(2, dtype=int)[GOLD]}, "ΔKL(annotators", "nan"),
+    ],
+    ids=["losses only", "logits without annotators", "annotators without texts"],
+)
+def test_runs_that_something_else_recorded(given, said, missing, invoke, tmp_path):
+    Trajectory.from_arrays(**given, steps=[0, 10, 20], run_id="theirs").save(tmp_path / "run")
+    told = invoke(tmp_path / "run")
+    assert told.exit_code == 0
+    head, *_ = told.stdout.split("- In this run")
+    assert said in head
+    assert missing not in head
+    results = json.loads((tmp_path / "run/results/results.json").read_text())
+    assert all(sentence in told.stdout.replace("\n", " ") for sentence in results["absent"])
+    assert bool(results["absent"]) == ("label_counts" not in given)
+    assert (tmp_path / "run/results/measures.md").exists()

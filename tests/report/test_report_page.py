@@ -54,7 +54,7 @@ def test_the_documented_files_are_written(two) -> None:
     _, paths, folder = two
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     names = ("figure1_loss_by_category", "figure3_entropy", "loss_change", "people_by_category", "accuracy_by_category")
-    tables = ("summary", "categories", "unlearning", "people", "contrasts", "correlation")
+    tables = ("summary", "categories", "unlearning", "kl", "contrasts", "correlation", "measures")
     expected = {"report.html", "results.json", "tables/curves.csv", "tables/examples.csv"}
     expected |= {f"figures/{name}.{ending}" for name in names for ending in ("pdf", "png")}
     expected |= {f"tables/{name}.{ending}" for name in tables for ending in ("csv", "md", "tex")}

@@ -1,4 +1,4 @@
-"""Arrays in, small typed results out: what a run did to the examples people disagree on."""
+"""Arrays in, small typed results out: what a run did to the examples that annotators disagree on."""
 
 from contested.analysis.binning import Bin, aulc_by_bins
 from contested.analysis.calibration import (
@@ -31,6 +31,7 @@ from contested.analysis.controls import (
 )
 from contested.analysis.correlation import Correlation, Correlations, Direction, spearman
 from contested.analysis.curves import Curve, Curves, correct, mean_curves, share_curves
+from contested.analysis.divergence import kl_divergence, soft_cross_entropy
 from contested.analysis.dynamics import (
     aulc,
     aulc_trapezoid,
@@ -53,9 +54,9 @@ from contested.analysis.intervals import (
     share_intervals,
     smallest_n,
 )
+from contested.analysis.measures import Measure
 from contested.analysis.multiple import Adjusted, adjust
 from contested.analysis.noise import NoiseShift, noise_shift
-from contested.analysis.people import kl_human, soft_cross_entropy
 from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau, kendall_w, rank_trend
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.seeds import (
@@ -97,6 +98,7 @@ __all__ = [
     "KendallTau",
     "KendallW",
     "LabelCorrelation",
+    "Measure",
     "MixedEffect",
     "NoiseShift",
     "NormRow",
@@ -122,7 +124,7 @@ __all__ = [
     "forgetting_events",
     "kendall_tau",
     "kendall_w",
-    "kl_human",
+    "kl_divergence",
     "learning_time",
     "loss_change",
     "max_confidence",

@@ -96,7 +96,8 @@ def category_rows(categories: Sequence[Any] | NDArray[Any], names: Sequence[str]
 
     Args:
         categories: The category of each example, shape ``(N,)``.
-        names: Every category, in order of rising entropy; one without examples gets no rows.
+        names: Every category, in order of rising entropy; one without examples gets no rows. Without any, what
+            ``categories`` holds does not matter.
 
     Returns:
         Name to row numbers, in the order of ``names``, the overall group last.
@@ -106,7 +107,7 @@ def category_rows(categories: Sequence[Any] | NDArray[Any], names: Sequence[str]
     """
     array = np.asarray(categories, dtype=object)
     unknown = sorted({str(category) for category in set(array.tolist()).difference(names)})
-    if unknown:
+    if unknown and len(names):
         raise DataError(f"Unknown categories {unknown}; the categories given are {list(names)}.")
     if OVERALL in names:
         raise DataError(f'A category may not be called "{OVERALL}": that row holds all examples. Rename it.')

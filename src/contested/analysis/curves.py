@@ -17,7 +17,7 @@ class Curve(NamedTuple):
     """The mean of one measure over one category's examples at each checkpoint.
 
     Attributes:
-        measure: ``"loss"``, ``"accuracy"``, ``"kl_human"`` or ``"soft_cross_entropy"``.
+        measure: ``"loss"``, ``"accuracy"``, ``"kl"`` or ``"soft_cross_entropy"``.
         unit: ``"nats"`` or ``"share"``.
         category: The category, or ``"overall"``.
         n: Examples it rests on.
@@ -40,18 +40,20 @@ class Curve(NamedTuple):
 class Curves(NamedTuple):
     """Every measure by category over checkpoints; each tuple is by rising entropy, ``"overall"`` last.
 
+    A tuple is empty where the run lacks what the measure needs.
+
     Attributes:
         steps: Optimiser steps, shape ``(T,)``.
         loss: Mean loss against the gold label (nats).
         accuracy: Share of examples whose highest logit is the gold label's.
-        kl_human: Mean KL(human ‖ model) (nats): 0 when the model answers as people do.
-        soft_cross_entropy: Mean −Σ p_human ln p_model (nats): KL plus people's own entropy.
+        kl: Mean KL(annotators ‖ model) (nats): 0 when the model answers as the annotators do.
+        soft_cross_entropy: Mean cross-entropy under the annotators' labels (nats): KL plus their own entropy.
     """
 
     steps: NDArray[np.int64]
     loss: tuple[Curve, ...]
     accuracy: tuple[Curve, ...]
-    kl_human: tuple[Curve, ...]
+    kl: tuple[Curve, ...]
     soft_cross_entropy: tuple[Curve, ...]
 
 

@@ -18,12 +18,21 @@ from contested.analysis.unlearning import Changes
 
 
 class CategorySize(NamedTuple):
-    """How many tracked examples a category holds, and how much their annotators disagree (nats)."""
+    """How many tracked examples a category holds, and how much their annotators disagree.
+
+    Attributes:
+        category: The category, or ``"overall"``.
+        n: Examples in it.
+        share: Share of all examples.
+        mean_entropy: Mean annotation entropy (nats).
+        note: Why there is no entropy; empty otherwise.
+    """
 
     category: str
     n: int
     share: float
     mean_entropy: float
+    note: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,20 +43,24 @@ class Analysis:
         run_id: The run.
         status: "complete", "running", "failed" or "interrupted", as the run's manifest says.
         n_examples: Tracked examples N.
-        n_classes: Classes K.
+        n_classes: Classes K; 0 where they are unknown.
         n_checkpoints: Checkpoints T that were recorded.
-        steps: Optimiser step of each checkpoint, shape ``(T,)``.
-        epochs: Epoch of each checkpoint, shape ``(T,)``.
+        steps: Optimiser step (or epoch) of each checkpoint, shape ``(T,)``.
+        step_unit: What ``steps`` counts: "step" or "epoch".
+        epochs: Epoch of each checkpoint, shape ``(T,)``; None where unknown.
         categories: Size of each category, by rising entropy, then "overall".
-        unlearning: Change of the loss against the gold label (nats), by category.
-        people: Change of KL(human ‖ model) (nats), by category: "falls" is closer to people.
-        correlation: Spearman ρ of both AULCs with annotation entropy.
-        curves: Loss, accuracy and distance to people over checkpoints, by category.
-        examples: One row for each example, in the run's order: AULC, Δℓ, distance to people, learning time (first
-            step with a loss below ln K), forgetting events, AUM of logits, cartography (Swayamdipta et al. 2020).
+        unlearning: Change of the loss against the gold label (nats), by category; None without losses.
+        kl: Change of KL(annotators ‖ model) (nats), by category: "falls" is closer to the annotators. None without
+            logits or annotators.
+        correlation: Spearman ρ of both AULCs with annotation entropy; None without losses or annotators.
+        curves: Loss, accuracy and distance to the annotators over checkpoints, by category.
+        measures: Every measure of :data:`~contested.analysis.measures.MEASURES` that the run has, by category, with
+            intervals: one row a measure and category.
+        examples: One row for each example, in the run's order: id, category, entropy, gold label and every measure.
         confidence: Coverage of every interval.
         n_resamples: Bootstrap resamples of every interval.
         notes: What a reader must know before trusting the numbers; empty for a plain complete run.
+        absent: What could not be computed and why, one sentence for each thing that the run lacks.
     """
 
     run_id: str
@@ -56,44 +69,52 @@ class Analysis:
     n_classes: int
     n_checkpoints: int
     steps: NDArray[np.int64]
-    epochs: NDArray[np.float64]
+    step_unit: str
+    epochs: NDArray[np.float64] | None
     categories: tuple[CategorySize, ...]
-    unlearning: Changes
-    people: Changes
-    correlation: Correlations
+    unlearning: Changes | None
+    kl: Changes | None
+    correlation: Correlations | None
     curves: Curves
+    measures: pd.DataFrame
     examples: pd.DataFrame
     confidence: float
     n_resamples: int
     notes: tuple[str, ...]
+    absent: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the rows of single examples, JSON-safe, with the plain-words statements.
 
         Returns:
-            This class's fields by name, ``examples`` left out and ``statements`` added. A number that
-            does not exist is null, and the ``note`` beside it says why.
+            This class's fields by name, ``examples`` left out and ``statements`` added; ``measures`` is a list of
+            rows. A number that does not exist is null, and the ``note`` beside it says why; what could not be
+            computed at all is null, and ``absent`` says why.
         """
-        found = {f.name: jsonable(getattr(self, f.name)) for f in fields(self) if f.name != "examples"}
-        return found | {"statements": statements(self)}
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "examples"}
+        found["measures"] = self.measures.to_dict("records")
+        return {name: jsonable(value) for name, value in found.items()} | {"statements": statements(self)}
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The numbers as tables: one row a category, quantity, checkpoint or example.
 
         Returns:
-            Tables by name: ``categories``, ``unlearning`` and ``people`` (``"overall"`` last),
-            ``contrasts``, ``correlation``, ``curves`` (long: one row for each measure, category and
-            checkpoint) and ``examples``. Columns are the fields of the results.
+            Tables by name, as far as the run has what they need: ``categories``, ``unlearning`` and ``kl``
+            (``"overall"`` last), ``contrasts``, ``correlation``, ``measures``, ``curves`` (long: one row for each
+            measure, category and checkpoint) and ``examples``. Columns are the fields of the results.
         """
+        changes = {"unlearning": self.unlearning, "kl": self.kl}
+        known = {name: found for name, found in changes.items() if found is not None}
+        contrasts = [
+            {"measure": found.measure, **found.contrast._asdict()} for found in known.values() if found.contrast
+        ]
         return {
             "categories": pd.DataFrame(self.categories),
-            "unlearning": pd.DataFrame([*self.unlearning.rows, self.unlearning.overall]),
-            "people": pd.DataFrame([*self.people.rows, self.people.overall]),
-            "contrasts": pd.DataFrame(
-                {"measure": changes.measure, **changes.contrast._asdict()} for changes in (self.unlearning, self.people)
-            ),
-            "correlation": pd.DataFrame(self.correlation),
-            "curves": _curve_table(self.curves),
+            **{name: pd.DataFrame(found.every) for name, found in known.items()},
+            **({"contrasts": pd.DataFrame(contrasts)} if contrasts else {}),
+            **({} if self.correlation is None else {"correlation": pd.DataFrame(self.correlation)}),
+            "measures": self.measures,
+            **({"curves": _curve_table(self.curves)} if any(self.curves[1:]) else {}),
             "examples": self.examples,
         }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
 
+from contested.analysis.checks import OVERALL
 from contested.analysis.correlation import Correlation
 from contested.analysis.intervals import Verdict, percent
-from contested.analysis.unlearning import ChangeRow, Contrast
+from contested.analysis.unlearning import ChangeRow, Changes, Contrast
 
 if TYPE_CHECKING:
     from contested.analysis.results import Analysis
@@ -25,59 +27,95 @@ def statements(analysis: Analysis) -> list[str]:
         analysis: The statistics of one run.
 
     Returns:
-        Sentences. The first stands for the whole run: the loss of the examples with most disagreement,
-        and whether the model came closer to people on them. Then the other categories, highest against
-        lowest category, the correlation with entropy, and the analysis's notes.
+        Sentences. The first stands for the whole run: the loss of the examples with most disagreement, and whether
+        the model came closer to the annotators on them; of all examples where they have no categories. Then the other
+        categories, highest against lowest category, the correlation with entropy, the analysis's notes, and what
+        could not be computed.
     """
-    pairs = list(zip(analysis.unlearning.rows, analysis.people.rows, strict=True))
-    top = next((pair for pair in reversed(pairs) if pair[0].n), pairs[-1])
+    pairs = _pairs(analysis.unlearning, analysis.kl)
+    top = next((pair for pair in reversed(pairs) if pair.n), pairs[-1] if pairs else None)
     interval = f"{percent(analysis.confidence)} interval"
+    unlearning, correlation = analysis.unlearning, analysis.correlation
     return [
-        f"{_scope(analysis)}, {_headline(*top, interval)}.",
-        *(_category(*pair, interval) for pair in reversed(pairs) if pair is not top),
-        _contrast(analysis.unlearning.contrast, interval),
-        _correlation(analysis.correlation.aulc, analysis.correlation.aulc_trapezoid, interval),
+        f"{_scope(analysis)}, {_headline(top, interval) if top else _NOTHING}.",
+        *(_category(pair, interval) for pair in reversed(pairs) if pair is not top),
+        *([_contrast(unlearning.contrast, interval)] if unlearning and unlearning.contrast else []),
+        *([_correlation(correlation.aulc, correlation.aulc_trapezoid, interval)] if correlation else []),
         *analysis.notes,
+        *analysis.absent,
     ]
 
 
+class _Pair(NamedTuple):
+    """What changed on one category's examples, as far as the run knows."""
+
+    loss: ChangeRow | None
+    kl: ChangeRow | None
+
+    @property
+    def n(self) -> int:
+        return next(row.n for row in self if row is not None)
+
+    @property
+    def examples(self) -> str:
+        name = next(row.category for row in self if row is not None)
+        return "the examples" if name == OVERALL else f"{name} examples"
+
+
+def _pairs(losses: Changes | None, kl: Changes | None) -> list[_Pair]:
+    """The categories, or all examples where there are none."""
+    rows = [(changes.rows or (changes.overall,)) if changes else () for changes in (losses, kl)]
+    return [_Pair(*pair) for pair in zip_longest(*rows)]
+
+
+_NOTHING = "examples were neither compared with gold labels nor with annotators"
+
+
 def _scope(analysis: Analysis) -> str:
-    steps = f"steps {analysis.steps[0]:,} to {analysis.steps[-1]:,}"
+    steps = f"{analysis.step_unit}s {analysis.steps[0]:,} to {analysis.steps[-1]:,}"
     if analysis.status == "complete":
         return f"In this run ({steps})"
     return f"In this unfinished run (status: {analysis.status}, {steps})"
 
 
 _UNLEARNED: dict[Verdict, str] = {
-    "rises": "{} examples were un-learned",
-    "falls": "{} examples were not un-learned on average",
-    "unclear": "it cannot be told whether {} examples were un-learned",
+    "rises": "{} were un-learned",
+    "falls": "{} were not un-learned on average",
+    "unclear": "it is unclear whether {} were un-learned",
 }
-_TOWARDS_PEOPLE: dict[Verdict, str] = {
-    "rises": "the model moved away from people on them",
-    "falls": "the model moved closer to people on them",
-    "unclear": "it cannot be told whether the model moved closer to people on them",
+_TOWARDS_ANNOTATORS: dict[Verdict, str] = {
+    "rises": "the model moved away from the annotators on {}",
+    "falls": "the model moved closer to the annotators on {}",
+    "unclear": "it is unclear whether the model moved closer to the annotators on {}",
 }
 
 
-def _headline(loss: ChangeRow, people: ChangeRow, interval: str) -> str:
-    claim = _UNLEARNED[loss.verdict].format(loss.category)
-    opposed = {loss.verdict, people.verdict} == {"rises", "falls"}
-    return (
-        f"{claim}: their mean loss {_moved(loss, interval, _share(loss))}, "
-        f"{'while' if opposed else 'and'} {_people(people, interval)}"
-    )
+def _headline(pair: _Pair, interval: str) -> str:
+    loss, kl = pair
+    if loss is None:
+        assert kl is not None, "a pair holds at least one change"
+        return _towards(kl, pair.examples, interval)
+    claim = _UNLEARNED[loss.verdict].format(pair.examples)
+    first = f"{claim}: their mean loss {_moved(loss, interval, _share(loss))}"
+    if kl is None:
+        return first
+    opposed = {loss.verdict, kl.verdict} == {"rises", "falls"}
+    return f"{first}, {'while' if opposed else 'and'} {_towards(kl, 'them', interval)}"
 
 
-def _category(loss: ChangeRow, people: ChangeRow, interval: str) -> str:
-    name = loss.category.capitalize()
-    if not loss.n:
-        return f"{name} examples: there are none."
-    return f"{name} examples: mean loss {_moved(loss, interval, _share(loss))}, and {_people(people, interval)}."
+def _category(pair: _Pair, interval: str) -> str:
+    loss, kl = pair
+    name = f"{pair.examples[0].upper()}{pair.examples[1:]}"
+    if not pair.n:
+        return f"{name}: there are none."
+    told = [] if loss is None else [f"mean loss {_moved(loss, interval, _share(loss))}"]
+    if kl is not None:
+        told.append(_towards(kl, "them", interval))
+    return f"{name}: {', and '.join(told)}."
 
 
-def _people(row: ChangeRow, interval: str) -> str:
-    return f"{_TOWARDS_PEOPLE[row.verdict]}: KL(human ‖ model) {_moved(row, interval)}"
+def _towards(row: ChangeRow, examples: str, interval: str) -> str:
+    return f"{_TOWARDS_ANNOTATORS[row.verdict].format(examples)}: KL(annotators ‖ model) {_moved(row, interval)}"
 
 
 def _share(row: ChangeRow) -> str:
@@ -94,7 +132,7 @@ def _moved(row: ChangeRow, interval: str, also: str = "") -> str:
         return f"changed{known} (no interval: {row.note}{also if row.n else ''})"
     if row.verdict == "unclear":
         mean, low, high = _amounts(row.mean, row.low, row.high)
-        return f"changed by {mean} nats, not to be told from zero ({interval} {low} to {high}{also})"
+        return f"changed by {mean} nats, not distinguishable from zero ({interval} {low} to {high}{also})"
     ends = (row.mean, row.low, row.high) if row.verdict == "rises" else (-row.mean, -row.high, -row.low)
     mean, low, high = _amounts(*ends, signed=False)
     return f"{'rose' if row.verdict == 'rises' else 'fell'} by {mean} nats ({interval} {low} to {high}{also})"
@@ -107,16 +145,16 @@ def _contrast(contrast: Contrast, interval: str) -> str:
     difference, low, high = _amounts(contrast.difference, contrast.low, contrast.high)
     numbers = f"{contrast.category} minus {contrast.reference} {difference} nats, {interval} {low} to {high}"
     if contrast.verdict == "unclear":
-        return f"The changes in loss of {pair} cannot be told apart ({numbers})."
+        return f"The changes in loss of {pair} are not distinguishable ({numbers})."
     worse = "more upwards" if contrast.verdict == "rises" else "more downwards"
     return f"Loss moved {worse} for {contrast.category} than for {contrast.reference} examples ({numbers})."
 
 
 def _correlation(plain: Correlation, weighted: Correlation, interval: str) -> str:
     claim = {
-        "positive": "Examples that people disagree on more tended to have a higher loss over the run",
-        "negative": "Examples that people disagree on more tended to have a lower loss over the run",
-        "unclear": "It cannot be told whether disagreement among people goes with loss over the run",
+        "positive": "Examples that annotators disagree on more tended to have a higher loss over the run",
+        "negative": "Examples that annotators disagree on more tended to have a lower loss over the run",
+        "unclear": "It is unclear whether disagreement among annotators goes with loss over the run",
     }[plain.direction]
     found = f"Spearman ρ(AULC, H) {_rho(plain, interval)}"
     return f"{claim}: {found}; with AULC weighted by steps, ρ {_rho(weighted, interval)}."

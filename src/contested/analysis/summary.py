@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from contested.analysis.absent import absent
+from contested.analysis.block import Source
 from contested.analysis.blocks import blocks
-from contested.analysis.calibration import prediction_entropy
-from contested.analysis.cartography import cartography, regions
-from contested.analysis.checks import category_rows, finite_checkpoints
+from contested.analysis.by_category import measures_by_category
+from contested.analysis.checks import category_rows
 from contested.analysis.correlation import Correlations, spearman
-from contested.analysis.curves import Curves, correct, mean_curves, share_curves
-from contested.analysis.dynamics import (
-    aulc,
-    aulc_trapezoid,
-    aum,
-    forgetting_events,
-    learning_time,
-    loss_change,
-)
-from contested.analysis.people import kl_human, soft_cross_entropy
+from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
+from contested.analysis.divergence import kl_divergence, soft_cross_entropy
+from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.unlearning import Changes, change_by_category
-from contested.annotations.measures import distributions
 from contested.errors import RunError
 
 if TYPE_CHECKING:
@@ -42,7 +34,7 @@ def analyze(
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Analysis:
-    """Compute every statistic of one run, up to its last recorded checkpoint.
+    """Compute every statistic of one run that it has the means for, up to its last recorded checkpoint.
 
     The result does not depend on the order of the examples. Each statistic draws from its own child of
     ``rng``, so that one does not move another.
@@ -55,35 +47,41 @@ def analyze(
         confidence: Coverage wanted of each interval by itself.
 
     Returns:
-        The statistics of the run.
+        The statistics of the run; what it has not the means for is None or left out, and ``absent`` says why.
 
     Raises:
         RunError: If the run has fewer than two checkpoints or no examples.
+        DataError: If a loss or a logit is not finite.
     """
     if problem := _too_short(trajectory):
         raise RunError(problem)
-    run = _Measured.of(trajectory)
+    run = _Measured(trajectory)
     parent = rng if rng is not None else np.random.default_rng(0)
-    # A statistic added later takes a later child and leaves the numbers of these as they are.
-    for_unlearning, for_correlation, for_people, for_curves = parent.spawn(4)
+    # A statistic added later takes a keyed child (intervals.keyed) and leaves the numbers of these as they are.
+    for_unlearning, for_correlation, for_kl, for_curves = parent.spawn(4)
     resampling: _Resampling = {"n_resamples": n_resamples, "confidence": confidence}
+    unlearning = _changes(run, "loss", "loss_change", rng=for_unlearning, **resampling)
+    kl = _changes(run, "kl", "kl_change", rng=for_kl, **resampling)
     return Analysis(
         run_id=trajectory.run_id,
         status=trajectory.status,
-        n_examples=len(run.order),
+        n_examples=len(run.source),
         n_classes=len(trajectory.label_names),
-        n_checkpoints=len(run.steps),
-        steps=run.steps,
-        epochs=np.asarray(trajectory.epochs),
+        n_checkpoints=len(run.source.steps),
+        steps=run.source.steps,
+        step_unit=trajectory.step_unit,
+        epochs=None if np.isnan(trajectory.epochs).all() else np.asarray(trajectory.epochs),
         categories=_category_sizes(run),
-        unlearning=_changes(run, "loss", run.column("loss_change"), rng=for_unlearning, **resampling),
-        people=_changes(run, "kl_human", run.kl_change, rng=for_people, **resampling),
+        unlearning=unlearning,
+        kl=kl,
         correlation=_correlations(run, rng=for_correlation, **resampling),
         curves=_curves(run, rng=for_curves, **resampling),
+        measures=_measures(run, {"loss_change": unlearning, "kl_change": kl}, rng=parent, **resampling),
         examples=_example_table(run, trajectory),
         confidence=confidence,
         n_resamples=n_resamples,
         notes=_notes(trajectory),
+        absent=absent(trajectory),
     )
 
 
@@ -92,127 +90,59 @@ class _Resampling(TypedDict):
     confidence: float
 
 
-# Of the table of examples, in its order.
-_COLUMNS = (
-    *("aulc", "aulc_trapezoid", "loss_first", "loss_last", "loss_change", "rose", "kl_human_first", "kl_human_last"),
-    *("learning_time", "forgetting_events", "aum", "confidence", "variability", "correctness", "region"),
-    "prediction_entropy_last",
-)
 _CURVE = 20_000_000  # values of a measure over examples and checkpoints at once: 160 MB
 
 
-@dataclass(frozen=True, eq=False)
 class _Measured:
-    """The run in the order of the example ids, so that no result hangs on the order given.
+    """The run in the order of the example ids, and its columns in its own, that of the table which they become.
 
-    Every number of an example is its own: examples are measured in blocks, and what has a value for each checkpoint
-    is made for one category and some checkpoints at a time, for beside a million examples little else fits into
-    memory. Only ``columns`` are in the run's own order, that of the table which they become.
+    What has a value for each checkpoint is made for one category and some checkpoints at a time.
     """
 
-    trajectory: Trajectory
-    order: NDArray[np.intp]
-    steps: NDArray[np.int64]
-    human: NDArray[np.float64]
-    columns: dict[str, NDArray[Any]]
-    correct: NDArray[np.bool_]
-    entropy: NDArray[np.float64]
-    categories: NDArray[np.object_]
-    names: tuple[str, ...]
+    def __init__(self, trajectory: Trajectory) -> None:
+        self.source = Source(trajectory)
+        self.columns = measure_columns(trajectory, self.source)
+        order, entropy, categories = self.source.order, trajectory.entropy, trajectory.categories
+        self.entropy = None if entropy is None else entropy[order]
+        self.names = tuple(trajectory.category_names) if categories is not None else ()
+        # Without names every example is of one nameless category, which is overall alone.
+        self.given_categories = np.full(len(order), None) if categories is None else categories
+        self.categories = self.given_categories[order]
 
-    @classmethod
-    def of(cls, trajectory: Trajectory) -> Self:
-        order = np.argsort(np.asarray(trajectory.example_ids, dtype=str), kind="stable")
-        finite_checkpoints("losses", trajectory.required("losses"))
-        finite_checkpoints("logits", trajectory.required("logits"))
-        human = distributions(trajectory.required("label_counts")[order])
-        columns: dict[str, NDArray[Any]] = {}
-        right = np.empty(trajectory.required("losses").shape, bool)
-        for rows in _blocks(trajectory, len(order)):
-            block, right[:, rows] = _columns(trajectory, order[rows], human[rows])
-            for name, values in block.items():
-                if name not in columns:
-                    columns[name] = np.empty(len(order), values.dtype)
-                columns[name][order[rows]] = values
-        columns["region"] = regions(columns["confidence"], columns["variability"])
-        return cls(
-            trajectory=trajectory,
-            order=order,
-            steps=np.asarray(trajectory.steps),
-            human=human,
-            columns=columns,
-            correct=right,
-            entropy=trajectory.required("entropy")[order],
-            categories=trajectory.required("categories")[order],
-            names=tuple(trajectory.category_names),
-        )
+    def column(self, name: str) -> NDArray[np.float64] | None:
+        """One number of each example, shape (N,); None where the run lacks it."""
+        return np.asarray(self.columns[name][self.source.order], np.float64) if name in self.columns else None
 
-    def column(self, name: str) -> NDArray[np.float64]:
-        """One number of each example, shape (N,)."""
-        return np.asarray(self.columns[name][self.order], np.float64)
+    def losses(self, rows: NDArray[np.intp]) -> Iterator[NDArray[np.float64]]:
+        """Losses of n examples, some checkpoints after the other: arrays of shape (t, n)."""
+        losses = self.source.trajectory.required("losses")
+        for checkpoints in blocks(len(losses), len(rows), _CURVE):
+            yield losses[checkpoints, self.source.order[rows]]
 
-    @property
-    def kl_change(self) -> NDArray[np.float64]:
-        """Change of KL(human ‖ model), shape (N,)."""
-        return self.column("kl_human_last") - self.column("kl_human_first")
+    def distances(
+        self, distance: Callable[[ArrayLike, ArrayLike], NDArray[np.float64]], rows: NDArray[np.intp]
+    ) -> Iterator[NDArray[np.float64]]:
+        """The model's distance to the annotators, likewise."""
+        for checkpoints in blocks(len(self.source.steps), len(rows), _CURVE):
+            yield self._distances_at(checkpoints, distance, rows)
 
-    def over_steps(self, measure: str, rows: NDArray[np.intp]) -> Iterator[NDArray[np.float64]]:
-        """A measure of n examples, some checkpoints after the other: arrays of shape (t, n)."""
-        for checkpoints in blocks(len(self.steps), len(rows), _CURVE):
-            yield self._at(measure, rows, checkpoints)
-
-    def _at(self, measure: str, rows: NDArray[np.intp], checkpoints: slice) -> NDArray[np.float64]:
-        """A measure of n examples at t checkpoints, shape (t, n); example by example in memory."""
-        given = self.order[rows]
-        if measure == "loss":
-            return self.trajectory.required("losses")[checkpoints, given]
-        distance = {"kl_human": kl_human, "soft_cross_entropy": soft_cross_entropy}[measure]
+    def _distances_at(
+        self,
+        checkpoints: slice,
+        distance: Callable[[ArrayLike, ArrayLike], NDArray[np.float64]],
+        rows: NDArray[np.intp],
+    ) -> NDArray[np.float64]:
+        """Shape (t, n); example by example in memory."""
+        logits, given = self.source.trajectory.required("logits"), self.source.order[rows]
         values = np.empty((len(rows), checkpoints.stop - checkpoints.start))
-        for block in _blocks(self.trajectory, len(rows)):
-            values[block] = distance(
-                self.trajectory.required("logits")[checkpoints, given[block]], self.human[rows[block]]
-            ).T
+        for block in self.source.blocks(len(rows)):
+            shares = self.source.distributions[rows[block]]
+            values[block] = distance(logits[checkpoints, given[block]], shares).T
         return values.T
 
 
-def _blocks(trajectory: Trajectory, n: int) -> Iterator[slice]:
-    """Places among n examples, so many at a time that their logits are few."""
-    n_checkpoints, _, n_classes = trajectory.required("logits").shape
-    return blocks(n, n_checkpoints * n_classes)
-
-
-def _columns(
-    trajectory: Trajectory, rows: NDArray[np.intp], human: NDArray[np.float64]
-) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
-    """The summaries of some examples, and whether each checkpoint got them right."""
-    losses, logits = trajectory.required("losses")[:, rows], trajectory.required("logits")[:, rows]
-    gold = trajectory.required("gold")[rows]
-    right = correct(logits, gold)
-    change = loss_change(losses)
-    ends = kl_human(logits[[0, -1]], human)
-    map_of = cartography(logits, gold)
-    columns: dict[str, NDArray[Any]] = {
-        "aulc": aulc(losses),
-        "aulc_trapezoid": aulc_trapezoid(losses, trajectory.steps),
-        "loss_first": losses[0],
-        "loss_last": losses[-1],
-        "loss_change": change,
-        "rose": change > 0,
-        "kl_human_first": ends[0],
-        "kl_human_last": ends[1],
-        "learning_time": learning_time(losses, trajectory.steps, float(np.log(len(trajectory.label_names)))),
-        "forgetting_events": forgetting_events(right),
-        "aum": aum(logits, gold),
-        "confidence": map_of.confidence,
-        "variability": map_of.variability,
-        "correctness": map_of.correctness,
-        "prediction_entropy_last": prediction_entropy(logits[-1]),
-    }
-    return columns, right
-
-
 def _too_short(trajectory: Trajectory) -> str:
-    n_checkpoints, n_examples = trajectory.required("losses").shape
+    n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints >= 2 and n_examples >= 1:
         return ""
     return (
@@ -223,69 +153,105 @@ def _too_short(trajectory: Trajectory) -> str:
 
 
 def _category_sizes(run: _Measured) -> tuple[CategorySize, ...]:
-    total = len(run.order)
+    total = len(run.source)
     return tuple(
-        CategorySize(name, len(rows), len(rows) / total, run.entropy[rows].mean() if len(rows) else np.nan)
-        for name, rows in category_rows(run.categories, run.names).items()
+        _category_size(run, name, rows, total) for name, rows in category_rows(run.categories, run.names).items()
     )
+
+
+def _category_size(run: _Measured, name: str, rows: NDArray[np.intp], total: int) -> CategorySize:
+    share = len(rows) / total
+    if run.entropy is None or not len(rows):
+        return CategorySize(name, len(rows), share, np.nan, "no annotators" if len(rows) else "no examples")
+    return CategorySize(name, len(rows), share, float(run.entropy[rows].mean()), "")
 
 
 def _changes(
-    run: _Measured,
-    measure: str,
-    change: NDArray[np.float64],
-    *,
-    rng: np.random.Generator,
-    **resampling: Unpack[_Resampling],
-) -> Changes:
+    run: _Measured, measure: str, column: str, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]
+) -> Changes | None:
+    change = run.column(column)
+    if change is None:
+        return None
     return change_by_category(change, run.categories, run.names, measure=measure, rng=rng, **resampling)
 
 
-def _correlations(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> Correlations:
-    return Correlations(
-        **{
-            name: spearman(run.column(name), run.entropy, names=(name, "entropy"), rng=child, **resampling)
-            for name, child in zip(("aulc", "aulc_trapezoid"), rng.spawn(2), strict=True)
-        }
-    )
+def _correlations(
+    run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]
+) -> Correlations | None:
+    found = {}
+    for name, child in zip(("aulc", "aulc_trapezoid"), rng.spawn(2), strict=True):
+        values = run.column(name)
+        if values is None or run.entropy is None:
+            return None
+        found[name] = spearman(values, run.entropy, names=(name, "entropy"), rng=child, **resampling)
+    return Correlations(**found)
 
 
 def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> Curves:
-    means = {
-        name: mean_curves(
-            partial(run.over_steps, name), run.categories, run.names, measure=name, rng=child, **resampling
-        )
-        for name, child in zip(("loss", "kl_human", "soft_cross_entropy"), rng.spawn(3), strict=True)
+    has = run.source.trajectory.has
+    distances = {"logits", "annotators"} <= has
+    of_rows: dict[str, tuple[Callable[[NDArray[np.intp]], Iterator[NDArray[np.float64]]], bool]] = {
+        "loss": (run.losses, "losses" in has),
+        "kl": (partial(run.distances, kl_divergence), distances),
+        "soft_cross_entropy": (partial(run.distances, soft_cross_entropy), distances),
     }
-    accuracy = share_curves(
-        run.correct, run.categories, run.names, measure="accuracy", confidence=resampling["confidence"]
+    curves: dict[str, tuple[Curve, ...]] = {}
+    for (name, (values, known)), child in zip(of_rows.items(), rng.spawn(3), strict=True):
+        curves[name] = (
+            mean_curves(values, run.categories, run.names, measure=name, rng=child, **resampling) if known else ()
+        )
+    accuracy: tuple[Curve, ...] = ()
+    if {"logits", "gold"} <= has:
+        right, confidence = run.source.correct, resampling["confidence"]
+        accuracy = share_curves(right, run.categories, run.names, measure="accuracy", confidence=confidence)
+    return Curves(steps=run.source.steps, accuracy=accuracy, **curves)
+
+
+def _measures(
+    run: _Measured,
+    changes: dict[str, Changes | None],
+    *,
+    rng: np.random.Generator,
+    **resampling: Unpack[_Resampling],
+) -> pd.DataFrame:
+    return measures_by_category(
+        measures_of(run.source.trajectory),
+        run.columns,
+        run.given_categories,
+        run.names,
+        order=run.source.order,
+        rng=rng,
+        known={name: found.every for name, found in changes.items() if found is not None},
+        step_unit=run.source.trajectory.step_unit,
+        **resampling,
     )
-    return Curves(steps=run.steps, accuracy=accuracy, **means)
 
 
 def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
-    labels = np.array(trajectory.label_names, dtype=object)
-    return pd.DataFrame(
-        {
-            "example_id": trajectory.example_ids,
-            "category": trajectory.categories,
-            "entropy": trajectory.required("entropy").copy(),
-            "gold": labels[trajectory.required("gold")],
-            **{name: run.columns[name] for name in _COLUMNS},
-            "prediction_last": labels[trajectory.required("logits")[-1].argmax(axis=1)],
-        },
-        copy=False,
-    )
+    columns: dict[str, NDArray[Any]] = {"example_id": trajectory.example_ids}
+    if trajectory.categories is not None:
+        columns["category"] = trajectory.categories
+    if trajectory.entropy is not None:
+        columns["entropy"] = trajectory.entropy.copy()
+    if trajectory.gold is not None:
+        labels = np.array(trajectory.label_names, dtype=object)
+        columns["gold"] = labels[trajectory.gold] if len(labels) else trajectory.gold
+    return pd.DataFrame({**columns, **run.columns}, copy=False)
 
 
 def _notes(trajectory: Trajectory) -> tuple[str, ...]:
     notes = []
-    first, last = int(trajectory.steps[0]), int(trajectory.steps[-1])
+    unit, first, last = trajectory.step_unit, int(trajectory.steps[0]), int(trajectory.steps[-1])
     if trajectory.status != "complete":
         notes.append(
             f"The run is not complete (status: {trajectory.status}): the numbers cover its "
-            f"{len(trajectory.steps)} recorded checkpoints, up to step {last:,}."
+            f"{len(trajectory.steps)} recorded checkpoints, up to {unit} {last:,}."
         )
-    if first > 0:
-        notes.append(f"The first checkpoint is at step {first}, not 0: changes leave out what happened before it.")
+    if trajectory.origin.get("steps") == "numbered":
+        notes.append(
+            "The steps of the checkpoints are unknown, so they are numbered from 1; changes leave out what happened "
+            "before the first."
+        )
+    elif first > 0:
+        notes.append(f"The first checkpoint is at {unit} {first}, not 0: changes leave out what happened before it.")
     return tuple(notes)

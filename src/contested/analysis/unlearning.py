@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from contested.analysis.checks import category_rows, finite_array, same_length
 from contested.analysis.intervals import Verdict, difference_interval, mean_interval, share_interval, verdict
-from contested.errors import DataError
 
 
 class ChangeRow(NamedTuple):
@@ -73,16 +72,21 @@ class Changes(NamedTuple):
     """Change by category in order of rising entropy, over all examples, and highest minus lowest.
 
     Attributes:
-        measure: What changes: ``"loss"`` or ``"kl_human"``.
+        measure: What changes: ``"loss"`` or ``"kl"``.
         rows: One row for each category.
         overall: The row of all examples.
-        contrast: Highest-entropy minus lowest-entropy category.
+        contrast: Highest-entropy minus lowest-entropy category; None without categories.
     """
 
     measure: str
     rows: tuple[ChangeRow, ...]
     overall: ChangeRow
-    contrast: Contrast
+    contrast: Contrast | None
+
+    @property
+    def every(self) -> tuple[ChangeRow, ...]:
+        """The rows of the categories, then that of all examples."""
+        return (*self.rows, self.overall)
 
 
 def change_by_category(
@@ -103,7 +107,8 @@ def change_by_category(
     Args:
         change: Last minus first value of each example, shape ``(N,)`` (nats).
         categories: The category of each example, shape ``(N,)``.
-        names: The categories in order of rising entropy; one without examples keeps its row.
+        names: The categories in order of rising entropy; one without examples keeps its row. Without any there is
+            the row of all examples alone.
         rng: Source of the resamples.
         measure: Name of what changes.
         n_resamples: Bootstrap resamples R.
@@ -111,18 +116,13 @@ def change_by_category(
 
     Returns:
         One row for each category, the row of all examples, and highest minus lowest category.
-
-    Raises:
-        DataError: If no category is named.
     """
     values = finite_array(f"change of {measure}", change, 1)
     same_length(change=len(values), categories=len(categories))
-    if not names:
-        raise DataError("names: given no category, expected at least one.")
     groups = {name: values[rows] for name, rows in category_rows(categories, names).items()}
     settings = _Settings(rng, n_resamples, confidence)
     *rows, overall = (_row(name, group, settings) for name, group in groups.items())
-    contrast = _contrast(names[-1], names[0], groups, settings)
+    contrast = _contrast(names[-1], names[0], groups, settings) if names else None
     return Changes(measure, tuple(rows), overall, contrast)
 
 

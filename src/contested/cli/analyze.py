@@ -93,27 +93,41 @@ def _print(found: Analysis) -> None:
 
 
 def _changes(found: Analysis) -> Table:
+    """What changed on each category's examples, as far as the run knows."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table("category", box=None)
-    for heading in ("n", "Δℓ in nats", "rose", "ΔKL(human ‖ model)"):
+    columns = [("n", [f"{size.n:,}" for size in found.categories])]
+    if found.unlearning:
+        rows = found.unlearning.every
+        columns += [("Δℓ in nats", [_mean(row) for row in rows]), ("rose", [_rose(row) for row in rows])]
+    if found.kl:
+        columns.append(("ΔKL(annotators ‖ model)", [_mean(row) for row in found.kl.every]))
+    for heading, _ in columns:
         table.add_column(heading, justify="right")
-    table.add_column("people")
-    losses = (*found.unlearning.rows, found.unlearning.overall)
-    people = (*found.people.rows, found.people.overall)
-    for loss, human in zip(losses, people, strict=True):
-        rose = f"{loss.rose_share:.0%}" if loss.n else "–"
-        numbers = (f"{loss.n:,}", _mean(loss), rose, _mean(human))
-        table.add_row(Text(loss.category), *(Text(cell) for cell in numbers), _PEOPLE[human.verdict])
+    if found.kl:
+        table.add_column("annotators")
+        columns.append(("annotators", [_ANNOTATORS[row.verdict] for row in found.kl.every]))
+    for index, size in enumerate(found.categories):
+        table.add_row(Text(size.category), *(Text(cells[index]) for _, cells in columns))
     return table
 
 
-_PEOPLE = {"rises": "further away", "falls": "closer", "unclear": "unclear"}
+_ANNOTATORS = {"rises": "further away", "falls": "closer", "unclear": "unclear"}
+
+
+def _rose(row: ChangeRow) -> str:
+    return f"{row.rose_share:.0%}" if row.n else "–"
 
 
 def _mean(row: ChangeRow) -> str:
     if not row.n:
         return "–"
-    interval = "" if row.note else f" [{row.low:+.3f}, {row.high:+.3f}]"
-    return f"{row.mean:+.3f}{interval}".replace("-", "−")
+    interval = "" if row.note else f" [{_signed(row.low)}, {_signed(row.high)}]"
+    return f"{_signed(row.mean)}{interval}"
+
+
+def _signed(value: float) -> str:
+    """A number that rounds to zero has no sign."""
+    return f"{value:+.3f}".replace("-", "−") if round(value, 3) else "0.000"

@@ -39,7 +39,7 @@ class Example(NamedTuple):
         entropy: Annotation entropy (nats).
         change: Δℓ (nats).
         loss: Loss at the first and the last checkpoint (nats).
-        kl: KL(human ‖ model) at the first and the last checkpoint (nats).
+        kl: KL(annotators ‖ model) at the first and the last checkpoint (nats).
         answers: What people chose, and the model at the first and the last checkpoint.
         spark: The loss over training.
     """
@@ -89,7 +89,7 @@ def _example(trajectory: Trajectory, measured: pd.Series[Any], *, row: int, top:
         entropy=float(trajectory.required("entropy")[row]),
         change=float(measured["loss_change"]),
         loss=(float(losses[0]), float(losses[-1])),
-        kl=(float(measured["kl_human_first"]), float(measured["kl_human_last"])),
+        kl=(float(measured["kl_first"]), float(measured["kl_last"])),
         answers=(
             Shares(f"{total:,} people", tuple(people.tolist())),
             Shares(f"model, step {steps[0]:,}", tuple(first.tolist())),

@@ -53,9 +53,9 @@ def draw_pictures(runs: Sequence[Run], folder: Path) -> tuple[list[Picture], lis
 
 def _drawings(runs: Sequence[Run]) -> list[Drawing]:
     loss = [_panel(run, run.analysis.curves.loss) for run in runs]
-    people = [_panel(run, run.analysis.curves.kl_human) for run in runs]
+    people = [_panel(run, run.analysis.curves.kl) for run in runs]
     accuracy = [_panel(run, run.analysis.curves.accuracy) for run in runs]
-    changes = [figures.Group(run.name, run.analysis.unlearning.rows) for run in runs]
+    changes = [figures.Group(run.name, run.analysis.unlearning.rows) for run in runs if run.analysis.unlearning]
     entropy = disagreements(runs)
     return [
         Drawing(
@@ -71,7 +71,7 @@ def _drawings(runs: Sequence[Run]) -> list[Drawing]:
         Drawing(
             "people_by_category",
             lambda narrow: figures.people_by_category(people, narrow=narrow),
-            prose.curves_alt("Mean KL(human ‖ model) in nats over training", people),
+            prose.curves_alt("Mean KL(annotators ‖ model) in nats over training", people),
         ),
         Drawing(
             "accuracy_by_category",

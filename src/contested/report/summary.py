@@ -18,7 +18,7 @@ def summary_table(analyses: Mapping[str, Analysis]) -> pd.DataFrame:
 
     Returns:
         Columns run, category, n, change (mean Δℓ, nats) with change_low and change_high, rose_share,
-        kl_change (mean change of KL(human ‖ model), nats) with its interval, accuracy (at the last
+        kl_change (mean change of KL(annotators ‖ model), nats) with its interval, accuracy (at the last
         checkpoint), rho (Spearman of AULC and entropy, in the row of all examples) with low and high.
     """
     return pd.DataFrame([row for name, analysis in analyses.items() for row in _rows(name, analysis)])
@@ -63,11 +63,12 @@ def stacked(tables: Sequence[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
 
 
 def _rows(run: str, analysis: Analysis) -> list[dict[str, Any]]:
-    losses = (*analysis.unlearning.rows, analysis.unlearning.overall)
-    people = (*analysis.people.rows, analysis.people.overall)
+    if analysis.unlearning is None or analysis.kl is None or analysis.correlation is None:
+        return []
+    losses, distances = analysis.unlearning.every, analysis.kl.every
     accuracy = {curve.category: float(curve.mean[-1]) for curve in analysis.curves.accuracy}
     rows: list[dict[str, Any]] = []
-    for loss, distance in zip(losses, people, strict=True):
+    for loss, distance in zip(losses, distances, strict=True):
         whole = loss is analysis.unlearning.overall
         found = analysis.correlation.aulc
         rows.append(

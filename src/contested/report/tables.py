@@ -63,7 +63,7 @@ COLUMNS = (
 # In one table, before those above.
 TABLE_COLUMNS = {
     "unlearning": (Column("mean", "mean Δℓ (nats)", CHANGE, "low", "high"),),
-    "people": (Column("mean", "mean ΔKL (nats)", CHANGE, "low", "high"),),
+    "kl": (Column("mean", "mean ΔKL (nats)", CHANGE, "low", "high"),),
     "correlation": (Column("rho", "ρ(AULC, H)", CHANGE, "low", "high"),),
     "summary": (
         Column("rose_share", "rose", SHARE),

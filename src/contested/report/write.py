@@ -108,7 +108,9 @@ def _page(runs: Sequence[Run], summary: pd.DataFrame, pictures: Sequence[Picture
     trajectories, analyses = [run.trajectory for run in runs], [run.analysis for run in runs]
     by_category = summary.drop(columns=["rho", "low", "high"])
     shown = side_by_side(by_category) if len(runs) > 1 else by_category.drop(columns="run")
-    correlations = [{"run": run.name, **run.analysis.correlation.aulc._asdict()} for run in runs]
+    correlations = [
+        {"run": run.name, **run.analysis.correlation.aulc._asdict()} for run in runs if run.analysis.correlation
+    ]
     correlation = pd.DataFrame(correlations)[["run", "rho", "low", "high", "p_value", "n", "note"]]
     cards = max(1, min(_CARDS, _CARDS_IN_ALL // len(runs)))
     return Page(

@@ -7,25 +7,17 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from contested.analysis import measures
 from contested.analysis.study.runs import Run
-
-_COLUMNS = {
-    "loss_change": "change",
-    "aulc": "aulc",
-    "learning_time": "learning_time",
-    "never_learned": "never_learned",
-    "forgetting_events": "forgetting",
-    "confidence": "confidence",
-    "variability": "variability",
-    "correctness": "correctness",
-    "margin_logits": "margin_logits",
-    "margin_probabilities": "margin_probabilities",
-}
 
 
 def columns_of_run(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Every measure that a run has, by name: one number an example, NaN where it does not exist."""
-    return {name: np.asarray(getattr(run, attribute), dtype=np.float64) for name, attribute in _COLUMNS.items()}
+    """Every measure of a run that is a number, by name: one an example, NaN where it does not exist."""
+    return {
+        measure.name: run.columns[measure.name].astype(np.float64)
+        for measure in measures.MEASURES
+        if measure.name in run.columns and measure.summary != "none"
+    }
 
 
 def stacked(runs: Sequence[Run]) -> dict[str, NDArray[np.float64]]:
@@ -35,7 +27,7 @@ def stacked(runs: Sequence[Run]) -> dict[str, NDArray[np.float64]]:
         runs: Runs of the same examples.
 
     Returns:
-        Name to values, in the order of the measures.
+        Name to values, in the order of :data:`~contested.analysis.measures.MEASURES`.
     """
     given = [columns_of_run(run) for run in runs]
     return {name: np.stack([one[name] for one in given]) for name in given[0] if all(name in one for one in given)}

@@ -10,21 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from contested.analysis.blocks import blocks
-from contested.analysis.cartography import cartography
-from contested.analysis.checks import finite_array, finite_checkpoints
+from contested.analysis.block import Source
 from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
-from contested.analysis.curves import correct
-from contested.analysis.dynamics import (
-    aulc,
-    aum,
-    forgetting_events,
-    learning_time,
-    loss_change,
-    never_learned,
-    probability_margin,
-)
+from contested.analysis.measures import measure_columns
 from contested.annotations.measures import entropy
 from contested.errors import RunError
 
@@ -55,17 +44,8 @@ class Run:
         n_trained: Tracked examples that the run trained on.
         steps: Optimiser steps of the checkpoints, shape (T,).
         losses: Loss against the gold label (nats), shape (T, N).
-        aulc: Mean loss over checkpoints (nats), shape (N,).
-        change: Δℓ (nats), shape (N,).
         last_logits: Logits at the last checkpoint, shape (N, K).
-        confidence: Mean probability of the gold label over checkpoints, shape (N,).
-        variability: Its standard deviation, shape (N,).
-        correctness: Share of checkpoints that get the example right, shape (N,).
-        learning_time: First step with a loss below ln K, shape (N,); NaN if there is none.
-        never_learned: Whether no checkpoint gets the example right, shape (N,).
-        forgetting: Transitions from right to wrong, shape (N,).
-        margin_logits: Area under the margin of logits (Pleiss et al., 2020), shape (N,).
-        margin_probabilities: The same of probabilities, shape (N,).
+        columns: Every measure of :data:`~contested.analysis.measures.MEASURES` that the run has, shape (N,), by name.
         val_accuracy: Validation accuracy at the last checkpoint that has one; NaN without.
         train_loss: Mean training loss up to the last checkpoint since the one before (nats); NaN without.
         gradients: What a gradient probe recorded, or None.
@@ -85,20 +65,21 @@ class Run:
     n_trained: int
     steps: NDArray[np.int64]
     losses: NDArray[np.float64]
-    aulc: NDArray[np.float64]
-    change: NDArray[np.float64]
     last_logits: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-    variability: NDArray[np.float64]
-    correctness: NDArray[np.float64]
-    learning_time: NDArray[np.float64]
-    never_learned: NDArray[np.bool_]
-    forgetting: NDArray[np.int64]
-    margin_logits: NDArray[np.float64]
-    margin_probabilities: NDArray[np.float64]
+    columns: dict[str, NDArray[Any]]
     val_accuracy: float
     train_loss: float
     gradients: GradientProbe | None
+
+    @property
+    def aulc(self) -> NDArray[np.float64]:
+        """Mean loss over checkpoints (nats), shape (N,)."""
+        return self.columns["aulc"]
+
+    @property
+    def change(self) -> NDArray[np.float64]:
+        """Δℓ (nats), shape (N,)."""
+        return self.columns["loss_change"]
 
     @property
     def clean(self) -> NDArray[np.bool_]:
@@ -141,43 +122,39 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
         Its summaries; no array of the logits is kept but the last.
 
     Raises:
-        RunError: If the run has fewer than two checkpoints, no tracked example, or an example twice.
+        RunError: If the run has fewer than two checkpoints, no tracked example or an example twice, or lacks losses,
+            logits, gold labels or annotators.
         DataError: If a loss or a logit is not finite.
     """
-    n_checkpoints, n_examples = trajectory.required("losses").shape
+    n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints < 2 or n_examples < 1:
         raise RunError(f"it has {n_checkpoints} checkpoint(s) of {n_examples} example(s), expected at least 2 of 1")
-    order = np.argsort(np.asarray(trajectory.example_ids, dtype=str), kind="stable")
+    source = Source(trajectory)
+    order = source.order
     ids = np.asarray(trajectory.example_ids, dtype=str)[order]
     if len(np.unique(ids)) < n_examples:
-        raise RunError("an example id stands twice among its tracked examples")
-    losses = finite_array("losses", trajectory.required("losses")[:, order], 2)
-    finite_checkpoints("logits", trajectory.required("logits"))
-    gold = trajectory.required("gold")[order]
+        raise RunError("an example id is duplicated among its tracked examples")
     examples = trajectory.examples.iloc[order].reset_index(drop=True)
     return Run(
         run_id=run_id,
         example_ids=ids,
         label_names=tuple(trajectory.label_names),
         category_names=tuple(trajectory.category_names),
-        gold=gold,
+        gold=source.gold,
         entropy=trajectory.required("entropy")[order],
         entropy_miller_madow=entropy(trajectory.required("label_counts")[order], "miller-madow"),
         categories=trajectory.required("categories")[order],
         length=_length(examples, trajectory.text_columns),
         covariates=_covariates(examples, trajectory.text_columns),
-        replaced=_replaced(examples, gold),
+        replaced=_replaced(examples, source.gold),
         n_trained=int(examples["in_training"].sum()) if "in_training" in examples else n_examples,
-        steps=np.asarray(trajectory.steps),
-        losses=losses,
-        aulc=aulc(losses),
-        change=loss_change(losses),
+        steps=source.steps,
+        losses=trajectory.required("losses")[:, order],
         last_logits=trajectory.required("logits")[-1][order].astype(np.float64),
-        learning_time=learning_time(losses, trajectory.steps, float(np.log(len(trajectory.label_names)))),
+        columns={name: values[order] for name, values in measure_columns(trajectory, source).items()},
         val_accuracy=_last(trajectory.metrics, "val_accuracy"),
         train_loss=_last(trajectory.metrics, "train_loss"),
         gradients=_gradients(trajectory, order),
-        **_of_logits(trajectory, order, gold),
     )
 
 
@@ -195,28 +172,6 @@ def rank_correlation_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple
         return np.nan, np.nan, note
     found = stats.spearmanr(x, y)
     return float(found.statistic), float(found.pvalue), ""
-
-
-def _of_logits(trajectory: Trajectory, order: NDArray[np.intp], gold: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """What needs an example's logits at every checkpoint, made in blocks of examples; each of shape (N,)."""
-    n_checkpoints, n_examples, n_classes = trajectory.required("logits").shape
-    parts = [
-        _of_block(trajectory.required("logits")[:, order[rows]], gold[rows])
-        for rows in blocks(n_examples, n_checkpoints * n_classes)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _of_block(logits: NDArray[np.float32], gold: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    right = correct(logits, gold)
-    chart = cartography(logits, gold)
-    return {
-        **chart._asdict(),
-        "never_learned": never_learned(right),
-        "forgetting": forgetting_events(right),
-        "margin_logits": aum(logits, gold),
-        "margin_probabilities": probability_margin(logits, gold),
-    }
 
 
 def _length(examples: pd.DataFrame, text_columns: tuple[str, ...]) -> NDArray[np.float64] | None:

@@ -257,15 +257,15 @@ def _chart(group: Condition) -> pd.DataFrame:
     if group.problem:
         return pd.DataFrame()
     run, runs = group.first, group.usable
-    confidence = np.mean([run.confidence for run in runs], axis=0)
-    variability = np.mean([run.variability for run in runs], axis=0)
+    confidence = np.mean([run.columns["confidence"] for run in runs], axis=0)
+    variability = np.mean([run.columns["variability"] for run in runs], axis=0)
     return pd.DataFrame(
         {
             "example_id": run.example_ids,
             "category": run.categories,
             "confidence": confidence,
             "variability": variability,
-            "correctness": np.mean([run.correctness for run in runs], axis=0),
+            "correctness": np.mean([run.columns["correctness"] for run in runs], axis=0),
             "region": regions(confidence, variability),
             "aulc": group.mean_aulc,
             "entropy": group.entropy,

@@ -190,15 +190,15 @@ def _dynamics_rows(group: Condition) -> Iterator[dict[str, object]]:
             yield group.row("no examples", category=category, n=0)
             continue
         runs = group.usable
-        times = np.concatenate([np.nan_to_num(run.learning_time[rows], nan=np.inf) for run in runs])
+        times = np.concatenate([np.nan_to_num(run.columns["learning_time"][rows], nan=np.inf) for run in runs])
         median = float(np.median(times))
         yield group.row(
             "" if np.isfinite(median) else "half or more never reach a loss below ln K: no median learning time",
             category=category,
             learning_time_median=median if np.isfinite(median) else np.nan,
-            never_learned_share=float(np.mean([run.never_learned[rows].mean() for run in runs])),
-            forgetting_mean=float(np.mean([run.forgetting[rows].mean() for run in runs])),
-            aum_mean=float(np.mean([run.margin_logits[rows].mean() for run in runs])),
-            probability_margin_mean=float(np.mean([run.margin_probabilities[rows].mean() for run in runs])),
+            never_learned_share=float(np.mean([run.columns["never_learned"][rows].mean() for run in runs])),
+            forgetting_mean=float(np.mean([run.columns["forgetting_events"][rows].mean() for run in runs])),
+            aum_mean=float(np.mean([run.columns["aum"][rows].mean() for run in runs])),
+            probability_margin_mean=float(np.mean([run.columns["probability_margin"][rows].mean() for run in runs])),
             n=len(rows),
         )

@@ -1,0 +1,50 @@
+"""What cannot be computed of a run, and why: each reason once, in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contested.analysis import measures
+
+if TYPE_CHECKING:
+    from contested.trajectories import Trajectory
+
+_NAMES: dict[str, str] = {
+    "logits": "logits",
+    "gold": "gold labels",
+    "annotators": "annotators' labels",
+    "losses": "losses",
+    "classes": "names of its classes",
+}
+"""What a run can lack, the most telling first. Gradients are not among them: a run without probes lacks nothing."""
+
+# What is no measure of single examples: its heading, and what it needs.
+_BESIDES: tuple[tuple[str, tuple[measures.Need, ...]], ...] = (
+    ("entropy categories", ("annotators",)),
+    ("correlation of AULC with annotation entropy", ("annotators", "losses")),
+    ("accuracy", ("logits", "gold")),
+)
+
+
+def absent(trajectory: Trajectory) -> tuple[str, ...]:
+    """Say what cannot be computed of a run.
+
+    Args:
+        trajectory: The run.
+
+    Returns:
+        One sentence for each thing that the run lacks and that something needs; what lacks several is named once.
+    """
+    given = {"entropy categories"} if trajectory.categories is not None else set()
+    wanted = [(heading, needs) for heading, needs in _BESIDES if heading not in given]
+    wanted += [(measure.heading, measure.needs) for measure in measures.MEASURES]
+    missing: dict[str, list[str]] = {need: [] for need in _NAMES}
+    for heading, needs in wanted:
+        lacking = [need for need in _NAMES if need in needs and need not in trajectory.has]
+        if lacking:
+            missing[lacking[0]].append(heading)
+    return tuple(
+        f"The run has no {_NAMES[need]}, so these are not computed: {', '.join(headings)}."
+        for need, headings in missing.items()
+        if headings
+    )

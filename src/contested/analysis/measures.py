@@ -1,0 +1,322 @@
+"""The per-example quantities: one list, which tables, results.json, examples.csv, studies and pages all read.
+
+To add one, add an entry to :data:`MEASURES`: what it is called and needs, and how it follows from a block of examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contested.analysis.block import Block, Source
+from contested.analysis.calibration import max_confidence, prediction_entropy
+from contested.analysis.cartography import regions
+from contested.analysis.divergence import kl_divergence, soft_cross_entropy
+from contested.analysis.dynamics import (
+    aulc,
+    aulc_trapezoid,
+    aum,
+    forgetting_events,
+    learning_time,
+    loss_change,
+    never_learned,
+    probability_margin,
+)
+
+if TYPE_CHECKING:
+    from contested.trajectories import Trajectory
+
+Need = Literal["losses", "logits", "classes", "gold", "annotators", "gradients"]
+"""What a run may lack, as :attr:`Trajectory.has` names it."""
+
+Columns = Mapping[str, NDArray[Any]]
+"""Values of all N examples by the measure's name."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A quantity that every example has, declared once.
+
+    Attributes:
+        name: Its column in examples.csv, its key in results.json.
+        heading: What stands above it in tables.
+        unit: ``nats``, ``share``, ``events``, ``steps`` (epochs where the run counts those), or empty.
+        needs: What a run must have; without it the measure is absent.
+        summary: How a category's examples are summarised: their ``mean`` with a bootstrap interval, the ``share``
+            of true ones with Wilson's, or ``none`` for what is not a number. Examples without a value are left out.
+        sentence: What it is, for legends and documents.
+        of_block: Values of a block's n examples, shape (n,).
+        of_columns: Values of all N examples out of measures that stand before it, in place of ``of_block``.
+    """
+
+    name: str
+    heading: str
+    unit: str
+    needs: tuple[Need, ...]
+    summary: Literal["mean", "share", "none"]
+    sentence: str
+    of_block: Callable[[Block], NDArray[Any]] | None = None
+    of_columns: Callable[[Columns], NDArray[Any]] | None = None
+
+
+MEASURES: tuple[Measure, ...] = (
+    Measure(
+        name="aulc",
+        heading="AULC",
+        unit="nats",
+        needs=("losses",),
+        summary="mean",
+        sentence="Mean loss over the checkpoints: low where an example is learned early.",
+        of_block=lambda block: aulc(block.losses),
+    ),
+    Measure(
+        name="aulc_trapezoid",
+        heading="AULC by steps",
+        unit="nats",
+        needs=("losses",),
+        summary="mean",
+        sentence="Mean loss over the steps, by the trapezoid rule: checkpoints that lie close together count less.",
+        of_block=lambda block: aulc_trapezoid(block.losses, block.steps),
+    ),
+    Measure(
+        name="loss_first",
+        heading="first loss",
+        unit="nats",
+        needs=("losses",),
+        summary="mean",
+        sentence="Loss at the first checkpoint.",
+        of_block=lambda block: block.losses[0],
+    ),
+    Measure(
+        name="loss_last",
+        heading="last loss",
+        unit="nats",
+        needs=("losses",),
+        summary="mean",
+        sentence="Loss at the last checkpoint.",
+        of_block=lambda block: block.losses[-1],
+    ),
+    Measure(
+        name="loss_change",
+        heading="Δℓ",
+        unit="nats",
+        needs=("losses",),
+        summary="mean",
+        sentence="Loss at the last checkpoint minus that at the first: above 0 the example was un-learned.",
+        of_block=lambda block: loss_change(block.losses),
+    ),
+    Measure(
+        name="rose",
+        heading="rose",
+        unit="share",
+        needs=("losses",),
+        summary="share",
+        sentence="Whether the loss is higher at the last checkpoint than at the first.",
+        of_columns=lambda columns: columns["loss_change"] > 0,
+    ),
+    Measure(
+        name="kl_first",
+        heading="first KL",
+        unit="nats",
+        needs=("logits", "annotators"),
+        summary="mean",
+        sentence="KL(annotators ‖ model) at the first checkpoint: 0 where the model answers as the annotators do.",
+        of_block=lambda block: kl_divergence(block.logits[:1], block.distributions)[0],
+    ),
+    Measure(
+        name="kl_last",
+        heading="last KL",
+        unit="nats",
+        needs=("logits", "annotators"),
+        summary="mean",
+        sentence="KL(annotators ‖ model) at the last checkpoint.",
+        of_block=lambda block: kl_divergence(block.logits[-1:], block.distributions)[0],
+    ),
+    Measure(
+        name="kl_change",
+        heading="ΔKL",
+        unit="nats",
+        needs=("logits", "annotators"),
+        summary="mean",
+        sentence="KL(annotators ‖ model) at the last checkpoint minus that at the first: below 0 the model moved "
+        "closer to the annotators. The cross-entropy under their labels changes by the same amount.",
+        of_columns=lambda columns: columns["kl_last"] - columns["kl_first"],
+    ),
+    Measure(
+        name="soft_cross_entropy_last",
+        heading="last soft cross-entropy",
+        unit="nats",
+        needs=("logits", "annotators"),
+        summary="mean",
+        sentence="Cross-entropy under the annotators' labels at the last checkpoint: KL plus their own entropy.",
+        of_block=lambda block: soft_cross_entropy(block.logits[-1:], block.distributions)[0],
+    ),
+    Measure(
+        name="learning_time",
+        heading="learning time",
+        unit="steps",
+        needs=("losses", "classes"),
+        summary="mean",
+        sentence="First recorded step with a loss below that of a guess, ln K; an example that never gets there has "
+        "none and is left out of means.",
+        of_block=lambda block: learning_time(block.losses, block.steps, float(np.log(block.n_classes))),
+    ),
+    Measure(
+        name="never_learned",
+        heading="never learned",
+        unit="share",
+        needs=("logits", "gold"),
+        summary="share",
+        sentence="Whether the gold label has the highest logit at no checkpoint.",
+        of_block=lambda block: never_learned(block.correct),
+    ),
+    Measure(
+        name="forgetting_events",
+        heading="forgetting events",
+        unit="events",
+        needs=("logits", "gold"),
+        summary="mean",
+        sentence="How often the example goes from right to wrong between one checkpoint and the next.",
+        of_block=lambda block: forgetting_events(block.correct),
+    ),
+    Measure(
+        name="aum",
+        heading="AUM",
+        unit="",
+        needs=("logits", "gold"),
+        summary="mean",
+        sentence="Area under the margin: mean over the checkpoints of the gold logit minus the largest other one.",
+        of_block=lambda block: aum(block.logits, block.gold),
+    ),
+    Measure(
+        name="probability_margin",
+        heading="probability margin",
+        unit="",
+        needs=("logits", "gold"),
+        summary="mean",
+        sentence="Area under the margin of probabilities in place of logits, from −1 to 1.",
+        of_block=lambda block: probability_margin(block.logits, block.gold),
+    ),
+    Measure(
+        name="confidence",
+        heading="confidence",
+        unit="",
+        needs=("logits", "gold"),
+        summary="mean",
+        sentence="Mean over the checkpoints of the gold label's probability (dataset cartography).",
+        of_block=lambda block: block.cartography.confidence,
+    ),
+    Measure(
+        name="variability",
+        heading="variability",
+        unit="",
+        needs=("logits", "gold"),
+        summary="mean",
+        sentence="Standard deviation over the checkpoints of the gold label's probability.",
+        of_block=lambda block: block.cartography.variability,
+    ),
+    Measure(
+        name="correctness",
+        heading="correctness",
+        unit="",
+        needs=("logits", "gold"),
+        summary="mean",
+        sentence="Share of the checkpoints at which the gold label has the highest logit.",
+        of_block=lambda block: block.cartography.correctness,
+    ),
+    Measure(
+        name="region",
+        heading="region",
+        unit="",
+        needs=("logits", "gold"),
+        summary="none",
+        sentence="Region of the data map: ambiguous above the median variability, else easy or hard to either side of "
+        "the median confidence.",
+        of_columns=lambda columns: regions(columns["confidence"], columns["variability"]),
+    ),
+    Measure(
+        name="prediction_entropy_last",
+        heading="last prediction entropy",
+        unit="nats",
+        needs=("logits",),
+        summary="mean",
+        sentence="Entropy of the model's probabilities at the last checkpoint.",
+        of_block=lambda block: prediction_entropy(block.logits[-1]),
+    ),
+    Measure(
+        name="prediction_last",
+        heading="last prediction",
+        unit="",
+        needs=("logits",),
+        summary="none",
+        sentence="The class of the highest logit at the last checkpoint.",
+        of_block=lambda block: np.array(block.label_names, dtype=object)[block.logits[-1].argmax(axis=1)],
+    ),
+    Measure(
+        name="max_confidence_last",
+        heading="last highest probability",
+        unit="",
+        needs=("logits",),
+        summary="mean",
+        sentence="The highest of the model's probabilities at the last checkpoint.",
+        of_block=lambda block: max_confidence(block.logits[-1]),
+    ),
+    Measure(
+        name="gradient_norm",
+        heading="gradient norm",
+        unit="",
+        needs=("gradients",),
+        summary="mean",
+        sentence="Norm of the gradient of the example's loss at the last step at which norms were taken.",
+        of_block=lambda block: block.gradient_norms,
+    ),
+)
+
+
+def measures_of(trajectory: Trajectory) -> tuple[Measure, ...]:
+    """The measures whose needs a run meets, in the order of :data:`MEASURES`."""
+    return tuple(measure for measure in MEASURES if trajectory.has.issuperset(measure.needs))
+
+
+def measure_columns(trajectory: Trajectory, source: Source | None = None) -> dict[str, NDArray[Any]]:
+    """Every measure of every example, block by block.
+
+    Args:
+        trajectory: The run.
+        source: Its arrays, where they are needed beside this; they are made without it.
+
+    Returns:
+        Values of shape (N,) in the run's own order, by name, of the measures whose needs the run meets.
+    """
+    source = source or Source(trajectory)
+    measures = measures_of(trajectory)
+    columns: dict[str, NDArray[Any]] = {}
+    for rows in source.blocks():
+        block = Block(source, rows)
+        for measure in measures:
+            if measure.of_block is not None:
+                values = np.asarray(measure.of_block(block))
+                if measure.name not in columns:
+                    # Text of any length: an object each, not the width of the first block's longest.
+                    dtype = object if values.dtype.kind == "U" else values.dtype
+                    columns[measure.name] = np.empty(len(source), dtype)
+                columns[measure.name][source.order[rows]] = values
+    for measure in measures:
+        if measure.of_columns is not None:
+            columns[measure.name] = np.asarray(measure.of_columns(columns))
+    return {measure.name: columns[measure.name] for measure in measures}
+
+
+def document() -> str:
+    """The list as a Markdown table, for docs/statistics.md."""
+    rows = [
+        f"| `{measure.name}` | {measure.heading} | {measure.unit or '–'} | {', '.join(measure.needs)} "
+        f"| {measure.summary} | {measure.sentence} |"
+        for measure in MEASURES
+    ]
+    head = ["| measure | heading | unit | needs | by category | what it is |", "|---|---|---|---|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
