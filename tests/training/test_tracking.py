@@ -13,7 +13,7 @@ from contested.tasks import EncodedTexts
 from contested.tasks.encoding import single_texts
 from contested.training import PaddedEngine, cross_entropy, track
 from contested.training.attention import Groups
-from contested.training.tracking import merged, observing
+from contested.training.tracking import inference_mode, merged_adapters
 
 FAMILIES = ["bert", "roberta", "distilbert", "deberta-v2", "qwen2"]
 
@@ -212,12 +212,12 @@ def test_a_pass_with_merged_adapters_gives_the_same_and_leaves_no_trace(parts: C
         if parameter.requires_grad:
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    with observing(module):
+    with inference_mode(module):
         apart = made.engine.logits(made.data.tracked, np.arange(len(made.data.tracked))).numpy()
     together = track(made.engine, module, made.data.tracked, batch_size=8)
     np.testing.assert_allclose(together, apart, rtol=1e-4, atol=1e-5)
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
-    with observing(module):
+    with inference_mode(module):
         again = made.engine.logits(made.data.tracked, np.arange(len(made.data.tracked))).numpy()
     assert np.array_equal(again, apart)
 
@@ -233,7 +233,7 @@ def test_half_precision_weights_are_never_merged(parts: Callable[..., Any], prec
     bases = {name: value for name, value in module.named_parameters() if name.endswith("query.base_layer.weight")}
     assert {str(value.dtype) for value in bases.values()} == {f"torch.{precision}"}
     before = {name: value.detach().clone() for name, value in bases.items()}
-    with merged(module):
+    with merged_adapters(module):
         inside = [torch.equal(before[name], value) for name, value in bases.items()]
     assert inside == [alike] * 2
     assert all(torch.equal(before[name], value) for name, value in bases.items())

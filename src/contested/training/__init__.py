@@ -13,6 +13,7 @@ from contested.training.gradients import (
 from contested.training.interruption import Interrupted
 from contested.training.loop import Recorder, Step, TrainingLoop, TrainingSet
 from contested.training.objective import Classification, Objective, cross_entropy
+from contested.training.passes import PassEngine, tracking_pass
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
 from contested.training.snapshots import has_snapshot, snapshot_step
@@ -34,6 +35,7 @@ __all__ = [
     "Objective",
     "PackedEngine",
     "PaddedEngine",
+    "PassEngine",
     "Probe",
     "Recipe",
     "Recorder",
@@ -55,5 +57,6 @@ __all__ = [
     "stack_problem",
     "steps_per_epoch",
     "track",
+    "tracking_pass",
     "trained_parameters",
 ]

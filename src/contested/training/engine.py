@@ -72,6 +72,8 @@ class PackedEngine:
         precision: ``float32``, or ``bfloat16`` for autocast; frozen weights are then cast once, for good.
         single_group: Whether all examples attend in one padded group.
         bucket: Numbers of tokens are filled up to multiples of this; see :class:`contested.training.packed.Packing`.
+        keyed: Whether the module's dropout is replaced by keyed one; without it the module is left as it is, and serves
+            passes in eval mode alone.
     """
 
     def __init__(
@@ -82,13 +84,15 @@ class PackedEngine:
         precision: str = "float32",
         single_group: bool = False,
         bucket: int | None = None,
+        keyed: bool = True,
     ) -> None:
         self._model = base_model(module)
         forward = packed_forward(self._model)
         if forward is None:
             raise ValueError(f"{type(self._model).__name__} cannot be packed; use PaddedEngine.")
         self._forward = forward
-        self._packing = Packing(module, device=device, precision=precision, single_group=single_group, bucket=bucket)
+        keys = DropoutKeys.of(module if keyed else nn.Module())
+        self._packing = Packing(keys, device=device, precision=precision, single_group=single_group, bucket=bucket)
         if precision == "bfloat16":
             cast_frozen(module)
 
@@ -104,8 +108,7 @@ class PackedEngine:
         """See :class:`LaidEngine`."""
         with self._packing.batch(laid) as batch:
             logits = self._forward(self._model, self._packing, batch)
-        logits = logits[laid.fields()["order"]]
-        return [logits.float() if logits.dtype == torch.bfloat16 else logits]
+        return [_at_least_float32(logits[laid.fields()["order"]])]
 
 
 class PaddedEngine:
@@ -121,7 +124,9 @@ class PaddedEngine:
         pad_id: The pad token.
         device: Where the module is.
         precision: ``float32``, or ``bfloat16`` for autocast; frozen weights are then cast once, for good.
-        piece_size: Examples a piece.
+        piece_size: Examples per piece.
+        keyed: Whether the module's dropout and attention are replaced by keyed ones; without it the module is left as
+            it is.
     """
 
     def __init__(
@@ -132,17 +137,20 @@ class PaddedEngine:
         device: torch.device,
         precision: str = "float32",
         piece_size: int = 16,
+        keyed: bool = True,
     ) -> None:
         self._module = module
-        self._last = reads_last(base_model(module))
         self._pad_id = pad_id
         self._device = device
         self._bfloat16 = precision == "bfloat16"
         self._piece_size = piece_size
-        # Tokens that a prompt adds have no place among an example's own: PyTorch's generator drops then.
-        self._keyed_rows = not _adds_tokens(module)
-        self._keys = DropoutKeys.of(module)
-        use_keyed_attention(base_model(module))
+        self._keys: DropoutKeys | None = None
+        if keyed:
+            self._last = reads_last(base_model(module))
+            keys = DropoutKeys.of(module)
+            use_keyed_attention(base_model(module))
+            # Tokens that a prompt adds have no place among an example's own: PyTorch's generator drops then.
+            self._keys = None if _adds_tokens(module) else keys
         if self._bfloat16:
             cast_frozen(module)
 
@@ -152,8 +160,7 @@ class PaddedEngine:
         n_pieces = max(1, round(len(rows) / self._piece_size))
         pieces = [self._forward(texts, rows[part], key) for part in np.array_split(by_length, n_pieces)]
         restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
-        logits = torch.cat(pieces)[restore]
-        return logits.float() if self._bfloat16 else logits
+        return _at_least_float32(torch.cat(pieces)[restore])
 
     def _forward(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None) -> Tensor:
         with self._keyed(texts, rows, key):
@@ -165,7 +172,7 @@ class PaddedEngine:
         with contextlib.ExitStack() as stack:
             if self._bfloat16:
                 stack.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
-            if key is not None and self._keyed_rows:
+            if key is not None and self._keys is not None:
                 lengths = texts.lengths[rows]
                 keys = row_keys(key, rows[:, None], np.arange(lengths.max())[None, :])
                 read = keys[np.arange(len(rows)), lengths - 1 if self._last else 0]
@@ -186,6 +193,10 @@ class PaddedEngine:
         if texts.token_type_ids is not None:
             arrays["token_type_ids"] = np.where(real, texts.token_type_ids[source], 0)
         return {name: torch.from_numpy(array.astype(np.int64)).to(self._device) for name, array in arrays.items()}
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in {torch.bfloat16, torch.float16} else logits
 
 
 def cast_frozen(module: nn.Module) -> None:

@@ -22,7 +22,7 @@ from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine
 from contested.training.layerwise import LayerwiseNorms, UnfitError, whole
 from contested.training.objective import Classification, Objective
-from contested.training.snapshots import random_states, restore_random_states
+from contested.training.preserving import preserved, set_modes
 
 Mode = Literal["eval", "train"]
 
@@ -172,21 +172,9 @@ def probing(module: nn.Module, *, mode: Mode, seed: int) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    modes = {part: part.training for part in module.modules()}
-    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()} if mode == "train" else {}
-    states = random_states()
-    module.train(mode == "train")
-    try:
-        torch.manual_seed(seed)
-        with torch.enable_grad():
-            yield
-    finally:
-        restore_random_states(states)
-        with torch.no_grad():
-            for name, buffer in buffers.items():
-                module.get_buffer(name).copy_(buffer)
-        for part, training in modes.items():
-            part.training = training
+    with preserved(module, seed=seed), torch.enable_grad():
+        set_modes(module, training=mode == "train")
+        yield
 
 
 class _Losses:

@@ -113,7 +113,7 @@ class Packing:
     """Batches and attention for one model; what an adapter of a family computes with.
 
     Args:
-        module: The model, whose dropout it keys.
+        keys: The keys of its dropout; those of no module where nothing is dropped.
         device: Where the model is.
         precision: ``float32``, or ``bfloat16`` for autocast.
         single_group: Whether all examples attend in one padded group; by default only where there are buckets.
@@ -123,14 +123,14 @@ class Packing:
 
     def __init__(
         self,
-        module: nn.Module,
+        keys: DropoutKeys,
         *,
         device: torch.device,
         precision: str,
         single_group: bool = False,
         bucket: int | None = None,
     ) -> None:
-        self.keys = DropoutKeys.of(module)
+        self.keys = keys
         self.device = device
         self._bfloat16 = precision == "bfloat16"
         self._bucket = _BUCKET if bucket is None and device.type != "cpu" else bucket

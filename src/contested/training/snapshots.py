@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from contested.errors import RunError
 from contested.files import atomic_path
+from contested.training.preserving import random_states, restore_random_states
 
 _FILE = "snapshot.pt"
 
@@ -90,28 +89,6 @@ def load_snapshot(folder: Path, *, module: nn.Module, optimizer: Optimizer) -> t
     optimizer.load_state_dict(state["optimizer"])
     restore_random_states(state["random"])
     return state["step"], state["progress"]
-
-
-def random_states() -> dict[str, Any]:
-    """Every random state that training may draw from."""
-    return {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
-    }
-
-
-def restore_random_states(states: dict[str, Any]) -> None:
-    """Undo what was drawn since :func:`random_states`."""
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
-    torch.set_rng_state(states["torch"])
-    if states["cuda"]:
-        torch.cuda.set_rng_state_all(states["cuda"])
-    if states["mps"] is not None:
-        torch.mps.set_rng_state(states["mps"])
 
 
 def _read(file: Path) -> dict[str, Any]:

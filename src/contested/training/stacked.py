@@ -125,7 +125,9 @@ class StackedEngine:
         forward = packed_forward(self._model)
         assert forward is not None
         self._forward = forward
-        self._packing = Packing(skeleton, device=device, precision=precision, single_group=single_group, bucket=bucket)
+        self._packing = Packing(
+            DropoutKeys.of(skeleton), device=device, precision=precision, single_group=single_group, bucket=bucket
+        )
 
     def logits(self, parts: Sequence[Part]) -> list[Tensor]:
         """Logits of each run's rows.

@@ -16,28 +16,22 @@ from torch import nn
 
 from contested.tasks import EncodedTexts
 from contested.training.engine import Engine, PackedEngine
+from contested.training.preserving import preserved, set_modes
 
 _FEWEST = 16
 """Examples that a batch has at least to be computed beside others."""
 
 
 @contextlib.contextmanager
-def observing(module: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients on an own random state; modes and random states are put back."""
-    modes = {part: part.training for part in module.modules()}
-    devices = list({p.device.index for p in module.parameters() if p.device.type == "cuda"})
-    module.eval()
-    try:
-        with torch.random.fork_rng(devices=devices), torch.no_grad():
-            torch.manual_seed(0)
-            yield
-    finally:
-        for part, training in modes.items():
-            part.training = training
+def inference_mode(module: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients; modes, buffers and random states are put back."""
+    with preserved(module, seed=0), torch.no_grad():
+        set_modes(module, training=False)
+        yield
 
 
 @contextlib.contextmanager
-def merged(module: nn.Module) -> Iterator[None]:
+def merged_adapters(module: nn.Module) -> Iterator[None]:
     """LoRA and IA3 folded into the weights they adapt, which are put back bit for bit; in float32 alone.
 
     Args:
@@ -66,7 +60,9 @@ def merged(module: nn.Module) -> Iterator[None]:
             layer.merged_adapters.clear()
 
 
-def track(engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size: int) -> NDArray[np.float32]:
+def track(
+    engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size: int, merge: bool = True
+) -> NDArray[np.float32]:
     """Compute the logits of every text in eval mode.
 
     Args:
@@ -75,6 +71,7 @@ def track(engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size:
         texts: The tracked examples, N of them.
         batch_size: Examples at work at once; the result does not depend on it beyond rounding. On a CPU they are
             computed in several smaller batches side by side, which uses its cores better than one batch on all.
+        merge: Whether adapters are meanwhile merged into the weights that they adapt.
 
     Returns:
         Logits, shape (N, K), in the order of ``texts``.
@@ -91,7 +88,8 @@ def track(engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size:
         with torch.no_grad():
             return np.asarray(engine.logits(texts, rows).cpu().numpy())
 
-    with observing(module), merged(module), _cores(at_once, threads // at_once) as compute:
+    folded = merged_adapters(module) if merge else contextlib.nullcontext()
+    with inference_mode(module), folded, _cores(at_once, threads // at_once) as compute:
         logits = np.concatenate(list(compute(logits_of, batches)))
     restored = np.empty_like(logits)
     restored[by_length] = logits

@@ -1,0 +1,128 @@
+"""Tracking passes of a module that belongs to somebody else, which is left as it was found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules import module as registry
+
+from contested.tasks import EncodedTexts
+from contested.training.dropout import DropoutKey
+from contested.training.engine import Engine, PackedEngine, PaddedEngine, base_model, packs
+from contested.training.families import reads_last
+from contested.training.tracking import inference_mode, track
+
+_LIBRARIES = frozenset({"torch", "transformers", "peft"})
+_TEXT, _TOLERANCE = 16, 1e-3  # tokens and relative difference of the comparison with the module's own forward
+
+
+def tracking_pass(
+    module: nn.Module, texts: EncodedTexts, *, pad_id: int | None = None, batch_size: int = 64
+) -> NDArray[np.float32]:
+    """Compute the logits of every text with a module that belongs to somebody else.
+
+    The module is afterwards as it was found, bit for bit: weights, buffers, gradients, modes of each part, hooks,
+    attention, random states and autocast. Nothing of it is replaced meanwhile, and its adapters are not merged.
+
+    Args:
+        module: A classifier on any device, in any mode: a transformers one, PEFT's over one, or any other whose
+            forward takes ``input_ids`` and ``attention_mask`` and returns an object with ``logits`` (B, K).
+        texts: The tracked examples, N of them.
+        pad_id: Pads shorter texts of a module without a configuration that names its pad token; where neither does,
+            examples run one at a time.
+        batch_size: Examples at work at once.
+
+    Returns:
+        Logits, shape (N, K), in the order of ``texts``.
+    """
+    engine = PassEngine(module, pad_id=pad_id).suited_to(texts)
+    return track(engine, module, texts, batch_size=batch_size, merge=False)
+
+
+class PassEngine:
+    """Computes logits of a module and changes nothing of it (see :class:`contested.training.Engine`).
+
+    The module is looked at once, when the engine is made: it runs packed where its family allows and every part is
+    the libraries' own and free of hooks, else by its own forward on batches sorted by length. Modes and random states
+    are the caller's affair.
+
+    Args:
+        module: A classifier; see :func:`tracking_pass`.
+        pad_id: See :func:`tracking_pass`.
+
+    Attributes:
+        unpacked_because: Why it does not run packed, or empty.
+    """
+
+    def __init__(self, module: nn.Module, *, pad_id: int | None = None) -> None:
+        self._module = module
+        model = base_model(module)
+        device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+        known = getattr(getattr(model, "config", None), "pad_token_id", None)
+        # A classifier whose configuration names no pad token may refuse more than one example at once.
+        alone = known is None and (pad_id is None or hasattr(model, "config"))
+        pad = known if known is not None else pad_id
+        pieces: dict[str, Any] = {"piece_size": 1} if alone else {}
+        self._own = PaddedEngine(module, pad_id=pad or 0, device=device, keyed=False, **pieces)
+        self.unpacked_because = packing_problem(module)
+        self._packed: PackedEngine | None = None
+        if not self.unpacked_because:
+            packed = PackedEngine(module, device=device, keyed=False)
+            if self._agree(packed, known, model.config.vocab_size):
+                self._packed = packed
+            else:
+                self.unpacked_because = "its own forward gives other logits than the packed one"
+        self._pooled_pad = known if self._packed is not None and reads_last(model) else None
+
+    def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
+        """See :class:`contested.training.Engine`; in training mode PyTorch's generator decides what is dropped."""
+        return self.suited_to(texts).logits(texts, rows)
+
+    def suited_to(self, texts: EncodedTexts) -> Engine:
+        """What computes the logits of these texts: the packed engine, or the module's own forward."""
+        if self._packed is None or not len(texts):
+            return self._own
+        # Such a classifier pools the last token that is no padding, which here is not the last one.
+        ends_in_pad = self._pooled_pad is not None and texts.input_ids[texts.offsets[1:] - 1] == self._pooled_pad
+        return self._own if np.any(ends_in_pad) else self._packed
+
+    def _agree(self, packed: PackedEngine, pad_id: int | None, vocabulary: int) -> bool:
+        """Hold the packed forward against the module's own on one made-up text: a module may be more than its parts."""
+        ids = np.array([token for token in range(min(vocabulary, _TEXT + 1)) if token != pad_id], np.int32)
+        text, row = EncodedTexts(ids, np.array([0, len(ids)]), None, 0), np.array([0])
+        with inference_mode(self._module):
+            expected, found = self._own.logits(text, row), packed.logits(text, row)
+        most = _TOLERANCE * max(1.0, float(expected.abs().max()))
+        return expected.shape == found.shape and bool((expected - found).abs().max() <= most)
+
+
+def packing_problem(module: nn.Module) -> str:
+    """Why the packed forward might not be that of a module as it stands; it calls the parts, not the whole.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        The reason, or an empty text where it can run packed.
+    """
+    if not hasattr(base_model(module), "config") or not packs(module):
+        return "it has no packed forward"
+    for name, part in module.named_modules():
+        home = type(part).__module__.partition(".")[0]
+        if home not in _LIBRARIES:
+            return f"{name or 'the module'} is a {type(part).__name__} of {home}"
+        if part._forward_hooks or part._forward_pre_hooks:
+            return f"{name or 'the module'} has hooks"
+        if "forward" in vars(part):
+            return f"the forward of {name or 'the module'} was replaced"
+    if registry._global_forward_hooks or registry._global_forward_pre_hooks:
+        return "there are hooks on all modules"
+    dtypes = {parameter.dtype for parameter in module.parameters()}
+    if not dtypes <= {torch.float32, torch.float64}:
+        return f"its weights are in {', '.join(sorted(map(str, dtypes)))}"
+    devices = {parameter.device.type for parameter in module.parameters()}
+    return "autocast is on" if any(torch.is_autocast_enabled(device) for device in devices) else ""
