@@ -28,20 +28,18 @@ def matrix(cells: Sequence[Cell], rate: float) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    rows: dict[tuple[str, ...], list[Cell]] = {}
+    rows: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        key = (cell.groups[0], *(value for axis, value in cell.coordinates.items() if axis != "seed"))
-        rows.setdefault(key, []).append(cell)
+        rows.setdefault((cell.groups[0], cell.label), []).append(cell)
     table = Table("", "seeds", box=None)
     for heading in ("steps", "checkpoints", "PFLOP", "GB", "time"):
         table.add_column(heading, justify="right")
     group = ""
-    for (first, *place), members in rows.items():
+    for (first, label), members in rows.items():
         if first != group:
             group = first
             table.add_row(Text(group, style="bold"))
-        named = [value for value in place if value != "none"]
-        table.add_row(Text("  " + " ".join(named)), *(Text(text) for text in _costs(members, rate)))
+        table.add_row(Text(f"  {label}"), *(Text(text) for text in _costs(members, rate)))
     return table
 
 
@@ -49,7 +47,7 @@ def _costs(members: Sequence[Cell], rate: float) -> list[str]:
     from contested.studies.plan import cost
 
     needed = cost(members[0])
-    seeds = (f"({cell.coordinates['seed']})" if cell.excluded else cell.coordinates["seed"] for cell in members)
+    seeds = (f"({cell.config.seed})" if cell.excluded else str(cell.config.seed) for cell in members)
     sizes = (_number(needed.flops / 1e15), _number(needed.memory / 1e9), _time(needed.seconds(rate)))
     return [" ".join(seeds), f"{needed.steps:,}", f"{needed.checkpoints}", *sizes]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from contested.config import RunConfig
 from contested.families import FAMILIES, family_of, packed_forward_name, size_of
-from contested.studies.file import Facts
+from contested.studies.file import ModelInfo
 
 _FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
@@ -81,7 +81,7 @@ def _config(name: str) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=64)
-def local_facts(name: str) -> Facts:
+def read_checkpoint_info(name: str) -> ModelInfo:
     """Read the facts of a backbone's folder from its configuration and the headers of its weights.
 
     Args:
@@ -92,7 +92,7 @@ def local_facts(name: str) -> Facts:
     """
     folder, config = Path(name), _config(name)
     if not config:
-        return Facts()
+        return ModelInfo()
     try:
         sizes = {key: size for file in sorted(folder.glob("*.safetensors")) for key, size in _sizes(file).items()}
         layers, hidden = size_of(config)
@@ -106,9 +106,9 @@ def local_facts(name: str) -> Facts:
         if sizes:
             found["params"] = float(sum(sizes.values()))
             found["body"] = float(sum(size for key, size in sizes.items() if _IN_A_LAYER.search(key))) or None
-        return Facts.model_validate(found)
+        return ModelInfo.model_validate(found)
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
-        return Facts()
+        return ModelInfo()
 
 
 def _sizes(file: Path) -> dict[str, int]:

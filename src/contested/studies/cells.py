@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contested.config import RunConfig, check_config, identifying
 from contested.errors import ConfigError
+from contested.naming import label
 from contested.overrides import merge
 from contested.studies.axes import cell_names, study_axes
-from contested.studies.backbone import local_facts
-from contested.studies.file import EVERY, FIRST, AxisValue, Facts, Study
+from contested.studies.backbone import read_checkpoint_info
+from contested.studies.content import EVERY, FIRST
+from contested.studies.file import AxisValue, ModelInfo, Study
 from contested.trajectories.identity import digest
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ABSENT = object()
-_NAMED = ("backbone", "dataset", "method")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Cell:
     Attributes:
         run_id: A readable name and a hash of the configuration; the same on every machine.
         coordinates: Axis to the name of its value.
+        label: What tells it from the cells of other settings, such as "lora-r4, epochs 3".
         config: The run's configuration, named ``run_id``.
         groups: The selected groups that ask for it.
         condition: Whether it belongs to the main conditions, also of a group that is not selected.
@@ -39,11 +42,18 @@ class Cell:
 
     run_id: str
     coordinates: Mapping[str, str]
+    label: str
     config: RunConfig
     groups: tuple[str, ...]
     condition: bool
     excluded: str
-    facts: Facts
+    facts: ModelInfo
+
+    @property
+    def setting(self) -> str:
+        """What the run shares with the runs that differ from it in their seed alone; probes do not touch training."""
+        shared = {key: value for key, value in identifying(self.config).items() if key not in {"seed", "probes"}}
+        return json.dumps(shared, sort_keys=True)
 
 
 def expand(study: Study) -> list[Cell]:
@@ -99,23 +109,17 @@ def cell_table(study: Study, cells: Sequence[Cell], status: Mapping[str, str]) -
             {
                 "run_id": cell.run_id,
                 "name": names[cell.run_id],
-                **{axis.name: axis.value(cell.coordinates[axis.name]) for axis in axes},
+                **{axis.name: axis.values[cell.coordinates[axis.name]] for axis in axes},
                 "seed": cell.config.seed,
                 "main": cell.condition,
                 "group": ",".join(cell.groups),
                 "status": status.get(cell.run_id, "missing"),
                 "excluded": cell.excluded,
-                "setting": _setting(cell.config),
+                "setting": cell.setting,
             }
             for cell in cells
         ]
     )
-
-
-def _setting(config: RunConfig) -> str:
-    """A run's configuration without its seed, and without the probes, which do not touch training."""
-    content = {key: value for key, value in identifying(config).items() if key not in {"seed", "probes"}}
-    return json.dumps(content, sort_keys=True)
 
 
 def _grid(study: Study, where: Mapping[str, list[str]]) -> Iterator[dict[str, str]]:
@@ -143,12 +147,13 @@ def _cell(study: Study, coordinates: dict[str, str], groups: tuple[str, ...]) ->
     for entry in study.overrides:
         if _matches(study, entry.where, coordinates):
             content = merge(content, entry.set)
-    label = ", ".join(f"{axis} {value}" for axis, value in coordinates.items())
-    config = check_config(content, f"of the cell {label}")
+    where = ", ".join(f"{axis} {value}" for axis, value in coordinates.items())
+    config = check_config(content, f"of the cell {where or study.name}")
     run_id = _run_id(study, coordinates, config)
     return Cell(
         run_id=run_id,
         coordinates=coordinates,
+        label=_label(study, coordinates),
         config=config.model_copy(update={"name": run_id}),
         groups=tuple(name for name in groups if study.select is None or name in study.select),
         condition=any(study.groups[name].conditions for name in groups),
@@ -162,6 +167,7 @@ def _joined(first: Cell, second: Cell) -> Cell:
     return Cell(
         first.run_id,
         first.coordinates,
+        first.label,
         first.config,
         tuple(dict.fromkeys((*first.groups, *second.groups))),
         first.condition or second.condition,
@@ -170,24 +176,27 @@ def _joined(first: Cell, second: Cell) -> Cell:
     )
 
 
+def _label(study: Study, coordinates: Mapping[str, str]) -> str:
+    several = [axis for axis in study_axes(study) if len(axis.values) > 1]
+    return label((axis.name, axis.values[coordinates[axis.name]], axis.plain) for axis in several)
+
+
 def _run_id(study: Study, coordinates: Mapping[str, str], config: RunConfig) -> str:
-    hashed = digest({"config": identifying(config)})
-    # An axis of its own is named where it has left its first value: noise-30 is, "none" is not.
-    others = [
-        value if not _is_number(value) else f"{axis}-{value}"
-        for axis, value in coordinates.items()
-        if axis not in {*_NAMED, "seed"} and value != next(iter(study.axes[axis]))
-    ]
-    parts = [*(coordinates[axis] for axis in _NAMED), *others, f"s{config.seed}", hashed]
-    return "-".join(part.replace("/", "-") for part in parts)
+    """The names of the run's values on the axes, its seed, and a hash of its configuration."""
+    parts = []
+    for axis in study_axes(study):
+        name = coordinates[axis.name]
+        if axis.numeric:
+            # A number is named where it has left the first one, so that one more axis renames no run of the others.
+            first = next(iter(axis.values))
+            parts += [f"{axis.name.rpartition('.')[2]}-{name}"] if name != first else []
+        elif name != axis.plain:
+            parts.append(name)
+    named = [*(parts or [config.method.label]), f"s{config.seed}", digest({"config": identifying(config)})]
+    return "-".join(_UNFIT.sub("-", part).strip("-.") for part in named)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+_UNFIT = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
 def _origin(study: Study, coordinates: Mapping[str, str], problem: str) -> str:
@@ -205,8 +214,8 @@ def _origin(study: Study, coordinates: Mapping[str, str], problem: str) -> str:
     return problem
 
 
-def _facts(study: Study, coordinates: Mapping[str, str], model: str) -> Facts:
-    known: dict[str, Any] = local_facts(model).model_dump(exclude_defaults=True)
+def _facts(study: Study, coordinates: Mapping[str, str], model: str) -> ModelInfo:
+    known: dict[str, Any] = read_checkpoint_info(model).model_dump(exclude_defaults=True)
     for axis, value in coordinates.items():
         known |= study.axes[axis][value].facts.model_dump(exclude_defaults=True)
-    return Facts(**known)
+    return ModelInfo(**known)

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from contested.checking import check, yaml_problem
-from contested.config import RunConfig, resolve_paths
+from contested.checking import check
+from contested.config import RunConfig
 from contested.errors import ConfigError
-from contested.files import user_path
-from contested.naming import short
 from contested.options import Section
-from contested.overrides import assign, merge, parse, path_of
-from contested.studies.presets import PRESETS, preset_text
+from contested.studies.axes import axis_problems, axis_values, listed
+from contested.studies.content import EVERY, FIRST, STUDY_FILE, anchor, filled, read_content, set_key
+from contested.studies.presets import REPORTS
 from contested.wording import hint
 
-STUDY_FILE = "study.yaml"
 
-EVERY = "*"
-FIRST = "first"
-_VARIABLE = re.compile(r"\{([a-z_]+(?:\.[a-z_0-9]+)+)\}")
-
-
-class Facts(Section):
+class ModelInfo(Section):
     """What is known of a backbone or data set before anything is loaded: for plans, and for rows without a run."""
 
     params: float | None = None
@@ -52,22 +44,22 @@ class AxisValue(Section):
 
     overrides: dict[str, Any]
     """Nested keys of a run's configuration."""
-    facts: Facts = Field(default_factory=Facts)
+    facts: ModelInfo = Field(default_factory=ModelInfo)
     """For plans."""
 
 
-class Group(Section):
+class Grid(Section):
     """A grid of cells."""
 
     where: dict[str, list[str]]
     """Axis to values; ``*`` is every value, ``first`` the first one, which an axis left out takes too."""
     conditions: bool = False
-    """Whether its cells (backbone × method × data set) are the study's main conditions, which are tested together."""
+    """Whether its cells are the study's main conditions, apart from their seeds."""
 
     @field_validator("where", mode="before")
     @classmethod
     def _lists(cls, value: Any) -> Any:
-        return _listed(value)
+        return listed(value)
 
 
 class Override(Section):
@@ -81,7 +73,7 @@ class Override(Section):
     @field_validator("where", mode="before")
     @classmethod
     def _lists(cls, value: Any) -> Any:
-        return _listed(value)
+        return listed(value)
 
 
 class Exclusion(Section):
@@ -95,7 +87,7 @@ class Exclusion(Section):
     @field_validator("where", mode="before")
     @classmethod
     def _lists(cls, value: Any) -> Any:
-        return _listed(value)
+        return listed(value)
 
 
 class Expected(Section):
@@ -126,10 +118,10 @@ class Study(Section):
     """Variables: ``{data.dir}`` in any text of the file stands for ``data: {dir: …}``."""
     defaults: dict[str, Any] = Field(default_factory=dict)
     """A run's configuration, as far as the cells share it."""
-    axes: dict[str, dict[str, AxisValue]]
-    """Axis to its values by name; backbone, method, dataset and seed are needed."""
-    groups: dict[str, Group]
-    """Grids of cells by name; a cell may stand in several."""
+    axes: dict[str, dict[str, AxisValue]] = Field(default_factory=dict)
+    """What the cells differ in: a key of a run's configuration with a list of values, or settings by name."""
+    groups: dict[str, Grid] = Field(default_factory=dict)
+    """Grids of cells by name; a cell may stand in several. Where none is given, one of every combination: ``all``."""
     select: list[str] | None = None
     """The groups that run; all where not given."""
     overrides: list[Override] = Field(default_factory=list)
@@ -153,28 +145,35 @@ class Study(Section):
     def _axis_values(cls, axes: Any) -> Any:
         if not isinstance(axes, dict):
             return axes
-        return {name: _axis(str(name), values) for name, values in axes.items()}
+        return {str(name): axis_values(str(name), values) for name, values in axes.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _every_combination(cls, content: Any) -> Any:
+        if isinstance(content, dict) and not content.get("groups"):
+            return content | {"groups": {"all": {"where": dict.fromkeys(content.get("axes") or {}, EVERY)}}}
+        return content
 
     @model_validator(mode="after")
     def _names_exist(self) -> Study:
-        problems = [f"axes: {name} is missing" for name in REQUIRED_AXES if name not in self.axes]
-        problems += [f"axes.{name}: has no value" for name, values in self.axes.items() if not values]
+        problems = [f"axes.{name}: has no value" for name, values in self.axes.items() if not values]
         wheres = [(f"groups.{name}.where", group.where) for name, group in self.groups.items()]
         wheres += [(f"overrides[{index}].where", entry.where) for index, entry in enumerate(self.overrides)]
         wheres += [(f"exclude[{index}].where", entry.where) for index, entry in enumerate(self.exclude)]
-        for place, where in wheres:
-            problems += _unknown_places(place, where, self.axes)
+        for key, where in wheres:
+            problems += _unknown_values(key, where, self.axes)
         problems += [
             f"select: there is no group {name!r}{hint(name, list(self.groups))}"
             for name in self.select or ()
             if name not in self.groups
         ]
+        if self.report not in (None, *REPORTS):
+            problems.append(f"report: there is no report {self.report!r}{hint(str(self.report), REPORTS)}")
+        if self.expected and self.report is None:
+            problems.append("expected: known values are shown by a report such as paper; add report: paper")
         if problems:
             raise ValueError("\n".join(problems))
         return self
-
-
-REQUIRED_AXES = ("backbone", "method", "dataset", "seed")
 
 
 def load_study(
@@ -197,12 +196,20 @@ def load_study(
     Raises:
         ConfigError: With every problem at once.
     """
-    content = _read(source, seen=())
+    return _checked(_content(source, sets, reshape), str(source))
+
+
+def _content(
+    source: str | os.PathLike[str],
+    sets: Sequence[str] = (),
+    reshape: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    content = read_content(source)
     if reshape is not None:
         content = reshape(content)
     for text in sets:
-        _set(content, text)
-    return _checked(content, str(source))
+        set_key(content, text)
+    return content
 
 
 def open_study(folder: Path) -> Study:
@@ -217,7 +224,10 @@ def open_study(folder: Path) -> Study:
     Raises:
         ConfigError: If there is none.
     """
-    return load_study(folder / STUDY_FILE)
+    content = _content(folder / STUDY_FILE)
+    # Earlier versions reported every study as the paper does, and did not write it down.
+    content.setdefault("report", "paper")
+    return _checked(content, str(folder / STUDY_FILE))
 
 
 def dump_study(study: Study) -> str:
@@ -233,6 +243,7 @@ def dump_study(study: Study) -> str:
     content["axes"] = {
         axis: {name: _short_form(value) for name, value in values.items()} for axis, values in study.axes.items()
     }
+    content["report"] = study.report
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -241,199 +252,34 @@ def _short_form(value: AxisValue) -> dict[str, Any]:
     return {**value.overrides, **({"facts": facts} if facts else {})}
 
 
-def _read(source: str | os.PathLike[str], seen: tuple[str, ...]) -> dict[str, Any]:
-    """The content of a study file laid over what it extends; its relative paths are taken from its own folder."""
-    text, name, folder = _text(source)
-    if name in seen:
-        raise ConfigError(f"The study {name} extends itself ({' -> '.join((*seen, name))}).")
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not valid YAML: {yaml_problem(error)}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{name} must hold keys and values (name:, axes:, groups:, …).")
-    _anchor(content, folder)
-    base = content.pop("extends", None)
-    if base is None:
-        return content
-    inner = Path(folder, str(base))
-    below = _read(inner if inner.is_file() else str(base), (*seen, name))
-    for axis, values in (content.get("axes") or {}).items():
-        # A list or a keyed axis replaces the one below; named values join those below.
-        if isinstance(values, list) or (isinstance(values, dict) and "key" in values):
-            replace_axis(below, axis, _axis(axis, values))
-            del below["axes"][axis]
-    # What the study below says of itself is not true of this one.
-    below.pop("description", None)
-    if Path(name).suffix:
-        below["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem).strip("-._") or "study"
-    return merge(below, content)
-
-
-def _text(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
-    if str(source) in PRESETS:
-        return preset_text(str(source)), str(source), Path.cwd()
-    file = user_path(source)
-    if (file / STUDY_FILE).is_file():
-        file = file / STUDY_FILE
-    if not file.is_file():
-        near = hint(str(source), PRESETS)
-        raise ConfigError(f"There is no study file {source}, nor a preset of this name{near}.")
-    try:
-        return file.read_text(encoding="utf-8"), str(file), file.resolve().parent
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read the study file {file}: {error}") from error
-
-
-def _anchor(content: dict[str, Any], folder: Path) -> None:
-    """Make relative paths of a study file absolute; ``data.dir`` and all that is built on it included."""
-    data = content.get("data")
-    if isinstance(data, dict) and isinstance(data.get("dir"), str):
-        data["dir"] = str((folder / user_path(data["dir"])).resolve())
-    further = [entry.get("set") for entry in content.get("overrides") or [] if isinstance(entry, dict)]
-    parts = [content.get("defaults"), *further]
-    for values in (content.get("axes") or {}).values():
-        parts += [*values.values()] if isinstance(values, dict) else []
-    for part in parts:
-        if isinstance(part, dict):
-            resolve_paths(part, folder)
-
-
-def _set(content: dict[str, Any], text: str) -> None:
-    given = parse(text, what="--set", example="data.dir=FOLDER")
-    first, *rest = given.keys
-    if first == "backbone":
-        _set_backbone(content, ".".join(rest), str(given.value))
-    elif given.keys in {("seed",), ("seeds",), ("axes", "seed")}:
-        seeds = given.value if isinstance(given.value, list) else [given.value]
-        replace_axis(content, "seed", {str(seed): {"seed": seed} for seed in seeds})
-    else:
-        value = str(user_path(str(given.value)).resolve()) if given.keys == ("data", "dir") else given.value
-        if first == "defaults" and rest:
-            value = path_of(rest, value, Path.cwd(), RunConfig)
-        assign(content, given._replace(value=value), what="--set")
-
-
-def _set_backbone(content: dict[str, Any], name: str, path: str) -> None:
-    """One checkpoint in the place of one backbone, or of all: the axis then has that value alone."""
-    model = {"model": {"name": path}}
-    resolve_paths(model, Path.cwd())
-    axis = content.setdefault("axes", {}).setdefault("backbone", {})
-    if name:
-        if name not in axis:
-            raise ConfigError(f"--set backbone.{name}: the study has no such backbone{hint(name, list(axis))}.")
-        axis[name] = model
-        return
-    label = re.sub(r"[^A-Za-z0-9.]+", "-", Path(path).name).strip("-").lower() or "backbone"
-    # Grids over several backbones become grids over this one; what was said of one of them is said of none now.
-    for entry in (content.get("groups") or {}).values():
-        if "backbone" in entry.get("where", {}):
-            entry["where"]["backbone"] = [label]
-    for entry in content.get("overrides") or []:
-        entry.get("where", {}).pop("backbone", None)
-    content["exclude"] = [entry for entry in content.get("exclude") or [] if "backbone" not in entry.get("where", {})]
-    content["expected"] = []
-    content["axes"]["backbone"] = {label: model}
-
-
-def replace_axis(content: dict[str, Any], axis: str, values: Mapping[str, Any]) -> None:
-    """Give an axis other values; grids, overrides and exclusions keep of theirs what is left. Changes ``content``.
-
-    Args:
-        content: A study file's keys.
-        axis: The axis.
-        values: Name to overrides; not empty.
-    """
-    content.setdefault("axes", {})[axis] = dict(values)
-    kept = {*values, EVERY, FIRST}
-    for name, group in list((content.get("groups") or {}).items()):
-        if not _keep_values(group.get("where", {}), axis, kept):
-            del content["groups"][name]
-    for part in ("overrides", "exclude"):
-        entries = content.get(part) or []
-        content[part] = [entry for entry in entries if _keep_values(entry.get("where", {}), axis, kept)]
-
-
-def _keep_values(where: dict[str, Any], axis: str, kept: Collection[str]) -> bool:
-    """Cut a condition down to values that exist; False where nothing is left of it."""
-    if axis not in where:
-        return True
-    where[axis] = [value for value in _listed(where)[axis] if value in kept]
-    return bool(where[axis])
-
-
 def _checked(content: dict[str, Any], source: str) -> Study:
-    filled = _filled(content, dict(content.get("data") or {}), source)
-    _anchor(filled, Path.cwd())
-    return check(Study, filled, f"The study {source}")
-
-
-def _filled(value: Any, data: Mapping[str, Any], source: str) -> Any:
-    """Put ``data``'s values in the place of ``{data.name}``."""
-    if isinstance(value, dict):
-        return {key: _filled(part, data, source) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_filled(part, data, source) for part in value]
-    if not isinstance(value, str):
-        return value
-
-    def fill(match: re.Match[str]) -> str:
-        first, *rest = match.group(1).split(".")
-        found: Any = data if first == "data" else None
-        for part in rest:
-            found = found.get(part) if isinstance(found, Mapping) else None
-        if not isinstance(found, str | int | float):
-            raise ConfigError(
-                f"The study {source} uses {match.group(0)}, but its data section has no such value. "
-                f"Give it with --set {match.group(1)}=…"
-            )
-        return str(found)
-
-    return _VARIABLE.sub(fill, value)
-
-
-def _axis(name: str, values: Any) -> Any:
-    """The long form of an axis: name of each value -> overrides and facts."""
-    if isinstance(values, list):
-        return {str(value): {"overrides": {name: value}} for value in values}
-    if isinstance(values, dict) and set(values) == {"key", "values"}:
-        return {short(value): {"overrides": _nested(str(values["key"]), value)} for value in values["values"]}
-    if not isinstance(values, dict):
-        return values
-    return {
-        str(key): {
-            "overrides": {part: inner for part, inner in (value or {}).items() if part != "facts"},
-            "facts": (value or {}).get("facts") or {},
-        }
-        if isinstance(value, dict | None)
-        else value
-        for key, value in values.items()
+    whole = filled(content, dict(content.get("data") or {}), source)
+    anchor(whole, Path.cwd())
+    axes = whole.get("axes")
+    wrong = {
+        str(name): found
+        for name, values in (axes.items() if isinstance(axes, dict) else ())
+        if (found := axis_problems(str(name), values, RunConfig))
     }
+    if not wrong:
+        return check(Study, whole, f"The study {source}")
+    problems = [text for found in wrong.values() for text in found]
+    try:
+        check(Study, whole | {"axes": {name: part for name, part in axes.items() if str(name) not in wrong}}, source)
+    except ConfigError as error:
+        # That an axis left out for this is not there, is no problem of its own.
+        problems += [text for text in error.problems if not any(f"no axis {name!r}" in text for name in wrong)]
+    raise ConfigError(f"The study {source} has {len(problems)} problem(s):", problems)
 
 
-def _nested(key: str, value: Any) -> dict[str, Any]:
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return dict(value)
-
-
-def _listed(where: Any) -> Any:
-    if not isinstance(where, dict):
-        return where
-    return {
-        str(axis): [short(value) for value in (values if isinstance(values, list) else [values])]
-        for axis, values in where.items()
-    }
-
-
-def _unknown_places(place: str, where: Mapping[str, list[str]], axes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _unknown_values(key: str, where: Mapping[str, list[str]], axes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     problems = []
     for axis, values in where.items():
         if axis not in axes:
-            problems.append(f"{place}: there is no axis {axis!r}{hint(axis, list(axes))}")
+            problems.append(f"{key}: there is no axis {axis!r}{hint(axis, list(axes))}")
             continue
         problems += [
-            f"{place}.{axis}: there is no value {value!r}{hint(value, list(axes[axis]))}"
+            f"{key}.{axis}: there is no value {value!r}{hint(value, list(axes[axis]))}"
             for value in values
             if value not in {EVERY, FIRST} and value not in axes[axis]
         ]

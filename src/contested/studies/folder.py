@@ -12,7 +12,8 @@ from contested.config import RunConfig, identifying, recorded
 from contested.errors import RunError
 from contested.files import write_text
 from contested.studies.cells import Cell
-from contested.studies.file import STUDY_FILE, Study, dump_study
+from contested.studies.content import STUDY_FILE
+from contested.studies.file import Study, dump_study
 from contested.trajectories import layout, read_manifest
 from contested.trajectories.identity import digest
 

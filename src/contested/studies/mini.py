@@ -7,14 +7,19 @@ weights), but its numbers say nothing about the backbone: a mini study shows tha
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from contested.config import RunConfig
 from contested.demo import ENCODER_PATH, make_world
 from contested.demo.world import captions
 from contested.files import write_text
-from contested.studies.file import REQUIRED_AXES, Study, replace_axis
+from contested.studies.axes import axis_problems, axis_values
+from contested.studies.content import replace_axis
+from contested.studies.file import Study
 
 WORLD = "world"
 """The folder in a mini study's folder that holds data and backbones."""
@@ -23,7 +28,9 @@ _ANNOTATED, _BULK = 400, 1000
 _SEEDS = 2
 _DECODER_VOCABULARY = 1000
 _LARGE = 2e9  # weights above which a decoder's stand-in has twice the layers
-_ENCODER_LAYERS = {"distilbert": 1, "bert": 2}
+_DEBERTA_LAYERS = 2
+_FOLDER = re.compile(r"^(encoder|decoder|deberta)-(\d+)-layers$")
+_OF_DATA = {"annotated", "bulk", "text_columns", "label_names"}
 
 
 def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -36,35 +43,26 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
     Returns:
         The content.
     """
-    axes = content.get("axes")
-    if not isinstance(axes, dict) or any(not isinstance(axes.get(name), dict | list) for name in REQUIRED_AXES):
-        return content  # The check of the study says what is missing.
-    if any(not isinstance(axes[name], dict) for name in ("backbone", "dataset")):
-        return content
-    world = out.resolve() / WORLD
+    axes = content.setdefault("axes", {})
+    if not isinstance(axes, dict) or any(axis_problems(str(name), axes[name], RunConfig) for name in axes):
+        return content  # The check of the study says what is wrong.
+    for name, values in axes.items():
+        axes[name] = {own: _flat(value) for own, value in axis_values(str(name), values).items()}
     defaults = content.setdefault("defaults", {})
+    bundles = [("data", defaults), *(pair for values in axes.values() for pair in values.items())]
+    _shrink_models(bundles, out.resolve() / WORLD)
+    _shrink_data(bundles, out.resolve() / WORLD)
     defaults["training"] = {**defaults.get("training", {}), "learning_rate": 1e-3}
     defaults["tracking"] = {"every": 20, "epoch_ends": True}
     # Its matrices are too small to share between cores.
     defaults["execution"] = {**defaults.get("execution", {}), "threads": 1}
-    defaults.setdefault("task", {})["bulk"] = {"size": _BULK, "seed": 42}
-    axes["backbone"] = {name: _backbone(name, value or {}, world) for name, value in axes["backbone"].items()}
-    axes["dataset"] = {
-        name: {
-            "task": {
-                "annotated": {"path": str(world / f"{name}.jsonl")},
-                "bulk": {"path": str(world / f"{name}_bulk.jsonl")},
-            },
-            "facts": {"tokens": 22, "annotated": _ANNOTATED},
-        }
-        for name in axes["dataset"]
-    }
-    seeds = axes["seed"] if isinstance(axes["seed"], list) else list(axes["seed"])
-    replace_axis(content, "seed", {str(seed): {"seed": int(seed)} for seed in seeds[:_SEEDS]})
+    for name, values in list(axes.items()):
+        if all(set(value) == {"seed"} for value in values.values()):
+            replace_axis(content, name, dict(list(values.items())[:_SEEDS]))
     for entry in content.get("overrides") or []:
         if entry["set"].get("probes", {}).get("every"):
             entry["set"]["probes"]["every"] = 40
-    # The paper's numbers belong to the paper's backbones.
+    # Known numbers belong to the backbones and data that were named.
     content["expected"] = []
     content["name"] = f"{content.get('name', 'study')}-mini"
     about = content.get("description")
@@ -72,6 +70,53 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
         f": {about}" if about else "."
     )
     return content
+
+
+def _flat(value: dict[str, Any]) -> dict[str, Any]:
+    """A value of an axis as a study file has it: its settings, and its facts beside them."""
+    facts = value.get("facts")
+    return {**value["overrides"], **({"facts": facts} if facts else {})}
+
+
+def _shrink_models(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -> None:
+    """Put a stand-in in the place of every backbone; encoders get 3, 2 or 1 layers in the order of the file."""
+    encoders: list[str] = []
+    for name, bundle in bundles:
+        named = bundle.get("model", {}).get("name")
+        if named is None:
+            continue
+        facts = bundle.get("facts", {})
+        if facts.get("decoder"):
+            kind, layers = "decoder", 4 if float(facts.get("params", 0)) > _LARGE else 2
+        elif "deberta" in f"{name} {named}".lower():
+            kind, layers = "deberta", _DEBERTA_LAYERS
+        else:
+            encoders += [] if named in encoders else [named]
+            kind, layers = "encoder", 3 - encoders.index(named) % 3
+        weights = 0.13e6 * layers
+        bundle["model"] = {"name": str(world / f"{kind}-{layers}-layers"), "max_length": 64}
+        if facts or bundle is not bundles[0][1]:
+            bundle["facts"] = {"layers": layers, "hidden": 128, "body": weights, "params": weights + 0.09e6}
+            bundle["facts"] |= {"decoder": True} if kind == "decoder" else {}
+
+
+def _shrink_data(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -> None:
+    """Put a toy world in the place of every annotated set, and of the bulk where there is one."""
+    tasks = [bundle["task"] for _, bundle in bundles if isinstance(bundle.get("task"), dict)]
+    bulk = any(task.get("bulk") for task in tasks)
+    for name, bundle in bundles:
+        task = bundle.get("task")
+        if not isinstance(task, dict) or "annotated" not in task:
+            continue
+        bundle["task"] = {key: value for key, value in task.items() if key not in _OF_DATA}
+        bundle["task"]["annotated"] = {"path": str(world / f"{name}.jsonl")}
+        if bulk:
+            bundle["task"]["bulk"] = {"path": str(world / f"{name}_bulk.jsonl")}
+        if bundle is not bundles[0][1]:
+            bundle["facts"] = {"tokens": 22, "annotated": _ANNOTATED}
+    if bulk:
+        task = bundles[0][1].setdefault("task", {})
+        task["bulk"] = {**task.get("bulk", {}), "size": _BULK, "seed": 42}
 
 
 def make_parts(study: Study, out: Path) -> None:
@@ -83,29 +128,15 @@ def make_parts(study: Study, out: Path) -> None:
     """
     world = out.resolve() / WORLD
     world.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(study.axes["dataset"]):
-        _write_world(world, name, seed=number)
-    for value in study.axes["backbone"].values():
-        folder = Path(value.overrides["model"]["name"])
-        if folder.parent == world and not (folder / "config.json").exists():
-            _write_backbone(folder, decoder=value.facts.decoder, layers=value.facts.layers or 3)
-
-
-def _backbone(name: str, value: dict[str, Any], world: Path) -> dict[str, Any]:
-    facts = value.get("facts", {})
-    if facts.get("decoder"):
-        layers = 4 if float(facts.get("params", 0)) > _LARGE else 2
-        folder = world / f"decoder-{layers}-layers"
-    else:
-        layers = _ENCODER_LAYERS.get(name, 3)
-        folder = world / f"encoder-{layers}-layers" if name != "deberta" else world / "deberta-2-layers"
-        layers = 2 if name == "deberta" else layers
-    weights = 0.13e6 * layers
-    return {
-        "model": {"name": str(folder), "max_length": 64},
-        "facts": {"layers": layers, "hidden": 128, "body": weights, "params": weights + 0.09e6}
-        | ({"decoder": True} if facts.get("decoder") else {}),
-    }
+    bundles = [study.defaults, *(value.overrides for values in study.axes.values() for value in values.values())]
+    sets = [Path(path) for bundle in bundles if (path := bundle.get("task", {}).get("annotated", {}).get("path"))]
+    for number, file in enumerate(dict.fromkeys(file for file in sets if file.parent == world)):
+        _write_world(world, file.stem, seed=number)
+    models = [Path(name) for bundle in bundles if (name := bundle.get("model", {}).get("name"))]
+    for folder in dict.fromkeys(models):
+        known = _FOLDER.match(folder.name)
+        if folder.parent == world and known and not (folder / "config.json").exists():
+            _write_backbone(folder, decoder=known[1] == "decoder", layers=int(known[2]))
 
 
 def _write_world(world: Path, name: str, *, seed: int) -> None:

@@ -214,7 +214,7 @@ def plan_json(cells: Sequence[Cell], device: Device, status: dict[str, str]) -> 
 def count_conditions(cells: Sequence[Cell]) -> int:
     """The study's main conditions: what differs in more than the seed; of all cells where none is marked."""
     marked = [cell for cell in cells if cell.condition] or list(cells)
-    return len({tuple(value for axis, value in cell.coordinates.items() if axis != "seed") for cell in marked})
+    return len({cell.setting for cell in marked})
 
 
 def by_group(cells: Sequence[Cell]) -> dict[str, list[Cell]]:

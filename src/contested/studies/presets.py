@@ -8,13 +8,20 @@ from importlib.resources.abc import Traversable
 from types import MappingProxyType
 
 
+def _presets(part: Traversable) -> list[Traversable]:
+    folder = part / "presets"
+    return [file for file in folder.iterdir() if file.name.endswith(".yaml")] if folder.is_dir() else []
+
+
 def _found() -> dict[str, Traversable]:
-    folders = [part / "presets" for part in resources.files("contested").iterdir() if part.is_dir()]
-    files = [file for folder in folders if folder.is_dir() for file in folder.iterdir() if file.name.endswith(".yaml")]
+    files = [file for part in resources.files("contested").iterdir() for file in _presets(part)]
     return {file.name.removesuffix(".yaml"): file for file in sorted(files, key=lambda file: file.name)}
 
 
 _FILES: Mapping[str, Traversable] = MappingProxyType(_found())
+
+REPORTS: tuple[str, ...] = tuple(sorted(part.name for part in resources.files("contested").iterdir() if _presets(part)))
+"""Parts of the package that report on studies in their own way, beside what every study shows."""
 
 PRESETS: tuple[str, ...] = tuple(_FILES)
 """Names of the studies that come with the package."""

@@ -1,0 +1,246 @@
+"""The content of a study file before it is checked: read, laid over what it extends, and changed by ``--set``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from contested.checking import numbers, yaml_problem
+from contested.config import RunConfig, resolve_paths
+from contested.errors import ConfigError
+from contested.files import user_path
+from contested.overrides import assign, merge, parse, path_of
+from contested.studies.axes import axis_values, is_keyed, listed
+from contested.studies.presets import PRESETS, preset_text
+from contested.wording import hint
+
+STUDY_FILE = "study.yaml"
+
+EVERY = "*"
+FIRST = "first"
+_VARIABLE = re.compile(r"\{([a-z_]+(?:\.[a-z_0-9]+)+)\}")
+
+
+def read_content(source: str | os.PathLike[str], seen: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The content of a study file laid over what it extends; its relative paths are taken from its own folder.
+
+    Args:
+        source: A YAML file, a folder with a study's file, or the name of a preset.
+        seen: The files that extend it.
+
+    Returns:
+        The keys and values.
+
+    Raises:
+        ConfigError: If it cannot be read, or extends itself.
+    """
+    text, name, folder = _text(source)
+    if name in seen:
+        raise ConfigError(f"The study {name} extends itself ({' -> '.join((*seen, name))}).")
+    try:
+        content = numbers(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not valid YAML: {yaml_problem(error)}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{name} must hold keys and values (name:, axes:, groups:, …).")
+    anchor(content, folder)
+    base = content.pop("extends", None)
+    if base is None:
+        if Path(name).suffix:
+            content.setdefault("name", _name_of(name))
+        return content
+    inner = Path(folder, str(base))
+    below = read_content(inner if inner.is_file() else str(base), (*seen, name))
+    for axis, values in (content.get("axes") or {}).items():
+        # A list or a keyed axis replaces the one below; named values join those below.
+        if isinstance(values, list) or is_keyed(values):
+            replace_axis(below, axis, values)
+            del below["axes"][axis]
+    # What the study below says of itself is not true of this one.
+    below.pop("description", None)
+    if "report" in content and content["report"] != below.get("report"):
+        below.pop("expected", None)
+    if Path(name).suffix:
+        below["name"] = _name_of(name)
+    return merge(below, content)
+
+
+def _name_of(file: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file).stem).strip("-._") or "study"
+
+
+def _text(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
+    if str(source) in PRESETS:
+        return preset_text(str(source)), str(source), Path.cwd()
+    file = user_path(source)
+    if (file / STUDY_FILE).is_file():
+        file = file / STUDY_FILE
+    if not file.is_file():
+        near = hint(str(source), PRESETS)
+        raise ConfigError(f"There is no study file {source}, nor a preset of this name{near}.")
+    try:
+        return file.read_text(encoding="utf-8"), str(file), file.resolve().parent
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read the study file {file}: {error}") from error
+
+
+def anchor(content: dict[str, Any], folder: Path) -> None:
+    """Make relative paths of a study's content absolute; ``data.dir`` and all that is built on it included.
+
+    Args:
+        content: The keys and values; changed in place.
+        folder: Where relative paths begin.
+    """
+    data = content.get("data")
+    if isinstance(data, dict) and isinstance(data.get("dir"), str):
+        data["dir"] = str((folder / user_path(data["dir"])).resolve())
+    further = [entry.get("set") for entry in content.get("overrides") or [] if isinstance(entry, dict)]
+    for part in (content.get("defaults"), *further):
+        if isinstance(part, dict):
+            resolve_paths(part, folder)
+    axes = content.get("axes")
+    if isinstance(axes, dict):
+        content["axes"] = {name: _anchored_axis(str(name), values, folder) for name, values in axes.items()}
+
+
+def _anchored_axis(name: str, values: Any, folder: Path) -> Any:
+    if isinstance(values, list):
+        return [path_of(name.split("."), value, folder, RunConfig) for value in values]
+    if is_keyed(values) and isinstance(values["values"], list):
+        key = str(values["key"]).split(".")
+        return {**values, "values": [path_of(key, value, folder, RunConfig) for value in values["values"]]}
+    for part in values.values() if isinstance(values, dict) else ():
+        if isinstance(part, dict):
+            resolve_paths(part, folder)
+    return values
+
+
+def set_key(content: dict[str, Any], text: str) -> None:
+    """Do what one ``--set key=value`` asks for.
+
+    Args:
+        content: A study's keys and values; changed in place.
+        text: The key and value. ``backbone=PATH`` puts one checkpoint in the place of every value of an axis of that
+            name, ``backbone.NAME=PATH`` in the place of one; ``axes.KEY=[…]`` gives an axis other values.
+
+    Raises:
+        ConfigError: If it is no ``key=value``, or does not fit.
+    """
+    given = parse(text, what="--set", example="data.dir=FOLDER")
+    first, *rest = given.keys
+    axis = _axis_of(content, given.keys, given.value)
+    if first == "backbone":
+        _set_backbone(content, ".".join(rest), str(given.value))
+    elif axis:
+        values = numbers(given.value if isinstance(given.value, list) else [given.value])
+        values = [path_of(axis.split("."), value, Path.cwd(), RunConfig) for value in values]
+        replace_axis(content, axis, values)
+    else:
+        value = str(user_path(str(given.value)).resolve()) if given.keys == ("data", "dir") else given.value
+        if first == "defaults" and rest:
+            value = path_of(rest, value, Path.cwd(), RunConfig)
+        assign(content, given._replace(value=value), what="--set")
+
+
+def _axis_of(content: Mapping[str, Any], keys: tuple[str, ...], value: Any) -> str:
+    """The axis that a ``--set`` gives values to; empty where it sets something else."""
+    if keys in {("seed",), ("seeds",), ("axes", "seed")}:
+        return "seed"
+    known = content.get("axes") or {}
+    if keys[0] != "axes" or len(keys) < 2 or not isinstance(value, list):
+        return ""
+    # Below an axis of named values lie their settings, and a list may be one of these.
+    inside = len(keys) > 2 and isinstance(known.get(keys[1]), dict) and not is_keyed(known[keys[1]])
+    return "" if inside else ".".join(keys[1:])
+
+
+def _set_backbone(content: dict[str, Any], name: str, path: str) -> None:
+    """One checkpoint in the place of one backbone, or of all: the axis then has that value alone."""
+    model = {"model": {"name": path}}
+    resolve_paths(model, Path.cwd())
+    axes = content.get("axes") or {}
+    if "backbone" not in axes:
+        raise ConfigError(f"--set backbone: the study has no axis backbone; it has {', '.join(axes) or 'none'}.")
+    axis = axes["backbone"]
+    if name:
+        if name not in axis:
+            raise ConfigError(f"--set backbone.{name}: the study has no such backbone{hint(name, list(axis))}.")
+        axis[name] = model
+        return
+    label = re.sub(r"[^A-Za-z0-9.]+", "-", Path(path).name).strip("-").lower() or "backbone"
+    # Grids over several backbones become grids over this one; what was said of one of them is said of none now.
+    for entry in (content.get("groups") or {}).values():
+        if "backbone" in entry.get("where", {}):
+            entry["where"]["backbone"] = [label]
+    for entry in content.get("overrides") or []:
+        entry.get("where", {}).pop("backbone", None)
+    content["exclude"] = [entry for entry in content.get("exclude") or [] if "backbone" not in entry.get("where", {})]
+    content["expected"] = []
+    content["axes"]["backbone"] = {label: model}
+
+
+def replace_axis(content: dict[str, Any], axis: str, values: Any) -> None:
+    """Give an axis other values; grids, overrides and exclusions keep of theirs what is left. Changes ``content``.
+
+    Args:
+        content: A study file's keys.
+        axis: The axis.
+        values: As a study file writes them; not empty.
+    """
+    content.setdefault("axes", {})[axis] = values
+    kept = {*axis_values(axis, values), EVERY, FIRST}
+    for name, group in list((content.get("groups") or {}).items()):
+        if not _keep_values(group.get("where", {}), axis, kept):
+            del content["groups"][name]
+    for part in ("overrides", "exclude"):
+        entries = content.get(part) or []
+        content[part] = [entry for entry in entries if _keep_values(entry.get("where", {}), axis, kept)]
+
+
+def _keep_values(where: dict[str, Any], axis: str, kept: Collection[str]) -> bool:
+    """Cut a condition down to values that exist; False where nothing is left of it."""
+    if axis not in where:
+        return True
+    where[axis] = [value for value in listed(where)[axis] if value in kept]
+    return bool(where[axis])
+
+
+def filled(value: Any, data: Mapping[str, Any], source: str) -> Any:
+    """Put the data section's values in the place of ``{data.name}``.
+
+    Args:
+        value: A text, or what holds texts.
+        data: The data section.
+        source: The study, for messages.
+
+    Returns:
+        The value, its variables filled.
+
+    Raises:
+        ConfigError: If a variable has no value.
+    """
+    if isinstance(value, dict):
+        return {key: filled(part, data, source) for key, part in value.items()}
+    if isinstance(value, list):
+        return [filled(part, data, source) for part in value]
+    if not isinstance(value, str):
+        return value
+
+    def fill(match: re.Match[str]) -> str:
+        first, *rest = match.group(1).split(".")
+        found: Any = data if first == "data" else None
+        for part in rest:
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if not isinstance(found, str | int | float):
+            raise ConfigError(
+                f"The study {source} uses {match.group(0)}, but its data section has no such value. "
+                f"Give it with --set {match.group(1)}=…"
+            )
+        return str(found)
+
+    return _VARIABLE.sub(fill, value)

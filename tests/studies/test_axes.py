@@ -1,0 +1,203 @@
+"""The ways to write an axis, and what it is to analysis and reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contested.errors import ConfigError
+from contested.studies import Study, expand, load_study, open_study
+from contested.studies.axes import cell_names, study_axes
+from contested.studies.cells import cell_table
+from contested.studies.file import dump_study
+from contested.studies.plan import count_conditions
+
+DEFAULTS = {"model": {"name": "org/encoder"}, "task": {"annotated": {"path": "people.jsonl"}}}
+
+
+def study(folder: Path, axes: dict[str, Any], *sets: str, **further: Any) -> Study:
+    file = folder / "mine.yaml"
+    file.write_text(yaml.safe_dump({"defaults": DEFAULTS, "axes": axes, **further}, sort_keys=False))
+    return load_study(file, sets)
+
+
+def problems(folder: Path, axes: dict[str, Any], **further: Any) -> str:
+    with pytest.raises(ConfigError) as found:
+        study(folder, axes, **further)
+    return "\n".join(found.value.problems)
+
+
+def test_a_dotted_key_with_values_is_an_axis_and_every_combination_runs(tmp_path: Path) -> None:
+    found = study(tmp_path, {"training.epochs": [1, 3], "training.learning_rate": ["1e-4", 1.0e-3], "seed": [1, 2]})
+    cells = expand(found)
+    assert found.name == "mine"
+    assert [(cell.config.training.epochs, cell.config.training.learning_rate, cell.config.seed) for cell in cells] == [
+        (epochs, rate, seed) for epochs in (1, 3) for rate in (1e-4, 1e-3) for seed in (1, 2)
+    ]
+    epochs, rate = study_axes(found)
+    assert (epochs.name, epochs.key, dict(epochs.values)) == ("training.epochs", "training.epochs", {"1": 1, "3": 3})
+    assert dict(rate.values) == {"0.0001": 1e-4, "0.001": 1e-3}
+    assert epochs.numeric
+    assert rate.numeric
+    assert count_conditions(cells) == 4
+
+
+def test_methods_are_called_by_their_labels(tmp_path: Path) -> None:
+    found = study(tmp_path, {"method": ["full", {"name": "lora", "r": 8}, {"name": "lora", "r": 16}, "ia3"]})
+    assert list(found.axes["method"]) == ["full", "lora-r8", "lora-r16", "ia3"]
+    assert [cell.config.method.label for cell in expand(found)] == ["full", "lora-r8", "lora-r16", "ia3"]
+    assert not study_axes(found)[0].numeric
+
+
+def test_models_are_called_by_the_end_of_their_names_where_that_tells_them_apart(tmp_path: Path) -> None:
+    found = study(tmp_path, {"model.name": ["org/small", "org/large", "./own/model"]})
+    assert list(found.axes["model.name"]) == ["small", "large", "model"]
+    assert expand(found)[2].config.model.name == str(tmp_path / "own" / "model")
+    same = study(tmp_path, {"model.name": ["a/model", "b/model"]})
+    assert list(same.axes["model.name"]) == ["a/model", "b/model"]
+
+
+def test_values_may_be_settings_none_and_yes_or_no(tmp_path: Path) -> None:
+    noise = {"share": 0.3, "rule": "uniform"}
+    found = study(
+        tmp_path,
+        {"task.noise": [None, noise], "task.soft_labels": [False, True]},
+        exclude=[
+            {"where": {"task.soft_labels": True, "task.noise": "share-0.3-rule-uniform"}, "reason": "no soft noise"}
+        ],
+    )
+    assert list(found.axes["task.noise"]) == ["none", "share-0.3-rule-uniform"]
+    assert list(found.axes["task.soft_labels"]) == ["false", "true"]
+    assert not study_axes(found)[1].numeric
+    assert [cell.excluded for cell in expand(found)] == ["", "", "", "no soft noise"]
+
+
+def test_no_axis_is_needed(tmp_path: Path) -> None:
+    (cell,) = expand(study(tmp_path, {}))
+    assert cell.coordinates == {}
+    assert cell.run_id.startswith("lora-r4-s42-")
+    assert cell.label == "all runs"
+
+
+def test_an_unknown_key_names_the_nearest_and_all_problems_come_at_once(tmp_path: Path) -> None:
+    text = problems(
+        tmp_path,
+        {"training.epoch": [1, 2], "epochs": [1], "x": 3, "y": {"a": 1}, "training.batch_size": [8, 8], "seed": []},
+        groups={"all": {"where": {"training.epoch": "*", "sede": 1}}},
+    )
+    assert (
+        "axes.training.epoch: a run's configuration has no key 'training.epoch'; did you mean 'training.epochs'?"
+        in text
+    )
+    assert "axes.epochs: a run's configuration has no key 'epochs'; did you mean 'training.epochs'?" in text
+    assert "axes.x: expected a list of values of one key, or settings by name, got 3" in text
+    assert "axes.y.a: expected settings of a run" in text
+    assert "axes.training.batch_size: the value 8 is there more than once" in text
+    assert "axes.seed: has no value" in text
+    assert "there is no axis 'sede'; did you mean 'seed'?" in text
+    assert "there is no axis 'training.epoch'" not in text
+
+
+def test_a_value_out_of_range_is_named_under_its_axis(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as found:
+        expand(study(tmp_path, {"training.epochs": [1, 0]}))
+    assert [text.partition(":")[0] for text in found.value.problems] == ["axes.training.epochs.0.training.epochs"]
+
+
+def test_a_keyed_axis_has_a_name_of_its_own(tmp_path: Path) -> None:
+    found = study(tmp_path, {"rate": {"key": "training.learning_rate", "values": [1.0e-4, 1.0e-3]}})
+    (rate,) = study_axes(found)
+    assert (rate.name, rate.key, rate.numeric) == ("rate", "training.learning_rate", True)
+
+
+def test_numbers_with_names_of_their_own_are_called_by_them(tmp_path: Path) -> None:
+    found = study(tmp_path, {"length": {"short": {"training": {"epochs": 1}}, "long": {"training": {"epochs": 5}}}})
+    (length,) = study_axes(found)
+    assert (length.numeric, list(length.values.values())) == (False, ["short", "long"])
+
+
+def test_ids_and_names_say_what_differs(tmp_path: Path) -> None:
+    axes = {
+        "model.name": ["org/small", "org/large"],
+        "task": {"plain": {}, "soft": {"task": {"soft_labels": True}}},
+        "training.epochs": [1, 3],
+        "seed": [1, 2],
+    }
+    found = study(tmp_path, axes)
+    cells = expand(found)
+    names = cell_names(found, cells)
+    assert [cell.run_id.rpartition("-")[0] for cell in cells[:2]] == ["small-s1", "small-s2"]
+    assert cells[-1].run_id.rpartition("-")[0] == "large-soft-epochs-3-s2"
+    assert names[cells[0].run_id] == "small, epochs 1, seed 1"
+    assert names[cells[-1].run_id] == "large, soft, epochs 3, seed 2"
+    assert cells[0].label == "small, epochs 1"
+
+
+def test_one_more_value_of_a_number_renames_no_run(tmp_path: Path) -> None:
+    before = {cell.run_id for cell in expand(study(tmp_path, {"seed": [1, 2]}))}
+    after = {cell.run_id for cell in expand(study(tmp_path, {"training.epochs": [5, 9], "seed": [1, 2]}))}
+    digests = [{run_id.rpartition("-")[2] for run_id in ids} for ids in (before, after)]
+    # Five epochs are the default.
+    assert digests[0] < digests[1]
+
+
+def test_the_table_has_a_column_for_each_axis_but_the_seed(tmp_path: Path) -> None:
+    found = study(tmp_path, {"training.epochs": [1, 3], "seed": [1, 2]})
+    cells = expand(found)
+    table = cell_table(found, cells, {cells[0].run_id: "complete"})
+    assert table["training.epochs"].tolist() == [1, 1, 3, 3]
+    assert table["seed"].tolist() == [1, 2, 1, 2]
+    assert table["status"].tolist() == ["complete", "missing", "missing", "missing"]
+    # Runs that differ in their seed alone have one setting.
+    assert table["setting"].nunique() == 2
+
+
+def test_set_gives_an_axis_values(tmp_path: Path) -> None:
+    axes = {"training.epochs": [1, 3], "backbone": {"a": {"model": {"name": "org/a"}}}}
+    found = study(
+        tmp_path,
+        axes,
+        "axes.training.epochs=[2]",
+        "axes.training.learning_rate=[1e-4,1e-3]",
+        "seeds=[7]",
+        "axes.backbone.a.model.name=org/b",
+    )
+    cells = expand(found)
+    assert [(cell.config.training.epochs, cell.config.training.learning_rate) for cell in cells] == [
+        (2, 1e-4),
+        (2, 1e-3),
+    ]
+    assert {(cell.config.seed, cell.config.model.name) for cell in cells} == {(7, "org/b")}
+    with pytest.raises(ConfigError, match=r"no axis backbone; it has training\.epochs"):
+        study(tmp_path, {"training.epochs": [1]}, "backbone=org/x")
+
+
+def test_a_study_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    found = study(tmp_path, {"method": ["full", {"name": "lora", "r": 8}], "training.epochs": [1, 3], "seed": [1]})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "study.yaml").write_text(dump_study(found))
+    again = open_study(tmp_path / "out")
+    assert expand(again) == expand(found)
+    assert again.report is None
+
+
+def test_a_report_is_asked_for_by_name_and_presets_of_the_paper_do(tmp_path: Path) -> None:
+    assert load_study("paper-main").report == "paper"
+    assert study(tmp_path, {}).report is None
+    assert "report: there is no report 'papre'; did you mean 'paper'?" in problems(tmp_path, {}, report="papre")
+    known = [{"artefact": "table1", "quantity": "rho_mean", "value": 0.3}]
+    assert "expected: known values are shown by a report" in problems(tmp_path, {}, expected=known)
+    (tmp_path / "child.yaml").write_text("extends: paper-main\nreport: null\n")
+    child = load_study(tmp_path / "child.yaml")
+    assert (child.report, child.expected) == (None, [])
+
+
+def test_folders_of_before_reported_every_study_as_the_paper(tmp_path: Path) -> None:
+    content = yaml.safe_load(dump_study(study(tmp_path, {"seed": [1]})))
+    del content["report"]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
+    assert open_study(tmp_path).report == "paper"
+    assert load_study(tmp_path / "study.yaml").report is None
