@@ -201,3 +201,18 @@ def test_runs_that_do_not_fit_together_say_why(
     for index, run in enumerate(runs):
         assert json.loads((tmp_path / str(index) / "manifest.json").read_text())["status"] == "interrupted"
         assert isinstance(train_all([run], tmp_path / f"alone-{index}")[0], RunResult)
+
+
+def test_stacked_runs_in_bfloat16_stay_near_each_alone(config: Callable[..., RunConfig], tmp_path: Path) -> None:
+    training = {"learning_rate": 5e-3, "epochs": 1, "batch_size": 8, "precision": "bfloat16"}
+    configs = [config(seed, method={"r": 2 * seed}, training=training) for seed in (1, 2)]
+    ends = train_all(configs, tmp_path / "stack")
+    for index, each in enumerate(configs):
+        end = ends[index]
+        assert isinstance(end, RunResult)
+        alone = train_config(each, out=tmp_path / "alone" / str(index)).trajectory
+        assert end.trajectory.steps.tolist() == alone.steps.tolist() == [0, 5, 9]
+        # bf16 keeps 8 bits; nothing has trained at step 0, so that only the layout of the products differs.
+        np.testing.assert_allclose(end.trajectory.losses[0], alone.losses[0], rtol=0.02, atol=0.02)
+        np.testing.assert_allclose(end.trajectory.losses[-1].mean(), alone.losses[-1].mean(), rtol=0.02)
+        assert np.abs(alone.losses[-1] - alone.losses[0]).mean() > 0.02
