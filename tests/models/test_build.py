@@ -121,7 +121,7 @@ def test_preflight_names_every_incompatibility_at_once(checkpoint: Callable[[str
 @pytest.mark.parametrize(
     ("method", "options", "wanted"),
     [
-        ("loar", {}, "There is no method 'loar'. Did you mean 'lora'?"),
+        ("loar", {}, "There is no method 'loar'; did you mean 'lora'?"),
         ("lora", {"rank": 4}, "does not know 'rank'. LoraConfig knows: "),
         ("adalora", {}, "cannot be trained here: it re-allocates its ranks"),
     ],
@@ -196,7 +196,8 @@ def test_trained_weights_of_something_else_are_refused(checkpoint: Callable[[str
         models.load_trained(build_bert(checkpoint, "lora", {"r": 3}).module, saved)
     with pytest.raises(ModelError, match=r"key.lora_A.weight is missing(.|\n)*query.lora_A.weight is not part of it"):
         models.load_trained(build_bert(checkpoint, "lora", {"r": 2, "target_modules": ["key"]}).module, saved)
-    with pytest.raises(ModelError, match="Cannot load the trained weights"):
+    # Older transformers read an adapter's folder as if it held the whole model, and find other weights.
+    with pytest.raises(ModelError, match=r"Cannot load the trained weights|are not those that this model trains"):
         models.load_trained(build_bert(checkpoint, "full", {}).module, saved)
     (saved / "adapter_model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="Cannot load the trained weights"):
