@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import contested as ct
 from contested.cli import app, register
@@ -84,3 +85,27 @@ def test_the_help_names_every_preset() -> None:
 
     named = set(re.findall(r"[a-z][a-z0-9-]+", str(study.info.help).split("Presets:")[1]))
     assert named == set(PRESETS)
+
+
+def test_the_citation_names_this_version_and_the_paper() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"] == ct.__version__
+    assert citation["license"] == project["license"]
+    (paper,) = citation["references"]
+    assert paper["title"] == "Annotation Entropy Predicts Per-Example Learning Dynamics in LoRA Fine-Tuning"
+
+
+def test_a_public_host_runs_what_every_change_must_pass() -> None:
+    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"].values()
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+    assert job["strategy"]["matrix"]["python"][0] == oldest
+    # The Makefile takes its interpreter from the environment.
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert job["steps"][-1]["env"]["PYTHON"] == "python${{ matrix.python }}"
+    assert all(re.search(r"@v\d+$", step["uses"]) for step in job["steps"] if "uses" in step)
+
+
+def test_the_changes_are_told_by_kind() -> None:
+    kinds = re.findall(r"^### (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert kinds == ["Added", "Changed", "Fixed"]
