@@ -98,8 +98,10 @@ def test_home_is_found_in_settings_and_study_files(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     there = str(tmp_path / "home" / "people.jsonl")
-    settings = load_config(config, ["task.annotated.path=~/people.jsonl"])
+    settings = load_config(config, ["task.annotated.path=~/people.jsonl", "task.bulk.path=[~/bulk.jsonl]"])
     assert settings.task.annotated.path == there
+    assert settings.task.bulk is not None
+    assert settings.task.bulk.path == [str(tmp_path / "home" / "bulk.jsonl")]
     content = json.loads(config.read_text())
     content["task"]["annotated"]["path"] = "~/people.jsonl"
     config.write_text(json.dumps(content))

@@ -1,13 +1,32 @@
 """The run folder: write it while training, read it without torch."""
 
-from contested.trajectories.gradients import Gradients, Probed, probed
-from contested.trajectories.identity import IDENTITY_VERSION
-from contested.trajectories.layout import SCHEMA_VERSION, STATUSES, Status
-from contested.trajectories.lock import RunLockedError, locked
-from contested.trajectories.provenance import run_provenance
-from contested.trajectories.reading import read_manifest, read_metrics
-from contested.trajectories.trajectory import Trajectory
-from contested.trajectories.writer import RunWriter
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contested.trajectories.gradients import Gradients, Probed, probed
+    from contested.trajectories.identity import IDENTITY_VERSION
+    from contested.trajectories.layout import SCHEMA_VERSION, STATUSES, Status
+    from contested.trajectories.lock import RunLockedError, locked
+    from contested.trajectories.provenance import run_provenance
+    from contested.trajectories.reading import read_manifest, read_metrics
+    from contested.trajectories.trajectory import Trajectory
+    from contested.trajectories.writer import RunWriter
+
+# Loaded when first used: whoever names a run, as a plan of a study does, needs no tables.
+_MODULES = {
+    "contested.trajectories.gradients": ("Gradients", "Probed", "probed"),
+    "contested.trajectories.identity": ("IDENTITY_VERSION",),
+    "contested.trajectories.layout": ("SCHEMA_VERSION", "STATUSES", "Status"),
+    "contested.trajectories.lock": ("RunLockedError", "locked"),
+    "contested.trajectories.provenance": ("run_provenance",),
+    "contested.trajectories.reading": ("read_manifest", "read_metrics"),
+    "contested.trajectories.trajectory": ("Trajectory",),
+    "contested.trajectories.writer": ("RunWriter",),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "IDENTITY_VERSION",
@@ -25,3 +44,9 @@ __all__ = [
     "read_metrics",
     "run_provenance",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'contested.trajectories' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
