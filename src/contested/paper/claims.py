@@ -322,8 +322,8 @@ def _alignment(
 
 def _later_cosines(probed: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     """Step to cosine after the first probe; steps without a cosine are left out."""
-    known = [(row["step"], row["cosine"]) for row in probed if not math.isnan(row["step"])]
-    return {int(step): float(cosine) for step, cosine in sorted(known)[1:] if not math.isnan(cosine)}
+    in_order = sorted((row["step"], row["cosine"]) for row in probed)
+    return {int(step): float(cosine) for step, cosine in in_order[1:] if not math.isnan(cosine)}
 
 
 def _calibration(evidence: Evidence) -> Claim:

@@ -192,6 +192,12 @@ def ia3_runs(made, cells):
     return made.only(made.results(cells, runs).frames["table1"], method="ia3")["run_ids"].split(",")
 
 
+def test_ia3_among_the_main_conditions_has_one_row(made):
+    cells = made.seeds(2) + made.seeds(2, method="ia3", main=True)
+    table = made.results(cells, {}).frames["table1"]
+    assert table[["method", "main"]].to_numpy().tolist() == [["lora-r4", True], ["ia3", True]]
+
+
 def test_the_usual_rate_is_that_of_most_main_cells(made):
     # Of all plain cells most have 1e-3, of the main ones most 2e-5.
     cells = [*made.seeds(3), made.cell("bert", learning_rate=1e-4, main=True)]

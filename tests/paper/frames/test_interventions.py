@@ -49,6 +49,17 @@ def test_noise_against_the_plain_run_of_the_same_seed(made):
     assert table["run_ids"].iloc[0] == "roberta-lora-r4-snli-noise=0.3-42,roberta-lora-r4-snli-42"
 
 
+def test_a_plain_run_is_neither_composed_nor_noised_nor_soft(made):
+    # Every cell has the seed and rate of the noised run, and the plain one comes last.
+    cells = [made.cell(composition="low"), made.cell(soft_labels=True), made.cell(noise=0.6), made.cell(noise=0.3)]
+    cells.append(made.cell())
+    runs = {cell["run_id"]: made.aulc_run(rising(made) + place) for place, cell in enumerate(cells)}
+    row = made.only(made.results(cells, runs).frames["noise"], noise=0.3)
+    assert row["run_ids"] == "roberta-lora-r4-snli-noise=0.3-42,roberta-lora-r4-snli-42"
+    # Its losses are one nat lower than those of the plain run.
+    assert row["shift"] == pytest.approx(-1.0)
+
+
 def test_noise_over_seeds(made):
     cells, runs, shifts = noised(made)
     row = made.results(cells, runs).frames["noise_summary"].iloc[0]
@@ -180,24 +191,27 @@ def test_learning_rate_control_by_method_and_rising_rate(made):
 
 
 def test_points_of_the_learning_rate_control_without_a_number_are_left_out(made):
-    """A missing run, one without a training loss and one of constant AULC, beside four whole ones."""
-    rates = [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.2, 0.3]
-    losses = [0.9, 0.2, 0.4, 0.3, 0.1, np.nan, 0.05]
-    changes = [0.03, 0.01, 0.05, 0.02, 0.0, 0.9, 0.8]
+    """A missing run, one without a training loss, one of constant AULC, one without contested examples, four whole."""
+    rates = [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.2, 0.3, 0.4]
+    losses = [0.9, 0.2, 0.4, 0.3, 0.1, np.nan, 0.05, 0.01]
+    changes = [0.03, 0.01, 0.05, 0.02, 0.0, 0.9, 0.8, 0.0]
     cells = [made.cell(learning_rate=rate, group="lr-control") for rate in rates]
     runs = {}
     for place, cell in enumerate(cells):
         metrics = [{"step": 100, "train_loss": losses[place], "val_accuracy": 0.5}]
         aulc = 4.0 if place == 6 else rising(made, place)
         runs[cell["run_id"]] = made.aulc_run(aulc, made.by_category(0.0, 0.0, changes[place]), metrics=metrics)
+    metrics = [{"step": 100, "train_loss": losses[7], "val_accuracy": 0.5}]
+    runs[cells[7]["run_id"]] = made.run(np.tile(rising(made)[:16], (2, 1)), counts=made.COUNTS[:16], metrics=metrics)
     del runs[cells[4]["run_id"]]
     found = made.results(cells, runs)
     table = found.frames["lr_control"]
     numbers = table[["contested_change", "train_loss", "rho_mean"]].isna().to_numpy().tolist()
-    assert numbers == [[False] * 3] * 4 + [[True] * 3, [False, True, False], [False, False, True]]
+    lacking = [[True] * 3, [False, True, False], [False, False, True], [True, False, False]]
+    assert numbers == [[False] * 3] * 4 + lacking
     for trend in found.frames["lr_control_trend"].to_dict("records"):
         assert trend["n_points"] == 4
-        assert trend["note"] == "3 points left out: a number is missing"
+        assert trend["note"] == "4 points left out: a number is missing"
         assert trend["change_with_rate"] == pytest.approx(stats.spearmanr(rates[:4], changes[:4]).statistic)
         assert trend["change_with_train_loss"] == pytest.approx(stats.spearmanr(losses[:4], changes[:4]).statistic)
         rhos = stats.spearmanr(losses[:4], table["rho_mean"][:4]).statistic

@@ -1,0 +1,226 @@
+"""The README's `study run paper --scale mini` on a part of the paper's grid: from nothing to the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from contested.cli import main
+from contested.studies.mini import shrink
+from contested.trajectories import Trajectory
+
+# One seed of five conditions: each kind of stand-in, a gradient probe of LoRA and of full fine-tuning, soft labels.
+PART = {
+    "seeds": "[42]",
+    "select": "[gradients,soft-labels,decoders,deberta]",
+    "groups.decoders.where": "{backbone: qwen-1.5b, method: lora-r4}",
+    "groups.deberta.where": "{backbone: deberta, method: lora-r16}",
+    "exclude": "[]",
+    "defaults.training.epochs": "1",
+    "defaults.task.bulk.size": "40",
+    "defaults.tracking.every": "10",
+}
+SETS = [part for key, value in PART.items() for part in ("--set", f"{key}={value}")]
+NAMES = ["roberta-snli-lora-r4", "roberta-snli-full", "qwen-1.5b-snli-lora-r4", "deberta-snli-lora-r16"]
+NAMES += ["roberta-snli-lora-r4-soft-labels"]
+
+
+def command(out: Path) -> list[str]:
+    return ["study", "run", "paper", "--scale", "mini", "--out", str(out), "--jobs", "1", *SETS]
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The part of the miniature, run."""
+    out = tmp_path_factory.mktemp("mini") / "out"
+    assert main(command(out)) == 0
+    return out
+
+
+def shown(argv: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    assert main([*argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def run_ids(mini: Path) -> dict[str, str]:
+    """Each run's id, by the name that its hash ends."""
+    return {name: folder.name for folder in (mini / "runs").iterdir() for name in NAMES if made_of(folder.name, name)}
+
+
+def made_of(run_id: str, name: str) -> bool:
+    return run_id.rsplit("-", 1)[0] == f"{name}-s42"
+
+
+def test_every_run_is_complete_and_the_same_command_does_none_again(
+    mini: Path, run_ids: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sorted(run_ids) == sorted(NAMES)
+    status = shown(["study", "status", str(mini)], capsys)
+    assert (status["study"], status["counts"]) == ("paper-mini", {"complete": 5})
+    assert {run["run_id"] for run in status["runs"]} == set(run_ids.values())
+    # 40 bulk examples and four fifths of 400 annotated ones: 12 steps of 32, tracked at 0, 10 and 12.
+    assert {(run["epoch"], run["checkpoints"]) for run in status["runs"]} == {(1.0, 3)}
+    written = {file: file.stat().st_mtime_ns for file in mini.glob("runs/*/manifest.json")}
+    outcome = shown(command(mini), capsys)
+    assert (outcome["runs"], outcome["complete"], outcome["failed"]) == (5, 5, {})
+    assert {file: file.stat().st_mtime_ns for file in written} == written
+    plan = shown(["study", "plan", "paper", "--scale", "mini", "--out", str(mini), *SETS], capsys)
+    assert {cell["run_id"] for cell in plan["cells"]} == set(run_ids.values())
+
+
+def test_the_stand_ins_are_of_their_backbones_kind(mini: Path, run_ids: dict[str, str]) -> None:
+    kinds = {}
+    for name, run_id in run_ids.items():
+        model = Path(Trajectory.load(mini / "runs" / run_id).manifest["config"]["model"]["name"])
+        assert model.parent == mini.resolve() / "world"
+        config = json.loads((model / "config.json").read_text())
+        kinds[name] = (config["model_type"], config["num_hidden_layers"])
+        assert (model / "tokenizer.json").is_file()
+    assert kinds["qwen-1.5b-snli-lora-r4"] == ("qwen2", 2)
+    assert kinds["deberta-snli-lora-r16"] == ("deberta-v2", 2)
+    # The embedded encoder's first layers.
+    assert kinds["roberta-snli-lora-r4"] == kinds["roberta-snli-full"] == ("bert", 3)
+    lines = (mini / "world" / "snli.jsonl").read_text().splitlines()
+    assert len(lines) == 400
+    assert {sum(json.loads(line)["label_counter"].values()) for line in lines} == {100}
+
+
+def test_the_analysis_is_that_of_the_runs(
+    mini: Path, run_ids: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = shown(["analyze", str(mini), "--resamples", "50"], capsys)
+    assert json.loads((mini / "results" / "results.json").read_text()) == found
+    frames = {name: frame_rows(frame) for name, frame in found["frames"].items()}
+    rhos = {row["run_id"]: row["rho"] for row in frames["runs"]}
+    assert set(rhos) == set(run_ids.values())
+    for run_id in rhos:
+        run = Trajectory.load(mini / "runs" / run_id)
+        assert rhos[run_id] == pytest.approx(stats.spearmanr(run.losses.mean(axis=0), run.entropy).statistic)
+    conditions = {f"{row['backbone']}-{row['dataset']}-{row['method']}": row for row in frames["table1"]}
+    assert sorted(conditions) == sorted(NAMES[:4])
+    for name, row in conditions.items():
+        assert row["rho_mean"] == pytest.approx(rhos[run_ids[name]])
+        assert (row["run_ids"], row["n_seeds"], row["n_expected"], row["missing"]) == (run_ids[name], 1, 1, "")
+    for row in (*frames["table2"], *frames["table5"]):
+        run = Trajectory.load(mini / "runs" / row["run_ids"])
+        change = (run.losses[-1] - run.losses[0])[run.entropy >= 0.7]
+        assert row["contested_change"] == pytest.approx(change.mean(), abs=1e-6)
+    soft, hard = (Trajectory.load(mini / "runs" / run_ids[name]) for name in (NAMES[4], NAMES[0]))
+    difference = (soft.losses[-1] - soft.losses[0]) - (hard.losses[-1] - hard.losses[0])
+    (row,) = frames["soft_labels"]
+    assert row["difference"] == pytest.approx(difference[hard.entropy >= 0.7].mean(), abs=1e-6)
+    # Probes at the start and the end, of the two runs that have them.
+    probed = {(row["method"], row["step"]) for row in frames["figure8"] if row["cosine"] is not None}
+    assert {method for method, _ in probed} == {"lora-r4", "full"}
+    verdicts = {claim["key"]: claim for claim in found["claims"]}
+    assert list(verdicts) == list("abcdefghi")
+    assert verdicts["d"]["answer"] == "no rank sweep is asked for."
+    assert verdicts["i"]["evidence"] == []
+    assert found["gaps"] == []
+
+
+def frame_rows(frame: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dict(zip(frame["columns"], row, strict=True)) for row in frame["rows"]]
+
+
+def test_the_report_has_the_papers_tables_and_figures(mini: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(mini), "--resamples", "50"]) == 0
+    assert "report.html" in capsys.readouterr().out
+    results = mini / "results"
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "Miniature on the embedded toy world, not on the backbones and data that it names" in page
+    for number in (1, 2, 3, 4, 5):
+        assert f"Table {number}" in page
+        assert list((results / "tables").glob(f"table{number}_*.csv"))
+    for number in range(1, 10):
+        assert f"Figure {number}" in page
+        assert list((results / "figures").glob(f"figure{number}_*.pdf"))
+    assert "roberta" in page
+    assert "qwen-1.5b" in page
+
+
+CONTENT: dict[str, Any] = {
+    "name": "own",
+    "defaults": {"training": {"learning_rate": 1.0, "epochs": 7}, "execution": {"device": "cpu"}},
+    "axes": {
+        "backbone": {
+            "distilbert": None,
+            "bert": {},
+            "roberta": {},
+            "deberta": {},
+            "small-decoder": {"facts": {"decoder": True, "params": 1.9e9}},
+            "large-decoder": {"facts": {"decoder": True, "params": 2.1e9}},
+        },
+        "method": {"full": {"method": {"name": "full"}}},
+        "dataset": {"first": {"task": {"annotated": {"hub": "gone"}}}, "second": {}},
+        "seed": [5, 6, 7],
+    },
+    "overrides": [{"where": {}, "set": {"probes": {"every": 500}}}, {"where": {}, "set": {"training": {"epochs": 1}}}],
+    "expected": [{"artefact": "table1"}],
+}
+
+
+def test_a_study_shrinks_to_stand_ins_two_seeds_and_the_world(tmp_path: Path) -> None:
+    found = SimpleNamespace(**shrink(json.loads(json.dumps(CONTENT)), tmp_path))
+    world = tmp_path.resolve() / "world"
+    stand_ins = {name: Path(value["model"]["name"]).name for name, value in found.axes["backbone"].items()}
+    assert stand_ins == {
+        "distilbert": "encoder-1-layers",
+        "bert": "encoder-2-layers",
+        "roberta": "encoder-3-layers",
+        "deberta": "deberta-2-layers",
+        # From 2e9 weights on a decoder's stand-in has twice the layers.
+        "small-decoder": "decoder-2-layers",
+        "large-decoder": "decoder-4-layers",
+    }
+    facts = found.axes["backbone"]["large-decoder"]["facts"]
+    assert (facts["layers"], facts["decoder"], facts["body"]) == (4, True, pytest.approx(4 * 0.13e6))
+    assert "decoder" not in found.axes["backbone"]["bert"]["facts"]
+    assert found.axes["dataset"]["second"]["task"] == {
+        "annotated": {"path": str(world / "second.jsonl")},
+        "bulk": {"path": str(world / "second_bulk.jsonl")},
+    }
+    assert found.axes["dataset"]["first"]["task"]["annotated"] == {"path": str(world / "first.jsonl")}
+    assert found.defaults["training"] == {"learning_rate": 1e-3, "epochs": 7}
+    assert found.defaults["execution"] == {"device": "cpu", "threads": 1}
+    assert [entry["set"] for entry in found.overrides] == [{"probes": {"every": 40}}, {"training": {"epochs": 1}}]
+    assert (found.name, found.expected) == ("own-mini", [])
+    assert list(found.axes["seed"]) == ["5", "6"]
+
+
+@pytest.mark.parametrize("axes", [None, [], {"backbone": {}}, {**CONTENT["axes"], "dataset": ["first"]}])
+def test_what_is_no_study_is_left_to_the_check(tmp_path: Path, axes: Any) -> None:
+    content = {**CONTENT, "axes": axes}
+    assert shrink(dict(content), tmp_path) == content
+
+
+def test_another_scale_and_a_folder_that_cannot_be_written_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", "plan", "paper", "--scale", "small"]) == 2
+    assert "--scale is 'small'" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert main(command(tmp_path / "file")) != 0
+    said = capsys.readouterr().err
+    assert f"Cannot write to {tmp_path / 'file'}" in said
+    assert "Choose another --out" in said
+
+
+def test_the_plan_of_a_miniature_names_groups_and_totals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "plan", "paper", "--scale", "mini", "--out", str(tmp_path / "none"), *SETS]) == 0
+    said = capsys.readouterr().out
+    assert "paper-mini: Miniature on the embedded toy world" in said
+    assert "5 runs; by group: " in said
+    assert "gradients 2" in said
+    assert "soft-labels 2" in said
+    assert "0 of them complete." in said
+    # Nothing is made by a plan.
+    assert not (tmp_path / "none").exists()
