@@ -135,10 +135,10 @@ def test_broken_parquet_is_refused(tmp_path):
 
 def test_problems_are_raised_in_the_order_of_their_places(write_text):
     table = read_table(write_text("a.jsonl", '{"x": 1}\n'))
-    table.raise_problems("the format counts", "Mend it.")
+    table.raise_problems("the format counts", "Fix it.")
     table.add_problem(9, "late")
     table.add_problem(0, "whole")
     table.add_problem(2, "early")
-    with pytest.raises(DataError, match=r"cannot be read as the format counts \(jsonl\): 3 problems\. Mend it") as e:
-        table.raise_problems("the format counts", "Mend it.")
+    with pytest.raises(DataError, match=r"cannot be read as the format counts \(jsonl\): 3 problems\. Fix it") as e:
+        table.raise_problems("the format counts", "Fix it.")
     assert e.value.problems == ("whole", "line 2: early", "line 9: late")

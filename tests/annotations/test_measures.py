@@ -127,6 +127,6 @@ def test_what_is_no_table_of_counts_is_refused(given, message):
 
 
 def test_rows_without_annotations_are_refused_together():
-    with pytest.raises(DataError, match="at least one annotation a row") as caught:
+    with pytest.raises(DataError, match="at least one annotation per row") as caught:
         measures.distributions([[0, 0], [1, 0], [0, 0]])
     assert [problem[:5] for problem in caught.value.problems] == ["row 0", "row 2"]

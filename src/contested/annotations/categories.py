@@ -17,15 +17,17 @@ from contested.wording import did_you_mean, listed
 class Categories:
     """Named bands of entropy, in rising order: band j holds bounds[j−1] ≤ H < bounds[j].
 
+    Attributes:
+        names: One name per band, from lowest to highest entropy.
+        bounds: Rising bounds in nats, one fewer than names.
+
     Examples:
         >>> Categories(("agreed", "split"), (0.5,)).assign([0.2, 0.5]).tolist()
         ['agreed', 'split']
     """
 
     names: tuple[str, ...]
-    """One name a band, from lowest to highest entropy."""
     bounds: tuple[float, ...]
-    """Rising bounds in nats, one fewer than names."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))

@@ -26,6 +26,14 @@ _FEW_ANNOTATORS = 20
 class Annotations:
     """N examples annotated with K classes by any number of annotators each.
 
+    Attributes:
+        example_ids: Ids given by the data, unique, (N,).
+        label_counts: Annotations per class, (N, K), each row at least one; held read-only.
+        label_names: The classes in label order, (K,).
+        fields: Text columns and covariates: N rows on a RangeIndex.
+        source: Where the annotations come from, such as the file read.
+        reading: How they are read again: path, format and options, covariates. None where no file holds them.
+
     Examples:
         >>> data = Annotations(("a", "b"), [[9, 1], [5, 5]], ("no", "yes"))
         >>> data.entropy.round(3).tolist(), data.categories().tolist()
@@ -33,17 +41,11 @@ class Annotations:
     """
 
     example_ids: tuple[str, ...]
-    """Ids given by the data, unique, (N,)."""
     label_counts: NDArray[np.int64]
-    """Annotations per class, (N, K), each row at least one; held read-only."""
     label_names: tuple[str, ...]
-    """The classes in label order, (K,)."""
     fields: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """Text columns and covariates: N rows on a RangeIndex."""
     source: str = ""
-    """Where the annotations come from, such as the file read."""
     reading: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
-    """How they are read again: path, format and options, covariates. None where no file holds them as they are."""
 
     def __post_init__(self) -> None:
         counts = measures.check_counts(self.label_counts)
@@ -186,7 +188,7 @@ class Annotations:
         )
 
     def item_table(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> pd.DataFrame:
-        """Return one row an example: id, annotators, counts, both entropies, majority, tie, category.
+        """Return one row per example: id, annotators, counts, both entropies, majority, tie, category.
 
         Args:
             scheme: How entropy is cut into categories; see `categories`.
@@ -210,7 +212,7 @@ class Annotations:
 
 
 class AnnotatorRange(NamedTuple):
-    """The number of annotations an example."""
+    """The number of annotations per example."""
 
     min: int
     median: float
@@ -226,34 +228,37 @@ class EntropyAverages(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a person wants to know of annotations first."""
+    """What to know of an annotated set first.
+
+    Attributes:
+        n_items: N, the number of examples.
+        n_classes: K, the number of classes.
+        annotators: Annotations per example.
+        entropy_nats: Entropy over the examples, by ``estimator``.
+        categories: Examples per category, in order of rising entropy.
+        ties: Examples whose highest count is shared by two classes or more.
+        estimator: How entropy was estimated.
+        label_names: The classes in label order.
+        category_bounds: Bounds of the categories in nats; a bound belongs to the category above it.
+        krippendorff_alpha: Nominal alpha; nan where no example has two annotations.
+        pairwise_agreement: Mean share of annotator pairs that agree; nan where no example has two annotations.
+        tied_ids: The examples counted by ``ties``.
+        notes: What to keep in mind when reading these numbers.
+    """
 
     n_items: int
-    """N, the number of examples."""
     n_classes: int
-    """K, the number of classes."""
     annotators: AnnotatorRange
-    """Annotations an example."""
     entropy_nats: EntropyAverages
-    """Entropy over the examples, by ``estimator``."""
     categories: dict[str, int]
-    """Examples per category, in order of rising entropy."""
     ties: int
-    """Examples whose highest count is shared by two classes or more."""
     estimator: Estimator
-    """How entropy was estimated."""
     label_names: tuple[str, ...]
-    """The classes in label order."""
     category_bounds: tuple[float, ...]
-    """Bounds of the categories in nats; a bound belongs to the category above it."""
     krippendorff_alpha: float
-    """Nominal alpha; nan where no example has two annotations."""
     pairwise_agreement: float
-    """Mean share of annotator pairs that agree; nan where no example has two annotations."""
     tied_ids: tuple[str, ...]
-    """The examples counted by ``ties``."""
     notes: tuple[str, ...]
-    """What to keep in mind when reading these numbers."""
 
     @property
     def max_entropy_nats(self) -> float:
@@ -301,7 +306,7 @@ def _notes(annotators: NDArray[np.int64], n_classes: int, bands: Categories) -> 
     single = int((annotators < 2).sum())
     if single:
         notes.append(
-            f"{single} of {len(annotators)} examples have one annotation: their entropy is 0 whatever "
-            f"people think, and alpha and agreement skip them."
+            f"{single} of {len(annotators)} examples have one annotation: their entropy is 0 by "
+            f"construction, and alpha and agreement leave them out."
         )
     return tuple(notes)

@@ -59,7 +59,7 @@ def check_counts(label_counts: ArrayLike, *, allow_empty_rows: bool = False) -> 
         raise DataError(f"Label counts must be whole numbers; given: values of type {given.dtype}.")
     problems = _count_problems(given, allow_empty_rows=allow_empty_rows)
     if problems:
-        raise DataError("Label counts must be whole numbers ≥ 0 with at least one annotation a row.", problems)
+        raise DataError("Label counts must be whole numbers ≥ 0 with at least one annotation per row.", problems)
     return given.astype(np.int64)
 
 

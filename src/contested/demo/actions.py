@@ -11,23 +11,29 @@ PERSON, ANIMAL, ANY = "person", "animal", "any"
 
 @dataclass(frozen=True)
 class Action:
-    """An activity; verb and predicates agree with one subject ("is ...") and are inflected for more."""
+    """An activity; verb and predicates agree with one subject ("is ...") and are inflected for more.
+
+    Attributes:
+        verb: The present participle, such as "running".
+        implies: Predicates that restate or generalise the action.
+        hints: Predicates that the caption leaves open.
+        who: Whose activity it is: a person's, an animal's or any.
+        posture: Two different postures exclude each other; "" goes with every posture.
+        busy: Two actions that both need the hands (or the mouth) rarely go together.
+        objects: What it is done with, where that can be named.
+        shared: Several subjects share one object.
+        places: Typical places first.
+    """
 
     verb: str
     implies: dict[str, float]
-    """Predicates that restate or generalise the action."""
     hints: dict[str, float]
-    """Predicates that the caption leaves open."""
     who: str = PERSON
     posture: str = ""
-    """Two different postures exclude each other; "" goes with every posture."""
     busy: bool = True
-    """Two actions that both need the hands (or the mouth) rarely go together."""
     objects: tuple[str, ...] = ()
     shared: bool = False
-    """Several subjects share one object."""
     places: tuple[str, ...] = field(default=OUTDOORS)
-    """Typical places first."""
 
 
 _GREEN = ("park", "field", "yard", "garden", "beach", "farm")

@@ -1,4 +1,4 @@
-"""Simulated annotators: people who read the same pair and mean different things by a label.
+"""Simulated annotators, who read the same pair and mean different things by a label.
 
 A reader settles who and how many the hypothesis is about (coreference, exactness), feels how likely it
 then is, and answers entailment above one personal bound, contradiction below another, neutral between.

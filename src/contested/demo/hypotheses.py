@@ -82,7 +82,7 @@ def excluded(text: str, evidence: float, plausibility: float = EXCLUDED) -> Hypo
 
 
 def implied(text: str, plausibility: float, evidence: float) -> Hypothesis:
-    """Follows if it is likely enough to be knowledge; else a loose rewording, which people take differently."""
+    """Follows if it is likely enough to be knowledge; else a loose rewording, which annotators read differently."""
     if plausibility >= KNOWN:
         return entailed(text, plausibility)
     return undecided(text, plausibility, evidence, vagueness=LOOSE)

@@ -28,16 +28,21 @@ REWORDED_ADJECTIVES = {
 
 @dataclass(frozen=True)
 class Noun:
-    """A kind of person, animal or thing; no plural marks a mass noun."""
+    """A kind of person, animal or thing; no plural marks a mass noun.
+
+    Attributes:
+        name: The singular.
+        plural: The plural; "" for a mass noun.
+        above: Hypernyms, nearest first; all of them hold.
+        below: Narrower kinds and how likely each is.
+        others: Kinds that it cannot also be.
+    """
 
     name: str
     plural: str = ""
     above: tuple[str, ...] = ()
-    """Hypernyms, nearest first; all of them hold."""
     below: dict[str, float] = field(default_factory=dict)
-    """Narrower kinds and how likely each is."""
     others: tuple[str, ...] = ()
-    """Kinds that it cannot also be."""
 
 
 _ADULT_OTHERS = ("child", "dog", "cat")
@@ -174,15 +179,21 @@ NOUNS = {noun.name: noun for noun in (*PEOPLE, *ANIMALS, *_ABSTRACT, *_THINGS)}
 
 @dataclass(frozen=True)
 class Place:
-    """Where a scene is set."""
+    """Where a scene is set.
+
+    Attributes:
+        name: The noun alone.
+        phrase: The noun with its preposition.
+        outdoors: Log-odds of being outdoors; negative is indoors.
+        hints: Guesses that it suggests, with their log-odds.
+        near: Places that may be the same spot.
+    """
 
     name: str
     phrase: str
     outdoors: float
-    """Log-odds of being outdoors; negative is indoors."""
     hints: dict[str, float] = field(default_factory=dict)
     near: tuple[str, ...] = ()
-    """Places that may be the same spot."""
 
 
 _WARM = {"it is sunny": 1.3, "it is raining": -2.2, "it is daytime": 2.1, "it is a weekend": 0.3}

@@ -26,7 +26,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 class DemoResult(NamedTuple):
-    """What the demo leaves: one folder a run, and the report on both."""
+    """What the demo leaves: one folder per run, and the report on both."""
 
     runs: dict[str, Path]
     report: ReportPaths

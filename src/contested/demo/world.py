@@ -1,8 +1,8 @@
-"""The demo's data: a generated language-inference world, annotated by simulated people.
+"""The demo's data: a generated language-inference world, annotated by simulated annotators.
 
-Two sets are drawn, as in the studies of real data. The annotated set is small, has 100 labels an item
-and is rich in operators that people read differently (ChaosNLI's items were chosen for disagreement);
-the bulk set has one label an item, the majority of five annotators, and is mostly easy (like SNLI).
+Two sets are drawn, as in the studies of real data. The annotated set is small, has 100 labels per item
+and is rich in operators that annotators read differently (ChaosNLI's items were chosen for disagreement);
+the bulk set has one label per item, the majority of five annotators, and is mostly easy (like SNLI).
 Only the two operator mixtures and the readers' bounds are calibrated, and only on the spread of entropy
 (ChaosNLI-SNLI: 25 % below 0.4 nats, 51 % up to 0.7, 24 % above) and the balance of classes. Nothing here
 has seen a training run.

@@ -89,7 +89,7 @@ def test_one_class_asks_for_label_names(write_jsonl):
 
 def test_names_must_be_names(write_jsonl):
     path = write_jsonl([{"id": "a", "labels": ["yes", "no"]}])
-    with pytest.raises(ConfigError, match="label_names names something twice"):
+    with pytest.raises(ConfigError, match="label_names has duplicated names"):
         read_annotations(path, label_names=["no", "no"])
     with pytest.raises(ConfigError, match="label_names must be one name or more"):
         read_annotations(path, label_names=[])

@@ -1,4 +1,4 @@
-"""Readers of annotated files: one module a format, registered here."""
+"""Readers of annotated files: one module per format, registered here."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def read_annotations(
             entailment, neutral, contradiction in this order, else the labels found, sorted.
         id_column: The column that identifies an example.
         text_columns: Columns that must hold text; they come first in ``fields``.
-        count_columns: One column of lists or objects of counts, or one column a class.
-        labels_column: One column of lists of labels, or one column an annotator; in a long table, the
+        count_columns: One column of lists or objects of counts, or one column per class.
+        labels_column: One column of lists of labels, or one column per annotator; in a long table, the
             column of the label.
-        distribution_column: One column of lists or objects of proportions, or one column a class.
+        distribution_column: One column of lists or objects of proportions, or one column per class.
         annotators_column: The number of annotators behind a distribution.
         n_annotators: That number, where it is the same for all.
         worker_column: The annotator of a row in a long table.
@@ -107,7 +107,7 @@ def _check_options(chosen: Format, options: Options) -> None:
 
 
 def _recognised(table: Table, options: Options) -> Format:
-    """Return the format that an option belongs to alone, else the first that knows the columns."""
+    """Return the only format with an option that was given, else the first whose columns match."""
     given = options.given()
     for known in FORMATS:
         if given & known.claims:
@@ -118,7 +118,7 @@ def _recognised(table: Table, options: Options) -> Format:
             _check_options(known, options)
             return known
     if not table.columns:
-        table.raise_problems("annotations", "Mend these lines; nothing was loaded.")
+        table.raise_problems("annotations", "Fix these lines; nothing was loaded.")
     raise DataError(
         f"{table.path} was recognised as {table.kind} with the columns {listed(table.columns)}, "
         f"but not as annotations. Expected one of the formats below. Name the columns that hold the "

@@ -19,7 +19,7 @@ ID_ALIASES = ("uid", "id", "example_id", "item_id", "guid", "pairID")
 # Left out of the fields: the unit of a file's own entropy is unknown (bits in ChaosNLI).
 _NEVER_FIELDS = frozenset({"entropy"})
 
-_ADVICE = "Mend the file, or name other columns or another format; nothing was loaded."
+_ADVICE = "Fix the file, or name other columns or another format; nothing was loaded."
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,22 @@ class Options:
 
 @dataclass(frozen=True)
 class Format:
-    """One layout of annotated files."""
+    """One layout of annotated files.
+
+    Attributes:
+        name: The name that ``format`` takes.
+        summary: One human-readable line: what the file looks like.
+        options: The options of `read_annotations` that this format uses.
+        claims: Those that no other format uses: giving one chooses this format.
+        matches: Whether a file looks like this format.
+        read: Reads a file of this format.
+    """
 
     name: str
     summary: str
-    """One human-readable line: what the file looks like."""
     options: frozenset[str]
-    """The options of `read_annotations` that this format uses."""
     claims: frozenset[str]
-    """Those that no other format uses: giving one chooses this format."""
     matches: Callable[[Table, Options], bool]
-    """Whether a file looks like this format."""
     read: Callable[[Table, Options], Annotations]
 
 
@@ -81,7 +86,7 @@ def as_names(given: str | Sequence[str] | None, option: str) -> tuple[str, ...] 
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ConfigError(f"{option} must be one name or more; given: {given!r}.")
     if len(set(names)) < len(names):
-        raise ConfigError(f"{option} names something twice: {listed(names)}.")
+        raise ConfigError(f"{option} has duplicated names: {listed(names)}.")
     return names
 
 
@@ -114,7 +119,7 @@ def _columns(table: Table) -> str:
 
 
 def read_ids(table: Table, column: str) -> list[str]:
-    """Return the ids of a column, one a row; missing and repeated ones become problems."""
+    """Return the ids of a column, one per row; missing and duplicated ones become problems."""
     ids: list[str] = []
     first_line: dict[str, int] = {}
     for line_number, value in zip(table.line_numbers, table.columns[column], strict=True):
@@ -140,7 +145,7 @@ def read_fields(table: Table, used: Collection[str], text_columns: Sequence[str]
         text_columns: Columns that must hold text on every row.
 
     Returns:
-        N rows. Objects become one column a key (``example.premise``); lists are left out.
+        N rows. Objects become one column per key (``example.premise``); lists are left out.
     """
     plain = _flattened(table, used)
     texts = {name: _text_column(table, name, plain) for name in text_columns or ()}

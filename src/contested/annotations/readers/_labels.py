@@ -20,12 +20,16 @@ _MOST_CLASSES = 1000
 
 
 class Answer(NamedTuple):
-    """One annotator's label of one item."""
+    """One annotator's label of one item.
+
+    Attributes:
+        line_number: Its line in the file.
+        item: The row of the item, from 0.
+        label: The class, as the file names it.
+    """
 
     line_number: int
-    """Where it stands in the file."""
     item: int
-    """The row of the item, from 0."""
     label: str
 
 

@@ -1,4 +1,4 @@
-"""One number a class on each row: in a column of lists or objects, or in one column a class."""
+"""One number per class on each row: in a column of lists or objects, or in one column per class."""
 
 from __future__ import annotations
 
@@ -42,61 +42,70 @@ def _all_parse(row: tuple[object, ...], parse: ParseNumber) -> bool:
 
 
 class Vectors(NamedTuple):
-    """The numbers, and what their columns mean."""
+    """The numbers, and what their columns mean.
+
+    Attributes:
+        label_names: The classes in label order.
+        values: Shape (N, K); a row with a problem holds nan.
+    """
 
     label_names: tuple[str, ...]
     values: NDArray[np.float64]
-    """Shape (N, K); a row with a problem holds nan."""
 
 
-class Wanted(NamedTuple):
-    """What to read."""
+class ColumnSpec(NamedTuple):
+    """What to read.
+
+    Attributes:
+        columns: One column of lists or objects, or one column per class.
+        label_names: The classes in label order; None where not given.
+        parse: Reads one number; raises ValueError with the rest of the sentence "<name> is …".
+        option: The option that names the columns.
+    """
 
     columns: tuple[str, ...]
     label_names: tuple[str, ...] | None
     parse: ParseNumber
-    """Reads one number; raises ValueError with the rest of the sentence "<name> is …"."""
     option: str
-    """The option that names the columns."""
 
 
-def read_vectors(table: Table, wanted: Wanted) -> Vectors:
-    """Read one number a class on each row.
+def read_vectors(table: Table, spec: ColumnSpec) -> Vectors:
+    """Read one number per class on each row.
 
     Args:
         table: The file; whatever cannot be read becomes a problem.
-        wanted: The columns, the classes if known, and how to read a number.
+        spec: The columns, the classes if known, and how to read a number.
 
     Returns:
         The classes and the numbers; empty where a column is absent.
     """
-    present = [find_column(table, column, (), wanted.option) for column in wanted.columns]
+    present = [find_column(table, column, (), spec.option) for column in spec.columns]
     if "" in present:
-        return Vectors(wanted.label_names or (), np.empty((len(table.line_numbers), 0)))
-    if len(wanted.columns) == 1:
-        return _read_structured(table, wanted)
-    return _read_wide(table, wanted)
+        return Vectors(spec.label_names or (), np.empty((len(table.line_numbers), 0)))
+    if len(spec.columns) == 1:
+        return _read_structured(table, spec)
+    return _read_wide(table, spec)
 
 
-def _read_wide(table: Table, wanted: Wanted) -> Vectors:
-    names = wanted.label_names or wanted.columns
-    if len(names) != len(wanted.columns):
+def _read_wide(table: Table, spec: ColumnSpec) -> Vectors:
+    names = spec.label_names or spec.columns
+    if len(names) != len(spec.columns):
         raise ConfigError(
-            f"{wanted.option} names {len(wanted.columns)} columns ({listed(wanted.columns)}) and label_names "
-            f"{len(names)} classes ({listed(names)}); give one name a column, in the same order."
+            f"{spec.option} names {len(spec.columns)} columns ({listed(spec.columns)}) and label_names "
+            f"{len(names)} classes ({listed(names)}); give one name per column, in the same order."
         )
     values = np.full((len(table.line_numbers), len(names)), np.nan)
-    for k, column in enumerate(wanted.columns):
+    for k, column in enumerate(spec.columns):
         for i, value in enumerate(table.columns[column]):
-            values[i, k] = _parsed(table, i, column, value, wanted.parse)
+            values[i, k] = _parsed(table, i, column, value, spec.parse)
     return Vectors(names, values)
 
 
-def _read_structured(table: Table, wanted: Wanted) -> Vectors:
-    column = wanted.columns[0]
+def _read_structured(table: Table, spec: ColumnSpec) -> Vectors:
+    column = spec.columns[0]
     cells = [as_structure(value) for value in table.columns[column]]
     keyed = _is_keyed(cells)
-    names = wanted.label_names or (_names_of_objects(cells) if keyed else _names_of_lists(cells))
+    names = spec.label_names or (_names_of_objects(cells) if keyed else _names_of_lists(cells))
     values = np.full((len(cells), len(names)), np.nan)
     for i, cell in enumerate(cells):
         row = _named_row(cell, names) if keyed else _listed_row(cell, names)
@@ -104,7 +113,7 @@ def _read_structured(table: Table, wanted: Wanted) -> Vectors:
             table.add_problem(table.line_numbers[i], f"{column} {row}")
             continue
         for k, value in enumerate(row):
-            values[i, k] = _parsed(table, i, f"{column}[{names[k]!r}]", value, wanted.parse)
+            values[i, k] = _parsed(table, i, f"{column}[{names[k]!r}]", value, spec.parse)
     return Vectors(names, values)
 
 

@@ -18,7 +18,7 @@ from contested.annotations.readers._format import (
     read_ids,
     stop_on_problems,
 )
-from contested.annotations.readers._vectors import Wanted, check_totals, read_vectors
+from contested.annotations.readers._vectors import ColumnSpec, check_totals, read_vectors
 from contested.rows import Table
 from contested.wording import listed
 
@@ -42,7 +42,7 @@ def read(table: Table, options: Options) -> Annotations:
     if not {"uid", "label_counter", "example"} <= table.columns.keys():
         stop_on_problems(table, FORMAT.name)
     ids = read_ids(table, "uid")
-    vectors = read_vectors(table, Wanted(("label_counter",), _KEYS, as_count, "label_counter"))
+    vectors = read_vectors(table, ColumnSpec(("label_counter",), _KEYS, as_count, "label_counter"))
     check_totals(table, vectors.values)
     fields = _read_examples(table)
     stop_on_problems(table, FORMAT.name)

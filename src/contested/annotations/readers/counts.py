@@ -1,4 +1,4 @@
-"""One example a row with its label counts: a list, an object, or one column a class."""
+"""One example per row with its label counts: a list, an object, or one column per class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes
-from contested.annotations.readers._vectors import Wanted, check_totals, class_columns, hold_numbers, read_vectors
+from contested.annotations.readers._vectors import ColumnSpec, check_totals, class_columns, hold_numbers, read_vectors
 from contested.rows import Table
 
 ALIASES = ("label_counts", "label_counter", "label_count", "counts")
@@ -44,7 +44,7 @@ def read(table: Table, options: Options) -> Annotations:
     if not (id_column and all(columns)):
         stop_on_problems(table, FORMAT.name)
     ids = read_ids(table, id_column)
-    vectors = read_vectors(table, Wanted(columns, options.label_names, as_count, "count_columns"))
+    vectors = read_vectors(table, ColumnSpec(columns, options.label_names, as_count, "count_columns"))
     check_totals(table, vectors.values)
     fields = read_fields(table, {id_column, *columns}, options.text_columns)
     if not table.problems:
@@ -55,7 +55,7 @@ def read(table: Table, options: Options) -> Annotations:
 
 FORMAT = Format(
     name="counts",
-    summary="one row an example; label counts in label_counts (list or object), or in count_columns",
+    summary="one row per example; label counts in label_counts (list or object), or in count_columns",
     options=frozenset({"label_names", "id_column", "text_columns", "count_columns"}),
     claims=frozenset({"count_columns"}),
     matches=matches,

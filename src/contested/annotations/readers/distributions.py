@@ -1,4 +1,4 @@
-"""One example a row with the proportion of each label, and the number of annotators behind it.
+"""One example per row with the proportion of each label, and the number of annotators behind it.
 
 Proportions alone are refused: two annotators and two hundred give the same proportions, not the same evidence.
 """
@@ -20,7 +20,7 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes
-from contested.annotations.readers._vectors import Wanted, class_columns, hold_numbers, read_vectors
+from contested.annotations.readers._vectors import ColumnSpec, class_columns, hold_numbers, read_vectors
 from contested.errors import ConfigError
 from contested.rows import Table
 from contested.wording import listed
@@ -48,14 +48,14 @@ def _columns(table: Table, options: Options) -> tuple[str, ...]:
 
 
 def read(table: Table, options: Options) -> Annotations:
-    """Read proportions as the counts they stand for."""
+    """Read proportions as the counts that they come from."""
     id_column = find_column(table, options.id_column, ID_ALIASES, "id_column")
     columns = _columns(table, options) or (find_column(table, None, ALIASES, "distribution_column"),)
     annotators = _read_annotators(table, options)
     if not (id_column and all(columns)):
         stop_on_problems(table, FORMAT.name)
     ids = read_ids(table, id_column)
-    vectors = read_vectors(table, Wanted(columns, options.label_names, as_proportion, "distribution_column"))
+    vectors = read_vectors(table, ColumnSpec(columns, options.label_names, as_proportion, "distribution_column"))
     if not set(columns) <= set(table.columns):
         # Without its column, every row would be a problem of its own.
         stop_on_problems(table, FORMAT.name)
@@ -97,7 +97,7 @@ def _read_annotators(table: Table, options: Options) -> NDArray[np.float64]:
     if column is None:
         table.add_problem(
             0,
-            "proportions do not say how many annotators stand behind them, and entropy from few is biased: "
+            "proportions do not say how many annotators they come from, and entropy from few is biased: "
             "give annotators_column or n_annotators, or read the file's counts or labels instead",
         )
     elif find_column(table, column, (), "annotators_column"):
@@ -159,15 +159,15 @@ def to_counts(proportions: NDArray[np.float64], annotators: NDArray[np.float64])
     totals = proportions.sum(axis=1, keepdims=True)
     exact = proportions / np.where(totals > 0, totals, 1) * annotators[:, None]
     counts = np.floor(exact + 1e-9)
-    lacking = annotators - counts.sum(axis=1)
+    missing = annotators - counts.sum(axis=1)
     order = np.argsort(-(exact - counts), axis=1, kind="stable")
     rank = np.argsort(order, axis=1, kind="stable")
-    return np.asarray(counts + (rank < lacking[:, None]), dtype=np.int64)
+    return np.asarray(counts + (rank < missing[:, None]), dtype=np.int64)
 
 
 FORMAT = Format(
     name="distributions",
-    summary="one row an example; proportions in label_dist or distribution_column, with annotator numbers",
+    summary="one row per example; proportions in label_dist or distribution_column, with annotator numbers",
     options=frozenset(
         {
             "label_names",

@@ -1,4 +1,4 @@
-"""One example a row with every annotator's label: in one column of lists, or in one column an annotator."""
+"""One example per row with every annotator's label: in one column of lists, or in one column per annotator."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _wide_labels(table: Table, columns: list[str]) -> list[list[str]]:
 
 FORMAT = Format(
     name="labels",
-    summary="one row an example; all its labels in labels (a list, or 'a|b|b'), or one column an annotator",
+    summary="one row per example; all its labels in labels (a list, or 'a|b|b'), or one column per annotator",
     options=frozenset({"label_names", "id_column", "text_columns", "labels_column"}),
     claims=frozenset(),
     matches=matches,

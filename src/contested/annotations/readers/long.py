@@ -31,10 +31,16 @@ class _Columns(NamedTuple):
 
 
 class _Rows(NamedTuple):
+    """What the rows of a long table hold.
+
+    Attributes:
+        items: Each item's row in the result: items keep the order in which they first occur.
+        codes: The item of each row of the file.
+        answers: Every label with its item and line.
+    """
+
     items: dict[str, int]
-    """Each item's row in the result: items keep the order in which they first occur."""
     codes: list[int]
-    """The item of each row of the file."""
     answers: list[Answer]
 
 
@@ -113,7 +119,7 @@ def _check_texts(table: Table, rows: _Rows, fields: pd.DataFrame, options: Optio
 
 
 def _item_fields(fields: pd.DataFrame, codes: list[int]) -> pd.DataFrame:
-    """Keep the columns that say something of the item: those with one value an item."""
+    """Keep the columns that say something of the item: those with one value per item."""
     grouped = fields.groupby(np.array(codes), sort=True)
     constant = [column for column in fields.columns if (grouped[column].nunique(dropna=False) <= 1).all()]
     _, first_rows = np.unique(codes, return_index=True)
@@ -122,7 +128,7 @@ def _item_fields(fields: pd.DataFrame, codes: list[int]) -> pd.DataFrame:
 
 FORMAT = Format(
     name="long",
-    summary="one row an annotation; columns item (or task, uid), annotator (or worker) and label (or answer)",
+    summary="one row per annotation; columns item (or task, uid), annotator (or worker) and label (or answer)",
     options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "worker_column"}),
     claims=frozenset({"worker_column"}),
     matches=matches,
