@@ -19,9 +19,9 @@ import pandas as pd
 
 from contested.analysis import analyze
 from contested.annotations.measures import entropy
-from contested.paper.report import write_study_report
+from contested.paper.report import report_spec
 from contested.paper.results import results_of_opened
-from contested.report import write_report
+from contested.report import write_report, write_study_report
 from contested.studies.cells import cell_table, expand
 from contested.studies.file import load_study
 from contested.studies.results import OpenedStudy, axes_of
@@ -57,7 +57,7 @@ def study(folder: Path, given: argparse.Namespace) -> None:
     opened = OpenedStudy(main, cells, table, axes_of(main), trajectories, {})
     print(f"study: {len(cells)} runs × 1,211 examples × 39 checkpoints, {given.resamples} resamples")
     found = timed("analysis", given, lambda: results_of_opened(opened, n_resamples=given.resamples))
-    timed("report", given, lambda: write_study_report(found, folder))
+    timed("report", given, lambda: write_study_report(found, folder, spec=report_spec(found)))
 
 
 def large(folder: Path, given: argparse.Namespace) -> None:

@@ -164,3 +164,43 @@ def shared_data() -> Path:
     if not (folder / "chaosnli" / "chaosNLI_snli.jsonl").is_file():
         pytest.skip(f"no real data in {folder}: set CONTESTED_DATA to the folder that holds chaosnli/ and snli/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def overlapping() -> Callable[[Any], list[str]]:
+    """What is wrong with the texts of a figure: those that lie on another one, and those outside."""
+    return _overlapping
+
+
+def _overlapping(figure: Any) -> list[str]:
+    from contested.report.style import freeze_layout
+
+    freeze_layout(figure)
+    figure.set_dpi(200)  # as it is saved: letters are wider at some resolutions than at others
+    # Labels of axes and keys find their places when they are drawn.
+    figure.draw_without_rendering()
+    found = _seen_texts(figure)
+    inside = figure.bbox.padded(4)
+    wrong = [text for text, box in found if box.x0 < inside.x0 or box.x1 > inside.x1]
+    for index, (text, box) in enumerate(found):
+        for other, second in found[index + 1 :]:
+            across = min(box.x1, second.x1) - max(box.x0, second.x0)
+            up = min(box.y1, second.y1) - max(box.y0, second.y0)
+            if across > 3 and up > 3:
+                wrong.append(f"{text!r} on {other!r}")
+    return wrong
+
+
+def _seen_texts(figure: Any) -> list[tuple[str, Any]]:
+    """Every text that is seen, and where it is, in pixels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    ticks = [tick for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for tick in axis.get_major_ticks()]
+    drawn = [tick for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for tick in axis._update_ticks()]
+    # A tick beyond the ends of its axis is there, but not drawn.
+    hidden = {label for tick in ticks if tick not in drawn for label in (tick.label1, tick.label2)}
+    seen = [text for text in figure.findobj(Text) if text.get_visible() and text not in hidden]
+    found = [(text.get_text(), text.get_window_extent(renderer)) for text in seen if text.get_text().strip()]
+    return [(text, box) for text, box in found if box.width > 0]

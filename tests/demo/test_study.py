@@ -31,8 +31,8 @@ def test_the_demo_ends_with_table_figures_page_and_a_sentence_a_run(
     shown = capsys.readouterr().out
     assert "Δℓ in nats" in shown
     assert str(out / "results" / "report.html") in shown
-    assert "demo-lora-r4-s42: In this run" in shown
-    assert "demo-full-s42: In this run" in shown
+    assert "LoRA r4: In this run" in shown
+    assert "full fine-tuning: In this run" in shown
     assert "http" not in (out / "results" / "report.html").read_text().replace("http://www.w3.org", "")
     for name, method in study.METHODS.items():
         manifest = Trajectory.load(out / "runs" / name).manifest

@@ -71,7 +71,7 @@ def make_trajectory(
         "schema_version": 1,
         "run_id": run_id,
         "status": status,
-        "config": {"model": {"name": "roberta-base"}, "method": {"kind": "lora", "r": 4}, "seed": 42},
+        "config": {"model": {"name": "roberta-base"}, "method": {"name": "lora", "r": 4}, "seed": 42},
         "provenance": {"code": {"commit": "abc123", "dirty": False}, "versions": {"torch": "2.13"}},
     }
     return Trajectory(
@@ -108,9 +108,19 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn for the page, and their files are named but not written."""
+
+    def named(figure: Any, stem: Path) -> list[Path]:
+        return [stem.with_suffix(f".{ending}") for ending in ("pdf", "png")]
+
+    monkeypatch.setattr("contested.report.pictures.save_figure", named)
+
+
+@pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports without figures, for tests of what stands around them."""
-    monkeypatch.setattr("contested.report.write.draw_pictures", lambda runs, folder: ([], []))
+    monkeypatch.setattr("contested.report.write.draw_figures", lambda *given: ([], []))
 
 
 def write_run(trajectory: Trajectory, path: Path) -> Path:

@@ -24,7 +24,7 @@ def test_it_prints_the_statements_and_every_path(run, run_folder, make, tmp_path
     result = run(folder)
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert lines[0] == "roberta-r4"
+    assert lines[0] == "LoRA r4, roberta-base"
     assert lines[1].startswith("  - In this run (steps 0 to 200), ")
     assert str(folder / "report" / "report.html") in lines
     assert str(folder / "report" / "tables" / "summary.tex") in lines
@@ -36,7 +36,7 @@ def test_it_takes_several_runs_and_prints_json(run, run_folder, make, tmp_path) 
     result = run(*folders, "--out", tmp_path / "out", "--title", "Two <runs>", "--json")
     printed = json.loads(result.output)
     assert printed["html"] == str(tmp_path / "out" / "report.html")
-    assert list(printed["statements"]) == ["a", "b"]
+    assert list(printed["statements"]) == ["a", "b"]  # alike in all but their ids
     assert "Two &lt;runs&gt;" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 

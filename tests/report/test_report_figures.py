@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from contested.analysis import ChangeRow, Curve
 from contested.report import figures
-from contested.report.style import category_colors, inline_svg, save_figure
+from contested.report.style import category_colors, color_property, colors_in_the_dark, inline_svg, save_figure
 
 STEPS = np.array([0, 100, 250])
 
@@ -47,14 +47,14 @@ def test_accuracy_marks_the_uniform_guess_of_its_classes() -> None:
 
 def test_a_category_without_examples_leaves_no_line_and_no_label() -> None:
     nothing = curve("contested", [np.nan] * 3)
-    figure = figures.people_by_category([panel()._replace(curves=(curve("clean", [1.0, 0.5, 0.2]), nothing))])
+    figure = figures.kl_by_category([panel()._replace(curves=(curve("clean", [1.0, 0.5, 0.2]), nothing))])
     assert texts(figure.axes[0]) == {"clean"}
     figure.canvas.draw()
 
 
 def test_many_categories_have_a_legend_in_place_of_labels() -> None:
     names = [f"band-{index}" for index in range(6)]
-    figure = figures.people_by_category([panel()._replace(curves=tuple(curve(n, [1, 2, 3]) for n in names))])
+    figure = figures.kl_by_category([panel()._replace(curves=tuple(curve(n, [1, 2, 3]) for n in names))])
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == names
     assert not axes.texts
@@ -69,10 +69,11 @@ def test_changes_stand_at_their_values_with_their_intervals() -> None:
     row = ChangeRow("contested", 9, 0.5, 0.2, 0.9, 6, 0.67, 0.4, 0.9, "rises", "")
     axes = figures.loss_change([figures.Group("LoRA", (row,)), figures.Group("full", (row,))]).axes[0]
     drawn = [line for line in axes.get_lines() if line.get_label() == "contested"]
-    assert [list(line.get_xdata()) for line in drawn] == [[0.5], [0.5]]
+    # The last one, without points, is that of the key.
+    assert [list(line.get_xdata()) for line in drawn] == [[0.5], [0.5], []]
     assert any(list(line.get_xdata()) == [0.2, 0.9] for line in axes.get_lines())
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["contested", "contested"]
-    assert {"LoRA", "full", "un-learned →"} <= texts(axes)
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["LoRA", "full"]
+    assert "un-learned →" in texts(axes)
 
 
 def disagreement(**changes) -> figures.Disagreement:
@@ -128,11 +129,39 @@ def test_files_are_the_same_bytes_again_with_fonts_inside(tmp_path) -> None:
 
 def test_svg_takes_its_colours_from_the_page_and_points_nowhere() -> None:
     color = category_colors(["clean"])["clean"].line
-    svg = inline_svg(figures.loss_by_category([panel()]), "one", {color: "--line-0"})
+    svg = inline_svg(figures.loss_by_category([panel()]), "one")
     assert svg.startswith("<svg ")
-    assert "var(--line-0)" in svg
+    assert f"var({color_property(color)})" in svg
     assert color not in svg
     assert "dtd" not in svg.lower()
     assert "<metadata" not in svg
     assert 'id="one-' in svg
-    assert svg == inline_svg(figures.loss_by_category([panel()]), "one", {color: "--line-0"})
+    assert svg == inline_svg(figures.loss_by_category([panel()]), "one")
+
+
+def test_one_run_has_a_row_for_each_category() -> None:
+    rows = tuple(ChangeRow(name, 9, 0.5, 0.2, 0.9, 6, 0.67, 0.4, 0.9, "rises", "") for name in ("clean", "contested"))
+    axes = figures.loss_change([figures.Group("LoRA", rows)]).axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["clean", "contested"]
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("n_runs", [1, 2, 10])
+def test_ten_runs_fit_and_no_text_lies_on_another(overlapping, n_runs, narrow) -> None:
+    names = ("clean", "ambiguous", "contested")
+    rows = tuple(
+        ChangeRow(name, 9, place / 9, place / 9 - 0.1, place / 9 + 0.1, 6, 0.7, 0.4, 0.9, "rises", "")
+        for place, name in enumerate(names)
+    )
+    runs = [figures.Group(f"LoRA r{2**index}, a-model-with-a-long-name, 1e−3", rows) for index in range(n_runs)]
+    figure = figures.loss_change(runs, narrow=narrow)
+    assert overlapping(figure) == []
+    assert figure.get_figheight() < (9.5 if narrow else 7.5)
+
+
+def test_colours_on_a_dark_page_are_known_for_every_category() -> None:
+    shades = colors_in_the_dark()
+    for names in (["clean", "ambiguous", "contested"], [f"band-{index}" for index in range(9)]):
+        for color in category_colors(names).values():
+            assert shades[color.line] == color.dark
+            assert color.text in shades

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -8,9 +9,11 @@ import pytest
 
 from contested.analysis import analyze, statements
 from contested.errors import RunError
-from contested.report import find_runs, side_by_side, summary_table, write_report
+from contested.report import find_runs, write_report
 from contested.report.examples import most_unlearned
-from contested.report.pictures import category_bounds
+from contested.report.figures import bounds_between
+from contested.report.run_frames import run_frames
+from contested.report.runs import analyzed
 
 QUICK = {"n_resamples": 60}
 
@@ -46,15 +49,18 @@ def page(tmp_path, *trajectories, **options) -> str:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory, make):
     folder = tmp_path_factory.mktemp("two")
-    runs = [make("lora <r4>", drift=1.2), make("full", drift=0.3, status="failed")]
+    runs = [
+        make("lora <r4>", drift=1.2),
+        make("full", drift=0.3, status="failed"),
+    ]  # the same settings: named by their ids
     return runs, write_report(runs, folder, **QUICK), folder
 
 
 def test_the_documented_files_are_written(two) -> None:
     _, paths, folder = two
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    names = ("figure1_loss_by_category", "figure3_entropy", "loss_change", "people_by_category", "accuracy_by_category")
-    tables = ("summary", "categories", "unlearning", "kl", "contrasts", "correlation", "measures")
+    names = ("loss_by_category", "entropy", "loss_change", "kl_by_category", "accuracy_by_category")
+    tables = ("runs", "summary", "categories", "unlearning", "kl", "contrasts", "correlation", "measures")
     expected = {"report.html", "results.json", "tables/curves.csv", "tables/examples.csv"}
     expected |= {f"figures/{name}.{ending}" for name in names for ending in ("pdf", "png")}
     expected |= {f"tables/{name}.{ending}" for name in tables for ending in ("csv", "md", "tex")}
@@ -86,12 +92,29 @@ def test_every_run_and_its_statements_are_on_the_page(two) -> None:
     html = paths.html.read_text(encoding="utf-8")
     assert "lora &lt;r4&gt;" in html
     assert "<r4>" not in html
-    assert "full is not complete</strong> (status: failed)" in html
+    assert "full is not complete (status: failed).</strong>" in html
     assert "lora &lt;r4&gt; is not complete" not in html
     assert list(paths.statements) == ["lora <r4>", "full"]
     first = statements(analyze(runs[1], **QUICK))[0]
     assert paths.statements["full"][0] == first
-    assert first.replace(" %", "%") in html
+    assert first in html
+
+
+def test_the_page_begins_with_a_sentence_and_a_picture(two) -> None:
+    html = two[1].html.read_text(encoding="utf-8")
+    places = [html.index(part) for part in ("not complete", 'class="headline"', 'id="loss_change"', 'id="numbers"')]
+    assert places == sorted(places)
+    assert re.search(r'class="headline">[^<]*ontested examples[^<]* nats', html)
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_a_run_that_hardly_moved_says_so_before_anything_else(tmp_path, make) -> None:
+    run = make()
+    flat = dataclasses.replace(run, losses=np.repeat(run.losses[:1], 3, axis=0))
+    html = page(tmp_path, flat)
+    assert "This run learned next to nothing.</strong> It hardly moved" in html
+    assert html.index("next to nothing") < html.index('class="headline"')
+    assert "learned next to nothing" not in page(tmp_path, run)
 
 
 @pytest.mark.usefixtures("unsaved")
@@ -159,30 +182,26 @@ def test_the_examples_shown_are_those_that_rose_most(trajectory) -> None:
     assert last.who == "model, step 200"
 
 
-def test_the_summary_puts_runs_side_by_side(make) -> None:
-    runs = {"a": analyze(make(), **QUICK), "b": analyze(make(scheme="terciles"), **QUICK)}
-    summary = summary_table(runs)
-    assert summary["category"].tolist() == [
-        "clean",
-        "ambiguous",
-        "contested",
-        "overall",
-        "low",
-        "middle",
-        "high",
-        "overall",
-    ]
-    wide = side_by_side(summary)
-    assert wide["", "category"].tolist() == ["clean", "ambiguous", "contested", "low", "middle", "high", "overall"]
-    assert wide["b", "n"].tolist()[-1] == 60
-    assert pd.isna(wide["b", "n"].iloc[0])
-    assert wide["a", "rho"].iloc[-1] == runs["a"].correlation.aulc.rho
+def test_runs_are_rows_and_their_categories_columns(make) -> None:
+    runs = analyzed([make("a"), make("b", scheme="terciles")], None, 60)
+    frames = run_frames(runs)
+    assert frames["runs"]["run"].tolist() == ["a", "b"]
+    first, second = (run.analysis for run in runs)
+    assert frames["runs"]["change_contested"].iloc[0] == first.unlearning.rows[-1].mean
+    assert pd.isna(frames["runs"]["change_contested"].iloc[1])
+    assert frames["runs"]["change_overall_high"].iloc[1] == second.unlearning.overall.high
+    assert frames["runs"]["rho"].iloc[0] == first.correlation.aulc.rho
+    assert frames["summary"]["category"].tolist() == [
+        *("clean", "ambiguous", "contested", "overall"), *("low", "middle", "high", "overall"),
+    ]  # fmt: skip
+    assert "overall" not in set(frames["changes"]["category"])
 
 
 def test_bounds_are_the_papers_or_the_least_entropy_above(make) -> None:
-    assert category_bounds(make()) == (0.4, 0.7)
+    run = make()
+    assert bounds_between(run.entropy, run.categories, run.category_names, 1.1) == (0.4, 0.7)
     run = make(scheme="terciles")
-    low, high = category_bounds(run)
+    low, high = bounds_between(run.entropy, run.categories, run.category_names, 1.1)
     assert np.array_equal(run.categories == "middle", (run.entropy >= low) & (run.entropy < high))
 
 

@@ -37,7 +37,7 @@ def analyze(
 
     from contested.analysis import analyze as compute
     from contested.files import write_json
-    from contested.report.tables import write_tables
+    from contested.report import write_run_tables
     from contested.studies.folder import is_study
     from contested.trajectories import Trajectory
 
@@ -47,7 +47,7 @@ def analyze(
     found = compute(Trajectory.load(run), rng=np.random.default_rng(seed), n_resamples=resamples)
     results = {**found.to_dict(), "seed": seed}
     folder = run / "results" if out is None else out
-    tables = write_tables(found.tables(), folder)
+    tables = write_run_tables(found, folder)
     # Last, so that results.json never stands beside tables of an earlier analysis.
     write_json(folder / "results.json", results)
     if json:
@@ -63,13 +63,13 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
     from contested.cli.report import print_claims
     from contested.files import write_json
     from contested.paper import results
-    from contested.paper.report.write import claims_frame, write_tables_of
+    from contested.paper.report import report_spec
+    from contested.report import write_study_tables
 
     study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
     where = out or folder / "results"
     content = found.to_dict()
-    frames = {**found.frames, "claims": claims_frame(found)}
-    tables = write_tables_of(frames, where / "tables", f"{100 * found.confidence:g}%", wanted=study.analyses)
+    tables = write_study_tables(found, where / "tables", wanted=study.analyses, spec=report_spec(found))
     write_json(where / "results.json", content)
     if json:
         print_json(content)

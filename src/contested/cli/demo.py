@@ -43,15 +43,19 @@ def print_finding(report: ReportPaths) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from contested.analysis import OVERALL
+    from contested.formats import CHANGE, percent
+
     show = console()
-    summary = pd.read_csv(next(file for file in report.tables if file.name == "summary.csv"))
+    tables = {file.name: file for file in report.tables}
+    summary, runs = pd.read_csv(tables["summary.csv"]), pd.read_csv(tables["runs.csv"]).set_index("run")
     table = Table("run", "category", box=None)
     for heading in ("n", "Δℓ in nats (95%)", "rose", "ρ"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in summary.to_dict("records"):
-        change = f"{row['change']:+.3f} [{row['change_low']:+.3f}, {row['change_high']:+.3f}]".replace("-", "−")
-        rho = f"{row['rho']:.3f}" if row["rho"] == row["rho"] else ""
-        cells = (row["run"], row["category"], row["n"], change, f"{row['rose_share']:.0%}", rho)
+        change = f"{CHANGE(row['change'])} [{CHANGE(row['change_low'])}, {CHANGE(row['change_high'])}]"
+        rho = CHANGE(runs.loc[row["run"], "rho"]) if row["category"] == OVERALL else ""
+        cells = (row["run"], row["category"], row["n"], change, percent(row["rose_share"], 0), rho)
         table.add_row(*(Text(str(cell)) for cell in cells))
     show.print(table)
     for figure in report.figures:

@@ -74,12 +74,17 @@ def _report_study(folder: Path, out: Path | None, *, title: str | None, resample
     import numpy as np
 
     from contested.paper import results
-    from contested.paper.report import write_study_report
+    from contested.paper.report import report_spec
+    from contested.report import write_study_report
 
     study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
     where = out or folder / "results"
     paths = write_study_report(
-        found, where, title=title or study.description or f"Study {study.name}", wanted=study.analyses
+        found,
+        where,
+        title=title or study.description or f"Study {study.name}",
+        wanted=study.analyses,
+        spec=report_spec(found),
     )
     if json:
         written = {

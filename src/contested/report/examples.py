@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,16 +10,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from contested.formats import NATS
 from contested.trajectories import Trajectory
 
 _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_MARGIN = 132.0, 36.0, 3.0
+ALL = "all"
 
 
 class Shares(NamedTuple):
-    """One distribution over the classes: who answered, and the share of each class, length K."""
+    """One distribution over the K classes: who answered, the share of each, and whether that is the annotators."""
 
     who: str
     shares: tuple[float, ...]
+    human: bool = False
 
 
 class Spark(NamedTuple):
@@ -30,17 +34,17 @@ class Spark(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One tracked example as the page shows it.
+    """One tracked example as the page shows it; what the run does not know of it is empty.
 
     Attributes:
         example_id: Its id in the data.
         texts: Text columns by name; the parts of the input.
-        gold: Index of the gold label.
-        entropy: Annotation entropy (nats).
+        gold: Index of the gold label; -1 where it is unknown.
+        entropy: Annotation entropy (nats); 0 where it is unknown.
         change: Δℓ (nats).
         loss: Loss at the first and the last checkpoint (nats).
-        kl: KL(annotators ‖ model) at the first and the last checkpoint (nats).
-        answers: What people chose, and the model at the first and the last checkpoint.
+        facts: What else is known of it, in words.
+        answers: What annotators chose, and the model at the first and the last checkpoint.
         spark: The loss over training.
     """
 
@@ -50,9 +54,26 @@ class Example(NamedTuple):
     entropy: float
     change: float
     loss: tuple[float, float]
-    kl: tuple[float, float]
+    facts: tuple[str, ...]
     answers: tuple[Shares, ...]
     spark: Spark
+
+
+def examples_by_category(trajectory: Trajectory, measured: pd.DataFrame, limit: int) -> dict[str, list[Example]]:
+    """The examples of each category whose loss rose most; of all together where a run has no categories.
+
+    Args:
+        trajectory: The run.
+        measured: The analysis' example table, whose rows are in the order of the trajectory.
+        limit: Most examples of a category.
+
+    Returns:
+        Category to examples, in order of rising entropy; nothing where the run has no losses.
+    """
+    if trajectory.losses is None:
+        return {}
+    names = trajectory.category_names or (ALL,)
+    return {name: most_unlearned(trajectory, measured, category=name, limit=limit) for name in names}
 
 
 def most_unlearned(trajectory: Trajectory, measured: pd.DataFrame, *, category: str, limit: int) -> list[Example]:
@@ -61,14 +82,15 @@ def most_unlearned(trajectory: Trajectory, measured: pd.DataFrame, *, category: 
     Args:
         trajectory: The run.
         measured: The analysis' example table, whose rows are in the order of the trajectory.
-        category: One of its categories.
+        category: One of its categories, or :data:`ALL`.
         limit: Most examples to give.
 
     Returns:
         The examples, largest Δℓ first; equal ones in the order of the data.
     """
     change = measured["loss_change"].to_numpy(np.float64)
-    rows = np.flatnonzero(trajectory.required("categories") == category)
+    categories = trajectory.categories
+    rows = np.arange(len(change)) if categories is None else np.flatnonzero(categories == category)
     chosen = rows[np.argsort(-change[rows], kind="stable")][:limit]
     # One scale for a whole list: a flat line and a steep one must not look alike.
     top = float(trajectory.required("losses")[:, chosen].max(initial=0.0))
@@ -77,26 +99,36 @@ def most_unlearned(trajectory: Trajectory, measured: pd.DataFrame, *, category: 
 
 def _example(trajectory: Trajectory, measured: pd.Series[Any], *, row: int, top: float) -> Example:
     losses = trajectory.required("losses")[:, row]
-    counts = trajectory.examples["label_counts"].iloc[row]
-    total = int(np.sum(counts))
-    people = np.asarray(counts, np.float64) / max(total, 1)
-    first, last = softmax(trajectory.required("logits")[[0, -1], row].astype(np.float64), axis=1)
-    steps = trajectory.steps
+    gold, entropy = trajectory.gold, trajectory.entropy
     return Example(
         example_id=str(trajectory.example_ids[row]),
         texts=tuple((name, str(trajectory.examples[name].iloc[row])) for name in trajectory.text_columns),
-        gold=int(trajectory.required("gold")[row]),
-        entropy=float(trajectory.required("entropy")[row]),
+        gold=-1 if gold is None else int(gold[row]),
+        entropy=0.0 if entropy is None else float(entropy[row]),
         change=float(measured["loss_change"]),
         loss=(float(losses[0]), float(losses[-1])),
-        kl=(float(measured["kl_first"]), float(measured["kl_last"])),
-        answers=(
-            Shares(f"{total:,} people", tuple(people.tolist())),
-            Shares(f"model, step {steps[0]:,}", tuple(first.tolist())),
-            Shares(f"model, step {steps[-1]:,}", tuple(last.tolist())),
-        ),
-        spark=spark(steps, losses, top),
+        facts=tuple(_facts(measured, entropy, row)),
+        answers=tuple(_answers(trajectory, row)),
+        spark=spark(trajectory.steps, losses, top),
     )
+
+
+def _facts(measured: pd.Series[Any], entropy: NDArray[np.float64] | None, row: int) -> Iterator[str]:
+    if entropy is not None:
+        yield f"H {NATS(float(entropy[row]))} nats"
+    if "kl_first" in measured:
+        yield f"KL(annotators ‖ model) {NATS(measured['kl_first'])} → {NATS(measured['kl_last'])}"
+
+
+def _answers(trajectory: Trajectory, row: int) -> Iterator[Shares]:
+    if "label_counts" in trajectory.examples:
+        counts = np.asarray(trajectory.examples["label_counts"].iloc[row], np.float64)
+        total = int(counts.sum())
+        yield Shares(f"{total:,} annotators", tuple((counts / max(total, 1)).tolist()), human=True)
+    if trajectory.logits is not None:
+        ends = softmax(trajectory.logits[[0, -1], row].astype(np.float64), axis=1)
+        for step, shares in zip((trajectory.steps[0], trajectory.steps[-1]), ends, strict=True):
+            yield Shares(f"model, {trajectory.step_unit} {step:,}", tuple(shares.tolist()))
 
 
 def spark(steps: NDArray[np.int64], losses: NDArray[np.float64], top: float) -> Spark:

@@ -7,22 +7,25 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from contested.analysis import ChangeRow, Curve
-from contested.report.formats import shorten
+from contested.annotations.categories import FIXED
+from contested.formats import shorten
 from contested.report.style import (
     INK,
     NARROW_WIDTH,
     QUIET,
+    RULE,
     WIDTH,
     CategoryColor,
     category_colors,
-    look,
     new_axes,
+    style_context,
 )
 
 Floats = NDArray[np.float64]
@@ -99,8 +102,8 @@ def loss_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure
     return _curves(panels, "mean loss (nats)", guesses=guesses, narrow=narrow)
 
 
-def people_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
-    """How far the model's distribution is from the annotators', KL(human ‖ model), over training.
+def kl_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
+    """How far the model's distribution is from the annotators', KL(annotators ‖ model), over training.
 
     Args:
         panels: One entry a run; the runs share the y axis.
@@ -109,7 +112,7 @@ def people_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figu
     Returns:
         The figure.
     """
-    return _curves(panels, "mean KL(human ‖ model) (nats)", narrow=narrow)
+    return _curves(panels, "mean KL(annotators ‖ model) (nats)", narrow=narrow)
 
 
 def accuracy_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
@@ -131,31 +134,56 @@ def accuracy_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Fi
     return figure
 
 
-def loss_change(runs: Sequence[Group], *, narrow: bool = False) -> Figure:
+def loss_change(groups: Sequence[Group], *, narrow: bool = False) -> Figure:
     """Mean Δℓ, last checkpoint minus first, by run and category, with intervals.
 
     Args:
-        runs: One entry a run.
+        groups: One entry a run, or a group of runs.
         narrow: For a phone.
 
     Returns:
-        The figure: right of the zero line a category un-learned, left of it it was learned.
+        The figure: one row a run with a point a category, or one row a category where there is one run. Right of the
+        zero line a category un-learned, left of it it was learned.
     """
-    lines = sum(len(run.rows) + 1 for run in runs)
-    with look():
-        figure, (axes,) = new_axes(1, height=0.95 + 0.24 * lines, width=NARROW_WIDTH if narrow else WIDTH)
+    n_rows = sum(len(group.rows) for group in groups)
+    titled = narrow and len(groups) > 1
+    height = (
+        0.95 + 0.24 * n_rows if len(groups) == 1 else 1.15 + 0.155 * n_rows + (0.36 if titled else 0.14) * len(groups)
+    )
+    colors = category_colors(tuple(dict.fromkeys(row.category for group in groups for row in group.rows)))
+    with style_context():
+        figure, (axes,) = new_axes(1, height=height, width=NARROW_WIDTH if narrow else WIDTH)
         axes.grid(visible=False, axis="y")
         axes.grid(axis="x")
         axes.axvline(0.0, color=INK, linewidth=0.9)
-        _draw_changes(axes, runs, shorten_to=48 if narrow else 100)
-        axes.set_ylim(lines - 0.4, -0.7)
+        bottom = _draw_changes(axes, groups, colors, titled=titled)
+        axes.set_ylim(bottom, -0.9 if titled else -0.7)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 9))
         axes.set_xlabel("mean loss change Δℓ (nats)")
         at_zero: dict[str, Any] = {"at": (0, 1), "coords": ("data", "axes fraction"), "color": QUIET, "fontsize": 7.5}
         write(axes, "← learned", shift=(-5, 2), ha="right", **at_zero)
         write(axes, "un-learned →", shift=(5, 2), ha="left", **at_zero)
+        if len(groups) > 1:
+            color_key(figure, {name: color.line for name, color in colors.items()})
     return figure
+
+
+def color_key(figure: Figure, colors: Mapping[str, str]) -> None:
+    """The key of a figure whose points have no room for names: one line above the panels.
+
+    Args:
+        figure: The figure.
+        colors: Name to colour.
+    """
+    handles = [
+        figure.axes[0].plot([], [], marker="o", color=color, linestyle="", markersize=5.5, label=name)[0]
+        for name, color in colors.items()
+    ]
+    figure.legend(
+        handles=handles, loc="outside upper right", ncols=min(len(handles), 3 if figure.get_figwidth() < 5 else 9),
+        frameon=False, fontsize=8, labelcolor=INK, handletextpad=0.2, columnspacing=1.2,
+    )  # fmt: skip
 
 
 def entropy_histogram(panels: Sequence[Disagreement], *, narrow: bool = False) -> Figure:
@@ -170,7 +198,7 @@ def entropy_histogram(panels: Sequence[Disagreement], *, narrow: bool = False) -
     """
     width, columns = layout(len(panels), narrow)
     colors = category_colors(tuple(dict.fromkeys(name for panel in panels for name in panel.categories)))
-    with look():
+    with style_context():
         figure, grid = new_axes(len(panels), height=2.8, columns=columns, width=width, sharex=False)
         for index, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
             _draw_histogram(axes, panel, colors, width / columns)
@@ -220,7 +248,7 @@ def _curves(
 ) -> Figure:
     width, columns = layout(len(panels), narrow)
     every = tuple(dict.fromkeys(curve.category for panel in panels for curve in panel.curves))
-    with look():
+    with style_context():
         figure, grid = new_axes(len(panels), height=2.8, columns=columns, width=width)
         grid[0].set_ylim(0.0, top or 1.04 * _highest(panels, [guess[0] for guess in guesses if guess]))
         for index, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
@@ -314,19 +342,77 @@ def _rising(values: Floats) -> Floats:
     return np.array([mean for mean, size in blocks for _ in range(size)])
 
 
-def _draw_changes(axes: Axes, runs: Sequence[Group], shorten_to: int) -> None:
-    colors = category_colors(tuple(dict.fromkeys(row.category for run in runs for row in run.rows)))
-    ticks: dict[int, str] = {}
-    place = 0
-    for run in runs:
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        title = shorten(run.title, shorten_to)
-        axes.text(0.0, place, title, transform=axes.get_yaxis_transform(), weight="bold", va="center", bbox=box)
-        for row in run.rows:
-            place += 1
+def _draw_changes(axes: Axes, groups: Sequence[Group], colors: Mapping[str, CategoryColor], *, titled: bool) -> float:
+    """Draw every group's categories, downwards; where the last one ends."""
+    ticks: dict[float, str] = {}
+    place = 0.0
+    for number, group in enumerate(groups):
+        alone = len(groups) == 1
+        if number % 2 and not alone:
+            axes.axhspan(
+                place - 0.75, place + len(group.rows) + (0.55 if titled else -0.25), color=RULE, alpha=0.3, linewidth=0
+            )
+        if titled:
+            axes.text(
+                0.0, place, shorten(group.title, 44), transform=axes.get_yaxis_transform(), weight="bold", va="center"
+            )
+            place += 1.0
+        for row in group.rows:
             color = colors[row.category].line
             axes.plot([row.low, row.high], [place, place], color=color, linewidth=2.2)
-            axes.plot([row.mean], [place], color=color, marker="o", markersize=6, label=row.category)
-            ticks[place] = row.category
-        place += 1
+            axes.plot([row.mean], [place], color=color, marker="o", markersize=6 if alone else 5, label=row.category)
+            if alone:
+                ticks[place] = row.category
+            place += 1.0
+        if not alone and not titled:
+            ticks[place - (len(group.rows) + 1) / 2] = shorten(group.title, 36)
+            place += 0.5
+        place += 0.0 if alone else 0.3
     axes.set_yticks(list(ticks), list(ticks.values()))
+    return place - (0.4 if len(groups) == 1 else 0.6)
+
+
+def curve_panels(frame: pd.DataFrame, by: str, below: Mapping[str, str] | None = None) -> list[Panel]:
+    """The panels of a frame of curves: one for each run or group.
+
+    Args:
+        frame: Rows with category, n, step, mean, low and high; categories in order of rising entropy.
+        by: The column that names the panel.
+        below: Panel to what stands below its x axis, where that is not the usual.
+
+    Returns:
+        The panels in the order of the rows; how many classes there are is not known to them.
+    """
+    panels = []
+    for title, rows in frame.groupby(by, sort=False):
+        curves = []
+        for category, own in rows.groupby("category", sort=False):
+            mean, low, high = (own[name].to_numpy(np.float64) for name in ("mean", "low", "high"))
+            curves.append(Curve("", "", str(category), int(own["n"].iloc[0]), mean, low, high, ""))
+        first = rows[rows["category"] == rows["category"].iloc[0]]
+        panel = Panel(str(title), first["step"].to_numpy(np.int64), tuple(curves), None)
+        panels.append(panel._replace(below=(below or {}).get(str(title), panel.below)))
+    return panels
+
+
+def bounds_between(
+    entropy: Floats, labels: NDArray[np.object_], names: tuple[str, ...], limit: float
+) -> tuple[float, ...]:
+    """Where one category ends and the next begins (nats).
+
+    The paper's bounds where they explain the categories; otherwise each is the least entropy found
+    above it, which is exact for quantiles and within the data's own gap for any other scheme.
+
+    Args:
+        entropy: Shape (N,), nats.
+        labels: Each example's category, shape (N,).
+        names: Category names in order of rising entropy, length C.
+        limit: The bound above which nothing is found.
+
+    Returns:
+        The bounds, rising, length C - 1.
+    """
+    if names == FIXED.names and np.array_equal(FIXED.assign(entropy), labels.astype(str)):
+        return FIXED.bounds
+    least = [entropy[labels == name].min(initial=limit) for name in names]
+    return tuple(float(min(least[index:])) for index in range(1, len(names)))

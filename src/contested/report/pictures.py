@@ -1,134 +1,134 @@
-"""Which figures a report has, what is drawn in them, and their files."""
+"""From declared figures to pictures: files beside the page, elements on it, and those of earlier reports removed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
+import pandas as pd
 
-from contested.analysis import OVERALL, Curve
-from contested.annotations.categories import FIXED
-from contested.report import figures, prose
-from contested.report.html import Picture, color_variables
-from contested.report.runs import Run, all_categories
-from contested.report.style import inline_svg, save_figure
-from contested.trajectories import Trajectory
+from contested.report.declarations import FigureSpec, Frames
+from contested.report.labels import short_runs
+from contested.report.style import freeze_layout, inline_svg, save_figure
+
+_MOST_SAID = 12
+_PANEL = (("group",), ("backbone", "method", "dataset"))
 
 
-class Drawing(NamedTuple):
-    """A figure to be: its file name, how to draw it wide or narrow, and what is in it."""
+class RenderedFigure(NamedTuple):
+    """A figure on the page.
+
+    Attributes:
+        name: Its file name without ending.
+        title: What it shows.
+        caption: How to read it.
+        alt: What is in it, for those who do not see it.
+        wide: The SVG element for wide screens and paper.
+        narrow: The SVG element for phones.
+    """
 
     name: str
-    draw: Callable[[bool], Figure]
+    title: str
+    caption: str
     alt: str
+    wide: str
+    narrow: str
 
 
-def draw_pictures(runs: Sequence[Run], folder: Path) -> tuple[list[Picture], list[Path]]:
-    """Draw every figure, save it as PDF and PNG, and give it for the page.
+class PlacedFigure(NamedTuple):
+    """A figure at its place on the page, or the sentence why it is missing.
+
+    Attributes:
+        spec: What it is.
+        picture: The figure; None where it is missing.
+        foot: The runs behind it, and what is missing, as pairs of name and text.
+    """
+
+    spec: FigureSpec
+    picture: RenderedFigure | None
+    foot: Sequence[tuple[str, str]]
+
+
+def draw_figures(
+    wanted: Sequence[FigureSpec], frames: Frames, folder: Path, confidence: str
+) -> tuple[list[PlacedFigure], list[Path]]:
+    """Draw figures, save them as PDF and PNG, and place them.
 
     Args:
-        runs: The runs.
+        wanted: The figures; one with nothing to draw is left out, or named where it says what it needs.
+        frames: The frames by name.
         folder: Where the files go; made where missing.
+        confidence: The coverage of the intervals, such as "95%".
 
     Returns:
-        The figures in reading order, and the paths written.
+        The figures in their order, and the paths written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    variables = color_variables(all_categories(runs))
-    confidence = f"{100 * runs[0].analysis.confidence:g}%"
-    pictures: list[Picture] = []
-    written: list[Path] = []
-    for name, draw, alt in _drawings(runs):
-        wide, narrow = draw(False), draw(True)
-        written += save_figure(wide, folder / name)
-        title, caption = prose.CAPTIONS[name]
-        svgs = (inline_svg(wide, f"{name}-wide", variables), inline_svg(narrow, f"{name}-narrow", variables))
-        pictures.append(Picture(name, title, caption.format(confidence=confidence), alt, *svgs))
-    return pictures, written
+    placed: list[PlacedFigure] = []
+    files: list[Path] = []
+    for spec in wanted:
+        picture = None
+        if spec.is_drawable(frames):
+            picture, written = _picture(spec, spec.rows(frames), folder, confidence)
+            files += written
+        if picture or spec.needs:
+            placed.append(PlacedFigure(spec, picture, foot(spec, frames)))
+    return placed, files
 
 
-def _drawings(runs: Sequence[Run]) -> list[Drawing]:
-    loss = [_panel(run, run.analysis.curves.loss) for run in runs]
-    people = [_panel(run, run.analysis.curves.kl) for run in runs]
-    accuracy = [_panel(run, run.analysis.curves.accuracy) for run in runs]
-    changes = [figures.Group(run.name, run.analysis.unlearning.rows) for run in runs if run.analysis.unlearning]
-    entropy = disagreements(runs)
-    return [
-        Drawing(
-            "figure1_loss_by_category",
-            lambda narrow: figures.loss_by_category(loss, narrow=narrow),
-            prose.curves_alt("Mean loss in nats over training", loss),
-        ),
-        Drawing(
-            "loss_change",
-            lambda narrow: figures.loss_change(changes, narrow=narrow),
-            prose.change_alt(changes),
-        ),
-        Drawing(
-            "people_by_category",
-            lambda narrow: figures.people_by_category(people, narrow=narrow),
-            prose.curves_alt("Mean KL(annotators ‖ model) in nats over training", people),
-        ),
-        Drawing(
-            "accuracy_by_category",
-            lambda narrow: figures.accuracy_by_category(accuracy, narrow=narrow),
-            prose.curves_alt("Accuracy over training", accuracy, share=True),
-        ),
-        Drawing(
-            "figure3_entropy",
-            lambda narrow: figures.entropy_histogram(entropy, narrow=narrow),
-            prose.entropy_alt(entropy),
-        ),
-    ]
+def _picture(
+    spec: FigureSpec, rows: Sequence[pd.DataFrame], folder: Path, confidence: str
+) -> tuple[RenderedFigure, list[Path]]:
+    wide, narrow = freeze_layout(spec.draw(*rows)), freeze_layout(spec.draw(*rows, narrow=True))
+    written = save_figure(wide, folder / spec.name)
+    svgs = [inline_svg(figure, f"{spec.name}-{size}") for size, figure in (("wide", wide), ("narrow", narrow))]
+    caption = spec.caption.replace("{confidence}", confidence).strip()
+    return RenderedFigure(spec.name, f"{spec.heading}.", caption, alt(spec, rows[0]), *svgs), written
 
 
-def _panel(run: Run, curves: Sequence[Curve]) -> figures.Panel:
-    shown = tuple(curve for curve in curves if curve.category != OVERALL)
-    return figures.Panel(run.name, run.analysis.steps, shown, run.analysis.n_classes)
-
-
-def disagreements(runs: Sequence[Run]) -> list[figures.Disagreement]:
-    """One panel for each different set of tracked examples: most often all runs share one."""
-    panels: dict[tuple[object, ...], figures.Disagreement] = {}
-    for name, run, _ in runs:
-        entropy, categories = run.required("entropy"), run.required("categories")
-        key = (run.category_names, entropy.tobytes(), *categories)
-        panel = figures.Disagreement(
-            name, entropy, categories, run.category_names, category_bounds(run), len(run.label_names)
-        )
-        panels.setdefault(key, panel)
-    return list(panels.values())
-
-
-def category_bounds(trajectory: Trajectory) -> tuple[float, ...]:
-    """Where one category of a run ends and the next begins (nats), length C - 1."""
-    limit = float(np.log(len(trajectory.label_names)))
-    entropy, categories = trajectory.required("entropy"), trajectory.required("categories")
-    return bounds_between(entropy, categories, trajectory.category_names, limit)
-
-
-def bounds_between(
-    entropy: NDArray[np.float64], labels: NDArray[np.object_], names: tuple[str, ...], limit: float
-) -> tuple[float, ...]:
-    """Where one category ends and the next begins (nats).
-
-    The paper's bounds where they explain the categories; otherwise each is the least entropy found
-    above it, which is exact for quantiles and within the data's own gap for any other scheme.
+def remove_files(folder: Path, names: Sequence[str], endings: Sequence[str], kept: Sequence[Path]) -> None:
+    """Remove files of an earlier report, which would pass for some of this one.
 
     Args:
-        entropy: Shape (N,), nats.
-        labels: Each example's category, shape (N,).
-        names: Category names in order of rising entropy, length C.
-        limit: The bound above which nothing is found.
-
-    Returns:
-        The bounds, rising, length C - 1.
+        folder: Where they are.
+        names: Names without ending, or patterns of names.
+        endings: Their endings.
+        kept: Files of this report.
     """
-    if names == FIXED.names and np.array_equal(FIXED.assign(entropy), labels.astype(str)):
-        return FIXED.bounds
-    least = [entropy[labels == name].min(initial=limit) for name in names]
-    return tuple(float(min(least[index:])) for index in range(1, len(names)))
+    for name in names:
+        for ending in endings:
+            for path in folder.glob(f"{name}.{ending}"):
+                if path not in kept:
+                    path.unlink()
+
+
+def alt(spec: FigureSpec, rows: pd.DataFrame) -> str:
+    """What is in a figure, for those who do not see it: the ends of each line, or each point."""
+    *names, value = spec.said
+    parts = []
+    for key, own in rows.groupby(names, dropna=False, sort=False):
+        ends = f"{len(own):,} examples"
+        if value:
+            first, last = (spec.format(own[value].iloc[index]) for index in (0, -1))
+            ends = last if len(own) == 1 else f"from {first} to {last}"
+        parts.append(f"{', '.join(str(part) for part in key)} {ends}")
+    left = f"; and {len(parts) - _MOST_SAID} more" if len(parts) > _MOST_SAID else ""
+    return f"{spec.title}. {'; '.join(parts[:_MOST_SAID])}{left}."
+
+
+def foot(spec: FigureSpec, frames: Frames) -> list[tuple[str, str]]:
+    """The runs behind a figure, what is missing, and the groups that have nothing to draw."""
+    name, column = spec.frames[0]
+    frame = frames.get(name, pd.DataFrame())
+    if "run_ids" not in frame:
+        return []
+    parts = [("Runs", short_runs(frame)), ("Missing runs", short_runs(frame, "missing"))]
+    by = next(([*names] for names in _PANEL if set(names) & set(frame)), [])
+    by = [part for part in by if part in frame]
+    if by and len(frame):
+        keys = frame[by].astype(str).agg(" · ".join, axis=1)
+        drawn = set(keys[frame[column].notna()])
+        absent = [key for key in dict.fromkeys(keys) if key not in drawn]
+        parts.append(("Not drawn, for lack of a complete run", "; ".join(absent)))
+    return [(title, said) for title, said in parts if said]

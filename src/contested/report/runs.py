@@ -11,11 +11,12 @@ import numpy as np
 
 from contested.analysis import Analysis, analyze
 from contested.errors import RunError
+from contested.report.run_names import run_names
 from contested.trajectories import Trajectory
 from contested.trajectories.layout import MANIFEST
 
 
-class Run(NamedTuple):
+class ReportRun(NamedTuple):
     """A run under the name it has in a report, with its statistics."""
 
     name: str
@@ -23,7 +24,7 @@ class Run(NamedTuple):
     analysis: Analysis
 
 
-def analyzed(trajectories: Sequence[Trajectory], rng: np.random.Generator | None, n_resamples: int) -> list[Run]:
+def analyzed(trajectories: Sequence[Trajectory], rng: np.random.Generator | None, n_resamples: int) -> list[ReportRun]:
     """Name and analyse runs; each one's numbers are the same alone and beside others.
 
     Args:
@@ -35,12 +36,12 @@ def analyzed(trajectories: Sequence[Trajectory], rng: np.random.Generator | None
         The runs in the same order.
     """
     return [
-        Run(name, trajectory, analyze(trajectory, rng=copy.deepcopy(rng), n_resamples=n_resamples))
-        for name, trajectory in zip(_names(trajectories), trajectories, strict=True)
+        ReportRun(name, trajectory, analyze(trajectory, rng=copy.deepcopy(rng), n_resamples=n_resamples))
+        for name, trajectory in zip(run_names(trajectories), trajectories, strict=True)
     ]
 
 
-def all_categories(runs: Sequence[Run]) -> list[str]:
+def all_categories(runs: Sequence[ReportRun]) -> list[str]:
     """Category names in order of rising entropy, over all runs."""
     return list(dict.fromkeys(name for run in runs for name in run.trajectory.category_names))
 
@@ -72,14 +73,3 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
 def _inside(folder: Path) -> list[Path]:
     manifests = [*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"runs/*/{MANIFEST}")]
     return sorted(manifest.parent for manifest in manifests)
-
-
-def _names(trajectories: Sequence[Trajectory]) -> list[str]:
-    """The run ids, told apart by a number where the same one comes twice."""
-    names: list[str] = []
-    for trajectory in trajectories:
-        name, number = trajectory.run_id, 2
-        while name in names:
-            name, number = f"{trajectory.run_id} ({number})", number + 1
-        names.append(name)
-    return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,8 +21,11 @@ QUIET = "#667080"
 RULE = "#dfe3e8"
 BAR = "#b9c4d2"
 
+_PAGE_COLORS = {INK: "--ink", QUIET: "--quiet", RULE: "--rule", BAR: "--bar", "#ffffff": "--page"}
+
 WIDTH = 7.2
 _SAVED_DPI = 200
+_SHADES = 60  # of the sequential map
 NARROW_WIDTH = 3.9
 
 RC: Any = {
@@ -93,8 +96,9 @@ def category_colors(names: Sequence[str]) -> dict[str, CategoryColor]:
 
 
 def sequential(place: float) -> CategoryColor:
-    """The colour at a place from 0 to 1 along the sequential map."""
+    """The colour nearest to a place from 0 to 1 along the sequential map."""
     plasma = mpl.colormaps["plasma"]
+    place = round(_SHADES * place) / _SHADES
     return CategoryColor(
         to_hex(plasma(0.02 + 0.63 * place)),
         to_hex(plasma(0.02 + 0.48 * place)),
@@ -102,10 +106,16 @@ def sequential(place: float) -> CategoryColor:
     )
 
 
+def colors_in_the_dark() -> dict[str, str]:
+    """Every colour that a figure may have (#rrggbb), to the one that stands for it on a dark page."""
+    every = [*_FIXED.values(), *(sequential(index / _SHADES) for index in range(_SHADES + 1))]
+    return {light: color.dark for color in reversed(every) for light in (color.text, color.line)}
+
+
 def new_axes(
     n_panels: int, *, height: float, columns: int = 2, width: float = WIDTH, sharex: bool = True
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with one panel beside the other, all on the same y axis; call it within :func:`look`.
+    """A figure with one panel beside the other, all on the same y axis; call it within :func:`style_context`.
 
     Args:
         n_panels: How many panels.
@@ -141,7 +151,7 @@ def new_grid(
     width_ratios: Sequence[float] | None = None,
     height_ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure whose panels show different quantities; call it within :func:`look`.
+    """A figure whose panels show different quantities; call it within :func:`style_context`.
 
     Args:
         rows: Rows of panels.
@@ -172,14 +182,14 @@ def new_grid(
     return figure, axes
 
 
-def look() -> Any:
+def style_context() -> Any:
     """The context in which figures are made and saved: matplotlib's settings come back after it."""
     return mpl.rc_context(RC)
 
 
-def settled(figure: Figure) -> Figure:
+def freeze_layout(figure: Figure) -> Figure:
     """A figure whose panels have found their places, once instead of at every saving."""
-    with look():
+    with style_context():
         engine = figure.get_layout_engine()
         assert engine is not None, "every figure of this package is laid out"
         # At few dots an inch hinting makes letters narrower than they are saved.
@@ -205,31 +215,43 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     metadata: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     for ending, facts in metadata.items():
         path = stem.parent / f"{stem.name}.{ending}"
-        with look(), atomic_path(path) as temporary:
+        with style_context(), atomic_path(path) as temporary:
             figure.savefig(temporary, format=ending, dpi=_SAVED_DPI, metadata=facts)
         written.append(path)
     return written
 
 
-def inline_svg(figure: Figure, name: str, variables: dict[str, str]) -> str:
+def inline_svg(figure: Figure, name: str) -> str:
     """Render a figure as an SVG element for an HTML page that may be light or dark.
 
     Args:
         figure: The figure.
         name: Letters and digits, unique on the page; every id in the element starts with it.
-        variables: Colours of the figure (#rrggbb) and the CSS custom properties that replace them.
 
     Returns:
-        The element, without metadata or any reference to a document type.
+        The element, without metadata or any reference to a document type; its colours are custom properties of
+        the page, see :func:`color_property`.
     """
     buffer = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with look(), mpl.rc_context({"svg.hashsalt": name}):
+    with style_context(), mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", re.sub(r"\s+", " ", svg), count=1)
-    for color, variable in {INK: "--ink", QUIET: "--quiet", RULE: "--rule", **variables}.items():
-        svg = svg.replace(color, f"var({variable})")
-    return svg.strip()
+    known = _PAGE_COLORS | {color: color_property(color) for color in colors_in_the_dark()}
+    return re.sub(r"#[0-9a-f]{6}\b", lambda found: _variable(known, found[0]), svg).strip()
+
+
+def color_property(color: str) -> str:
+    """The name of the custom property that holds a colour of figures on a page.
+
+    >>> color_property("#2b6cb0")
+    '--c-2b6cb0'
+    """
+    return f"--c-{color.removeprefix('#')}"
+
+
+def _variable(known: Mapping[str, str], color: str) -> str:
+    return f"var({known[color]})" if color in known else color

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from contested.analysis import statements
+from contested.analysis import Analysis, statements
+from contested.analysis.learned import learned_little
 from contested.errors import RunError
 from contested.files import write_json, write_text
+from contested.formats import percent
 from contested.report import prose
-from contested.report.examples import most_unlearned
-from contested.report.html import Page, Picture, RunView, render_page
-from contested.report.pictures import draw_pictures
-from contested.report.provenance import facts, flattened
-from contested.report.runs import Run, all_categories, analyzed
-from contested.report.summary import side_by_side, stacked, summary_table
-from contested.report.tables import to_cells, write_tables
+from contested.report.cells import rendered
+from contested.report.declarations import Frames, Section
+from contested.report.examples import ALL, examples_by_category
+from contested.report.headline import headline
+from contested.report.page import Banner, Page, PlacedSection, RunView, render_page
+from contested.report.pictures import PlacedFigure, draw_figures, remove_files
+from contested.report.provenance import facts
+from contested.report.run_figures import FIGURES
+from contested.report.run_frames import run_frames
+from contested.report.run_names import flattened
+from contested.report.run_tables import runs_table, tables_of
+from contested.report.runs import ReportRun, all_categories, analyzed
+from contested.report.tables import write_tables
 from contested.trajectories import Trajectory
 
 _CARDS = 12
 _CARDS_IN_ALL = 36  # cards of one category over all runs, so that many runs still make a page one can open
+
+SECTIONS = (Section("numbers", "In numbers"), Section("pictures", "In pictures"))
 
 
 class ReportPaths(NamedTuple):
@@ -53,15 +61,17 @@ def write_report(
     rng: np.random.Generator | None = None,
     n_resamples: int = 2000,
 ) -> ReportPaths:
-    """Write tables, figures and one self-contained page on one run or several side by side.
+    """Write tables, figures and one self-contained page on one run or several.
 
     The folder then holds, with the same bytes for the same runs:
 
     - ``report.html``, complete in itself; ``results.json``, every statistic of every run;
-    - ``figures/`` as .pdf and .png: ``figure1_loss_by_category``, ``figure3_entropy`` (numbered as in the
-      paper), ``loss_change``, ``people_by_category``, ``accuracy_by_category``;
-    - ``tables/`` as .csv, .md and .tex: ``summary``, ``categories``, ``unlearning``, ``people``,
-      ``contrasts``, ``correlation``; as .csv alone: ``curves``, ``examples``.
+    - ``figures/`` as .pdf and .png: those of :data:`contested.report.run_figures.FIGURES`;
+    - ``tables/`` as .csv, .md and .tex: ``runs`` and those of :data:`contested.report.run_tables.TABLES`; as .csv
+      alone ``curves`` and ``examples``.
+
+    What a run has no data for is left out, and the page says why; tables and figures that an earlier report left there
+    are removed.
 
     Args:
         trajectories: The runs, in the order in which they shall stand.
@@ -82,64 +92,108 @@ def write_report(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     runs = analyzed(trajectories, rng, n_resamples)
-    summary = summary_table({run.name: run.analysis for run in runs})
-    tables = _write_tables(runs, summary, folder / "tables")
+    frames = run_frames(runs)
+    confidence = percent(runs[0].analysis.confidence)
+    declared = [runs_table(all_categories(runs)), *tables_of(_analysed(runs))]
+    tables = write_tables(declared, frames, folder / "tables", confidence)
+    remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
     results = folder / "results.json"
     write_json(results, {"runs": [{"name": run.name, **run.analysis.to_dict()} for run in runs]})
-    pictures, files = draw_pictures(runs, folder / "figures")
+    figures, files = draw_figures(FIGURES, frames, folder / "figures", confidence)
+    remove_files(folder / "figures", [figure.name for figure in FIGURES], ("pdf", "png"), files)
+    shown = [
+        rendered(table, frames[table.frame], confidence)
+        for table in declared
+        if table.section and table.frame in frames
+    ]
+    sections = [
+        PlacedSection(
+            section,
+            [placed for placed in figures if placed.spec.section == section.name],
+            [table for table in shown if table.table.section == section.name],
+        )
+        for section in SECTIONS
+    ]
     html = folder / "report.html"
-    write_text(html, render_page(_page(runs, summary, pictures, title or prose.TITLE)))
+    write_text(html, render_page(_page(runs, frames, figures, sections, title or prose.TITLE)))
     said = {run.name: statements(run.analysis) for run in runs}
     return ReportPaths(html, tuple(tables), tuple(files), results, said)
 
 
-def _write_tables(runs: Sequence[Run], summary: pd.DataFrame, folder: Path) -> list[Path]:
-    every = [(run.name, run.analysis.tables()) for run in runs]
-    tables = {name: stacked([(run, found[name]) for run, found in every]) for name in every[0][1]}
-    return [
-        # Markdown knows no headings over several columns: there the runs stand under each other.
-        *write_tables({"summary": summary}, folder, ("csv", "md")),
-        *write_tables({"summary": side_by_side(summary)}, folder, ("tex",)),
-        *write_tables(tables, folder),
-    ]
+def write_run_tables(analysis: Analysis, folder: str | Path) -> list[Path]:
+    """Write the tables of one run's analysis.
+
+    Args:
+        analysis: The statistics of the run.
+        folder: Where they go; made where missing.
+
+    Returns:
+        The paths written.
+    """
+    frames = analysis.tables()
+    return write_tables(tables_of(frames), frames, Path(folder), percent(analysis.confidence))
 
 
-def _page(runs: Sequence[Run], summary: pd.DataFrame, pictures: Sequence[Picture], title: str) -> Page:
+def _analysed(runs: Sequence[ReportRun]) -> Frames:
+    return {name: frame for run in runs for name, frame in run.analysis.tables().items()}
+
+
+def _page(
+    runs: Sequence[ReportRun],
+    frames: Frames,
+    figures: Sequence[PlacedFigure],
+    sections: Sequence[PlacedSection],
+    title: str,
+) -> Page:
     trajectories, analyses = [run.trajectory for run in runs], [run.analysis for run in runs]
-    by_category = summary.drop(columns=["rho", "low", "high"])
-    shown = side_by_side(by_category) if len(runs) > 1 else by_category.drop(columns="run")
-    correlations = [
-        {"run": run.name, **run.analysis.correlation.aulc._asdict()} for run in runs if run.analysis.correlation
-    ]
-    correlation = pd.DataFrame(correlations)[["run", "rho", "low", "high", "p_value", "n", "note"]]
     cards = max(1, min(_CARDS, _CARDS_IN_ALL // len(runs)))
     return Page(
         title=title,
         lead=prose.lead(trajectories),
+        headline=headline(frames["changes"], "run", "run") or (statements(analyses[0])[0] if len(runs) == 1 else ""),
+        top=[placed for placed in figures if placed.spec.section == "top"],
+        banners=_banners(runs),
+        absent=_absent(runs),
+        sections=[part for part in sections if part.figures or part.tables],
         runs=[_view(run, cards) for run in runs],
-        summary=to_cells(shown, "summary"),
-        correlation=to_cells(correlation, "correlation"),
-        summary_note=prose.summary_note(analyses),
-        pictures=pictures,
-        categories=all_categories(runs),
-        notes=prose.notes(trajectories, analyses),
-        version=version("contested"),
+        method=prose.notes(trajectories, analyses),
+        categories=[*all_categories(runs), *([ALL] if any(not run.trajectory.category_names for run in runs) else [])],
     )
 
 
-def _view(run: Run, cards: int) -> RunView:
+def _absent(runs: Sequence[ReportRun]) -> list[str]:
+    """What is not on the page and why: once, where it is the same for all runs."""
+    said = [run.analysis.absent for run in runs]
+    if len(set(said)) == 1:
+        return list(said[0])
+    return [f"{run.name}: {sentence}" for run, sentences in zip(runs, said, strict=True) for sentence in sentences]
+
+
+def _banners(runs: Sequence[ReportRun]) -> list[Banner]:
+    little = [(run.name, why) for run in runs if (why := learned_little(run.trajectory))]
+    subject = "This run" if len(runs) == 1 else ""
+    banners = [
+        Banner(f"{subject or name} learned next to nothing.", f"It {why}. What is said of its examples says little.")
+        for name, why in little
+    ]
+    return banners + [
+        Banner(
+            f"{subject or run.name} is not complete (status: {run.trajectory.status}).",
+            "Everything below covers only what it had recorded.",
+        )
+        for run in runs
+        if run.trajectory.status != "complete"
+    ]
+
+
+def _view(run: ReportRun, cards: int) -> RunView:
     name, trajectory, analysis = run
     return RunView(
         name=name,
-        complete=trajectory.status == "complete",
-        status=trajectory.status,
-        # One way to write a percentage on one page, and none that breaks before its sign.
-        statements=statements(analysis),
+        # What is absent is said once, for the whole page.
+        statements=[said for said in statements(analysis) if said not in analysis.absent],
         label_names=trajectory.label_names,
-        examples={
-            category: most_unlearned(trajectory, analysis.examples, category=category, limit=cards)
-            for category in trajectory.category_names
-        },
+        examples=examples_by_category(trajectory, analysis.examples, cards),
         facts=facts(trajectory),
         config=flattened(trajectory.manifest, "config"),
         provenance=flattened(trajectory.manifest, "provenance"),

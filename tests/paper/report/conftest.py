@@ -12,7 +12,8 @@ import pytest
 
 from contested.paper import COLUMNS, Claim, PaperResults
 from contested.paper.frames.columns import frame
-from contested.paper.report import StudyReportPaths, write_study_report
+from contested.paper.report import report_spec
+from contested.report import StudyReportPaths, write_study_report
 from contested.report.style import inline_svg
 
 SEEDS = (42, 123, 456)
@@ -342,16 +343,16 @@ def without_layout(figure: Any) -> Any:
     return figure
 
 
-def only_wide(figure: Any, name: str, variables: dict[str, str]) -> str:
-    return inline_svg(figure, name, variables) if name.endswith("wide") else "<svg></svg>"
+def only_wide(figure: Any, name: str) -> str:
+    return inline_svg(figure, name) if name.endswith("wide") else "<svg></svg>"
 
 
 @pytest.fixture
 def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are drawn in a hurry and saved as empty files."""
-    monkeypatch.setattr("contested.paper.report.write.save_figure", without_pictures)
-    monkeypatch.setattr("contested.paper.report.write.settled", without_layout)
-    monkeypatch.setattr("contested.paper.report.write.inline_svg", only_wide)
+    monkeypatch.setattr("contested.report.pictures.save_figure", without_pictures)
+    monkeypatch.setattr("contested.report.pictures.freeze_layout", without_layout)
+    monkeypatch.setattr("contested.report.pictures.inline_svg", only_wide)
 
 
 @pytest.fixture(scope="session")
@@ -368,7 +369,7 @@ def large() -> PaperResults:
 def written(small: PaperResults, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyReportPaths]:
     """The report of the small study, its pictures on the page alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("contested.paper.report.write.save_figure", without_pictures)
-        patch.setattr("contested.paper.report.write.settled", without_layout)
-        patch.setattr("contested.paper.report.write.inline_svg", only_wide)
-        yield write_study_report(small, tmp_path_factory.mktemp("study"))
+        patch.setattr("contested.report.pictures.save_figure", without_pictures)
+        patch.setattr("contested.report.pictures.freeze_layout", without_layout)
+        patch.setattr("contested.report.pictures.inline_svg", only_wide)
+        yield write_study_report(small, tmp_path_factory.mktemp("study"), spec=report_spec(small))

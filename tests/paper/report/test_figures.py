@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 
 from contested.paper import COLUMNS
 from contested.paper.frames.columns import frame
-from contested.paper.report import compare, figures
-from contested.paper.report.figure_list import FIGURES, SECTIONS, alt, drawable, foot, rows_of
-from contested.paper.report.names import method_colors, panel_titles, short_ids, short_runs
-from contested.paper.report.table_list import TABLES
-from contested.report.style import save_figure, settled
+from contested.paper.report import comparison_figures, curve_figures, example_figures
+from contested.paper.report.declared_tables import TABLES
+from contested.paper.report.method_style import method_colors, panel_titles
+from contested.paper.report.spec import FIGURES, SECTIONS
+from contested.report.labels import short_ids, short_runs
+from contested.report.pictures import alt, foot
+from contested.report.style import freeze_layout, save_figure
 
 BY_NAME = {figure.name: figure for figure in FIGURES}
 
@@ -19,44 +19,16 @@ PAPER += ("figure6_model_size", "figure7_cartography", "figure8_gradient_alignme
 
 def drawn(results, name, *, narrow=False):
     figure = BY_NAME[name]
-    return figure.draw(*rows_of(figure, results.frames), narrow=narrow)
-
-
-def texts(figure):
-    """Every text that is seen, and where it is, in pixels."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    ticks = [tick for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for tick in axis.get_major_ticks()]
-    drawn = [tick for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for tick in axis._update_ticks()]
-    # A tick beyond the ends of its axis is there, but not drawn.
-    hidden = {label for tick in ticks if tick not in drawn for label in (tick.label1, tick.label2)}
-    seen = [text for text in figure.findobj(Text) if text.get_visible() and text not in hidden]
-    found = [(text.get_text(), text.get_window_extent(renderer)) for text in seen if text.get_text().strip()]
-    return [(text, box) for text, box in found if box.width > 0]
-
-
-def overlapping(figure):
-    settled(figure)
-    figure.set_dpi(200)  # as it is saved: letters are wider at some resolutions than at others
-    # Labels of axes and keys find their places when they are drawn.
-    figure.draw_without_rendering()
-    found = texts(figure)
-    inside = figure.bbox.padded(4)
-    wrong = [text for text, box in found if box.x0 < inside.x0 or box.x1 > inside.x1]
-    for index, (text, box) in enumerate(found):
-        for other, second in found[index + 1 :]:
-            across = min(box.x1, second.x1) - max(box.x0, second.x0)
-            up = min(box.y1, second.y1) - max(box.y0, second.y0)
-            if across > 3 and up > 3:
-                wrong.append(f"{text!r} on {other!r}")
-    return wrong
+    return figure.draw(*figure.rows(results.frames), narrow=narrow)
 
 
 def test_every_figure_of_the_paper_is_declared_and_has_its_place() -> None:
-    assert set(PAPER) | {"lr_control", "noise", "rank_sweep"} == set(BY_NAME)
+    assert set(PAPER) <= set(BY_NAME)
     assert len(BY_NAME) == len(FIGURES)
     sections = {name for name, _ in SECTIONS}
     assert {figure.section for figure in FIGURES} <= sections
-    assert {table.section for table in TABLES} <= {*sections, ""}
+    # That of all runs is every study's.
+    assert {table.section for table in TABLES} <= {*sections, "runs", ""}
 
 
 def test_every_column_that_a_figure_needs_exists() -> None:
@@ -67,10 +39,10 @@ def test_every_column_that_a_figure_needs_exists() -> None:
 
 def test_nothing_is_drawn_from_empty_frames(small) -> None:
     empty = {name: frame(name, []) for name in COLUMNS}
-    assert not any(drawable(figure, empty) for figure in FIGURES)
+    assert not any(figure.is_drawable(empty) for figure in FIGURES)
     # A condition without a complete run has a row, but no number.
     asked = small.frames | {"figure1": small.frames["figure1"].iloc[:1].assign(mean=np.nan)}
-    assert not drawable(BY_NAME["figure1_loss_lora"], asked)
+    assert not BY_NAME["figure1_loss_lora"].is_drawable(asked)
     assert foot(BY_NAME["figure1_loss_lora"], asked)[-1] == (
         "Not drawn, for lack of a complete run",
         "roberta · lora-r4 · snli",
@@ -78,12 +50,12 @@ def test_nothing_is_drawn_from_empty_frames(small) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_no_text_lies_on_another_or_outside_with_one_panel(small, name) -> None:
+def test_no_text_lies_on_another_or_outside_with_one_panel(small, name, overlapping) -> None:
     assert overlapping(drawn(small, name)) == []
 
 
 @pytest.mark.parametrize("name", ["figure1_loss_lora", "figure6_model_size"])
-def test_nor_with_many(large, name) -> None:
+def test_nor_with_many(large, name, overlapping) -> None:
     assert overlapping(drawn(large, name)) == []
 
 
@@ -106,7 +78,7 @@ def test_curves_are_the_frames_means(small) -> None:
 
 
 def test_what_lacks_seeds_is_hollow_and_has_its_interval(small) -> None:
-    figure = compare.model_size(small.frames["figure6"])
+    figure = comparison_figures.model_size(small.frames["figure6"])
     points = {
         line.get_marker(): line for line in figure.axes[0].get_lines() if line.get_marker() not in {"None", ""}
         and len(line.get_xdata())
@@ -121,7 +93,7 @@ def test_what_lacks_seeds_is_hollow_and_has_its_interval(small) -> None:
 
 def test_no_interval_is_cut_by_the_limits_that_panels_share(large) -> None:
     rows = large.frames["figure6"].dropna(subset="rho_mean")
-    for axes in compare.model_size(rows).axes:
+    for axes in comparison_figures.model_size(rows).axes:
         low, high = axes.get_ylim()
         assert low <= 0
         assert high > rows["rho_high"].max()
@@ -129,14 +101,16 @@ def test_no_interval_is_cut_by_the_limits_that_panels_share(large) -> None:
 
 def test_a_zero_gradient_leaves_a_gap(small) -> None:
     frame_of = small.frames["figure8"]
-    lines = [line for line in compare.gradient_alignment(frame_of).axes[0].get_lines() if len(line.get_xdata()) > 2]
+    lines = [
+        line for line in curve_figures.gradient_alignment(frame_of).axes[0].get_lines() if len(line.get_xdata()) > 2
+    ]
     assert [int(np.isnan(line.get_ydata()).sum()) for line in lines] == [1, 1]
     assert [line.get_xdata()[np.isnan(line.get_ydata())].tolist() for line in lines] == [[800], [800]]
 
 
 def test_the_map_is_cut_where_its_regions_are(small) -> None:
     rows = small.frames["figure7"]
-    cloud, bars = figures.cartography(rows, small.frames["figure7_overlap"]).axes
+    cloud, bars = example_figures.cartography(rows, small.frames["figure7_overlap"]).axes
     border = cloud.get_lines()[0].get_xdata()[0]
     assert ((rows["variability"] >= border) == (rows["region"] == "ambiguous")).all()
     shown = [patch.get_width() for patch in bars.patches]
@@ -152,10 +126,10 @@ def test_a_method_has_one_colour_in_every_figure() -> None:
 
 def test_the_description_says_where_lines_end(small) -> None:
     figure = BY_NAME["figure1_loss_lora"]
-    rows = rows_of(figure, small.frames)[0]
+    rows = figure.rows(small.frames)[0]
     said = alt(figure, rows)
-    last = rows[rows["category"] == "contested"]["mean"].iloc[-1]
-    assert f"roberta · lora-r4 · snli, contested {last:.3f}" in said
+    first, last = rows[rows["category"] == "contested"]["mean"].iloc[[0, -1]]
+    assert f"roberta · lora-r4 · snli, contested from {first:.3f} to {last:.3f}" in said
     assert "examples" in alt(BY_NAME["figure7_cartography"], small.frames["figure7"])
 
 
@@ -178,7 +152,7 @@ def test_the_same_figure_gives_the_same_bytes(small, tmp_path) -> None:
     saved = []
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
-        save_figure(settled(drawn(small, "figure4_gradient_norms")), folder / "x")
+        save_figure(freeze_layout(drawn(small, "figure4_gradient_norms")), folder / "x")
         saved.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert saved[0] == saved[1]
     assert set(saved[0]) == {"x.pdf", "x.png"}

@@ -8,9 +8,10 @@ import pytest
 from contested.errors import ConfigError
 from contested.paper import COLUMNS, Claim, PaperResults
 from contested.paper.frames.columns import frame
-from contested.paper.report import write_study_report
-from contested.paper.report.figure_list import FIGURES, SECTIONS
-from contested.paper.report.table_list import TABLES
+from contested.paper.report import SECTIONS, report_spec
+from contested.paper.report.declared_tables import TABLES
+from contested.paper.report.spec import FIGURES
+from contested.report import StudyReportPaths, write_study_report
 
 
 class Page(HTMLParser):
@@ -38,10 +39,8 @@ def html(written) -> str:
     return written.html.read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def undrawn(monkeypatch) -> None:
-    """No figure is drawn: for tests of what stands around them."""
-    monkeypatch.setattr("contested.paper.report.write.FIGURES", ())
+def write(results: PaperResults, folder, *, figures=FIGURES, **options) -> StudyReportPaths:
+    return write_study_report(results, folder, spec=report_spec(results)._replace(figures=figures), **options)
 
 
 def test_every_declared_artefact_is_written_or_named_as_missing(written) -> None:
@@ -89,11 +88,11 @@ def test_colours_follow_the_page_into_the_dark(html) -> None:
 
 
 def test_claims_come_first_with_verdict_and_evidence(html) -> None:
-    claims = html.index('id="claims"')
+    claims = html.index('id="findings"')
     assert claims < html.index('id="disagreement"')
     assert re.search(r"\(a\) ρ is above zero everywhere</h3>\s*<p class=\"verdict\">Holds</p>", html)
     assert '<p class="verdict">Does not hold</p>' in html
-    assert '<p class="verdict">Cannot be said</p>' in html
+    assert '<p class="verdict">Inconclusive</p>' in html
     assert "LoRA &lt;only&gt;" in html
     assert "<only>" not in html
 
@@ -105,7 +104,7 @@ def test_every_artefact_is_on_the_page_with_its_runs(html) -> None:
         assert (f'id="table-{table.name}"' in html) == bool(table.section), table.name
     assert "roberta-lora-r4-snli-seed{42,123,456}" in html
     assert "<dt>Missing runs</dt><dd>roberta-full-snli-seed456</dd>" in html
-    assert "Empty: this table needs runs with soft labels, and the study has none." in html
+    assert "Empty: this table needs runs with soft labels, and there is none." in html
 
 
 def test_gaps_notes_and_exclusions_are_on_the_page(html) -> None:
@@ -129,28 +128,30 @@ def test_sections_that_are_not_wanted_are_neither_written_nor_drawn(small, tmp_p
     for path in (*old, mine):
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    paths = write_study_report(small, tmp_path, wanted=["rank"])
+    paths = write(small, tmp_path, wanted=["rank"])
     assert {path.stem for path in paths.figures} == {"rank_sweep"}
     assert {path.stem for path in paths.tables} == {"claims", "table6_rank_sweep", "rank_trend"}
     assert not any(path.exists() for path in old)
     assert mine.exists()
     assert paths.missing == {}
     text = paths.html.read_text(encoding="utf-8")
-    others = [name for name, _ in SECTIONS if name != "rank"]
+    others = [*(name for name, _ in SECTIONS if name != "rank"), "axes", "groups", "differences", "runs"]
     assert f"Not asked for by the study: {', '.join(others)}." in text
     found = Page(text)
-    assert {"claims", "rank", "rank_sweep", "table-rank_trend"} <= set(found.ids)
+    assert {"findings", "rank", "rank_sweep", "table-rank_trend"} <= set(found.ids)
     assert not set(others) & set(found.ids)
     assert {target[1:] for target in found.targets} <= set(found.ids)
     assert json.loads(paths.results.read_text()) == json.loads(json.dumps(small.to_dict()))
 
 
-def test_the_data_of_a_figure_goes_with_its_section(small, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("contested.paper.report.write.drawable", lambda figure, frames: False)
-    paths = write_study_report(small, tmp_path, wanted=("unlearning",))
+def test_the_data_of_a_figure_goes_with_its_section(small, tmp_path) -> None:
+    undrawn = [figure._replace(frames=((figure.frames[0][0], "nothing"),)) for figure in FIGURES]
+    assert "nothing" not in small.frames["figure1"]
+    results = replace(small, frames={name: table.assign(nothing=float("nan")) for name, table in small.frames.items()})
+    paths = write(results, tmp_path, wanted=("unlearning",), figures=tuple(undrawn))
     assert {path.name for path in paths.tables if "data" in path.name} == {"figure1_data.csv", "figure2_data.csv"}
     with pytest.raises(ConfigError, match=r"no section 'ranks'\. Its sections: disagreement, unlearning, rank, "):
-        write_study_report(small, tmp_path, wanted=["ranks"])
+        write(small, tmp_path, wanted=["ranks"])
 
 
 def test_a_study_without_any_run_has_a_page(tmp_path) -> None:
@@ -158,25 +159,25 @@ def test_a_study_without_any_run_has_a_page(tmp_path) -> None:
     (tmp_path / "figures").mkdir()
     old = tmp_path / "figures" / f"{FIGURES[0].name}.png"
     old.touch()
-    paths = write_study_report(nothing, tmp_path, title="None <yet>")
+    paths = write(nothing, tmp_path, title="None <yet>")
     text = paths.html.read_text(encoding="utf-8")
     assert "None &lt;yet&gt;" in text
     assert paths.figures == ()
     assert not old.exists()
     assert set(paths.missing) == {*(figure.name for figure in FIGURES), *(table.name for table in TABLES)}
     for figure in FIGURES:
-        assert figure.missing.replace("'", "&#39;") in text
-    assert "No run that a table or figure needs is missing." in text
+        assert figure.absent.replace("'", "&#39;") in text
+    assert "A study that asks for no runs." in text
+    assert 'id="gaps"' not in text
     assert "Not asked for" not in text
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_text_of_others_is_escaped_everywhere(small, tmp_path) -> None:
     bad = "<script>alert('x')</script>"
     claim = Claim("a", bad, "holds", bad, (bad,), (bad,))
     table = small.frames["table1"].assign(backbone=bad, note=bad, run_ids=bad)
     results = replace(small, claims=(claim,), notes=(bad,), gaps=(bad,), frames=small.frames | {"table1": table})
-    text = write_study_report(results, tmp_path, title=bad).html.read_text(encoding="utf-8")
+    text = write(results, tmp_path, title=bad, figures=()).html.read_text(encoding="utf-8")
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     markdown = (tmp_path / "tables" / "table1_correlation.md").read_text()
@@ -185,13 +186,11 @@ def test_text_of_others_is_escaped_everywhere(small, tmp_path) -> None:
 
 def test_the_same_results_give_the_same_bytes(small, tmp_path, monkeypatch) -> None:
     chosen = [figure for figure in FIGURES if figure.name == "figure7_cartography"]
-    monkeypatch.setattr("contested.paper.report.write.FIGURES", chosen)
     # That saved pictures are the same is tested beside the figures.
-    monkeypatch.setattr("contested.paper.report.write.save_figure", lambda figure, stem: [])
-    monkeypatch.setattr("contested.paper.report.write.SECTIONS", (("mechanism", "Inside"), ("runs", "Runs")))
+    monkeypatch.setattr("contested.report.pictures.save_figure", lambda figure, stem: [])
     found = []
     for folder in (tmp_path / "a", tmp_path / "b"):
-        write_study_report(small, folder)
+        write(small, folder, figures=tuple(chosen))
         found.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
     assert found[0] == found[1]
     assert len(found[0]) > 50

@@ -1,5 +1,5 @@
-"""The report of a whole study: the paper's tables and figures, its claims, and one offline page."""
+"""The paper's Table n, Figure n and sections, handed to the report of its study."""
 
-from contested.paper.report.write import StudyReportPaths, write_study_report
+from contested.paper.report.spec import SECTIONS, report_spec
 
-__all__ = ["StudyReportPaths", "write_study_report"]
+__all__ = ["SECTIONS", "report_spec"]

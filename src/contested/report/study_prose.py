@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import pandas as pd
 
-TITLE = "Does annotation entropy predict what fine-tuning does to an example?"
+from contested.report.declarations import Frames
+from contested.report.study_frames import varying_axes
+
+TITLE = "What fine-tuning did to the examples people disagree on"
 
 
-def lead(runs: pd.DataFrame) -> str:
+def lead(frames: Frames) -> str:
     """One plain sentence that says what the page covers.
 
     Args:
-        runs: The frame of all runs.
+        frames: The frames of a study.
 
     Returns:
         The sentence.
     """
+    runs = frames["runs"]
     if runs.empty:
         return "A study that asks for no runs."
     asked = runs[runs["excluded"].fillna("") == ""]
     here = int((asked["n_seeds"] > 0).sum())
-    parts = [
-        _counted(asked["backbone"].nunique(), "model"),
-        _counted(asked["method"].nunique(), "method"),
-        _counted(asked["dataset"].nunique(), "data set"),
-    ]
-    main = asked[asked["main"].astype(bool)]
-    conditions = len(main[["backbone", "method", "dataset"]].drop_duplicates())
+    groups = len(frames.get("groups", ()))
+    axes = [axis.replace("_", " ") for axis in varying_axes(frames)]
+    varies = f", which differ in {_listed(axes)}" if axes else ""
     return (
-        f"{here:,} of the {len(asked):,} runs that the study asks for: {parts[0]}, {parts[1]}, {parts[2]}; "
-        f"{_counted(conditions, 'condition')} as in the paper's Table 1."
+        f"{here:,} of the {len(asked):,} runs that the study asks for, in {_counted(groups, 'group')}{varies}; "
+        "runs of a group differ in their seed alone."
     )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(", ".join(names).rsplit(", ", 1)) if len(names) > 1 else "".join(names)
 
 
 def _counted(number: int, noun: str) -> str:
@@ -57,38 +61,31 @@ def method(confidence: str, n_resamples: int) -> list[tuple[str, str]]:
         (
             "Entropy H",
             "−Σ p ln p over the shares p of the annotators' labels, in nats: 0 where all agree. It says how much "
-            "people "
-            "disagree, before any model. Contested is the category of highest entropy, clean that of lowest.",
+            "annotators disagree, before any model. Contested is the category of highest entropy, clean that of "
+            "lowest.",
         ),
         (
             "Loss, Δℓ, AULC",
             "The loss is the unweighted cross-entropy of one example against its gold label, in nats, also where a run "
             "trained on other labels. Δℓ is the loss at the last checkpoint minus that at the first: above 0 the "
-            "example was "
-            "un-learned. AULC is the mean loss over all checkpoints.",
+            "example was un-learned, which has nothing to do with machine unlearning. AULC is the mean loss over all "
+            "checkpoints.",
         ),
         (
             "Seeds and intervals",
             f"{confidence} intervals by {n_resamples:,} bootstrap resamples: examples are resampled and, where a "
-            "condition "
-            "has several seeds, seeds within them; with few seeds such an interval is narrow for what another seed "
-            "might "
-            "change. ± is the sample standard deviation over seeds. Each interval is for its one number by itself.",
+            "group has several seeds, seeds within them; with few seeds such an interval is narrow for what another "
+            "seed might change. ± is the sample standard deviation over seeds. Each interval is for its one number by "
+            "itself.",
         ),
         (
             "Tests",
-            "One test a condition, on each example's mean over seeds: seeds share their examples, so that their "
-            "p-values must "
-            "not be averaged. Corrections are over each family of tests by itself.",
+            "One test per condition, on each example's mean over seeds: seeds share their examples, so their p-values "
+            "must not be averaged. Corrections are over each family of tests by itself.",
         ),
         (
             "Gaps",
-            "A run that is missing leaves a mark, “2 of 3 seeds” beside the number or — in its place, and a hollow "
-            "point in a "
-            "figure. A figure with nothing to draw is named and not drawn.",
-        ),
-        (
-            "Beside the paper",
-            "Columns headed “paper” hold the values that the paper states, where the study knows them.",
+            "A run that is missing leaves a mark, “2 of 3 seeds” beside the number or – in its place, and a hollow "
+            "point in a figure.",
         ),
     ]

@@ -1,4 +1,4 @@
-"""The paper's figures of curves, distributions and examples, from the frames of a study's results."""
+"""The paper's figures of single examples and of how sure the model is of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
-from contested.analysis import Curve
-from contested.paper.report.names import panel_titles, panels, seeds_note, wrapped
+from contested.formats import number, p_equation, shorten
+from contested.paper.report.method_style import CONDITION, panel_titles, panels
+from contested.paper.report.panel_parts import (
+    add_shared_title,
+    by_entropy,
+)
+from contested.report.declarations import FigureSpec
 from contested.report.figures import (
-    Disagreement,
-    Panel,
-    entropy_histogram,
     layout,
-    loss_by_category,
     title_length,
     write,
 )
-from contested.report.formats import number, p_value, shorten
-from contested.report.pictures import bounds_between
+from contested.report.labels import seeds_note, wrapped
 from contested.report.style import (
     BAR,
     INK,
@@ -34,9 +34,9 @@ from contested.report.style import (
     WIDTH,
     CategoryColor,
     category_colors,
-    look,
     new_axes,
     new_grid,
+    style_context,
 )
 
 Floats = NDArray[np.float64]
@@ -45,55 +45,7 @@ _MOST_POINTS = 5000  # of a cloud on the page; more make it slow to open and add
 _LOG_FROM = 20.0  # ratio of the largest to the smallest value from which an axis is logarithmic
 _RHO = number("+.2f")
 _REGIONS = {"easy": RULE, "ambiguous": BAR, "hard": QUIET}
-
-
-def loss_curves(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Figures 1 and 2 of the paper: mean loss by category over steps, mean over seeds.
-
-    Args:
-        frame: The rows of ``figure1`` or ``figure2`` that have a mean.
-        narrow: One panel in a row, for a phone.
-
-    Returns:
-        The figure, one panel a condition.
-    """
-    found = [_curve_panel(title, rows) for title, rows in panels(frame)]
-    return say_common(loss_by_category(found, narrow=narrow), panel_titles(frame).common)
-
-
-def _curve_panel(title: str, rows: pd.DataFrame) -> Panel:
-    curves = []
-    for category, own in rows.groupby("category", sort=False):
-        mean, low, high = (own[name].to_numpy(np.float64) for name in ("mean", "low", "high"))
-        curves.append(Curve("loss", "nats", str(category), int(own["n"].iloc[0]), mean, low, high, ""))
-    first = rows[rows["category"] == rows["category"].iloc[0]]
-    seeds = seeds_note(rows.iloc[0].to_dict())
-    below = "optimiser steps" + (f" ({seeds})" if seeds else "")
-    return Panel(title, first["step"].to_numpy(np.int64), tuple(curves), None, below)
-
-
-def entropy_histograms(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Figure 3 of the paper: annotation entropy of each dataset's examples, with the categories' bounds.
-
-    Args:
-        frame: ``figure3``.
-        narrow: One panel in a row, for a phone.
-
-    Returns:
-        The figure, one panel a dataset.
-    """
-    found = []
-    for title, rows in panels(frame, ("dataset",)):
-        entropy, labels = rows["entropy"].to_numpy(np.float64), rows["category"].to_numpy(object)
-        names = by_entropy(rows)
-        bounds = bounds_between(entropy, labels, names, float(entropy.max()))
-        found.append(Disagreement(f"{title}, N = {len(rows):,}", entropy, labels, names, bounds, None))
-    return entropy_histogram(found, narrow=narrow)
-
-
-def by_entropy(frame: pd.DataFrame) -> tuple[str, ...]:
-    """Category names in order of rising entropy."""
-    return tuple(str(name) for name in frame.groupby("category")["entropy"].min().sort_values(kind="stable").index)
+_HOLLOW = "Hollow points lack some of their seeds. "
 
 
 def gradient_norms(frame: pd.DataFrame, tests: pd.DataFrame, *, narrow: bool = False) -> Figure:
@@ -109,7 +61,7 @@ def gradient_norms(frame: pd.DataFrame, tests: pd.DataFrame, *, narrow: bool = F
     """
     found = panels(frame)
     width, columns = layout(len(found), narrow)
-    with look():
+    with style_context():
         figure, grid = new_axes(len(found), height=3.0, columns=columns, width=width)
         norms = frame["norm"].to_numpy(np.float64)
         if norms.min() > 0 and norms.max() / norms.min() > _LOG_FROM:
@@ -121,7 +73,7 @@ def gradient_norms(frame: pd.DataFrame, tests: pd.DataFrame, *, narrow: bool = F
             axes.set_xlabel(_gradient_test(own.iloc[0]) if len(own) else "", fontsize=7.5, color=QUIET)
             if index % columns == 0:
                 axes.set_ylabel("norm of the loss gradient")
-        return say_common(figure, panel_titles(frame).common)
+        return add_shared_title(figure, panel_titles(frame).common)
 
 
 def _draw_boxes(axes: Axes, rows: pd.DataFrame, *, points: bool) -> None:
@@ -154,54 +106,7 @@ def _draw_boxes(axes: Axes, rows: pd.DataFrame, *, points: bool) -> None:
 
 def _gradient_test(test: pd.Series[float]) -> str:
     rho, rho_p, kruskal_p = (float(test[name]) for name in ("rho", "p_value", "kruskal_p"))
-    return f"ρ(norm, H) {_RHO(rho)}, p {_with_sign(rho_p)}\nKruskal–Wallis p {_with_sign(kruskal_p)}"
-
-
-def _with_sign(p: float) -> str:
-    shown = p_value(p)
-    return shown if shown.startswith("<") else f"= {shown}"
-
-
-def binning(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Figure 5 of the paper: AULC by bins of entropy, for several ways to make the bins.
-
-    Args:
-        frame: The rows of ``figure5`` that have a mean.
-        narrow: One panel in a row, for a phone.
-
-    Returns:
-        The figure, one panel a condition; in it one group of points a scheme, entropy rising to the right.
-    """
-    found = panels(frame)
-    width, columns = layout(len(found), narrow)
-    with look():
-        figure, grid = new_axes(len(found), height=2.6, columns=columns, width=width)
-        for index, (axes, (title, rows)) in enumerate(zip(grid, found, strict=True)):
-            _draw_bins(axes, rows)
-            seeds = seeds_note(rows.iloc[0].to_dict())
-            axes.set_title(wrapped(title, title_length(width, columns)))
-            axes.set_xlabel("bins of H, low to high" + (f" ({seeds})" if seeds else ""))
-            if index % columns == 0:
-                axes.set_ylabel("mean AULC (nats)")
-        return say_common(figure, panel_titles(frame).common)
-
-
-def _draw_bins(axes: Axes, rows: pd.DataFrame) -> None:
-    start, ticks = 0.0, {}
-    for scheme, own in rows.sort_values("position", kind="stable").groupby("scheme", sort=False):
-        places = start + np.arange(len(own))
-        mean, low, high = (own[name].to_numpy(np.float64) for name in ("aulc_mean", "low", "high"))
-        axes.plot(places, mean, color=QUIET, linewidth=0.8, zorder=1)
-        colors = category_colors(own["bin"].astype(str).tolist())
-        for place, name, value, bottom, top in zip(places, own["bin"].astype(str), mean, low, high, strict=True):
-            color = colors[name].line if scheme == "fixed" else INK
-            axes.plot([place, place], [bottom, top], color=color, linewidth=1.6)
-            axes.plot([place], [value], color=color, marker="o", markersize=5)
-        ticks[float(places.mean())] = str(scheme)
-        start = float(places[-1]) + 1.9
-    axes.set_xticks(list(ticks), list(ticks.values()), fontsize=7.5)
-    axes.tick_params(axis="x", length=0)
-    axes.set_xlim(-0.8, start - 1.1)
+    return f"ρ(norm, H) {_RHO(rho)}, {p_equation(rho_p)}\nKruskal–Wallis {p_equation(kruskal_p)}"
 
 
 def cartography(frame: pd.DataFrame, overlap: pd.DataFrame, *, narrow: bool = False) -> Figure:
@@ -219,7 +124,7 @@ def cartography(frame: pd.DataFrame, overlap: pd.DataFrame, *, narrow: bool = Fa
     columns = 1 if narrow else 2
     rows = len(found) * (1 if columns == 2 else 2)
     heights = [3.4, 1.7] if narrow else [3.6]
-    with look():
+    with style_context():
         figure, grid = new_grid(
             rows,
             columns,
@@ -293,7 +198,7 @@ def _draw_regions(axes: Axes, overlap: pd.DataFrame, names: Sequence[str]) -> No
 
 
 def calibration(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Figure 9 of the paper: how peaked and how well calibrated predictions are, by category and condition.
+    """Figure 9 of the paper: how confident and how well calibrated predictions are, by category and condition.
 
     Args:
         frame: The rows of ``figure9`` that have a prediction entropy.
@@ -312,7 +217,7 @@ def calibration(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
     colors = category_colors([name for name in names if name != "overall"])
     height = 1.15 + 0.25 * len(found)
     shape, size = ((3, 1), (NARROW_WIDTH, 3 * height)) if narrow else ((1, 3), (WIDTH, height))
-    with look():
+    with style_context():
         figure, grid = new_grid(*shape, size=size, sharey=True)
         for index, (axes, (quantity, label)) in enumerate(zip(grid, quantities.items(), strict=True)):
             for place, (_, rows) in enumerate(found):
@@ -330,7 +235,7 @@ def calibration(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
                 if found[place][1]["backbone"].iloc[0] != found[place - 1][1]["backbone"].iloc[0]:
                     axes.axhline(place - 0.5, color=QUIET, linewidth=0.6, linestyle=(0, (1, 2)))
         _name_colors(figure, {name: colors[name] for name in names if name != "overall"}, "overall" in names)
-        return say_common(figure, panel_titles(frame).common)
+        return add_shared_title(figure, panel_titles(frame).common)
 
 
 def _draw_dots(axes: Axes, rows: pd.DataFrame, quantity: str, place: int, colors: Mapping[str, CategoryColor]) -> None:
@@ -361,21 +266,27 @@ def _name_colors(figure: Figure, colors: Mapping[str, CategoryColor], overall: b
     )  # fmt: skip
 
 
-def say_common(figure: Figure, common: str) -> Figure:
-    """Write what all panels share above them, once."""
-    if common:
-        with look():
-            figure.suptitle(common, x=0.012, ha="left", fontsize=8.5, color=QUIET)
-    return figure
-
-
-__all__ = [
-    "binning",
-    "by_entropy",
-    "calibration",
-    "cartography",
-    "entropy_histograms",
-    "gradient_norms",
-    "loss_curves",
-    "say_common",
-]
+FIGURES: tuple[FigureSpec, ...] = (
+    FigureSpec(
+        "figure4_gradient_norms", "mechanism", "Gradient norms by category",
+        "Each point is one example's gradient norm over the trainable weights of the trained model; "
+        "boxes: quartiles, whiskers: 5th and 95th percentile.",
+        (("figure4", "norm"), ("figure4_tests", "panel")), gradient_norms, ("panel", "category", ""),
+        needs="runs with gradient norms", number="Figure 4",
+    ),
+    FigureSpec(
+        "figure7_cartography", "mechanism", "Cartography",
+        "Each point is an example: how sure the model is of its gold label over training, and how much "
+        "that varies. Dashed: the medians that part the regions. Right: the regions of each category's "
+        "examples.",
+        (("figure7", "confidence"), ("figure7_overlap", "share")), cartography, ("dataset", "category", ""),
+        needs="a condition among the paper's", number="Figure 7",
+    ),
+    FigureSpec(
+        "figure9_calibration", "mechanism", "Calibration by category",
+        "At the last checkpoint, means over seeds: entropy of the prediction with its {confidence} "
+        "interval, its highest probability, and expected calibration error. " + _HOLLOW,
+        (("figure9", "prediction_entropy"),), calibration, (*CONDITION, "category", "prediction_entropy"),
+        needs="a condition among the paper's", number="Figure 9",
+    ),
+)  # fmt: skip

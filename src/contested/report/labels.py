@@ -1,19 +1,15 @@
-"""What panels, conditions and runs of a study are called, and the colours of its methods."""
+"""What panels and runs are called: by what differs, and many ids in short."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from contested.report.formats import shorten
-from contested.report.style import CategoryColor, sequential
-
-CONDITION = ("backbone", "method", "dataset")
+from contested.formats import shorten
 
 _MOST_PATTERNS = 12
 
@@ -49,7 +45,7 @@ class Titles(NamedTuple):
     short: dict[tuple[str, ...], str]
 
 
-def panel_titles(frame: pd.DataFrame, by: Sequence[str] = CONDITION) -> Titles:
+def panel_titles(frame: pd.DataFrame, by: Sequence[str]) -> Titles:
     """Titles that say of each panel what the others are not.
 
     Args:
@@ -68,55 +64,11 @@ def panel_titles(frame: pd.DataFrame, by: Sequence[str] = CONDITION) -> Titles:
     return Titles(" · ".join(common), short)
 
 
-def panels(frame: pd.DataFrame, by: Sequence[str] = CONDITION) -> list[tuple[str, pd.DataFrame]]:
+def panels(frame: pd.DataFrame, by: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:
     """The rows of each panel under its short title, in the order in which the panels first occur."""
     titles = panel_titles(frame, by)
     keys = list(zip(*(frame[name].astype(str) for name in by), strict=True))
     return [(title, frame[[found == key for found in keys]]) for key, title in titles.short.items()]
-
-
-def by_capacity(methods: Iterable[str]) -> list[str]:
-    """Methods in the order of what they may change: LoRA by rising rank, others, full fine-tuning last.
-
-    >>> by_capacity(["full", "lora-r16", "ia3", "lora-r4"])
-    ['ia3', 'lora-r4', 'lora-r16', 'full']
-    """
-    return sorted(dict.fromkeys(methods), key=_capacity)
-
-
-def _capacity(method: str) -> float:
-    """A place from 0 to 1: full fine-tuning 1, LoRA by the logarithm of its rank, what has no rank 0."""
-    if method == "full":
-        return 1.0
-    rank = re.search(r"r(\d+)$", method)
-    return min(0.85, 0.05 + 0.125 * math.log2(max(int(rank[1]), 1))) if rank else 0.0
-
-
-def method_colors(methods: Iterable[str]) -> dict[str, CategoryColor]:
-    """A colour for each method along one sequential map, the same in every figure of every study.
-
-    Args:
-        methods: The methods.
-
-    Returns:
-        Method to colour, by rising capacity.
-    """
-    return {method: sequential(_capacity(method)) for method in by_capacity(methods)}
-
-
-def marker(method: str) -> str:
-    """The shape of a method's points: LoRA round, full fine-tuning square, anything else a diamond."""
-    return "o" if method.startswith("lora") else "s" if method == "full" else "D"
-
-
-def rate(value: float) -> str:
-    """A learning rate in its shortest scientific form.
-
-    >>> rate(2e-5), rate(0.001), rate(1.5e-4)
-    ('2e−5', '1e−3', '1.5e−4')
-    """
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}".replace("-", "−")
 
 
 def seeds_note(row: Mapping[Any, Any]) -> str:
@@ -130,8 +82,8 @@ def seeds_note(row: Mapping[Any, Any]) -> str:
         return ""
     if wanted == 1:
         return "run missing"
-    # Rows that pool conditions have no method of their own.
-    return f"{int(have)} of {int(wanted)} {'seeds' if 'method' in row else 'runs'}"
+    # Rows that pool groups have no name of their own.
+    return f"{int(have)} of {int(wanted)} {'seeds' if {'method', 'group'} & set(row) else 'runs'}"
 
 
 def ids_in(frame: pd.DataFrame, column: str = "run_ids") -> list[tuple[str, ...]]:

@@ -1,0 +1,195 @@
+"""What a report is made of, as data: columns, tables, figures and sections over frames.
+
+A frame is a table of results under a name. Reports of runs and of studies declare what they show of their frames in
+the same way; :mod:`~contested.report.tables` and :mod:`~contested.report.pictures` make files of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from contested.formats import NATS, Format, text, yes_no
+
+Frames = Mapping[str, pd.DataFrame]
+
+
+class Column(NamedTuple):
+    """How one quantity of a frame is shown; a known value, where the frame has one, follows by itself.
+
+    Attributes:
+        name: The frame's column.
+        heading: What stands above it.
+        format: One value to text.
+        low: The column with the lower ends of its intervals, shown in the same cell.
+        high: The column with the upper ends.
+        sd: The column with its standard deviation over seeds, shown in the same cell.
+        star: The column that says whether a star marks the value.
+        seeded: Whether the cell says how many of the seeds asked for it rests on, where that is not all.
+        group: A heading over this column and its neighbours of the same group.
+        words: Whether its cells are words although they have a format of their own.
+    """
+
+    name: str
+    heading: str
+    format: Format = text
+    low: str = ""
+    high: str = ""
+    sd: str = ""
+    star: str = ""
+    seeded: bool = False
+    group: str = ""
+    words: bool = False
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its cells are numbers, which are set flush right."""
+        return not self.words and self.format is not text and self.format is not yes_no
+
+
+class Table(NamedTuple):
+    """A table of a report.
+
+    Attributes:
+        name: Its file name without ending.
+        frame: The frame it shows.
+        section: Where it stands on the page; empty for one that is written and not shown.
+        title: What it is.
+        caption: How to read it; ``{confidence}`` becomes the coverage of the intervals.
+        columns: The columns shown; none for data that only a machine reads, which is written as .csv alone.
+        needs: What must be there for it to have rows; a table without rows is left out where this is empty, and
+            otherwise written with the reason.
+        number: Its number in a paper, such as "Table 1".
+        folded: Whether the page shows it closed.
+    """
+
+    name: str
+    frame: str
+    section: str
+    title: str
+    caption: str = ""
+    columns: tuple[Column, ...] = ()
+    needs: str = ""
+    number: str = ""
+    folded: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Number and title."""
+        return f"{self.number}. {self.title}" if self.number else self.title
+
+    @property
+    def absent(self) -> str:
+        """Why it has no rows."""
+        return f"Empty: this table needs {self.needs}, and there is none."
+
+
+class FigureSpec(NamedTuple):
+    """A figure of a report.
+
+    Attributes:
+        name: Its file name without ending.
+        section: Where it stands on the page.
+        title: What it shows.
+        caption: How to read it; ``{confidence}`` becomes the coverage of the intervals.
+        frames: The frames it draws, each with the column that a row must have; the first one must have such rows.
+        draw: The rows of each frame, and with ``narrow=True`` for a phone, to the figure.
+        said: Columns that name a point and the one that holds it, or "" to count rows: what those hear who do not
+            see the figure.
+        format: How that number is said.
+        needs: What must be there for it to be drawn; a figure with nothing to draw is left out where this is empty,
+            and otherwise named with the reason.
+        number: Its number in a paper, such as "Figure 1".
+    """
+
+    name: str
+    section: str
+    title: str
+    caption: str
+    frames: tuple[tuple[str, str], ...]
+    draw: Callable[..., Figure]
+    said: tuple[str, ...]
+    format: Format = NATS
+    needs: str = ""
+    number: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Number and title."""
+        return f"{self.number}. {self.title}" if self.number else self.title
+
+    @property
+    def absent(self) -> str:
+        """Why it is not drawn."""
+        return f"Not drawn: this figure needs {self.needs}, and there is none that is complete."
+
+    def rows(self, frames: Frames) -> list[pd.DataFrame]:
+        """What it draws: of each of its frames the rows that have a number.
+
+        Args:
+            frames: The frames by name; a missing one, or one without the column, has no rows.
+
+        Returns:
+            One frame each, in the figure's order.
+        """
+        found = [(frames.get(name, pd.DataFrame()), column) for name, column in self.frames]
+        return [frame[frame[column].notna()] if column in frame else frame.iloc[:0] for frame, column in found]
+
+    def is_drawable(self, frames: Frames) -> bool:
+        """Whether it has anything to draw."""
+        return not self.rows(frames)[0].empty
+
+
+class Section(NamedTuple):
+    """A part of the page: its id and its heading."""
+
+    name: str
+    heading: str
+
+
+class Finding(NamedTuple):
+    """Something that a report examines and answers: shown as a card before all sections.
+
+    Attributes:
+        name: Its id on the page.
+        title: What is examined.
+        verdict: The answer in a word or two.
+        kind: "yes", "no" or "open", for its colour.
+        answer: The answer in a sentence.
+        evidence: What the answer rests on, one sentence each.
+        runs: The runs behind it, in short.
+    """
+
+    name: str
+    title: str
+    verdict: str
+    kind: str
+    answer: str
+    evidence: Sequence[str] = ()
+    runs: str = ""
+
+
+class ReportSpec(NamedTuple):
+    """What a report shows: whoever has frames and lists like these has tables, figures and a page.
+
+    Attributes:
+        sections: The parts of the page in reading order.
+        tables: The tables, in reading order within their section.
+        figures: The figures, in reading order within their section.
+        frames: Frames beyond those of the results.
+        findings: Cards before all sections.
+        findings_heading: What stands above them.
+        lead: A sentence beneath the title; without it the report makes its own.
+    """
+
+    sections: tuple[Section, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[FigureSpec, ...] = ()
+    frames: Frames = MappingProxyType({})
+    findings: tuple[Finding, ...] = ()
+    findings_heading: str = ""
+    lead: str = ""

@@ -1,0 +1,113 @@
+"""The page's first sentence: what runs did to the examples with most disagreement, compared where there are several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from contested.analysis import OVERALL
+from contested.analysis.intervals import verdict
+from contested.formats import number
+
+_AMOUNT = number("+.2f")
+_MOST_NAMED = 3
+
+
+class Change(NamedTuple):
+    """The mean loss change of some examples of one run or group, in nats."""
+
+    name: str
+    mean: float
+    low: float
+    high: float
+
+
+def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
+    """Say in a sentence or two what happened to the examples of highest entropy.
+
+    Args:
+        changes: One row a run or group and category, in order of rising entropy: category, n, mean, low and high.
+        by: The column that names the run or group.
+        noun: What one of them is called, such as "run".
+
+    Returns:
+        The sentence; "" where no change is known.
+    """
+    if changes.empty or not changes["mean"].notna().any():
+        return ""
+    known = changes[changes["mean"].notna()]
+    names = [name for name in dict.fromkeys(known["category"]) if name != OVERALL]
+    top, clean = (names[-1], names[0]) if names else (OVERALL, "")
+    rows = _changes(known, by, top)
+    said = _one(rows[0], top) if len(rows) == 1 else _several(rows, top, noun)
+    below = {row.name: row for row in _changes(known, by, clean)} if len(names) > 1 else {}
+    if len(rows) == 1 and rows[0].name in below:
+        return f"{said} The loss of {clean} examples {_moved(below[rows[0].name])}."
+    more = [row for row in rows if row.name in below and row.mean > below[row.name].mean]
+    if len(rows) > 1 and below:
+        where = _counted(len(more), len(rows), noun)
+        said += f" In {where} their loss ended further up, or less far down, than that of {clean} examples."
+    return said
+
+
+def _changes(changes: pd.DataFrame, by: str, category: str) -> list[Change]:
+    rows = changes[changes["category"] == category]
+    return [Change(str(row[by]), row["mean"], row["low"], row["high"]) for row in rows.to_dict("records")]
+
+
+def _subject(category: str) -> str:
+    return "Tracked examples" if category == OVERALL else f"{category.capitalize()} examples"
+
+
+def _one(row: Change, category: str) -> str:
+    found = verdict(row.low, row.high)
+    if found == "unclear":
+        return (
+            f"Whether {_subject(category).lower()} were un-learned is inconclusive: their mean loss changed by "
+            f"{_AMOUNT(row.mean)} nats [{_AMOUNT(row.low)}, {_AMOUNT(row.high)}]."
+        )
+    were = "were un-learned" if found == "rises" else "were not un-learned"
+    return f"{_subject(category)} {were}: their mean loss {_moved(row)}."
+
+
+def _moved(row: Change) -> str:
+    found = verdict(row.low, row.high)
+    ends = f"[{_AMOUNT(row.low)}, {_AMOUNT(row.high)}]"
+    if found == "unclear":
+        return f"changed by {_AMOUNT(row.mean)} nats {ends}, not distinguishable from zero"
+    return f"{'rose' if found == 'rises' else 'fell'} by {_AMOUNT(abs(row.mean)).lstrip('+')} nats {ends}"
+
+
+def _several(rows: Sequence[Change], category: str, noun: str) -> str:
+    kinds: dict[str, list[Change]] = {"rises": [], "falls": [], "unclear": []}
+    for row in rows:
+        kinds[verdict(row.low, row.high)].append(row)
+    subject = _subject(category)
+    every = _counted(len(rows), len(rows), noun)
+    if not kinds["rises"] and not kinds["falls"]:
+        return f"Whether {subject.lower()} were un-learned is inconclusive in {every}{_named(rows)}."
+    parts = []
+    if kinds["rises"]:
+        parts.append(f"were un-learned in {_counted(len(kinds['rises']), len(rows), noun)}{_named(kinds['rises'])}")
+    if kinds["falls"]:
+        parts.append(f"learned in {_counted(len(kinds['falls']), len(rows), noun)}{_named(kinds['falls'])}")
+        parts[-1] = parts[-1] if len(parts) > 1 else f"were {parts[-1]}"
+    if kinds["unclear"]:
+        parts.append(f"and it is inconclusive in {len(kinds['unclear'])}{_named(kinds['unclear'])}")
+    return f"{subject} {', '.join(parts)}."
+
+
+def _counted(some: int, every: int, noun: str) -> str:
+    if some == every:
+        return f"both {noun}s" if every == 2 else f"all {every} {noun}s"
+    return f"{some or 'none'} of {every} {noun}s"
+
+
+def _named(rows: Sequence[Change]) -> str:
+    """Each one's mean change; of many the least and the greatest."""
+    if len(rows) <= _MOST_NAMED:
+        return f" ({'; '.join(f'{row.name}: {_AMOUNT(row.mean)} nats' for row in rows)})"
+    least, most = min(rows, key=lambda row: row.mean), max(rows, key=lambda row: row.mean)
+    return f" (from {_AMOUNT(least.mean)} nats, {least.name}, to {_AMOUNT(most.mean)} nats, {most.name})"

@@ -1,0 +1,146 @@
+"""The page: one file that needs nothing else, rendered from what the other modules prepared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from contested import formats
+from contested.report.cells import RenderedTable
+from contested.report.declarations import Finding, Section
+from contested.report.examples import Example
+from contested.report.pictures import PlacedFigure
+from contested.report.style import category_colors, color_property, colors_in_the_dark
+
+
+class Banner(NamedTuple):
+    """What a reader must know before anything else.
+
+    Attributes:
+        strong: The point.
+        text: What follows from it.
+        link: Where more stands: an id on the page and the words; empty without.
+    """
+
+    strong: str
+    text: str
+    link: tuple[str, str] = ("", "")
+
+
+class PlacedSection(NamedTuple):
+    """A part of the page: its id, heading, figures and tables."""
+
+    section: Section
+    figures: Sequence[PlacedFigure]
+    tables: Sequence[RenderedTable]
+
+
+class RunView(NamedTuple):
+    """What the page says of one run beyond the sections.
+
+    Attributes:
+        name: The run's name on the page.
+        statements: What happened and how sure, one sentence each.
+        label_names: Class names, length K.
+        examples: Category to the examples that un-learned most, in order of rising entropy.
+        facts: The run in a few rows.
+        config: Every setting, by dotted name.
+        provenance: Code, versions, device and fingerprints, by dotted name.
+    """
+
+    name: str
+    statements: Sequence[str]
+    label_names: tuple[str, ...]
+    examples: Mapping[str, Sequence[Example]]
+    facts: Sequence[tuple[str, str]]
+    config: Sequence[tuple[str, str]]
+    provenance: Sequence[tuple[str, str]]
+
+
+class Page(NamedTuple):
+    """Everything the template shows; what is empty leaves no trace.
+
+    Attributes:
+        title: The heading.
+        lead: One plain sentence beneath it.
+        headline: What happened, in a sentence.
+        top: The figures right below it.
+        banners: What a reader must know before anything else.
+        absent: What is not on the page for want of data, and why.
+        findings: Cards before all sections.
+        findings_heading: What stands above them.
+        sections: The parts in reading order.
+        left_out: Names of the parts that were not asked for.
+        runs: One entry a run.
+        gaps: One sentence for each run that is missing.
+        excluded: Runs left out and why.
+        notes: What a reader must know before trusting the numbers.
+        method: How the numbers are made, as name and text.
+        categories: Category names in order of rising entropy.
+    """
+
+    title: str
+    lead: str
+    headline: str = ""
+    top: Sequence[PlacedFigure] = ()
+    banners: Sequence[Banner] = ()
+    absent: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
+    findings_heading: str = ""
+    sections: Sequence[PlacedSection] = ()
+    left_out: Sequence[str] = ()
+    runs: Sequence[RunView] = ()
+    gaps: Sequence[str] = ()
+    excluded: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
+    method: Sequence[tuple[str, str]] = ()
+    categories: Sequence[str] = ()
+
+    @property
+    def with_annotators(self) -> bool:
+        """Whether any example on the page shows what annotators chose."""
+        shown = (example for run in self.runs for examples in run.examples.values() for example in examples)
+        return any(answer.human for example in shown for answer in example.answers)
+
+
+def render_page(page: Page) -> str:
+    """Render the page; every text in it is escaped, only the figures are taken as markup.
+
+    Args:
+        page: What to show.
+
+    Returns:
+        HTML without any reference to another file or address.
+    """
+    environment = Environment(
+        loader=PackageLoader("contested.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    percent = formats.number(".0%")
+    environment.filters.update(nats=formats.NATS, change=formats.CHANGE, percent=percent, markup=Markup)
+    environment.filters["variable"] = lambda color: f"var({color_property(color)})"
+    categories = category_colors(page.categories)
+    values = {
+        "page": page,
+        "colors": list(categories.values()),
+        "palette": _palette(page),
+        "version": version("contested"),
+    }
+    return environment.get_template("page.html.j2").render(values) + "\n"
+
+
+def _palette(page: Page) -> list[tuple[str, str, str]]:
+    """The colours that the page uses: custom property, light and dark."""
+    figures = [*page.top, *(figure for part in page.sections for figure in part.figures)]
+    svgs = "".join(placed.picture.wide + placed.picture.narrow for placed in figures if placed.picture)
+    used = {f"#{digits}" for digits in re.findall(r"var\(--c-([0-9a-f]{6})\)", svgs)}
+    used |= {shade for color in category_colors(page.categories).values() for shade in (color.line, color.text)}
+    return [(color_property(light), light, dark) for light, dark in colors_in_the_dark().items() if light in used]

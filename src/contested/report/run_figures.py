@@ -1,0 +1,126 @@
+"""Every figure of a report of runs: how it is drawn from the frames, and its declaration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from contested.analysis import ChangeRow
+from contested.formats import CHANGE, NATS, SHARE
+from contested.report import figures
+from contested.report.declarations import FigureSpec
+
+
+def loss_by_category(curves: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Mean loss of each category over training, one panel a run."""
+    return figures.loss_by_category(_panels(curves, runs), narrow=narrow)
+
+
+def kl_by_category(curves: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Distance to the annotators' distribution over training, one panel a run."""
+    return figures.kl_by_category(_panels(curves, runs), narrow=narrow)
+
+
+def accuracy_by_category(curves: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Accuracy of each category over training, one panel a run."""
+    return figures.accuracy_by_category(_panels(curves, runs), narrow=narrow)
+
+
+def _panels(curves: pd.DataFrame, runs: pd.DataFrame) -> list[figures.Panel]:
+    n_classes = dict(zip(runs["run"], runs["n_classes"].astype(int), strict=True))
+    units = {str(run): "epochs" for run in runs.loc[runs["step_unit"] == "epoch", "run"]}
+    panels = figures.curve_panels(curves, "run", units)
+    return [panel._replace(n_classes=n_classes[panel.title] or None) for panel in panels]
+
+
+def loss_change(changes: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Mean loss change by category, one row a run."""
+    return figures.loss_change(change_groups(changes, "run"), narrow=narrow)
+
+
+def change_groups(changes: pd.DataFrame, by: str) -> list[figures.Group]:
+    """The rows of a frame of changes by category, as the figure of them takes them.
+
+    Args:
+        changes: Rows with category, n, mean, low and high.
+        by: The column that names a run or group of runs.
+
+    Returns:
+        One entry a name, in the order of the rows.
+    """
+    nan = float("nan")
+    return [
+        figures.Group(
+            str(title),
+            tuple(
+                ChangeRow(
+                    str(row["category"]),
+                    int(row["n"]),
+                    row["mean"],
+                    row["low"],
+                    row["high"],
+                    0,
+                    nan,
+                    nan,
+                    nan,
+                    "unclear",
+                    "",
+                )
+                for row in rows.to_dict("records")
+            ),
+        )
+        for title, rows in changes.groupby(by, sort=False)
+    ]
+
+
+def entropy(examples: pd.DataFrame, categories: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """How annotation entropy is distributed, one panel for each different set of tracked examples."""
+    panels: dict[tuple[object, ...], figures.Disagreement] = {}
+    n_classes = dict(zip(runs["run"], runs["n_classes"].astype(int), strict=True))
+    for run, rows in examples.groupby("run", sort=False):
+        sizes = categories[(categories["run"] == run) & (categories["category"] != "overall")]
+        values, labels = rows["entropy"].to_numpy(np.float64), rows["category"].to_numpy(object)
+        names = tuple(sizes["category"].astype(str))
+        bounds = figures.bounds_between(values, labels, names, float(np.log(n_classes[str(run)])))
+        panel = figures.Disagreement(str(run), values, labels, names, bounds, n_classes[str(run)])
+        panels.setdefault((names, values.tobytes(), *labels), panel)
+    return figures.entropy_histogram(list(panels.values()), narrow=narrow)
+
+
+_ENDS = ("run", "category", "mean")
+
+FIGURES: tuple[FigureSpec, ...] = (
+    FigureSpec(
+        "loss_change", "top", "Change of the loss",
+        "Mean loss at the last checkpoint minus that at the first, with its {confidence} interval. Right of zero the "
+        "category was un-learned, left of zero it was learned; an interval across zero is inconclusive.",
+        (("changes", "mean"),), loss_change, _ENDS, CHANGE,
+    ),
+    FigureSpec(
+        "loss_by_category", "pictures", "Loss by category",
+        "Each line is the mean loss on the gold label over the examples of one category, each band its {confidence} "
+        "interval at that checkpoint. A line that ends higher than it began is a category that was un-learned. "
+        "Dotted: the loss of guessing every class alike.",
+        (("loss_curves", "mean"), ("runs", "run")), loss_by_category, _ENDS, NATS,
+    ),
+    FigureSpec(
+        "kl_by_category", "pictures", "Distance to the annotators' distribution",
+        "KL(annotators ‖ model): 0 means that the model answers as the annotators do. Read it beside the loss: where "
+        "the loss rises and this line falls, the model moves towards the annotators' own split of answers; where both "
+        "rise, it moves away from them.",
+        (("kl_curves", "mean"), ("runs", "run")), kl_by_category, _ENDS, NATS,
+    ),
+    FigureSpec(
+        "accuracy_by_category", "pictures", "Accuracy by category",
+        "The share of examples on which the model's first choice is the gold label, each band its {confidence} "
+        "interval. Dotted: the share that guessing every class alike would reach.",
+        (("accuracy_curves", "mean"), ("runs", "run")), accuracy_by_category, _ENDS, SHARE,
+    ),
+    FigureSpec(
+        "entropy", "pictures", "How much annotators disagree",
+        "Annotation entropy of the tracked examples: 0 where all annotators chose the same label. Dashed: the bounds "
+        "of the categories; above each, its share of the examples.",
+        (("examples", "entropy"), ("categories", "n"), ("runs", "run")), entropy, ("run", "category", ""),
+    ),
+)  # fmt: skip

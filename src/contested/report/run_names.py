@@ -1,0 +1,108 @@
+"""What runs are called on a page: what they differ in, not their ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from contested.formats import learning_rate, shorten
+from contested.trajectories import Trajectory
+
+_LONGEST = 300
+_NOT_A_SETTING = ("name", "execution.")
+_METHODS = {"full": "full fine-tuning", "ia3": "IA3"}
+
+
+def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
+    """A name for each run, made of what sets it apart from the others; one run alone is named by method and model.
+
+    Args:
+        trajectories: The runs.
+
+    Returns:
+        Names that differ, such as "LoRA r4, 1e−3": the run id where a run has no settings or two have the same, and
+        a number behind it where that comes twice too.
+    """
+    settings = [dict(flattened(trajectory.manifest, "config")) for trajectory in trajectories]
+    keys = [key for key in _keys(settings) if not key.startswith(_NOT_A_SETTING)]
+    differing = [key for key in keys if len({setting.get(key) for setting in settings}) > 1]
+    shown = differing if len(trajectories) > 1 else ["method.name", "model.name"]
+    names = [_name(setting, shown) for setting in settings]
+    if "" in names or len(set(names)) < len(names):
+        names = [trajectory.run_id for trajectory in trajectories]
+    return _numbered(names)
+
+
+def _keys(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """Every setting of any run: the method first, then the model, then what trains it, the seed last."""
+    order = ("method.", "model.", "training.", "task.")
+    every = dict.fromkeys(key for setting in settings for key in setting)
+    places = {key: next((i for i, head in enumerate(order) if key.startswith(head)), len(order)) for key in every}
+    return sorted(every, key=lambda key: (key == "seed", places[key]))
+
+
+def _name(setting: Mapping[str, str], keys: Sequence[str]) -> str:
+    parts = [_method(setting)] if any(key in {"method.name", "method.r", "method.type"} for key in keys) else []
+    told = {"method.name", "method.r", "method.type"}
+    # What a method has only because it is another method tells nothing more.
+    by_method = "method.name" in keys
+    parts += [
+        _part(key, setting[key])
+        for key in keys
+        if key in setting and key not in told and not (by_method and key.startswith("method."))
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _method(setting: Mapping[str, str]) -> str:
+    name = setting.get("method.name", "")
+    if name == "lora":
+        return f"LoRA r{setting.get('method.r', '')}"
+    return _METHODS.get(name, setting.get("method.type", name))
+
+
+def _part(key: str, value: str) -> str:
+    name = key.rpartition(".")[2].replace("_", " ")
+    if name == "learning rate":
+        return learning_rate(float(value))
+    if key in {"model.name", "task.annotated.path"}:
+        return shorten(PurePath(value).stem if key.endswith("path") else PurePath(value).name, 32)
+    return f"{name} {shorten(value, 24)}"
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names, told apart by a number where the same one comes twice."""
+    found: list[str] = []
+    for name in names:
+        shown, number = name, 2
+        while shown in found:
+            shown, number = f"{name} ({number})", number + 1
+        found.append(shown)
+    return found
+
+
+def flattened(manifest: Mapping[str, Any], part: str) -> list[tuple[str, str]]:
+    """One part of a manifest with dotted names, so that every setting is one row.
+
+    Args:
+        manifest: The manifest.
+        part: The key of the part, such as ``config`` or ``provenance``.
+
+    Returns:
+        Pairs of dotted name and text; empty where the part is missing.
+
+    >>> flattened({"config": {"method": {"r": 4}, "seed": 42}}, "config")
+    [('method.r', '4'), ('seed', '42')]
+    """
+    return list(_leaves(manifest.get(part), ""))
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+    elif value is not None:
+        written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        yield name, shorten(written, _LONGEST)

@@ -1,0 +1,146 @@
+"""Every table of a report of runs, one declaration each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from contested.analysis import OVERALL
+from contested.analysis.measures import MEASURES
+from contested.formats import CHANGE, COUNT, NATS, SHARE, p_value
+from contested.report.declarations import Column, Frames, Table
+from contested.report.run_frames import change_column
+
+_RUN = Column("run", "run")
+_CATEGORY = Column("category", "category")
+_N = Column("n", "n", COUNT)
+_NOTE = Column("note", "note")
+_P = Column("p_value", "p", p_value)
+_ROSE = Column("rose_share", "share that rose", SHARE, "rose_low", "rose_high")
+_INTERVALS = "In brackets: {confidence} intervals over examples. "
+
+
+def runs_table(categories: Sequence[str]) -> Table:
+    """The table of runs: one row each, so that many can be compared.
+
+    Args:
+        categories: Category names in order of rising entropy, over all runs.
+
+    Returns:
+        The table, with the loss change of each category.
+    """
+    changes = [
+        Column(name, category, CHANGE, f"{name}_low", f"{name}_high", group="mean Δℓ (nats)")
+        for category in [*reversed(categories), OVERALL]
+        for name in [change_column(category)]
+    ]
+    correlation = Column("rho", "ρ(AULC, H)", CHANGE, "low", "high")
+    return Table(
+        "runs", "runs", "numbers", "Every run",
+        _INTERVALS + "Δℓ: mean loss change from the first to the last checkpoint; above 0 the category was "
+        "un-learned. ρ: Spearman correlation of AULC, the mean loss of an example over the run, with annotation "
+        "entropy H. Accuracy: on the gold label of all tracked examples, at the last checkpoint.",
+        (_RUN, *changes, correlation, _P, Column("accuracy", "accuracy", SHARE), _N, _NOTE),
+    )  # fmt: skip
+
+
+_LEGEND = " ".join(f"{measure.heading}: {measure.sentence}" for measure in MEASURES if measure.summary != "none")
+_HEADINGS = {measure.name: measure.heading for measure in MEASURES}
+
+
+def measure_heading(name: Any) -> str:
+    """What stands for a measure in tables."""
+    return _HEADINGS.get(str(name), str(name))
+
+
+TABLES: tuple[Table, ...] = (
+    Table(
+        "summary", "summary", "numbers", "Every run by category",
+        _INTERVALS + "Δℓ: mean loss change from the first to the last checkpoint. rose: share of examples whose loss "
+        "rose. ΔKL: mean change of KL(human ‖ model); below 0 is closer to the annotators. accuracy: on the gold "
+        "label, at the last checkpoint.",
+        (
+            _RUN, _CATEGORY, _N, Column("change", "Δℓ (nats)", CHANGE, "change_low", "change_high"),
+            Column("rose_share", "rose", SHARE),
+            Column("kl_change", "ΔKL (nats)", CHANGE, "kl_change_low", "kl_change_high"),
+            Column("accuracy", "accuracy", SHARE),
+        ),
+        folded=True,
+    ),
+    Table(
+        "measures", "measures", "numbers", "Every measure by category",
+        "Means over the examples of a category, then over all of them. " + _INTERVALS + _LEGEND,
+        (
+            _RUN, Column("measure", "measure", measure_heading, words=True), Column("unit", "unit"), _CATEGORY, _N,
+            Column("n_skipped", "left out", COUNT), Column("mean", "mean", NATS, "low", "high"), _NOTE,
+        ),
+        folded=True,
+    ),
+    Table(
+        "categories", "categories", "", "Categories of the tracked examples", "H: annotation entropy.",
+        (_RUN, _CATEGORY, _N, Column("share", "share", SHARE), Column("mean_entropy", "mean H (nats)", NATS), _NOTE),
+    ),
+    Table(
+        "unlearning", "unlearning", "", "Change of the loss", "Last checkpoint minus first. " + _INTERVALS,
+        (
+            _RUN, _CATEGORY, _N, Column("mean", "mean Δℓ (nats)", CHANGE, "low", "high"),
+            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE,
+        ),
+    ),
+    Table(
+        "kl", "kl", "", "Change of the distance to the annotators' distribution",
+        "KL(annotators ‖ model) at the last checkpoint minus that at the first. " + _INTERVALS,
+        (
+            _RUN, _CATEGORY, _N, Column("mean", "mean ΔKL (nats)", CHANGE, "low", "high"),
+            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE,
+        ),
+    ),
+    Table(
+        "contrasts", "contrasts", "", "Categories of highest and of lowest entropy compared",
+        "Mean change of the one minus that of the other. " + _INTERVALS,
+        (
+            _RUN, Column("measure", "measure"), _CATEGORY, Column("reference", "compared with"), _N,
+            Column("n_reference", "n compared with", COUNT),
+            Column("difference", "difference (nats)", CHANGE, "low", "high"), Column("verdict", "verdict"), _NOTE,
+        ),
+    ),
+    Table(
+        "correlation", "correlation", "", "Correlation with annotation entropy", "Spearman's ρ. " + _INTERVALS,
+        (
+            _RUN, Column("x", "ρ of"), Column("y", "with"), Column("rho", "ρ", CHANGE, "low", "high"), _P, _N,
+            Column("n_skipped", "left out", COUNT), Column("method", "interval by"),
+            Column("direction", "direction"), _NOTE,
+        ),
+    ),
+    # For whoever draws or computes with them: hundreds of rows that nobody reads.
+    Table("curves", "curves", "", "Means by category over checkpoints"),
+    Table("examples", "examples", "", "Every tracked example"),
+)  # fmt: skip
+
+
+def tables_of(frames: Frames) -> list[Table]:
+    """The declared tables, and one for each table of an analysis that no one has declared, shown by type.
+
+    Args:
+        frames: The tables of an analysis by name, or frames with them.
+
+    Returns:
+        The declarations.
+    """
+    declared = {table.frame for table in TABLES}
+    others = [_by_type(name, frame) for name, frame in frames.items() if name not in declared]
+    return [*TABLES, *others]
+
+
+def _by_type(name: str, frame: pd.DataFrame) -> Table:
+    columns = tuple(_column(str(column), frame[column]) for column in frame.columns)
+    return Table(name, name, "", name.replace("_", " ").capitalize(), "", columns)
+
+
+def _column(name: str, values: pd.Series[Any]) -> Column:
+    heading = name.replace("_", " ")
+    if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
+        return Column(name, heading)
+    return Column(name, heading, COUNT if pd.api.types.is_integer_dtype(values) else NATS)

@@ -1,0 +1,82 @@
+"""What the tables and figures of any study draw besides the study's own frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from contested.analysis import OVERALL
+from contested.report.declarations import Frames
+from contested.report.run_frames import change_column
+
+CHANGE_MEASURE = "loss_change"
+_PROVENANCE = ("run_ids", "missing", "n_seeds", "n_expected")
+
+
+def study_frames(frames: Frames) -> dict[str, pd.DataFrame]:
+    """Frames made of those that every study has.
+
+    Args:
+        frames: The study's frames; what is missing is taken as empty.
+
+    Returns:
+        ``group_changes``: Δℓ by group and category, without that over all examples where there are categories;
+        ``group_summary``: one row a group, with Δℓ by category; ``change_differences``: differences of Δℓ.
+    """
+    measures = frames.get("group_measures", pd.DataFrame({"measure": []}))
+    changes = measures[measures["measure"] == CHANGE_MEASURE]
+    differences = frames.get("differences", pd.DataFrame({"measure": []}))
+    own = differences[differences["measure"] == CHANGE_MEASURE]
+    return {
+        "group_changes": _categories_only(changes),
+        "group_summary": _summary(frames.get("groups", pd.DataFrame()), changes),
+        "change_differences": _categories_only(own).assign(
+            pair=lambda rows: [_pair(row) for row in rows.to_dict("records")]
+        ),
+    }
+
+
+def varying_axes(frames: Frames) -> list[str]:
+    """The axes along which the groups of a study differ, in the order of the study."""
+    axes = frames.get("axes", pd.DataFrame({"axis": [], "varies": []}))
+    return [str(name) for name in axes.loc[axes["varies"].astype(bool), "axis"]]
+
+
+def is_numeric(frames: Frames, axis: str) -> bool:
+    """Whether the values of an axis are numbers."""
+    axes = frames["axes"]
+    return bool(axes.loc[axes["axis"] == axis, "numeric"].astype(bool).any())
+
+
+def categories_of(frames: Frames) -> list[str]:
+    """The categories of a study's groups in order of rising entropy, without that of all examples."""
+    measures = frames.get("group_measures", pd.DataFrame({"category": []}))
+    return [str(name) for name in dict.fromkeys(measures["category"]) if name != OVERALL]
+
+
+def _categories_only(rows: pd.DataFrame) -> pd.DataFrame:
+    if rows.empty:
+        return rows
+    whole = rows["category"] == OVERALL
+    return rows if whole.all() else rows[~whole]
+
+
+def _summary(groups: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
+    """The groups with a column for the loss change of each category, before the columns of provenance."""
+    if groups.empty:
+        return groups
+    found: dict[str, dict[str, Any]] = {str(group): {} for group in groups["group"]}
+    for row in changes.to_dict("records"):
+        name = change_column(str(row["category"]))
+        ends = {f"{name}{end}": row[end[1:]] for end in ("_sd", "_low", "_high")}
+        found.get(str(row["group"]), {}).update({name: row["mean"]} | ends)
+    added = pd.DataFrame(list(found.values()), index=groups.index)
+    last = [name for name in _PROVENANCE if name in groups]
+    return pd.concat([groups.drop(columns=last), added, groups[last]], axis=1)
+
+
+def _pair(row: dict[Any, Any]) -> str:
+    """Which two groups a difference is of, in short."""
+    held = f" ({row['held']})" if row.get("held") else ""
+    return f"{row['axis']}: {row['from']} → {row['to']}{held}"

@@ -1,0 +1,112 @@
+"""The tables of any study, one declaration each; an axis of the study is a column."""
+
+from __future__ import annotations
+
+from contested.analysis import OVERALL
+from contested.formats import (
+    CHANGE,
+    COUNT,
+    NATS,
+    PLAIN,
+    SHARE,
+    Format,
+    is_missing,
+    learning_rate,
+    p_value,
+    text,
+    yes_no,
+)
+from contested.report.declarations import Column, Frames, Table
+from contested.report.run_frames import change_column
+from contested.report.run_tables import measure_heading
+from contested.report.study_frames import categories_of, is_numeric, varying_axes
+
+_SEEDS = "Mean ± standard deviation over seeds; in brackets the {confidence} interval with seeds nested in examples. "
+_GROUP = Column("group", "group")
+_NOTE = Column("note", "note")
+_N = Column("n", "n", COUNT)
+_ACCURACY = Column(
+    "val_accuracy_mean", "validation accuracy", SHARE, "val_accuracy_low", "val_accuracy_high", "val_accuracy_sd"
+)
+_TRAIN_LOSS = Column(
+    "train_loss_mean", "training loss (nats)", NATS, "train_loss_low", "train_loss_high", "train_loss_sd"
+)
+
+
+def axis_format(frames: Frames, axis: str) -> Format:
+    """How the values of an axis read: rates in scientific form, other numbers and names as they are."""
+    key = str(frames["axes"].set_index("axis")["key"].get(axis, ""))
+    if not is_numeric(frames, axis):
+        return text
+    return learning_rate if "learning_rate" in {axis, key.rpartition(".")[2]} else _plain_number
+
+
+def _plain_number(value: object) -> str:
+    return text(value) if is_missing(value) else f"{value:g}".replace("-", "−")
+
+
+def study_tables(frames: Frames) -> tuple[Table, ...]:
+    """The tables of a study.
+
+    Args:
+        frames: Its frames, of which axes and categories are taken.
+
+    Returns:
+        The declarations, in reading order.
+    """
+    axes = tuple(Column(axis, axis.replace("_", " "), axis_format(frames, axis)) for axis in varying_axes(frames))
+    changes = tuple(
+        Column(name, category, CHANGE, f"{name}_low", f"{name}_high", f"{name}_sd", group="mean Δℓ (nats)")
+        for category in [*reversed(categories_of(frames)), OVERALL]
+        for name in [change_column(category)]
+    )
+    rho = Column("rho_mean", "ρ(AULC, H)", CHANGE, "rho_low", "rho_high", "rho_sd", seeded=True)
+    return (
+        Table(
+            "groups", "group_summary", "groups", "Every group",
+            "A group is the runs that differ in their seed alone. Δℓ: mean loss change from the first to the last "
+            "checkpoint; above 0 the category was un-learned. ρ: Spearman correlation of AULC with annotation entropy "
+            "H. " + _SEEDS,
+            (_GROUP, *changes, rho, _ACCURACY, _TRAIN_LOSS, _NOTE),
+        ),
+        Table(
+            "axes", "axes", "groups", "What varies", "The ways in which runs of the study may differ besides the seed.",
+            (
+                Column("axis", "axis"), Column("key", "sets"), Column("varies", "varies", yes_no),
+                Column("numeric", "numeric", yes_no), Column("values", "values"),
+            ),
+            folded=True,
+        ),
+        Table(
+            "group_measures", "group_measures", "groups", "Every measure by group and category", _SEEDS,
+            (
+                _GROUP, Column("measure", "measure", measure_heading, words=True), Column("category", "category"), _N,
+                Column("mean", "mean", NATS, "low", "high", "sd", seeded=True), _NOTE,
+            ),
+            folded=True,
+        ),
+        Table(
+            "differences", "differences", "differences", "Groups that differ in one axis",
+            "Mean of the second group minus mean of the first, on the same examples. In brackets the {confidence} "
+            "interval: examples are resampled in pairs, seeds nested in them.",
+            (
+                Column("axis", "axis"), Column("from", "from"), Column("to", "to"), Column("held", "the others"),
+                Column("measure", "measure", measure_heading, words=True), Column("category", "category"), _N,
+                Column("difference", "difference", CHANGE, "low", "high", seeded=True), _NOTE,
+            ),
+            folded=True,
+        ),
+        Table(
+            "runs", "runs", "runs", "Every run",
+            "Each run that the study asks for, whether or not it exists yet, and what it came to.",
+            (
+                Column("name", "name"), *axes, Column("seed", "seed", PLAIN), Column("status", "status"),
+                Column("rho", "ρ", CHANGE), Column("p_value", "p", p_value),
+                Column("val_accuracy", "validation accuracy", SHARE), Column("train_loss", "training loss", NATS), _N,
+                Column("excluded", "excluded"), Column("notes", "note"), Column("run_id", "run"),
+            ),
+            folded=True,
+        ),
+        # For whoever draws them again.
+        Table("group_curves", "group_curves", "", "Loss by category over steps"),
+    )  # fmt: skip

@@ -1,0 +1,209 @@
+"""From the results of a study to its report: tabulate, draw, write."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from contested.analysis.study import StudyResults
+from contested.errors import ConfigError
+from contested.files import write_json, write_text
+from contested.formats import percent
+from contested.report import study_prose
+from contested.report.cells import rendered
+from contested.report.declarations import FigureSpec, Frames, ReportSpec, Section, Table
+from contested.report.headline import headline
+from contested.report.page import Banner, Page, PlacedSection, render_page
+from contested.report.pictures import draw_figures, remove_files
+from contested.report.study_figures import study_figures
+from contested.report.study_frames import categories_of, study_frames
+from contested.report.study_tables import study_tables
+from contested.report.tables import write_tables
+
+SECTIONS = (
+    Section("axes", "Along each axis"),
+    Section("groups", "Group by group"),
+    Section("differences", "What a change of one axis does"),
+    Section("runs", "Every run"),
+)
+
+
+class StudyReportPaths(NamedTuple):
+    """What :func:`write_study_report` wrote.
+
+    Attributes:
+        html: The page.
+        tables: The tables.
+        figures: The figures.
+        results: Every frame as JSON.
+        missing: Figure or table that has nothing to show to the sentence why.
+    """
+
+    html: Path
+    tables: tuple[Path, ...]
+    figures: tuple[Path, ...]
+    results: Path
+    missing: dict[str, str]
+
+
+class _Report(NamedTuple):
+    """What is shown of a study: what every study has, and what a spec adds before it."""
+
+    frames: Frames
+    sections: tuple[Section, ...]
+    tables: tuple[Table, ...]
+    figures: tuple[FigureSpec, ...]
+    left_out: list[str]
+
+    @classmethod
+    def of(cls, results: StudyResults, wanted: Collection[str] | None, spec: ReportSpec) -> _Report:
+        frames = {**results.frames, **spec.frames}
+        frames |= study_frames(frames)
+        sections = {section.name: section for section in (*spec.sections, *SECTIONS)}
+        tables = {table.name: table for table in (*study_tables(frames), *spec.tables)}
+        figures = {figure.name: figure for figure in (*study_figures(frames), *spec.figures)}
+        left_out = _left_out(wanted, list(sections))
+        return cls(frames, tuple(sections.values()), tuple(tables.values()), tuple(figures.values()), left_out)
+
+    @property
+    def wanted_tables(self) -> list[Table]:
+        """The tables but for those of sections left out; the data of a figure go with it."""
+        drawn = {frame: figure.section for figure in self.figures for frame, _ in figure.frames}
+        sections = {table.name: table.section or drawn.get(table.frame, "") for table in self.tables}
+        return [table for table in self.tables if sections[table.name] not in self.left_out]
+
+    @property
+    def wanted_figures(self) -> list[FigureSpec]:
+        """The figures but for those of sections left out."""
+        return [figure for figure in self.figures if figure.section not in self.left_out]
+
+
+def write_study_report(
+    results: StudyResults,
+    out: str | Path,
+    *,
+    title: str | None = None,
+    wanted: Collection[str] | None = None,
+    spec: ReportSpec | None = None,
+) -> StudyReportPaths:
+    """Write every table and figure of a study and one self-contained page on all of them.
+
+    The folder then holds, with the same bytes for the same results:
+
+    - ``report.html``, complete in itself; ``results.json``, every frame, note and gap;
+    - ``tables/`` as .csv (unrounded, with the run ids behind each row), .md and .tex: ``groups``, ``group_measures``,
+      ``differences``, ``runs`` and those of ``spec``; as .csv alone what figures draw;
+    - ``figures/`` as .pdf and .png: ``loss_change``, ``along_<axis>`` for each axis that varies, ``differences``,
+      ``group_curves`` and those of ``spec``.
+
+    What has nothing to show is left out, or named with the reason where its declaration says what it needs. Of sections
+    that are not wanted there are neither tables nor figures. Tables and figures that an earlier report left there are
+    removed. ``results.json`` does not depend on ``wanted``.
+
+    Args:
+        results: The results of the study.
+        out: The folder; made where missing, files of the same names are replaced.
+        title: The heading of the page.
+        wanted: Names of the sections; None takes all.
+        spec: What is shown beyond what every study's report shows.
+
+    Returns:
+        The paths written, and what is missing and why.
+
+    Raises:
+        ConfigError: If there is no such section.
+    """
+    folder, spec = Path(out), spec or ReportSpec()
+    report = _Report.of(results, wanted, spec)
+    confidence = percent(results.confidence)
+    tables = _write_tables(report, folder / "tables", confidence)
+    write_json(folder / "results.json", results.to_dict())
+    figures, files = draw_figures(report.wanted_figures, report.frames, folder / "figures", confidence)
+    remove_files(folder / "figures", [*(figure.name for figure in report.figures), "along_*"], ("pdf", "png"), files)
+    shown = [
+        rendered(table, frame, confidence)
+        for table in report.wanted_tables
+        if table.section and (len(frame := report.frames.get(table.frame, pd.DataFrame())) or table.needs)
+    ]
+    sections = [
+        PlacedSection(
+            section,
+            [placed for placed in figures if placed.spec.section == section.name],
+            [table for table in shown if table.table.section == section.name],
+        )
+        for section in report.sections
+        if section.name not in report.left_out
+    ]
+    page = Page(
+        title=title or study_prose.TITLE,
+        lead=spec.lead or study_prose.lead(report.frames),
+        headline=headline(report.frames["group_changes"], "group", "group"),
+        top=[placed for placed in figures if placed.spec.section == "top"],
+        banners=_banners(results),
+        findings=spec.findings,
+        findings_heading=spec.findings_heading,
+        sections=[part for part in sections if part.figures or part.tables],
+        left_out=report.left_out,
+        gaps=results.gaps,
+        excluded=study_prose.excluded(report.frames["runs"]),
+        notes=results.notes,
+        method=study_prose.method(confidence, results.n_resamples),
+        categories=categories_of(report.frames),
+    )
+    write_text(folder / "report.html", render_page(page))
+    missing = {placed.spec.name: placed.spec.absent for placed in figures if placed.picture is None}
+    missing |= {
+        table.name: table.absent
+        for table in report.wanted_tables
+        if table.needs and not len(report.frames.get(table.frame, ()))
+    }
+    return StudyReportPaths(folder / "report.html", tuple(tables), tuple(files), folder / "results.json", missing)
+
+
+def write_study_tables(
+    results: StudyResults, folder: str | Path, *, wanted: Collection[str] | None = None, spec: ReportSpec | None = None
+) -> list[Path]:
+    """Write the tables of a study alone, and remove those of an earlier report.
+
+    Args:
+        results: The results of the study.
+        folder: Where the files go; made where missing.
+        wanted: Names of the sections; None takes all.
+        spec: What is shown beyond what every study's report shows.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        ConfigError: If there is no such section.
+    """
+    report = _Report.of(results, wanted, spec or ReportSpec())
+    return _write_tables(report, Path(folder), percent(results.confidence))
+
+
+def _write_tables(report: _Report, folder: Path, confidence: str) -> list[Path]:
+    written = write_tables(report.wanted_tables, report.frames, folder, confidence)
+    remove_files(folder, [table.name for table in report.tables], ("csv", "md", "tex"), written)
+    return written
+
+
+def _left_out(wanted: Collection[str] | None, known: Sequence[str]) -> list[str]:
+    """The sections that are not wanted, in reading order."""
+    unknown = [name for name in wanted or () if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"This study's report has no section {', '.join(map(repr, unknown))}. Its sections: {', '.join(known)}. "
+            "Choose among them with `analyses` in the study's file."
+        )
+    return [] if wanted is None else [name for name in known if name not in wanted]
+
+
+def _banners(results: StudyResults) -> list[Banner]:
+    if not results.gaps:
+        return []
+    are = "run is" if len(results.gaps) == 1 else "runs are"
+    text = "What they would have said is marked as a gap, never filled in."
+    return [Banner(f"{len(results.gaps)} {are} missing.", text, ("gaps", "Which ones"))]

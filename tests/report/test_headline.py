@@ -1,0 +1,54 @@
+import pandas as pd
+import pytest
+
+from contested.report.headline import headline
+
+UP, DOWN, OPEN = (0.5, 0.2, 0.8), (-0.5, -0.8, -0.2), (0.1, -0.2, 0.4)
+
+
+def said(*runs: dict[str, tuple[float, float, float]], noun: str = "run") -> str:
+    rows = [
+        {"run": name, "category": category, "n": 9, "mean": mean, "low": low, "high": high}
+        for run, name in zip(runs, "ABCDEF", strict=False)
+        for category, (mean, low, high) in run.items()
+    ]
+    return headline(pd.DataFrame(rows), "run", noun)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (UP, "Contested examples were un-learned: their mean loss rose by 0.50 nats [+0.20, +0.80]."),
+        (DOWN, "Contested examples were not un-learned: their mean loss fell by 0.50 nats [−0.80, −0.20]."),
+        (
+            OPEN,
+            "Whether contested examples were un-learned is inconclusive: their mean loss changed by +0.10 nats "
+            "[−0.20, +0.40].",
+        ),
+    ],
+)
+def test_one_run_claims_no_more_than_its_interval(change, sentence) -> None:
+    text = said({"clean": DOWN, "contested": change})
+    assert text == f"{sentence} The loss of clean examples fell by 0.50 nats [−0.80, −0.20]."
+
+
+def test_several_runs_are_compared() -> None:
+    runs = [{"clean": DOWN, "contested": change} for change in (UP, DOWN, OPEN)]
+    assert said(*runs) == (
+        "Contested examples were un-learned in 1 of 3 runs (A: +0.50 nats), learned in 1 of 3 runs (B: −0.50 nats), "
+        "and it is inconclusive in 1 (C: +0.10 nats). In 2 of 3 runs their loss ended further up, or less far down, "
+        "than that of clean examples."
+    )
+    assert said(*runs[:1] * 2).startswith("Contested examples were un-learned in both runs (A: +0.50 nats; B: ")
+    assert said(*runs[1:2] * 2, noun="group").startswith("Contested examples were learned in both groups (")
+    assert said(*runs[2:] * 2).startswith("Whether contested examples were un-learned is inconclusive in both runs")
+
+
+def test_of_many_runs_the_ends_are_named() -> None:
+    runs = [{"contested": (mean, 0.1, 2.0)} for mean in (0.2, 0.9, 0.4, 0.3)]
+    assert said(*runs) == ("Contested examples were un-learned in all 4 runs (from +0.20 nats, A, to +0.90 nats, B).")
+
+
+def test_runs_without_categories_or_losses() -> None:
+    assert said({"overall": UP}).startswith("Tracked examples were un-learned: ")
+    assert headline(pd.DataFrame(), "run", "run") == ""

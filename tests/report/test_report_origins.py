@@ -1,0 +1,78 @@
+"""Runs that something else recorded: what they lack is absent, and the page says once why."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contested.report import write_report
+from contested.trajectories import Trajectory
+
+QUICK = {"n_resamples": 60}
+
+
+def drawn(paths) -> set[str]:
+    return {path.stem for path in paths.figures}
+
+
+@pytest.fixture
+def arrays(trajectory):
+    """Keywords of the same run, recorded by something else."""
+    shared = {"ids": list(trajectory.example_ids), "steps": trajectory.steps}
+    gold, counts = trajectory.gold, trajectory.label_counts
+    return {
+        "losses": shared | {"losses": trajectory.losses},
+        "logits": shared | {"logits": trajectory.logits, "gold": gold, "label_names": trajectory.label_names},
+        "annotators": shared | {"logits": trajectory.logits, "gold": gold, "label_counts": counts},
+        "unlabelled": shared | {"logits": trajectory.logits},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "figures", "lacking"),
+    [
+        ("losses", {"loss_change", "loss_by_category"}, ["logits", "annotators", "names of its classes"]),
+        ("logits", {"loss_change", "loss_by_category", "accuracy_by_category"}, ["annotators"]),
+        (
+            "annotators",
+            {"loss_change", "loss_by_category", "accuracy_by_category", "kl_by_category", "entropy"},
+            [],
+        ),
+        ("unlabelled", set(), ["gold labels", "annotators", "losses"]),
+    ],
+)
+@pytest.mark.usefixtures("kept_apart")
+def test_what_a_run_lacks_is_absent_and_said_once(tmp_path, arrays, kind, figures, lacking) -> None:
+    paths = write_report([Trajectory.from_arrays(**arrays[kind])], tmp_path, **QUICK)
+    assert drawn(paths) == figures
+    html = paths.html.read_text(encoding="utf-8")
+    for name in ("logits", "gold labels", "annotators", "losses", "names of its classes"):
+        assert html.count(f"The run has no {name}") == (name in lacking), name
+    assert ('id="examples"' in html) == (kind != "unlabelled")
+    assert ("Read what the annotators said" in html) == (kind == "annotators")
+    assert "nan" not in html.lower().replace("dominan", "")
+
+
+@pytest.mark.usefixtures("kept_apart")
+def test_numbers_do_not_depend_on_what_is_missing(tmp_path, arrays, trajectory) -> None:
+    one = write_report([trajectory], tmp_path / "a", **QUICK)
+    bare = write_report([Trajectory.from_arrays(**arrays["losses"])], tmp_path / "b", **QUICK)
+    tables = [{path.name: path for path in paths.tables} for paths in (one, bare)]
+    whole, part = (pd.read_csv(found["runs.csv"])["change_overall"].iloc[0] for found in tables)
+    assert whole == pytest.approx(part, abs=1e-12)
+
+
+@pytest.mark.usefixtures("kept_apart")
+def test_runs_of_different_origin_stand_beside_each_other(tmp_path, arrays, trajectory) -> None:
+    runs = [Trajectory.from_arrays(**arrays["losses"], run_id="bare"), trajectory]
+    html = write_report(runs, tmp_path, **QUICK).html.read_text(encoding="utf-8")
+    assert "bare: The run has no logits" in html
+    assert html.count("each labelled by 100 annotators") == 1
+
+
+@pytest.mark.usefixtures("kept_apart")
+def test_steps_may_be_epochs(tmp_path, arrays) -> None:
+    run = Trajectory.from_arrays(losses=np.array([[1.0, 1.1, 0.9]] * 3), steps=[1, 2, 3], step_unit="epoch")
+    html = write_report([run], tmp_path, **QUICK).html.read_text(encoding="utf-8")
+    assert "followed over 3 checkpoints and 3 epochs." in html
+    assert ">epochs<" in html
+    assert "optimiser steps" not in html

@@ -1,0 +1,51 @@
+from types import SimpleNamespace
+
+import pytest
+
+from contested.report.run_names import run_names
+
+BASE = {
+    "model": {"name": "models/roberta-base", "max_length": 128},
+    "method": {"name": "lora", "r": 4, "dropout": 0.05},
+    "training": {"learning_rate": 1e-3, "epochs": 5},
+    "execution": {"threads": 1},
+    "seed": 42,
+    "name": "x",
+}
+
+
+def run(run_id: str = "id", **changes):
+    """A run whose settings differ from the usual in dotted keys, with two underscores for a dot."""
+    config = {key: dict(value) if isinstance(value, dict) else value for key, value in BASE.items()}
+    for key, value in changes.items():
+        head, _, tail = key.partition("__")
+        if tail:
+            config[head][tail] = value
+        else:
+            config[head] = value
+    return SimpleNamespace(run_id=run_id, manifest={"config": config})
+
+
+FULL = {"method": {"name": "full"}}
+
+
+@pytest.mark.parametrize(
+    ("runs", "names"),
+    [
+        ([run()], ["LoRA r4, roberta-base"]),
+        ([run(), run(**FULL)], ["LoRA r4", "full fine-tuning"]),
+        ([run(), run(method__r=16)], ["LoRA r4", "LoRA r16"]),
+        ([run(), run(training__learning_rate=2e-5)], ["1e−3", "2e−5"]),
+        ([run(), run(method__r=16, training__learning_rate=2e-5)], ["LoRA r4, 1e−3", "LoRA r16, 2e−5"]),
+        # A dropout that only one of two methods has says nothing beside the method.
+        ([run(seed=1), run(seed=2, **FULL)], ["LoRA r4, seed 1", "full fine-tuning, seed 2"]),
+        ([run(), run(method__dropout=0.1)], ["dropout 0.05", "dropout 0.1"]),
+        ([run(), run(model__name="/x/bert-tiny")], ["roberta-base", "bert-tiny"]),
+        # Threads and the run's own name change nothing of the run.
+        ([run("a", execution={"threads": 2}), run("b", name="y")], ["a", "b"]),
+        ([run("a"), run("a")], ["a", "a (2)"]),
+        ([SimpleNamespace(run_id="arrays", manifest={})], ["arrays"]),
+    ],
+)
+def test_runs_are_named_by_what_differs(runs, names) -> None:
+    assert run_names(runs) == names
