@@ -1,4 +1,4 @@
-"""AULC by bins of entropy, cut in three ways: whether the rise hangs on where the bounds are (paper App. G)."""
+"""AULC by bins of entropy, cut in three ways: whether the rise depends on where the bounds are (paper App. G)."""
 
 from __future__ import annotations
 

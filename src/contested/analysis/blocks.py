@@ -11,7 +11,7 @@ BLOCK = 1_000_000  # numbers at work at once, 8 MB each time that float64 holds 
 def blocks(n: int, width: int, limit: int | None = None) -> Iterator[slice]:
     """Cut n rows into blocks of few numbers and of nearly equal size.
 
-    Of nearly equal size, because a row alone would be summed up in another order than among others.
+    Of nearly equal size, because a single row would be summed up in another order than among others.
 
     Args:
         n: Rows.

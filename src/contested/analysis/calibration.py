@@ -1,4 +1,4 @@
-"""How peaked a model's answers are, and whether its probabilities mean what they say (paper App. K)."""
+"""How confident a model's answers are, and whether its probabilities mean what they say (paper App. K)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def expected_calibration_error(logits: ArrayLike, gold: ArrayLike, n_bins: int =
 
     Raises:
         DataError: If there are no examples.
-        ConfigError: If there is no bin.
+        ConfigError: If there are no bins.
     """
     if n_bins < 1:
         raise ConfigError(f"n_bins: given {n_bins}, expected at least 1; 15 is usual.")

@@ -1,4 +1,4 @@
-"""What every statistic asks of its arrays: finite numbers, matching lengths, known categories."""
+"""What every statistic requires of its arrays: finite numbers, matching lengths, known categories."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def same_length(**lengths: int) -> None:
 
 
 def class_indices(gold: ArrayLike, n_classes: int) -> NDArray[np.int64]:
-    """Take ``gold`` as class indices, refusing any that is no class.
+    """Take ``gold`` as class indices, refusing any that is not a class.
 
     Args:
         gold: Class index of each example, shape ``(N,)``.

@@ -130,8 +130,8 @@ def partial_spearman(
 
     Pearson's correlation of the residuals of the ranks of ``x`` and ``y`` after least squares on the controls:
     numeric controls by their ranks, categorical ones as one indicator a level, a level dropped (their levels
-    have no order to rank). Without controls it is :func:`~contested.analysis.spearman`. Every resample ranks
-    anew. Examples with any value missing are left out and counted. Above 5,000 examples the interval is a
+    have no order to rank). Without controls it is :func:`~contested.analysis.spearman`. Every resample is ranked
+    by itself. Examples with any value missing are left out and counted. Above 5,000 examples the interval is a
     percentile one, for BCa's cost grows with N².
 
     Args:

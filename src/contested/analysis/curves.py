@@ -102,7 +102,7 @@ def _chosen(array: NDArray[np.float64], rows: NDArray[np.intp]) -> list[NDArray[
 def _intervals(
     parts: Iterable[NDArray[np.float64]], *, rng: np.random.Generator, n_resamples: int, confidence: float
 ) -> Intervals:
-    """Means of parts of the checkpoints, all over the same resamples, which each part draws anew."""
+    """Means of parts of the checkpoints, all over the same resamples, which each part draws again."""
     before = rng.bit_generator.state
     found: list[Intervals] = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""Whether the examples people disagree on have larger gradients (paper App. F)."""
+"""Whether the examples annotators disagree on have larger gradients (paper App. F)."""
 
 from __future__ import annotations
 

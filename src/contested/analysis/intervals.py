@@ -83,7 +83,7 @@ def verdict(low: float, high: float) -> Verdict:
 
 
 def percent(share: float, decimals: int = 1) -> str:
-    """A share as people read it.
+    """A share as text.
 
     >>> percent(0.95), percent(0.999)
     ('95%', '99.9%')
@@ -239,7 +239,7 @@ def difference_interval(
 ) -> Interval:
     """Mean of ``values`` minus mean of ``reference`` for two separate groups of examples.
 
-    Each group is resampled by itself, for the sizes of categories are fixed by people's labels; the
+    Each group is resampled by itself, for the sizes of categories are fixed by the annotators' labels; the
     interval is widened as for the smaller group.
 
     Args:

@@ -14,7 +14,7 @@ def codes(values: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def mean_ranks(coded: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Ranks along the last axis, ties sharing their mean: rankdata without sorting every resample anew.
+    """Ranks along the last axis, ties sharing their mean: rankdata without sorting every resample again.
 
     Args:
         coded: Whole numbers from 0, as :func:`codes` makes them, shape ``(..., N)``.

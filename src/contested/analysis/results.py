@@ -55,7 +55,7 @@ class Analysis:
         correlation: Spearman ρ of both AULCs with annotation entropy; None without losses or annotators.
         curves: Loss, accuracy and distance to the annotators over checkpoints, by category.
         measures: Every measure of :data:`~contested.analysis.measures.MEASURES` that the run has, by category, with
-            intervals: one row a measure and category.
+            intervals: one row per measure and category.
         examples: One row for each example, in the run's order: id, category, entropy, gold label and every measure.
         confidence: Coverage of every interval.
         n_resamples: Bootstrap resamples of every interval.
@@ -96,7 +96,7 @@ class Analysis:
         return {name: jsonable(value) for name, value in found.items()} | {"statements": statements(self)}
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The numbers as tables: one row a category, quantity, checkpoint or example.
+        """The numbers as tables: one row per category, quantity, checkpoint or example.
 
         Returns:
             Tables by name, as far as the run has what they need: ``categories``, ``unlearning`` and ``kl``

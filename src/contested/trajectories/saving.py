@@ -61,7 +61,7 @@ def save(trajectory: Trajectory, path: Path) -> None:
     writer.finish(cast(Status, trajectory.status))
 
 
-# What the folder says anew, whatever the manifest of the run said before.
+# What is written from the trajectory itself, whatever the manifest of the run said before.
 _WRITTEN = frozenset({"schema_version", "run_id", "status", "text_columns", "checkpoints"})
 
 

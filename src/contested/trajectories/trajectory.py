@@ -6,15 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from contested.annotations.categories import Categories
 from contested.errors import RunError
-from contested.trajectories.arrays import Arrays, Texts
 from contested.trajectories.gradients import Gradients, read_gradients
 from contested.trajectories.layout import StepUnit
 from contested.trajectories.reading import (
@@ -25,6 +23,10 @@ from contested.trajectories.reading import (
     read_row_keys,
 )
 from contested.trajectories.saving import save
+
+if TYPE_CHECKING:
+    from contested.annotations.categories import Categories
+    from contested.trajectories.arrays import Texts
 
 Known = Literal["losses", "logits", "gold", "label_counts", "entropy", "categories"]
 _KNOWN_AS: dict[str, str] = {
@@ -144,7 +146,7 @@ class Trajectory:
         if "category" not in self.examples:
             return None
         indices, names = pd.factorize(self.examples["category"], use_na_sentinel=False)
-        # One string a category, not one an example.
+        # One string per category, not one per example.
         return np.asarray(names, dtype=object)[indices]
 
     def required(self, name: Known) -> NDArray[Any]:
@@ -274,6 +276,9 @@ class Trajectory:
             >>> sorted(run.has)
             ['losses']
         """
+        # Here, for SciPy takes longer to load than a run folder to read.
+        from contested.trajectories.arrays import Arrays
+
         arrays = Arrays(
             losses=losses,
             logits=logits,

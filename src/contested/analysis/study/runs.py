@@ -122,7 +122,7 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
         Its summaries; no array of the logits is kept but the last.
 
     Raises:
-        RunError: If the run has fewer than two checkpoints, no tracked example or an example twice, or lacks losses,
+        RunError: If the run has fewer than two checkpoints, no tracked example or a duplicated one, or lacks losses,
             logits, gold labels or annotators.
         DataError: If a loss or a logit is not finite.
     """
