@@ -87,9 +87,9 @@ def test_categories_can_be_given_and_stand_in_their_order():
     assert Trajectory.from_arrays(losses=losses, categories=given).category_names == ("b", "a")
     ordered = Trajectory.from_arrays(losses=losses, categories=given, category_names=["a", "b", "c"])
     assert ordered.category_names == ("a", "b", "c")
-    # b holds the examples of lower entropy: 0 and 0; a those of ln 2
-    counts = [[4, 0], [2, 2], [4, 0], [2, 2]]
-    by_entropy = Trajectory.from_arrays(losses=losses, categories=["y", "x", "y", "x"], label_counts=counts)
+    # x comes first and holds the examples of higher entropy: ln 2 and ln 2; y those of 0
+    counts = [[2, 2], [4, 0], [2, 2], [4, 0]]
+    by_entropy = Trajectory.from_arrays(losses=losses, categories=["x", "y", "x", "y"], label_counts=counts)
     assert by_entropy.category_names == ("y", "x")
 
 
@@ -140,12 +140,17 @@ def test_all_problems_at_once():
         ({"losses": np.ones((2, 3)), "ids": ["a"]}, "ids: given 1, expected 3, one per example"),
         ({"losses": np.ones((2, 3)), "ids": ["a", None, "b"]}, "ids: 1 are missing, the first in row 1"),
         ({"losses": np.ones((2, 3)), "steps": [0.5, 1]}, "steps: given float64 of shape (2,), expected whole numbers"),
+        ({"losses": np.ones((2, 3)), "steps": [-1, 2]}, "steps: given [-1, 2], expected rising whole numbers from 0"),
         ({"losses": np.ones((2, 3)), "steps": [1]}, "steps: given 1, expected 2, one per checkpoint"),
         ({"losses": np.ones((2, 3)), "step_unit": "day"}, "step_unit: given 'day', expected 'step' or 'epoch'"),
         ({"losses": np.ones((2, 3)), "gold": ["a", "b", "a"]}, "gold: class names need label_names"),
         (
             {"losses": np.ones((2, 3)), "gold": ["a", "b", "z"], "label_names": ["a", "b"]},
             "gold: z not among the label_names a, b",
+        ),
+        (
+            {"losses": np.ones((2, 3)), "gold": [0, -1, 1], "label_names": ["a", "b"]},
+            "gold: 1 of 3 are not class indices from 0 to 1, the first -1 in row 1",
         ),
         ({"losses": np.ones((2, 3)), "gold": "majority"}, "gold: given 'majority', expected one label per example"),
         (
@@ -210,6 +215,7 @@ def test_blocks_of_examples_find_the_same_contradiction(monkeypatch):
     monkeypatch.setattr("contested.trajectories.label_order._BLOCK", 7 * 4 * K)
     assert mismatch(losses, given["logits"], given["gold"]) == whole
     assert whole[:3] == (2, 2, 40)
+    assert whole.order is None
 
 
 def test_logits_far_below_chance_that_fit_another_order():
@@ -232,6 +238,9 @@ def test_a_model_at_chance_or_wrong_now_and_then_is_no_mistake():
     assert far_below_chance(given["logits"], given["gold"]) is None
     noise = np.random.default_rng(1).normal(size=(3, N, K))
     assert far_below_chance(noise, given["gold"]) is None
+    # Always wrong, but in no order of the classes right: nobody's gold label is the one that is always given.
+    never = np.tile([0.0, 0.0, 1.0], (3, N, 1))
+    assert far_below_chance(never, np.arange(N) % 2) is None
     # Right before, wrong at the end: the order of the classes does not change during a run.
     turned = given["logits"].copy()
     turned[-1] = np.roll(turned[-1], 1, axis=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,14 +39,14 @@ def probed(tmp_path) -> Trajectory:
     writer.write_alignment(
         {
             "step": 10,
-            "groups": ["clean", "contested"],
-            "counts": [1, 2],
-            "norms": [1.5, None],
-            "cosines": [[1.0, None], [None, None]],
+            "groups": ["clean", "ambiguous", "contested"],
+            "counts": [1, 2, 0],
+            "norms": [1.5, 0.5, None],
+            "cosines": [[1.0, -0.25, None], [-0.25, 1.0, None], [None, None, None]],
             "head": True,
             "mode": "eval",
             "method": "summed",
-            "notes": ["contested: exactly zero"],
+            "notes": ["contested: no examples"],
         }
     )
     writer.finish("complete")
@@ -60,6 +62,8 @@ def test_metrics_gradients_and_manifest_are_saved_too(probed, tmp_path):
     np.testing.assert_array_equal(again.gradients.norms, probed.gradients.norms)
     pd.testing.assert_frame_equal(again.gradients.alignment, probed.gradients.alignment)
     assert again.gradients[3:] == (True, "eval")
+    lines = [json.loads((folder / "gradients/alignment.jsonl").read_text()) for folder in (probed.path, again.path)]
+    assert {**lines[1], "method": "summed"} == lines[0]
     assert again.manifest["config"] == {"seed": 4}
     # float32 as training writes it, read as float64: not rounded another time
     assert again.losses.tolist() == probed.losses.tolist()

@@ -1,6 +1,7 @@
 """The per-example quantities: one list, which tables, results.json, examples.csv, studies and pages all read.
 
-To add one, add an entry to :data:`MEASURES`: what it is called and needs, and how it follows from a block of examples.
+To add one, add an entry to :data:`MEASURES`: what it is called and needs, and how it follows from a block of examples;
+then ``python scripts/document_measures.py > docs/measures.md``.
 """
 
 from __future__ import annotations

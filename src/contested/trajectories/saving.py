@@ -94,5 +94,8 @@ def _alignment_lines(alignment: pd.DataFrame) -> Iterator[dict[str, Any]]:
             norms[later], norms[earlier] = _plain(pair.norm), _plain(pair.norm_reference)
             counts[later], counts[earlier] = int(str(pair.n)), int(str(pair.n_reference))
             cosines[later][earlier] = cosines[earlier][later] = _plain(pair.cosine)
+        for index, norm in enumerate(norms):
+            # A mean gradient that is zero, or of no examples, has no direction, not even its own.
+            cosines[index][index] = 1.0 if norm else None
         notes = list(dict.fromkeys(note for text in pairs["note"] for note in str(text).split("; ") if note))
         yield {"step": step, "groups": groups, "counts": counts, "norms": norms, "cosines": cosines, "notes": notes}
