@@ -9,7 +9,9 @@ import pytest
 
 from contested.annotations import Annotations
 from contested.errors import DataError
+from contested.options import TaskOptions
 from contested.tasks import NLITask, inject_label_noise, select_composition, soft_targets, with_covariates
+from contested.tasks.interventions import INTERVENTIONS, Changes
 
 NAMES = ("clean", "ambiguous", "contested")
 CATEGORIES = np.array(["clean"] * 5 + ["ambiguous"] * 3 + ["contested"] * 4, object)
@@ -133,3 +135,33 @@ def test_an_intervention_keeps_the_fingerprint_of_the_plain_task(annotated: Anno
     fixed = NLITask(annotated, bulk, bulk_size=30, noise={"share": 0.5}, intervention_seed=2)
     assert fixed.prepare(1).fingerprint == found[2]
     assert not fixed.prepare().depends_on_seed
+
+
+def test_an_intervention_is_its_option_and_its_entry(
+    annotated: Annotations, bulk: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every entry is an option; an option of one's own with an entry changes what trains, and is seen by the seed."""
+    assert set(INTERVENTIONS) <= set(TaskOptions.model_fields)
+    plain = NLITask(annotated, bulk, bulk_size=30, composition="high").prepare(1)
+
+    def one(so_far: Changes, value: str) -> Changes:
+        row = np.random.default_rng(so_far.seed()).choice(np.flatnonzero(so_far.train))
+        return so_far._replace(in_training=np.arange(len(so_far.gold)) == row)
+
+    monkeypatch.setattr("contested.tasks.interventions.INTERVENTIONS", {**INTERVENTIONS, "composition": one})
+    task = NLITask(annotated, bulk, bulk_size=30, composition="high")
+    first, second = task.prepare(1), task.prepare(2)
+    assert first.counts["tracked_in_training"] == 1 < plain.counts["tracked_in_training"]
+    assert len(first.train_texts) == 31
+    assert first.depends_on_seed
+    assert first.fingerprint != second.fingerprint
+
+
+def test_noise_hits_those_that_train_under_a_composition(annotated: Annotations, bulk: pd.DataFrame) -> None:
+    task = NLITask(
+        annotated, bulk, bulk_size=30, composition="balanced", noise={"share": 1.0, "rule": "other"}
+    ).prepare()
+    table = task.examples[: task.n_tracked]
+    changed = table["trained_label"] != table["gold"]
+    assert changed.tolist() == (table["in_training"] & (table["category"] == "clean")).tolist()
+    assert task.counts["labels_changed"] == changed.sum() > 0

@@ -14,7 +14,7 @@ from contested.checking import numbers, yaml_problem
 from contested.config import RunConfig, resolve_paths
 from contested.errors import ConfigError
 from contested.files import user_path
-from contested.overrides import assign, merge, parse, path_of
+from contested.overrides import Override, assign, merge, parse, path_of
 from contested.studies.axes import axis_values, is_keyed, listed
 from contested.studies.presets import PRESETS, preset_text
 from contested.wording import hint
@@ -97,8 +97,10 @@ def anchor(content: dict[str, Any], folder: Path) -> None:
         folder: Where relative paths begin.
     """
     data = content.get("data")
-    if isinstance(data, dict) and isinstance(data.get("dir"), str):
-        data["dir"] = str((folder / user_path(data["dir"])).resolve())
+    if isinstance(data, dict):
+        data.update({name: str(user_path(value)) for name, value in data.items() if str(value).startswith("~")})
+        if isinstance(data.get("dir"), str):
+            data["dir"] = str((folder / data["dir"]).resolve())
     further = [entry.get("set") for entry in content.get("overrides") or [] if isinstance(entry, dict)]
     for part in (content.get("defaults"), *further):
         if isinstance(part, dict):
@@ -141,10 +143,16 @@ def set_key(content: dict[str, Any], text: str) -> None:
         values = [path_of(axis.split("."), value, Path.cwd(), RunConfig) for value in values]
         replace_axis(content, axis, values)
     else:
-        value = str(user_path(str(given.value)).resolve()) if given.keys == ("data", "dir") else given.value
-        if first == "defaults" and rest:
-            value = path_of(rest, value, Path.cwd(), RunConfig)
-        assign(content, given._replace(value=value), what="--set")
+        assign(content, given._replace(value=_with_paths(given)), what="--set")
+
+
+def _with_paths(given: Override) -> Any:
+    """The value, its paths absolute: of the study's data, or of a run's configuration within the study."""
+    first, *rest = given.keys
+    if given.keys == ("data", "dir") or (first == "data" and str(given.value).startswith("~")):
+        return str(user_path(str(given.value)).resolve())
+    run_keys = {"defaults": rest, "axes": rest[2:]}.get(first, [])
+    return path_of(run_keys, given.value, Path.cwd(), RunConfig) if run_keys else given.value
 
 
 def _axis_of(content: Mapping[str, Any], keys: tuple[str, ...], value: Any) -> str:

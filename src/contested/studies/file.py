@@ -15,7 +15,7 @@ from contested.config import RunConfig
 from contested.errors import ConfigError
 from contested.options import Section
 from contested.studies.axes import axis_problems, axis_values, listed
-from contested.studies.content import EVERY, FIRST, STUDY_FILE, anchor, filled, read_content, set_key
+from contested.studies.content import EVERY, FIRST, STUDY_FILE, filled, read_content, set_key
 from contested.studies.presets import REPORTS
 from contested.wording import hint
 
@@ -254,7 +254,6 @@ def _short_form(value: AxisValue) -> dict[str, Any]:
 
 def _checked(content: dict[str, Any], source: str) -> Study:
     whole = filled(content, dict(content.get("data") or {}), source)
-    anchor(whole, Path.cwd())
     axes = whole.get("axes")
     wrong = {
         str(name): found

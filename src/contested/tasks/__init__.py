@@ -2,9 +2,10 @@
 
 from contested.tasks.bulk import hub_bulk, read_bulk
 from contested.tasks.covariates import with_covariates
+from contested.tasks.data import TaskData
 from contested.tasks.encoding import EncodedTexts, cache_folder, encode
 from contested.tasks.interventions import inject_label_noise, select_composition, soft_targets
-from contested.tasks.task import NLI_LABELS, NLITask, TaskData, TextClassificationTask, class_weights
+from contested.tasks.task import NLI_LABELS, NLITask, TextClassificationTask, class_weights
 
 __all__ = [
     "NLI_LABELS",

@@ -1,15 +1,86 @@
-"""What a study changes about the training labels and about who trains; the tracked set stays as it is."""
+"""What a study changes about the training labels and about who trains; the tracked set stays as it is.
+
+An intervention is an option of :class:`contested.options.TaskOptions` and an entry of :data:`INTERVENTIONS` under its
+name; whoever gives the option another value than its default asks for it, in a configuration and on a study's axis.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contested.errors import DataError
-from contested.options import Composition, NoiseRule
+from contested.options import Composition, NoiseRule, NoiseSection, TaskOptions, default
+
+
+class Changes(NamedTuple):
+    """Which of the N tracked examples train, and on which label, as far as that was changed.
+
+    Attributes:
+        categories: Entropy category of each example, shape (N,).
+        names: Category names in order of rising entropy.
+        gold: Class index of each example's gold label, shape (N,).
+        n_classes: Number of classes K.
+        seed: Gives the seed of what is drawn.
+        in_training: Which examples train, shape (N,); None where all do.
+        labels: Class index on which each example trains, shape (N,); None where that is the gold label.
+    """
+
+    categories: NDArray[np.object_]
+    names: tuple[str, ...]
+    gold: NDArray[np.int64]
+    n_classes: int
+    seed: Callable[[], int]
+    in_training: NDArray[np.bool_] | None = None
+    labels: NDArray[np.int64] | None = None
+
+    @property
+    def train(self) -> NDArray[np.bool_]:
+        """Which examples train, shape (N,)."""
+        return np.ones(len(self.gold), bool) if self.in_training is None else self.in_training
+
+
+def _compose(so_far: Changes, composition: str) -> Changes:
+    chosen = select_composition(so_far.categories, so_far.names, composition, seed=so_far.seed())
+    return so_far._replace(in_training=so_far.train & chosen)
+
+
+def _noise(so_far: Changes, noise: NoiseSection) -> Changes:
+    eligible = so_far.train & (so_far.categories == so_far.names[0])
+    labels = so_far.gold if so_far.labels is None else so_far.labels
+    seed = so_far.seed()
+    return so_far._replace(
+        labels=inject_label_noise(
+            labels, eligible, n_classes=so_far.n_classes, share=noise.share, rule=noise.rule, seed=seed
+        )
+    )
+
+
+INTERVENTIONS: Mapping[str, Callable[[Changes, Any], Changes]] = {"composition": _compose, "noise": _noise}
+"""Option of a task -> what it does to the changes so far, in the order in which they are made."""
+
+
+def intervene(changes: Changes, options: TaskOptions) -> Changes:
+    """Make every change that a task's options ask for.
+
+    Args:
+        changes: None so far.
+        options: The task's options.
+
+    Returns:
+        The changes.
+
+    Raises:
+        DataError: If one does not fit the data.
+    """
+    for option, apply in INTERVENTIONS.items():
+        value = getattr(options, option)
+        if value != default(TaskOptions, option):
+            changes = apply(changes, value)
+    return changes
 
 
 def select_composition(

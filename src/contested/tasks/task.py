@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any
 
@@ -27,7 +24,8 @@ from contested.options import (
     TaskSection,
     default,
 )
-from contested.tasks.interventions import inject_label_noise, select_composition, soft_targets
+from contested.tasks.data import TaskData, trained_labels
+from contested.tasks.interventions import Changes, intervene
 
 _OWN_COLUMNS = {
     *("row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "label"),
@@ -35,74 +33,6 @@ _OWN_COLUMNS = {
 }
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
-
-
-@dataclass(frozen=True, eq=False)
-class TaskData:
-    """A task made concrete. It trains on the tracked examples (all, or a composition of them), then on the bulk.
-
-    Attributes:
-        label_names: Class names, length K.
-        text_columns: The input text's columns, in order.
-        examples: One row an annotated example, tracked ones first, as a run folder's example table:
-            row_key, example_id, text columns, gold, label_counts, entropy (nats), category, split
-            (``train`` or ``validation``), covariates; ``in_training`` where not all tracked examples train,
-            ``trained_label`` where some train on another label than the gold one.
-        category_names: Categories in order of rising entropy.
-        bulk: One row a bulk example: example_id, text columns, label (class index).
-        class_weights: Weight of each class in the training loss, shape (K,), mean 1; None without weighting.
-        soft_labels: Whether annotated examples train on the annotators' distribution.
-        depends_on_seed: Whether the run's seed decided anything of it.
-        counts: What was dropped, sampled and kept, for the manifest and its readers.
-    """
-
-    label_names: tuple[str, ...]
-    text_columns: tuple[str, ...]
-    examples: pd.DataFrame
-    category_names: tuple[str, ...]
-    bulk: pd.DataFrame
-    class_weights: NDArray[np.float64] | None
-    soft_labels: bool = False
-    depends_on_seed: bool = False
-    counts: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def n_tracked(self) -> int:
-        """Number of tracked examples N."""
-        return int((self.examples["split"] == "train").sum())
-
-    @property
-    def train_texts(self) -> pd.DataFrame:
-        """Text columns of the training examples, shape (M, text columns)."""
-        columns = list(self.text_columns)
-        return pd.concat([_trained(self.examples)[columns], self.bulk[columns]], ignore_index=True)
-
-    @property
-    def train_labels(self) -> NDArray[np.int64]:
-        """Class index on which each training example trains, shape (M,); with soft labels the majority's."""
-        return np.concatenate([_trained_labels(self.examples), self.bulk["label"].to_numpy(np.int64)])
-
-    @property
-    def train_targets(self) -> NDArray[np.float32] | None:
-        """Target distribution of each training example, shape (M, K); None where all train on one class."""
-        if not self.soft_labels:
-            return None
-        counts = np.array(_trained(self.examples)["label_counts"].tolist(), np.int64)
-        return soft_targets(counts.reshape(-1, len(self.label_names)), self.bulk["label"].to_numpy(np.int64))
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Names the content: ids, texts, labels, counts and split, wherever they came from."""
-        digest = hashlib.sha256(repr((self.label_names, self.text_columns)).encode())
-        if self.soft_labels:
-            digest.update(b"soft labels")
-        columns = ["example_id", *self.text_columns, "gold", "label_counts", "category", "split"]
-        columns += [name for name in ("in_training", "trained_label") if name in self.examples]
-        for row in self.examples[columns].itertuples(index=False):
-            digest.update(repr(tuple(_plain(value) for value in row)).encode())
-        for row in self.bulk[["example_id", *self.text_columns, "label"]].itertuples(index=False):
-            digest.update(repr(tuple(_plain(value) for value in row)).encode())
-        return f"sha256:{digest.hexdigest()[:32]}"
 
 
 class TextClassificationTask:
@@ -186,7 +116,7 @@ class TextClassificationTask:
         bulk, counts = self._sampled_bulk(examples)
         examples, changes = self._intervened(examples, names, drawn)
         n_tracked = int((examples["split"] == "train").sum())
-        labels = np.concatenate([_trained_labels(examples), bulk["label"].to_numpy(np.int64)])
+        labels = np.concatenate([trained_labels(examples), bulk["label"].to_numpy(np.int64)])
         weights = class_weights(labels, self.annotated.n_classes) if options.class_weights else None
         return TaskData(
             label_names=self.annotated.label_names,
@@ -232,25 +162,26 @@ class TextClassificationTask:
     ) -> tuple[pd.DataFrame, dict[str, int]]:
         """Say in the example table who trains, and on which label, where that is not everyone on the gold one."""
         tracked = (examples["split"] == "train").to_numpy()
-        categories = examples["category"].to_numpy(object)
+        gold = examples["gold"].to_numpy(np.int64)
+        changes = intervene(
+            Changes(
+                examples["category"].to_numpy(object)[tracked],
+                names,
+                gold[tracked],
+                n_classes=self.annotated.n_classes,
+                seed=drawn.seed,
+            ),
+            self.options,
+        )
         counts: dict[str, int] = {}
-        composition, noise = self.options.composition, self.options.noise
-        if composition != default(TaskOptions, "composition"):
+        if changes.in_training is not None:
             chosen = np.zeros(len(examples), bool)
-            chosen[tracked] = select_composition(categories[tracked], names, composition, seed=drawn.seed())
+            chosen[tracked] = changes.in_training
             examples = examples.assign(in_training=chosen)
             counts["tracked_in_training"] = int(chosen.sum())
-        if noise is not None:
-            gold = examples["gold"].to_numpy(np.int64)
-            trains = examples.get("in_training", pd.Series(tracked)).to_numpy(bool)
-            labels = inject_label_noise(
-                gold,
-                trains & (categories == names[0]),
-                n_classes=self.annotated.n_classes,
-                share=noise.share,
-                rule=noise.rule,
-                seed=drawn.seed(),
-            )
+        if changes.labels is not None:
+            labels = gold.copy()
+            labels[tracked] = changes.labels
             examples = examples.assign(trained_label=labels)
             counts["labels_changed"] = int((labels != gold).sum())
         return examples, counts
@@ -406,17 +337,6 @@ def normalise(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
-def _trained(examples: pd.DataFrame) -> pd.DataFrame:
-    """The annotated examples that train."""
-    trains = examples["split"] == "train"
-    return examples[trains & examples["in_training"] if "in_training" in examples else trains]
-
-
-def _trained_labels(examples: pd.DataFrame) -> NDArray[np.int64]:
-    trained = _trained(examples)
-    return trained["trained_label" if "trained_label" in trained else "gold"].to_numpy(np.int64)
-
-
 def _normalised(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
     return list(zip(*(table[name].map(normalise) for name in columns), strict=True))
 
@@ -427,7 +347,3 @@ def _check_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> No
         raise DataError(
             f"The {what} have no column {', '.join(absent)}; they have {', '.join(map(str, table.columns))}."
         )
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

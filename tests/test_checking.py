@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contested.checking import check
+from contested.config import RunConfig
+from contested.errors import ConfigError
+from contested.options import LoRA, TaskOptions
+
+NEEDED: dict[str, Any] = {"model": {"name": "m"}, "task": {"annotated": {"path": "a"}}}
+
+
+def problems(section: Any, content: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        check(section, content, "The content")
+    assert caught.value.message == f"The content has {len(caught.value.problems)} problem(s):"
+    return list(caught.value.problems)
+
+
+def test_a_problem_of_a_method_is_told_under_the_keys_that_were_written() -> None:
+    assert problems(RunConfig, {**NEEDED, "method": {"name": "lora", "r": 0, "rang": 4}}) == [
+        "method.r: input should be greater than or equal to 1, got 0",
+        "method.rang: unknown key; known here: name, r, alpha, dropout, target_modules, extra",
+    ]
+    assert problems(RunConfig, {**NEEDED, "method": 3}) == [
+        "method: expected one of full, lora, ia3, peft, or the name of another PEFT tuner, got 3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("categories", "wanted"),
+    [
+        ("tercils", "categories: input should be 'fixed', 'terciles' or 'quartiles', got 'tercils'"),
+        ({"names": ["a", "b"]}, "categories.bounds: is required and missing"),
+        ([0.3, "x"], "categories[1]: input should be a valid number, unable to parse string as a number, got 'x'"),
+    ],
+)
+def test_of_several_ways_to_write_a_value_the_one_that_was_meant_speaks(categories: Any, wanted: str) -> None:
+    assert problems(TaskOptions, {"categories": categories}) == [wanted]
+
+
+def test_other_problems_stand_beside_those_of_such_a_value() -> None:
+    found = problems(TaskOptions, {"categories": "x", "noise": {"share": 0}, "split_seed": "y"})
+    assert [problem.split(":")[0] for problem in found] == ["split_seed", "categories", "noise.share"]
+
+
+def test_what_is_right_is_returned_with_its_numbers_read() -> None:
+    assert check(LoRA, {"dropout": "1e-2"}, "It") == LoRA(dropout=0.01)
