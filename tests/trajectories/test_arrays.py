@@ -138,6 +138,12 @@ def test_all_problems_at_once():
         ({"losses": [[1.0], [1.0, 2.0]]}, "losses: expected numbers of shape (T, N)"),
         ({"losses": np.ones((2, 3)), "logits": np.ones((2, 4, 2))}, "losses (2, 3) and logits (2, 4, 2) differ"),
         ({"losses": np.ones((2, 3)), "ids": ["a"]}, "ids: given 1, expected 3, one per example"),
+        (
+            {"losses": np.ones((3, 2)), "ids": ["a", "b", "c"]},
+            "ids: given 3, expected 2, one per example; if losses or",
+        ),
+        ({"losses": -np.ones((2, 3))}, "losses: 6 of 6 are negative, the lowest -1; expected cross-entropy in nats"),
+        ({"logits": np.full((2, 3, 4), 0.25)}, "logits: no value is negative and every row sums to 1, so these are"),
         ({"losses": np.ones((2, 3)), "ids": ["a", None, "b"]}, "ids: 1 are missing, the first in row 1"),
         ({"losses": np.ones((2, 3)), "steps": [0.5, 1]}, "steps: given float64 of shape (2,), expected whole numbers"),
         ({"losses": np.ones((2, 3)), "steps": [-1, 2]}, "steps: given [-1, 2], expected rising whole numbers from 0"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from scipy import special
 from contested.annotations import measures
 from contested.annotations.categories import Categories, resolve_categories
 from contested.errors import ContestedError, DataError
-from contested.trajectories.label_order import TOLERANCE, far_below_chance, mismatch, shown_order
+from contested.trajectories.label_order import TOLERANCE, contradiction, wrong_order
 from contested.trajectories.layout import StepUnit
 
 Texts = Sequence[str] | Mapping[str, Sequence[str]] | pd.DataFrame
@@ -69,15 +69,20 @@ class Arrays:
         n_checkpoints, n_examples = shape
         counts = self._counts(n_examples)
         names = self._label_names(logits, counts)
-        ids, steps = self._ids(n_examples), self._steps(n_checkpoints)
+        ids, steps = self._ids(n_examples, n_checkpoints), self._steps(n_checkpoints)
         epochs = self._epochs(n_checkpoints, steps)
         gold = self._gold(n_examples, names, counts)
-        self._finite("losses", losses, ids, steps)
-        self._finite("logits", logits, ids, steps)
+
+        def where(checkpoint: int, example: int) -> str:
+            return f"example {ids[example]!r} at {self.step_unit} {steps[checkpoint]}"
+
+        self._finite("losses", losses, where)
+        self._finite("logits", logits, where)
         categories, category_names = self._categories(n_examples, counts)
         texts = self._texts(n_examples)
         if not self.problems:
-            self._label_order(losses, logits, gold, counts=counts, names=names, ids=ids, steps=steps)
+            self._plausible(losses, logits)
+            self._label_order(losses, logits, gold, counts=counts, names=names, where=where)
         if self.problems:
             return {}
         if losses is None and logits is not None and gold is not None:
@@ -121,14 +126,18 @@ class Arrays:
         given = losses if losses is not None else logits
         return None if given is None else (given.shape[0], given.shape[1])
 
-    def _fits(self, name: str, given: int, wanted: int, what: str = "examples") -> bool:
+    def _fits(self, name: str, given: int, wanted: int, what: str = "example") -> bool:
         if given != wanted:
-            self.problems.append(f"{name}: given {given:,}, expected {wanted:,}, one per {what.removesuffix('s')}")
+            self.problems.append(f"{name}: given {given:,}, expected {wanted:,}, one per {what}")
         return given == wanted
 
-    def _ids(self, n_examples: int) -> list[str]:
+    def _ids(self, n_examples: int, n_checkpoints: int) -> list[str]:
         numbers = [str(row) for row in range(n_examples)]
-        if self.ids is None or not self._fits("ids", len(self.ids), n_examples):
+        if self.ids is None:
+            return numbers
+        if not self._fits("ids", len(self.ids), n_examples):
+            if len(self.ids) == n_checkpoints:
+                self.problems[-1] += "; if losses or logits have examples first and checkpoints second, swap these axes"
             return numbers
         found = pd.Series(list(self.ids), dtype=object)
         if missing := int(found.isna().sum()):
@@ -165,7 +174,7 @@ class Arrays:
         if self.steps is None:
             return numbered
         steps = self._whole("steps", self.steps)
-        if steps is None or not self._fits("steps", len(steps), n_checkpoints, "checkpoints"):
+        if steps is None or not self._fits("steps", len(steps), n_checkpoints, "checkpoint"):
             return numbered
         if (np.diff(steps) <= 0).any() or steps[0] < 0:
             self.problems.append(f"steps: given {steps.tolist()[:8]}, expected rising whole numbers from 0")
@@ -184,7 +193,7 @@ class Arrays:
         if self.epochs is None:
             return steps.astype(np.float64) if self.step_unit == "epoch" else np.full(n_checkpoints, np.nan)
         epochs = np.asarray(self.epochs, np.float64)
-        self._fits("epochs", len(epochs), n_checkpoints, "checkpoints")
+        self._fits("epochs", len(epochs), n_checkpoints, "checkpoint")
         return epochs
 
     def _counts(self, n_examples: int) -> NDArray[np.int64] | None:
@@ -234,7 +243,7 @@ class Arrays:
             self.problems.append(f"gold: {', '.join(unknown[:5])} not among the label_names {', '.join(names)}")
         return np.asarray(indices, np.int64)
 
-    def _finite(self, name: str, values: NDArray[Any] | None, ids: list[str], steps: NDArray[np.int64]) -> None:
+    def _finite(self, name: str, values: NDArray[Any] | None, where: Callable[[int, int], str]) -> None:
         if values is None:
             return
         # One checkpoint at a time: a mask of all logits is a quarter of their memory.
@@ -245,8 +254,20 @@ class Arrays:
             at = tuple(int(axis[0]) for axis in np.nonzero(mask))
             total = sum(int(mask.sum()) for _, mask in wrong)
             self.problems.append(
-                f"{name}: {total:,} of {values.size:,} values are not finite, the first of example {ids[at[0]]!r} at "
-                f"{self.step_unit} {steps[index]} ({values[index][at]})"
+                f"{name}: {total:,} of {values.size:,} values are not finite, the first of {where(index, at[0])} "
+                f"({values[index][at]})"
+            )
+
+    def _plausible(self, losses: NDArray[np.float64] | None, logits: NDArray[Any] | None) -> None:
+        if losses is not None and (losses < -TOLERANCE).any():
+            self.problems.append(
+                f"losses: {int((losses < -TOLERANCE).sum()):,} of {losses.size:,} are negative, the lowest "
+                f"{losses.min():.4g}; expected cross-entropy in nats, which never is"
+            )
+        if logits is not None and all((c >= 0).all() and np.allclose(c.sum(axis=1), 1, atol=1e-3) for c in logits):
+            self.problems.append(
+                "logits: no value is negative and every row sums to 1, so these are probabilities; give their "
+                "logarithms, np.log(probabilities)"
             )
 
     def _categories(
@@ -293,53 +314,20 @@ class Arrays:
         *,
         counts: NDArray[np.int64] | None,
         names: tuple[str, ...],
-        ids: list[str],
-        steps: NDArray[np.int64],
+        where: Callable[[int, int], str],
     ) -> None:
         """Hold logits against losses and gold labels, or where there are none against the annotators' majority."""
         if logits is None:
             return
         if losses is not None and gold is not None:
-            self._against_losses(losses, logits, gold, names=names, ids=ids, steps=steps)
+            problem = contradiction(losses, logits, gold, label_names=names, where=where)
+        elif gold is not None and self.check_label_order:
+            problem = wrong_order(logits, gold, "the gold labels", names)
+        elif counts is not None and self.check_label_order:
+            problem = wrong_order(logits, measures.majority(counts), "the annotators' majority", names)
+        else:
             return
-        expected = gold if gold is not None or counts is None else measures.majority(counts)
-        found = far_below_chance(logits, expected) if expected is not None and self.check_label_order else None
-        if found:
-            accuracy, best, order = found
-            against = "the gold labels" if gold is not None else "the annotators' majority"
-            self.problems.append(
-                f"logits: {accuracy:.0%} right against {against} at the last checkpoint and never above chance, but "
-                f"{best:.0%} if their classes are in the order {shown_order(order, names)}. Reorder the logits or the "
-                "label_names; if the labels are wrong on purpose, give check_label_order=False"
-            )
-
-    def _against_losses(
-        self,
-        losses: NDArray[np.float64],
-        logits: NDArray[Any],
-        gold: NDArray[np.int64],
-        *,
-        names: tuple[str, ...],
-        ids: list[str],
-        steps: NDArray[np.int64],
-    ) -> None:
-        found = mismatch(losses, logits, gold)
-        if found is None:
-            return
-        at = found.checkpoint, found.example
-        advice = (
-            "No order of the classes makes them agree. Losses are expected as plain cross-entropy in nats, without "
-            "class weights or smoothing: give either losses or logits, or fix the one that is wrong"
-            if found.order is None
-            else f"They agree if the classes of the logits are in the order {shown_order(found.order, names)}: "
-            "reorder the logits, or the label_names, gold labels and counts"
-        )
-        self.problems.append(
-            f"logits and losses contradict each other: {found.n_wrong:,} of {losses.size:,} losses are further than "
-            f"{TOLERANCE:g} from the logits' cross-entropy against the gold label, the first of example "
-            f"{ids[at[1]]!r} at {self.step_unit} {steps[at[0]]} ({losses[at]:.4g} given, {found.from_logits:.4g} from "
-            f"the logits). {advice}"
-        )
+        self.problems += [problem] if problem else []
 
 
 _RESERVED = frozenset({"row_key", "example_id", "gold", "label_counts", "entropy", "category", "split"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -96,6 +96,69 @@ def far_below_chance(
     if not below or best < (1 + chance) / 2:
         return None
     return float(accuracy[-1]), best, tuple(column.tolist())
+
+
+def contradiction(
+    losses: NDArray[np.float64],
+    logits: NDArray[np.floating],
+    gold: NDArray[np.int64],
+    *,
+    label_names: Sequence[str],
+    where: Callable[[int, int], str],
+) -> str:
+    """Say how losses and logits contradict each other, and which order of the classes would resolve it.
+
+    Args:
+        losses: Shape (T, N), nats.
+        logits: Shape (T, N, K).
+        gold: Class index of each example, shape (N,).
+        label_names: Class names, length K.
+        where: Index of a checkpoint and of an example to what they are called.
+
+    Returns:
+        A sentence or two; empty where they agree.
+    """
+    found = mismatch(losses, logits, gold)
+    if found is None:
+        return ""
+    at = found.checkpoint, found.example
+    advice = (
+        "No order of the classes makes them agree. Losses are expected as plain cross-entropy in nats, without "
+        "class weights or smoothing: give either losses or logits, or fix the one that is wrong"
+        if found.order is None
+        else f"They agree if the classes of the logits are in the order {shown_order(found.order, label_names)}: "
+        "reorder the logits, or the label_names, gold labels and counts"
+    )
+    return (
+        f"logits and losses contradict each other: {found.n_wrong:,} of {losses.size:,} losses are further than "
+        f"{TOLERANCE:g} from the logits' cross-entropy against the gold label, the first of {where(*at)} "
+        f"({losses[at]:.4g} given, {found.from_logits:.4g} from the logits). {advice}"
+    )
+
+
+def wrong_order(
+    logits: NDArray[np.floating], expected: NDArray[np.int64], against: str, label_names: Sequence[str]
+) -> str:
+    """Say that logits only make sense with their classes in another order.
+
+    Args:
+        logits: Shape (T, N, K).
+        expected: Class index of each example, shape (N,).
+        against: Whose labels these are.
+        label_names: Class names, length K.
+
+    Returns:
+        A sentence or two; empty where nothing is wrong.
+    """
+    found = far_below_chance(logits, expected)
+    if found is None:
+        return ""
+    accuracy, best, order = found
+    return (
+        f"logits: {accuracy:.0%} right against {against} at the last checkpoint and never above chance, but {best:.0%} "
+        f"if their classes are in the order {shown_order(order, label_names)}. Reorder the logits or the label_names; "
+        "if the labels are wrong on purpose, give check_label_order=False"
+    )
 
 
 def shown_order(order: Sequence[int], label_names: Sequence[str]) -> str:
