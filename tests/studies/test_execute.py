@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,17 @@ def test_folders_of_other_configurations_are_left_alone(study: Any, tmp_path: Pa
     outcome = run_study(study, tmp_path / "out", executor=InProcess())
     assert outcome.failed == {name: ANOTHER}
     assert len(outcome.complete) == 3
+
+
+def test_a_script_from_stdin_without_a_guard_runs_a_study(study: Any, tmp_path: Path) -> None:
+    script = (
+        "from contested.studies import load_study, run_study\n"
+        f"study = load_study({str(tmp_path / 'toy.yaml')!r}, ['seeds=[1]'])\n"
+        f"outcome = run_study(study, {str(tmp_path / 'out')!r})\n"
+        "print(len(outcome.complete), dict(outcome.failed))"
+    )
+    done = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "2 {}\n"), done
 
 
 def _config(tmp_path: Path) -> Any:

@@ -15,10 +15,12 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import traceback
+import types
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -203,7 +205,8 @@ class LocalExecutor:
         mine, theirs = self._context.Pipe()
         # Daemons end with this process in every orderly end; after kill -9 they notice the closed pipe.
         process = self._context.Process(target=_work, args=(theirs, self._threads, device), daemon=True)
-        process.start()
+        with _without_main():
+            process.start()
         theirs.close()
         return _Worker(process, mine, device)
 
@@ -248,8 +251,10 @@ class LocalExecutor:
         if self._stopping or len(left) > 1:
             self._try_again(list(left.values()), most=max(1, len(left) // 2))
             return
-        how = f"was killed (signal {-code})" if code is not None and code < 0 else f"ended with exit code {code}"
-        why = f"its process {how}, perhaps for lack of memory (try fewer --jobs). The same command resumes it."
+        how = f"ended with exit code {code}"
+        if code is not None and code < 0:
+            how = f"was killed (signal {-code}), perhaps for lack of memory (try fewer --jobs)"
+        why = f"its process {how}. The same command resumes it."
         for run_id in left:
             self._statuses[run_id].state, self._statuses[run_id].message = "failed", why
 
@@ -261,6 +266,20 @@ class LocalExecutor:
                 self._waiting.append(job)
             else:
                 self._locked.append((due, job))
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep a new process from running the caller's script again, of which a worker needs nothing.
+
+    So a script needs no ``if __name__ == "__main__"``, and may come from stdin or a notebook.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
