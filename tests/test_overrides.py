@@ -97,9 +97,11 @@ def test_paths_are_known_by_what_the_options_declare(tmp_path: Path, monkeypatch
         "name": "here",
     }
     for name, wanted in (("roberta-base", "roberta-base"), ("./x", f"{tmp_path}/x"), ("~/x", "/home/someone/x")):
-        assert path_of(["model", "name"], name, tmp_path, RunConfig) == wanted
-    assert path_of(["task"], {"bulk": {"path": "b"}}, tmp_path, RunConfig) == {"bulk": {"path": str(tmp_path / "b")}}
-    assert path_of(["training", "epochs"], 3, tmp_path, RunConfig) == 3
+        assert path_of(["model", "name"], name, tmp_path, root=RunConfig) == wanted
+    assert path_of(["task"], {"bulk": {"path": "b"}}, tmp_path, root=RunConfig) == {
+        "bulk": {"path": str(tmp_path / "b")}
+    }
+    assert path_of(["training", "epochs"], 3, tmp_path, root=RunConfig) == 3
 
 
 def test_a_run_is_told_paths_from_where_it_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def _problems(error: ValidationError, root: type[Section]) -> Iterator[str]:
         if union is not None and depth > best:
             texts.clear()
         found[group] = (max(depth, best), texts)
-        texts += _sentences(dict(detail), keys, section, root)
+        texts += _sentences(dict(detail), keys, section=section, root=root)
     for _, texts in found.values():
         yield from texts
 
@@ -134,7 +134,7 @@ def _below(annotation: Any, part: str | int) -> tuple[type | None, Any]:
     return None, inner[-1] if inner and get_origin(annotation) in {dict, list} else None
 
 
-def _sentences(detail: dict[str, Any], keys: Sequence[str | int], section: Any, root: type[Section]) -> list[str]:
+def _sentences(detail: dict[str, Any], keys: Sequence[str | int], *, section: Any, root: type[Section]) -> list[str]:
     message: str = detail["msg"].removeprefix("Value error, ")
     if not keys:
         return message.split("\n")

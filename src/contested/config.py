@@ -89,7 +89,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     resolve_paths(content, file.parent)
     for text in overrides:
         given = language.parse(text)
-        value = language.path_of(given.keys, given.value, Path.cwd(), RunConfig)
+        value = path_of(given.keys, given.value, Path.cwd())
         language.assign(content, given._replace(value=value))
     return check_config(content, str(file))
 
@@ -118,6 +118,20 @@ def resolve_paths(content: dict[str, Any], folder: Path) -> None:
         folder: Where relative paths begin.
     """
     language.resolve_paths(content, folder, RunConfig)
+
+
+def path_of(keys: Sequence[str], value: Any, folder: Path) -> Any:
+    """A value of a run's configuration, its paths absolute.
+
+    Args:
+        keys: The keys that lead to it.
+        value: The value.
+        folder: Where relative paths begin.
+
+    Returns:
+        The value; the same where its key holds no path.
+    """
+    return language.path_of(keys, value, folder, root=RunConfig)
 
 
 def identifying(config: RunConfig) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from contested.options import (
     Section,
     TaskSection,
     default,
-    method_content,
     names_checkpoint,
     names_file,
     options_of,
@@ -162,7 +161,7 @@ def resolve_paths(content: dict[str, Any], folder: Path, root: type[Section]) ->
             inner[last] = _absolute(value, folder)
 
 
-def path_of(keys: Sequence[str], value: Any, folder: Path, root: type[Section]) -> Any:
+def path_of(keys: Sequence[str], value: Any, folder: Path, *, root: type[Section]) -> Any:
     """A value as :func:`resolve_paths` makes it, where its key holds a path.
 
     Args:
@@ -181,12 +180,6 @@ def path_of(keys: Sequence[str], value: Any, folder: Path, root: type[Section]) 
     for key in keys:
         content = content[key]
     return content
-
-
-def method_name(content: Any) -> Any:
-    """The name of a method however it is written; None where it is no method."""
-    found = method_content(content)
-    return found.get("name") if isinstance(found, Mapping) else None
 
 
 def _is_folder(name: str, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""One run of the line: configuration in, rooms wired together, a run folder out; several together where that helps."""
+"""One run: configuration in, subpackages wired together, a run folder out; several stacked where that helps."""
 
 from contested.runs.folder import run_id
 from contested.runs.prepare import DataCache, check_run, encode_task, load_task, pick_device

@@ -208,7 +208,7 @@ def prepare(config: RunConfig, data: tasks.TaskData, cache: DataCache | None = N
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep the memory that it frees, instead of asking the system for it anew every layer.
+    """Let this process keep the memory that it frees, instead of asking the system for it again in every layer.
 
     What a layer returns to the system comes back page by page, each cleared first: up to a seventh of a step's time.
     Linux with glibc alone, unless its user has set the allocator up by environment variables.

@@ -84,8 +84,8 @@ def probe(
     with locked(run, instead=""):
         manifest = _complete(run)
         step = int(manifest["checkpoints"][-1]["step"])
-        wanted = [name for name, asked in (("norms", norms), ("alignment", alignment)) if asked]
-        added = _missing(run, step, wanted, head=head, mode=mode)
+        asked = [name for name, given in (("norms", norms), ("alignment", alignment)) if given]
+        added = _missing(run, step, asked, head=head, mode=mode)
         if added:
             config = _config(run, manifest, device)
             probes = ProbesSection(
@@ -111,7 +111,7 @@ def _complete(run: Path) -> dict[str, Any]:
     return manifest
 
 
-def _missing(run: Path, step: int, wanted: list[str], *, head: bool, mode: str) -> list[str]:
+def _missing(run: Path, step: int, asked: list[str], *, head: bool, mode: str) -> list[str]:
     """What the folder does not hold yet; probes of another kind are refused, for a reader takes all as of one."""
     there = probed(run)
     others = sorted({(found.head, found.mode) for found in there} - {(head, mode)})
@@ -122,7 +122,7 @@ def _missing(run: Path, step: int, wanted: list[str], *, head: bool, mode: str) 
             f"same, or probe a copy of the run from which {layout.GRADIENTS}/ is removed."
         )
     here = {found.what for found in there if found.step == step}
-    return [what for what in wanted if what not in here]
+    return [what for what in asked if what not in here]
 
 
 def _kind(head: bool, mode: str) -> str:

@@ -1,4 +1,4 @@
-"""Run or resume one run: the rooms wired together."""
+"""Run or resume one run: the subpackages wired together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One attempt at a run: in its folder and under its lock, from where the run stands to its end."""
+"""One session of a run: in its folder and under its lock, from its last snapshot to its end."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ def train_stacked(
     Args:
         runs: Configuration and folder of each. More than one: of one backbone, with the same adapted modules,
             precision and device, as :func:`contested.training.fit_stacked` wants them.
-        on_end: Called once for each run that ended: its place in ``runs``, and where it is or what stopped it, a
+        on_end: Called once for each run that ended: its index in ``runs``, and where it is or what stopped it, a
             request to stop included.
-        on_progress: Called after each step of a run with its place in ``runs``.
+        on_progress: Called after each step of a run with its index in ``runs``.
         cache: What the runs of this process have in common; a run is the same without.
 
     Raises:
@@ -85,10 +85,10 @@ def _fit(sessions: dict[int, RunSession], on_end: Callable[[int, RunResult | Con
         index, alone = sessions.popitem()
         on_end(index, _alone(alone))
         return
-    places = list(sessions)
+    indices = list(sessions)
 
     def fail(position: int, error: TrainingError) -> None:
-        on_end(places[position], sessions.pop(places[position]).close(error))
+        on_end(indices[position], sessions.pop(indices[position]).close(error))
 
     stopped = _fit_stacked(list(sessions.values()), fail) if sessions else None
     for index in list(sessions):

@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 from contested.checking import numbers, yaml_problem
-from contested.config import RunConfig, resolve_paths
+from contested.config import path_of, resolve_paths
 from contested.errors import ConfigError
 from contested.files import user_path
-from contested.overrides import Override, assign, merge, parse, path_of
+from contested.overrides import Override, assign, merge, parse
 from contested.studies.axes import axis_values, is_keyed, listed
 from contested.studies.presets import PRESETS, preset_text
 from contested.wording import hint
@@ -112,10 +112,10 @@ def anchor(content: dict[str, Any], folder: Path) -> None:
 
 def _anchored_axis(name: str, values: Any, folder: Path) -> Any:
     if isinstance(values, list):
-        return [path_of(name.split("."), value, folder, RunConfig) for value in values]
+        return [path_of(name.split("."), value, folder) for value in values]
     if is_keyed(values) and isinstance(values["values"], list):
         key = str(values["key"]).split(".")
-        return {**values, "values": [path_of(key, value, folder, RunConfig) for value in values["values"]]}
+        return {**values, "values": [path_of(key, value, folder) for value in values["values"]]}
     for part in values.values() if isinstance(values, dict) else ():
         if isinstance(part, dict):
             resolve_paths(part, folder)
@@ -140,7 +140,7 @@ def set_key(content: dict[str, Any], text: str) -> None:
         _set_backbone(content, ".".join(rest), str(given.value))
     elif axis:
         values = numbers(given.value if isinstance(given.value, list) else [given.value])
-        values = [path_of(axis.split("."), value, Path.cwd(), RunConfig) for value in values]
+        values = [path_of(axis.split("."), value, Path.cwd()) for value in values]
         replace_axis(content, axis, values)
     else:
         assign(content, given._replace(value=_with_paths(given)), what="--set")
@@ -152,7 +152,7 @@ def _with_paths(given: Override) -> Any:
     if given.keys == ("data", "dir") or (first == "data" and str(given.value).startswith("~")):
         return str(user_path(str(given.value)).resolve())
     run_keys = {"defaults": rest, "axes": rest[2:]}.get(first, [])
-    return path_of(run_keys, given.value, Path.cwd(), RunConfig) if run_keys else given.value
+    return path_of(run_keys, given.value, Path.cwd()) if run_keys else given.value
 
 
 def _axis_of(content: Mapping[str, Any], keys: tuple[str, ...], value: Any) -> str:

@@ -69,7 +69,7 @@ def hub_bulk(name: str, *, subset: str | None, split: str, label_names: Sequence
         name: The data set's hub name.
         subset: Its configuration, where it has several.
         split: Which part, for example ``train``.
-        label_names: Class names in the order wanted, length K. The data set's own class names decide
+        label_names: Class names in order, length K. The data set's own class names decide
             what its integers mean.
 
     Returns:

@@ -21,12 +21,12 @@ class TaskData:
     Attributes:
         label_names: Class names, length K.
         text_columns: The input text's columns, in order.
-        examples: One row an annotated example, tracked ones first, as a run folder's example table:
+        examples: One row per annotated example, tracked ones first, as a run folder's example table:
             row_key, example_id, text columns, gold, label_counts, entropy (nats), category, split
             (``train`` or ``validation``), covariates; ``in_training`` where not all tracked examples train,
             ``trained_label`` where some train on another label than the gold one.
         category_names: Categories in order of rising entropy.
-        bulk: One row a bulk example: example_id, text columns, label (class index).
+        bulk: One row per bulk example: example_id, text columns, label (class index).
         class_weights: Weight of each class in the training loss, shape (K,), mean 1; None without weighting.
         soft_labels: Whether annotated examples train on the annotators' distribution.
         depends_on_seed: Whether the run's seed decided anything of it.

@@ -59,7 +59,7 @@ def encode(
 
     Args:
         tokenizer: A transformers tokenizer.
-        texts: One row a text, its columns in order.
+        texts: One row per text, its columns in order.
         max_length: Longest input in tokens; longer ones are cut (of a pair, the longer text).
         template: How a column enters the one text that a model reads (see :class:`contested.families.Family`).
         cache: Folder where the result is kept by content, or None.
