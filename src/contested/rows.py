@@ -28,16 +28,21 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a file as columns of equal length; a value that is absent is None."""
+    """The rows of a file as columns of equal length; a value that is absent is None.
+
+    Attributes:
+        path: The file.
+        kind: ``jsonl``, ``json``, ``csv``, ``tsv`` or ``parquet``.
+        columns: Name of each column to its values.
+        line_numbers: Where each row begins in the file, in units of ``unit``.
+        problems: Findings so far; readers add theirs, so that all are reported at once.
+    """
 
     path: Path
     kind: str
-    """``jsonl``, ``json``, ``csv``, ``tsv`` or ``parquet``."""
     columns: dict[str, list[object]]
     line_numbers: list[int]
-    """Where each row begins in the file, in units of ``unit``."""
     problems: list[Problem] = field(default_factory=list)
-    """Findings so far; readers add theirs, so that all are reported at once."""
 
     @property
     def unit(self) -> str:
