@@ -18,6 +18,7 @@ from contested.analysis import (
     nested_mean_intervals,
     nested_spearman_interval,
     over_seeds,
+    seed_interval,
 )
 from contested.errors import ConfigError, DataError
 
@@ -71,6 +72,27 @@ def test_no_seeds_have_a_note(values):
 def test_an_infinite_value_is_refused():
     with pytest.raises(DataError, match="values: 1 of 2"):
         over_seeds([1.0, np.inf])
+
+
+# seed_interval
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_an_interval_over_seeds_is_students(confidence):
+    values = [0.61, 0.72, 0.66, 0.9]
+    found = seed_interval(values, confidence=confidence)
+    assert (found.low, found.high) == pytest.approx(
+        stats.t.interval(confidence, 3, loc=np.mean(values), scale=stats.sem(values))
+    )
+    assert (found.mean, found.sd) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+    assert (found.n, found.note) == (4, "")
+
+
+def test_one_seed_has_no_interval_over_seeds():
+    found = seed_interval([0.5, np.nan])
+    assert (found.mean, found.n) == (0.5, 1)
+    assert np.isnan([found.sd, found.low, found.high]).all()
+    assert "1 of 2 seeds left out" in found.note
 
 
 # nested intervals

@@ -26,7 +26,7 @@ def test_a_row_is_whole_and_leads_to_code_and_to_a_test_that_uses_it(row):
     assert len(row) == 5
     assert all(row)
     code, oracle = row[3], row[4]
-    tests = re.findall(r"`(\w+/test_\w+\.py)`", oracle)
+    tests = re.findall(r"`((?:\w+/)+test_\w+\.py)`", oracle)
     assert tests
     for path in re.findall(r"`([\w.]+)`", code):
         module, name = path.rsplit(".", 1)

@@ -61,6 +61,7 @@ from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.seeds import (
     MixedEffect,
+    SeedInterval,
     SeedMean,
     mixed_effect,
     nested_interval,
@@ -68,6 +69,7 @@ from contested.analysis.seeds import (
     nested_mean_intervals,
     nested_spearman_interval,
     over_seeds,
+    seed_interval,
 )
 from contested.analysis.statements import statements
 from contested.analysis.summary import analyze
@@ -105,6 +107,7 @@ __all__ = [
     "PartialCorrelation",
     "RankTrend",
     "Regression",
+    "SeedInterval",
     "SeedMean",
     "Term",
     "Verdict",
@@ -147,6 +150,7 @@ __all__ = [
     "rank_trend",
     "regions",
     "regression",
+    "seed_interval",
     "share_curves",
     "share_interval",
     "share_intervals",

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from contested.analysis import measures
 from contested.analysis.study.runs import Run
 
+_FIRST = "loss_change"
+
 
 def columns_of_run(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Every measure of a run that is a number, by name: one an example, NaN where it does not exist."""
+    """Every measure of a run that is a number, by name, Δℓ first: one an example, NaN where it does not exist."""
+    numbers = [measure.name for measure in measures.MEASURES if measure.summary != "none"]
     return {
-        measure.name: run.columns[measure.name].astype(np.float64)
-        for measure in measures.MEASURES
-        if measure.name in run.columns and measure.summary != "none"
+        name: run.columns[name].astype(np.float64)
+        for name in sorted(numbers, key=lambda name: name != _FIRST)
+        if name in run.columns
     }
 
 
@@ -27,7 +30,7 @@ def stacked(runs: Sequence[Run]) -> dict[str, NDArray[np.float64]]:
         runs: Runs of the same examples.
 
     Returns:
-        Name to values, in the order of :data:`~contested.analysis.measures.MEASURES`.
+        Name to values, in the order of :data:`~contested.analysis.measures.MEASURES` but for Δℓ, which is first.
     """
     given = [columns_of_run(run) for run in runs]
     return {name: np.stack([one[name] for one in given]) for name in given[0] if all(name in one for one in given)}
