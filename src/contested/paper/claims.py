@@ -335,7 +335,7 @@ def _calibration(evidence: Evidence) -> Claim:
     against the claim. The argument is indirect: it sets methods against each other, not examples.
     """
     entropies = {panel(row): row for row in evidence.rows("figure9", category=OVERALL)}
-    changes = [row for row in evidence.changes() if row["family"] in ("lora", "full")]
+    changes = evidence.changes()
     full = {(row["backbone"], row["dataset"]): row for row in changes if row["family"] == "full"}
     findings = []
     for row in changes:
