@@ -17,7 +17,8 @@ from contested.errors import RunError, TrainingError
 from contested.training import Interrupted, Recipe, learning_rate
 from contested.training.recipe import data_order
 
-RECIPE = Recipe(learning_rate=5e-3, epochs=2, batch_size=16, every=3, seed=11)
+NUMBERS: dict[str, Any] = {"learning_rate": 5e-3, "epochs": 2, "batch_size": 16, "every": 3, "seed": 11}
+RECIPE = Recipe(**NUMBERS)
 
 
 class Kept:
@@ -60,7 +61,7 @@ def test_final_weights_are_bit_identical_with_and_without_tracking(parts: Callab
 def test_the_loop_is_the_recipe_written_out(parts: Callable[..., Any]) -> None:
     """An obvious loop in plain PyTorch, dropout off, one padded batch a step, ends in the same weights."""
     # A decay of 0.5 takes about 2 % off every weight over these steps, far more than the tolerance below.
-    recipe = replace(RECIPE, weight_decay=0.5)
+    recipe = Recipe(**NUMBERS, weight_decay=0.5)
     made, plain = parts("bert", "full"), parts("bert", "full")
     for part in (made, plain):
         for module in part.model.module.modules():
@@ -183,7 +184,13 @@ def test_metrics_are_means_rates_and_shares_by_hand(parts: Callable[..., Any]) -
     data = replace(made.data, validation=made.data.tracked, validation_targets=made.data.tracked_targets)
     made = made._replace(data=data)
     # 32 tracked and 60 bulk examples in batches of 16: 6 steps an epoch, 12 in all, half of them warm-up.
-    recipe = replace(RECIPE, schedule="linear", warmup_fraction=0.5, min_lr_fraction=0.0, learning_rate=6e-3)
+    other: dict[str, Any] = {
+        "schedule": "linear",
+        "warmup_fraction": 0.5,
+        "min_lr_fraction": 0.0,
+        "learning_rate": 6e-3,
+    }
+    recipe = Recipe(**{**NUMBERS, **other})
     made.loop(recipe, recorder=kept, observer=seen.append).fit()
     # Rises by a thousandth a step from 0, then falls by a thousandth a step from 6 thousandths.
     rates = [0, 1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 5e-3, 4e-3, 3e-3, 2e-3, 1e-3]
@@ -228,7 +235,7 @@ def test_a_non_finite_tracked_loss_stops_the_run(parts: Callable[..., Any]) -> N
 def test_a_snapshot_of_another_model_is_refused(
     parts: Callable[..., Any], tmp_path: Path, before: str, after: str
 ) -> None:
-    parts("bert", before).loop(replace(RECIPE, epochs=1), recorder=Kept(), state=tmp_path).fit()
+    parts("bert", before).loop(Recipe(**{**NUMBERS, "epochs": 1}), recorder=Kept(), state=tmp_path).fit()
     with pytest.raises(
         RunError, match=r"snapshot\.pt is of another model: \d+ weights, expected \d+; first difference"
     ):
