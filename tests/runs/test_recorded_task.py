@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 import pandas as pd
@@ -15,29 +16,47 @@ import contested as ct
 from contested import tasks
 from contested.config import check_config
 from contested.errors import ConfigError, DataError
-from contested.options import BulkSample, TaskOptions, default
+from contested.options import BulkSample, Section, TaskOptions, default
 from contested.runs import load_task
 from contested.runs import run as module
 
-# Each option away from its default, with what it needs to matter. A new option without a case fails the test below.
-CASES: dict[str, dict[str, Any]] = {
+# Options that matter only beside others, or whose values no rule below makes.
+SPECIAL: dict[str, dict[str, Any]] = {
     "text_columns": {"text_columns": ["hypothesis"]},
-    "validation_fraction": {"validation_fraction": 0.3},
-    "split_seed": {"split_seed": 7},
-    "categories": {"categories": "terciles"},
-    "class_weights": {"class_weights": False},
-    "composition": {"composition": "balanced"},
-    "noise": {"noise": {"share": 0.5, "rule": "other"}},
-    "soft_labels": {"soft_labels": True},
     "intervention_seed": {"intervention_seed": 3, "noise": {"share": 0.5}},
     "bulk_size": {"bulk_size": 31},
     "bulk_seed": {"bulk_seed": 5, "bulk_size": 40},
 }
 
 
-def test_every_option_of_a_task_has_a_case() -> None:
-    assert set(CASES) == {*TaskOptions.model_fields, *(f"bulk_{name}" for name in BulkSample.model_fields)}
-    assert all(option in case for option, case in CASES.items())
+def away(annotation: Any, usual: Any) -> Any:
+    """A value that an option may have besides its default."""
+    if get_origin(annotation) is Literal:
+        return next(value for value in get_args(annotation) if value != usual)
+    if get_origin(annotation) in {Union, UnionType}:
+        return away(next(part for part in get_args(annotation) if part is not NoneType), usual)
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        needed = {name: field for name, field in annotation.model_fields.items() if field.is_required()}
+        return {name: away(field.annotation, None) for name, field in needed.items()}
+    made = {bool: not usual, int: (usual or 0) + 1, float: 0.5 if usual != 0.5 else 0.25}.get(annotation)
+    assert made is not None, f"no rule makes a value of {annotation}: give the option a case in SPECIAL"
+    return made
+
+
+# Every option there is, away from its default: one that is added is among them.
+CASES: dict[str, dict[str, Any]] = {
+    name: SPECIAL.get(name) or {name: away(field.annotation, field.get_default(call_default_factory=True))}
+    for prefix, section in (("", TaskOptions), ("bulk_", BulkSample))
+    for name, field in ((f"{prefix}{key}", field) for key, field in section.model_fields.items())
+}
+
+
+def test_cases_are_away_from_the_defaults() -> None:
+    assert {name for name in CASES if "seed" not in name} >= {"noise", "soft_labels", "composition", "bulk_size"}
+    assert CASES["composition"] == {"composition": "low"}
+    assert CASES["noise"] == {"noise": {"share": 0.5}}
+    assert CASES["class_weights"] == {"class_weights": False}
+    assert CASES["split_seed"] == {"split_seed": 43}
 
 
 @pytest.fixture
@@ -100,10 +119,11 @@ def test_the_manifest_says_what_trained(
     said = found.manifest["config"]["task"]
     # What was given, and the default of everything else.
     options = {name: default(TaskOptions, name) for name in TaskOptions.model_fields}
-    wanted = options | {name: value for name, value in case.items() if not name.startswith("bulk_")}
-    if wanted["noise"] is not None:
-        wanted["noise"] = {"rule": "uniform", **wanted["noise"]}
-    assert {name: said[name] for name in options} == wanted
+    given = {name: value for name, value in case.items() if not name.startswith("bulk_")}
+    # A section that was given in part has its own defaults for the rest.
+    whole = TaskOptions.model_validate(given).model_dump(mode="json")
+    assert {name: said[name] for name in options} == options | {name: whole[name] for name in given}
+    assert all(value == whole[name] or value.items() <= whole[name].items() for name, value in given.items())
     sample = {"size": case.get("bulk_size"), "seed": case.get("bulk_seed", 42)}  # 100 rows: all, where not asked
     assert {name: said["bulk"][name] for name in (*sample, "in_memory")} == {**sample, "in_memory": 100}
     assert said["annotated"]["path"] == str(files["annotated"])

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from contested.options.section import CHECKPOINT, Section
 
+ProbeMode = Literal["eval", "train"]
 Precision = Literal["float32", "bfloat16"]
 Schedule = Literal["cosine", "linear", "constant"]
 
@@ -64,7 +65,7 @@ class ProbesSection(Section):
     """Steps between probes of how well the categories' mean gradients agree; step 0 and the last too. Null: none."""
     head: bool = True
     """The classification head's weights count."""
-    mode: Literal["eval", "train"] = "eval"
+    mode: ProbeMode = "eval"
     """eval: dropout off, as when tracking; train: dropout on."""
 
     @model_validator(mode="after")

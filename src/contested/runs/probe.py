@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from contested import models, tasks
 from contested.config import RunConfig, check_config
 from contested.errors import ConfigError, RunError
 from contested.files import user_path
-from contested.options import ProbesSection
+from contested.options import ExecutionSection, ProbeMode, ProbesSection, default
 from contested.runs.folder import weights_folder
 from contested.runs.prepare import RunComponents, check_run, load_task, prepare
 from contested.runs.session import engine_of, gradient_probe
 from contested.trajectories import RunWriter, Trajectory, layout, probed, read_manifest
 from contested.trajectories.lock import locked
 
-_MODES = ("eval", "train")
+_MODE: ProbeMode = default(ProbesSection, "mode")
 
 
 class ProbeResult(NamedTuple):
@@ -46,9 +46,9 @@ def probe(
     *,
     norms: bool = True,
     alignment: bool = True,
-    head: bool = True,
-    mode: Literal["eval", "train"] = "eval",
-    device: str = "auto",
+    head: bool = default(ProbesSection, "head"),
+    mode: ProbeMode = _MODE,
+    device: str = default(ExecutionSection, "device"),
     task: tasks.TextClassificationTask | None = None,
 ) -> ProbeResult:
     """Record the gradients at the last step of a complete run, as a probe at the end of its training does.
@@ -74,7 +74,7 @@ def probe(
         ModelError: If the trained weights cannot be loaded.
     """
     run = user_path(path)
-    if mode not in _MODES:
+    if mode not in get_args(ProbeMode):
         raise ConfigError(f"There is no mode {mode!r}; expected eval, or train with dropout on.")
     if not (norms or alignment):
         raise ConfigError("Nothing is left to probe: ask for norms, for alignment or for both.")
