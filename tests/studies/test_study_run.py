@@ -111,7 +111,7 @@ def test_finished_runs_are_skipped_and_a_failed_one_does_not_stop_the_others(stu
     outcome = json.loads(found.out)
     assert outcome["complete"] == 3
     (failed,) = outcome["failed"].items()
-    assert failed[0].startswith("tiny-made-full-s2-")
+    assert failed[0].startswith("tiny-full-made-s2-")
     assert "became" in failed[1] or "not finite" in failed[1]
     for name, stamp in written.items():
         assert (started / "runs" / name / "manifest.json").stat().st_mtime_ns == stamp
@@ -129,7 +129,7 @@ def test_what_would_stop_every_run_is_said_before_the_first(
     file.write_text(study_file.read_text())
     assert main(["study", "run", str(file), "--out", str(tmp_path / "out")]) == 2
     assert "no such file" in (said := capsys.readouterr().err)
-    assert "(4 runs, such as tiny-made-lora-s1-" in said
+    assert "(4 runs, such as tiny-lora-made-s1-" in said
     assert not (tmp_path / "out" / "runs").exists()
 
 
