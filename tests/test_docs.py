@@ -79,14 +79,6 @@ def test_torch_is_not_loaded_to_read_a_run() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_help_names_every_preset() -> None:
-    from contested.cli.study import study
-    from contested.studies import PRESETS
-
-    named = set(re.findall(r"[a-z][a-z0-9-]+", str(study.info.help).split("Presets:")[1]))
-    assert named == set(PRESETS)
-
-
 def test_the_citation_names_this_version_and_the_paper() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

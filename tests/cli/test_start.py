@@ -7,9 +7,6 @@ import sys
 
 import pytest
 
-from contested.annotations import FORMATS
-from contested.cli.entropy import FORMAT_NAMES
-
 HEAVY = ("torch", "transformers", "peft", "datasets", "scipy", "matplotlib", "statsmodels", "sklearn")
 
 
@@ -30,7 +27,3 @@ def test_a_command_imports_only_what_it_needs(arguments: list[str], absent: tupl
     told = f"import shutil, sys; shutil.which = lambda name: None; {does}; print(code, {loaded})"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "0 []", done
-
-
-def test_help_names_every_format_that_is_read() -> None:
-    assert ", ".join(["auto", *(known.name for known in FORMATS)]) == FORMAT_NAMES

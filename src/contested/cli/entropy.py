@@ -16,14 +16,11 @@ if TYPE_CHECKING:
 
     from contested.annotations import Categories, Summary
 
-# Written out, since the readers bring pandas, which --help can do without.
-FORMAT_NAMES = "auto, chaosnli, long, counts, labels, distributions"
-
 
 def entropy(
     file: Annotated[Path, typer.Argument(parser=path, help="Annotated file: JSONL, JSON, CSV, TSV or Parquet.")],
     *,
-    format: Annotated[str, typer.Option(help=f"One of {FORMAT_NAMES}.")] = "auto",
+    format: Annotated[str, typer.Option(help="auto recognises the format; an unknown name lists all.")] = "auto",
     out: Annotated[
         Path | None,
         typer.Option(parser=path, help="Write one row per item to this file (.csv, .tsv, .jsonl or .parquet)."),

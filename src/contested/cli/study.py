@@ -11,14 +11,13 @@ import typer
 
 from contested.cli.console import console, path, print_json
 from contested.errors import ConfigError, RunError
+from contested.studies.presets import PRESETS
 
 if TYPE_CHECKING:
     from contested.studies import Cell, Study, StudyOutcome
 
 study = typer.Typer(
-    help="Many runs from one file.\n\n"
-    "Presets: paper, paper-main, paper-deberta, paper-decoders, paper-rank-sweep, paper-composition, paper-noise, "
-    "paper-soft-labels, paper-ia3, paper-gradients, paper-calibration, lr-control.",
+    help=f"Many runs from one file.\n\nPresets: {', '.join(PRESETS)}.",
     short_help="Many runs from one file: plan, run or resume, status.",
     no_args_is_help=True,
 )
@@ -171,7 +170,7 @@ def _follow(cells: Sequence[Cell], folder: Path) -> None:
 
 
 def _open(file: str, folder: Path, *, given: bool) -> Study:
-    from contested.studies import PRESETS, load_study, open_study
+    from contested.studies import load_study, open_study
     from contested.studies.folder import is_study
 
     if not is_study(folder):

@@ -8,26 +8,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from contested.studies.cells import Cell, expand
-from contested.studies.file import Study, load_study, open_study
-from contested.studies.presets import PRESETS
-
 if TYPE_CHECKING:
+    from contested.studies.cells import Cell, expand
     from contested.studies.execute import Executor, Job, JobStatus, Submitted
+    from contested.studies.file import Study, load_study, open_study
     from contested.studies.local import LocalExecutor
+    from contested.studies.presets import PRESETS
     from contested.studies.running import StudyOutcome, StudyStart, run_study
 
-# Loaded when first used: a plan needs none of it.
-_HOME = {
-    "Executor": "contested.studies.execute",
-    "Job": "contested.studies.execute",
-    "JobStatus": "contested.studies.execute",
-    "LocalExecutor": "contested.studies.local",
-    "StudyOutcome": "contested.studies.running",
-    "StudyStart": "contested.studies.running",
-    "Submitted": "contested.studies.execute",
-    "run_study": "contested.studies.running",
+# Loaded when first used: help names the presets and needs nothing else, a plan runs nothing.
+_MODULES = {
+    "contested.studies.cells": ("Cell", "expand"),
+    "contested.studies.execute": ("Executor", "Job", "JobStatus", "Submitted"),
+    "contested.studies.file": ("Study", "load_study", "open_study"),
+    "contested.studies.local": ("LocalExecutor",),
+    "contested.studies.presets": ("PRESETS",),
+    "contested.studies.running": ("StudyOutcome", "StudyStart", "run_study"),
 }
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "PRESETS",
