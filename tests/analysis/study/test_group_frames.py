@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from contested.analysis.intervals import keyed
+from contested.trajectories import Trajectory
 
 NAMES = ("clean", "ambiguous", "contested")
 
@@ -178,3 +182,49 @@ def test_no_number_of_a_group_depends_on_other_groups(any_study, two_seeds):
         columns = [column for column in whole[name] if column != "group"]
         own = whole[name].query("rate == 0.001")[columns].reset_index(drop=True)
         assert own.equals(part[name][columns]), name
+
+
+def test_runs_without_annotators_have_measures_over_all_examples(any_study):
+    cells = [any_study.cell(seed, rate=rate) for rate in (1e-4, 1e-3) for seed in (1, 2)]
+    changes = (0.1, 0.3, 0.6, 0.8)
+    runs = {
+        one["run_id"]: replace(
+            Trajectory.from_arrays(losses=[[1.0] * 8, [1.0 + change] * 8], steps=[0, 100]),
+            metrics=pd.DataFrame([{"step": 100, "val_accuracy": 0.7, "train_loss": 0.5}]),
+        )
+        for one, change in zip(cells, changes, strict=True)
+    }
+    found = any_study.results(cells, (any_study.RATE,), runs)
+    measures = found.frames["group_measures"]
+    assert set(measures["category"]) == {"overall"}
+    assert any_study.only(measures, rate=1e-4, measure="loss_change")["mean"] == pytest.approx(0.2)
+    assert any_study.only(found.frames["differences"], measure="loss_change")["difference"] == pytest.approx(0.5)
+    assert found.frames["group_curves"].query("rate == 0.001")["mean"].tolist() == pytest.approx([1.0, 1.7])
+    group = found.frames["groups"].iloc[0]
+    assert np.isnan(group["rho_mean"])
+    assert "no ρ: the runs do not have both losses and annotators" in group["note"]
+    # Said once for all four runs.
+    told = [note for note in found.notes if "no annotators' labels" in note]
+    assert len(told) == 1
+    assert all(one["run_id"] in told[0] for one in cells)
+
+
+def test_runs_with_logits_alone_have_neither_curves_nor_changes(any_study):
+    one = any_study.cell(rate=1e-4)
+    logits = np.random.default_rng(0).normal(size=(2, 8, 3))
+    found = any_study.results([one], (any_study.RATE,), {one["run_id"]: Trajectory.from_arrays(logits=logits)}).frames
+    assert "loss_change" not in set(found["group_measures"]["measure"])
+    assert any_study.only(found["group_measures"], measure="prediction_entropy_last")["n"] == 8
+    assert found["group_curves"].iloc[0]["note"] == "no curves: the runs have no losses"
+
+
+def test_a_seed_without_annotators_stands_with_one_that_has_them(any_study):
+    cells = [any_study.cell(seed, rate=1e-4) for seed in (1, 2)]
+    whole = any_study.run(any_study.by_category(-0.3, 0.0, 0.2))
+    bare = Trajectory.from_arrays(losses=whole.losses, ids=whole.example_ids, steps=whole.steps)
+    runs = {cells[0]["run_id"]: bare, cells[1]["run_id"]: whole}
+    found = any_study.results(cells, (any_study.RATE,), runs).frames
+    row = any_study.only(found["group_measures"], measure="loss_change", category="contested")
+    assert (row["mean"], row["n"]) == (pytest.approx(0.2), 8)
+    # ρ needs the entropies of the examples, which one of the two runs knows.
+    assert found["groups"].iloc[0]["rho_mean"] > 0.5

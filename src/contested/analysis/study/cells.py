@@ -53,8 +53,10 @@ class StudyRuns:
 
     cells: pd.DataFrame
     axes: tuple[Axis, ...]
-    runs: dict[str, Run]
+    runs: Mapping[str, Run]
     unusable: dict[str, str] = field(default_factory=dict)
+
+    measured = staticmethod(measure)
 
     @classmethod
     def of(cls, cells: pd.DataFrame, axes: Sequence[Axis], trajectories: Mapping[str, Trajectory]) -> Self:
@@ -81,7 +83,7 @@ class StudyRuns:
             try:
                 trajectory = trajectories[run_id]
                 if trajectory.status == "complete":
-                    runs[run_id] = measure(run_id, trajectory)
+                    runs[run_id] = cls.measured(run_id, trajectory)
                 else:
                     unusable[run_id] = f"its status is {trajectory.status}"
             except ContestedError as error:

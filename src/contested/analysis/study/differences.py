@@ -11,12 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.analysis.checks import category_rows
 from contested.analysis.seeds import ONE_SEED
 from contested.analysis.study.cells import Axis, StudyRuns
 from contested.analysis.study.columns import columns_of, frame_of
 from contested.analysis.study.group_frames import means
-from contested.analysis.study.groups import Resampling, SeedGroup, contradiction, joined
+from contested.analysis.study.groups import (
+    Resampling,
+    SeedGroup,
+    categories_of,
+    contradiction,
+    joined,
+    rows_by_category,
+)
 from contested.analysis.study.measured import stacked
 from contested.naming import label, short
 
@@ -95,7 +101,7 @@ def _rows(study: StudyRuns, pair: Pair, draw: Resampling) -> Iterator[dict[str, 
     if isinstance(found, str):
         yield {**shared, "measure": "", "category": "", "n": 0, "note": found}
         return
-    for mean in means(found.values, category_rows(found.categories, found.category_names), draw):
+    for mean in means(found.values, rows_by_category(found.categories, found.category_names), draw):
         yield {
             **shared,
             "measure": mean.measure,
@@ -159,13 +165,27 @@ def _paired(pair: Pair) -> _Paired | str:
     first, second = (_values(group, average=not seeds) for group in sides)
     values = {name: second[name][:, rows[1]] - first[name][:, rows[0]] for name in first if name in second}
     most = max(len(group.first.example_ids) for group in sides)
+    if not values:
+        return "the two groups have no measure in common"
+    categories, names = _categories(sides, rows)
     return _Paired(
         values,
-        sides[0].first.categories[rows[0]],
-        sides[0].first.category_names,
+        categories,
+        names,
         tuple(seeds),
         joined(_left_out(pair, seeds), f"only the {len(ids):,} examples that both track" if len(ids) < most else ""),
     )
+
+
+def _categories(
+    sides: Sequence[SeedGroup], rows: Sequence[NDArray[np.bool_]]
+) -> tuple[NDArray[np.object_], tuple[str, ...]]:
+    """The categories of the shared examples, of whichever group knows them."""
+    for group, own in zip(sides, rows, strict=True):
+        found, names = categories_of(group.usable, len(own))
+        if names:
+            return found[own], names
+    return np.full(int(rows[0].sum()), "", dtype=object), ()
 
 
 def _values(group: SeedGroup, *, average: bool) -> dict[str, NDArray[np.float64]]:

@@ -48,16 +48,25 @@ def _group_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
     if group.problem:
         yield group.row()
         return
-    rho = nested_spearman_interval(group.aulc, group.entropy, **draw.named("rho").options)
-    by_seed = over_seeds([rank_correlation_of(run.aulc, run.entropy)[0] for run in group.usable])
-    ends = {"rho_low": rho.low, "rho_high": rho.high}
+    found_rho, *notes = _rho(group, draw.named("rho"))
     reached: dict[str, float] = {}
-    notes = [rho.note]
     for name in ("val_accuracy", "train_loss"):
         found = seed_interval([getattr(run, name) for run in group.usable], confidence=draw.confidence)
         reached |= {f"{name}_{part}": getattr(found, part) for part in ("mean", "sd", "low", "high")}
         notes.append(f"{name.replace('_', ' ')}: {found.note}" if found.note and not one_seed(group) else "")
-    yield group.row(*notes, rho_mean=by_seed.mean, rho_sd=by_seed.sd, **ends, **reached)
+    yield group.row(*notes, **found_rho, **reached)
+
+
+def _rho(group: SeedGroup, draw: Resampling) -> tuple[dict[str, float], str]:
+    """ρ(AULC, H) as columns, and a note."""
+    entropy = next((run.entropy for run in group.usable if run.entropy is not None), None)
+    if entropy is None or any("aulc" not in run.columns for run in group.usable):
+        return {}, "no ρ: the runs do not have both losses and annotators"
+    aulc = np.stack([run.aulc for run in group.usable])
+    interval = nested_spearman_interval(aulc, entropy, **draw.options)
+    by_seed = over_seeds([rank_correlation_of(values, entropy)[0] for values in aulc])
+    columns = {"mean": by_seed.mean, "sd": by_seed.sd, "low": interval.low, "high": interval.high}
+    return {f"rho_{name}": value for name, value in columns.items()}, interval.note
 
 
 def one_seed(group: SeedGroup) -> bool:
@@ -127,9 +136,13 @@ def _measure_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]
     if group.problem:
         yield group.row(measure="", category="")
         return
-    for mean in means(stacked(group.usable), group.categories(), draw):
-        values = mean._asdict()
-        yield group.row(values.pop("note"), **values)
+    values = stacked(group.usable)
+    if not values:
+        yield group.row("no measure: the runs lack what all of them need", measure="", category="")
+        return
+    for mean in means(values, group.categories(), draw):
+        columns = mean._asdict()
+        yield group.row(columns.pop("note"), **columns)
 
 
 def _curve_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
@@ -141,7 +154,11 @@ def _curve_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
         yield group.row("the seeds share no step", category="")
         return
     note = _OTHER_STEPS if group.caution else ""
-    losses = np.stack([run.losses[np.isin(run.steps, steps)].T for run in group.usable])
+    given = [run.losses[np.isin(run.steps, steps)].T for run in group.usable if run.losses is not None]
+    if len(given) < len(group.usable):
+        yield group.row("no curves: the runs have no losses", category="")
+        return
+    losses = np.stack(given)
     for category, members in group.categories().items():
         found = nested_mean_intervals(losses[:, members], **draw.named(category).options)
         for step, mean, low, high in zip(steps.tolist(), found.estimate, found.low, found.high, strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.analysis.checks import category_rows
+from contested.analysis.checks import OVERALL, category_rows
 from contested.analysis.intervals import keyed
 from contested.analysis.study.runs import Run
 
@@ -93,26 +93,6 @@ class SeedGroup:
         }
 
     @cached_property
-    def aulc(self) -> NDArray[np.float64]:
-        """AULC of each seed and example (nats), shape (S, N)."""
-        return np.stack([run.aulc for run in self.usable])
-
-    @cached_property
-    def change(self) -> NDArray[np.float64]:
-        """Δℓ of each seed and example (nats), shape (S, N)."""
-        return np.stack([run.change for run in self.usable])
-
-    @cached_property
-    def mean_aulc(self) -> NDArray[np.float64]:
-        """AULC of each example, mean over seeds (nats), shape (N,)."""
-        return np.asarray(self.aulc.mean(axis=0))
-
-    @cached_property
-    def entropy(self) -> NDArray[np.float64]:
-        """Annotation entropy H (nats), shape (N,)."""
-        return self.first.entropy
-
-    @cached_property
     def caution(self) -> str:
         """What to know of the seeds' mean although it exists; empty otherwise."""
         if any(not np.array_equal(self.first.steps, run.steps) for run in self.usable[1:]):
@@ -121,7 +101,7 @@ class SeedGroup:
 
     def categories(self) -> dict[str, NDArray[np.intp]]:
         """Row numbers of each category by rising entropy, then of all examples as ``"overall"``."""
-        return category_rows(self.first.categories, self.first.category_names)
+        return rows_by_category(*categories_of(self.usable, len(self.first.example_ids)))
 
     def row(self, *notes: str, **values: Any) -> dict[str, Any]:
         """A row of this group: its key, its runs, a note, and ``values``.
@@ -157,6 +137,27 @@ def different_examples(runs: Sequence[Run]) -> str:
     return ""
 
 
+def categories_of(runs: Sequence[Run], n: int) -> tuple[NDArray[np.object_], tuple[str, ...]]:
+    """The categories of runs' examples, as far as one of them knows any, and their names.
+
+    Args:
+        runs: Runs of the same examples.
+        n: How many.
+
+    Returns:
+        Shape (N,), and the names in order of rising entropy; no names where no run knows categories.
+    """
+    for run in runs:
+        if run.categories is not None:
+            return run.categories, run.category_names
+    return np.full(n, "", dtype=object), ()
+
+
+def rows_by_category(categories: NDArray[np.object_], names: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:
+    """Row numbers of each category, then of all examples as ``"overall"``."""
+    return category_rows(categories, names) if names else {OVERALL: np.arange(len(categories))}
+
+
 def contradiction(first: Run, second: Run, rows: Sequence[NDArray[np.bool_] | slice] = (ALL, ALL)) -> str:
     """Why two runs do not mean the same by the same examples; empty where they do.
 
@@ -166,13 +167,16 @@ def contradiction(first: Run, second: Run, rows: Sequence[NDArray[np.bool_] | sl
         rows: The examples that both have, of each in the same order.
 
     Returns:
-        A sentence without a full stop, or nothing.
+        A sentence without a full stop, or nothing. What one of them does not know contradicts nothing.
     """
-    names = [(run.label_names, run.category_names) for run in (first, second)]
-    gold, human, categories = (
-        [getattr(run, name)[own] for run, own in zip((first, second), rows, strict=True)]
+    pairs = {
+        name: [getattr(run, name)[own] for run, own in zip((first, second), rows, strict=True)]
         for name in ("gold", "entropy", "categories")
-    )
-    same = names[0] == names[1] and np.array_equal(*gold) and np.allclose(*human) and np.array_equal(*categories)
+        if getattr(first, name) is not None and getattr(second, name) is not None
+    }
+    same = [np.allclose(*pair) if name == "entropy" else np.array_equal(*pair) for name, pair in pairs.items()]
+    for name in ("label_names", "category_names"):
+        known = [getattr(run, name) for run in (first, second) if getattr(run, name)]
+        same.append(len(set(known)) <= 1)
     what = "disagree about the labels, entropies or categories of the same examples"
-    return "" if same else f"{first.run_id} and {second.run_id} {what}, {_APART}"
+    return "" if all(same) else f"{first.run_id} and {second.run_id} {what}, {_APART}"

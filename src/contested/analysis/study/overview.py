@@ -62,7 +62,7 @@ def run_row(study: StudyRuns, cell: pd.Series, columns: tuple[str, ...]) -> dict
     if run is None:
         left_out = f"excluded: {excluded}" if excluded else ""
         return row | {"notes": joined(left_out, study.unusable.get(run_id, ""))}
-    rho, p_value, note = rank_correlation_of(run.aulc, run.entropy)
+    rho, p_value, note = rho_of(run)
     return row | {
         "rho": rho,
         "p_value": p_value,
@@ -71,6 +71,13 @@ def run_row(study: StudyRuns, cell: pd.Series, columns: tuple[str, ...]) -> dict
         "n": len(run.example_ids),
         "notes": joined(note, _late_start(run)),
     }
+
+
+def rho_of(run: Run) -> tuple[float, float, str]:
+    """ρ(AULC, H) of a run and its p; where it lacks what they need, no numbers: its notes say so already."""
+    if run.entropy is None or "aulc" not in run.columns:
+        return float("nan"), float("nan"), ""
+    return rank_correlation_of(run.aulc, run.entropy)
 
 
 def _late_start(run: Run) -> str:

@@ -121,7 +121,13 @@ def notes_of(study: StudyRuns) -> list[str]:
         f"{named(cell)} is excluded ({cell['excluded']}) and not expected."
         for _, cell in study.cells[study.cells["excluded"] != ""].iterrows()
     ]
-    chance = [run.run_id for run in study.runs.values() if run.val_accuracy <= 1 / len(run.label_names)]
+    lacking: dict[str, list[str]] = {}
+    for run in study.runs.values():
+        for sentence in run.absent:
+            lacking.setdefault(sentence, []).append(run.run_id)
+    notes += [f"{', '.join(ids)}: {sentence}" for sentence, ids in lacking.items()]
+    known = [run for run in study.runs.values() if run.label_names]
+    chance = [run.run_id for run in known if run.val_accuracy <= 1 / len(run.label_names)]
     if chance:
         notes.append(
             f"{len(chance)} runs ended at or below chance (validation accuracy at most 1/K for K classes), "

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from contested.analysis.absent import absent
 from contested.analysis.block import Source
 from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
@@ -19,6 +20,7 @@ from contested.errors import RunError
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
+    from contested.trajectories.trajectory import Known
 
 _NOT_COVARIATES = frozenset(
     {"row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "in_training", "trained_label"}
@@ -27,7 +29,7 @@ _NOT_COVARIATES = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One complete run over its N tracked examples, in the order of their ids.
+    """One complete run over its N tracked examples, in the order of their ids; what it lacks is None.
 
     Attributes:
         run_id: The run.
@@ -49,27 +51,29 @@ class Run:
         val_accuracy: Validation accuracy at the last checkpoint that has one; NaN without.
         train_loss: Mean training loss up to the last checkpoint since the one before (nats); NaN without.
         gradients: What a gradient probe recorded, or None.
+        absent: What cannot be computed of it, and why, one sentence each.
     """
 
     run_id: str
     example_ids: NDArray[np.str_]
     label_names: tuple[str, ...]
     category_names: tuple[str, ...]
-    gold: NDArray[np.int64]
-    entropy: NDArray[np.float64]
-    entropy_miller_madow: NDArray[np.float64]
-    categories: NDArray[np.object_]
+    gold: NDArray[np.int64] | None
+    entropy: NDArray[np.float64] | None
+    entropy_miller_madow: NDArray[np.float64] | None
+    categories: NDArray[np.object_] | None
     length: NDArray[np.float64] | None
     covariates: pd.DataFrame
     replaced: NDArray[np.bool_]
     n_trained: int
     steps: NDArray[np.int64]
-    losses: NDArray[np.float64]
-    last_logits: NDArray[np.float64]
+    losses: NDArray[np.float64] | None
+    last_logits: NDArray[np.float64] | None
     columns: dict[str, NDArray[Any]]
     val_accuracy: float
     train_loss: float
     gradients: GradientProbe | None
+    absent: tuple[str, ...]
 
     @property
     def aulc(self) -> NDArray[np.float64]:
@@ -80,6 +84,18 @@ class Run:
     def change(self) -> NDArray[np.float64]:
         """Δℓ (nats), shape (N,)."""
         return self.columns["loss_change"]
+
+
+@dataclass(frozen=True, eq=False)
+class CompleteRun(Run):
+    """A run that lacks nothing: it has losses, logits, gold labels and annotators."""
+
+    gold: NDArray[np.int64]
+    entropy: NDArray[np.float64]
+    entropy_miller_madow: NDArray[np.float64]
+    categories: NDArray[np.object_]
+    losses: NDArray[np.float64]
+    last_logits: NDArray[np.float64]
 
     @property
     def clean(self) -> NDArray[np.bool_]:
@@ -112,7 +128,7 @@ class GradientProbe:
 
 
 def measure(run_id: str, trajectory: Trajectory) -> Run:
-    """Summarise a run.
+    """Summarise a run, whatever it lacks.
 
     Args:
         run_id: What the study calls the run.
@@ -122,10 +138,34 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
         Its summaries; no array of the logits is kept but the last.
 
     Raises:
-        RunError: If the run has fewer than two checkpoints, no tracked example or a duplicated one, or lacks losses,
-            logits, gold labels or annotators.
+        RunError: If the run has fewer than two checkpoints, no tracked example or a duplicated one.
         DataError: If a loss or a logit is not finite.
     """
+    return Run(**_summaries(run_id, trajectory))
+
+
+def measure_complete(run_id: str, trajectory: Trajectory) -> CompleteRun:
+    """Summarise a run that must lack nothing.
+
+    Args:
+        run_id: What the study calls the run.
+        trajectory: A complete run.
+
+    Returns:
+        Its summaries.
+
+    Raises:
+        RunError: As for :func:`measure`, and if the run lacks losses, logits, gold labels or annotators.
+    """
+    for name in _ALL:
+        trajectory.required(name)
+    return CompleteRun(**_summaries(run_id, trajectory))
+
+
+_ALL: tuple[Known, ...] = ("losses", "logits", "gold", "label_counts", "entropy", "categories")
+
+
+def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
     n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints < 2 or n_examples < 1:
         raise RunError(f"it has {n_checkpoints} checkpoint(s) of {n_examples} example(s), expected at least 2 of 1")
@@ -135,27 +175,34 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
     if len(np.unique(ids)) < n_examples:
         raise RunError("an example id is duplicated among its tracked examples")
     examples = trajectory.examples.iloc[order].reset_index(drop=True)
-    return Run(
-        run_id=run_id,
-        example_ids=ids,
-        label_names=tuple(trajectory.label_names),
-        category_names=tuple(trajectory.category_names),
-        gold=source.gold,
-        entropy=trajectory.required("entropy")[order],
-        entropy_miller_madow=entropy(trajectory.required("label_counts")[order], "miller-madow"),
-        categories=trajectory.required("categories")[order],
-        length=_length(examples, trajectory.text_columns),
-        covariates=_covariates(examples, trajectory.text_columns),
-        replaced=_replaced(examples, source.gold),
-        n_trained=int(examples["in_training"].sum()) if "in_training" in examples else n_examples,
-        steps=source.steps,
-        losses=trajectory.required("losses")[:, order],
-        last_logits=trajectory.required("logits")[-1][order].astype(np.float64),
-        columns={name: values[order] for name, values in measure_columns(trajectory, source).items()},
-        val_accuracy=_last(trajectory.metrics, "val_accuracy"),
-        train_loss=_last(trajectory.metrics, "train_loss"),
-        gradients=_gradients(trajectory, order),
-    )
+    counts, logits = trajectory.label_counts, trajectory.logits
+    gold = _ordered(trajectory.gold, order)
+    return {
+        "run_id": run_id,
+        "example_ids": ids,
+        "label_names": tuple(trajectory.label_names),
+        "category_names": tuple(trajectory.category_names),
+        "gold": gold,
+        "entropy": _ordered(trajectory.entropy, order),
+        "entropy_miller_madow": None if counts is None else entropy(counts[order], "miller-madow"),
+        "categories": _ordered(trajectory.categories, order),
+        "length": _length(examples, trajectory.text_columns),
+        "covariates": _covariates(examples, trajectory.text_columns),
+        "replaced": _replaced(examples, gold),
+        "n_trained": int(examples["in_training"].sum()) if "in_training" in examples else n_examples,
+        "steps": source.steps,
+        "losses": None if trajectory.losses is None else trajectory.losses[:, order],
+        "last_logits": None if logits is None else logits[-1][order].astype(np.float64),
+        "columns": {name: values[order] for name, values in measure_columns(trajectory, source).items()},
+        "val_accuracy": _last(trajectory.metrics, "val_accuracy"),
+        "train_loss": _last(trajectory.metrics, "train_loss"),
+        "gradients": _gradients(trajectory, order),
+        "absent": absent(trajectory),
+    }
+
+
+def _ordered(values: NDArray[Any] | None, order: NDArray[np.intp]) -> NDArray[Any] | None:
+    return None if values is None else values[order]
 
 
 def rank_correlation_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, str]:
@@ -182,9 +229,9 @@ def _covariates(examples: pd.DataFrame, text_columns: tuple[str, ...]) -> pd.Dat
     return examples[[name for name in examples if name not in _NOT_COVARIATES and name not in text_columns]]
 
 
-def _replaced(examples: pd.DataFrame, gold: NDArray[np.int64]) -> NDArray[np.bool_]:
-    if "trained_label" not in examples:
-        return np.zeros(len(gold), bool)
+def _replaced(examples: pd.DataFrame, gold: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+    if gold is None or "trained_label" not in examples:
+        return np.zeros(len(examples), bool)
     return np.asarray(examples["trained_label"].to_numpy() != gold)
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contested.analysis.study import Axis, SeedGroup, StudyRuns
 from contested.analysis.study.cells import grouped, same_seed
+from contested.analysis.study.runs import CompleteRun, measure_complete
 from contested.errors import DataError
 from contested.paper.frames.columns import CELL_COLUMNS, CONDITION
 
@@ -35,11 +37,42 @@ class Condition(SeedGroup):
         rank: LoRA rank; NaN without.
     """
 
+    runs: tuple[CompleteRun, ...]
     main: bool = False
     decoder: bool = False
     family: str = ""
     params: float = np.nan
     rank: float = np.nan
+
+    @cached_property
+    def usable(self) -> tuple[CompleteRun, ...]:
+        """The runs whose seeds may be averaged: all complete ones, or none."""
+        return () if self.problem else self.runs
+
+    @property
+    def first(self) -> CompleteRun:
+        """The run of the first seed; its examples are those of every usable run."""
+        return self.runs[0]
+
+    @cached_property
+    def aulc(self) -> NDArray[np.float64]:
+        """AULC of each seed and example (nats), shape (S, N)."""
+        return np.stack([run.aulc for run in self.usable])
+
+    @cached_property
+    def change(self) -> NDArray[np.float64]:
+        """Δℓ of each seed and example (nats), shape (S, N)."""
+        return np.stack([run.change for run in self.usable])
+
+    @cached_property
+    def mean_aulc(self) -> NDArray[np.float64]:
+        """AULC of each example, mean over seeds (nats), shape (N,)."""
+        return np.asarray(self.aulc.mean(axis=0))
+
+    @cached_property
+    def entropy(self) -> NDArray[np.float64]:
+        """Annotation entropy H (nats), shape (N,)."""
+        return self.first.entropy
 
 
 def panel(key: Mapping[str, Any]) -> str:
@@ -51,8 +84,13 @@ def panel(key: Mapping[str, Any]) -> str:
     return " · ".join(str(key[name]) for name in CONDITION)
 
 
+@dataclass(frozen=True, eq=False)
 class PaperStudy(StudyRuns):
-    """A study's cells as the paper reads them, and the summaries of its complete runs."""
+    """A study's cells as the paper reads them, and the summaries of its complete runs, which must lack nothing."""
+
+    runs: Mapping[str, CompleteRun]
+
+    measured = staticmethod(measure_complete)
 
     @classmethod
     def of(cls, cells: pd.DataFrame, axes: Sequence[Axis] | None, trajectories: Mapping[str, Trajectory]) -> Self:

@@ -14,7 +14,7 @@ from contested.analysis.cartography import added_variance, overlap, regions
 from contested.analysis.gradient_norms import norms_by_category
 from contested.analysis.seeds import nested_mean_interval, nested_mean_intervals
 from contested.analysis.study.groups import Resampling
-from contested.analysis.study.runs import GradientProbe, Run, rank_correlation_of
+from contested.analysis.study.runs import CompleteRun, GradientProbe, rank_correlation_of
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 
@@ -81,7 +81,7 @@ def _curve_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object
             yield group.row(note, found.note, panel=name, category=category, **values)
 
 
-def _shared_steps(runs: Sequence[Run]) -> NDArray[np.int64]:
+def _shared_steps(runs: Sequence[CompleteRun]) -> NDArray[np.int64]:
     shared = runs[0].steps
     for run in runs[1:]:
         shared = np.intersect1d(shared, run.steps)
@@ -130,7 +130,7 @@ def _with_norms(group: Condition) -> Condition:
     return replace(group, runs=tuple(run for run, _ in kept), seeds=tuple(seed for _, seed in kept))
 
 
-def _norms_of(run: Run) -> NDArray[np.float64] | None:
+def _norms_of(run: CompleteRun) -> NDArray[np.float64] | None:
     return None if run.gradients is None else run.gradients.norms
 
 
@@ -189,7 +189,7 @@ def _norm_test(group: Condition, draw: Resampling) -> dict[str, object]:
     )
 
 
-def _probe(run: Run) -> GradientProbe:
+def _probe(run: CompleteRun) -> GradientProbe:
     assert run.gradients is not None, "only runs with norms are grouped"
     return run.gradients
 
@@ -212,7 +212,7 @@ def _alignment_rows(study: PaperStudy, cell: pd.Series) -> Iterator[dict[str, ob
         yield group.row(note, panel=name, head=run.gradients.head, mode=run.gradients.mode, **values)
 
 
-def _clean_and_contested(run: Run, alignment: pd.DataFrame) -> pd.DataFrame:
+def _clean_and_contested(run: CompleteRun, alignment: pd.DataFrame) -> pd.DataFrame:
     wanted = {run.category_names[0], run.category_names[-1]}
     pairs = [{group, other} == wanted for group, other in zip(alignment["group"], alignment["reference"], strict=True)]
     return alignment[pairs].drop_duplicates("step").sort_values("step")

@@ -17,7 +17,7 @@ from contested.analysis.noise import noise_shift
 from contested.analysis.rank import rank_trend
 from contested.analysis.seeds import nested_mean_interval, nested_spearman_interval, over_seeds
 from contested.analysis.study.groups import Resampling, different_examples, joined
-from contested.analysis.study.runs import Run, rank_correlation_of
+from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 from contested.paper.frames.tables import changes, mean_of, rhos
@@ -39,7 +39,7 @@ class Pairs:
 
     key: dict[str, Any]
     seeds: tuple[int, ...]
-    pairs: tuple[tuple[Run, Run], ...]
+    pairs: tuple[tuple[CompleteRun, CompleteRun], ...]
     run_ids: tuple[str, ...]
     missing: tuple[str, ...]
     n_expected: int
@@ -82,12 +82,12 @@ class Pairs:
         return joined(self.problem, f"no plain run of seed {seeds} is asked for" if seeds else "")
 
     @property
-    def intervened(self) -> tuple[Run, ...]:
+    def intervened(self) -> tuple[CompleteRun, ...]:
         """The runs with the intervention."""
         return tuple(run for run, _ in self.pairs)
 
     @property
-    def plain(self) -> tuple[Run, ...]:
+    def plain(self) -> tuple[CompleteRun, ...]:
         """The runs without."""
         return tuple(run for _, run in self.pairs)
 

@@ -20,7 +20,7 @@ from contested.analysis.seeds import (
 )
 from contested.analysis.study.groups import Resampling, different_examples, joined
 from contested.analysis.study.overview import cells_of, run_row
-from contested.analysis.study.runs import Run, rank_correlation_of
+from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CELL_COLUMNS, CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy
 
@@ -336,7 +336,7 @@ def kendall(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
     )
 
 
-def _tau_and_rho(run: Run) -> tuple[float, float, float, float]:
+def _tau_and_rho(run: CompleteRun) -> tuple[float, float, float, float]:
     tau = kendall_tau(run.aulc, run.entropy)
     rho, p_value, _ = rank_correlation_of(run.aulc, run.entropy)
     return tau.tau, tau.p_value, rho, p_value
