@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,3 +125,11 @@ def test_steps_that_nobody_gave_are_told(arrays):
         "The steps of the checkpoints are unknown, so they are numbered from 1; changes leave out what happened before "
         "the first.",
     )
+
+
+def test_entropies_without_the_labels_they_come_from_are_correlated(arrays):
+    run = made(arrays, "losses", "label_counts", steps=[0, 1, 2, 3])
+    bare = replace(run, examples=run.examples.drop(columns="label_counts"))
+    found = analyze(bare)
+    assert found.correlation.aulc.rho == analyze(run).correlation.aulc.rho
+    assert not any("correlation" in sentence or "categories" in sentence for sentence in found.absent)

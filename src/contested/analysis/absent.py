@@ -18,10 +18,11 @@ _NAMES: dict[str, str] = {
 }
 """What a run can lack, the most telling first. Gradients are not among them: a run without probes lacks nothing."""
 
+_CATEGORIES, _CORRELATION = "entropy categories", "correlation of AULC with annotation entropy"
 # What is no measure of single examples: its heading, and what it needs.
 _BESIDES: tuple[tuple[str, tuple[measures.Need, ...]], ...] = (
-    ("entropy categories", ("annotators",)),
-    ("correlation of AULC with annotation entropy", ("annotators", "losses")),
+    (_CATEGORIES, ("annotators",)),
+    (_CORRELATION, ("annotators", "losses")),
     ("accuracy", ("logits", "gold")),
 )
 
@@ -35,12 +36,13 @@ def absent(trajectory: Trajectory) -> tuple[str, ...]:
     Returns:
         One sentence for each thing that the run lacks and that something needs; what lacks several is named once.
     """
-    given = {"entropy categories"} if trajectory.categories is not None else set()
-    wanted = [(heading, needs) for heading, needs in _BESIDES if heading not in given]
-    wanted += [(measure.heading, measure.needs) for measure in measures.MEASURES]
+    # A run may know categories or entropies without the labels that they come from.
+    known = {_CATEGORIES: trajectory.categories, _CORRELATION: trajectory.entropy}
+    wanted = [*_BESIDES, *((measure.heading, measure.needs) for measure in measures.MEASURES)]
     missing: dict[str, list[str]] = {need: [] for need in _NAMES}
     for heading, needs in wanted:
-        lacking = [need for need in _NAMES if need in needs and need not in trajectory.has]
+        has = trajectory.has if known.get(heading) is None else trajectory.has | {"annotators"}
+        lacking = [need for need in _NAMES if need in needs and need not in has]
         if lacking:
             missing[lacking[0]].append(heading)
     return tuple(
