@@ -1,6 +1,6 @@
 """What differs between architectures, in one table without torch.
 
-Which modules an adapter goes to, how text columns become inputs, which token the head reads, whether and how batches
+Which modules an adapter goes to, how text columns become inputs, which token the head pools, whether and how batches
 run packed. Models, tokenisation, training and the plans of studies read it. A new architecture is one entry here; for
 the packed engine also the order of its modules' calls in :mod:`contested.training.families`. Architectures without
 an entry train too: they need ``target_modules`` for methods that target modules, and are taken for encoders.
@@ -28,7 +28,7 @@ class Family:
             value and output for decoders).
         ia3_targets: Modules whose outputs or inputs IA3 scales.
         ia3_feedforward: Those of ``ia3_targets`` that are scaled at their input.
-        pools_last_token: Whether the classifier reads an example's last token (the pooled token), not its first.
+        pools_last_token: Whether the pooled token, the one that the head reads, is an example's last, not its first.
         padding_side: Where the tokenizer pads.
         template: How each text column enters the one text that the model reads, with ``{name}`` and ``{value}``; None
             where the tokenizer joins two columns itself.

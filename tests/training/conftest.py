@@ -79,7 +79,7 @@ def tapes() -> Tapes:
 class Tape(TorchDispatchMode):
     """Writes operations down and refuses what a CUDA graph could not hold.
 
-    Whatever waits for a value or has a size that hangs on one, and any tensor that neither was there before nor was
+    Whatever waits for a value or has a size that depends on one, and any tensor that neither was there before nor was
     made by an operation on the tape: such a one would have come from the host.
     """
 

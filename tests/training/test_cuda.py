@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from contested.training import DropoutKey, PackedEngine, PaddedEngine, Recipe, StackedEngine, TrainingLoop
-from contested.training.packed import Part
+from contested.training.packed import RunBatch
 from contested.training.steps import CudaGraphs
 
 pytestmark = [
@@ -66,7 +66,7 @@ def test_stacked_logits_are_those_of_single_runs(parts: Callable[..., Any]) -> N
         for each, own in zip(made, rows, strict=True)
     ]
     stack = StackedEngine([each.model.module for each in made], device=device)
-    found = stack.logits([Part(each.data.train, own, KEY) for each, own in zip(made, rows, strict=True)])
+    found = stack.logits([RunBatch(each.data.train, own, KEY) for each, own in zip(made, rows, strict=True)])
     torch.testing.assert_close(torch.cat(found), torch.cat(single), rtol=1e-4, atol=1e-4)
 
 

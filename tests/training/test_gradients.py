@@ -291,5 +291,5 @@ def test_bfloat16_stays_layerwise_and_near_float32(parts: Callable[..., Any]) ->
     exact, rough = parts("bert", "full"), parts("bert", "full", precision="bfloat16")
     result = probe(rough)
     assert result.method == "layerwise", result.note
-    # bf16 keeps 8 bits: 0.4 % a rounding, several times that after two layers forth and back.
+    # bf16 keeps 8 bits: 0.4 % per rounding, several times that after two layers forward and backward.
     np.testing.assert_allclose(result.norms, probe(exact).norms, rtol=0.1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from contested.training import DropoutKey, PackedEngine, PaddedEngine
-from contested.training.packed import Part
+from contested.training.packed import RunBatch
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert", "qwen2", "llama", "qwen3")
 KEY = DropoutKey(seed=3, step=5)
@@ -74,7 +74,7 @@ def test_buckets_bring_few_shapes(parts: Callable[..., Any]) -> None:
     shapes = set()
     for seed in range(20):
         rows = np.random.default_rng(seed).permutation(len(made.data.train))[:16]
-        shape = engine.lay_out([Part(made.data.train, rows, KEY)]).shape
+        shape = engine.collate([RunBatch(made.data.train, rows, KEY)]).shape
         assert shape.tokens[0] % 64 == 0
         assert shape.width % 16 == 0
         shapes.add(shape)

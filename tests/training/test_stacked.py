@@ -94,14 +94,14 @@ def test_stacked_runs_equal_single_runs(loops: Callable[..., Any], kind: str, la
 def test_gradients_of_a_stacked_step_are_those_of_single_steps(loops: Callable[..., Any]) -> None:
     stacked, _ = loops()
     stack = StackedEngine([t.module for t in stacked], device=CPU)
-    parts = [loop.part(0) for loop in stacked]
+    parts = [loop.run_batch(0) for loop in stacked]
     rows = [torch.from_numpy(part.rows) for part in parts]
     losses = [t.loss(x, own) for t, x, own in zip(stacked, stack.logits(parts), rows, strict=True)]
     torch.autograd.backward(losses)
     alone, _ = loops()
     for one, other, own, loss in zip(alone, stacked, rows, losses, strict=True):
         one.module.train()
-        single = one.loss(one.engine.logits(*one.part(0)), own)
+        single = one.loss(one.engine.logits(*one.run_batch(0)), own)
         single.backward()
         torch.testing.assert_close(loss, single, rtol=1e-5, atol=0)
         for (name, p), q in zip(one.module.named_parameters(), other.module.parameters(), strict=True):
@@ -122,7 +122,7 @@ def test_equally_long_runs_share_two_products_and_give_the_same(
                 if "lora_B" in name:
                     p.data.normal_(generator=torch.Generator().manual_seed(0))
         stack = StackedEngine([t.module for t in stacked], device=CPU)
-        logits = stack.logits([t.part(0)._replace(rows=np.arange(16)) for t in stacked])
+        logits = stack.logits([t.run_batch(0)._replace(rows=np.arange(16)) for t in stacked])
         torch.stack(logits).square().sum().backward()
         found.append((torch.stack(logits).detach(), [p.grad for t in stacked for p in t.module.parameters()]))
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-5)

@@ -254,9 +254,9 @@ def test_a_last_layer_without_keys_and_values_gives_the_same(
     for name, bias in module.named_parameters():
         if name.endswith("bias"):
             bias.data += torch.linspace(-0.5, 0.5, len(bias))  # fresh models have none to forget
-    read = Groups.read
+    attend_pooled = Groups.attend_pooled
     taken = []
-    monkeypatch.setattr(Groups, "read", lambda *given: taken.append(True) or read(*given))
+    monkeypatch.setattr(Groups, "attend_pooled", lambda *given: taken.append(True) or attend_pooled(*given))
     short = track(made.engine, module, made.data.tracked, batch_size=8)
     assert taken == [True] * 4  # batches of the 32 examples
 

@@ -1,7 +1,9 @@
 """A backbone by name or path + an adaptation method -> a trainable module."""
 
-from contested.models.build import TextModel, build, load_trained, preflight, quiet, save
+from contested.models.build import TextModel, build, preflight
+from contested.models.checkpoints import quiet
 from contested.models.methods import FULL, peft_types
+from contested.models.weights import load_trained, save
 
 __all__ = [
     "FULL",

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from peft import PeftModel, PromptLearningConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from peft import PeftModel, PromptLearningConfig, get_peft_model
 from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as hf_logging
 
 from contested.errors import ModelError
 from contested.families import Family, family_of
+from contested.models.checkpoints import fingerprint, head_modules, input_limit, load_config, load_module
 from contested.models.methods import FULL, peft_config
 from contested.models.tokenizers import first_line, load_tokenizer
 
@@ -94,7 +88,7 @@ def build(
     config.pad_token_id = tokenizer.pad_token_id
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module, head = _load_module(backbone, config, revision)
+        module, head = load_module(backbone, config, revision)
         if method != FULL:
             module = _adapt(module, peft_config(method, options or {}, family=family, head=head), head)
     module.train()
@@ -129,7 +123,7 @@ def preflight(
         revision: A hub branch, tag or commit.
 
     Returns:
-        One sentence a problem; empty if the parts fit together.
+        One sentence per problem; empty if the parts fit together.
     """
     problems: list[str] = []
     try:
@@ -151,165 +145,6 @@ def preflight(
     if method != FULL:
         problems += _method_problems(skeleton, config, method, options or {})
     return problems
-
-
-def load_config(backbone: str, *, label_names: Sequence[str], revision: str | None = None) -> PretrainedConfig:
-    """Load a backbone's configuration with the classes set to ``label_names``.
-
-    Args:
-        backbone: A hub name or a local folder.
-        label_names: Class names in the order of the logits, length K.
-        revision: A hub branch, tag or commit.
-
-    Returns:
-        The configuration.
-
-    Raises:
-        ModelError: If there is no such checkpoint or transformers has no classifier for it.
-    """
-    if _looks_local(backbone) and not (Path(backbone).expanduser() / "config.json").is_file():
-        raise ModelError(
-            f"{backbone} is no checkpoint folder: there is no config.json in it. Give a folder that "
-            "save_pretrained wrote, or a hub name such as roberta-base."
-        )
-    try:
-        return AutoConfig.from_pretrained(
-            backbone,
-            revision=revision,
-            num_labels=len(label_names),
-            id2label=dict(enumerate(label_names)),
-            label2id={name: index for index, name in enumerate(label_names)},
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"Cannot load the backbone {backbone!r}: {first_line(error)} "
-            "Give a hub name that this machine can reach or has cached, or a local folder."
-        ) from error
-
-
-def input_limit(config: PretrainedConfig) -> int | None:
-    """Longest input in tokens, or None where the architecture sets no limit."""
-    positions: int | None = getattr(config, "max_position_embeddings", None)
-    if positions is not None and family_of(config.model_type).positions_after_pad:
-        return positions - (config.pad_token_id or 0) - 1
-    return positions
-
-
-def fingerprint(backbone: str, config: PretrainedConfig) -> str:
-    """Name the content of a checkpoint: its hub commit, or a hash over its local files."""
-    folder = Path(backbone).expanduser()
-    if not folder.is_dir():
-        return f"hub:{backbone}@{getattr(config, '_commit_hash', None)}"
-    digest = hashlib.sha256()
-    kinds = {".json", ".safetensors", ".bin", ".txt", ".model"}
-    for file in sorted(file for file in folder.iterdir() if file.suffix in kinds):
-        digest.update(file.name.encode())
-        with file.open("rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
-    return f"sha256:{digest.hexdigest()[:32]}"
-
-
-def save(module: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Save an adapter (PEFT format, head included) or a whole model, with its tokenizer."""
-    with quiet():
-        module.save_pretrained(folder)  # type: ignore[operator]
-        tokenizer.save_pretrained(folder)
-
-
-def load_trained(module: nn.Module, folder: Path) -> None:
-    """Load what :func:`save` wrote into a module that :func:`build` made of the same parts.
-
-    Args:
-        module: The module, on any device; of no use after an error.
-        folder: The folder of an adapter or of a whole model.
-
-    Raises:
-        ModelError: If the folder holds no readable weights, others than the module has, or not all that trained.
-    """
-    if not folder.is_dir():
-        raise ModelError(f"There are no trained weights: {folder} is no folder. Give the folder as it was saved.")
-    try:
-        with quiet():
-            problems = _load_adapter(module, folder) if isinstance(module, PeftModel) else _load_whole(module, folder)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"Cannot load the trained weights from {folder}: {first_line(error)} Give the folder as it was saved."
-        ) from error
-    if problems:
-        raise ModelError(f"The weights in {folder} are not those that this model trains:", problems)
-
-
-def _load_adapter(module: PeftModel, folder: Path) -> list[str]:
-    saved = load_file(folder / "adapter_model.safetensors")
-    wanted = get_peft_model_state_dict(module)
-    problems = [f"{name} is missing" for name in wanted.keys() - saved.keys()]
-    problems += [f"{name} is not part of it" for name in saved.keys() - wanted.keys()]
-    problems += [
-        f"{name} has the shape {tuple(saved[name].shape)}, expected {tuple(wanted[name].shape)}"
-        for name in saved.keys() & wanted.keys()
-        if saved[name].shape != wanted[name].shape
-    ]
-    if problems:
-        return sorted(problems)
-    # What stays NaN trained, but was not saved. Prompt methods mark the head's unused original as trained too.
-    trained = {name: p for name, p in module.named_parameters() if p.requires_grad and ".original_module." not in name}
-    with torch.no_grad():
-        for parameter in trained.values():
-            parameter.fill_(torch.nan)
-    set_peft_model_state_dict(module, saved)
-    return [f"{name} trained, but PEFT does not save it" for name, p in trained.items() if p.isnan().any()]
-
-
-def _load_whole(module: nn.Module, folder: Path) -> list[str]:
-    loaded, info = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
-    )
-    problems = [f"{name} is missing" for name in info["missing_keys"]]
-    problems += [f"{name} is not part of it" for name in info["unexpected_keys"]]
-    if not problems:
-        module.load_state_dict(loaded.state_dict())
-    return sorted(problems)
-
-
-def _load_module(
-    backbone: str, config: PretrainedConfig, revision: str | None
-) -> tuple[PreTrainedModel, tuple[str, ...]]:
-    try:
-        with quiet():
-            module, info = AutoModelForSequenceClassification.from_pretrained(
-                backbone,
-                config=config,
-                revision=revision,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"Cannot load the weights of {backbone!r}: {first_line(error)}") from error
-    head = head_modules(module)
-    absent = _backbone_only(info["missing_keys"], head)
-    absent += _backbone_only([entry[0] for entry in info["mismatched_keys"]], head)
-    # A BERT-like checkpoint may come without the pooler, which then belongs to what is learned from scratch.
-    pooler = f"{module.base_model_prefix}.pooler"
-    fresh_pooler = [name for name in absent if name.startswith(pooler + ".")]
-    absent = [name for name in absent if name not in fresh_pooler]
-    if absent:
-        total = len(module.base_model.state_dict())
-        raise ModelError(
-            f"{backbone!r} is not a checkpoint of the architecture {config.model_type!r} that its config.json "
-            f"names: {len(absent)} of {total} backbone weights are missing or of another size, "
-            f"first {absent[0]}. Give the folder of one whole checkpoint."
-        )
-    return module, ((*head, pooler) if fresh_pooler else head)
-
-
-def head_modules(module: PreTrainedModel) -> tuple[str, ...]:
-    """Names of the top-level modules with weights outside the backbone (``classifier``, ``score``, a pooler, …)."""
-    return tuple(
-        name
-        for name, child in module.named_children()
-        if name != module.base_model_prefix and any(True for _ in child.parameters())
-    )
 
 
 def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftModel:
@@ -369,26 +204,3 @@ def _method_problems(
         if any(name.split(".", 1)[0] == part and (name == target or name.endswith(f".{target}")) for name in names)
     ]
     return problems + in_head
-
-
-def _backbone_only(names: Sequence[str], head: Sequence[str]) -> list[str]:
-    return sorted(name for name in names if name.split(".", 1)[0] not in head)
-
-
-def _looks_local(backbone: str) -> bool:
-    return backbone.startswith((".", "/", "~")) or backbone.count("/") > 1 or Path(backbone).is_dir()
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' loading report and progress bars off the terminal: a fresh head is what is wanted."""
-    level = hf_logging.get_verbosity()
-    bars = hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()

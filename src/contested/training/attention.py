@@ -1,326 +1,340 @@
 """Attention within each example of a packed batch.
 
-Examples are cut into groups of similar length; each group is laid out example by example and head
-by head, padded to its longest, for the attention alone. Many groups waste little (CPUs); a single one has a shape
-that depends on the longest example alone (devices on which many small calls are dear).
+Examples are cut into groups of similar length; each group is laid out example by example and head by head, padded to
+its longest, for the attention alone. Many groups waste little (CPUs); a single one has a shape that depends on the
+longest example alone (devices on which many small calls are dear).
+
+Two orders of the same vectors of one head's size d occur here: *rows*, (T, heads, d), token by token as the rest of
+the network has them, and *cells*, (Σ count · heads · width, d), group by group, and in a group example by example,
+head by head, position by position. Only cells are padded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-Bias = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Queries and keys (B, heads, rows, size) and the queries' positions (rows,) to what is added to their scores."""
+from contested.training.group_layout import GroupLayout
 
-Factors = Callable[[Tensor, int], Tensor]
-"""Rows of queries (B, rows) and the number of keys to what their probabilities are multiplied with, shape (B, heads,
+Bias = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Queries and keys (B, heads, rows, d) and the queries' positions (rows,) to what is added to their scores."""
+
+DropoutMask = Callable[[Tensor, int], Tensor]
+"""Which queries (B, rows), and the number of keys, to what their probabilities are multiplied with, shape (B, heads,
 rows, keys)."""
 
-_SIMILAR = 0.75
 
-
-class Rule(NamedTuple):
-    """Who sees whom.
+class MaskSpec(NamedTuple):
+    """Which keys each query sees.
 
     Attributes:
         scale: Of the scores.
         causal: Whether a token sees only those before it and itself.
         window: A token sees those less than this many positions away; None: all.
-        reading: Whether one token of each example asks: its last one if causal, else its first.
+        pooled_only: Whether only the pooled token of each example is a query: its last one if causal, else its first.
     """
 
     scale: float
     causal: bool
     window: int | None
-    reading: bool
-
-
-class Cut(NamedTuple):
-    """How a batch is cut into groups, known before its tokens are.
-
-    Attributes:
-        shapes: Number of examples of each group and the cells that each of them has.
-        full: Whether all cells of a group are tokens.
-        runs: Number of examples of equal length and the length; None: not to be relied on.
-    """
-
-    shapes: tuple[tuple[int, int], ...]
-    full: tuple[bool, ...]
-    runs: tuple[tuple[int, int], ...] | None
-
-    @classmethod
-    def similar(cls, parts: Sequence[NDArray[np.int64]]) -> Cut:
-        """Groups of similar length.
-
-        Args:
-            parts: Tokens of each example, rising within each part.
-
-        Returns:
-            Groups that reach over no two parts.
-        """
-        shapes, full, runs = [], [], []
-        for lengths in parts:
-            sizes, counts = np.unique(lengths, return_counts=True)
-            runs += [(int(count), int(size)) for size, count in zip(sizes, counts, strict=True)]
-            first = 0
-            for count, longest in _cut(lengths):
-                shapes.append((count, longest))
-                full.append(int(lengths[first]) == longest)
-                first += count
-        return cls(tuple(shapes), tuple(full), tuple(runs))
-
-    @classmethod
-    def single(cls, n_examples: int, width: int) -> Cut:
-        """One group of all examples, with its mask even where nothing is padded: nothing hangs on the lengths."""
-        return cls(((n_examples, width),), (False,), None)
+    pooled_only: bool
 
 
 class Groups:
     """Where the tokens of a batch lie while they attend: by group, example, head and position, a cell each.
 
-    A cell behind the end of an example is a copy of the example's last token: it is not seen, and what it asks is
-    not read. Plain tensor operations on the device, without a look at what the tensors hold.
+    A cell behind the end of an example is a copy of the example's last token: as a key it is masked, as a query its
+    context is dropped. Plain tensor operations on the device, without a look at what the tensors hold.
 
     Args:
-        cut: The groups.
+        layout: The groups.
         lengths: Tokens of each example, shape (B,).
         example: Example of each token, shape (T,).
         positions: Position of each token within its example, shape (T,).
     """
 
-    def __init__(self, cut: Cut, lengths: Tensor, example: Tensor, positions: Tensor) -> None:
-        self.cut = cut
-        counts, widths = (list(part) for part in zip(*cut.shapes, strict=True))
-        of_group = [lengths.new_full((count,), width) for count, width in cut.shapes]
-        self._cells = torch.cat(of_group)
+    def __init__(self, layout: GroupLayout, lengths: Tensor, example: Tensor, positions: Tensor) -> None:
+        self.layout = layout
+        counts, widths = (list(part) for part in zip(*layout.shapes, strict=True))
+        # Cells of each example, (B,): the width of its group.
+        self._cells = torch.cat([lengths.new_full((count,), width) for count, width in layout.shapes])
         self._example, self._positions = example, positions
         self._lengths = torch.split(lengths, counts)
         starts = torch.split(lengths.cumsum(0) - lengths, counts)
         self._columns = [torch.arange(width, device=lengths.device) for width in widths]
+        # Row of the token in each cell, (count, width) per group; cells behind the end repeat the last token.
         self._tokens = [
             start[:, None] + torch.minimum(columns, length[:, None] - 1)
             for start, length, columns in zip(starts, self._lengths, self._columns, strict=True)
         ]
-        self._hidden: dict[tuple[Rule, torch.dtype], list[Tensor | None]] = {}
-        self._layouts: dict[int, tuple[Tensor, Tensor]] = {}
+        self._masks: dict[tuple[MaskSpec, torch.dtype], list[Tensor | None]] = {}
+        self._indices: dict[int, tuple[Tensor, Tensor]] = {}
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, rule: Rule, factors: Factors | None, bias: Bias | None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        spec: MaskSpec,
+        dropout_mask: DropoutMask | None,
+        bias: Bias | None,
     ) -> Tensor:
         """Attention within each example.
 
         Args:
-            query: Shape (T, heads, size); (B, heads, size) if one token of each example asks.
-            key: Shape (T, heads, size).
+            query: Shape (T, heads, d); (B, heads, d) if only pooled tokens are queries.
+            key: Shape (T, heads, d).
             value: As ``key``.
-            rule: Who sees whom.
-            factors: Dropout of the probabilities, or None.
-            bias: Added to the scores before they are scaled; for models that read the first token.
+            spec: Which keys each query sees.
+            dropout_mask: Dropout of the probabilities, or None.
+            bias: Added to the scores before they are scaled; for models that pool the first token.
 
         Returns:
-            Shape (rows of ``query``, heads * size).
+            Shape (rows of ``query``, heads * d).
         """
-        if self._plain(rule, factors, bias):
-            return self._in_runs(query, key, value, rule)
+        if self._plain(spec, dropout_mask, bias):
+            return self._in_uniform_segments(query, key, value, spec)
         if bias is None:
-            context: Tensor = _Attention.apply(query, key, value, self, rule, factors)  # type: ignore[no-untyped-call]
+            context: Tensor = _Attention.apply(query, key, value, self, spec, dropout_mask)  # type: ignore[no-untyped-call]
             return context
-        return self._biased(query, key, value, rule, factors, bias)
+        return self._biased(query, key, value, spec=spec, dropout_mask=dropout_mask, bias=bias)
 
-    def read(self, query: Tensor, states: Tensor, key: nn.Linear, value: nn.Linear, scale: float) -> Tensor:
-        """Attention of one token of each example to all, without the keys and values of every token.
+    def attend_pooled(self, query: Tensor, states: Tensor, key: nn.Linear, value: nn.Linear, scale: float) -> Tensor:
+        """Attention of each example's pooled token to all its tokens, without the keys and values of every token.
 
         A score is q · (W x + b) = (q W) · x + q · b, whose last term is common to the keys of a query, so that
         softmax does not see it; values are projected after they are summed up, by probabilities whose sum is 1.
 
         Args:
-            query: Shape (B, heads, size).
-            states: What keys and values are made of, shape (T, width).
+            query: Shape (B, heads, d).
+            states: What keys and values are made of, shape (T, hidden).
             key: Makes the keys.
             value: Makes the values.
             scale: Of the scores.
 
         Returns:
-            Shape (B, heads * size).
+            Shape (B, heads * d).
         """
-        assert self.cut.runs is not None
+        segments = self.layout.uniform_segments
+        assert segments is not None
+        # Weights by head, (heads, d, hidden); queries in the space of the states, (B, heads, hidden).
         of_keys, of_values = (layer.weight.view(query.shape[1], query.shape[2], -1) for layer in (key, value))
-        asking = torch.bmm(query.transpose(0, 1), of_keys).transpose(0, 1)
-        seen = []
+        queries = torch.bmm(query.transpose(0, 1), of_keys).transpose(0, 1)
+        summed = []
         for (count, length), q, x in zip(
-            self.cut.runs,
-            torch.split(asking, [count for count, _ in self.cut.runs]),
-            torch.split(states, [count * length for count, length in self.cut.runs]),
+            segments,
+            torch.split(queries, [count for count, _ in segments]),
+            torch.split(states, [count * length for count, length in segments]),
             strict=True,
         ):
             x = x.view(count, length, -1)
-            seen.append(torch.bmm((torch.bmm(q, x.mT) * scale).softmax(-1), x))
-        context = torch.bmm(torch.cat(seen).transpose(0, 1), of_values.mT).transpose(0, 1).flatten(1)
+            # Scores (count, heads, length), then states summed by probability, (count, heads, hidden).
+            summed.append(torch.bmm((torch.bmm(q, x.mT) * scale).softmax(-1), x))
+        context = torch.bmm(torch.cat(summed).transpose(0, 1), of_values.mT).transpose(0, 1).flatten(1)
         return context if value.bias is None else context + value.bias
 
-    def layout(self, heads: int) -> tuple[Tensor, Tensor]:
-        """Of each cell its row of (token, head), and of each such row its cell."""
-        if heads not in self._layouts:
+    def cell_indices(self, heads: int) -> tuple[Tensor, Tensor]:
+        """The two orders of one another.
+
+        Args:
+            heads: Number of heads.
+
+        Returns:
+            Row, counted as token · heads + head, of each cell; and the cell of each of the T · heads rows. Cells behind
+            an example's end occur in the first alone.
+        """
+        if heads not in self._indices:
             head = torch.arange(heads, device=self._example.device)
             index = torch.cat([(tokens[:, None] * heads + head[:, None]).flatten() for tokens in self._tokens])
+            # An example's cells begin behind those of all examples before it, heads times each.
             before, cells = (part[self._example] for part in (self._cells.cumsum(0) - self._cells, self._cells))
             place = (before * heads + self._positions)[:, None] + cells[:, None] * head
-            self._layouts[heads] = index, place.flatten()
-        return self._layouts[heads]
+            self._indices[heads] = index, place.flatten()
+        return self._indices[heads]
 
-    def hidden(self, rule: Rule, dtype: torch.dtype) -> list[Tensor | None]:
-        """0 where a group's queries see, the lowest number where they do not, shape (count, 1, rows, width).
+    def masks(self, spec: MaskSpec, dtype: torch.dtype) -> list[Tensor | None]:
+        """What is added to the scores of each group: 0 where a query sees a key, the lowest number elsewhere.
 
-        None where all is seen; the layers of a pass share it.
+        Args:
+            spec: Which keys each query sees.
+            dtype: Of the scores.
+
+        Returns:
+            Shape (count, 1, queries, width) per group, or None where all is seen; the layers of a pass share it.
         """
-        at = rule, dtype
-        if at not in self._hidden:
+        at = spec, dtype
+        if at not in self._masks:
             seen = [
-                _visible(rule, lengths, columns, full)
-                for lengths, columns, full in zip(self._lengths, self._columns, self.cut.full, strict=True)
+                _visible(spec, lengths, columns, full)
+                for lengths, columns, full in zip(self._lengths, self._columns, self.layout.full, strict=True)
             ]
             lowest = torch.finfo(dtype).min
-            self._hidden[at] = [None if part is None else (~part).to(dtype).mul_(lowest) for part in seen]
-        return self._hidden[at]
+            self._masks[at] = [None if part is None else (~part).to(dtype).mul_(lowest) for part in seen]
+        return self._masks[at]
 
-    def asking(self, rule: Rule) -> list[Tensor]:
-        """Row of ``query`` in each cell that asks, shape (count, rows) a group."""
-        if not rule.reading:
+    def query_cells(self, spec: MaskSpec) -> list[Tensor]:
+        """Row of ``query`` in each cell that holds a query, shape (count, queries) per group."""
+        if not spec.pooled_only:
             return self._tokens
-        counts = [count for count, _ in self.cut.shapes]
+        counts = [count for count, _ in self.layout.shapes]
         return list(torch.split(torch.arange(sum(counts), device=self._example.device)[:, None], counts))
 
     def pieces(self, cells: Tensor, heads: int) -> list[Tensor]:
-        """Cells (cells, size) as (count * heads, rows, size) a group."""
-        each = [count * heads for count, _ in self.cut.shapes]
-        asking = len(cells) == sum(each)
-        rows = [1 if asking else width for _, width in self.cut.shapes]
+        """Cells (cells, d) as (count * heads, rows, d) per group; one row where they are of pooled tokens alone."""
+        each = [count * heads for count, _ in self.layout.shapes]
+        pooled = len(cells) == sum(each)
+        rows = [1 if pooled else width for _, width in self.layout.shapes]
         parts = torch.split(cells, [n * r for n, r in zip(each, rows, strict=True)])
         return [part.view(n, -1, cells.shape[1]) for part, n in zip(parts, each, strict=True)]
 
-    def _plain(self, rule: Rule, factors: Factors | None, bias: Bias | None) -> bool:
-        """Whether runs of equal length can attend as views: without gradients, and where all is seen."""
-        if torch.is_grad_enabled() or self.cut.runs is None or factors is not None or bias is not None:
+    def _plain(self, spec: MaskSpec, dropout_mask: DropoutMask | None, bias: Bias | None) -> bool:
+        """Whether segments of equal length can attend as views: without gradients, and where all is seen."""
+        if torch.is_grad_enabled() or self.layout.uniform_segments is None:
             return False
-        longest = max(width for _, width in self.cut.shapes)
-        return (rule.reading or not rule.causal) and (rule.window is None or longest <= rule.window)
+        if dropout_mask is not None or bias is not None:
+            return False
+        longest = max(width for _, width in self.layout.shapes)
+        return (spec.pooled_only or not spec.causal) and (spec.window is None or longest <= spec.window)
 
-    def _in_runs(self, query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Tensor:
-        assert self.cut.runs is not None
-        whole = [count * length for count, length in self.cut.runs]
-        asking = [count for count, _ in self.cut.runs] if rule.reading else whole
+    def _in_uniform_segments(self, query: Tensor, key: Tensor, value: Tensor, spec: MaskSpec) -> Tensor:
+        segments = self.layout.uniform_segments
+        assert segments is not None
+        whole = [count * length for count, length in segments]
+        queries = [count for count, _ in segments] if spec.pooled_only else whole
         contexts = []
         for (count, _), *parts in zip(
-            self.cut.runs, torch.split(query, asking), torch.split(key, whole), torch.split(value, whole), strict=True
+            segments, torch.split(query, queries), torch.split(key, whole), torch.split(value, whole), strict=True
         ):
+            # (count · length, heads, d) as (count, heads, length, d), without a copy.
             q, k, v = (part.view(count, -1, *part.shape[1:]).transpose(1, 2) for part in parts)
-            context = F.scaled_dot_product_attention(q, k, v, scale=rule.scale)
+            context = F.scaled_dot_product_attention(q, k, v, scale=spec.scale)
             contexts.append(context.transpose(1, 2).reshape(len(parts[0]), -1))
         return torch.cat(contexts)
 
     def _biased(
-        self, query: Tensor, key: Tensor, value: Tensor, rule: Rule, factors: Factors | None, bias: Bias
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        spec: MaskSpec,
+        dropout_mask: DropoutMask | None,
+        bias: Bias,
     ) -> Tensor:
-        """Attention whose scores have a part with gradients of its own; autograd goes the whole way back."""
+        """Attention whose scores have a part with gradients of its own; autograd does the whole backward pass."""
         heads, size = key.shape[1:]
-        index, place = self.layout(heads)
-        laid_out = [
-            rows.reshape(-1, size) if len(rows) != len(key) else _LaidOut.apply(rows.reshape(-1, size), index, place)  # type: ignore[no-untyped-call]
+        index, place = self.cell_indices(heads)
+        # Queries of pooled tokens alone are cells already: one per example and head.
+        cells_of = [
+            rows.reshape(-1, size) if len(rows) != len(key) else _ToCells.apply(rows.reshape(-1, size), index, place)  # type: ignore[no-untyped-call]
             for rows in (query, key, value)
         ]
         contexts = []
-        for (count, _), rows, hidden, *parts in zip(
-            self.cut.shapes,
-            self.asking(rule),
-            self.hidden(rule, query.dtype),
-            *(self.pieces(cells, heads) for cells in laid_out),
+        for (count, _), rows, mask, *parts in zip(
+            self.layout.shapes,
+            self.query_cells(spec),
+            self.masks(spec, query.dtype),
+            *(self.pieces(cells, heads) for cells in cells_of),
             strict=True,
         ):
-            q, k, v = (part.unflatten(0, (count, heads)) for part in parts)
-            scores = (q @ k.mT + bias(q, k, torch.arange(q.shape[2], device=q.device))) * rule.scale
-            probabilities = (scores if hidden is None else scores + hidden).softmax(-1)
-            if factors is not None:
-                probabilities = probabilities * factors(rows, k.shape[2])
+            q, k, v = (part.unflatten(0, (count, heads)) for part in parts)  # (count, heads, rows, d)
+            scores = (q @ k.mT + bias(q, k, torch.arange(q.shape[2], device=q.device))) * spec.scale
+            probabilities = (scores if mask is None else scores + mask).softmax(-1)
+            if dropout_mask is not None:
+                probabilities = probabilities * dropout_mask(rows, k.shape[2])
             contexts.append((probabilities @ v).flatten(0, 2))
         context = torch.cat(contexts)
-        if not rule.reading:
-            context = _TakenBack.apply(context, place)  # type: ignore[no-untyped-call]
+        if not spec.pooled_only:
+            context = _ToRows.apply(context, place)  # type: ignore[no-untyped-call]
         return context.view(len(query), -1)
 
 
 class _Attention(torch.autograd.Function):
-    """Softmax of scores, dropout, weighted values, group by group; forth and back without a view for autograd."""
+    """Softmax of scores, dropout, weighted values, group by group; forward and backward without a view for autograd.
+
+    Every product is written into a part of one tensor of all groups' cells. Saved are q, k, v (cells), for each row its
+    cell, and for each group the probabilities P, what is left of them by dropout P ⊙ M, and M itself.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, groups: Groups, rule: Rule, factors: Factors | None
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        groups: Groups,
+        spec: MaskSpec,
+        dropout_mask: DropoutMask | None,
     ) -> Tensor:
         heads, size = key.shape[1:]
-        index, place = groups.layout(heads)
+        index, place = groups.cell_indices(heads)
         k, v = (rows.reshape(-1, size).index_select(0, index) for rows in (key, value))
         q = query.reshape(-1, size)
-        q = q if rule.reading else q.index_select(0, index)
+        q = q if spec.pooled_only else q.index_select(0, index)
         context = torch.empty_like(q)
-        exact = torch.promote_types(q.dtype, torch.float32)
+        exact = torch.promote_types(q.dtype, torch.float32)  # softmax is never in half precision
         saved = []
         with torch.autocast(query.device.type, enabled=False):
-            for (count, width), rows, hidden, qs, ks, vs, out in zip(
-                groups.cut.shapes,
-                groups.asking(rule),
-                groups.hidden(rule, exact),
+            for (count, width), rows, mask, qs, ks, vs, out in zip(
+                groups.layout.shapes,
+                groups.query_cells(spec),
+                groups.masks(spec, exact),
                 *(groups.pieces(cells, heads) for cells in (q, k, v, context)),
                 strict=True,
             ):
-                scores = torch.baddbmm(qs.new_empty(()), qs, ks.mT, beta=0, alpha=rule.scale).to(exact)
-                if hidden is not None:
-                    scores.view(count, heads, -1, width).add_(hidden)
+                # (count · heads, queries, width), scaled within the product.
+                scores = torch.baddbmm(qs.new_empty(()), qs, ks.mT, beta=0, alpha=spec.scale).to(exact)
+                if mask is not None:
+                    scores.view(count, heads, -1, width).add_(mask)
                 probabilities = dropped = scores.softmax(-1)
-                kept = None if factors is None else factors(rows, width).flatten(0, 1)
+                kept = None if dropout_mask is None else dropout_mask(rows, width).flatten(0, 1)
                 if kept is not None:
                     dropped = probabilities * kept
                 torch.bmm(dropped.to(q.dtype), vs, out=out)
                 saved += [probabilities, dropped, kept]
         ctx.save_for_backward(q, k, v, place, *saved)
-        ctx.groups, ctx.rule, ctx.heads = groups, rule, heads
-        context = context if rule.reading else context.index_select(0, place)
+        ctx.groups, ctx.spec, ctx.heads = groups, spec, heads
+        context = context if spec.pooled_only else context.index_select(0, place)
         return context.view(len(query), -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, place, *saved = ctx.saved_tensors
-        groups, rule, heads, gradient = ctx.groups, ctx.rule, ctx.heads, gradients[0].reshape(-1, q.shape[1])
-        if not rule.reading:
-            # What comes back to a cell behind the end of an example is nothing.
+        groups, spec, heads, gradient = ctx.groups, ctx.spec, ctx.heads, gradients[0].reshape(-1, q.shape[1])
+        if not spec.pooled_only:
+            # Nothing comes back to a cell behind the end of an example: its gradient is zero.
             gradient = torch.zeros_like(q).index_copy_(0, place, gradient)
         of_q, of_k, of_v = (torch.empty_like(cells) for cells in (q, k, v))
         for group, (qs, ks, vs, given, to_q, to_k, to_v) in enumerate(
             zip(*(groups.pieces(cells, heads) for cells in (q, k, v, gradient, of_q, of_k, of_v)), strict=True)
         ):
+            # C = (P ⊙ M) V gives dV = (P ⊙ M)ᵀ dC and dP = dC Vᵀ ⊙ M; P = softmax(S) gives dS;
+            # S = s Q Kᵀ gives dQ = s dS K and dK = s dSᵀ Q.
             probabilities, dropped, kept = saved[3 * group : 3 * group + 3]
             torch.bmm(dropped.mT.to(q.dtype), given, out=to_v)
             of_probabilities = torch.bmm(given, vs.mT).to(probabilities.dtype)
             if kept is not None:
                 of_probabilities.mul_(kept)
             of_scores = torch._softmax_backward_data(of_probabilities, probabilities, -1, probabilities.dtype)
-            of_scores = of_scores.mul_(rule.scale).to(q.dtype)
+            of_scores = of_scores.mul_(spec.scale).to(q.dtype)
             torch.bmm(of_scores, ks, out=to_q)
             torch.bmm(of_scores.mT, qs, out=to_k)
+        # A masked key's gradient is zero: the cells behind an example's end have nothing to add to its last token.
         rows = [
-            cells if cells is of_q and rule.reading else cells.index_select(0, place) for cells in (of_q, of_k, of_v)
+            cells if cells is of_q and spec.pooled_only else cells.index_select(0, place)
+            for cells in (of_q, of_k, of_v)
         ]
         return *(part.view(-1, heads, q.shape[1]) for part in rows), None, None, None
 
 
-class _LaidOut(torch.autograd.Function):
+class _ToCells(torch.autograd.Function):
     """Rows in cells; what comes back to a cell behind the end of an example is zero and left out."""
 
     @staticmethod
@@ -335,8 +349,8 @@ class _LaidOut(torch.autograd.Function):
         return gradients[0].index_select(0, place), None, None
 
 
-class _TakenBack(torch.autograd.Function):
-    """Cells as rows; a cell behind the end of an example is not read."""
+class _ToRows(torch.autograd.Function):
+    """Cells as rows; a cell behind the end of an example is left out."""
 
     @staticmethod
     def forward(ctx: Any, cells: Tensor, place: Tensor) -> Tensor:
@@ -351,35 +365,20 @@ class _TakenBack(torch.autograd.Function):
         return gradient.new_zeros(ctx.n_cells, gradient.shape[1]).index_copy_(0, place, gradient), None
 
 
-def _visible(rule: Rule, lengths: Tensor, columns: Tensor, full: bool) -> Tensor | None:
-    """What the queries of a group see, broadcast to (count, heads, queries, width); None: everything."""
+def _visible(spec: MaskSpec, lengths: Tensor, columns: Tensor, full: bool) -> Tensor | None:
+    """Which keys the queries of a group see, broadcast to (count, heads, queries, width); None: all of them."""
     real = None if full else (columns < lengths[:, None])[:, None, None]
-    window = None if rule.window is None or len(columns) <= rule.window else rule.window
-    if window is None and (rule.reading or not rule.causal):
+    window = None if spec.window is None or len(columns) <= spec.window else spec.window
+    if window is None and (spec.pooled_only or not spec.causal):
         return real
-    if not rule.reading:
+    # Positions of the queries, (1, width) or of the pooled ones (count, 1); distances (…, queries, width).
+    if not spec.pooled_only:
         at = columns[None]
     else:
-        at = lengths[:, None] - 1 if rule.causal else torch.zeros_like(lengths)[:, None]
+        at = lengths[:, None] - 1 if spec.causal else torch.zeros_like(lengths)[:, None]
     distance = at[..., None] - columns
-    seen = distance >= 0 if rule.causal else torch.ones_like(distance, dtype=torch.bool)
+    seen = distance >= 0 if spec.causal else torch.ones_like(distance, dtype=torch.bool)
     if window is not None:
         seen = seen & (distance.abs() < window)
     seen = seen[:, None]
     return seen if real is None else seen & real
-
-
-def _cut(lengths: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Cut rising lengths into groups, none of which pads an example to more than 4/3 of its length.
-
-    >>> _cut(np.array([5, 8, 9, 10, 10]))
-    [(1, 5), (4, 10)]
-    """
-    shapes: list[tuple[int, int]] = []
-    end = len(lengths)
-    while end:
-        longest = int(lengths[end - 1])
-        start = int(np.searchsorted(lengths[:end], _SIMILAR * longest))
-        shapes.insert(0, (end - start, longest))
-        end = start
-    return shapes

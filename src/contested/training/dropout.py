@@ -1,6 +1,6 @@
 """Dropout whose masks depend on (seed, step, example, site, position, column) alone, not on how a batch is laid out.
 
-Every element of a mask is a hash of a row key (one token of one example at one step) and a column key (one place of
+Every element of a mask is a hash of a row key (one token of one example at one step) and a column key (one column of
 one site), so that padded, packed, re-batched and resumed runs of one configuration drop the same elements. A site is
 the name of a module. Probabilities are multiples of 1/65,536. Plain tensor operations: they run on every device and
 use every thread, unlike PyTorch's own generator on CPUs.
@@ -19,8 +19,8 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-_LANES = 65_536
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+_LANES = 65_536  # values of a lane: 16 of the hash's 32 bits, so that one hash decides two elements
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ over the golden ratio: SplitMix64's increment
 _SPREAD = -1640531527
 """An odd 32-bit multiplier: 2³² over the golden ratio, as a signed number."""
 
@@ -54,10 +54,10 @@ class KeyedDropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop elements of ``input`` (…, columns) in training mode."""
-        factors = self.factors(input)
-        return input if factors is None else input * factors
+        mask = self.dropout_mask(input)
+        return input if mask is None else input * mask
 
-    def factors(self, input: Tensor) -> Tensor | None:
+    def dropout_mask(self, input: Tensor) -> Tensor | None:
         """What ``input`` is to be multiplied with, in its shape: 0 or 1 / (1 - p); None where nothing is dropped."""
         if not self.training or self.p == 0:
             return None
@@ -85,7 +85,7 @@ class DropoutKeys:
         self._sites: dict[tuple[str, int], int] = {}
         self._calls: dict[str, int] = {}
         self._rows: Tensor | None = None
-        self._read: Tensor | None = None
+        self._pooled: Tensor | None = None
         self._shared: Tensor | None = None
         self._step: Tensor | None = None
         for name, part in list(module.named_modules()):
@@ -110,27 +110,27 @@ class DropoutKeys:
         return self._rows is not None
 
     @contextlib.contextmanager
-    def keyed(self, rows: Tensor, read: Tensor, shared: Tensor) -> Iterator[None]:
+    def keyed(self, rows: Tensor, pooled: Tensor, shared: Tensor) -> Iterator[None]:
         """Key every dropout while this lasts.
 
         Args:
             rows: Key of each token in the layout of the pass, shape (T,) or (B, L); see :func:`row_keys`.
-            read: Key of each example's read token, shape (B,).
+            pooled: Key of each example's pooled token, shape (B,).
             shared: Key of what the examples share, a single one; see :func:`shared_key`.
 
         Yields:
             Nothing.
         """
-        self._rows, self._read, self._step = rows, read, shared
-        self._calls.clear()
+        self._rows, self._pooled, self._step = rows, pooled, shared
+        self._calls.clear()  # calls of a module are counted within a pass
         try:
             yield
         finally:
-            self._rows = self._read = self._step = None
+            self._rows = self._pooled = self._step = None
 
     @contextlib.contextmanager
     def sharing(self, numbers: Tensor) -> Iterator[None]:
-        """Rows that belong to no example, such as those of relative positions, while this lasts.
+        """Key rows that belong to no example, such as those of relative positions, while this lasts.
 
         Args:
             numbers: Number of each row, shape (R,).
@@ -151,20 +151,21 @@ class DropoutKeys:
         return self._rows
 
     @property
-    def read(self) -> Tensor:
-        """Row keys of the read tokens, shape (B,)."""
-        assert self._read is not None
-        return self._read
+    def pooled(self) -> Tensor:
+        """Row keys of the pooled tokens, shape (B,)."""
+        assert self._pooled is not None
+        return self._pooled
 
     def rows_of(self, given: Tensor) -> Tensor:
-        """Row keys of an activation (…, columns), in the shape of its rows: tokens, or the examples' read ones."""
+        """Row keys of an activation (…, columns), in the shape of its rows: tokens, or the examples' pooled ones."""
+        # Told apart by their number: T or (B, L) tokens, B pooled tokens; any other rows belong to no example.
         lead = given.shape[:-1]
         if self._shared is not None:
             return self._shared_keys(self._shared).view(lead)
         if lead == self.rows.shape or (self.rows.dim() == 1 and lead.numel() == len(self.rows)):
             return self.rows.view(lead)
-        if lead.numel() == len(self.read):
-            return self.read.view(lead)
+        if lead.numel() == len(self.pooled):
+            return self.pooled.view(lead)
         return self._shared_keys(torch.arange(lead.numel(), device=given.device)).view(lead)
 
     def probabilities_mask(self, module: nn.Module, rows: Tensor, probabilities: Tensor, p: float) -> Tensor:
@@ -179,11 +180,11 @@ class DropoutKeys:
         Returns:
             0 or 1 / (1 - p), in the shape of ``probabilities``.
         """
-        asking = torch.arange(rows.numel(), device=rows.device).view(rows.shape)
-        mask = self.of_probabilities(module, rows.flatten(), probabilities.shape[1], p)
-        return mask(asking, probabilities.shape[-1]).to(probabilities.dtype)
+        queries = torch.arange(rows.numel(), device=rows.device).view(rows.shape)
+        mask = self.attention_dropout_mask(module, rows.flatten(), probabilities.shape[1], p)
+        return mask(queries, probabilities.shape[-1]).to(probabilities.dtype)
 
-    def of_probabilities(
+    def attention_dropout_mask(
         self, module: nn.Module, rows: Tensor, heads: int, p: float
     ) -> Callable[[Tensor, int], Tensor]:
         """Masks of one call of an attention module, a part of its queries at a time.
@@ -201,9 +202,10 @@ class DropoutKeys:
         site = self._names[module]
         keys = self._row_site(rows, site)
 
-        def mask(asking: Tensor, columns: int) -> Tensor:
+        def mask(queries: Tensor, columns: int) -> Tensor:
             column_keys = self._column_keys(site, heads, columns, keys.device)
-            return _kept(_hash(keys[asking][:, None, :, None], column_keys[:, None]), columns, p, torch.float32)
+            # Rows (B, 1, queries, 1) against columns (heads, 1, pairs).
+            return _kept(_hash(keys[queries][:, None, :, None], column_keys[:, None]), columns, p, torch.float32)
 
         return mask
 
@@ -224,11 +226,13 @@ class DropoutKeys:
         return _kept(lanes, columns, p, dtype)
 
     def _row_site(self, rows: Tensor, site: str) -> Tensor:
-        # A module that is called again in one pass, as shared layers are, is another site each time.
+        # Any shape in, the same out: odd 32-bit keys. A module that is called again in one pass, as shared layers are,
+        # is another site each time.
         call = self._calls[site] = self._calls.get(site, -1) + 1
         factor = self._sites.get((site, call))
         if factor is None:
             factor = self._sites[site, call] = _site_key(f"{site}#{call}")
+        # Of a 64-bit product the high half is the mixed one; odd, so that the product with a column key loses nothing.
         return ((rows * factor) >> 32).to(torch.int32) | 1
 
     def _column_keys(self, site: str, heads: int, columns: int, device: torch.device) -> Tensor:
@@ -238,8 +242,10 @@ class DropoutKeys:
         for found in made:
             if found.shape[1] >= pairs and found.device == device:
                 return found[:, :pairs]
-        # Attention grows by one key at a time: make room for more than is asked.
+        # The key of a pair of columns does not depend on how many there are: a wider array serves narrower calls.
+        # Attention grows by one key at a time, so make room for more than is asked for.
         wide = pairs if heads == 1 else max(64, 1 << (pairs - 1).bit_length())
+        # Head in the high half, pair in the low one: (heads, wide).
         numbers = np.arange(heads, dtype=np.uint64)[:, None] << np.uint64(32) | np.arange(wide, dtype=np.uint64)
         hashed = _mix(numbers + np.uint64(_site_key(site) % (1 << 64))) >> np.uint64(32)
         made.append(torch.from_numpy(hashed.view(np.int64)).to(device).to(torch.int32) | 1)
@@ -262,6 +268,7 @@ def row_keys(key: DropoutKey, examples: NDArray[np.int64], positions: NDArray[np
         Well-mixed keys of the same shape.
     """
     example = _mix(_step(key) + examples.astype(np.uint64) * _ODD)
+    # Positions from 1: the key of position 0 is not the example's own.
     return _mix(example + (positions.astype(np.uint64) + np.uint64(1)) * _ODD).view(np.int64)
 
 
@@ -276,6 +283,7 @@ def _step(key: DropoutKey) -> NDArray[np.uint64]:
 
 def _hash(rows: Tensor, columns: Tensor) -> Tensor:
     """Two 16-bit lanes in 32 bits from odd keys that are broadcast against each other."""
+    # int32 products wrap; odd factors lose no bit of either key, and the shift brings high bits down to the low lane.
     mixed = rows * columns
     mixed ^= mixed >> 15
     return mixed.mul_(_SPREAD)
@@ -283,6 +291,7 @@ def _hash(rows: Tensor, columns: Tensor) -> Tensor:
 
 def _kept(lanes: Tensor, columns: int, p: float, dtype: torch.dtype) -> Tensor:
     dropped = round(p * _LANES)
+    # (…, pairs) int32 seen as (…, 2 · pairs) int16, about uniform on -32,768 … 32,767: the lowest ones are dropped.
     halves = lanes.view(torch.int16)[..., :columns]
     kept = torch.empty(halves.shape, dtype=dtype, device=lanes.device)
     torch.ge(halves, dropped - _LANES // 2, out=kept)

@@ -1,4 +1,4 @@
-"""Token rows in, logits out: batch making and the forward behind one seam."""
+"""Token ids in, logits out: how batches are made and computed, behind one seam."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, shared_key
-from contested.training.families import packed_forward, reads_last
-from contested.training.packed import Laid, Packing, Part
+from contested.training.families import packed_forward, pools_last_token
+from contested.training.packed import PackedBatch, Packer, RunBatch
 from contested.training.padded import attention_keys, use_keyed_attention
+from contested.training.precision import at_least_float32, cast_frozen
 
 
 class Engine(Protocol):
     """Computes logits for rows of an encoded set; how rows become batches is its own affair."""
 
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
-        """Logits for ``rows`` of ``texts``, shape (len(rows), K), in the order of ``rows``; never in bfloat16.
+        """Logits for ``rows`` of ``texts``, shape (len(rows), K), in the order of ``rows``; never in half precision.
 
         In training mode ``key`` decides what is dropped, whatever the layout; without it PyTorch's generator does.
         """
         ...
 
 
-class LaidEngine(Protocol):
-    """An engine whose batches are laid out on the host first; the rest is the device's alone."""
+class BatchEngine(Protocol):
+    """An engine with a host part, which collates a batch, and a device part, which then needs the host no more."""
 
-    def lay_out(self, parts: Sequence[Part]) -> Laid:
-        """Lay the rows of each run end to end, in the host's memory."""
+    def collate(self, batches: Sequence[RunBatch]) -> PackedBatch:
+        """Put the rows of each run end to end, in the host's memory."""
         ...
 
-    def forward(self, laid: Laid) -> list[Tensor]:
-        """Logits (B, K) of each part of a batch on the device, in the order of its rows; never in bfloat16."""
+    def forward(self, batch: PackedBatch) -> list[Tensor]:
+        """Logits (B, K) of each run of a batch on the device, in the order of its rows; never in half precision."""
         ...
 
 
@@ -71,7 +72,7 @@ class PackedEngine:
         device: Where the module is.
         precision: ``float32``, or ``bfloat16`` for autocast; frozen weights are then cast once, for good.
         single_group: Whether all examples attend in one padded group.
-        bucket: Numbers of tokens are filled up to multiples of this; see :class:`contested.training.packed.Packing`.
+        bucket: Numbers of tokens are filled up to multiples of this; see :class:`contested.training.packed.Packer`.
         keyed: Whether the module's dropout is replaced by keyed one; without it the module is left as it is, and serves
             passes in eval mode alone.
     """
@@ -92,23 +93,23 @@ class PackedEngine:
             raise ValueError(f"{type(self._model).__name__} cannot be packed; use PaddedEngine.")
         self._forward = forward
         keys = DropoutKeys.of(module if keyed else nn.Module())
-        self._packing = Packing(keys, device=device, precision=precision, single_group=single_group, bucket=bucket)
+        self._packer = Packer(keys, device=device, precision=precision, single_group=single_group, bucket=bucket)
         if precision == "bfloat16":
             cast_frozen(module)
 
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`Engine`."""
-        return self.forward(self.lay_out([Part(texts, rows, key)]).to(self._packing.device))[0]
+        return self.forward(self.collate([RunBatch(texts, rows, key)]).to(self._packer.device))[0]
 
-    def lay_out(self, parts: Sequence[Part]) -> Laid:
-        """See :class:`LaidEngine`; a single part."""
-        return self._packing.lay_out(parts, last=reads_last(self._model))
+    def collate(self, batches: Sequence[RunBatch]) -> PackedBatch:
+        """See :class:`BatchEngine`; a single run."""
+        return self._packer.collate(batches, pools_last=pools_last_token(self._model))
 
-    def forward(self, laid: Laid) -> list[Tensor]:
-        """See :class:`LaidEngine`."""
-        with self._packing.batch(laid) as batch:
-            logits = self._forward(self._model, self._packing, batch)
-        return [_at_least_float32(logits[laid.fields()["order"]])]
+    def forward(self, batch: PackedBatch) -> list[Tensor]:
+        """See :class:`BatchEngine`."""
+        with self._packer.unpack(batch) as tokens:
+            logits = self._forward(self._model, self._packer, tokens)
+        return [at_least_float32(logits[batch.fields()["order"]])]
 
 
 class PaddedEngine:
@@ -146,7 +147,7 @@ class PaddedEngine:
         self._piece_size = piece_size
         self._keys: DropoutKeys | None = None
         if keyed:
-            self._last = reads_last(base_model(module))
+            self._last = pools_last_token(base_model(module))
             keys = DropoutKeys.of(module)
             use_keyed_attention(base_model(module))
             # Tokens that a prompt adds have no place among an example's own: PyTorch's generator drops then.
@@ -160,7 +161,7 @@ class PaddedEngine:
         n_pieces = max(1, round(len(rows) / self._piece_size))
         pieces = [self._forward(texts, rows[part], key) for part in np.array_split(by_length, n_pieces)]
         restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
-        return _at_least_float32(torch.cat(pieces)[restore])
+        return at_least_float32(torch.cat(pieces)[restore])
 
     def _forward(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None) -> Tensor:
         with self._keyed(texts, rows, key):
@@ -175,13 +176,14 @@ class PaddedEngine:
             if key is not None and self._keys is not None:
                 lengths = texts.lengths[rows]
                 keys = row_keys(key, rows[:, None], np.arange(lengths.max())[None, :])
-                read = keys[np.arange(len(rows)), lengths - 1 if self._last else 0]
-                given = (torch.from_numpy(np.asarray(part)).to(self._device) for part in (keys, read, shared_key(key)))
-                stack.enter_context(self._keys.keyed(*given))
+                pooled = keys[np.arange(len(rows)), lengths - 1 if self._last else 0]
+                given = (torch.from_numpy(np.asarray(part)) for part in (keys, pooled, shared_key(key)))
+                stack.enter_context(self._keys.keyed(*(part.to(self._device) for part in given)))
                 stack.enter_context(attention_keys(self._keys))
             yield
 
     def _pad(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Inputs of the module's forward, each of shape (B, longest); cells behind an example's end are padding."""
         lengths = texts.lengths[rows]
         columns = np.arange(int(lengths.max()))[None, :]
         real = columns < lengths[:, None]
@@ -193,17 +195,6 @@ class PaddedEngine:
         if texts.token_type_ids is not None:
             arrays["token_type_ids"] = np.where(real, texts.token_type_ids[source], 0)
         return {name: torch.from_numpy(array.astype(np.int64)).to(self._device) for name, array in arrays.items()}
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype in {torch.bfloat16, torch.float16} else logits
-
-
-def cast_frozen(module: nn.Module) -> None:
-    """Cast the frozen weights of linear layers to what autocast would cast them to at every call."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear) and not any(p.requires_grad for p in layer.parameters()):
-            layer.to(torch.bfloat16)
 
 
 def _adds_tokens(module: nn.Module) -> bool:

@@ -1,7 +1,7 @@
 """The order of calls in each family of classifiers, written out for packed batches.
 
-The modules stay the library's own, adapters included. In the last layer only the row that the head reads is asked
-for, so only its row is computed. A new family is one function here; those without one are padded.
+The modules stay the library's own, adapters included. In the last layer only the pooled token is a query, so only
+its row is computed. A new family is one function here; those without one are padded.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from contested.families import family_of, packed_forward_name
 from contested.training.attention import Bias
 from contested.training.lora import linear, linears, plain_linear
-from contested.training.packed import Batch, Packing
+from contested.training.packed import DeviceBatch, Packer
 
-Forward = Callable[[Any, Packing, Batch], Tensor]
-"""A transformers classifier, its packing and a batch to logits (B, K)."""
+Forward = Callable[[Any, Packer, DeviceBatch], Tensor]
+"""A transformers classifier, its packer and a batch to logits (B, K)."""
 
 
 def packed_forward(model: Any) -> Forward | None:
@@ -36,12 +36,12 @@ def packed_forward(model: Any) -> Forward | None:
     return None if name is None else FORWARDS[name]
 
 
-def reads_last(model: Any) -> bool:
-    """Whether the classifier reads an example's last token, not its first."""
+def pools_last_token(model: Any) -> bool:
+    """Whether the pooled token of an example is its last one, not its first."""
     return family_of(model.config.model_type).pools_last_token
 
 
-def _bert(model: Any, packing: Packing, batch: Batch) -> Tensor:
+def _bert(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
     """BERT, RoBERTa, XLM-R and ELECTRA."""
     backbone = model.base_model
     start = model.config.pad_token_id + 1 if family_of(model.config.model_type).positions_after_pad else 0
@@ -54,67 +54,67 @@ def _bert(model: Any, packing: Packing, batch: Batch) -> Tensor:
         states = backbone.embeddings_project(states)
     *inner, last = backbone.encoder.layer
     for layer in inner:
-        states = _bert_layer(layer, states, packing, batch, None)
-    first = _bert_layer(last, states, packing, batch, batch.first)[:, None]
+        states = _bert_layer(layer, states, packer, batch, None)
+    first = _bert_layer(last, states, packer, batch, batch.first)[:, None]
     pooler = getattr(backbone, "pooler", None)
     logits: Tensor = model.classifier(first if pooler is None else model.dropout(pooler(first)))
     return logits
 
 
-def _bert_layer(layer: Any, states: Tensor, packing: Packing, batch: Batch, read: Tensor | None) -> Tensor:
+def _bert_layer(layer: Any, states: Tensor, packer: Packer, batch: DeviceBatch, pooled: Tensor | None) -> Tensor:
     attention = layer.attention.self
-    asking = states if read is None else states[read]
+    query_states = states if pooled is None else states[pooled]
     projections = attention.query, attention.key, attention.value
-    context = _absolute(attention, projections, attention.num_attention_heads, asking, states, packing, batch)
-    attended = layer.attention.output(context, asking)
+    context = _absolute(attention, projections, attention.num_attention_heads, query_states, states, packer, batch)
+    attended = layer.attention.output(context, query_states)
     result: Tensor = layer.output(layer.intermediate(attended), attended)
     return result
 
 
-def _distilbert(model: Any, packing: Packing, batch: Batch) -> Tensor:
+def _distilbert(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
     backbone = model.distilbert
     states = backbone.embeddings(batch.input_ids[None], position_ids=batch.positions[None])[0]
     layers = list(backbone.transformer.layer)
     for layer in layers:
-        read = batch.first if layer is layers[-1] else None
+        pooled = batch.first if layer is layers[-1] else None
         attention = layer.attention
-        asking = states if read is None else states[read]
+        query_states = states if pooled is None else states[pooled]
         projections = attention.q_lin, attention.k_lin, attention.v_lin
-        context = _absolute(attention, projections, attention.n_heads, asking, states, packing, batch)
-        attended = layer.sa_layer_norm(attention.out_lin(context) + asking)
+        context = _absolute(attention, projections, attention.n_heads, query_states, states, packer, batch)
+        attended = layer.sa_layer_norm(attention.out_lin(context) + query_states)
         states = layer.output_layer_norm(layer.ffn(attended) + attended)
     logits: Tensor = model.classifier(model.dropout(model.pre_classifier(states).relu()))
     return logits
 
 
-def _llama(model: Any, packing: Packing, batch: Batch) -> Tensor:
-    """Llama, Mistral, Qwen2 and Qwen3, which read the last token."""
+def _llama(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
+    """Llama, Mistral, Qwen2 and Qwen3, which pool the last token."""
     backbone = model.model
     states = backbone.embed_tokens(batch.input_ids)
     cos, sin = (part[0, :, None] for part in backbone.rotary_emb(states[None], batch.positions[None]))
     layers = backbone.layers[: model.config.num_hidden_layers]
     for layer in layers:
-        read = batch.last if layer is layers[-1] else None
+        pooled = batch.last if layer is layers[-1] else None
         attention = layer.self_attn
         normed = layer.input_layernorm(states)
-        asking = normed if read is None else normed[read]
+        query_states = normed if pooled is None else normed[pooled]
         projections = attention.q_proj, attention.k_proj, attention.v_proj
-        query, key, value = _projected(projections, asking, normed, -1, attention.head_dim)
+        query, key, value = _projected(projections, query_states, normed, -1, attention.head_dim)
         if hasattr(attention, "q_norm"):
             query, key = attention.q_norm(query), attention.k_norm(key)
-        query = _rotated(query, cos if read is None else cos[read], sin if read is None else sin[read])
-        context = packing.attend(
+        query = _rotated(query, cos if pooled is None else cos[pooled], sin if pooled is None else sin[pooled])
+        context = packer.attend(
             attention, query, _rotated(key, cos, sin), value, batch,
             scale=attention.scaling, dropout=_probability(attention, attention.attention_dropout),
-            reading=read is not None, causal=True, window=getattr(attention, "sliding_window", None),
+            pooled_only=pooled is not None, causal=True, window=getattr(attention, "sliding_window", None),
         )  # fmt: skip
-        states = (states if read is None else states[read]) + linear(attention.o_proj, context)
+        states = (states if pooled is None else states[pooled]) + linear(attention.o_proj, context)
         states = states + layer.mlp(layer.post_attention_layernorm(states))
     logits: Tensor = model.score(backbone.norm(states))
     return logits
 
 
-def _modernbert(model: Any, packing: Packing, batch: Batch) -> Tensor:
+def _modernbert(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
     backbone = model.model
     states = backbone.embeddings(input_ids=batch.input_ids)
     angles = {
@@ -122,26 +122,26 @@ def _modernbert(model: Any, packing: Packing, batch: Batch) -> Tensor:
         for kind in set(model.config.layer_types)
     }
     for layer in backbone.layers:
-        read = batch.first if layer is backbone.layers[-1] else None
+        pooled = batch.first if layer is backbone.layers[-1] else None
         attention = layer.attn
-        # The projection gives queries, keys and values at once; of the queries only those that ask are kept.
+        # The projection gives queries, keys and values at once; in the last layer only the pooled tokens' queries stay.
         projected = linear(attention.Wqkv, layer.attn_norm(states)).view(len(states), 3, -1, attention.head_dim)
         query, key, value = projected.unbind(1)
         cos, sin = angles[layer.attention_type]
         query = _rotated(query.float(), cos, sin).to(projected.dtype)
-        context = packing.attend(
-            attention, query if read is None else query[read], _rotated(key.float(), cos, sin).to(projected.dtype),
+        context = packer.attend(
+            attention, query if pooled is None else query[pooled], _rotated(key.float(), cos, sin).to(projected.dtype),
             value, batch, scale=attention.head_dim**-0.5,
             dropout=_probability(attention, attention.attention_dropout),
-            reading=read is not None, window=attention.sliding_window,
+            pooled_only=pooled is not None, window=attention.sliding_window,
         )  # fmt: skip
-        states = (states if read is None else states[read]) + attention.out_drop(attention.Wo(context))
+        states = (states if pooled is None else states[pooled]) + attention.out_drop(attention.Wo(context))
         states = states + layer.mlp(layer.mlp_norm(states))
     logits: Tensor = model.classifier(model.drop(model.head(backbone.final_norm(states))))
     return logits
 
 
-def _deberta(model: Any, packing: Packing, batch: Batch) -> Tensor:
+def _deberta(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
     """DeBERTa-v2 and -v3: positions enter the scores, relative to each other."""
     backbone = model.deberta
     # A single example of all tokens: its mask is of ones and its positions are given.
@@ -154,10 +154,10 @@ def _deberta(model: Any, packing: Packing, batch: Batch) -> Tensor:
     relative = encoder.get_rel_embedding()
     layers = list(encoder.layer)
     for layer in layers:
-        read = batch.first if layer is layers[-1] else None
-        asking = states if read is None else states[read]
-        context = _disentangled(layer.attention.self, asking, states, relative, packing, batch, read)
-        attended = layer.attention.output(context, asking)
+        pooled = batch.first if layer is layers[-1] else None
+        query_states = states if pooled is None else states[pooled]
+        context = _disentangled(layer.attention.self, query_states, states, relative, packer, batch, pooled)
+        attended = layer.attention.output(context, query_states)
         states = layer.output(layer.intermediate(attended), attended)
     logits: Tensor = model.classifier(model.dropout(model.pooler(states[:, None])))
     return logits
@@ -165,36 +165,37 @@ def _deberta(model: Any, packing: Packing, batch: Batch) -> Tensor:
 
 def _disentangled(
     attention: Any,
-    asking: Tensor,
+    query_states: Tensor,
     states: Tensor,
     relative: Tensor,
-    packing: Packing,
-    batch: Batch,
-    read: Tensor | None,
+    packer: Packer,
+    batch: DeviceBatch,
+    pooled: Tensor | None,
 ) -> Tensor:
     """Disentangled attention (He et al. 2021, https://arxiv.org/abs/2006.03654, eq. 4) over the positions at hand."""
     kinds = attention.pos_att_type
     projections = attention.query_proj, attention.key_proj, attention.value_proj
-    query, key, value = _projected(projections, asking, states, attention.num_attention_heads, -1)
+    query, key, value = _projected(projections, query_states, states, attention.num_attention_heads, -1)
     scale = (query.shape[-1] * (1 + len({"c2p", "p2c"} & set(kinds)))) ** -0.5
-    bias = _relative_scores(attention, relative, packing, batch) if attention.relative_attention and kinds else None
-    return packing.attend(
+    bias = _relative_scores(attention, relative, packer, batch) if attention.relative_attention and kinds else None
+    return packer.attend(
         attention.dropout, query, key, value, batch,
-        scale=scale, dropout=_probability(attention, attention.dropout.p), reading=read is not None, bias=bias,
+        scale=scale, dropout=_probability(attention, attention.dropout.p), pooled_only=pooled is not None, bias=bias,
     )  # fmt: skip
 
 
-def _relative_scores(attention: Any, relative: Tensor, packing: Packing, batch: Batch) -> Bias:
+def _relative_scores(attention: Any, relative: Tensor, packer: Packer, batch: DeviceBatch) -> Bias:
     """What relative positions add to the scores: content to position and position to content."""
     heads, span, kinds = attention.num_attention_heads, attention.pos_ebd_size, attention.pos_att_type
 
-    def places() -> tuple[Tensor, Tensor]:
+    def positions() -> tuple[Tensor, Tensor]:
+        # Of the 2 · width - 1 distances far ones share a row of the table; only rows that occur are projected.
         buckets = _buckets(torch.arange(1 - batch.width, batch.width), attention)
-        numbers, place_of = (buckets + span).clamp(0, 2 * span - 1).unique(return_inverse=True)
-        return numbers, place_of
+        numbers, row_of = (buckets + span).clamp(0, 2 * span - 1).unique(return_inverse=True)
+        return numbers, row_of
 
-    numbers, place_of = packing.constant(("relative places", batch.width), places)
-    with packing.keys.sharing(numbers):
+    numbers, row_of = packer.constant(("relative positions", batch.width), positions)
+    with packer.keys.sharing(numbers):
         rows = attention.pos_dropout(relative[numbers])
         shared = attention.share_att_key
         position_key = position_query = None
@@ -206,16 +207,17 @@ def _relative_scores(attention: Any, relative: Tensor, packing: Packing, batch: 
             position_query = project(rows).view(len(numbers), heads, -1)
 
     def scores(q: Tensor, k: Tensor, at: Tensor) -> Tensor:
-        """For q (B, heads, queries, size) at places ``at`` (queries,) and all k."""
+        """For q (B, heads, queries, d) at positions ``at`` (queries,) and all k; shape (B, heads, queries, keys)."""
+        # (queries, keys), counted from 0.
         distance = at[:, None] - torch.arange(k.shape[2], device=q.device) + batch.width - 1
         parts: list[Tensor] = []
         if position_key is not None:
-            found = q @ position_key.permute(1, 2, 0)
-            parts.append(found.gather(-1, place_of[distance].expand(*found.shape[:2], -1, -1)))
+            found = q @ position_key.permute(1, 2, 0)  # (B, heads, queries, rows of the table)
+            parts.append(found.gather(-1, row_of[distance].expand(*found.shape[:2], -1, -1)))
         if position_query is not None:
             found = k @ position_query.permute(1, 2, 0)
-            # Row j, column i: key j under the place of query i.
-            parts.append(found.gather(-1, place_of[distance.T].expand(*found.shape[:2], -1, -1)).mT)
+            # Row j, column i: key j at the distance of query i.
+            parts.append(found.gather(-1, row_of[distance.T].expand(*found.shape[:2], -1, -1)).mT)
         total = parts[0]
         return total if len(parts) == 1 else total + parts[1]
 
@@ -228,46 +230,46 @@ def _buckets(distances: Tensor, attention: Any) -> Tensor:
         return distances
     from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
-    places: Tensor = make_log_bucket_position(
+    buckets: Tensor = make_log_bucket_position(
         distances, attention.position_buckets, attention.max_relative_positions
     ).long()
-    return places
+    return buckets
 
 
 def _absolute(
     attention: Any,
     projections: Sequence[Any],
     heads: int,
-    asking: Tensor,
+    query_states: Tensor,
     states: Tensor,
-    packing: Packing,
-    batch: Batch,
+    packer: Packer,
+    batch: DeviceBatch,
 ) -> Tensor:
-    """Attention whose positions are in the states: of the rows that ask, shape (rows, width)."""
-    reading, dropout = asking is not states, _probability(attention, attention.dropout.p)
-    if reading and not dropout and batch.groups.cut.runs is not None and not torch.is_grad_enabled():
+    """Attention whose positions are in the states: context of ``query_states``, shape (queries, hidden)."""
+    pooled_only, dropout = query_states is not states, _probability(attention, attention.dropout.p)
+    if pooled_only and not dropout and batch.groups.layout.uniform_segments is not None and not torch.is_grad_enabled():
         to_key, to_value = (plain_linear(layer) for layer in projections[1:])
         if to_key is not None and to_value is not None:
-            query = linear(projections[0], asking).view(len(asking), heads, -1)
-            return batch.groups.read(query, states, to_key, to_value, attention.scaling)
-    query, key, value = _projected(projections, asking, states, heads, -1)
-    return packing.attend(
-        attention, query, key, value, batch, scale=attention.scaling, dropout=dropout, reading=reading
+            query = linear(projections[0], query_states).view(len(query_states), heads, -1)
+            return batch.groups.attend_pooled(query, states, to_key, to_value, attention.scaling)
+    query, key, value = _projected(projections, query_states, states, heads, -1)
+    return packer.attend(
+        attention, query, key, value, batch, scale=attention.scaling, dropout=dropout, pooled_only=pooled_only
     )  # fmt: skip
 
 
-def _projected(projections: Sequence[Any], asking: Tensor, states: Tensor, *heads: int) -> list[Tensor]:
-    """Queries of the rows that ask, keys and values of all, each (rows, heads, size) by the two numbers ``heads``."""
+def _projected(projections: Sequence[Any], query_states: Tensor, states: Tensor, *heads: int) -> list[Tensor]:
+    """Queries of ``query_states``, keys and values of all, each (rows, heads, d) by the two numbers ``heads``."""
     found = (
         linears(projections, states)
-        if asking is states
-        else [linear(projections[0], asking), *linears(projections[1:], states)]
+        if query_states is states
+        else [linear(projections[0], query_states), *linears(projections[1:], states)]
     )
     return [rows.view(len(rows), *heads) for rows in found]
 
 
 def _rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions: states (rows, heads, size), angles (rows, 1, size)."""
+    """Rotary positions: states (rows, heads, d), angles (rows, 1, d)."""
     left, right = states.chunk(2, -1)
     return states * cos + torch.cat([-right, left], -1) * sin
 

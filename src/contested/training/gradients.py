@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine
-from contested.training.layerwise import LayerwiseNorms, UnfitError, whole
+from contested.training.layerwise import LayerwiseNorms, UnfitError
 from contested.training.objective import Classification, Objective
+from contested.training.precision import at_least_float32
 from contested.training.preserving import preserved, set_modes
 
 Mode = Literal["eval", "train"]
@@ -214,7 +215,7 @@ class _Losses:
 
 
 def equal_length_batches(lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """Cut rows into batches of at most ``size`` of equal length.
+    """GroupLayout rows into batches of at most ``size`` of equal length.
 
     >>> [batch.tolist() for batch in equal_length_batches(np.array([5, 4, 5, 5]), 2)]
     [[1], [0, 2], [3]]
@@ -255,7 +256,7 @@ def _squares(loss: Tensor, parameters: Mapping[str, nn.Parameter]) -> dict[str, 
     """Squared gradient norm by parameter; one without a gradient is left out."""
     gradients = torch.autograd.grad(loss.sum(), list(parameters.values()), allow_unused=True)
     found = zip(parameters, gradients, strict=True)
-    return {name: float(torch.linalg.vector_norm(whole(g))) ** 2 for name, g in found if g is not None}
+    return {name: float(torch.linalg.vector_norm(at_least_float32(g))) ** 2 for name, g in found if g is not None}
 
 
 def _sum_of_gradients(losses: _Losses, rows: NDArray[np.int64], parameters: list[nn.Parameter]) -> list[Tensor]:

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from contested.training.precision import at_least_float32
+
 Layer = nn.Linear | nn.LayerNorm | nn.Embedding
 
 
@@ -77,34 +79,40 @@ class LayerwiseNorms:
         """
         found = torch.zeros(n_examples, dtype=torch.float64)
         for squares in self._by_layer(losses, n_examples=n_examples, length=length).values():
-            found += squares
+            found += squares  # over all weights together: squared norms add up
         return found
 
     def _by_layer(self, losses: Callable[[], Tensor], *, n_examples: int, length: int) -> dict[str, Tensor]:
         calls: dict[str, _Call] = {}
-        with self._watching(calls, n_examples, length):
+        with self._hooked(calls, n_examples, length):
             total = losses().sum()
         used = {name: call for name, call in calls.items() if call.output.requires_grad}
         if not used:
             return {}
+        # Examples do not see each other: the gradient of the sum at an example's rows is that of its own loss.
         gradients = torch.autograd.grad(total, [call.output for call in used.values()], allow_unused=True)
         found = {}
         with torch.no_grad():
             for (name, call), gradient in zip(used.items(), gradients, strict=True):
                 if gradient is not None:
-                    rows = gradient.reshape(n_examples, -1, gradient.shape[-1])
-                    found[name] = _squares(self._layers[name], whole(call.given), whole(rows)).cpu().double()
+                    rows = gradient.reshape(n_examples, -1, gradient.shape[-1])  # (B, R, out)
+                    found[name] = (
+                        _squares(self._layers[name], at_least_float32(call.given), at_least_float32(rows))
+                        .cpu()
+                        .double()
+                    )
         return found
 
     @contextlib.contextmanager
-    def _watching(self, calls: dict[str, _Call], n_examples: int, length: int) -> Iterator[None]:
-        def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def _hooked(self, calls: dict[str, _Call], n_examples: int, length: int) -> Iterator[None]:
+        def recording(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
             def hook(_: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
                 if name in calls:
-                    raise UnfitError(f"{name} is called more than once in a forward")
+                    raise UnfitError(f"{name} is called more than once per forward pass")
                 if not given:
                     raise UnfitError(f"{name} is called with named arguments")
                 rows, layer = given[0].detach(), self._layers[name].layer
+                # All axes but the features': how many rows there are and in which order they lie.
                 lead = tuple(rows.shape if isinstance(layer, nn.Embedding) else rows.shape[:-1])
                 layout = self._layouts.get(name) or _layout(lead, n_examples, length)
                 if layout is None or lead not in _leads(layout, n_examples, length):
@@ -116,13 +124,13 @@ class LayerwiseNorms:
                         raise UnfitError(f"{name} serves all examples at once")
                     rows, output = rows.expand(n_examples, -1), output.expand(n_examples, -1, -1)
                 width = () if isinstance(layer, nn.Embedding) else (rows.shape[-1],)
-                self.rounded |= whole(output) is not output
+                self.rounded |= at_least_float32(output) is not output
                 calls[name] = _Call(rows.reshape(n_examples, -1, *width), output)
                 return output
 
             return hook
 
-        handles = [chosen.layer.register_forward_hook(watch(name)) for name, chosen in self._layers.items()]
+        handles = [chosen.layer.register_forward_hook(recording(name)) for name, chosen in self._layers.items()]
         try:
             yield
         finally:
@@ -130,29 +138,37 @@ class LayerwiseNorms:
                 handle.remove()
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """The tensor in float32 if it has half precision, else itself."""
-    return tensor.float() if tensor.dtype in {torch.bfloat16, torch.float16} else tensor
-
-
 class _Layout(Enum):
     """How a layer's rows belong to the examples of a batch."""
 
     TOKENS = "each example's tokens, one example after the other"
-    EXAMPLES = "one row an example"
+    EXAMPLES = "one row per example"
     SHARED = "one example's tokens, for all examples"
 
 
 class _Chosen(NamedTuple):
+    """A layer whose gradients count.
+
+    Attributes:
+        layer: The layer.
+        weight: Whether its weight's gradient counts.
+        bias: Whether its bias's does.
+    """
+
     layer: Layer
     weight: bool
-    """Whether the weight's gradient counts."""
     bias: bool
 
 
 class _Call(NamedTuple):
+    """What a layer was given and gave in a pass over B examples of R rows each.
+
+    Attributes:
+        given: Shape (B, R, in); of an embedding the ids, shape (B, R).
+        output: As the layer gave it, on the way of the gradients.
+    """
+
     given: Tensor
-    """Rows by example, shape (B, R, d); of an embedding the ids, shape (B, R)."""
     output: Tensor
 
 
@@ -163,6 +179,7 @@ def _layers(module: nn.Module, parameters: Mapping[str, nn.Parameter]) -> dict[s
     for path, part in module.named_modules():
         own = {key: names[id(p)] for key, p in part.named_parameters(recurse=False) if id(p) in names}
         for name in own.values():
+            # Of a weight in two places the norm is that of a sum of gradients, not a sum of norms.
             if name in owners:
                 raise UnfitError(f"{name} is shared with {path}")
             owners[name] = path
@@ -188,6 +205,7 @@ def _layout(lead: tuple[int, ...], n_examples: int, length: int) -> _Layout | No
 
 
 def _leads(layout: _Layout, n_examples: int, length: int) -> set[tuple[int, ...]]:
+    # With B examples of L tokens: padded (B, L), packed (B · L,) with or without a leading 1; heads (B,) or (B, 1).
     leads: dict[_Layout, set[tuple[int, ...]]] = {
         _Layout.TOKENS: {(n_examples, length), (1, n_examples * length), (n_examples * length,)},
         _Layout.EXAMPLES: {(n_examples,), (n_examples, 1)},
@@ -197,7 +215,7 @@ def _leads(layout: _Layout, n_examples: int, length: int) -> set[tuple[int, ...]
 
 
 def _squares(chosen: _Chosen, given: Tensor, gradient: Tensor) -> Tensor:
-    """Squared norms of one layer's gradients, shape (B,), from rows (B, R, d) or ids (B, R) and gradients (B, R, e)."""
+    """Squared norms of a layer's gradients, shape (B,), of rows (B, R, in) or ids (B, R) and gradients (B, R, out)."""
     layer = chosen.layer
     total = gradient.new_zeros(len(gradient))
     if chosen.bias:
@@ -207,6 +225,7 @@ def _squares(chosen: _Chosen, given: Tensor, gradient: Tensor) -> Tensor:
     if isinstance(layer, nn.Embedding):
         return total + _embedding_squares(given, gradient, layer.padding_idx)
     if isinstance(layer, nn.LayerNorm):
+        # y = w x̂ + b, so that the gradient of w is Σ g ⊙ x̂ over the rows of an example.
         normed = F.layer_norm(given, layer.normalized_shape, eps=layer.eps)
         return total + (gradient * normed).sum(1).square().sum(1)
     return total + _linear_squares(given, gradient)
@@ -215,6 +234,7 @@ def _squares(chosen: _Chosen, given: Tensor, gradient: Tensor) -> Tensor:
 def _linear_squares(given: Tensor, gradient: Tensor) -> Tensor:
     """‖Σ g xᵀ‖² of each example: as Σ (g·g′)(x·x′) over pairs of rows where that is less work, else directly."""
     rows, inputs, outputs = given.shape[1], given.shape[2], gradient.shape[2]
+    # R² (in + out) operations against R · in · out; the sum over pairs of rows may round to below zero.
     if rows * (inputs + outputs) < inputs * outputs:
         pairs = (gradient @ gradient.mT) * (given @ given.mT)
         return pairs.sum((1, 2)).clamp(min=0)
@@ -222,6 +242,7 @@ def _linear_squares(given: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _embedding_squares(ids: Tensor, gradient: Tensor, padding: int | None) -> Tensor:
+    # Rows of one id add up in one row of the table: ‖Σ g‖² is Σ g·g′ over pairs of equal ids, (B, R, R).
     same = ids[:, :, None] == ids[:, None, :]
     if padding is not None:
         same &= (ids != padding)[:, :, None]

@@ -21,7 +21,7 @@ from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine, PackedEngine
 from contested.training.interruption import Interrupted, StopRequest
 from contested.training.objective import Classification, Objective
-from contested.training.packed import Part
+from contested.training.packed import RunBatch
 from contested.training.probes import Probe
 from contested.training.recipe import Recipe, checkpoint_steps, data_order, learning_rate
 from contested.training.snapshots import load_snapshot, save_snapshot
@@ -161,9 +161,9 @@ class TrainingLoop:
         return lambda steps: self._eager_step(steps[0])
 
     def _eager_step(self, step: int) -> torch.Tensor:
-        part = self.part(step)
+        batch = self.run_batch(step)
         self.set_learning_rate(step)
-        loss = self.loss(self.engine.logits(*part), torch.from_numpy(part.rows).to(self.device))
+        loss = self.loss(self.engine.logits(*batch), torch.from_numpy(batch.rows).to(self.device))
         torch.autograd.backward(loss)
         self.update()
         return loss.detach()[None]
@@ -194,9 +194,9 @@ class TrainingLoop:
         size = self.recipe.batch_size
         return self._order[1][position * size : (position + 1) * size]
 
-    def part(self, step: int) -> Part:
+    def run_batch(self, step: int) -> RunBatch:
         """The training rows of a step with what decides their dropout, whatever their layout."""
-        return Part(self.data.train, self.batch(step), DropoutKey(self.recipe.seed, step))
+        return RunBatch(self.data.train, self.batch(step), DropoutKey(self.recipe.seed, step))
 
     def loss(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Training loss of a batch.

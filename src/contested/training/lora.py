@@ -1,6 +1,6 @@
 """Linear layers of one input with LoRA, in fewer passes over memory than a module at a time.
 
-With x the rows, m dropout's factors, s the scale and a = (x·m) Aᵀ: y = x Wᵀ + b + s a Bᵀ, whose last term is added in
+With x the rows, m the dropout mask, s the scale and a = (x·m) Aᵀ: y = x Wᵀ + b + s a Bᵀ, whose last term is added in
 place by one product. PEFT's own forward makes the product, its scaled copy and the sum one after the other, and
 autograd the gradient of B in an orientation of its product that is several times slower. What several layers give
 back to their one input is summed up in the products, not after them.
@@ -30,8 +30,8 @@ def linears(layers: Sequence[Any], rows: Tensor) -> list[Tensor]:
     """What linear layers of one input give, adapted or not.
 
     Args:
-        layers: The layers. Frozen ones, and plain LoRA of PEFT over frozen ones, take the short way unless somebody
-            watches their parts.
+        layers: The layers. Frozen ones, and plain LoRA of PEFT over frozen ones, take the short way unless their parts
+            have hooks.
         rows: Shape (rows, in).
 
     Returns:
@@ -48,21 +48,21 @@ def linears(layers: Sequence[Any], rows: Tensor) -> list[Tensor]:
 
 
 def _adapter(layer: Any, rows: Tensor) -> tuple[Any, ...] | None:
-    """Weight and bias of a frozen layer and, if adapted, A, B, the scale and dropout's factors; None: the long way."""
+    """Weight and bias of a frozen layer and, if adapted, A, B, the scale and the dropout mask; None: the long way."""
     parts, adapted = [layer], plain_lora(layer) and not layer.merged
     base = layer.get_base_layer() if adapted else layer
     if adapted:
         (name,) = layer.active_adapters
         down, up, dropout = layer.lora_A[name], layer.lora_B[name], layer.lora_dropout[name]
         parts += [base, down, up]
-    if type(base) is not nn.Linear or _watched(parts):
+    if type(base) is not nn.Linear or _hooked(parts):
         return None
     if any(parameter.requires_grad for parameter in base.parameters()):
         return None
     if not adapted:
         return base.weight, base.bias
-    factors = dropout.factors(rows) if isinstance(dropout, KeyedDropout) else None
-    return base.weight, base.bias, down.weight, up.weight, layer.scaling[name], factors
+    dropout_mask = dropout.dropout_mask(rows) if isinstance(dropout, KeyedDropout) else None
+    return base.weight, base.bias, down.weight, up.weight, layer.scaling[name], dropout_mask
 
 
 def plain_lora(layer: nn.Module) -> bool:
@@ -82,34 +82,34 @@ def plain_linear(layer: Any) -> nn.Linear | None:
         layer: A linear layer, adapted by PEFT or not.
 
     Returns:
-        What holds the weight; None where the layer is more than that, somebody watches it, or autocast is on.
+        What holds the weight; None where the layer is more than that, it has hooks, or autocast is on.
     """
     adapted = isinstance(layer, BaseTunerLayer) and layer.merged and not layer.disable_adapters
     base = layer.get_base_layer() if adapted else layer
-    if type(base) is not nn.Linear or _watched((layer, base)) or torch.is_autocast_enabled(base.weight.device.type):
+    if type(base) is not nn.Linear or _hooked((layer, base)) or torch.is_autocast_enabled(base.weight.device.type):
         return None
     return base
 
 
-def _watched(parts: Sequence[nn.Module]) -> bool:
+def _hooked(parts: Sequence[nn.Module]) -> bool:
     return any(part._forward_hooks or part._forward_pre_hooks for part in parts)
 
 
 class _Linears(torch.autograd.Function):
-    """Products of one input; of each: weight, bias, A, B, scale and factors, of which the last four may be None."""
+    """Products of one input; of each weight, bias, A, B, scale and dropout mask, the last four of which may be None."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, *given: Any) -> tuple[Tensor, ...]:
         results, saved, scales = [], [], []
-        for weight, bias, down, up, scale, factors in _sixes(given):
+        for weight, bias, down, up, scale, dropout_mask in _sixes(given):
             result = F.linear(rows, weight, bias)
             dropped = inner = None
             if down is not None:
-                dropped = rows if factors is None else rows * factors
+                dropped = rows if dropout_mask is None else rows * dropout_mask
                 inner = dropped @ down.T
                 result.addmm_(inner, up.T, alpha=scale)
             results.append(result)
-            saved += [weight, down, up, factors, dropped, inner]
+            saved += [weight, down, up, dropout_mask, dropped, inner]
             scales.append(scale)
         ctx.save_for_backward(*saved)
         ctx.scales = scales
@@ -120,21 +120,22 @@ class _Linears(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         of_rows: Tensor | None = None
         found: list[Tensor | None] = []
-        for gradient, scale, (weight, down, up, factors, dropped, inner) in zip(
+        for gradient, scale, (weight, down, up, dropout_mask, dropped, inner) in zip(
             gradients, ctx.scales, _sixes(ctx.saved_tensors), strict=True
         ):
             if ctx.needs_input_grad[0]:
                 of_rows = gradient @ weight if of_rows is None else of_rows.addmm_(gradient, weight)
             of_down = of_up = None
             if down is not None:
+                # dB = s dYᵀ a, made as its transpose; da = s dY B; dA = daᵀ (x·m); dx += da A ⊙ m.
                 of_up = (inner.T.contiguous() @ gradient).mul_(scale).T
                 # A thin matrix along its rows makes the product several times slower.
                 of_inner = (gradient @ up.T.contiguous().T).mul_(scale)
                 of_down = of_inner.T.contiguous() @ dropped
-                if of_rows is not None and factors is None:
+                if of_rows is not None and dropout_mask is None:
                     of_rows.addmm_(of_inner, down)
                 elif of_rows is not None:
-                    of_rows.addcmul_(of_inner @ down, factors)
+                    of_rows.addcmul_(of_inner @ down, dropout_mask)
             found += [None, None, of_down, of_up, None, None]
         return of_rows, *found
 

@@ -1,7 +1,7 @@
 """Batches without padding: all tokens in one row, attention within each example.
 
-A batch is laid out on the host and goes to the device in one copy; what follows needs the host no more, so that it
-can be captured as a graph.
+A step has a host part and a device part. The host collates a batch: every number that the device needs, end to end in
+one tensor, goes there in one copy. What follows needs the host no more, so that it can be captured as a graph.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
-from contested.training.attention import Bias, Cut, Factors, Groups, Rule
+from contested.training.attention import Bias, DropoutMask, Groups, MaskSpec
 from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, shared_key
+from contested.training.group_layout import GroupLayout
 
-_BUCKET = 64
-_WIDTHS = 16
-_FILLERS = 4
-_LONGEST = 17
+_BUCKET = 64  # tokens: the number of them is a multiple where shapes are to recur
+_WIDTHS = 16  # cells: the same for the longest example
+_PADDING_EXAMPLES = 4  # that fill a run up, at least, so that their number does not depend on how much is missing
+_LONGEST = 17  # tokens of such an example: of one run 67 are missing at most, 64 + 3, and a fourth of them is 17
 
 
-class Batch(NamedTuple):
-    """B examples, T tokens end to end, sorted by length within each part.
+class DeviceBatch(NamedTuple):
+    """Views of a packed batch on the device: B examples, T tokens end to end, sorted by length within each run.
 
     Attributes:
         input_ids: Shape (T,).
@@ -48,13 +49,13 @@ class Batch(NamedTuple):
     groups: Groups
 
 
-class Part(NamedTuple):
-    """Texts of one run in a batch.
+class RunBatch(NamedTuple):
+    """The texts of one run in a batch of one run or several.
 
     Attributes:
         texts: Token ids.
         rows: Which texts, in any order.
-        key: Of the dropout, or None for PyTorch's own; of all parts or of none.
+        key: Of the dropout, or None for PyTorch's own; of all runs or of none.
     """
 
     texts: EncodedTexts
@@ -66,24 +67,24 @@ class Shape(NamedTuple):
     """What is known of a batch without its numbers; a captured graph serves all batches of one shape.
 
     Attributes:
-        tokens: Number of tokens of each part.
-        examples: Number of examples of each part, those that fill it up included.
-        asked: Number of rows asked for of each part.
+        tokens: Number of tokens of each run, padding examples included.
+        examples: Number of examples of each run, padding examples included.
+        asked: Number of rows asked for of each run.
         width: Cells of the longest example.
-        cut: The groups of attention.
-        sizes: Length of each field of the laid-out batch.
+        layout: The groups of attention.
+        sizes: Name and length of each field of the packed batch, in its order.
     """
 
     tokens: tuple[int, ...]
     examples: tuple[int, ...]
     asked: tuple[int, ...]
     width: int
-    cut: Cut
+    layout: GroupLayout
     sizes: tuple[tuple[str, int], ...]
 
 
-class Laid(NamedTuple):
-    """A batch laid out: every number that a device needs of it, end to end in one tensor, and what they are.
+class PackedBatch(NamedTuple):
+    """Every number that a device needs of a batch, end to end in one tensor, and what they are.
 
     Attributes:
         numbers: int64, one dimension.
@@ -93,7 +94,7 @@ class Laid(NamedTuple):
     numbers: Tensor
     shape: Shape
 
-    def to(self, device: torch.device) -> Laid:
+    def to(self, device: torch.device) -> PackedBatch:
         """The same on a device, in one copy."""
         if device.type != "cuda":
             return self._replace(numbers=self.numbers.to(device))
@@ -105,20 +106,20 @@ class Laid(NamedTuple):
         return dict(zip(names, torch.split(self.numbers, list(sizes)), strict=True))
 
     def rows(self) -> tuple[Tensor, ...]:
-        """The rows asked for of each part, in the order of the logits."""
+        """The rows asked for of each run, in the order of the logits."""
         return torch.split(self.fields()["rows"], list(self.shape.asked))
 
 
-class Packing:
-    """Batches and attention for one model; what an adapter of a family computes with.
+class Packer:
+    """Batches and attention of one model: what the forward of a family computes with.
 
     Args:
         keys: The keys of its dropout; those of no module where nothing is dropped.
         device: Where the model is.
         precision: ``float32``, or ``bfloat16`` for autocast.
         single_group: Whether all examples attend in one padded group; by default only where there are buckets.
-        bucket: Numbers of tokens are filled up to multiples of this by further examples, and the longest length to
-            multiples of 16, so that a few shapes come again and again; None: as they are, by default on CPUs.
+        bucket: Numbers of tokens are filled up to multiples of this by padding examples, and the longest length to
+            multiples of 16, so that a few shapes recur; None: as they are, by default on CPUs.
     """
 
     def __init__(
@@ -134,83 +135,70 @@ class Packing:
         self.device = device
         self._bfloat16 = precision == "bfloat16"
         self._bucket = _BUCKET if bucket is None and device.type != "cpu" else bucket
-        # What fills a batch up is not sorted by length.
+        # Padding examples are not sorted by length among the others.
         self._single_group = single_group or self._bucket is not None
         self._constants: dict[Hashable, tuple[Tensor, ...]] = {}
 
-    def lay_out(self, parts: Sequence[Part], *, last: bool) -> Laid:
-        """Lay texts end to end.
+    def collate(self, batches: Sequence[RunBatch], *, pools_last: bool) -> PackedBatch:
+        """Put the texts of a batch end to end.
 
         Args:
-            parts: What the batch consists of.
-            last: Whether the last token is read, not the first.
+            batches: One per run.
+            pools_last: Whether the last token is pooled, not the first.
 
         Returns:
             The batch, in the host's memory.
         """
-        laid_out = [_LaidOut.of(part, last=last) for part in parts]
-        asked = tuple(len(part.rows) for part in parts)
+        runs = [_FlatRun.of(batch, pools_last=pools_last) for batch in batches]
         if self._bucket is not None:
-            most = max(len(part.input_ids) for part in laid_out)
-            laid_out = [part.filled(((most + _FILLERS - 1) // self._bucket + 1) * self._bucket) for part in laid_out]
-        lengths = np.concatenate([part.lengths for part in laid_out])
+            # Runs of one number of tokens: the stack's adapters then need one batched product.
+            most = max(len(run.input_ids) for run in runs)
+            n_tokens = ((most + _PADDING_EXAMPLES - 1) // self._bucket + 1) * self._bucket
+            runs = [run.padded_to(n_tokens) for run in runs]
+        lengths = np.concatenate([run.lengths for run in runs])
         width = int(lengths.max())
         width += 0 if self._bucket is None else -width % _WIDTHS
-        single = Cut.single(len(lengths), width) if self._single_group else None
-        examples = tuple(len(part.lengths) for part in laid_out)
-        before = np.cumsum(examples) - examples
-        fields: dict[str, list[Any]] = {
-            "input_ids": [part.input_ids for part in laid_out],
-            "positions": [part.positions for part in laid_out],
-            "example": [np.repeat(np.arange(len(lengths)), lengths)],
-            "token_type_ids": [part.token_type_ids for part in laid_out if part.token_type_ids is not None],
-            "keys": [part.keys for part in laid_out],
-            "lengths": [lengths],
-            "read": [part.read for part in laid_out],
-            "steps": [[shared_key(part.key)] for part in parts if part.key is not None],
-            "order": [first + part.order for first, part in zip(before, laid_out, strict=True)],
-            "rows": [part.rows for part in parts],
-        }
-        joined = {name: np.concatenate(values).astype(np.int64) for name, values in fields.items() if values}
+        single = GroupLayout.single(len(lengths), width) if self._single_group else None
+        fields = _fields(batches, runs)
         shape = Shape(
-            tokens=tuple(len(part.input_ids) for part in laid_out),
-            examples=examples,
-            asked=asked,
+            tokens=tuple(len(run.input_ids) for run in runs),
+            examples=tuple(len(run.lengths) for run in runs),
+            asked=tuple(len(batch.rows) for batch in batches),
             width=width,
-            cut=single or Cut.similar([part.lengths for part in laid_out]),
-            sizes=tuple((name, len(values)) for name, values in joined.items() if len(values)),
+            layout=single or GroupLayout.similar([run.lengths for run in runs]),
+            sizes=tuple((name, len(values)) for name, values in fields.items() if len(values)),
         )
-        return Laid(torch.from_numpy(np.concatenate(list(joined.values()))), shape)
+        return PackedBatch(torch.from_numpy(np.concatenate(list(fields.values()))), shape)
 
     @contextlib.contextmanager
-    def batch(self, laid: Laid, keys: Sequence[DropoutKeys] = ()) -> Iterator[Batch]:
+    def unpack(self, packed: PackedBatch, keys: Sequence[DropoutKeys] = ()) -> Iterator[DeviceBatch]:
         """Take a batch apart and key its dropout meanwhile.
 
         Args:
-            laid: The batch, on the device.
-            keys: Further keys, of a model for each part; they see their part alone.
+            packed: The batch, on the device.
+            keys: Further keys, of one model per run; they see their run alone.
 
         Yields:
             The batch.
         """
-        fields, shape = laid.fields(), laid.shape
-        ends = fields["lengths"].cumsum(0)
-        batch = Batch(
+        fields, shape = packed.fields(), packed.shape
+        ends = fields["lengths"].cumsum(0)  # (B,): one behind each example's last token
+        batch = DeviceBatch(
             input_ids=fields["input_ids"],
             token_type_ids=fields.get("token_type_ids"),
             positions=fields["positions"],
             first=ends - fields["lengths"],
             last=ends - 1,
             width=shape.width,
-            groups=Groups(shape.cut, fields["lengths"], fields["example"], fields["positions"]),
+            groups=Groups(shape.layout, fields["lengths"], fields["example"], fields["positions"]),
         )
         with contextlib.ExitStack() as stack:
             if "steps" in fields:
-                tokens, read, steps = fields["keys"], fields["read"], fields["steps"]
-                stack.enter_context(self.keys.keyed(tokens, read, steps[0]))
-                of_parts = torch.split(tokens, list(shape.tokens)), torch.split(read, list(shape.examples)), steps
-                for own, *of_part in zip(keys, *of_parts, strict=False):
-                    stack.enter_context(own.keyed(*of_part))
+                tokens, pooled, steps = fields["keys"], fields["pooled"], fields["steps"]
+                stack.enter_context(self.keys.keyed(tokens, pooled, steps[0]))
+                of_runs = torch.split(tokens, list(shape.tokens)), torch.split(pooled, list(shape.examples)), steps
+                for own, *of_run in zip(keys, *of_runs, strict=False):
+                    stack.enter_context(own.keyed(*of_run))
             if self._bfloat16:
                 stack.enter_context(torch.autocast(self.device.type, dtype=torch.bfloat16))
             yield batch
@@ -227,11 +215,11 @@ class Packing:
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        batch: Batch,
+        batch: DeviceBatch,
         *,
         scale: float,
         dropout: float = 0.0,
-        reading: bool = False,
+        pooled_only: bool = False,
         causal: bool = False,
         window: int | None = None,
         bias: Bias | None = None,
@@ -240,87 +228,120 @@ class Packing:
 
         Args:
             module: The attention module, whose name is the site of its dropout.
-            query: Shape (T, heads, size), or (B, heads, size) if ``reading``.
-            key: Shape (T, heads or a divisor of it, size).
+            query: Shape (T, heads, d), or (B, heads, d) if ``pooled_only``.
+            key: Shape (T, heads or a divisor of it, d).
             value: As ``key``.
             batch: The batch.
             scale: Of the scores.
             dropout: Share of the probabilities dropped; 0 in eval mode.
-            reading: Whether only the token that the head reads asks: the last one if causal, else the first.
+            pooled_only: Whether only the pooled token of each example is a query: the last if causal, else the first.
             causal: Whether a token sees only those before it and itself.
             window: A token sees those less than this many positions away; None: all.
             bias: Added to the scores before they are scaled.
 
         Returns:
-            Shape (rows that ask, heads * size).
+            Shape (queries, heads * d).
         """
         if key.shape[1] != query.shape[1]:
+            # Several heads of queries share one of keys and values.
             repeats = query.shape[1] // key.shape[1]
             key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
-        rule = Rule(scale, causal, window, reading)
-        factors = self._factors(module, query.shape[1], dropout, rule) if dropout else None
+        spec = MaskSpec(scale, causal, window, pooled_only)
+        dropout_mask = self._dropout_mask(module, query.shape[1], dropout, spec) if dropout else None
         if query.dtype == torch.bfloat16 and self.device.type == "cpu":
             # The backward pass of bfloat16 attention is several times slower than float32's on CPUs.
             parts = (query.float(), key.float(), value.float())
-            return batch.groups.attend(*parts, rule, factors, bias).to(query.dtype)
-        return batch.groups.attend(query, key, value, rule, factors, bias)
+            context = batch.groups.attend(*parts, spec=spec, dropout_mask=dropout_mask, bias=bias)
+            return context.to(query.dtype)
+        return batch.groups.attend(query, key, value, spec=spec, dropout_mask=dropout_mask, bias=bias)
 
-    def _factors(self, module: nn.Module, heads: int, dropout: float, rule: Rule) -> Factors:
-        """Dropout of the probabilities of a call."""
+    def _dropout_mask(self, module: nn.Module, heads: int, dropout: float, spec: MaskSpec) -> DropoutMask:
+        """Dropout of the probabilities of a call: keyed, or PyTorch's own where there are no keys."""
         if self.keys.active:
-            return self.keys.of_probabilities(
-                module, self.keys.read if rule.reading else self.keys.rows, heads, dropout
+            return self.keys.attention_dropout_mask(
+                module, self.keys.pooled if spec.pooled_only else self.keys.rows, heads, dropout
             )
         return lambda rows, width: F.dropout(
             torch.ones(len(rows), heads, rows.shape[1], width, device=rows.device), dropout
         )
 
 
-class _LaidOut(NamedTuple):
-    """A part's tokens end to end, with the keys of the tokens and of those that are read, and each row's example."""
+class _FlatRun(NamedTuple):
+    """One run's B examples sorted by length, T tokens end to end.
+
+    Attributes:
+        lengths: Tokens of each example, shape (B,).
+        input_ids: Shape (T,).
+        token_type_ids: Shape (T,), or None.
+        positions: Position of each token within its example, shape (T,).
+        keys: Of the dropout of each token, shape (T,); empty without.
+        pooled: Of the dropout of each example's pooled token, shape (B,); empty without.
+        order: Where each row asked for is among the examples, in the order asked; shape (rows asked for,).
+    """
 
     lengths: NDArray[np.int64]
     input_ids: NDArray[np.int32]
     token_type_ids: NDArray[np.int32] | None
     positions: NDArray[np.int64]
     keys: NDArray[np.int64]
-    read: NDArray[np.int64]
+    pooled: NDArray[np.int64]
     order: NDArray[np.int64]
 
-    def filled(self, n_tokens: int) -> _LaidOut:
-        """With examples of nothing behind, ``n_tokens`` in all."""
+    def padded_to(self, n_tokens: int) -> _FlatRun:
+        """With padding examples behind, ``n_tokens`` in all; ``order`` does not name them, so that nobody sees them."""
         missing = n_tokens - len(self.input_ids)
-        # As many examples each time, none of them longer than the shortest model reads.
-        pieces = np.array_split(np.arange(missing), max(_FILLERS, -(-missing // _LONGEST)))
+        # Equally many each time, none of them longer than the shortest model reads.
+        pieces = np.array_split(np.arange(missing), max(_PADDING_EXAMPLES, -(-missing // _LONGEST)))
         ids = np.full(missing, self.input_ids[0])
         segments = None if self.token_type_ids is None else np.append(self.token_type_ids, np.zeros_like(ids))
         keys = [np.zeros(n if len(self.keys) else 0, np.int64) for n in (missing, len(pieces))]
-        return _LaidOut(
+        return _FlatRun(
             lengths=np.append(self.lengths, [len(piece) for piece in pieces]),
             input_ids=np.append(self.input_ids, ids),
             token_type_ids=segments,
             positions=np.append(self.positions, np.concatenate([piece - piece[0] for piece in pieces])),
             keys=np.append(self.keys, keys[0]),
-            read=np.append(self.read, keys[1]),
+            pooled=np.append(self.pooled, keys[1]),
             order=self.order,
         )
 
     @classmethod
-    def of(cls, part: Part, *, last: bool) -> _LaidOut:
-        texts, by_length = part.texts, np.argsort(part.texts.lengths[part.rows], kind="stable")
-        rows = part.rows[by_length]
+    def of(cls, batch: RunBatch, *, pools_last: bool) -> _FlatRun:
+        """The texts of a batch in this order."""
+        texts, by_length = batch.texts, np.argsort(batch.texts.lengths[batch.rows], kind="stable")
+        rows = batch.rows[by_length]
         lengths = texts.lengths[rows]
         ends = np.cumsum(lengths)
         example = np.repeat(np.arange(len(rows)), lengths)
         positions = np.arange(ends[-1]) - (ends - lengths)[example]
+        # Where each token lies among those of all texts, (T,).
         source = texts.offsets[rows][example] + positions
-        keys = np.zeros(0, np.int64) if part.key is None else row_keys(part.key, rows[example], positions)
+        keys = np.zeros(0, np.int64) if batch.key is None else row_keys(batch.key, rows[example], positions)
         return cls(
             lengths=lengths,
             input_ids=texts.input_ids[source],
             token_type_ids=None if texts.token_type_ids is None else texts.token_type_ids[source],
             positions=positions,
             keys=keys,
-            read=keys if part.key is None else keys[ends - 1 if last else ends - lengths],
+            pooled=keys if batch.key is None else keys[ends - 1 if pools_last else ends - lengths],
             order=np.argsort(by_length, kind="stable"),
         )
+
+
+def _fields(batches: Sequence[RunBatch], runs: Sequence[_FlatRun]) -> dict[str, NDArray[np.int64]]:
+    """What the device needs to know, by name: T tokens and B examples of all runs, and the rows asked for."""
+    lengths = np.concatenate([run.lengths for run in runs])
+    counts = np.array([len(run.lengths) for run in runs])
+    fields: dict[str, list[Any]] = {
+        "input_ids": [run.input_ids for run in runs],
+        "positions": [run.positions for run in runs],
+        "example": [np.repeat(np.arange(len(lengths)), lengths)],
+        "token_type_ids": [run.token_type_ids for run in runs if run.token_type_ids is not None],
+        "keys": [run.keys for run in runs],
+        "lengths": [lengths],
+        "pooled": [run.pooled for run in runs],
+        "steps": [[shared_key(batch.key)] for batch in batches if batch.key is not None],
+        "order": [first + run.order for first, run in zip(np.cumsum(counts) - counts, runs, strict=True)],
+        "rows": [batch.rows for batch in batches],
+    }
+    return {name: np.concatenate(values).astype(np.int64) for name, values in fields.items() if values}

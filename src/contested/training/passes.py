@@ -13,7 +13,7 @@ from torch.nn.modules import module as registry
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine, PackedEngine, PaddedEngine, base_model, packs
-from contested.training.families import reads_last
+from contested.training.families import pools_last_token
 from contested.training.tracking import inference_mode, track
 
 _LIBRARIES = frozenset({"torch", "transformers", "peft"})
@@ -76,7 +76,7 @@ class PassEngine:
                 self._packed = packed
             else:
                 self.unpacked_because = "its own forward gives other logits than the packed one"
-        self._pooled_pad = known if self._packed is not None and reads_last(model) else None
+        self._pooled_pad = known if self._packed is not None and pools_last_token(model) else None
 
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`contested.training.Engine`; in training mode PyTorch's generator decides what is dropped."""

@@ -1,4 +1,4 @@
-"""Snapshots from which a run goes on bit for bit: weights, optimiser, position and every random state."""
+"""Snapshots from which a run resumes bit for bit: weights, optimiser, position and every random state."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def save_snapshot(
         free = f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB are free there" if folder.exists() else "no such folder"
         raise RunError(
             f"Cannot write the snapshot {folder / _FILE}: {reason or 'writing broke off'} ({free}). Everything "
-            "recorded so far is intact; make room or mend the rights, then give the same command to go on."
+            "recorded so far is intact; free some space or fix the permissions, then resume with the same command."
         ) from error
 
 
 def has_snapshot(folder: Path) -> bool:
-    """Whether there is a snapshot to go on from."""
+    """Whether there is a snapshot to resume from."""
     return (folder / _FILE).is_file()
 
 

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from contested.errors import TrainingError
 from contested.families import family_of
 from contested.training.dropout import DropoutKeys
-from contested.training.engine import base_model, cast_frozen, packs
-from contested.training.families import packed_forward, reads_last
+from contested.training.engine import base_model, packs
+from contested.training.families import packed_forward, pools_last_token
 from contested.training.loop import TrainingLoop, fit_together
 from contested.training.lora import plain_lora
-from contested.training.packed import Laid, Packing, Part
+from contested.training.packed import PackedBatch, Packer, RunBatch
+from contested.training.precision import cast_frozen
 from contested.training.steps import Steps
 
 _ONE_PRODUCT = 64
@@ -82,7 +83,7 @@ class StackedEngine:
     """Computes the logits of several runs in one pass.
 
     Args:
-        modules: One PEFT model a run, over equal frozen weights, which are then kept once.
+        modules: One PEFT model per run, over equal frozen weights, which are then kept once.
         device: Where the models are.
         precision: ``float32``, or ``bfloat16`` for autocast.
         single_group: Whether all examples attend in one padded group.
@@ -111,7 +112,7 @@ class StackedEngine:
         share_frozen(modules)
         self._keys = [DropoutKeys.of(module) for module in modules]
         self._sizes: list[int] = []
-        self._reads: list[int] = []
+        self._pooled: list[int] = []
         # A skeleton of its own over the same tensors, in which adapters and heads are those of all runs.
         tensors = {id(t): t for t in (*modules[0].parameters(), *modules[0].buffers())}
         skeleton = copy.deepcopy(modules[0], {**tensors, id(self._keys[0]): None})
@@ -125,35 +126,35 @@ class StackedEngine:
         forward = packed_forward(self._model)
         assert forward is not None
         self._forward = forward
-        self._packing = Packing(
+        self._packer = Packer(
             DropoutKeys.of(skeleton), device=device, precision=precision, single_group=single_group, bucket=bucket
         )
 
-    def logits(self, parts: Sequence[Part]) -> list[Tensor]:
+    def logits(self, batches: Sequence[RunBatch]) -> list[Tensor]:
         """Logits of each run's rows.
 
         Args:
-            parts: One part a run, rows in any order.
+            batches: One per run, rows in any order.
 
         Returns:
-            Logits (B, K) of each part in the order of its rows, never in bfloat16.
+            Logits (B, K) of each run in the order of its rows, never in half precision.
         """
-        return self.forward(self.lay_out(parts).to(self._packing.device))
+        return self.forward(self.collate(batches).to(self._packer.device))
 
-    def lay_out(self, parts: Sequence[Part]) -> Laid:
-        """See :class:`contested.training.engine.LaidEngine`; one part a run."""
-        return self._packing.lay_out(parts, last=reads_last(self._model))
+    def collate(self, batches: Sequence[RunBatch]) -> PackedBatch:
+        """See :class:`contested.training.engine.BatchEngine`; one batch per run."""
+        return self._packer.collate(batches, pools_last=pools_last_token(self._model))
 
-    def forward(self, laid: Laid) -> list[Tensor]:
-        """See :class:`contested.training.engine.LaidEngine`."""
-        self._sizes, self._reads = list(laid.shape.tokens), list(laid.shape.examples)
-        with self._packing.batch(laid, self._keys) as batch:
-            logits = self._forward(self._model, self._packing, batch).float()
-        return list(torch.split(logits[laid.fields()["order"]], list(laid.shape.asked)))
+    def forward(self, batch: PackedBatch) -> list[Tensor]:
+        """See :class:`contested.training.engine.BatchEngine`."""
+        self._sizes, self._pooled = list(batch.shape.tokens), list(batch.shape.examples)
+        with self._packer.unpack(batch, self._keys) as tokens:
+            logits = self._forward(self._model, self._packer, tokens).float()
+        return list(torch.split(logits[batch.fields()["order"]], list(batch.shape.asked)))
 
     def split(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Cut rows of all runs, tokens or read ones, into each run's."""
-        sizes = self._sizes if len(rows) == sum(self._sizes) else self._reads
+        """Cut rows of all runs, one per token or one per example, into each run's."""
+        sizes = self._sizes if len(rows) == sum(self._sizes) else self._pooled
         return torch.split(rows, sizes)
 
 
@@ -176,7 +177,8 @@ class _StackedLora(nn.Module):
         down, up, scales = zip(*adapters, strict=True)
         rank = max(len(weight) for weight in down)
         if len({len(own) for own in given}) == 1 and len(given) > 1 and rank <= _ONE_PRODUCT:
-            # Rows and columns of zeros that fill lower ranks up change nothing and get no gradient.
+            # Rows and columns of zeros that fill lower ranks up change nothing and get no gradient. With n tokens per
+            # run: (S, n, in) (S, in, rank) (S, rank, out), back to end to end, (S n, out).
             wide = torch.stack([F.pad(weight, (0, 0, 0, rank - len(weight))) for weight in down])
             tall = torch.stack([F.pad(s * w, (0, rank - w.shape[1])) for w, s in zip(up, scales, strict=True)])
             return base + (torch.stack(given) @ wide.mT @ tall.mT).flatten(0, 1)

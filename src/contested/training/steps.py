@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from contested.training.engine import LaidEngine
-from contested.training.packed import Laid, Part, Shape
+from contested.training.engine import BatchEngine
+from contested.training.packed import PackedBatch, RunBatch, Shape
 
 Work = Callable[[], Tensor]
 """What is captured: no arguments, and its result in the same memory at every replay."""
@@ -22,7 +22,7 @@ Work = Callable[[], Tensor]
 class Run(Protocol):
     """What a step needs of a run."""
 
-    def part(self, step: int) -> Part:
+    def run_batch(self, step: int) -> RunBatch:
         """The rows of a step, with the key of its dropout."""
         ...
 
@@ -40,7 +40,7 @@ class Run(Protocol):
 
 
 class Capture(Protocol):
-    """A way to do work again without starting every piece of it anew."""
+    """A way to repeat work without starting each piece of it again."""
 
     def warm_up(self, work: Work) -> Tensor:
         """Do the work once, as it would be captured."""
@@ -80,7 +80,7 @@ class CudaGraphs:
 
 
 class Steps:
-    """Optimiser steps of S runs over laid-out batches.
+    """Optimiser steps of S runs over collated batches.
 
     Args:
         runs: The runs.
@@ -90,13 +90,13 @@ class Steps:
     """
 
     def __init__(
-        self, runs: Sequence[Run], engine: LaidEngine, *, device: torch.device, capture: Capture | None = None
+        self, runs: Sequence[Run], engine: BatchEngine, *, device: torch.device, capture: Capture | None = None
     ) -> None:
         self._runs = runs
         self._engine = engine
         self._device = device
         self._capture = capture
-        self._met: set[Shape] = set()
+        self._seen: set[Shape] = set()
         self._replays: dict[Shape, tuple[Tensor, Work]] = {}
 
     def __call__(self, steps: Sequence[int]) -> Tensor:
@@ -108,29 +108,29 @@ class Steps:
         Returns:
             Training losses before the update, shape (S,), on the device; nobody has waited for them.
         """
-        laid = self._engine.lay_out([run.part(step) for run, step in zip(self._runs, steps, strict=True)])
+        batch = self._engine.collate([run.run_batch(step) for run, step in zip(self._runs, steps, strict=True)])
         for run, step in zip(self._runs, steps, strict=True):
             run.set_learning_rate(step)
         if self._capture is None:
-            return self._work(laid.to(self._device))
-        return self._replayed(laid, self._capture)
+            return self._work(batch.to(self._device))
+        return self._replayed(batch, self._capture)
 
-    def _replayed(self, laid: Laid, capture: Capture) -> Tensor:
-        if laid.shape not in self._met:
+    def _replayed(self, batch: PackedBatch, capture: Capture) -> Tensor:
+        if batch.shape not in self._seen:
             # The first batch of a shape is done eagerly: it makes what outlives a step, such as AdamW's moments.
-            self._met.add(laid.shape)
-            given = laid.to(self._device)
+            self._seen.add(batch.shape)
+            given = batch.to(self._device)
             return capture.warm_up(lambda: self._work(given))
-        if laid.shape not in self._replays:
-            kept = laid._replace(numbers=laid.numbers.to(self._device, copy=True))
-            self._replays[laid.shape] = kept.numbers, capture.record(lambda: self._work(kept))
-        numbers, replay = self._replays[laid.shape]
-        numbers.copy_(laid.to(self._device).numbers)
+        if batch.shape not in self._replays:
+            kept = batch._replace(numbers=batch.numbers.to(self._device, copy=True))
+            self._replays[batch.shape] = kept.numbers, capture.record(lambda: self._work(kept))
+        numbers, replay = self._replays[batch.shape]
+        numbers.copy_(batch.to(self._device).numbers)
         return replay().clone()
 
-    def _work(self, laid: Laid) -> Tensor:
-        parts = zip(self._runs, self._engine.forward(laid), laid.rows(), strict=True)
-        losses = [run.loss(logits, rows) for run, logits, rows in parts]
+    def _work(self, batch: PackedBatch) -> Tensor:
+        of_runs = zip(self._runs, self._engine.forward(batch), batch.rows(), strict=True)
+        losses = [run.loss(logits, rows) for run, logits, rows in of_runs]
         torch.autograd.backward(losses)
         for run in self._runs:
             run.update()

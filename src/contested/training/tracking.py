@@ -1,4 +1,4 @@
-"""The tracking pass: every tracked example's logits, without touching the training that goes on around it."""
+"""The tracking pass: every tracked example's logits, without touching the training around it."""
 
 from __future__ import annotations
 

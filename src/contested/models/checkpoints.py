@@ -1,0 +1,149 @@
+"""Checkpoints by hub name or local path: configuration, weights, content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as hf_logging
+
+from contested.errors import ModelError
+from contested.families import family_of
+from contested.models.tokenizers import first_line
+
+
+def load_config(backbone: str, *, label_names: Sequence[str], revision: str | None = None) -> PretrainedConfig:
+    """Load a backbone's configuration with the classes set to ``label_names``.
+
+    Args:
+        backbone: A hub name or a local folder.
+        label_names: Class names in the order of the logits, length K.
+        revision: A hub branch, tag or commit.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ModelError: If there is no such checkpoint or transformers has no classifier for it.
+    """
+    if _looks_local(backbone) and not (Path(backbone).expanduser() / "config.json").is_file():
+        raise ModelError(
+            f"{backbone} is not a checkpoint folder: there is no config.json in it. Give a folder that "
+            "save_pretrained wrote, or a hub name such as roberta-base."
+        )
+    try:
+        return AutoConfig.from_pretrained(
+            backbone,
+            revision=revision,
+            num_labels=len(label_names),
+            id2label=dict(enumerate(label_names)),
+            label2id={name: index for index, name in enumerate(label_names)},
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"Cannot load the backbone {backbone!r}: {first_line(error)} "
+            "Give a hub name that this machine can reach or has cached, or a local folder."
+        ) from error
+
+
+def input_limit(config: PretrainedConfig) -> int | None:
+    """Longest input in tokens, or None where the architecture sets no limit."""
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    if positions is not None and family_of(config.model_type).positions_after_pad:
+        return positions - (config.pad_token_id or 0) - 1
+    return positions
+
+
+def fingerprint(backbone: str, config: PretrainedConfig) -> str:
+    """Name the content of a checkpoint: its hub commit, or a hash over its local files."""
+    folder = Path(backbone).expanduser()
+    if not folder.is_dir():
+        return f"hub:{backbone}@{getattr(config, '_commit_hash', None)}"
+    digest = hashlib.sha256()
+    kinds = {".json", ".safetensors", ".bin", ".txt", ".model"}
+    for file in sorted(file for file in folder.iterdir() if file.suffix in kinds):
+        digest.update(file.name.encode())
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    return f"sha256:{digest.hexdigest()[:32]}"
+
+
+def load_module(
+    backbone: str, config: PretrainedConfig, revision: str | None
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """Load a backbone with a classifier on it in float32.
+
+    Args:
+        backbone: A hub name or a local folder.
+        config: From :func:`load_config`.
+        revision: A hub branch, tag or commit.
+
+    Returns:
+        The classifier, and its modules that are not of the checkpoint: the head, and a pooler where it brings none.
+
+    Raises:
+        ModelError: If the weights cannot be loaded, or are not those of the architecture.
+    """
+    try:
+        with quiet():
+            module, info = AutoModelForSequenceClassification.from_pretrained(
+                backbone,
+                config=config,
+                revision=revision,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"Cannot load the weights of {backbone!r}: {first_line(error)}") from error
+    head = head_modules(module)
+    absent = _backbone_only(info["missing_keys"], head)
+    absent += _backbone_only([entry[0] for entry in info["mismatched_keys"]], head)
+    # A BERT-like checkpoint may come without the pooler, which then belongs to what is learned from scratch.
+    pooler = f"{module.base_model_prefix}.pooler"
+    fresh_pooler = [name for name in absent if name.startswith(pooler + ".")]
+    absent = [name for name in absent if name not in fresh_pooler]
+    if absent:
+        total = len(module.base_model.state_dict())
+        raise ModelError(
+            f"{backbone!r} is not a checkpoint of the architecture {config.model_type!r} that its config.json "
+            f"names: {len(absent)} of {total} backbone weights are missing or of another size, "
+            f"first {absent[0]}. Give the folder of one whole checkpoint."
+        )
+    return module, ((*head, pooler) if fresh_pooler else head)
+
+
+def head_modules(module: PreTrainedModel) -> tuple[str, ...]:
+    """Names of the top-level modules with weights outside the backbone (``classifier``, ``score``, a pooler, …)."""
+    return tuple(
+        name
+        for name, child in module.named_children()
+        if name != module.base_model_prefix and any(True for _ in child.parameters())
+    )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' loading report and progress bars off the terminal: a fresh head is what is wanted."""
+    level = hf_logging.get_verbosity()
+    bars = hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+def _backbone_only(names: Sequence[str], head: Sequence[str]) -> list[str]:
+    return sorted(name for name in names if name.split(".", 1)[0] not in head)
+
+
+def _looks_local(backbone: str) -> bool:
+    return backbone.startswith((".", "/", "~")) or backbone.count("/") > 1 or Path(backbone).is_dir()

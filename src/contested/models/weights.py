@@ -1,0 +1,78 @@
+"""Trained weights, saved and loaded: an adapter with its head, or a whole model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
+
+from contested.errors import ModelError
+from contested.models.checkpoints import quiet
+from contested.models.tokenizers import first_line
+
+
+def save(module: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Save an adapter (PEFT format, head included) or a whole model, with its tokenizer."""
+    with quiet():
+        module.save_pretrained(folder)  # type: ignore[operator]
+        tokenizer.save_pretrained(folder)
+
+
+def load_trained(module: nn.Module, folder: Path) -> None:
+    """Load what :func:`save` wrote into a module that :func:`contested.models.build` made of the same parts.
+
+    Args:
+        module: The module, on any device; of no use after an error.
+        folder: The folder of an adapter or of a whole model.
+
+    Raises:
+        ModelError: If the folder holds no readable weights, others than the module has, or not all that trained.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"There are no trained weights: {folder} is not a folder. Give the folder as it was saved.")
+    try:
+        with quiet():
+            problems = _load_adapter(module, folder) if isinstance(module, PeftModel) else _load_whole(module, folder)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"Cannot load the trained weights from {folder}: {first_line(error)} Give the folder as it was saved."
+        ) from error
+    if problems:
+        raise ModelError(f"The weights in {folder} are not those that this model trains:", problems)
+
+
+def _load_adapter(module: PeftModel, folder: Path) -> list[str]:
+    saved = load_file(folder / "adapter_model.safetensors")
+    wanted = get_peft_model_state_dict(module)
+    problems = [f"{name} is missing" for name in wanted.keys() - saved.keys()]
+    problems += [f"{name} is not part of it" for name in saved.keys() - wanted.keys()]
+    problems += [
+        f"{name} has the shape {tuple(saved[name].shape)}, expected {tuple(wanted[name].shape)}"
+        for name in saved.keys() & wanted.keys()
+        if saved[name].shape != wanted[name].shape
+    ]
+    if problems:
+        return sorted(problems)
+    # What stays NaN trained, but was not saved. Prompt methods mark the head's unused original as trained too.
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad and ".original_module." not in name}
+    with torch.no_grad():
+        for parameter in trained.values():
+            parameter.fill_(torch.nan)
+    set_peft_model_state_dict(module, saved)
+    return [f"{name} trained, but PEFT does not save it" for name, p in trained.items() if p.isnan().any()]
+
+
+def _load_whole(module: nn.Module, folder: Path) -> list[str]:
+    loaded, info = AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+    )
+    problems = [f"{name} is missing" for name in info["missing_keys"]]
+    problems += [f"{name} is not part of it" for name in info["unexpected_keys"]]
+    if not problems:
+        module.load_state_dict(loaded.state_dict())
+    return sorted(problems)
