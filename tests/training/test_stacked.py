@@ -211,7 +211,7 @@ def test_what_cannot_be_stacked_says_why(
 
 def test_a_stack_in_bfloat16_is_near_single_runs_and_trains_in_float32(loops: Callable[..., Any]) -> None:
     exact, _ = loops()
-    parts = [loop.part(0) for loop in exact]
+    parts = [loop.run_batch(0) for loop in exact]
     wanted = [loop.engine.logits(*part) for loop, part in zip(exact, parts, strict=True)]
     rough, _ = loops()
     found = StackedEngine([loop.module for loop in rough], device=CPU, precision="bfloat16").logits(parts)
