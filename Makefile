@@ -50,14 +50,16 @@ $(LOWEST)/.ready: pyproject.toml scripts/lowest_constraints.py
 		--editable '.[train]' krippendorff pingouin psutil pytest
 	@touch $@
 
-format: $(READY) ## Format and mend what can be mended
+format: $(READY) ## Format, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 hooks: $(READY) ## Check before every commit
 	$(BIN)/pre-commit install
 
-docs: $(READY) ## The pages under docs/ and the README hold: links, tree, commands
+docs: $(READY) ## Write the pages that are made from the code again; links, tree and commands hold
+	$(BIN)/python scripts/document_configuration.py > docs/.made && mv docs/.made docs/configuration.md
+	$(BIN)/python scripts/document_measures.py > docs/.made && mv docs/.made docs/measures.md
 	$(BIN)/python -m pytest --quiet tests/test_docs.py
 
 clean: ## Remove what make made
