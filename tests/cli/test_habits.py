@@ -144,8 +144,9 @@ def test_training_tells_one_line_per_checkpoint_where_nobody_watches(
 def test_lines_of_a_run_begin_after_what_was_told_before_it_was_resumed() -> None:
     console = Console(file=io.StringIO(), width=40)
     with progress_bar(console) as show:
-        for step, checkpoints in ((101, 3), (102, 3), (150, 3), (150, 4), (151, 4)):
-            show(Progress(step, 1200, 0.98765, -0.25, checkpoints), "demo-[full]")
+        # 100 was told before the run was interrupted.
+        for step, checkpoint in ((101, 0), (102, 0), (150, 0), (150, 150), (151, 150), (199, 150)):
+            show(Progress(step, 1200, 0.98765, -0.25, checkpoint), "demo-[full]")
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == "demo-[full]: step 150 of 1,200, loss 0.988, contested Δℓ −0.250\n"
 
@@ -159,10 +160,12 @@ def test_a_study_tells_checkpoints_and_ends_where_nobody_watches() -> None:
     with study_board(console) as show:
         show.start(start)
         show(statuses)
-        statuses["a"] = JobStatus("running", 10, 20, 2, 1.5, 0.5)
+        statuses["a"] = JobStatus("running", 12, 20, 10, 1.5, 0.5)
         show(statuses)
         show(statuses)
-        statuses["a"] = JobStatus("complete", 20, 20, 3, 1.25, 0.75)
+        statuses["a"] = JobStatus("running", 20, 20, 10, 1.25, 0.5)
+        show(statuses)
+        statuses["a"] = JobStatus("complete", 20, 20, 20, 1.25, 0.75)
         statuses["b"] = JobStatus("failed", message="Traceback (most recent call last)\n  …\nValueError: no")
         statuses["c"] = JobStatus("skipped")
         show(statuses)

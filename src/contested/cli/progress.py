@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def checkpoint_line(run: str, state: Progress | JobStatus) -> str:
-    """Where a run stands at a checkpoint.
+    """Where a run stood at its last checkpoint.
 
     Args:
         run: The run's name.
@@ -26,7 +26,7 @@ def checkpoint_line(run: str, state: Progress | JobStatus) -> str:
     """
     loss = math.nan if state.loss is None else state.loss
     change = _signed(state.contested_change)
-    return f"{run}: step {state.step:,} of {state.total_steps:,}, loss {loss:.3f}, contested Δℓ {change}"
+    return f"{run}: step {state.checkpoint:,} of {state.total_steps:,}, loss {loss:.3f}, contested Δℓ {change}"
 
 
 def _signed(change: float | None) -> str:
@@ -68,10 +68,9 @@ class progress_bar:  # noqa: N801 - used as a context manager only
         from rich.text import Text
 
         if not self._console.is_terminal:
-            # The first call of a run that is resumed finds its earlier checkpoints: they were told then.
-            if state.checkpoints > self._told.setdefault(run, state.checkpoints):
+            if state.checkpoint > self._told.get(run, 0):
                 self._console.print(Text(checkpoint_line(run, state)), soft_wrap=True)
-            self._told[run] = state.checkpoints
+                self._told[run] = state.checkpoint
             return
         change = _signed(state.contested_change)
         if run not in self._tasks:
@@ -131,9 +130,9 @@ class study_board:  # noqa: N801 - used as a context manager only
             self._live.update(_table(statuses), refresh=True)
 
     def _tell_checkpoint(self, name: str, status: JobStatus) -> None:
-        if status.step and status.checkpoints > self._told.get(name, 0):
+        if status.checkpoint > self._told.get(name, 0):
             self._say(checkpoint_line(name, status))
-            self._told[name] = status.checkpoints
+            self._told[name] = status.checkpoint
 
     def _say(self, line: str) -> None:
         from rich.text import Text

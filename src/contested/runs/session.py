@@ -31,14 +31,14 @@ class Progress(NamedTuple):
         loss: Training loss of the last step (weighted, nats).
         contested_change: Mean Δℓ so far of the category of highest entropy (nats), or None before the
             second checkpoint.
-        checkpoints: Checkpoints recorded so far.
+        checkpoint: Step of the last checkpoint that was recorded since the run began or resumed; 0 before the first.
     """
 
     step: int
     total_steps: int
     loss: float
     contested_change: float | None
-    checkpoints: int = 0
+    checkpoint: int = 0
 
 
 class RunResult(NamedTuple):
@@ -255,6 +255,7 @@ class _ContestedWatch:
         self._writer = writer
         self._on_progress = on_progress
         self._step: training.Step | None = None
+        self._recorded = 0
         self._rows = (task.examples["category"] == task.category_names[-1]).to_numpy()[: task.n_tracked]
         self._first: NDArray[np.float64] | None = None
         self._change: float | None = None
@@ -272,9 +273,8 @@ class _ContestedWatch:
 
     def _tell(self) -> None:
         if self._on_progress is not None and self._step is not None:
-            recorded = len(self._writer.manifest["checkpoints"])
             step = self._step
-            self._on_progress(Progress(step.step, step.total_steps, step.loss, self._change, recorded))
+            self._on_progress(Progress(step.step, step.total_steps, step.loss, self._change, self._recorded))
 
     def write_checkpoint(
         self, *, step: int, epoch: float, losses: NDArray[np.float64], logits: NDArray[np.float32]
@@ -286,6 +286,7 @@ class _ContestedWatch:
 
     def list_checkpoint(self, *, step: int, epoch: float) -> None:
         self._writer.list_checkpoint(step=step, epoch=epoch)
+        self._recorded = step
         self._tell()
 
     def write_metrics(self, values: Mapping[str, Any]) -> None:

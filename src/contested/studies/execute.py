@@ -49,7 +49,7 @@ class JobStatus:
             turn came), ``failed``, ``interrupted`` or ``locked`` (another process trains it).
         step: Optimiser steps done.
         total_steps: Steps of the whole run; 0 before it starts.
-        checkpoints: Checkpoints recorded so far.
+        checkpoint: Step of the last checkpoint recorded in this invocation; 0 before the first.
         loss: Training loss of the last step (nats); None before it.
         contested_change: Mean Δℓ so far of the category of highest entropy (nats); None before the second checkpoint.
         message: Why it failed; empty otherwise.
@@ -58,7 +58,7 @@ class JobStatus:
     state: State = "waiting"
     step: int = 0
     total_steps: int = 0
-    checkpoints: int = 0
+    checkpoint: int = 0
     loss: float | None = None
     contested_change: float | None = None
     message: str = ""

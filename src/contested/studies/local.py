@@ -355,11 +355,11 @@ class _WorkerLoop:
                 self._pipe.send((state, run_id, message))
 
     def _tell(self, index: int, progress: Progress) -> None:
-        last, checkpoints = self._told.get(index, (0.0, 0))
+        last, checkpoint = self._told.get(index, (0.0, 0))
         due = time.monotonic() - last > _TOLD or progress.step == progress.total_steps
-        if due or progress.checkpoints > checkpoints:
-            self._told[index] = (time.monotonic(), progress.checkpoints)
-            where = (*progress[:2], progress.checkpoints, progress.loss, progress.contested_change)
+        if due or progress.checkpoint > checkpoint:
+            self._told[index] = (time.monotonic(), progress.checkpoint)
+            where = (*progress[:2], progress.checkpoint, progress.loss, progress.contested_change)
             # A parent that is gone breaks the pipe, which ends this run where its snapshot stands.
             self._pipe.send(("step", self._jobs[index].run_id, *where))
 
