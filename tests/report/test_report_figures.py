@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from contested.analysis import ChangeRow, Curve
-from contested.report import figures
+from contested.report import change_figure, figures
 from contested.report.style import category_colors, color_property, colors_in_the_dark, inline_svg, save_figure
 
 STEPS = np.array([0, 100, 250])
@@ -67,7 +67,7 @@ def test_one_checkpoint_draws() -> None:
 
 def test_changes_stand_at_their_values_with_their_intervals() -> None:
     row = ChangeRow("contested", 9, 0.5, 0.2, 0.9, 6, 0.67, 0.4, 0.9, "rises", "")
-    axes = figures.loss_change([figures.Group("LoRA", (row,)), figures.Group("full", (row,))]).axes[0]
+    axes = change_figure.loss_change([change_figure.Group("LoRA", (row,)), change_figure.Group("full", (row,))]).axes[0]
     drawn = [line for line in axes.get_lines() if line.get_label() == "contested"]
     # The last one, without points, is that of the key.
     assert [list(line.get_xdata()) for line in drawn] == [[0.5], [0.5], []]
@@ -141,22 +141,22 @@ def test_svg_takes_its_colours_from_the_page_and_points_nowhere() -> None:
 
 def test_one_run_has_a_row_for_each_category() -> None:
     rows = tuple(ChangeRow(name, 9, 0.5, 0.2, 0.9, 6, 0.67, 0.4, 0.9, "rises", "") for name in ("clean", "contested"))
-    axes = figures.loss_change([figures.Group("LoRA", rows)]).axes[0]
+    axes = change_figure.loss_change([change_figure.Group("LoRA", rows)]).axes[0]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["clean", "contested"]
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("n_runs", [1, 2, 10])
+@pytest.mark.parametrize("n_runs", [1, 2, 10, 40])
 def test_ten_runs_fit_and_no_text_lies_on_another(overlapping, n_runs, narrow) -> None:
     names = ("clean", "ambiguous", "contested")
     rows = tuple(
         ChangeRow(name, 9, place / 9, place / 9 - 0.1, place / 9 + 0.1, 6, 0.7, 0.4, 0.9, "rises", "")
         for place, name in enumerate(names)
     )
-    runs = [figures.Group(f"LoRA r{2**index}, a-model-with-a-long-name, 1e−3", rows) for index in range(n_runs)]
-    figure = figures.loss_change(runs, narrow=narrow)
+    runs = [change_figure.Group(f"LoRA r{2**index}, a-model-with-a-long-name, 1e−3", rows) for index in range(n_runs)]
+    figure = change_figure.loss_change(runs, narrow=narrow)
     assert overlapping(figure) == []
-    assert figure.get_figheight() < (9.5 if narrow else 7.5)
+    assert figure.get_figheight() < (13 if n_runs == 40 else 9.5)
 
 
 def test_colours_on_a_dark_page_are_known_for_every_category() -> None:

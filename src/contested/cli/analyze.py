@@ -58,24 +58,20 @@ def analyze(
 
 
 def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int, json: bool) -> None:
-    import numpy as np
-
-    from contested.cli.report import print_claims
+    from contested.cli.study_results import print_claims, read_study
     from contested.files import write_json
-    from contested.paper import results
-    from contested.paper.report import report_spec
     from contested.report import write_study_tables
 
-    study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
+    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples)
     where = out or folder / "results"
     content = found.to_dict()
-    tables = write_study_tables(found, where / "tables", wanted=study.analyses, spec=report_spec(found))
+    tables = write_study_tables(found, where / "tables", wanted=study.analyses, spec=spec)
     write_json(where / "results.json", content)
     if json:
         print_json(content)
         return
     typer.echo(f"{study.name}: {study.description}")
-    print_claims(found.claims)
+    print_claims(claims)
     typer.echo(f"Wrote results.json and {len(tables)} table files to {where}")
 
 

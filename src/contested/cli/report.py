@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from contested.cli.console import path, print_json
-
-if TYPE_CHECKING:
-    from contested.paper import Claim
 
 
 def report(
@@ -40,7 +36,8 @@ def report(
     """Show what runs did to the examples people disagree on: tables, figures and one report.html.
 
     The page is complete in itself and opens offline. Several runs stand side by side in the order given. A study's
-    folder gives every table and figure of the paper, and which of its claims hold, in STUDY/results.
+    folder gives what its groups did along each of its axes, and for the paper's study its tables, figures and claims,
+    in STUDY/results.
 
     Example: contested report runs/lora-r4 runs/full --out report
     """
@@ -71,21 +68,13 @@ def report(
 
 
 def _report_study(folder: Path, out: Path | None, *, title: str | None, resamples: int, seed: int, json: bool) -> None:
-    import numpy as np
-
-    from contested.paper import results
-    from contested.paper.report import report_spec
+    from contested.cli.study_results import print_claims, read_study
     from contested.report import write_study_report
 
-    study, found = results(folder, rng=np.random.default_rng(seed), n_resamples=resamples)
+    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples)
     where = out or folder / "results"
-    paths = write_study_report(
-        found,
-        where,
-        title=title or study.description or f"Study {study.name}",
-        wanted=study.analyses,
-        spec=report_spec(found),
-    )
+    heading = title or study.description or f"Study {study.name}"
+    paths = write_study_report(found, where, title=heading, wanted=study.analyses, spec=spec)
     if json:
         written = {
             "html": str(paths.html),
@@ -93,25 +82,17 @@ def _report_study(folder: Path, out: Path | None, *, title: str | None, resample
             "tables": [str(file) for file in paths.tables],
             "figures": [str(file) for file in paths.figures],
             "missing": paths.missing,
-            "claims": {claim.key: {"verdict": claim.verdict, "answer": claim.answer} for claim in found.claims},
+            "headline": paths.headline,
         }
-        print_json(written)
+        answers = {claim.key: {"verdict": claim.verdict, "answer": claim.answer} for claim in claims}
+        print_json(written | ({"claims": answers} if answers else {}))
         return
     typer.echo(str(paths.html))
-    print_claims(found.claims)
+    if paths.headline:
+        typer.echo(paths.headline)
+    print_claims(claims)
     for gap in found.gaps:
         typer.echo(f"Missing: {gap}")
     if paths.missing:
         typer.echo(f"Nothing to show in {len(paths.missing)} of the tables and figures: {', '.join(paths.missing)}")
     typer.echo(f"Wrote {len(paths.tables)} table files and {len(paths.figures)} figure files beside {paths.html}")
-
-
-def print_claims(claims: Sequence[Claim]) -> None:
-    """Say claim by claim whether it holds in a study's runs.
-
-    Args:
-        claims: The claims with their verdicts.
-    """
-    for claim in claims:
-        typer.echo(f"({claim.key}) {claim.claim}: {claim.verdict}")
-        typer.echo(f"    {claim.answer}")

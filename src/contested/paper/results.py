@@ -148,6 +148,7 @@ def paper_results(
         gaps=_gaps(study, frames),
         confidence=confidence,
         n_resamples=n_resamples,
+        warnings=general.warnings,
     )
 
 

@@ -93,7 +93,7 @@ class FigureSpec(NamedTuple):
 
     Attributes:
         name: Its file name without ending.
-        section: Where it stands on the page.
+        section: Where it stands on the page; "top" is right below the first sentence.
         title: What it shows.
         caption: How to read it; ``{confidence}`` becomes the coverage of the intervals.
         frames: The frames it draws, each with the column that a row must have; the first one must have such rows.

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from contested.analysis import ChangeRow, Curve
+from contested.analysis import Curve
 from contested.annotations.categories import FIXED
 from contested.formats import shorten
+from contested.report.labels import wrapped
 from contested.report.style import (
     INK,
     NARROW_WIDTH,
     QUIET,
-    RULE,
     WIDTH,
     CategoryColor,
     category_colors,
@@ -73,18 +73,6 @@ class Disagreement(NamedTuple):
     n_classes: int | None
 
 
-class Group(NamedTuple):
-    """One run's changes by category: a group of rows of a figure.
-
-    Attributes:
-        title: The run's name.
-        rows: One row a category, in order of rising entropy.
-    """
-
-    title: str
-    rows: tuple[ChangeRow, ...]
-
-
 def loss_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
     """Figures 1 and 2 of the paper: mean loss of each category over training.
 
@@ -132,58 +120,6 @@ def accuracy_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Fi
     for axes in figure.axes:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
-
-
-def loss_change(groups: Sequence[Group], *, narrow: bool = False) -> Figure:
-    """Mean Δℓ, last checkpoint minus first, by run and category, with intervals.
-
-    Args:
-        groups: One entry a run, or a group of runs.
-        narrow: For a phone.
-
-    Returns:
-        The figure: one row a run with a point a category, or one row a category where there is one run. Right of the
-        zero line a category un-learned, left of it it was learned.
-    """
-    n_rows = sum(len(group.rows) for group in groups)
-    titled = narrow and len(groups) > 1
-    height = (
-        0.95 + 0.24 * n_rows if len(groups) == 1 else 1.15 + 0.155 * n_rows + (0.36 if titled else 0.14) * len(groups)
-    )
-    colors = category_colors(tuple(dict.fromkeys(row.category for group in groups for row in group.rows)))
-    with style_context():
-        figure, (axes,) = new_axes(1, height=height, width=NARROW_WIDTH if narrow else WIDTH)
-        axes.grid(visible=False, axis="y")
-        axes.grid(axis="x")
-        axes.axvline(0.0, color=INK, linewidth=0.9)
-        bottom = _draw_changes(axes, groups, colors, titled=titled)
-        axes.set_ylim(bottom, -0.9 if titled else -0.7)
-        axes.spines["left"].set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 9))
-        axes.set_xlabel("mean loss change Δℓ (nats)")
-        at_zero: dict[str, Any] = {"at": (0, 1), "coords": ("data", "axes fraction"), "color": QUIET, "fontsize": 7.5}
-        write(axes, "← learned", shift=(-5, 2), ha="right", **at_zero)
-        write(axes, "un-learned →", shift=(5, 2), ha="left", **at_zero)
-        if len(groups) > 1:
-            color_key(figure, {name: color.line for name, color in colors.items()})
-    return figure
-
-
-def color_key(figure: Figure, colors: Mapping[str, str]) -> None:
-    """The key of a figure whose points have no room for names: one line above the panels.
-
-    Args:
-        figure: The figure.
-        colors: Name to colour.
-    """
-    handles = [
-        figure.axes[0].plot([], [], marker="o", color=color, linestyle="", markersize=5.5, label=name)[0]
-        for name, color in colors.items()
-    ]
-    figure.legend(
-        handles=handles, loc="outside upper right", ncols=min(len(handles), 3 if figure.get_figwidth() < 5 else 9),
-        frameon=False, fontsize=8, labelcolor=INK, handletextpad=0.2, columnspacing=1.2,
-    )  # fmt: skip
 
 
 def entropy_histogram(panels: Sequence[Disagreement], *, narrow: bool = False) -> Figure:
@@ -255,7 +191,7 @@ def _curves(
             _draw_lines(axes, panel, every)
             if guess := guesses[index] if guesses else None:
                 _draw_guess(axes, *guess, below=top is not None)
-            axes.set_title(shorten(panel.title, title_length(width, columns)))
+            axes.set_title(wrapped(panel.title, title_length(width, columns)))
             axes.set_xlabel(panel.below)
             if index % columns == 0:
                 axes.set_ylabel(quantity)
@@ -340,36 +276,6 @@ def _rising(values: Floats) -> Floats:
             size += count
         blocks.append((mean, size))
     return np.array([mean for mean, size in blocks for _ in range(size)])
-
-
-def _draw_changes(axes: Axes, groups: Sequence[Group], colors: Mapping[str, CategoryColor], *, titled: bool) -> float:
-    """Draw every group's categories, downwards; where the last one ends."""
-    ticks: dict[float, str] = {}
-    place = 0.0
-    for number, group in enumerate(groups):
-        alone = len(groups) == 1
-        if number % 2 and not alone:
-            axes.axhspan(
-                place - 0.75, place + len(group.rows) + (0.55 if titled else -0.25), color=RULE, alpha=0.3, linewidth=0
-            )
-        if titled:
-            axes.text(
-                0.0, place, shorten(group.title, 44), transform=axes.get_yaxis_transform(), weight="bold", va="center"
-            )
-            place += 1.0
-        for row in group.rows:
-            color = colors[row.category].line
-            axes.plot([row.low, row.high], [place, place], color=color, linewidth=2.2)
-            axes.plot([row.mean], [place], color=color, marker="o", markersize=6 if alone else 5, label=row.category)
-            if alone:
-                ticks[place] = row.category
-            place += 1.0
-        if not alone and not titled:
-            ticks[place - (len(group.rows) + 1) / 2] = shorten(group.title, 36)
-            place += 0.5
-        place += 0.0 if alone else 0.3
-    axes.set_yticks(list(ticks), list(ticks.values()))
-    return place - (0.4 if len(groups) == 1 else 0.6)
 
 
 def curve_panels(frame: pd.DataFrame, by: str, below: Mapping[str, str] | None = None) -> list[Panel]:

@@ -18,7 +18,7 @@ def wrapped(title: str, length: int) -> str:
     r"""A panel's title in one line, or in two where it is longer.
 
     Args:
-        title: Names joined by " · ".
+        title: Names joined by " · " or by commas.
         length: Most characters a line.
 
     Returns:
@@ -27,7 +27,7 @@ def wrapped(title: str, length: int) -> str:
     >>> wrapped("roberta · lora-r16 · snli", 20)
     'roberta · lora-r16\nsnli'
     """
-    first, _, last = title.rpartition(" · ")
+    first, _, last = title.rpartition(" · " if " · " in title else ", ")
     if len(title) <= length or not first:
         return shorten(title, length)
     return f"{shorten(first, length)}\n{shorten(last, length)}"

@@ -12,6 +12,9 @@ from contested.report.declarations import FigureSpec, Frames
 from contested.report.labels import short_runs
 from contested.report.style import freeze_layout, inline_svg, save_figure
 
+TOP = "top"
+"""The section of the figures right below the page's first sentence."""
+
 _MOST_SAID = 12
 _PANEL = (("group",), ("backbone", "method", "dataset"))
 
@@ -73,7 +76,7 @@ def draw_figures(
             picture, written = _picture(spec, spec.rows(frames), folder, confidence)
             files += written
         if picture or spec.needs:
-            placed.append(PlacedFigure(spec, picture, foot(spec, frames)))
+            placed.append(PlacedFigure(spec, picture, foot(spec, frames) if spec.section != TOP else []))
     return placed, files
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from contested.analysis import ChangeRow
 from contested.formats import CHANGE, NATS, SHARE
-from contested.report import figures
+from contested.report import change_figure, figures
 from contested.report.declarations import FigureSpec
 
 
@@ -36,42 +35,7 @@ def _panels(curves: pd.DataFrame, runs: pd.DataFrame) -> list[figures.Panel]:
 
 def loss_change(changes: pd.DataFrame, *, narrow: bool = False) -> Figure:
     """Mean loss change by category, one row a run."""
-    return figures.loss_change(change_groups(changes, "run"), narrow=narrow)
-
-
-def change_groups(changes: pd.DataFrame, by: str) -> list[figures.Group]:
-    """The rows of a frame of changes by category, as the figure of them takes them.
-
-    Args:
-        changes: Rows with category, n, mean, low and high.
-        by: The column that names a run or group of runs.
-
-    Returns:
-        One entry a name, in the order of the rows.
-    """
-    nan = float("nan")
-    return [
-        figures.Group(
-            str(title),
-            tuple(
-                ChangeRow(
-                    str(row["category"]),
-                    int(row["n"]),
-                    row["mean"],
-                    row["low"],
-                    row["high"],
-                    0,
-                    nan,
-                    nan,
-                    nan,
-                    "unclear",
-                    "",
-                )
-                for row in rows.to_dict("records")
-            ),
-        )
-        for title, rows in changes.groupby(by, sort=False)
-    ]
+    return change_figure.loss_change(change_figure.groups_of(changes, "run"), narrow=narrow)
 
 
 def entropy(examples: pd.DataFrame, categories: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = False) -> Figure:

@@ -46,7 +46,6 @@ def runs_table(categories: Sequence[str]) -> Table:
     )  # fmt: skip
 
 
-_LEGEND = " ".join(f"{measure.heading}: {measure.sentence}" for measure in MEASURES if measure.summary != "none")
 _HEADINGS = {measure.name: measure.heading for measure in MEASURES}
 
 
@@ -71,7 +70,7 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "measures", "measures", "numbers", "Every measure by category",
-        "Means over the examples of a category, then over all of them. " + _INTERVALS + _LEGEND,
+        "Means over the examples of a category, then over all of them. " + _INTERVALS,
         (
             _RUN, Column("measure", "measure", measure_heading, words=True), Column("unit", "unit"), _CATEGORY, _N,
             Column("n_skipped", "left out", COUNT), Column("mean", "mean", NATS, "low", "high"), _NOTE,
@@ -130,8 +129,19 @@ def tables_of(frames: Frames) -> list[Table]:
         The declarations.
     """
     declared = {table.frame for table in TABLES}
+    known = [
+        table._replace(caption=table.caption + legend(frames[table.frame])) if table.frame == "measures" else table
+        for table in TABLES
+        if table.frame != "measures" or table.frame in frames
+    ]
     others = [_by_type(name, frame) for name, frame in frames.items() if name not in declared]
-    return [*TABLES, *others]
+    return [*known, *others]
+
+
+def legend(frame: pd.DataFrame) -> str:
+    """What the measures of a frame are, one sentence each."""
+    shown = set(frame["measure"])
+    return " ".join(f"{measure.heading}: {measure.sentence}" for measure in MEASURES if measure.name in shown)
 
 
 def _by_type(name: str, frame: pd.DataFrame) -> Table:

@@ -14,12 +14,11 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from contested.formats import CHANGE, NATS, Format, shorten
-from contested.report import figures
+from contested.naming import part_name
+from contested.report import change_figure, figures
 from contested.report.declarations import FigureSpec, Frames
 from contested.report.labels import seeds_note
-from contested.report.run_figures import change_groups
-from contested.report.study_frames import is_numeric, varying_axes
-from contested.report.study_tables import axis_format
+from contested.report.study_frames import axis_format, axis_heading, categories_only, is_numeric, varying_axes
 from contested.report.style import (
     INK,
     NARROW_WIDTH,
@@ -37,12 +36,15 @@ _LOG_FROM = 10.0  # ratio of the largest to the smallest value from which an axi
 _MOST_ROWS = 4  # of panels in a figure along an axis, one for each setting of the other axes
 _MOST_LINES = 12  # that a key names
 _MOST_PAIRS = 24
-_MOST_TICK_LETTERS = 42  # below a panel, before they are turned
+_CHANGE, _RHO = ("mean", "low", "high"), ("rho_mean", "rho_low", "rho_high")
+_MOST_TICK_LETTERS = 30  # below a panel in one line
+_MOST_STAGGERED = 4  # names below a panel in two lines
 _MOST_CURVES = 24
 
 
 def group_curves(curves: pd.DataFrame, *, narrow: bool = False) -> Figure:
     """Mean loss of each category over training, one panel a group."""
+    curves = categories_only(curves)
     kept = list(dict.fromkeys(curves["group"]))[:_MOST_CURVES]
     shown = curves[curves["group"].isin(kept)]
     seeds = {str(row["group"]): seeds_note(row) for row in shown.drop_duplicates("group").to_dict("records")}
@@ -52,19 +54,16 @@ def group_curves(curves: pd.DataFrame, *, narrow: bool = False) -> Figure:
 
 def group_changes(changes: pd.DataFrame, *, narrow: bool = False) -> Figure:
     """Mean loss change by category, one row a group."""
-    return figures.loss_change(change_groups(changes, "group"), narrow=narrow)
+    return change_figure.loss_change(change_figure.groups_of(changes, "group"), narrow=narrow)
 
 
 def differences(rows: pd.DataFrame, *, narrow: bool = False) -> Figure:
     """Differences of mean loss changes of two groups, those of the largest first where there are too many."""
     largest = rows.assign(size=rows["difference"].abs()).groupby("pair", sort=False)["size"].max()
     kept = set(largest.nlargest(_MOST_PAIRS).index)
-    shown = rows[rows["pair"].isin(kept)].assign(mean=lambda own: own["difference"])
-    figure = figures.loss_change(change_groups(shown, "pair"), narrow=narrow)
-    figure.axes[0].set_xlabel("difference of mean loss changes (nats)")
-    for text in figure.axes[0].texts:
-        text.set_text(text.get_text().replace("← learned", "← lower").replace("un-learned →", "higher →"))
-    return figure
+    shown = change_figure.groups_of(rows[rows["pair"].isin(kept)], "pair", "difference")
+    quantity = "difference of mean loss changes (nats)"
+    return change_figure.loss_change(shown, narrow=narrow, quantity=quantity, sides=("lower", "higher"))
 
 
 def along(
@@ -100,8 +99,10 @@ def along(
             for index, (title, where) in enumerate(settings.items()):
                 change, rho = grid[2 * index : 2 * index + 2]
                 for category, own in changes[where(changes)].groupby("category", sort=False):
-                    _draw_line(change, own, ("mean", "low", "high"), axis, scale, colors[str(category)].line)
-                _draw_line(rho, groups[where(groups)], ("rho_mean", "rho_low", "rho_high"), axis, scale, INK)
+                    aside = _beside(list(colors).index(str(category)), len(colors))
+                    _draw_line(change, own, _CHANGE, scale.places(own[axis], aside), colors[str(category)].line)
+                own = groups[where(groups)]
+                _draw_line(rho, own, _RHO, scale.places(own[axis]), INK)
                 change.set_title(shorten(title, 44))
         else:
             colors = _draw_many(grid[0], grid[1], changes, groups, settings, axis, scale)
@@ -110,7 +111,7 @@ def along(
             axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1)
             axes.set_ylabel("Spearman ρ(AULC, H)" if index % 2 else "mean Δℓ (nats)")
         if len(colors) <= _MOST_LINES:
-            figures.color_key(figure, {shorten(name, 30): color.line for name, color in colors.items()})
+            change_figure.color_key(figure, {shorten(name, 30): color.line for name, color in colors.items()})
     return figure
 
 
@@ -129,11 +130,15 @@ class AxisScale:
         self._form = form
         self.log = numeric and min(self.values) > 0 and max(self.values) / min(self.values) >= _LOG_FROM
 
-    def places(self, values: pd.Series[Any]) -> Floats:
-        """Where values lie."""
-        if self.numeric:
-            return values.to_numpy(np.float64)
-        return np.array([self.values.index(value) for value in values], np.float64)
+    def places(self, values: pd.Series[Any], aside: float = 0.0) -> Floats:
+        """Where values lie, moved aside by a share of the axis."""
+        x = np.array(values if self.numeric else [self.values.index(value) for value in values], np.float64)
+        if not self.numeric:
+            return x + aside * max(len(self.values) - 1, 1)
+        if self.log:
+            factor: float = (max(self.values) / min(self.values)) ** aside
+            return x * factor
+        return x + aside * float(max(self.values) - min(self.values))
 
     def label(self, axes: Axes, axis: str) -> None:
         """Scale a panel's x axis, and write the values below it."""
@@ -145,9 +150,13 @@ class AxisScale:
             room = 0.08 * float(np.ptp(ticks)) or 0.5
             axes.set_xlim(float(ticks.min()) - room, float(ticks.max()) + room)
         names = [shorten(self._form(value), 18) for value in self.values]
-        crowded = sum(map(len, names)) > _MOST_TICK_LETTERS
-        axes.set_xticks(ticks.tolist(), names, rotation=30 if crowded else 0, ha="right" if crowded else "center")
-        axes.set_xlabel(axis.replace("_", " ") + (" (log scale)" if self.log else ""))
+        upright, size = False, None
+        if sum(map(len, names)) > _MOST_TICK_LETTERS:
+            # Every other one stands lower; of many all stand on end.
+            upright, size = len(names) > _MOST_STAGGERED, 7.5
+            names = [name if upright or index % 2 == 0 else f"\n{name}" for index, name in enumerate(names)]
+        axes.set_xticks(ticks.tolist(), names, rotation=90 if upright else 0, fontsize=size)
+        axes.set_xlabel(axis_heading(axis) + (" (log scale)" if self.log else ""))
 
 
 def _settings(changes: pd.DataFrame, axis: str, others: Sequence[str]) -> dict[str, Any]:
@@ -157,7 +166,8 @@ def _settings(changes: pd.DataFrame, axis: str, others: Sequence[str]) -> dict[s
     found = {}
     for key, own in changes.groupby(list(others), sort=False, dropna=False):
         if own[axis].nunique() > 1:
-            found[", ".join(str(part) for part in key)] = partial(_chosen, others=tuple(others), key=key)
+            name = ", ".join(part_name(other, value) for other, value in zip(others, key, strict=True))
+            found[name] = partial(_chosen, others=tuple(others), key=key)
     return found
 
 
@@ -169,12 +179,15 @@ def _chosen(frame: pd.DataFrame, *, others: Sequence[str], key: Sequence[Any]) -
     return chosen
 
 
-def _draw_line(
-    axes: Axes, rows: pd.DataFrame, names: tuple[str, str, str], axis: str, scale: AxisScale, color: str
-) -> None:
+def _beside(index: int, count: int) -> float:
+    """How far one of several lines is moved aside, as a share of the axis, so that no interval hides another."""
+    return 0.012 * (index - (count - 1) / 2)
+
+
+def _draw_line(axes: Axes, rows: pd.DataFrame, names: tuple[str, str, str], places: Floats, color: str) -> None:
     """The means of groups along the axis, each with its interval; hollow where not all seeds are there."""
-    rows = rows[rows[names[0]].notna()]
-    x = scale.places(rows[axis])
+    known = rows[names[0]].notna().to_numpy()
+    rows, x = rows[known], places[known]
     order = np.argsort(x, kind="stable")
     mean, low, high = (rows[name].to_numpy(np.float64)[order] for name in names)
     axes.plot(x[order], mean, color=color, linewidth=1.3)
@@ -197,9 +210,10 @@ def _draw_many(
     top = str(changes["category"].iloc[-1])
     colors = category_colors(list(settings))
     own = changes[changes["category"] == top]
-    for (_, where), color in zip(settings.items(), colors.values(), strict=True):
-        _draw_line(change, own[where(own)], ("mean", "low", "high"), axis, scale, color.line)
-        _draw_line(rho, groups[where(groups)], ("rho_mean", "rho_low", "rho_high"), axis, scale, color.line)
+    for index, (where, color) in enumerate(zip(settings.values(), colors.values(), strict=True)):
+        for axes, frame, names in ((change, own, _CHANGE), (rho, groups, _RHO)):
+            rows = frame[where(frame)]
+            _draw_line(axes, rows, names, scale.places(rows[axis], _beside(index, len(colors))), color.line)
     change.set_title(f"{top} examples", color=QUIET)
     return colors
 
@@ -250,7 +264,7 @@ def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | Non
         return None
     scale = AxisScale(known.tolist(), numeric=is_numeric(frames, axis), form=axis_format(frames, axis))
     return FigureSpec(
-        f"along_{axis}", "axes", f"Along {axis.replace('_', ' ')}",
+        f"along_{axis.replace('.', '_')}", "axes", f"Along {axis_heading(axis)}",
         "Left: mean loss change of each category; right: Spearman's ρ of AULC with annotation entropy. Intervals: "
         "{confidence}, seeds nested in examples. " + _HOLLOW,
         (("group_changes", "mean"), ("groups", "rho_mean")),

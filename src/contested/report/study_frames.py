@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from contested.analysis import OVERALL
+from contested.formats import Format, is_missing, learning_rate, text
 from contested.report.declarations import Frames
 from contested.report.run_frames import change_column
 
@@ -29,10 +30,10 @@ def study_frames(frames: Frames) -> dict[str, pd.DataFrame]:
     differences = frames.get("differences", pd.DataFrame({"measure": []}))
     own = differences[differences["measure"] == CHANGE_MEASURE]
     return {
-        "group_changes": _categories_only(changes),
+        "group_changes": categories_only(changes),
         "group_summary": _summary(frames.get("groups", pd.DataFrame()), changes),
-        "change_differences": _categories_only(own).assign(
-            pair=lambda rows: [_pair(row) for row in rows.to_dict("records")]
+        "change_differences": categories_only(own).assign(
+            pair=lambda rows: [_pair(frames, row) for row in rows.to_dict("records")]
         ),
     }
 
@@ -41,6 +42,15 @@ def varying_axes(frames: Frames) -> list[str]:
     """The axes along which the groups of a study differ, in the order of the study."""
     axes = frames.get("axes", pd.DataFrame({"axis": [], "varies": []}))
     return [str(name) for name in axes.loc[axes["varies"].astype(bool), "axis"]]
+
+
+def axis_heading(axis: str) -> str:
+    """What an axis is called.
+
+    >>> axis_heading("training.learning_rate")
+    'learning rate'
+    """
+    return axis.rpartition(".")[2].replace("_", " ")
 
 
 def is_numeric(frames: Frames, axis: str) -> bool:
@@ -55,7 +65,8 @@ def categories_of(frames: Frames) -> list[str]:
     return [str(name) for name in dict.fromkeys(measures["category"]) if name != OVERALL]
 
 
-def _categories_only(rows: pd.DataFrame) -> pd.DataFrame:
+def categories_only(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of categories; those of all examples where there are no others."""
     if rows.empty:
         return rows
     whole = rows["category"] == OVERALL
@@ -76,7 +87,23 @@ def _summary(groups: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([groups.drop(columns=last), added, groups[last]], axis=1)
 
 
-def _pair(row: dict[Any, Any]) -> str:
+def axis_format(frames: Frames, axis: str) -> Format:
+    """How the values of an axis read: rates in scientific form, other numbers and names as they are."""
+    key = str(frames["axes"].set_index("axis")["key"].get(axis, ""))
+    if not is_numeric(frames, axis):
+        return text
+    return learning_rate if "learning_rate" in {axis, key.rpartition(".")[2]} else _plain_number
+
+
+def _plain_number(value: object) -> str:
+    return text(value) if is_missing(value) else f"{value:g}".replace("-", "−")
+
+
+def _pair(frames: Frames, row: dict[Any, Any]) -> str:
     """Which two groups a difference is of, in short."""
+    axis = str(row["axis"])
+    # The frame has them as text.
+    ends = [float(row[name]) if is_numeric(frames, axis) else row[name] for name in ("from", "to")]
+    start, end = map(axis_format(frames, axis), ends)
     held = f" ({row['held']})" if row.get("held") else ""
-    return f"{row['axis']}: {row['from']} → {row['to']}{held}"
+    return f"{axis_heading(axis)} {start} → {end}{held}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from contested.report.declarations import Frames
-from contested.report.study_frames import varying_axes
+from contested.report.study_frames import axis_heading, varying_axes
 
 TITLE = "What fine-tuning did to the examples people disagree on"
 
@@ -25,7 +25,7 @@ def lead(frames: Frames) -> str:
     asked = runs[runs["excluded"].fillna("") == ""]
     here = int((asked["n_seeds"] > 0).sum())
     groups = len(frames.get("groups", ()))
-    axes = [axis.replace("_", " ") for axis in varying_axes(frames)]
+    axes = [axis_heading(axis) for axis in varying_axes(frames)]
     varies = f", which differ in {_listed(axes)}" if axes else ""
     return (
         f"{here:,} of the {len(asked):,} runs that the study asks for, in {_counted(groups, 'group')}{varies}; "

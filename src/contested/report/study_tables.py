@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from contested.analysis import OVERALL
 from contested.formats import (
     CHANGE,
@@ -9,17 +11,13 @@ from contested.formats import (
     NATS,
     PLAIN,
     SHARE,
-    Format,
-    is_missing,
-    learning_rate,
     p_value,
-    text,
     yes_no,
 )
 from contested.report.declarations import Column, Frames, Table
 from contested.report.run_frames import change_column
-from contested.report.run_tables import measure_heading
-from contested.report.study_frames import categories_of, is_numeric, varying_axes
+from contested.report.run_tables import legend, measure_heading
+from contested.report.study_frames import axis_format, axis_heading, categories_of, varying_axes
 
 _SEEDS = "Mean ± standard deviation over seeds; in brackets the {confidence} interval with seeds nested in examples. "
 _GROUP = Column("group", "group")
@@ -33,18 +31,6 @@ _TRAIN_LOSS = Column(
 )
 
 
-def axis_format(frames: Frames, axis: str) -> Format:
-    """How the values of an axis read: rates in scientific form, other numbers and names as they are."""
-    key = str(frames["axes"].set_index("axis")["key"].get(axis, ""))
-    if not is_numeric(frames, axis):
-        return text
-    return learning_rate if "learning_rate" in {axis, key.rpartition(".")[2]} else _plain_number
-
-
-def _plain_number(value: object) -> str:
-    return text(value) if is_missing(value) else f"{value:g}".replace("-", "−")
-
-
 def study_tables(frames: Frames) -> tuple[Table, ...]:
     """The tables of a study.
 
@@ -54,7 +40,7 @@ def study_tables(frames: Frames) -> tuple[Table, ...]:
     Returns:
         The declarations, in reading order.
     """
-    axes = tuple(Column(axis, axis.replace("_", " "), axis_format(frames, axis)) for axis in varying_axes(frames))
+    axes = tuple(Column(axis, axis_heading(axis), axis_format(frames, axis)) for axis in varying_axes(frames))
     changes = tuple(
         Column(name, category, CHANGE, f"{name}_low", f"{name}_high", f"{name}_sd", group="mean Δℓ (nats)")
         for category in [*reversed(categories_of(frames)), OVERALL]
@@ -78,7 +64,8 @@ def study_tables(frames: Frames) -> tuple[Table, ...]:
             folded=True,
         ),
         Table(
-            "group_measures", "group_measures", "groups", "Every measure by group and category", _SEEDS,
+            "group_measures", "group_measures", "groups", "Every measure by group and category",
+            _SEEDS + legend(frames.get("group_measures", pd.DataFrame({"measure": []}))),
             (
                 _GROUP, Column("measure", "measure", measure_heading, words=True), Column("category", "category"), _N,
                 Column("mean", "mean", NATS, "low", "high", "sd", seeded=True), _NOTE,
@@ -90,7 +77,8 @@ def study_tables(frames: Frames) -> tuple[Table, ...]:
             "Mean of the second group minus mean of the first, on the same examples. In brackets the {confidence} "
             "interval: examples are resampled in pairs, seeds nested in them.",
             (
-                Column("axis", "axis"), Column("from", "from"), Column("to", "to"), Column("held", "the others"),
+                Column("axis", "axis", axis_heading, words=True),
+                Column("from", "from"), Column("to", "to"), Column("held", "the others"),
                 Column("measure", "measure", measure_heading, words=True), Column("category", "category"), _N,
                 Column("difference", "difference", CHANGE, "low", "high", seeded=True), _NOTE,
             ),

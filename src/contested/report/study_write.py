@@ -40,6 +40,7 @@ class StudyReportPaths(NamedTuple):
         figures: The figures.
         results: Every frame as JSON.
         missing: Figure or table that has nothing to show to the sentence why.
+        headline: The page's first sentence; empty where no loss change is known.
     """
 
     html: Path
@@ -47,6 +48,7 @@ class StudyReportPaths(NamedTuple):
     figures: tuple[Path, ...]
     results: Path
     missing: dict[str, str]
+    headline: str
 
 
 class _Report(NamedTuple):
@@ -160,7 +162,9 @@ def write_study_report(
         for table in report.wanted_tables
         if table.needs and not len(report.frames.get(table.frame, ()))
     }
-    return StudyReportPaths(folder / "report.html", tuple(tables), tuple(files), folder / "results.json", missing)
+    return StudyReportPaths(
+        folder / "report.html", tuple(tables), tuple(files), folder / "results.json", missing, page.headline
+    )
 
 
 def write_study_tables(
@@ -202,8 +206,15 @@ def _left_out(wanted: Collection[str] | None, known: Sequence[str]) -> list[str]
 
 
 def _banners(results: StudyResults) -> list[Banner]:
+    warnings = [Banner(*_first_sentence(warning)) for warning in results.warnings]
     if not results.gaps:
-        return []
+        return warnings
     are = "run is" if len(results.gaps) == 1 else "runs are"
     text = "What they would have said is marked as a gap, never filled in."
-    return [Banner(f"{len(results.gaps)} {are} missing.", text, ("gaps", "Which ones"))]
+    return [*warnings, Banner(f"{len(results.gaps)} {are} missing.", text, ("gaps", "Which ones"))]
+
+
+def _first_sentence(text: str) -> tuple[str, str]:
+    """What a text begins with, up to a colon or a full stop, and the rest."""
+    strong, mark, rest = text.partition(":")
+    return strong + mark, rest.strip()

@@ -23,7 +23,7 @@ def test_results_are_json_without_claims(any_study):
     cells = [any_study.cell(rate=1e-4), any_study.cell(rate=1e-3, status="failed")]
     found = any_study.results(cells, (any_study.RATE,), {cells[0]["run_id"]: any_study.run(0.1)})
     content = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert set(content) == {"confidence", "n_resamples", "notes", "gaps", "frames"}
+    assert set(content) == {"confidence", "n_resamples", "warnings", "notes", "gaps", "frames"}
     runs = content["frames"]["runs"]
     row = dict(zip(runs["columns"], runs["rows"][1], strict=True))
     assert (row["rho"], row["status"], row["missing"]) == (None, "failed", "rate=0.001-s1")
@@ -52,7 +52,11 @@ def test_too_few_resamples_are_refused(any_study):
 def test_runs_at_chance_are_named(any_study):
     one = any_study.cell(rate=1e-4)
     found = any_study.results([one], (any_study.RATE,), {one["run_id"]: any_study.run(0.1, accuracy=1 / 3)})
-    assert any("ended at or below chance" in note and one["run_id"] in note for note in found.notes)
+    assert any("learned next to nothing: it stayed at chance" in note and one["run_id"] in note for note in found.notes)
+    assert found.warnings == (
+        f"1 of 1 runs learned next to nothing: {one['name']}. They stayed at chance or hardly moved, so what is said "
+        "of their examples says little.",
+    )
 
 
 def test_numbers_depend_on_the_seed_of_the_resamples_alone(any_study):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from contested.trajectories import Trajectory
 
 
+_MOST_NAMED = 6
+
+
 @dataclass(frozen=True, eq=False)
 class StudyResults:
     """What a study found, as numbers.
@@ -31,6 +34,7 @@ class StudyResults:
         gaps: One sentence for each run that is missing.
         confidence: Coverage of every interval; tests are at level 1 − confidence.
         n_resamples: Bootstrap resamples of every interval.
+        warnings: What must be said before anything else: runs that learned next to nothing.
     """
 
     frames: dict[str, pd.DataFrame]
@@ -38,6 +42,7 @@ class StudyResults:
     gaps: tuple[str, ...]
     confidence: float
     n_resamples: int
+    warnings: tuple[str, ...] = field(default=(), kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, JSON-safe and the same for the same runs.
@@ -49,6 +54,7 @@ class StudyResults:
         return {
             "confidence": self.confidence,
             "n_resamples": self.n_resamples,
+            "warnings": list(self.warnings),
             "notes": list(self.notes),
             "gaps": list(self.gaps),
             "frames": {name: _plain(table) for name, table in self.frames.items()},
@@ -112,6 +118,7 @@ def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
         gaps=tuple(_gaps(study)),
         confidence=draw.confidence,
         n_resamples=draw.n_resamples,
+        warnings=warnings_of(study),
     )
 
 
@@ -126,14 +133,26 @@ def notes_of(study: StudyRuns) -> list[str]:
         for sentence in run.absent:
             lacking.setdefault(sentence, []).append(run.run_id)
     notes += [f"{', '.join(ids)}: {sentence}" for sentence, ids in lacking.items()]
-    known = [run for run in study.runs.values() if run.label_names]
-    chance = [run.run_id for run in known if run.val_accuracy <= 1 / len(run.label_names)]
-    if chance:
-        notes.append(
-            f"{len(chance)} runs ended at or below chance (validation accuracy at most 1/K for K classes), "
-            f"so what they show is not learning: {', '.join(chance)}."
-        )
-    return notes
+    return notes + [
+        f"{run.run_id} learned next to nothing: it {run.learned_little}."
+        for run in study.runs.values()
+        if run.learned_little
+    ]
+
+
+def warnings_of(study: StudyRuns) -> tuple[str, ...]:
+    """What must be said before anything else: how many runs learned next to nothing, and which."""
+    names = study.cells.set_index("run_id")["name"]
+    little = [str(names[run.run_id]) for run in study.runs.values() if run.learned_little]
+    if not little:
+        return ()
+    named = "; ".join(little[:_MOST_NAMED]) + (
+        f" and {len(little) - _MOST_NAMED} more" if len(little) > _MOST_NAMED else ""
+    )
+    return (
+        f"{len(little)} of {len(study.runs)} runs learned next to nothing: {named}. They stayed at chance or hardly "
+        "moved, so what is said of their examples says little.",
+    )
 
 
 def _gaps(study: StudyRuns) -> Iterator[str]:

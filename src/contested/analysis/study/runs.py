@@ -14,6 +14,7 @@ from contested.analysis.absent import absent
 from contested.analysis.block import Source
 from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
+from contested.analysis.learned import learned_little
 from contested.analysis.measures import measure_columns
 from contested.annotations.measures import entropy
 from contested.errors import RunError
@@ -52,6 +53,7 @@ class Run:
         train_loss: Mean training loss up to the last checkpoint since the one before (nats); NaN without.
         gradients: What a gradient probe recorded, or None.
         absent: What cannot be computed of it, and why, one sentence each.
+        learned_little: Why it learned next to nothing; "" where it learned.
     """
 
     run_id: str
@@ -74,6 +76,7 @@ class Run:
     train_loss: float
     gradients: GradientProbe | None
     absent: tuple[str, ...]
+    learned_little: str
 
     @property
     def aulc(self) -> NDArray[np.float64]:
@@ -198,6 +201,7 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "train_loss": _last(trajectory.metrics, "train_loss"),
         "gradients": _gradients(trajectory, order),
         "absent": absent(trajectory),
+        "learned_little": learned_little(trajectory),
     }
 
 

@@ -1,0 +1,73 @@
+"""What ``analyze`` and ``report`` take from a study's folder: its results, and what its report shows beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from contested.analysis.study import StudyResults
+    from contested.paper import Claim
+    from contested.report import ReportSpec
+    from contested.studies import Study
+
+
+class ReadStudy(NamedTuple):
+    """A study and what its runs show together.
+
+    Attributes:
+        study: The study.
+        results: Its results.
+        spec: What its report shows beyond that of any study; None for a study of its own.
+        claims: The paper's claims; none for a study that is not the paper's.
+    """
+
+    study: Study
+    results: StudyResults
+    spec: ReportSpec | None
+    claims: Sequence[Claim]
+
+
+def read_study(folder: Path, *, seed: int, resamples: int) -> ReadStudy:
+    """Analyse every complete run of a study together, as the report that the study asks for needs it.
+
+    Args:
+        folder: The study's folder.
+        seed: Seed of the resamples.
+        resamples: Bootstrap resamples of each interval.
+
+    Returns:
+        The study and its results.
+
+    Raises:
+        RunError: If no run is complete.
+    """
+    import numpy as np
+
+    from contested.studies import open_study
+
+    rng = np.random.default_rng(seed)
+    if open_study(folder).report == "paper":
+        from contested import paper
+        from contested.paper.report import report_spec
+
+        study, of_paper = paper.results(folder, rng=rng, n_resamples=resamples)
+        return ReadStudy(study, of_paper, report_spec(of_paper), of_paper.claims)
+    from contested.studies.results import results
+
+    study, found = results(folder, rng=rng, n_resamples=resamples)
+    return ReadStudy(study, found, None, ())
+
+
+def print_claims(claims: Sequence[Claim]) -> None:
+    """Say claim by claim whether it holds in a study's runs.
+
+    Args:
+        claims: The claims with their verdicts.
+    """
+    for claim in claims:
+        typer.echo(f"({claim.key}) {claim.claim}: {claim.verdict}")
+        typer.echo(f"    {claim.answer}")

@@ -1,0 +1,241 @@
+"""The report of any study: made frames in, tables, figures and one page out."""
+
+import json
+import re
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contested.analysis.study import StudyResults
+from contested.analysis.study.columns import columns_of, frame_of
+from contested.errors import ConfigError
+from contested.report import FigureSpec, ReportSpec, Section, write_study_report, write_study_tables
+from contested.report.study_figures import AxisScale, study_figures
+from contested.report.study_frames import study_frames
+from contested.report.study_tables import study_tables
+
+CATEGORIES = ("clean", "ambiguous", "contested", "overall")
+RATE, METHOD = "training.learning_rate", "method"
+
+
+def made(axes: dict[str, list], *, have: int = 2) -> StudyResults:
+    """A study over axes of which each group has two seeds, the last one ``have`` of them."""
+    frames: dict[str, list[dict]] = {name: [] for name in ("runs", "groups", "group_measures", "group_curves")}
+    settings = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    for index, setting in enumerate(settings):
+        group = ", ".join(map(str, setting.values())) or "all runs"
+        there = have if index == len(settings) - 1 else 2
+        ids = [f"run{index}-s{seed}" for seed in (1, 2)]
+        source = {"run_ids": ",".join(ids[:there]), "missing": ",".join(ids[there:]), "n_seeds": there, "n_expected": 2}
+        for place, run_id in enumerate(ids):
+            own = {"run_ids": run_id, "missing": "", "n_seeds": int(place < there), "n_expected": 1}
+            frames["runs"].append(
+                {"run_id": run_id, "name": f"{group}, seed {place}", **setting, "excluded": "", **own}
+            )
+        rho = {"rho_mean": 0.1 * index, "rho_low": 0.1 * index - 0.05, "rho_high": 0.1 * index + 0.05}
+        frames["groups"].append(
+            {"group": group, **setting, **rho, "val_accuracy_mean": 0.7, "train_loss_mean": 0.5, **source}
+        )
+        for step, category in enumerate(CATEGORIES):
+            mean = 0.1 * index + 0.2 * (step % 3) - 0.2
+            ends = {"n": 9, "mean": mean, "sd": 0.01, "low": mean - 0.05, "high": mean + 0.05}
+            at = {"group": group, **setting, "category": category}
+            frames["group_measures"].append({**at, "measure": "loss_change", **ends, **source})
+            curve = [{**at, "n": 9, "step": x, "mean": 1 + x, "low": x, "high": x + 2.0, **source} for x in (0, 1)]
+            frames["group_curves"] += curve
+    axis_rows = [
+        {
+            "axis": axis,
+            "key": axis,
+            "numeric": not isinstance(values[0], str),
+            "varies": len(values) > 1,
+            "values": ", ".join(map(str, values)),
+        }
+        for axis, values in axes.items()
+    ]
+    differences = [
+        {
+            **{"axis": axis, "from": str(values[0]), "to": str(values[1]), "held": "", "measure": "loss_change"},
+            **{"category": category, "difference": 0.1, "low": 0.05, "high": 0.15, "run_ids": "a,b"},
+        }
+        for axis, values in axes.items()
+        if len(values) > 1
+        for category in CATEGORIES
+    ]
+    rows = {**frames, "axes": axis_rows, "differences": differences}
+    found = {name: frame_of(name, columns_of(name, list(axes)), own) for name, own in rows.items()}
+    return StudyResults(found, (), (), 0.95, 200)
+
+
+@pytest.fixture
+def unsaved(monkeypatch) -> None:
+    def named(figure, stem):
+        paths = [stem.with_suffix(f".{ending}") for ending in ("pdf", "png")]
+        for path in paths:
+            path.touch()
+        return paths
+
+    monkeypatch.setattr("contested.report.pictures.save_figure", named)
+
+
+@pytest.fixture(scope="module")
+def rates() -> StudyResults:
+    return made({RATE: [1e-4, 1e-3, 1e-2], METHOD: ["lora", "full"]}, have=1)
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_every_study_has_a_page_without_a_word_of_configuration(rates, tmp_path) -> None:
+    paths = write_study_report(rates, tmp_path, title="Rates <&>")
+    assert {path.stem for path in paths.figures} == {
+        *("loss_change", "group_curves", "differences", "along_training_learning_rate", "along_method"),
+    }  # fmt: skip
+    tables = {"groups", "axes", "group_measures", "differences", "runs", "group_curves"}
+    assert {path.stem for path in paths.tables} == tables
+    html = paths.html.read_text(encoding="utf-8")
+    assert "Rates &lt;&amp;&gt;" in html
+    assert "11 of the 12 runs that the study asks for, in 6 groups, which differ in learning rate and method" in html
+    places = [html.index(part) for part in ('class="headline"', 'id="loss_change"', 'id="axes"', 'id="groups"')]
+    assert places == sorted(places)
+    assert "claim" not in re.sub(r"<style>.*?</style>", "", html, flags=re.S)
+    assert "Not drawn" not in html
+    assert paths.missing == {}
+    assert paths.headline in html
+    assert json.loads(paths.results.read_text())["frames"]["groups"]["rows"]
+
+
+def test_the_table_of_groups_has_the_changes_by_category(rates, tmp_path) -> None:
+    write_study_tables(rates, tmp_path)
+    text = (tmp_path / "groups.md").read_text()
+    # The first group: 0.2 · 2 − 0.2 for contested; the last one has one of two seeds.
+    assert "mean Δℓ (nats) · contested" in text
+    assert "+0.200 ± 0.010 [+0.150, +0.250]" in next(line for line in text.splitlines() if "0.0001, lora" in line)
+    assert "(1 of 2 seeds)" in next(line for line in text.splitlines() if "0.01, full" in line)
+    assert "70.0%" in text
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_figures_of_an_axis_that_no_longer_varies_are_removed(rates, tmp_path) -> None:
+    write_study_report(rates, tmp_path)
+    assert (tmp_path / "figures" / "along_method.png").exists()
+    mine = tmp_path / "figures" / "mine.png"
+    mine.touch()
+    one = write_study_report(made({RATE: [1e-4, 1e-3]}), tmp_path)
+    assert not (tmp_path / "figures" / "along_method.png").exists()
+    assert mine.exists()
+    assert "along_training_learning_rate" in {path.stem for path in one.figures}
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_sections_are_chosen_and_unknown_ones_refused(rates, tmp_path) -> None:
+    paths = write_study_report(rates, tmp_path, wanted=["axes"])
+    assert {path.stem for path in paths.tables} == set()
+    assert {path.stem for path in paths.figures} == {"loss_change", "along_training_learning_rate", "along_method"}
+    assert "Not asked for by the study: groups, differences, runs." in paths.html.read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"no section 'rank'\. Its sections: axes, groups, differences, runs\."):
+        write_study_report(rates, tmp_path, wanted=["rank"])
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_a_study_in_which_nothing_varies_has_no_axis_and_no_difference(tmp_path) -> None:
+    paths = write_study_report(made({}), tmp_path)
+    html = paths.html.read_text(encoding="utf-8")
+    assert 'id="axes"' not in html
+    assert 'id="differences"' not in html
+    assert {path.stem for path in paths.figures} == {"loss_change", "group_curves"}
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_runs_that_learned_nothing_and_gaps_come_before_the_headline(rates, tmp_path) -> None:
+    results = replace(
+        rates, warnings=("2 of 12 runs learned next to nothing: a; b. They <moved>.",), gaps=("x is missing.",)
+    )
+    html = write_study_report(results, tmp_path).html.read_text(encoding="utf-8")
+    places = [html.index(part) for part in ("learned next to nothing:</strong> a; b.", "1 run is missing", "headline")]
+    assert "They &lt;moved&gt;" in html
+    assert places[:2] == sorted(places[:2])
+    assert html.index('class="headline"') > places[1]
+
+
+def along(results: StudyResults, name: str, *, narrow: bool = False):
+    frames = results.frames | study_frames(results.frames)
+    spec = next(figure for figure in study_figures(frames) if figure.name == name)
+    return spec.draw(*spec.rows(frames), narrow=narrow)
+
+
+def test_a_numeric_axis_lies_along_x_and_is_logarithmic_over_decades(rates) -> None:
+    figure = along(rates, "along_training_learning_rate")
+    change, rho = figure.axes[:2]
+    assert change.get_xscale() == "log"
+    assert [tick.get_text() for tick in change.get_xticklabels()] == ["1e−4", "1e−3", "1e−2"]
+    assert change.get_title(loc="left") == "lora"
+    # One line a category, its points at the groups' means: groups 0, 2 and 4 are those of lora.
+    contested = next(line for line in change.get_lines() if len(line.get_ydata()) == 3 and line.get_ydata()[0] > 0.1)
+    assert contested.get_ydata() == pytest.approx([0.2, 0.4, 0.6])
+    line = next(line for line in rho.get_lines() if len(line.get_ydata()) == 3)
+    assert line.get_ydata() == pytest.approx([0.0, 0.2, 0.4])
+    assert line.get_xdata() == pytest.approx([1e-4, 1e-3, 1e-2])
+
+
+def test_a_group_that_lacks_seeds_is_hollow(rates) -> None:
+    rho = along(rates, "along_training_learning_rate").axes[3]
+    faces = [line.get_markerfacecolor() for line in rho.get_lines() if len(line.get_ydata()) == 1]
+    assert faces == ["#20262e", "#20262e", "#ffffff"]
+
+
+def test_names_stand_along_x_in_the_order_of_the_study(rates) -> None:
+    axes = along(rates, "along_method").axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["lora", "full"]
+    assert axes.get_xscale() == "linear"
+
+
+@pytest.mark.parametrize(
+    ("values", "log"), [([1, 3], False), ([1, 10], True), ([0.0, 10.0], False), ([1e-5, 1e-3], True)]
+)
+def test_an_axis_is_logarithmic_from_a_factor_of_ten(values, log) -> None:
+    assert AxisScale(values, numeric=True, form=str).log == log
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {RATE: [1e-4, 1e-3, 1e-2], METHOD: ["lora", "full"]},
+        {"method": ["a-method-with-a-long-name", "another-with-a-long-name", "lora-r4"]},
+        {RATE: [1e-4, 1e-3], METHOD: [f"lora-r{2**i}" for i in range(6)]},
+    ],
+)
+def test_no_text_lies_on_another_or_outside(overlapping, axes, narrow) -> None:
+    results = made(axes)
+    frames = results.frames | study_frames(results.frames)
+    for spec in study_figures(frames):
+        assert overlapping(spec.draw(*spec.rows(frames), narrow=narrow)) == [], spec.name
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_a_client_adds_its_own_figure_in_its_own_section(rates, tmp_path) -> None:
+    def draw(rows: pd.DataFrame, *, narrow: bool = False):
+        from contested.report.style import new_axes, style_context
+
+        with style_context():
+            figure, (axes,) = new_axes(1, height=2.0)
+            axes.plot(np.arange(len(rows)), rows["rho_mean"])
+        return figure
+
+    figure = FigureSpec(
+        "mine", "own", "My figure", "How to read it.", (("groups", "rho_mean"),), draw, ("group", "rho_mean")
+    )
+    spec = ReportSpec(sections=(Section("own", "My section"),), figures=(figure,), lead="My <study>.")
+    html = write_study_report(rates, tmp_path, spec=spec).html.read_text(encoding="utf-8")
+    assert html.index('id="own"') < html.index('id="mine"') < html.index('id="axes"')
+    assert "My &lt;study&gt;." in html
+
+
+def test_every_declared_column_is_in_its_frame(rates) -> None:
+    frames = rates.frames | study_frames(rates.frames)
+    for table in study_tables(frames):
+        for column in table.columns:
+            names = {column.name, column.low, column.high, column.sd, column.star} - {""}
+            assert names <= set(frames[table.frame]), table.name
