@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--method", choices=["lora", "full"], default="lora", help="LoRA r4 or all weights")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16", help="of products")
     parser.add_argument("--stacks", type=int, nargs="*", default=[1, 3, 9, 18], help="LoRA runs trained together")
-    parser.add_argument("--steps", type=int, default=200, help="steps a turn; the first half is not counted")
+    parser.add_argument("--steps", type=int, default=200, help="steps per turn; the first half is not counted")
     parser.add_argument("--device", default="cuda", help="cpu only to try the script itself")
     given = parser.parse_args()
     device = torch.device(given.device)
@@ -73,7 +73,7 @@ def main() -> None:
         whole = STEPS * seconds + PASSES * (time.perf_counter() - started)
         kind = "eager" if capture is None else "graphs"
         share = 100 * flops / seconds / rate
-        print(f"  {size:2d} run(s), {kind:6}: {1e3 * seconds:7.2f} ms a step and run, {share:4.0f} % of the rate; "
+        print(f"  {size:2d} run(s), {kind:6}: {1e3 * seconds:7.2f} ms per step and run, {share:4.0f} % of the rate; "
               f"a paper run {whole:6.1f} s, {RUNS} of them {RUNS * whole / 60:6.1f} min")  # fmt: skip
         del loops, engine, advance
 

@@ -47,7 +47,7 @@ def main() -> None:
         step = way.steps()
         one = statistics.median(way.evaluation() for _ in range(given.passes))
         usual = steps * step + passes * one
-        print(f"HF Trainer, padded to 128: {1e3 * step:.0f} ms a step, {one:.1f} s a pass -> {usual / 60:.1f} minutes")
+        print(f"HF Trainer, padded: {1e3 * step:.0f} ms per step, {one:.1f} s per pass -> {usual / 60:.1f} minutes")
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

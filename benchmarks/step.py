@@ -111,7 +111,7 @@ def limit(given, train, tracked) -> None:  # type: ignore[no-untyped-def]
                 shares.append(flops / ours.steps() / rate)
                 rates.append(rate)
             print(
-                f"\n{method}, dropout {'on' if dropout else 'off'}: {flops / 1e9:.1f} GFLOP a step, matrix products at "
+                f"\n{method}, dropout {'on' if dropout else 'off'}: {flops / 1e9:.1f} GFLOP per step, products at "
                 f"{statistics.median(rates) / 1e9:.0f} GFLOP/s; the step runs at "
                 f"{100 * statistics.median(shares):.0f} % of it ({100 * min(shares):.0f} – {100 * max(shares):.0f})"
             )

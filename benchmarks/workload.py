@@ -102,7 +102,7 @@ class UsualWay:
         table: Training pairs.
         tracked: Pairs of the evaluation pass.
         width: Width that everything is padded to; None pads to the longest, by length in evaluation.
-        steps: Optimiser steps a turn.
+        steps: Optimiser steps per turn.
         bfloat16: Whether to use autocast.
     """
 

@@ -65,7 +65,10 @@ def _bert_layer(layer: Any, states: Tensor, packer: Packer, batch: DeviceBatch, 
     attention = layer.attention.self
     query_states = states if pooled is None else states[pooled]
     projections = attention.query, attention.key, attention.value
-    context = _absolute(attention, projections, attention.num_attention_heads, query_states, states, packer, batch)
+    context = _absolute(
+        attention, projections, attention.num_attention_heads,
+        query_states=query_states, states=states, packer=packer, batch=batch,
+    )  # fmt: skip
     attended = layer.attention.output(context, query_states)
     result: Tensor = layer.output(layer.intermediate(attended), attended)
     return result
@@ -80,7 +83,10 @@ def _distilbert(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
         attention = layer.attention
         query_states = states if pooled is None else states[pooled]
         projections = attention.q_lin, attention.k_lin, attention.v_lin
-        context = _absolute(attention, projections, attention.n_heads, query_states, states, packer, batch)
+        context = _absolute(
+            attention, projections, attention.n_heads,
+            query_states=query_states, states=states, packer=packer, batch=batch,
+        )  # fmt: skip
         attended = layer.sa_layer_norm(attention.out_lin(context) + query_states)
         states = layer.output_layer_norm(layer.ffn(attended) + attended)
     logits: Tensor = model.classifier(model.dropout(model.pre_classifier(states).relu()))
@@ -156,7 +162,9 @@ def _deberta(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
     for layer in layers:
         pooled = batch.first if layer is layers[-1] else None
         query_states = states if pooled is None else states[pooled]
-        context = _disentangled(layer.attention.self, query_states, states, relative, packer, batch, pooled)
+        context = _disentangled(
+            layer.attention.self, query_states, states, relative, packer=packer, batch=batch, pooled=pooled
+        )
         attended = layer.attention.output(context, query_states)
         states = layer.output(layer.intermediate(attended), attended)
     logits: Tensor = model.classifier(model.dropout(model.pooler(states[:, None])))
@@ -168,6 +176,7 @@ def _disentangled(
     query_states: Tensor,
     states: Tensor,
     relative: Tensor,
+    *,
     packer: Packer,
     batch: DeviceBatch,
     pooled: Tensor | None,
@@ -240,6 +249,7 @@ def _absolute(
     attention: Any,
     projections: Sequence[Any],
     heads: int,
+    *,
     query_states: Tensor,
     states: Tensor,
     packer: Packer,

@@ -138,7 +138,7 @@ def group_alignment(
     mode: Mode = "eval",
     seed: int = 0,
 ) -> Alignment:
-    """Norms and cosines of the groups' mean gradients: an ordinary backward a batch, summed up by group.
+    """Norms and cosines of the groups' mean gradients: an ordinary backward per batch, summed up by group.
 
     Args:
         module: The model; its mode, gradients, hooks and every random state are left as they were.
