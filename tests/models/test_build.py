@@ -104,6 +104,14 @@ def test_a_checkpoint_of_another_family_is_refused(checkpoint: Callable[[str], P
         models.build(str(folder), label_names=LABELS, method="full")
 
 
+def test_preflight_names_an_unknown_method_beside_a_backbone_that_is_not_there(tmp_path: Path) -> None:
+    problems = models.preflight(str(tmp_path), n_classes=3, method="lorra", options={}, max_length=None)
+    assert len(problems) == 2
+    assert problems[1] == "There is no method 'lorra'; did you mean 'lora'?"
+    problems = models.preflight(str(tmp_path), n_classes=3, method="vera", options={"rr": 4}, max_length=None)
+    assert problems[1].startswith("The method vera does not know 'rr'. VeraConfig knows: ")
+
+
 def test_preflight_names_every_incompatibility_at_once(checkpoint: Callable[[str], Path]) -> None:
     problems = models.preflight(
         str(checkpoint("bert")),

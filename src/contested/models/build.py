@@ -19,7 +19,7 @@ from transformers import (
 from contested.errors import ModelError
 from contested.families import Family, family_of
 from contested.models.checkpoints import fingerprint, head_modules, input_limit, load_config, load_module
-from contested.models.methods import FULL, peft_config
+from contested.models.methods import FULL, peft_config, tuner_class
 from contested.models.tokenizers import first_line, load_tokenizer
 
 
@@ -133,7 +133,7 @@ def preflight(
         with torch.device("meta"):
             skeleton = AutoModelForSequenceClassification.from_config(config)
     except (ModelError, ValueError) as error:
-        return [str(error)]
+        return [str(error), *_unknown_method(method, options or {})]
     if tokenizer.pad_token_id >= config.vocab_size:
         problems.append(
             f"the tokenizer's pad token {tokenizer.pad_token!r} has the id {tokenizer.pad_token_id}, but the model "
@@ -172,6 +172,16 @@ def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftMod
 
 def _trains(module: nn.Module, part: str) -> bool:
     return any(p.requires_grad for name, p in module.named_parameters() if f".{part}." in f".{name}")
+
+
+def _unknown_method(method: str, options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a method whatever the model."""
+    try:
+        if method != FULL:
+            tuner_class(method, options)
+    except ModelError as error:
+        return [str(error)]
+    return []
 
 
 def _method_problems(

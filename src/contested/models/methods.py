@@ -42,8 +42,34 @@ def peft_config(method: str, options: Mapping[str, Any], *, family: Family, head
     Raises:
         ModelError: For an unknown tuner, unknown options, or a tuner that this loop cannot train.
     """
+    tuner = tuner_class(method, options)
+    accepted = inspect.signature(tuner).parameters
+    filled = {**_family_defaults(family, accepted), **options}
+    if "modules_to_save" in accepted:
+        filled["modules_to_save"] = sorted({*head, *(filled.get("modules_to_save") or ())})
+    try:
+        return tuner(task_type=TaskType.SEQ_CLS, **filled)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"The options of the method {method.lower()} do not fit together: {error}") from error
+
+
+def tuner_class(method: str, options: Mapping[str, Any]) -> type[PeftConfig]:
+    """Find the configuration class of a method, and check what needs no model.
+
+    Args:
+        method: A tuner's name as PEFT spells its type, any case.
+        options: Fields of its configuration class.
+
+    Returns:
+        The class.
+
+    Raises:
+        ModelError: For an unknown tuner, unknown options, or a tuner that this loop cannot train.
+    """
     name = method.lower()
-    classes = {kind.value.lower(): cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    classes: dict[str, type[PeftConfig]] = {
+        kind.value.lower(): cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()
+    }
     if name not in classes:
         raise ModelError(f"There is no method {method!r}{hint(name, [FULL, *peft_types()])}")
     if name in _NEEDS_OWN_LOOP:
@@ -55,13 +81,7 @@ def peft_config(method: str, options: Mapping[str, Any], *, family: Family, head
             f"The method {name} does not know {', '.join(map(repr, unknown))}. "
             f"{classes[name].__name__} knows: {', '.join(accepted)}."
         )
-    filled = {**_family_defaults(family, accepted), **options}
-    if "modules_to_save" in accepted:
-        filled["modules_to_save"] = sorted({*head, *(filled.get("modules_to_save") or ())})
-    try:
-        return classes[name](task_type=TaskType.SEQ_CLS, **filled)
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"The options of the method {name} do not fit together: {error}") from error
+    return classes[name]
 
 
 def _family_defaults(family: Family, accepted: Mapping[str, Any]) -> dict[str, Any]:
