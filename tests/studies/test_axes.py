@@ -95,7 +95,7 @@ def test_an_unknown_key_names_the_nearest_and_all_problems_come_at_once(tmp_path
     assert "axes.epochs: a run's configuration has no key 'epochs'; did you mean 'training.epochs'?" in text
     assert "axes.x: expected a list of values of one key, or settings by name, got 3" in text
     assert "axes.y.a: expected settings of a run" in text
-    assert "axes.training.batch_size: the value 8 is there more than once" in text
+    assert "axes.training.batch_size: the value 8 is given more than once" in text
     assert "axes.seed: has no value" in text
     assert "there is no axis 'sede'; did you mean 'seed'?" in text
     assert "there is no axis 'training.epoch'" not in text

@@ -133,7 +133,7 @@ def paper_results(
 
     Raises:
         ConfigError: If there are too few resamples for the confidence.
-        DataError: If the cells lack a column or name a run twice, or an expected value names an unknown frame.
+        DataError: If the cells lack a column or a run is duplicated, or an expected value names an unknown frame.
     """
     check_resampling(n_resamples, confidence)
     check_expected(expected)

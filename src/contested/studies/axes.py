@@ -140,25 +140,25 @@ def axis_problems(name: str, values: Any, root: Any) -> list[str]:
     Returns:
         One sentence a problem.
     """
-    place = f"axes.{name}"
+    axis = f"axes.{name}"
     if is_keyed(values):
         name, values = str(values["key"]), values["values"]
         if not isinstance(values, list):
-            return [f"{place}.values: expected a list of values, got {values!r}"]
+            return [f"{axis}.values: expected a list of values, got {values!r}"]
     if isinstance(values, list):
         again = [value for value, count in Counter(value_names(name, values)).items() if count > 1]
-        problems = [f"{place}: the value {value} is there more than once" for value in again]
-        return problems + _unknown_key(place, name, root)
+        problems = [f"{axis}: the value {value} is given more than once" for value in again]
+        return problems + _unknown_key(axis, name, root)
     if not isinstance(values, dict):
-        return [f"{place}: expected a list of values of one key, or settings by name, got {values!r}"]
+        return [f"{axis}: expected a list of values of one key, or settings by name, got {values!r}"]
     wrong = [key for key, value in values.items() if not isinstance(value, dict | None)]
     return [
-        f"{place}.{key}: expected settings of a run, such as {{training: {{epochs: 3}}}}, got {values[key]!r}"
+        f"{axis}.{key}: expected settings of a run, such as {{training: {{epochs: 3}}}}, got {values[key]!r}"
         for key in wrong
     ]
 
 
-def _unknown_key(place: str, key: str, root: Any) -> list[str]:
+def _unknown_key(axis: str, key: str, root: Any) -> list[str]:
     """Why a list of values cannot be an axis: its key is none of a run's configuration."""
     options = [".".join(keys) for keys, _ in options_of(root)]
     sections = {option.rpartition(".")[0] for option in options} - {""}
@@ -167,9 +167,9 @@ def _unknown_key(place: str, key: str, root: Any) -> list[str]:
     if key in known or any(key.startswith(f"{option}.") for option in [*options, "method"]):
         return []
     near = nearest(key, known) or next((option for option in known if option.endswith(f".{key}")), None)
-    meant = f"; did you mean {near!r}?" if near else ""
+    meant = f"; did you mean {near!r}?" if near else "."
     return [
-        f"{place}: a run's configuration has no key {key!r}{meant} "
+        f"{axis}: a run's configuration has no key {key!r}{meant} "
         "Give a key with a list of values, or settings of a run by name"
     ]
 

@@ -68,15 +68,15 @@ def expand(study: Study) -> list[Cell]:
     Raises:
         ConfigError: With the problems of all cells at once.
     """
-    places: dict[tuple[str, ...], list[str]] = {}
+    points: dict[tuple[str, ...], list[str]] = {}
     for name, group in study.groups.items():
         for coordinates in _grid(study, group.where):
-            places.setdefault(tuple(coordinates.values()), []).append(name)
+            points.setdefault(tuple(coordinates.values()), []).append(name)
     if study.select is not None:
-        places = {coordinates: names for coordinates, names in places.items() if not {*names}.isdisjoint(study.select)}
+        points = {coordinates: names for coordinates, names in points.items() if not {*names}.isdisjoint(study.select)}
     cells: dict[str, Cell] = {}
     problems: list[str] = []
-    for values, groups in places.items():
+    for values, groups in points.items():
         try:
             cell = _cell(study, dict(zip(study.axes, values, strict=True)), tuple(groups))
         except ConfigError as error:

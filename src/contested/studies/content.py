@@ -127,8 +127,8 @@ def set_key(content: dict[str, Any], text: str) -> None:
 
     Args:
         content: A study's keys and values; changed in place.
-        text: The key and value. ``backbone=PATH`` puts one checkpoint in the place of every value of an axis of that
-            name, ``backbone.NAME=PATH`` in the place of one; ``axes.KEY=[…]`` gives an axis other values.
+        text: The key and value. ``backbone=PATH`` replaces every value of an axis of that name by one checkpoint,
+            ``backbone.NAME=PATH`` replaces one; ``axes.KEY=[…]`` gives an axis other values.
 
     Raises:
         ConfigError: If it is no ``key=value``, or does not fit.
@@ -168,7 +168,7 @@ def _axis_of(content: Mapping[str, Any], keys: tuple[str, ...], value: Any) -> s
 
 
 def _set_backbone(content: dict[str, Any], name: str, path: str) -> None:
-    """One checkpoint in the place of one backbone, or of all: the axis then has that value alone."""
+    """Replace one backbone by a checkpoint, or all: the axis then has that value alone."""
     model = {"model": {"name": path}}
     resolve_paths(model, Path.cwd())
     axes = content.get("axes") or {}
@@ -219,7 +219,7 @@ def _keep_values(where: dict[str, Any], axis: str, kept: Collection[str]) -> boo
 
 
 def filled(value: Any, data: Mapping[str, Any], source: str) -> Any:
-    """Put the data section's values in the place of ``{data.name}``.
+    """Replace ``{data.name}`` by the data section's values.
 
     Args:
         value: A text, or what holds texts.

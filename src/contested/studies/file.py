@@ -121,7 +121,7 @@ class Study(Section):
     axes: dict[str, dict[str, AxisValue]] = Field(default_factory=dict)
     """What the cells differ in: a key of a run's configuration with a list of values, or settings by name."""
     groups: dict[str, Grid] = Field(default_factory=dict)
-    """Grids of cells by name; a cell may stand in several. Where none is given, one of every combination: ``all``."""
+    """Grids of cells by name; a cell may be in several. Where none is given, one of every combination: ``all``."""
     select: list[str] | None = None
     """The groups that run; all where not given."""
     overrides: list[Override] = Field(default_factory=list)
@@ -186,8 +186,8 @@ def load_study(
 
     Args:
         source: A YAML file, or the name of a preset (see :data:`PRESETS`).
-        sets: ``key=value`` with dotted keys, values as YAML. ``backbone=PATH`` puts one checkpoint in the place of
-            every backbone, ``backbone.roberta=PATH`` in the place of one; ``seeds=[42]`` is short for ``axes.seed``.
+        sets: ``key=value`` with dotted keys, values as YAML. ``backbone=PATH`` replaces every backbone by one
+            checkpoint, ``backbone.roberta=PATH`` replaces one; ``seeds=[42]`` is short for ``axes.seed``.
         reshape: Changes the content before it is checked, such as :func:`contested.studies.mini.shrink`.
 
     Returns:

@@ -79,7 +79,7 @@ def _flat(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shrink_models(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -> None:
-    """Put a stand-in in the place of every backbone; encoders get 3, 2 or 1 layers in the order of the file."""
+    """Replace every backbone by a stand-in; encoders get 3, 2 or 1 layers in the order of the file."""
     encoders: list[str] = []
     for name, bundle in bundles:
         named = bundle.get("model", {}).get("name")
@@ -101,7 +101,7 @@ def _shrink_models(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -
 
 
 def _shrink_data(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -> None:
-    """Put a toy world in the place of every annotated set, and of the bulk where there is one."""
+    """Replace every annotated set, and the bulk where there is one, by a toy world."""
     tasks = [bundle["task"] for _, bundle in bundles if isinstance(bundle.get("task"), dict)]
     bulk = any(task.get("bulk") for task in tasks)
     for name, bundle in bundles:

@@ -218,7 +218,7 @@ def count_conditions(cells: Sequence[Cell]) -> int:
 
 
 def by_group(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    """The cells of each group that are not excluded, in the order of the file; a cell may stand in several."""
+    """The cells of each group that are not excluded, in the order of the file; a cell may be in several."""
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         for name in cell.groups:

@@ -126,8 +126,8 @@ def _of_category(values: dict[str, NDArray[np.float64]], category: str, draw: Re
         array = np.stack([values[name][:, known] for name in names], axis=-1)
         intervals = nested_mean_intervals(array, **draw.named(category).options)
         ends = zip(intervals.estimate.tolist(), intervals.low.tolist(), intervals.high.tolist(), strict=True)
-        for place, (name, (mean, low, high)) in enumerate(zip(names, ends, strict=True)):
-            sd = over_seeds(array[:, :, place].mean(axis=1) if intervals.n else []).sd
+        for index, (name, (mean, low, high)) in enumerate(zip(names, ends, strict=True)):
+            sd = over_seeds(array[:, :, index].mean(axis=1) if intervals.n else []).sd
             note = joined(left_out if skipped else "", intervals.note)
             yield MeanOf(name, category, intervals.n, mean, sd, low, high, note)
 

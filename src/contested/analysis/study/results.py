@@ -97,7 +97,7 @@ def study_results(
 
     Raises:
         ConfigError: If there are too few resamples for the confidence.
-        DataError: If the cells lack a column or name a run twice.
+        DataError: If the cells lack a column or a run is duplicated.
     """
     check_resampling(n_resamples, confidence)
     draw = Resampling(rng if rng is not None else np.random.default_rng(0), n_resamples, confidence)

@@ -141,7 +141,7 @@ def _by_run_and_summary(
     """A frame of single runs and one over seeds, rows of one learning rate together."""
     blocks = [rows for _, rows in cells.groupby([*by, "learning_rate"], sort=False, dropna=False)]
     for_each, for_whole = draw.spawn(2)
-    singles = [rows.iloc[[place]] for rows in blocks for place in range(len(rows))]
+    singles = [rows.iloc[[index]] for rows in blocks for index in range(len(rows))]
     return {
         name: frame(
             name,
@@ -297,7 +297,7 @@ def lr_control(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
         One row a condition and rate, of the conditions in the group lr-control; rates rise within a condition.
     """
     groups = study.groups(study.in_group(study.plain, "lr-control"), _BY_RATE)
-    order = {name: place for place, name in enumerate(dict.fromkeys(panel(group.key) for group in groups))}
+    order = {name: index for index, name in enumerate(dict.fromkeys(panel(group.key) for group in groups))}
     groups = sorted(groups, key=lambda group: (order[panel(group.key)], group.key["learning_rate"]))
     return frame("lr_control", _rate_rows(groups, draw))
 

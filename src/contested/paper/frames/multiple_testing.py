@@ -68,9 +68,9 @@ def _rows(family: _Family, frames: Mapping[str, pd.DataFrame], confidence: float
             "artefact": family.artefact,
             "test": " · ".join(str(row[name]) for name in columns if str(row[name])),
             "p_value": p_value,
-            **{name: values[place] for name, values in found.items()},
+            **{name: values[index] for name, values in found.items()},
             "family_size": int(np.size(p_values)),
             **{name: row[name] for name in PROVENANCE},
         }
-        for place, (p_value, (_, row)) in enumerate(zip(p_values, table.iterrows(), strict=True))
+        for index, (p_value, (_, row)) in enumerate(zip(p_values, table.iterrows(), strict=True))
     ]

@@ -193,7 +193,7 @@ def _seed_row(study: PaperStudy, cell: pd.Series, *further: str) -> dict[str, ob
 def table6(study: PaperStudy) -> pd.DataFrame:
     """The rank sweep (paper Table 6): each run by backbone, rank rising, full fine-tuning last."""
     cells = _sweep(study)
-    order = {name: place for place, name in enumerate(dict.fromkeys(cells["backbone"]))}
+    order = {name: index for index, name in enumerate(dict.fromkeys(cells["backbone"]))}
     placed = cells.assign(_place=cells["backbone"].map(order))
     ordered = placed.sort_values(["_place", "dataset", "rank", "seed"], na_position="last", kind="stable")
     return frame("table6", [_seed_row(study, cell, "rank") for _, cell in ordered.iterrows()])
