@@ -201,3 +201,12 @@ def test_folders_of_before_reported_every_study_as_the_paper(tmp_path: Path) -> 
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
     assert open_study(tmp_path).report == "paper"
     assert load_study(tmp_path / "study.yaml").report is None
+
+
+def test_set_reaches_a_list_within_a_named_value(tmp_path: Path) -> None:
+    axes = {"data": {"a": {"task": {"bulk": {"path": "bulk.jsonl"}}}}}
+    found = study(tmp_path, axes, f"axes.data.a.task.bulk.path=[{tmp_path}/b.jsonl, {tmp_path}/c.jsonl]")
+    assert list(found.axes) == ["data"]
+    (cell,) = expand(found)
+    assert cell.config.task.bulk is not None
+    assert cell.config.task.bulk.path == [f"{tmp_path}/b.jsonl", f"{tmp_path}/c.jsonl"]

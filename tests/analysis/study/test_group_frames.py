@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from contested.analysis.intervals import keyed
+from contested.analysis.study import Axis
 from contested.trajectories import Trajectory
 
 NAMES = ("clean", "ambiguous", "contested")
@@ -228,3 +229,35 @@ def test_a_seed_without_annotators_stands_with_one_that_has_them(any_study):
     assert (row["mean"], row["n"]) == (pytest.approx(0.2), 8)
     # ρ needs the entropies of the examples, which one of the two runs knows.
     assert found["groups"].iloc[0]["rho_mean"] > 0.5
+
+
+def test_a_value_that_changes_nothing_is_not_named(any_study):
+    noise = Axis("noise", "", ("none", "noisy"), plain="none")
+    cells = [any_study.cell(rate=rate, noise=name) for name in ("none", "noisy") for rate in (1e-4, 1e-3)]
+    found = any_study.results(cells, (any_study.RATE, noise), {}).frames["groups"]
+    assert found["group"].tolist() == ["rate 0.0001", "rate 0.001", "rate 0.0001, noisy", "rate 0.001, noisy"]
+
+
+@pytest.mark.parametrize("what", ["entropy", "category", "gold"])
+def test_seeds_that_disagree_about_their_examples_are_not_averaged(any_study, what):
+    cells = [any_study.cell(seed, rate=1e-4) for seed in (1, 2)]
+    first, second = any_study.run(0.1), any_study.run(0.1)
+    changed = second.examples.copy()
+    changed.loc[0, what] = {"entropy": 0.3, "category": "contested", "gold": 1}[what]
+    runs = {cells[0]["run_id"]: first, cells[1]["run_id"]: replace(second, examples=changed)}
+    found = any_study.results(cells, (any_study.RATE,), runs).frames
+    assert "disagree about the labels, entropies or categories" in found["groups"].iloc[0]["note"]
+
+
+def test_an_example_that_one_seed_lacks_is_left_out_of_all_seeds(any_study):
+    # Below ln 3 at step 100 under the first seed; six of the 24 never are under the second.
+    cells = [any_study.cell(seed, rate=1e-4) for seed in (1, 2)]
+    never = np.where(np.arange(any_study.N) % 4 == 0, -0.05, -0.2)
+    runs = {
+        cells[0]["run_id"]: any_study.run(-0.2, start=1.2),
+        cells[1]["run_id"]: any_study.run(never, start=1.2),
+    }
+    found = any_study.results(cells, (any_study.RATE,), runs).frames["group_measures"]
+    row = any_study.only(found, measure="learning_time", category="overall")
+    assert (row["n"], row["mean"]) == (18, 100.0)
+    assert row["note"].startswith("6 of 24 examples left out: they do not have it under every seed")
