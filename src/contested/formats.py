@@ -23,10 +23,14 @@ def number(spec: str) -> Format:
 
     >>> number("+.3f")(-0.25), number("+.3f")(float("nan")), number("+.1f")(0.04)
     ('−0.250', '–', '0.0')
+    >>> number(",d")(1234.0)
+    '1,234'
     """
+    # A column of counts in which one is missing holds floats.
+    whole = spec.endswith("d")
 
     def formatted(value: Any) -> str:
-        return MISSING if is_missing(value) else _without_sign_of_zero(format(value, spec))
+        return MISSING if is_missing(value) else _without_sign_of_zero(format(int(value) if whole else value, spec))
 
     return formatted
 
