@@ -6,7 +6,7 @@ import pytest
 
 from contested.config import load_config
 from contested.errors import ConfigError
-from contested.options import PEFT, LoRA
+from contested.options import METHODS, PEFT, LoRA
 
 MINIMAL = """
 model: {name: roberta-base}
@@ -83,7 +83,7 @@ def test_every_problem_at_once_with_the_nearest_key(file: Path) -> None:
         ("task: {annotated: {path: x}}", "model: is required and missing"),
         (
             MINIMAL + "method: [lora]",
-            "method: expected one of full, lora, ia3, peft, or the name of another PEFT tuner",
+            f"method: expected one of {', '.join(METHODS)}, or the name of another PEFT tuner",
         ),
         ("model: {name: m}\ntask: {annotated: {path: x}, bulk: {size: 3}}", "give either path"),
     ],

@@ -12,6 +12,7 @@ from contested.errors import RunError
 from contested.report import find_runs, write_report
 from contested.report.examples import most_unlearned
 from contested.report.figures import bounds_between
+from contested.report.run_figures import FIGURES
 from contested.report.run_frames import run_frames
 from contested.report.runs import analyzed
 
@@ -59,7 +60,7 @@ def two(tmp_path_factory, make):
 def test_the_documented_files_are_written(two) -> None:
     _, paths, folder = two
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    names = ("loss_by_category", "entropy", "loss_change", "kl_by_category", "accuracy_by_category")
+    names = [figure.name for figure in FIGURES]
     tables = ("runs", "summary", "categories", "unlearning", "kl", "contrasts", "correlation", "measures")
     expected = {"report.html", "results.json", "tables/curves.csv", "tables/examples.csv"}
     expected |= {f"figures/{name}.{ending}" for name in names for ending in ("pdf", "png")}
