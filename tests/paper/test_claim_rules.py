@@ -83,7 +83,7 @@ def test_a_asks_the_main_conditions_alone_and_counts_those_above_zero(decide):
     ]
     claim = decide("a", table1=rows)
     assert claim.verdict == INCONCLUSIVE
-    assert claim.answer.startswith("ρ lies between +0.000 and +0.500, and is above 0 in 1 of 3 main conditions")
+    assert claim.answer.startswith("ρ lies between 0.000 and +0.500, and is above 0 in 1 of 3 main conditions")
     assert [line.split(": ")[1] for line in claim.evidence] == [f"{name} · lora-r4 · snli" for name in "abc"]
     assert decide("a", table1=rows[:1] + rows[3:]).verdict == HOLDS
     unasked = decide("a", table1=rows[3:])
@@ -304,7 +304,7 @@ def test_d_every_sweep_counts(decide):
     assert claim.verdict == INCONCLUSIVE
     assert claim.answer.startswith("ρ is rising with LoRA rank in 1 of 2 rank sweeps, open in 1 (b · snli: ")
     assert claim.answer.endswith(
-        "; a · snli: trend +0.900 over 5 ranks, p 0.01, ρ highest minus lowest +0.375 (+0.250 to +0.500)."
+        "; a · snli: trend +0.900 over 5 ranks, p = 0.010, ρ highest minus lowest +0.375 (+0.250 to +0.500)."
     )
 
 

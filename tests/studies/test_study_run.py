@@ -163,13 +163,13 @@ def test_the_report_shows_the_analyses_that_the_study_asks_for(study_file: Path,
     for made in ("analyze", "report"):
         assert main([made, str(started), "--resamples", "50"]) == 0
         tables = {file.name for file in (started / "results" / "tables").glob("*.md")}
-        assert tables == {"claims.md", "multiple_testing.md", "runs.md"}
+        assert tables == {"runs.md"}
     # The picture at the top of the page belongs to no section.
     assert {file.stem for file in (started / "results" / "figures").iterdir()} <= {"loss_change"}
-    assert "Not asked for by the study: disagreement, " in (started / "results" / "report.html").read_text()
+    assert "Not asked for by the study: axes, groups, differences." in (started / "results" / "report.html").read_text()
     assert main(command) == 0
     assert main(["analyze", str(started), "--resamples", "50"]) == 0
-    assert (started / "results" / "tables" / "table1_correlation.md").exists()
+    assert (started / "results" / "tables" / "groups.md").exists()
 
 
 def test_two_invocations_share_the_work(study_file: Path, started: Path) -> None:

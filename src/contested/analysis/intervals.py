@@ -18,6 +18,7 @@ from scipy import stats
 
 from contested.analysis.checks import check_confidence, check_resampling, finite_array
 from contested.errors import ConfigError, DataError
+from contested.formats import percent
 
 _BLOCK = 4_000_000  # resampled row numbers held in memory at once: 32 MB
 BOOTSTRAP = "percentile bootstrap"
@@ -80,15 +81,6 @@ def verdict(low: float, high: float) -> Verdict:
     if low > 0:
         return "rises"
     return "falls" if high < 0 else "unclear"
-
-
-def percent(share: float, decimals: int = 1) -> str:
-    """A share as text.
-
-    >>> percent(0.95), percent(0.999)
-    ('95%', '99.9%')
-    """
-    return f"{round(100 * share, decimals):g}%"
 
 
 def smallest_n(confidence: float) -> int:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from contested.analysis.checks import OVERALL
 from contested.analysis.correlation import Correlation
-from contested.analysis.intervals import Verdict, percent
+from contested.analysis.intervals import Verdict
 from contested.analysis.unlearning import ChangeRow, Changes, Contrast
+from contested.formats import number, p_equation, percent
 
 if TYPE_CHECKING:
     from contested.analysis.results import Analysis
@@ -163,7 +164,7 @@ def _correlation(plain: Correlation, weighted: Correlation, interval: str) -> st
 def _rho(found: Correlation, interval: str) -> str:
     if math.isnan(found.rho):
         return f"does not exist ({found.note})"
-    p = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
+    p = p_equation(found.p_value)
     if math.isnan(found.low):
         return f"= {_amounts(found.rho)[0]} ({p}, n = {found.n:,}; no interval: {found.note})"
     rho, low, high = _amounts(found.rho, found.low, found.high)
@@ -176,5 +177,5 @@ def _amounts(*values: float, signed: bool = True) -> list[str]:
     decimals = max(2, -math.floor(math.log10(spread))) if spread > 0 else 2
     while decimals < _MOST_DECIMALS and any(value and not round(value, decimals) for value in values):
         decimals += 1
-    form = f"{'+' if signed else ''}.{min(decimals, _MOST_DECIMALS)}f"
-    return [format(value, form).replace("-", "−") for value in values]
+    form = number(f"{'+' if signed else ''}.{min(decimals, _MOST_DECIMALS)}f")
+    return [form(value) for value in values]

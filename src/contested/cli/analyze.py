@@ -114,16 +114,15 @@ _ANNOTATORS = {"rises": "further away", "falls": "closer", "unclear": "unclear"}
 
 
 def _rose(row: ChangeRow) -> str:
-    return f"{row.rose_share:.0%}" if row.n else "–"
+    from contested.formats import MISSING, percent
+
+    return percent(row.rose_share, 0) if row.n else MISSING
 
 
 def _mean(row: ChangeRow) -> str:
+    from contested.formats import CHANGE, MISSING
+
     if not row.n:
-        return "–"
-    interval = "" if row.note else f" [{_signed(row.low)}, {_signed(row.high)}]"
-    return f"{_signed(row.mean)}{interval}"
-
-
-def _signed(value: float) -> str:
-    """A number that rounds to zero has no sign."""
-    return f"{value:+.3f}".replace("-", "−") if round(value, 3) else "0.000"
+        return MISSING
+    interval = "" if row.note else f" [{CHANGE(row.low)}, {CHANGE(row.high)}]"
+    return f"{CHANGE(row.mean)}{interval}"

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from contested.formats import CHANGE
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -25,12 +27,8 @@ def checkpoint_line(run: str, state: Progress | JobStatus) -> str:
         One line.
     """
     loss = math.nan if state.loss is None else state.loss
-    change = _signed(state.contested_change)
+    change = CHANGE(state.contested_change)
     return f"{run}: step {state.checkpoint:,} of {state.total_steps:,}, loss {loss:.3f}, contested Δℓ {change}"
-
-
-def _signed(change: float | None) -> str:
-    return "–" if change is None else f"{change:+.3f}".replace("-", "−")
 
 
 class progress_bar:  # noqa: N801 - used as a context manager only
@@ -72,7 +70,7 @@ class progress_bar:  # noqa: N801 - used as a context manager only
                 self._console.print(Text(checkpoint_line(run, state)), soft_wrap=True)
                 self._told[run] = state.checkpoint
             return
-        change = _signed(state.contested_change)
+        change = CHANGE(state.contested_change)
         if run not in self._tasks:
             self._tasks[run] = self._bar.add_task(run, total=state.total_steps, loss=state.loss, change=change)
         self._bar.update(self._tasks[run], completed=state.step, loss=state.loss, change=change)
@@ -164,7 +162,7 @@ def _table(statuses: Mapping[str, JobStatus]) -> Table:
         if status.state in {"running", "locked"}:
             step = f"{status.step:,} of {status.total_steps:,}" if status.total_steps else "starting"
             where = "held by another process" if status.state == "locked" else step
-            table.add_row(Text(name), where, _signed(status.contested_change))
+            table.add_row(Text(name), where, CHANGE(status.contested_change))
     waiting = sum(status.state == "waiting" for status in statuses.values())
     table.add_row(Text(f"{waiting} waiting", style="dim"))
     return table

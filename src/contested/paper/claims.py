@@ -16,8 +16,9 @@ import pandas as pd
 from scipy import stats
 
 from contested.analysis.checks import OVERALL
-from contested.analysis.intervals import mean_interval, percent
+from contested.analysis.intervals import mean_interval
 from contested.analysis.study.groups import Resampling
+from contested.formats import NATS, p_equation, percent
 from contested.paper.findings import (
     Claim,
     Evidence,
@@ -205,7 +206,7 @@ def _rank(evidence: Evidence) -> Claim:
             stand = "against"
         elif clear and row["rank_rho"] > 0:
             stand = "for"
-        p = "" if math.isnan(row["p_value"]) else f", p {row['p_value']:.2g}"
+        p = "" if math.isnan(row["p_value"]) else f", {p_equation(row['p_value'])}"
         number = (
             f"trend {written(row['rank_rho'])} over {row['n_ranks']} ranks{p}, ρ highest minus lowest "
             f"{written(row['difference'], row['low'], row['high'])}"
@@ -372,7 +373,7 @@ def _confidence(
     elif (full_sharper and full_more) or (lora_sharper and lora_more):
         stand = "against"
     number = (
-        f"prediction entropy {ours['prediction_entropy']:.3f} against {theirs['prediction_entropy']:.3f} nats, "
+        f"prediction entropy {NATS(ours['prediction_entropy'])} against {NATS(theirs['prediction_entropy'])} nats, "
         f"contested Δℓ {written(lora['contested_change'])} against {written(full['contested_change'])}"
     )
     return Finding("figure9", label, stand, number, ids, missing)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from contested.analysis.study.groups import Resampling
+from contested.formats import CHANGE
 from contested.paper.frames.columns import CONDITION
 from contested.paper.frames.conditions import PaperStudy, panel
 
@@ -145,12 +146,12 @@ def written(value: float, low: float = math.nan, high: float = math.nan) -> str:
     """A number with its interval.
 
     >>> written(-0.25, -0.5, 0.0)
-    '−0.250 (−0.500 to +0.000)'
+    '−0.250 (−0.500 to 0.000)'
     """
     if math.isnan(value):
         return "no number"
-    ends = "" if math.isnan(low) else f" ({low:+.3f} to {high:+.3f})"
-    return f"{value:+.3f}{ends}".replace("-", "−")
+    ends = "" if math.isnan(low) else f" ({CHANGE(low)} to {CHANGE(high)})"
+    return f"{CHANGE(value)}{ends}"
 
 
 def finding_of(frame: str, row: Mapping[str, Any], stand: Stand, number: str, label: str = "") -> Finding:

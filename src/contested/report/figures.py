@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from contested.analysis import Curve
 from contested.annotations.categories import FIXED
-from contested.formats import shorten
+from contested.formats import SHARE, shorten
 from contested.report.labels import wrapped
 from contested.report.style import (
     INK,
@@ -154,7 +154,7 @@ def _draw_histogram(axes: Axes, panel: Disagreement, colors: Mapping[str, Catego
     for name, place in spread(dict(zip(panel.categories, middles, strict=True)), _LABEL_WIDTH / width).items():
         values = panel.entropy[panel.labels == name]
         axes.hist(values, edges.tolist(), color=colors[name].line, edgecolor="white", linewidth=0.5, label=name)
-        share = f"{name}\n{len(values) / max(len(panel.entropy), 1):.1%}"
+        share = f"{name}\n{SHARE(len(values) / max(len(panel.entropy), 1))}"
         middle: dict[str, Any] = {"at": (place, 1.0), "shift": (0, 3), "coords": "axes fraction", "ha": "center"}
         write(axes, share, color=colors[name].text, va="bottom", **middle)
     for bound in panel.bounds:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from contested.formats import CHANGE, p_value
+from contested.formats import CHANGE, number, p_equation
 from contested.paper.report.method_style import CONDITION, by_capacity, marker, method_colors, panel_titles, panels
 from contested.paper.report.panel_parts import (
     add_shared_title,
@@ -37,6 +37,7 @@ from contested.report.style import (
 
 Floats = NDArray[np.float64]
 
+_RHO = number("+.2f")
 _HOLLOW = "Hollow points lack some of their seeds. "
 
 
@@ -152,7 +153,7 @@ def _trends(trend: pd.DataFrame, lines: Sequence[tuple[str, pd.DataFrame]]) -> l
     for title, rows in lines:
         own = trend[(trend["backbone"] == rows["backbone"].iloc[0]) & (trend["dataset"] == rows["dataset"].iloc[0])]
         for _, row in own[own["rank_rho"].notna()].iterrows():
-            found = f"{row['rank_rho']:+.2f} over {row['n_ranks']:.0f} ranks, p {p_value(float(row['p_value']))}"
+            found = f"{_RHO(row['rank_rho'])} over {row['n_ranks']:.0f} ranks, {p_equation(float(row['p_value']))}"
             texts.append(f"{title}: Spearman of rank with ρ {found}")
     return texts
 
