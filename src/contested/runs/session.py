@@ -127,7 +127,7 @@ class RunSession:
     ) -> None:
         self.config = config
         self.resume = resume
-        self._prepared = components
+        self._components = components
         self._writer = writer
         watch = _ContestedWatch(writer, components.task, on_progress)
         if resume:
@@ -188,7 +188,7 @@ class RunSession:
         """Save the model after what is done inside, and write into the manifest how it ended."""
         try:
             yield
-            save_model(self.config, self._prepared, self._writer.path)
+            save_model(self.config, self._components, self._writer.path)
         except (training.Interrupted, KeyboardInterrupt):
             self._writer.finish("interrupted")
             raise
