@@ -28,8 +28,8 @@ def analyze(
 ) -> None:
     """Compute every statistic of a run: tables (csv, md, tex) and results.json.
 
-    Intervals are over the tracked examples of this run; a run that is unfinished is analysed up to its last
-    checkpoint. Of a study, the complete runs are analysed together.
+    Intervals are over the tracked examples of this run; an interrupted run is analysed up to its last checkpoint. The
+    complete runs of a study are analysed together.
 
     Example: contested analyze runs/roberta-lora-r4
     """
@@ -70,7 +70,7 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
     if json:
         print_json(content)
         return
-    typer.echo(f"{study.name}: {study.description}")
+    typer.echo(f"{study.name}: {study.description}" if study.description else study.name)
     print_claims(claims)
     typer.echo(f"Wrote results.json and {len(tables)} table files to {where}")
 
