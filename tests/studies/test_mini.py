@@ -26,8 +26,8 @@ PART = {
     "defaults.tracking.every": "10",
 }
 SETS = [part for key, value in PART.items() for part in ("--set", f"{key}={value}")]
-NAMES = ["roberta-snli-lora-r4", "roberta-snli-full", "qwen-1.5b-snli-lora-r4", "deberta-snli-lora-r16"]
-NAMES += ["roberta-snli-lora-r4-soft-labels"]
+NAMES = ["roberta-lora-r4-snli", "roberta-full-snli", "qwen-1.5b-lora-r4-snli", "deberta-lora-r16-snli"]
+NAMES += ["roberta-lora-r4-snli-soft-labels"]
 
 
 def command(out: Path) -> list[str]:
@@ -84,10 +84,10 @@ def test_the_stand_ins_are_of_their_backbones_kind(mini: Path, run_ids: dict[str
         config = json.loads((model / "config.json").read_text())
         kinds[name] = (config["model_type"], config["num_hidden_layers"])
         assert (model / "tokenizer.json").is_file()
-    assert kinds["qwen-1.5b-snli-lora-r4"] == ("qwen2", 2)
-    assert kinds["deberta-snli-lora-r16"] == ("deberta-v2", 2)
+    assert kinds["qwen-1.5b-lora-r4-snli"] == ("qwen2", 2)
+    assert kinds["deberta-lora-r16-snli"] == ("deberta-v2", 2)
     # The embedded encoder's first layers.
-    assert kinds["roberta-snli-lora-r4"] == kinds["roberta-snli-full"] == ("bert", 3)
+    assert kinds["roberta-lora-r4-snli"] == kinds["roberta-full-snli"] == ("bert", 3)
     lines = (mini / "world" / "snli.jsonl").read_text().splitlines()
     assert len(lines) == 400
     assert {sum(json.loads(line)["label_counter"].values()) for line in lines} == {100}
@@ -104,7 +104,7 @@ def test_the_analysis_is_that_of_the_runs(
     for run_id in rhos:
         run = Trajectory.load(mini / "runs" / run_id)
         assert rhos[run_id] == pytest.approx(stats.spearmanr(run.losses.mean(axis=0), run.entropy).statistic)
-    conditions = {f"{row['backbone']}-{row['dataset']}-{row['method']}": row for row in frames["table1"]}
+    conditions = {f"{row['backbone']}-{row['method']}-{row['dataset']}": row for row in frames["table1"]}
     assert sorted(conditions) == sorted(NAMES[:4])
     for name, row in conditions.items():
         assert row["rho_mean"] == pytest.approx(rhos[run_ids[name]])
@@ -152,15 +152,20 @@ CONTENT: dict[str, Any] = {
     "defaults": {"training": {"learning_rate": 1.0, "epochs": 7}, "execution": {"device": "cpu"}},
     "axes": {
         "backbone": {
-            "distilbert": None,
-            "bert": {},
-            "roberta": {},
-            "deberta": {},
-            "small-decoder": {"facts": {"decoder": True, "params": 1.9e9}},
-            "large-decoder": {"facts": {"decoder": True, "params": 2.1e9}},
+            "first": {"model": {"name": "org/first"}, "training": {"batch_size": 4}},
+            "second": {"model": {"name": "org/second"}},
+            "again": {"model": {"name": "org/first"}},
+            "third": {"model": {"name": "org/third", "max_length": 512}},
+            "deberta": {"model": {"name": "org/deberta-v3"}},
+            "small-decoder": {"model": {"name": "org/a"}, "facts": {"decoder": True, "params": 1.9e9}},
+            "large-decoder": {"model": {"name": "org/b"}, "facts": {"decoder": True, "params": 2.1e9}},
         },
         "method": {"full": {"method": {"name": "full"}}},
-        "dataset": {"first": {"task": {"annotated": {"hub": "gone"}}}, "second": {}},
+        "dataset": {
+            "first": {"task": {"annotated": {"path": "gone"}, "bulk": {"hub": "gone"}, "text_columns": ["gone"]}},
+            "second": {"task": {"annotated": {"path": "gone"}, "soft_labels": True}},
+        },
+        "training.epochs": [1, 3],
         "seed": [5, 6, 7],
     },
     "overrides": [{"where": {}, "set": {"probes": {"every": 500}}}, {"where": {}, "set": {"training": {"epochs": 1}}}],
@@ -173,9 +178,11 @@ def test_a_study_shrinks_to_stand_ins_two_seeds_and_the_world(tmp_path: Path) ->
     world = tmp_path.resolve() / "world"
     stand_ins = {name: Path(value["model"]["name"]).name for name, value in found.axes["backbone"].items()}
     assert stand_ins == {
-        "distilbert": "encoder-1-layers",
-        "bert": "encoder-2-layers",
-        "roberta": "encoder-3-layers",
+        # Encoders have 3, 2 and 1 layers in the order of the file; one checkpoint has one stand-in.
+        "first": "encoder-3-layers",
+        "second": "encoder-2-layers",
+        "again": "encoder-3-layers",
+        "third": "encoder-1-layers",
         "deberta": "deberta-2-layers",
         # From 2e9 weights on a decoder's stand-in has twice the layers.
         "small-decoder": "decoder-2-layers",
@@ -183,12 +190,14 @@ def test_a_study_shrinks_to_stand_ins_two_seeds_and_the_world(tmp_path: Path) ->
     }
     facts = found.axes["backbone"]["large-decoder"]["facts"]
     assert (facts["layers"], facts["decoder"], facts["body"]) == (4, True, pytest.approx(4 * 0.13e6))
-    assert "decoder" not in found.axes["backbone"]["bert"]["facts"]
-    assert found.axes["dataset"]["second"]["task"] == {
-        "annotated": {"path": str(world / "second.jsonl")},
-        "bulk": {"path": str(world / "second_bulk.jsonl")},
-    }
-    assert found.axes["dataset"]["first"]["task"]["annotated"] == {"path": str(world / "first.jsonl")}
+    assert "decoder" not in found.axes["backbone"]["second"]["facts"]
+    assert found.axes["backbone"]["first"]["training"] == {"batch_size": 4}
+    assert found.axes["backbone"]["third"]["model"]["max_length"] == 64
+    for name, kept in (("first", {}), ("second", {"soft_labels": True})):
+        annotated, bulk = (str(world / f"{name}{ending}.jsonl") for ending in ("", "_bulk"))
+        assert found.axes["dataset"][name]["task"] == {"annotated": {"path": annotated}, "bulk": {"path": bulk}, **kept}
+    assert found.defaults["task"]["bulk"] == {"size": 1000, "seed": 42}
+    assert found.axes["training.epochs"] == {"1": {"training": {"epochs": 1}}, "3": {"training": {"epochs": 3}}}
     assert found.defaults["training"] == {"learning_rate": 1e-3, "epochs": 7}
     assert found.defaults["execution"] == {"device": "cpu", "threads": 1}
     assert [entry["set"] for entry in found.overrides] == [{"probes": {"every": 40}}, {"training": {"epochs": 1}}]
@@ -196,7 +205,9 @@ def test_a_study_shrinks_to_stand_ins_two_seeds_and_the_world(tmp_path: Path) ->
     assert list(found.axes["seed"]) == ["5", "6"]
 
 
-@pytest.mark.parametrize("axes", [None, [], {"backbone": {}}, {**CONTENT["axes"], "dataset": ["first"]}])
+@pytest.mark.parametrize(
+    "axes", [[], {"backbone": "bert"}, {**CONTENT["axes"], "dataset": ["first"]}, {"training.epochs": [1, 1]}]
+)
 def test_what_is_no_study_is_left_to_the_check(tmp_path: Path, axes: Any) -> None:
     content = {**CONTENT, "axes": axes}
     assert shrink(dict(content), tmp_path) == content
