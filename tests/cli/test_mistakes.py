@@ -81,7 +81,7 @@ def test_another_run_in_the_folder(fails: Callable[..., str], config: Path, tmp_
     assert "was complete already" in capsys.readouterr().out
 
 
-def test_ctrl_c_saves_the_state_and_says_how_to_go_on(fails: Callable[..., str], config: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_the_state_and_says_how_to_resume(fails: Callable[..., str], config: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = threading.Event()
 
@@ -99,7 +99,7 @@ def test_ctrl_c_saves_the_state_and_says_how_to_go_on(fails: Callable[..., str],
         text = fails("train", config, "training.epochs=400", "--out", run, code=130)
     finally:
         done.set()
-    assert "the same command goes on from there" in text
+    assert "the same command resumes from there" in text
     assert Trajectory.load(run).status == "interrupted"
     assert (run / "state" / "snapshot.pt").exists()
 
