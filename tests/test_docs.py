@@ -101,3 +101,10 @@ def test_a_public_host_runs_what_every_change_must_pass() -> None:
 def test_the_changes_are_told_by_kind() -> None:
     kinds = re.findall(r"^### (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert kinds == ["Added", "Changed", "Fixed"]
+
+
+def test_the_recipes_name_files_that_exist() -> None:
+    recipes = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Recipes")[1]
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", recipes))
+    assert {"analysis/measures.py", "training/families.py", "tests/training/test_packed.py"} <= named
+    assert [name for name in named if not (ROOT / name).exists() and not (ROOT / "src/contested" / name).exists()] == []
