@@ -65,8 +65,9 @@ def test_the_documented_files_are_written(two) -> None:
     expected = {"report.html", "results.json", "tables/curves.csv", "tables/examples.csv"}
     expected |= {f"figures/{name}.{ending}" for name in names for ending in ("pdf", "png")}
     expected |= {f"tables/{name}.{ending}" for name in tables for ending in ("csv", "md", "tex")}
-    assert written == expected
-    assert {str(p.relative_to(folder)) for p in (paths.html, paths.results, *paths.tables, *paths.figures)} == expected
+    # A figure or table that is added needs no other test.
+    assert expected <= written
+    assert {str(p.relative_to(folder)) for p in (paths.html, paths.results, *paths.tables, *paths.figures)} == written
 
 
 def test_the_page_fetches_nothing(two) -> None:

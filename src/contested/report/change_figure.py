@@ -25,6 +25,7 @@ from contested.report.style import (
     style_context,
 )
 
+_KEY_LETTERS, _KEY_ROOM = 14, 5  # of a key: letters in an inch, and what a name's point and distance take
 _MANY = 12  # runs or groups from which their rows move together
 
 
@@ -171,7 +172,9 @@ def color_key(figure: Figure, colors: Mapping[str, str]) -> None:
         figure.axes[0].plot([], [], marker="o", color=color, linestyle="", markersize=5.5, label=name)[0]
         for name, color in colors.items()
     ]
+    longest = max(map(len, colors), default=0) + _KEY_ROOM
+    fitting = int(figure.get_figwidth() * _KEY_LETTERS / longest)
     figure.legend(
-        handles=handles, loc="outside upper right", ncols=min(len(handles), 3 if figure.get_figwidth() < 5 else 9),
+        handles=handles, loc="outside upper right", ncols=max(1, min(len(handles), fitting)),
         frameon=False, fontsize=8, labelcolor=INK, handletextpad=0.2, columnspacing=1.2,
     )  # fmt: skip

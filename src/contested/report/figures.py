@@ -54,7 +54,7 @@ class Panel(NamedTuple):
 
 
 class Disagreement(NamedTuple):
-    """How much people disagree on one set of tracked examples: a panel of a figure.
+    """How much annotators disagree on one set of tracked examples: a panel of a figure.
 
     Attributes:
         title: The name of the set.

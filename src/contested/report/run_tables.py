@@ -58,7 +58,7 @@ TABLES: tuple[Table, ...] = (
     Table(
         "summary", "summary", "numbers", "Every run by category",
         _INTERVALS + "Δℓ: mean loss change from the first to the last checkpoint. rose: share of examples whose loss "
-        "rose. ΔKL: mean change of KL(human ‖ model); below 0 is closer to the annotators. accuracy: on the gold "
+        "rose. ΔKL: mean change of KL(annotators ‖ model); below 0 is closer to the annotators. accuracy: on the gold "
         "label, at the last checkpoint.",
         (
             _RUN, _CATEGORY, _N, Column("change", "Δℓ (nats)", CHANGE, "change_low", "change_high"),

@@ -177,7 +177,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         needs="a condition of full fine-tuning", number="Figure 2",
     ),
     FigureSpec(
-        "figure3_entropy", "disagreement", "How much people disagree",
+        "figure3_entropy", "disagreement", "How much annotators disagree",
         "Annotation entropy of the tracked examples: 0 where all annotators chose the same label. Dashed:"
         " the bounds of the categories; above each, its share of the examples.",
         (("figure3", "entropy"),), entropy_histograms, ("dataset", "category", ""),
