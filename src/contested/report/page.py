@@ -108,6 +108,30 @@ class Page(NamedTuple):
         return any(answer.human for example in shown for answer in example.answers)
 
 
+def placed_sections(
+    sections: Sequence[Section], figures: Sequence[PlacedFigure], tables: Sequence[RenderedTable]
+) -> list[PlacedSection]:
+    """The sections that have something to show.
+
+    Args:
+        sections: The sections in reading order.
+        figures: All figures in reading order.
+        tables: All tables in reading order.
+
+    Returns:
+        Each section with its own figures and tables.
+    """
+    placed = [
+        PlacedSection(
+            section,
+            [figure for figure in figures if figure.spec.section == section.name],
+            [table for table in tables if table.table.section == section.name],
+        )
+        for section in sections
+    ]
+    return [part for part in placed if part.figures or part.tables]
+
+
 def render_page(page: Page) -> str:
     """Render the page; every text in it is escaped, only the figures are taken as markup.
 

@@ -13,11 +13,11 @@ from contested.errors import ConfigError
 from contested.files import write_json, write_text
 from contested.formats import percent
 from contested.report import study_prose
-from contested.report.cells import rendered
+from contested.report.cells import RenderedTable, rendered
 from contested.report.declarations import FigureSpec, Frames, ReportSpec, Section, Table
 from contested.report.headline import headline
-from contested.report.page import Banner, Page, PlacedSection, render_page
-from contested.report.pictures import draw_figures, remove_files
+from contested.report.page import Banner, Page, placed_sections, render_page
+from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
 from contested.report.study_figures import study_figures
 from contested.report.study_frames import categories_of, study_frames
 from contested.report.study_tables import study_tables
@@ -77,6 +77,23 @@ class _Report(NamedTuple):
         sections = {table.name: table.section or drawn.get(table.frame, "") for table in self.tables}
         return [table for table in self.tables if sections[table.name] not in self.left_out]
 
+    def shown_tables(self, confidence: str) -> list[RenderedTable]:
+        """The tables that are on the page: those with rows, and those that say what they need."""
+        shown = [table for table in self.wanted_tables if table.section and (self.is_gap(table) or self._has(table))]
+        return [rendered(table, self.frames.get(table.frame, pd.DataFrame()), confidence) for table in shown]
+
+    def _has(self, table: Table) -> bool:
+        return len(self.frames.get(table.frame, ())) > 0
+
+    def is_gap(self, table: Table) -> bool:
+        """Whether a table has no rows although it says what it needs."""
+        return bool(table.needs) and not self._has(table)
+
+    @property
+    def wanted_sections(self) -> list[Section]:
+        """The sections but for those left out."""
+        return [section for section in self.sections if section.name not in self.left_out]
+
     @property
     def wanted_figures(self) -> list[FigureSpec]:
         """The figures but for those of sections left out."""
@@ -125,45 +142,37 @@ def write_study_report(
     write_json(folder / "results.json", results.to_dict())
     figures, files = draw_figures(report.wanted_figures, report.frames, folder / "figures", confidence)
     remove_files(folder / "figures", [*(figure.name for figure in report.figures), "along_*"], ("pdf", "png"), files)
-    shown = [
-        rendered(table, frame, confidence)
-        for table in report.wanted_tables
-        if table.section and (len(frame := report.frames.get(table.frame, pd.DataFrame())) or table.needs)
-    ]
-    sections = [
-        PlacedSection(
-            section,
-            [placed for placed in figures if placed.spec.section == section.name],
-            [table for table in shown if table.table.section == section.name],
-        )
-        for section in report.sections
-        if section.name not in report.left_out
-    ]
-    page = Page(
-        title=title or study_prose.TITLE,
+    page = _page(results, report, spec, figures, confidence)._replace(title=title or study_prose.TITLE)
+    write_text(folder / "report.html", render_page(page))
+    missing = {placed.spec.name: placed.spec.absent for placed in figures if placed.picture is None}
+    return StudyReportPaths(
+        html=folder / "report.html",
+        tables=tuple(tables),
+        figures=tuple(files),
+        results=folder / "results.json",
+        missing=missing | {table.name: table.absent for table in report.wanted_tables if report.is_gap(table)},
+        headline=page.headline,
+    )
+
+
+def _page(
+    results: StudyResults, report: _Report, spec: ReportSpec, figures: Sequence[PlacedFigure], confidence: str
+) -> Page:
+    return Page(
+        title="",
         lead=spec.lead or study_prose.lead(report.frames),
         headline=headline(report.frames["group_changes"], "group", "group"),
-        top=[placed for placed in figures if placed.spec.section == "top"],
+        top=[placed for placed in figures if placed.spec.section == TOP],
         banners=_banners(results),
         findings=spec.findings,
         findings_heading=spec.findings_heading,
-        sections=[part for part in sections if part.figures or part.tables],
+        sections=placed_sections(report.wanted_sections, figures, report.shown_tables(confidence)),
         left_out=report.left_out,
         gaps=results.gaps,
         excluded=study_prose.excluded(report.frames["runs"]),
         notes=results.notes,
         method=study_prose.method(confidence, results.n_resamples),
         categories=categories_of(report.frames),
-    )
-    write_text(folder / "report.html", render_page(page))
-    missing = {placed.spec.name: placed.spec.absent for placed in figures if placed.picture is None}
-    missing |= {
-        table.name: table.absent
-        for table in report.wanted_tables
-        if table.needs and not len(report.frames.get(table.frame, ()))
-    }
-    return StudyReportPaths(
-        folder / "report.html", tuple(tables), tuple(files), folder / "results.json", missing, page.headline
     )
 
 

@@ -18,8 +18,8 @@ from contested.report.cells import rendered
 from contested.report.declarations import Frames, Section
 from contested.report.examples import ALL, examples_by_category
 from contested.report.headline import headline
-from contested.report.page import Banner, Page, PlacedSection, RunView, render_page
-from contested.report.pictures import PlacedFigure, draw_figures, remove_files
+from contested.report.page import Banner, Page, PlacedSection, RunView, placed_sections, render_page
+from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
 from contested.report.provenance import facts
 from contested.report.run_figures import FIGURES
 from contested.report.run_frames import run_frames
@@ -104,16 +104,9 @@ def write_report(
     shown = [
         rendered(table, frames[table.frame], confidence)
         for table in declared
-        if table.section and table.frame in frames
+        if table.section and len(frames.get(table.frame, ()))
     ]
-    sections = [
-        PlacedSection(
-            section,
-            [placed for placed in figures if placed.spec.section == section.name],
-            [table for table in shown if table.table.section == section.name],
-        )
-        for section in SECTIONS
-    ]
+    sections = placed_sections(SECTIONS, figures, shown)
     html = folder / "report.html"
     write_text(html, render_page(_page(runs, frames, figures, sections, title or prose.TITLE)))
     said = {run.name: statements(run.analysis) for run in runs}
@@ -151,10 +144,10 @@ def _page(
         title=title,
         lead=prose.lead(trajectories),
         headline=headline(frames["changes"], "run", "run") or (statements(analyses[0])[0] if len(runs) == 1 else ""),
-        top=[placed for placed in figures if placed.spec.section == "top"],
+        top=[placed for placed in figures if placed.spec.section == TOP],
         banners=_banners(runs),
         absent=_absent(runs),
-        sections=[part for part in sections if part.figures or part.tables],
+        sections=sections,
         runs=[_view(run, cards) for run in runs],
         method=prose.notes(trajectories, analyses),
         categories=[*all_categories(runs), *([ALL] if any(not run.trajectory.category_names for run in runs) else [])],
