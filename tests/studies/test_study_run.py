@@ -158,7 +158,7 @@ def test_status_counts_and_never_needs_a_run(
 
 
 def test_the_report_shows_the_analyses_that_the_study_asks_for(study_file: Path, started: Path) -> None:
-    command = ["study", "run", str(study_file), "--out", str(started), "--set", "seeds=[1]", "--set", "report=paper"]
+    command = ["study", "run", str(study_file), "--out", str(started), "--set", "seeds=[1]"]
     assert main([*command, "--set", "analyses=[runs]"]) == 0
     for made in ("analyze", "report"):
         assert main([made, str(started), "--resamples", "50"]) == 0
