@@ -41,6 +41,7 @@ FULL = {"method": {"name": "full"}}
         ([run(seed=1), run(seed=2, **FULL)], ["LoRA r4, seed 1", "full fine-tuning, seed 2"]),
         ([run(), run(method__dropout=0.1)], ["dropout 0.05", "dropout 0.1"]),
         ([run(), run(model__name="/x/bert-tiny")], ["roberta-base", "bert-tiny"]),
+        ([run(model__name="/x/minilm/model")], ["LoRA r4, minilm"]),
         # Threads and the run's own name change nothing of the run.
         ([run("a", execution={"threads": 2}), run("b", name="y")], ["a", "b"]),
         ([run("a"), run("a")], ["a", "a (2)"]),

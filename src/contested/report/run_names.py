@@ -36,11 +36,11 @@ def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
 
 
 def _keys(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Every setting of any run: the method first, then the model, then what trains it, the seed last."""
+    """Every setting of any run: the method first, then the model, what trains it, the task, and the rest."""
     order = ("method.", "model.", "training.", "task.")
     every = dict.fromkeys(key for setting in settings for key in setting)
     places = {key: next((i for i, head in enumerate(order) if key.startswith(head)), len(order)) for key in every}
-    return sorted(every, key=lambda key: (key == "seed", places[key]))
+    return sorted(every, key=lambda key: places[key])
 
 
 def _name(setting: Mapping[str, str], keys: Sequence[str]) -> str:
@@ -67,8 +67,12 @@ def _part(key: str, value: str) -> str:
     name = key.rpartition(".")[2].replace("_", " ")
     if name == "learning rate":
         return learning_rate(float(value))
-    if key in {"model.name", "task.annotated.path"}:
-        return shorten(PurePath(value).stem if key.endswith("path") else PurePath(value).name, 32)
+    if key == "model.name":
+        path = PurePath(value)
+        # A folder that is called a model says nothing; what it lies in does.
+        return shorten(path.parent.name or path.name if path.name == "model" else path.name, 32)
+    if key == "task.annotated.path":
+        return shorten(PurePath(value).stem, 32)
     return f"{name} {shorten(value, 24)}"
 
 
