@@ -236,6 +236,13 @@ def test_a_client_adds_its_own_figure_in_its_own_section(rates, tmp_path) -> Non
     assert "My &lt;study&gt;." in html
 
 
+def test_all_examples_are_drawn_only_where_there_are_no_categories(rates) -> None:
+    assert set(study_frames(rates.frames)["group_changes"]["category"]) == {"clean", "ambiguous", "contested"}
+    measures = rates.frames["group_measures"]
+    whole = rates.frames | {"group_measures": measures[measures["category"] == "overall"]}
+    assert set(study_frames(whole)["group_changes"]["category"]) == {"overall"}
+
+
 def test_every_declared_column_is_in_its_frame(rates) -> None:
     frames = rates.frames | study_frames(rates.frames)
     for table in study_tables(frames):
