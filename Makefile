@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 # Another version of torch than the lowest one allowed, where that is not to be had: make lowest TORCH=2.13.0
 TORCH ?=
+# A process a core, each on one thread: tests are too small to share theirs between cores.
+PARALLEL := OMP_NUM_THREADS=1
 # What make lowest tests.
 TESTS ?= tests
 
@@ -28,7 +30,7 @@ demo: $(READY) ## Embedded data and encoder: LoRA and full fine-tuning, tables, 
 	$(BIN)/contested demo --out contested-demo
 
 test: $(READY) ## The tests (slow, gpu and network ones are opt-in)
-	$(BIN)/python -m pytest --quiet
+	$(PARALLEL) $(BIN)/python -m pytest --quiet --numprocesses auto --dist loadfile
 
 slow: $(READY) ## The slow tests as well
 	$(BIN)/python -m pytest --quiet -m 'not gpu and not network'
