@@ -1,6 +1,5 @@
 """Arrays in, small typed results out: what a run did to the examples that annotators disagree on."""
 
-from contested.analysis.binning import Bin, aulc_by_bins
 from contested.analysis.calibration import (
     CalibrationRow,
     calibration_by_category,
@@ -56,7 +55,6 @@ from contested.analysis.intervals import (
 )
 from contested.analysis.measures import Measure
 from contested.analysis.multiple import Adjusted, adjust
-from contested.analysis.noise import NoiseShift, noise_shift
 from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau, kendall_w, rank_trend
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.seeds import (
@@ -81,7 +79,6 @@ __all__ = [
     "AddedVariance",
     "Adjusted",
     "Analysis",
-    "Bin",
     "CalibrationRow",
     "Cartography",
     "Categorical",
@@ -102,7 +99,6 @@ __all__ = [
     "LabelCorrelation",
     "Measure",
     "MixedEffect",
-    "NoiseShift",
     "NormRow",
     "PartialCorrelation",
     "RankTrend",
@@ -115,7 +111,6 @@ __all__ = [
     "adjust",
     "analyze",
     "aulc",
-    "aulc_by_bins",
     "aulc_trapezoid",
     "aum",
     "calibration_by_category",
@@ -140,7 +135,6 @@ __all__ = [
     "nested_mean_intervals",
     "nested_spearman_interval",
     "never_learned",
-    "noise_shift",
     "norms_by_category",
     "over_seeds",
     "overlap",

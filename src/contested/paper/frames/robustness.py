@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.analysis.binning import aulc_by_bins
 from contested.analysis.controls import Categorical, partial_spearman, regression, spearman_by_label
 from contested.analysis.correlation import spearman
 from contested.analysis.rank import kendall_w
 from contested.analysis.study.groups import Resampling
 from contested.errors import DataError
+from contested.paper.binning import aulc_by_bins
 from contested.paper.frames.columns import frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 

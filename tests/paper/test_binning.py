@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contested.analysis import aulc_by_bins, mean_interval
+from contested.analysis import mean_interval
 from contested.errors import ConfigError, DataError
+from contested.paper.binning import aulc_by_bins
 
 
 def generator(seed=0):

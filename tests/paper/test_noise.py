@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from contested.analysis import mean_interval, noise_shift
+from contested.analysis import mean_interval
 from contested.errors import DataError
+from contested.paper.noise import noise_shift
 
 
 def generator(seed=0):
