@@ -236,6 +236,17 @@ def test_a_client_adds_its_own_figure_in_its_own_section(rates, tmp_path) -> Non
     assert "My &lt;study&gt;." in html
 
 
+@pytest.mark.usefixtures("unsaved")
+def test_a_table_of_thousands_of_rows_is_written_and_named_on_the_page(rates, tmp_path) -> None:
+    rows = rates.frames["group_measures"]
+    results = replace(rates, frames=rates.frames | {"group_measures": pd.concat([rows] * 42, ignore_index=True)})
+    html = write_study_report(results, tmp_path, wanted=["groups"]).html.read_text(encoding="utf-8")
+    # 6 groups of 4 rows, 42 times.
+    assert "1,008 rows, too many for a page: they are in tables/group_measures.csv and .md." in html
+    assert html.count("<tr>") < 200
+    assert len(pd.read_csv(tmp_path / "tables" / "group_measures.csv")) == 1008
+
+
 def test_all_examples_are_drawn_only_where_there_are_no_categories(rates) -> None:
     assert set(study_frames(rates.frames)["group_changes"]["category"]) == {"clean", "ambiguous", "contested"}
     measures = rates.frames["group_measures"]

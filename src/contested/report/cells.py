@@ -13,6 +13,8 @@ from contested.formats import MISSING, NATS, is_missing
 from contested.report.declarations import Column, Table
 from contested.report.labels import seeds_note, short_runs
 
+_MOST_ROWS = 1000  # of a table on a page: with more it takes long to open, and nobody reads them there
+
 
 class Cells(NamedTuple):
     """A table as text, ready for any renderer.
@@ -49,6 +51,11 @@ class RenderedTable(NamedTuple):
     caption: str
     cells: Cells | None
     foot: tuple[tuple[str, str], ...]
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it has more rows than a page can hold."""
+        return self.cells is not None and len(self.cells.rows) > _MOST_ROWS
 
 
 def rendered(table: Table, frame: pd.DataFrame, confidence: str) -> RenderedTable:

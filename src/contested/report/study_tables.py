@@ -73,7 +73,17 @@ def study_tables(frames: Frames) -> tuple[Table, ...]:
             folded=True,
         ),
         Table(
-            "differences", "differences", "differences", "Groups that differ in one axis",
+            "loss_change_differences", "change_differences", "differences", "Differences of the loss change",
+            "Δℓ of the second group minus Δℓ of the first, on the same examples. In brackets the {confidence} "
+            "interval: examples are resampled in pairs, seeds nested in them.",
+            (
+                Column("pair", "groups"), Column("category", "category"), _N,
+                Column("difference", "difference (nats)", CHANGE, "low", "high", seeded=True), _NOTE,
+            ),
+            folded=True,
+        ),
+        Table(
+            "differences", "differences", "differences", "Differences of every measure",
             "Mean of the second group minus mean of the first, on the same examples. In brackets the {confidence} "
             "interval: examples are resampled in pairs, seeds nested in them.",
             (
