@@ -121,7 +121,8 @@ def test_all_problems_at_once():
         texts=["one", "two"],
     )
     assert told == [
-        "label_counts: row 1 (counted from 0): [0, 0] has no annotation",
+        "label_counts: expected whole numbers ≥ 0, at least one annotation a row; 1 of 3 rows differ, the first: "
+        "row 1 (counted from 0): [0, 0] has no annotation",
         "ids: 'a' is duplicated (2 times)",
         "steps: given [10, 5], expected rising whole numbers from 0",
         "gold: 1 of 3 are not class indices from 0 to 1, the first 7 in row 2",
@@ -144,7 +145,7 @@ def test_all_problems_at_once():
         ),
         ({"losses": -np.ones((2, 3))}, "losses: 6 of 6 are negative, the lowest -1; expected cross-entropy in nats"),
         ({"logits": np.full((2, 3, 4), 0.25)}, "logits: no value is negative and every row sums to 1, so these are"),
-        ({"losses": np.ones((2, 3)), "ids": ["a", None, "b"]}, "ids: 1 are missing, the first in row 1"),
+        ({"losses": np.ones((2, 3)), "ids": ["a", None, "b"]}, "ids: 1 of 3 missing, the first in row 1"),
         ({"losses": np.ones((2, 3)), "steps": [0.5, 1]}, "steps: given float64 of shape (2,), expected whole numbers"),
         ({"losses": np.ones((2, 3)), "steps": [-1, 2]}, "steps: given [-1, 2], expected rising whole numbers from 0"),
         ({"losses": np.ones((2, 3)), "steps": [1]}, "steps: given 1, expected 2, one per checkpoint"),
@@ -177,10 +178,85 @@ def test_all_problems_at_once():
             "categories: Unknown categories 'tercile' (did you mean 'terciles'?)",
         ),
         ({"losses": np.ones((2, 3)), "texts": {"gold": ["a"] * 3}}, "texts: the column gold has another meaning"),
+        ({"losses": np.ones((2, 3)), "texts": "abc"}, "texts 'text': given 'abc', expected one per example"),
+        (
+            {"losses": np.ones((2, 3)), "texts": {"a": ["x", None, "y"]}},
+            "texts 'a': 1 of 3 missing, the first in row 1",
+        ),
+        ({"losses": np.ones((2, 3)), "texts": 5}, "texts 'text': given 5, expected one per example"),
+        ({"losses": np.ones((2, 3)), "ids": "abc"}, "ids: given 'abc', expected one per example, in one dimension"),
+        ({"losses": np.ones((2, 3)), "ids": np.ones((3, 2))}, "ids: given ndarray of shape (3, 2), expected one per"),
+        ({"losses": np.ones((2, 3)), "ids": 3}, "ids: given 3, expected one per example"),
+        ({"losses": np.ones((2, 3)), "steps": [0, np.nan]}, "steps: 1 of 2 missing, the first in row 1"),
+        ({"losses": np.ones((2, 3)), "epochs": ["a", "b"]}, "epochs: given ['a', 'b'], expected one number per"),
+        ({"losses": np.ones((2, 3)), "epochs": 2}, "epochs: given 2, expected one number per checkpoint"),
+        ({"losses": np.ones((2, 3)), "epochs": [1]}, "epochs: given 1, expected 2, one per checkpoint"),
+        ({"losses": np.ones((2, 3)), "epochs": [2, 1]}, "epochs: given [2.0, 1.0], expected numbers from 0 that do"),
+        (
+            {"losses": np.ones((2, 3)), "epochs": [0, 1], "step_unit": "epoch"},
+            "epochs: steps count epochs already (step_unit); leave epochs out",
+        ),
+        ({"logits": np.ones((2, 3, 2)), "gold": [0, None, 1]}, "gold: 1 of 3 missing, the first in row 1"),
+        ({"logits": np.ones((2, 3, 2)), "gold": np.eye(3)}, "gold: given ndarray of shape (3, 3), expected one per"),
+        (
+            {"logits": np.ones((2, 3, 2)), "label_names": "ab"},
+            "label_names: given 'ab', expected a list of class names",
+        ),
+        ({"logits": np.ones((2, 3, 2)), "label_names": 2}, "label_names: given 2, expected a list of class names"),
+        ({"logits": np.ones((2, 3, 1))}, "logits: given 1 class, expected 2 or more"),
+        ({"logits": np.full((2, 3, 2), 1e39)}, "logits: 12 of 12 values are not finite or too large for float32, the"),
+        ({"losses": np.ones((2, 3)) + 1j}, "losses: expected numbers of shape (T, N)"),
+        ({"losses": np.ones((2, 3)), "categories": None}, "categories: given None, expected one per example"),
+        ({"losses": np.ones((2, 3)), "categories": ["a", None, "b"]}, "categories: 1 of 3 missing, the first in row 1"),
+        ({"losses": np.ones((2, 3)), "categories": ["a", "overall", "b"]}, "categories: 'overall' stands for all"),
+        ({"losses": np.ones((2, 3)), "categories": "terciles"}, "categories: given 'terciles', which cuts annotation"),
+        ({"losses": np.ones((2, 3)), "category_names": ["a"]}, "category_names: these order the categories given by"),
+        (
+            {"losses": np.ones((2, 3)), "categories": ["a"] * 3, "category_names": ["a", "a"]},
+            "category_names: given a, a, expected names that differ",
+        ),
+        (
+            {"losses": np.ones((2, 3)), "categories": ["a"] * 3, "category_names": 1},
+            "category_names: given 1, expected a list of names",
+        ),
+        ({"losses": np.ones((2, 3)), "run_id": " "}, "run_id: given ' ', expected a name"),
+        ({"losses": np.ones((2, 3)), "origin": 5}, "origin: given int, expected a sentence, or facts by name"),
+        ({"losses": np.ones((2, 3)), "origin": {"a": np.ones(2)}}, "origin: given dict, expected a sentence, or facts"),
+        ({"losses": np.ones((2, 3)), "origin": {"kind": "keras"}}, "origin: kind is recorded by itself; use another"),
     ],
 )
 def test_each_problem_is_named(given, wanted):
     assert any(wanted in problem for problem in problems(**given)), problems(**given)
+
+
+def test_shapes_that_differ_do_not_hide_what_else_is_wrong():
+    # Both say 2 checkpoints, so that steps can be held against them; the number of examples is open.
+    told = problems(
+        losses=np.ones((2, 3)), logits=np.ones((2, 4, 2)), ids=["a", "a"], steps=[1, 2, 3], label_names=["x", "x"]
+    )
+    assert told == [
+        "losses (2, 3) and logits (2, 4, 2) differ in checkpoints or examples",
+        "label_names: given x, x, expected names that differ from one another",
+        "ids: 'a' is duplicated (2 times)",
+        "steps: given 3, expected 2, one per checkpoint",
+    ]
+
+
+def test_ids_and_texts_may_be_of_any_kind():
+    losses = np.ones((2, 2))
+    for ids in ([7, 8], np.array([7, 8]), pd.Series([7, 8], index=[3, 9]), range(7, 9), (i for i in (7, 8))):
+        assert Trajectory.from_arrays(losses=losses, ids=ids).example_ids.tolist() == ["7", "8"]
+    assert Trajectory.from_arrays(losses=losses, texts=iter(["p", "q"])).examples["text"].tolist() == ["p", "q"]
+
+
+def test_tensors_are_arrays():
+    torch = pytest.importorskip("torch")
+    logits = torch.tensor([[[1.0, 2.0], [0.5, 0.25]]] * 2, requires_grad=True)
+    run = Trajectory.from_arrays(logits=logits, gold=torch.tensor([1, 0]), ids=torch.tensor([7, 8]))
+    assert run.logits.tolist() == logits.tolist()
+    assert (run.example_ids.tolist(), run.gold.tolist()) == (["7", "8"], [1, 0])
+    # These values are exact in bfloat16, which NumPy does not know.
+    assert Trajectory.from_arrays(logits=logits.bfloat16()).logits.tolist() == logits.tolist()
 
 
 def test_losses_that_the_logits_contradict_name_the_order_that_fits():

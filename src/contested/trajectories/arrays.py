@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from contested.annotations import measures
-from contested.annotations.categories import Categories, resolve_categories
-from contested.errors import ContestedError, DataError
+from contested.annotations.categories import Categories
+from contested.errors import DataError
+from contested.trajectories.given import Checks, as_entries, as_facts, as_numbers, shown
+from contested.trajectories.given_categories import categories_of
 from contested.trajectories.label_order import TOLERANCE, contradiction, wrong_order
 from contested.trajectories.layout import StepUnit
 
@@ -40,33 +43,43 @@ class Arrays:
     texts: Texts | None
     categories: str | Categories | Sequence[str] | NDArray[Any]
     category_names: Sequence[str] | None
+    run_id: str
+    origin: Mapping[str, Any] | str
     check_label_order: bool
-    problems: list[str] = field(default_factory=list)
+    checks: Checks = field(default_factory=Checks)
 
-    def checked(self, origin: Mapping[str, Any]) -> dict[str, Any]:
+    def checked(self) -> dict[str, Any]:
         """Check everything and make the fields of a trajectory.
 
-        Args:
-            origin: What is known of where the arrays come from.
-
         Returns:
-            The fields but for the run's id, status and manifest.
+            The fields but for status and manifest.
 
         Raises:
             DataError: If anything is wrong; the error lists all of it.
         """
         fields = self._fields()
-        if self.problems:
-            raise DataError("These arrays do not make a run:", self.problems)
-        facts = {**origin, "steps": "numbered"} if self.steps is None else dict(origin)
-        return {**fields, "origin": facts, "step_unit": self.step_unit}
+        origin = self._origin()
+        if not isinstance(self.run_id, str) or not self.run_id.strip():
+            self.checks.add(f"run_id: given {self.run_id!r}, expected a name")
+        if self.checks.problems:
+            raise DataError("These arrays do not make a run:", self.checks.problems)
+        return {**fields, "run_id": self.run_id, "origin": origin, "step_unit": self.step_unit}
+
+    def _origin(self) -> dict[str, Any]:
+        facts = as_facts(self.origin)
+        if facts is None:
+            self.checks.add(
+                f"origin: given {type(self.origin).__name__}, expected a sentence, or facts by name that JSON can hold"
+            )
+            return {}
+        if taken := sorted({"kind", "steps"} & facts.keys()):
+            self.checks.add(f"origin: {', '.join(taken)} is recorded by itself; use another name")
+        numbered = {"steps": "numbered"} if self.steps is None else {}
+        return {"kind": "arrays", **facts, **numbered}
 
     def _fields(self) -> dict[str, Any]:
         losses, logits = self._numbers("losses", self.losses, 2), self._numbers("logits", self.logits, 3)
-        shape = self._shape(losses, logits)
-        if shape is None:
-            return {}
-        n_checkpoints, n_examples = shape
+        n_checkpoints, n_examples = self._shape(losses, logits)
         counts = self._counts(n_examples)
         names = self._label_names(logits, counts)
         ids, steps = self._ids(n_examples, n_checkpoints), self._steps(n_checkpoints)
@@ -76,14 +89,17 @@ class Arrays:
         def where(checkpoint: int, example: int) -> str:
             return f"example {ids[example]!r} at {self.step_unit} {steps[checkpoint]}"
 
-        self._finite("losses", losses, where)
-        self._finite("logits", logits, where)
-        categories, category_names = self._categories(n_examples, counts)
+        if n_checkpoints is not None and n_examples is not None:
+            self._finite("losses", losses, where)
+            self._finite("logits", logits, where)
+        categories, category_names = categories_of(
+            self.categories, self.category_names, label_counts=counts, n_examples=n_examples, checks=self.checks
+        )
         texts = self._texts(n_examples)
-        if not self.problems:
+        if not self.checks.problems:
             self._plausible(losses, logits)
             self._label_order(losses, logits, gold, counts=counts, names=names, where=where)
-        if self.problems:
+        if self.checks.problems:
             return {}
         if losses is None and logits is not None and gold is not None:
             losses = _cross_entropy(logits, gold)
@@ -105,47 +121,44 @@ class Arrays:
         if values is None:
             return None
         wanted = "(T, N, K): checkpoints, examples, classes" if ndim == 3 else "(T, N): checkpoints, examples"
-        try:
-            array = np.asarray(values)
-            array = array if array.dtype.kind == "f" and array.dtype.itemsize <= 8 else array.astype(np.float64)
-        except (TypeError, ValueError):
-            self.problems.append(f"{name}: expected numbers of shape {wanted}, all rows of one length")
+        array = as_numbers(values)
+        if array is None:
+            self.checks.add(f"{name}: expected numbers of shape {wanted}, all rows of one length")
             return None
         if array.ndim != ndim or 0 in array.shape:
-            self.problems.append(f"{name}: given shape {array.shape}, expected {wanted}")
+            self.checks.add(f"{name}: given shape {array.shape}, expected {wanted}")
             return None
         return array.astype(np.float64) if ndim == 2 else array
 
-    def _shape(self, losses: NDArray[Any] | None, logits: NDArray[Any] | None) -> tuple[int, int] | None:
-        """T and N, or None where nothing says them."""
+    def _shape(self, losses: NDArray[Any] | None, logits: NDArray[Any] | None) -> tuple[int | None, int | None]:
+        """T and N, each None where nothing says it or two things differ."""
         if self.losses is None and self.logits is None:
-            self.problems.append("give losses of shape (T, N), logits of shape (T, N, K), or both")
+            self.checks.add("give losses of shape (T, N), logits of shape (T, N, K), or both")
+        given = [array.shape for array in (losses, logits) if array is not None]
         if losses is not None and logits is not None and losses.shape != logits.shape[:2]:
-            self.problems.append(f"losses {losses.shape} and logits {logits.shape} differ in checkpoints or examples")
-            return None
-        given = losses if losses is not None else logits
-        return None if given is None else (given.shape[0], given.shape[1])
+            self.checks.add(f"losses {losses.shape} and logits {logits.shape} differ in checkpoints or examples")
+        n_checkpoints, n_examples = ({shape[axis] for shape in given} for axis in (0, 1))
+        return (
+            n_checkpoints.pop() if len(n_checkpoints) == 1 else None,
+            n_examples.pop() if len(n_examples) == 1 else None,
+        )
 
-    def _fits(self, name: str, given: int, wanted: int, what: str = "example") -> bool:
-        if given != wanted:
-            self.problems.append(f"{name}: given {given:,}, expected {wanted:,}, one per {what}")
-        return given == wanted
-
-    def _ids(self, n_examples: int, n_checkpoints: int) -> list[str]:
-        numbers = [str(row) for row in range(n_examples)]
+    def _ids(self, n_examples: int | None, n_checkpoints: int | None) -> list[str]:
+        numbers = [str(row) for row in range(n_examples or 0)]
         if self.ids is None:
             return numbers
-        if not self._fits("ids", len(self.ids), n_examples):
-            if len(self.ids) == n_checkpoints:
-                self.problems[-1] += "; if losses or logits have examples first and checkpoints second, swap these axes"
+        entries = as_entries(self.ids)
+        ids = self.checks.entries("ids", self.ids if entries is None else entries, n_examples)
+        if ids is None:
+            if entries is not None and len(entries) == n_checkpoints and n_checkpoints != n_examples:
+                self.checks.problems[-1] += (
+                    "; if losses or logits have examples first and checkpoints second, swap these axes"
+                )
             return numbers
-        found = pd.Series(list(self.ids), dtype=object)
-        if missing := int(found.isna().sum()):
-            self.problems.append(f"ids: {missing} are missing, the first in row {int(found.isna().argmax())}")
-        texts = found.astype(str)
-        counts = texts.value_counts()
-        self.problems += [f"ids: {name!r} is duplicated ({count} times)" for name, count in counts.items() if count > 1]
-        return list(texts)
+        texts = [str(name) for name in ids]
+        twice = [(name, count) for name, count in Counter(texts).items() if count > 1]
+        self.checks.problems += [f"ids: {name!r} is duplicated ({count} times)" for name, count in twice]
+        return texts
 
     def _label_names(self, logits: NDArray[Any] | None, counts: NDArray[np.int64] | None) -> tuple[str, ...]:
         widths = {
@@ -153,157 +166,157 @@ class Arrays:
             for name, array in (("logits", logits), ("label_counts", counts))
             if array is not None
         }
-        if self.label_names is not None:
-            widths["label_names"] = len(self.label_names)
+        given = None if self.label_names is None else as_entries(self.label_names)
+        if given is not None:
+            widths["label_names"] = len(given)
+        elif self.label_names is not None:
+            self.checks.add(f"label_names: given {shown(self.label_names)}, expected a list of class names")
         if len(set(widths.values())) > 1:
             told = ", ".join(f"{name} {width}" for name, width in widths.items())
-            self.problems.append(
-                f"the numbers of classes differ: {told}; expected the same K classes in the same order"
-            )
-        if self.label_names is None:
+            self.checks.add(f"the numbers of classes differ: {told}; expected the same K classes in the same order")
+        elif 1 in widths.values():
+            self.checks.add(f"{' and '.join(widths)}: given 1 class, expected 2 or more")
+        if given is None:
             return tuple(str(index) for index in range(next(iter(widths.values()), 0)))
-        names = tuple(str(name) for name in self.label_names)
+        names = tuple(str(name) for name in given)
         if len(set(names)) < len(names):
-            self.problems.append(f"label_names: given {', '.join(names)}, expected names that differ from one another")
+            self.checks.add(f"label_names: given {', '.join(names)}, expected names that differ from one another")
         return names
 
-    def _steps(self, n_checkpoints: int) -> NDArray[np.int64]:
-        numbered = np.arange(1, n_checkpoints + 1)
+    def _steps(self, n_checkpoints: int | None) -> NDArray[np.int64]:
+        numbered = np.arange(1, (n_checkpoints or 0) + 1)
         if self.step_unit not in {"step", "epoch"}:
-            self.problems.append(f"step_unit: given {self.step_unit!r}, expected 'step' or 'epoch'")
+            self.checks.add(f"step_unit: given {self.step_unit!r}, expected 'step' or 'epoch'")
         if self.steps is None:
             return numbered
-        steps = self._whole("steps", self.steps)
-        if steps is None or not self._fits("steps", len(steps), n_checkpoints, "checkpoint"):
+        entries = self.checks.entries("steps", self.steps, n_checkpoints, "checkpoint")
+        steps = None if entries is None else self._whole("steps", entries)
+        if steps is None:
             return numbered
-        if (np.diff(steps) <= 0).any() or steps[0] < 0:
-            self.problems.append(f"steps: given {steps.tolist()[:8]}, expected rising whole numbers from 0")
+        if (np.diff(steps) <= 0).any() or steps.min() < 0:
+            self.checks.add(f"steps: given {steps.tolist()[:8]}, expected rising whole numbers from 0")
         return steps
 
-    def _whole(self, name: str, values: ArrayLike) -> NDArray[np.int64] | None:
-        array = np.asarray(values)
+    def _whole(self, name: str, entries: list[Any]) -> NDArray[np.int64] | None:
+        array = np.asarray(entries)
         whole = array.ndim == 1 and array.dtype.kind in "iuf" and bool((array == np.round(array)).all())
         if not whole:
-            self.problems.append(
+            self.checks.add(
                 f"{name}: given {array.dtype} of shape {array.shape}, expected whole numbers in one dimension"
             )
         return array.astype(np.int64) if whole else None
 
-    def _epochs(self, n_checkpoints: int, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _epochs(self, n_checkpoints: int | None, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        counted = self.step_unit == "epoch"
+        unknown = steps.astype(np.float64) if counted else np.full(n_checkpoints or 0, np.nan)
         if self.epochs is None:
-            return steps.astype(np.float64) if self.step_unit == "epoch" else np.full(n_checkpoints, np.nan)
-        epochs = np.asarray(self.epochs, np.float64)
-        self._fits("epochs", len(epochs), n_checkpoints, "checkpoint")
-        return epochs
+            return unknown
+        given = as_entries(self.epochs)
+        epochs = None if given is None else as_numbers(given)
+        if epochs is None or epochs.ndim != 1:
+            self.checks.add(f"epochs: given {shown(self.epochs)}, expected one number per checkpoint")
+            return unknown
+        if not self.checks.fits("epochs", len(epochs), n_checkpoints, "checkpoint"):
+            return unknown
+        known = epochs[~np.isnan(epochs)]
+        if (np.diff(known) < 0).any() or (known < 0).any() or np.isinf(known).any():
+            self.checks.add(f"epochs: given {epochs.tolist()[:8]}, expected numbers from 0 that do not fall")
+        elif counted and not np.array_equal(epochs, steps):
+            self.checks.add("epochs: steps count epochs already (step_unit); leave epochs out")
+        return epochs.astype(np.float64)
 
-    def _counts(self, n_examples: int) -> NDArray[np.int64] | None:
+    def _counts(self, n_examples: int | None) -> NDArray[np.int64] | None:
         if self.label_counts is None:
             return None
         try:
             counts = measures.check_counts(self.label_counts)
         except DataError as error:
-            self.problems += [f"label_counts: {problem}" for problem in error.problems or (error.message,)]
+            told = (
+                f"expected whole numbers ≥ 0, at least one annotation a row; {len(error.problems):,} of "
+                f"{len(np.asarray(self.label_counts)):,} rows differ, the first: {error.problems[0]}"
+                if error.problems
+                else error.message
+            )
+            self.checks.add(f"label_counts: {told}")
             return None
-        return counts if self._fits("label_counts", len(counts), n_examples) else None
+        return counts if self.checks.fits("label_counts", len(counts), n_examples) else None
 
     def _gold(
-        self, n_examples: int, names: tuple[str, ...], counts: NDArray[np.int64] | None
+        self, n_examples: int | None, names: tuple[str, ...], counts: NDArray[np.int64] | None
     ) -> NDArray[np.int64] | None:
         if self.gold is None:
             return None
         if isinstance(self.gold, str):
             if self.gold != "majority" or self.label_counts is None:
-                self.problems.append(
+                self.checks.add(
                     f"gold: given {self.gold!r}, expected one label per example, or 'majority' beside label_counts"
                 )
             return None if counts is None else measures.majority(counts)
-        labels = np.asarray(self.gold)
-        if not self._fits("gold", len(labels) if labels.ndim else 0, n_examples):
+        labels = self.checks.entries("gold", self.gold, n_examples)
+        if labels is None:
             return None
-        if labels.dtype.kind in "OUT":
-            return self._named_gold(labels, names)
+        if any(isinstance(label, str) for label in labels):
+            return self._named_gold(np.array(labels, dtype=object), names)
         indices = self._whole("gold", labels)
         if indices is None:
             return None
         wrong = np.flatnonzero((indices < 0) | (indices >= (len(names) or np.inf)))
         if len(wrong):
-            self.problems.append(
-                f"gold: {len(wrong)} of {n_examples} are not class indices from 0 to {len(names) - 1}, "
+            self.checks.add(
+                f"gold: {len(wrong)} of {len(labels)} are not class indices from 0 to {len(names) - 1}, "
                 f"the first {indices[wrong[0]]} in row {wrong[0]}"
             )
         return indices
 
     def _named_gold(self, labels: NDArray[Any], names: tuple[str, ...]) -> NDArray[np.int64] | None:
         if self.label_names is None:
-            self.problems.append("gold: class names need label_names, which say the order of the classes")
+            self.checks.add("gold: class names need label_names, which say the order of the classes")
             return None
         indices = pd.Index(names).get_indexer(pd.Index(labels.astype(str)))
         unknown = sorted(set(labels[indices < 0].astype(str)))
         if unknown:
-            self.problems.append(f"gold: {', '.join(unknown[:5])} not among the label_names {', '.join(names)}")
+            self.checks.add(f"gold: {', '.join(unknown[:5])} not among the label_names {', '.join(names)}")
         return np.asarray(indices, np.int64)
 
     def _finite(self, name: str, values: NDArray[Any] | None, where: Callable[[int, int], str]) -> None:
         if values is None:
             return
-        # One checkpoint at a time: a mask of all logits is a quarter of their memory.
-        wrong = [(index, ~np.isfinite(checkpoint)) for index, checkpoint in enumerate(values)]
+        # Logits are kept as float32. One checkpoint at a time: a mask of all logits is a quarter of their memory.
+        highest = np.finfo(np.float32 if name == "logits" else np.float64).max
+        wrong = [(index, ~(np.abs(checkpoint) <= highest)) for index, checkpoint in enumerate(values)]
         wrong = [(index, mask) for index, mask in wrong if mask.any()]
         if wrong:
             index, mask = wrong[0]
             at = tuple(int(axis[0]) for axis in np.nonzero(mask))
             total = sum(int(mask.sum()) for _, mask in wrong)
-            self.problems.append(
-                f"{name}: {total:,} of {values.size:,} values are not finite, the first of {where(index, at[0])} "
+            self.checks.add(
+                f"{name}: {total:,} of {values.size:,} values are not finite"
+                f"{' or too large for float32' if name == 'logits' else ''}, the first of {where(index, at[0])} "
                 f"({values[index][at]})"
             )
 
     def _plausible(self, losses: NDArray[np.float64] | None, logits: NDArray[Any] | None) -> None:
         if losses is not None and (losses < -TOLERANCE).any():
-            self.problems.append(
+            self.checks.add(
                 f"losses: {int((losses < -TOLERANCE).sum()):,} of {losses.size:,} are negative, the lowest "
                 f"{losses.min():.4g}; expected cross-entropy in nats, which never is"
             )
         if logits is not None and all((c >= 0).all() and np.allclose(c.sum(axis=1), 1, atol=1e-3) for c in logits):
-            self.problems.append(
+            self.checks.add(
                 "logits: no value is negative and every row sums to 1, so these are probabilities; give their "
                 "logarithms, np.log(probabilities)"
             )
 
-    def _categories(
-        self, n_examples: int, counts: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.object_] | None, tuple[str, ...]]:
-        """The category of each example and the order of the categories."""
-        entropy = None if counts is None else measures.entropy(counts)
-        if isinstance(self.categories, str | Categories):
-            if entropy is None:
-                return None, ()
-            try:
-                return _cut(entropy, self.categories)
-            except ContestedError as error:
-                self.problems.append(f"categories: {error}")
-                return None, ()
-        given = np.array([str(name) for name in self.categories], dtype=object)
-        if not self._fits("categories", len(given), n_examples):
-            return None, ()
-        if self.category_names is None:
-            return given, _in_order(given, entropy)
-        names = tuple(str(name) for name in self.category_names)
-        if unknown := sorted(set(given.tolist()) - set(names)):
-            self.problems.append(
-                f"categories: {', '.join(unknown[:5])} not among the category_names {', '.join(names)}"
-            )
-        return given, names
-
-    def _texts(self, n_examples: int) -> dict[str, list[str]]:
+    def _texts(self, n_examples: int | None) -> dict[str, list[str]]:
         if self.texts is None:
             return {}
         given = self.texts if isinstance(self.texts, Mapping | pd.DataFrame) else {"text": self.texts}
-        columns = {str(name): [str(text) for text in column] for name, column in given.items()}
-        for name, column in columns.items():
-            self._fits(f"texts {name!r}", len(column), n_examples)
+        columns: dict[str, list[str]] = {}
+        for name, column in given.items():
+            entries = self.checks.entries(f"texts {str(name)!r}", column, n_examples)
+            columns[str(name)] = [str(text) for text in entries or ()]
         if taken := sorted(set(columns) & _RESERVED):
-            self.problems.append(f"texts: the column {', '.join(taken)} has another meaning in a run; rename it")
+            self.checks.add(f"texts: the column {', '.join(taken)} has another meaning in a run; rename it")
         return columns
 
     def _label_order(
@@ -327,22 +340,10 @@ class Arrays:
             problem = wrong_order(logits, measures.majority(counts), "the annotators' majority", names)
         else:
             return
-        self.problems += [problem] if problem else []
+        self.checks.problems += [problem] if problem else []
 
 
 _RESERVED = frozenset({"row_key", "example_id", "gold", "label_counts", "entropy", "category", "split"})
-
-
-def _cut(entropy: NDArray[np.float64], scheme: str | Categories) -> tuple[NDArray[np.object_], tuple[str, ...]]:
-    cut = resolve_categories(entropy, scheme)
-    return cut.assign(entropy).astype(object), cut.names
-
-
-def _in_order(given: NDArray[np.object_], entropy: NDArray[np.float64] | None) -> tuple[str, ...]:
-    if entropy is None:
-        return tuple(dict.fromkeys(given.tolist()))
-    means = pd.Series(entropy).groupby(given, sort=False).mean()
-    return tuple(str(name) for name in means.sort_values(kind="stable").index)
 
 
 def _table(

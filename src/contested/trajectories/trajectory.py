@@ -292,10 +292,11 @@ class Trajectory:
             texts=texts,
             categories=categories,
             category_names=category_names,
+            run_id=run_id,
+            origin=origin,
             check_label_order=check_label_order,
         )
-        made = {"kind": "arrays", **({"source": origin} if isinstance(origin, str) and origin else dict(origin or {}))}
-        return cls(run_id=run_id, status="complete", manifest={}, **arrays.checked(made))
+        return cls(status="complete", manifest={}, **arrays.checked())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run as a run folder, which :meth:`load` reads back equal; weights and snapshots are not copied.
