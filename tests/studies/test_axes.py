@@ -10,8 +10,8 @@ import yaml
 
 from contested.errors import ConfigError
 from contested.studies import Study, expand, load_study, open_study
-from contested.studies.axes import cell_names, study_axes
-from contested.studies.cells import cell_table
+from contested.studies.axes import study_axes
+from contested.studies.cells import cell_names, cell_table
 from contested.studies.file import dump_study
 from contested.studies.plan import count_conditions
 

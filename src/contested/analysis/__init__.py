@@ -56,7 +56,7 @@ from contested.analysis.intervals import (
 from contested.analysis.measures import Measure
 from contested.analysis.multiple import Adjusted, adjust
 from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau, kendall_w, rank_trend
-from contested.analysis.results import Analysis, CategorySize
+from contested.analysis.results import Analysis, CategorySize, statements
 from contested.analysis.seeds import (
     MixedEffect,
     SeedInterval,
@@ -69,7 +69,6 @@ from contested.analysis.seeds import (
     over_seeds,
     seed_interval,
 )
-from contested.analysis.statements import statements
 from contested.analysis.summary import analyze
 from contested.analysis.unlearning import ChangeRow, Changes, Contrast, change_by_category
 

@@ -1,7 +1,7 @@
 """The per-example quantities: one list, which tables, results.json, examples.csv, studies and pages all read.
 
 To add one, add an entry to :data:`MEASURES`: what it is called and needs, and how it follows from a block of examples;
-then ``python scripts/document_measures.py > docs/measures.md``.
+then ``make docs``.
 """
 
 from __future__ import annotations
@@ -310,14 +310,3 @@ def measure_columns(trajectory: Trajectory, source: Source | None = None) -> dic
         if measure.of_columns is not None:
             columns[measure.name] = np.asarray(measure.of_columns(columns))
     return {measure.name: columns[measure.name] for measure in measures}
-
-
-def document() -> str:
-    """The list as a Markdown table, for docs/statistics.md."""
-    rows = [
-        f"| `{measure.name}` | {measure.heading} | {measure.unit or '–'} | {', '.join(measure.needs)} "
-        f"| {measure.summary} | {measure.sentence} |"
-        for measure in MEASURES
-    ]
-    head = ["| measure | heading | unit | needs | by category | what it is |", "|---|---|---|---|---|---|"]
-    return "\n".join([*head, *rows]) + "\n"

@@ -1,4 +1,4 @@
-"""The statistics of one run as one object, written out as JSON values and as tables."""
+"""The statistics of one run as one object, written out as JSON values, tables and sentences."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contested.analysis import sentences
 from contested.analysis.correlation import Correlations
 from contested.analysis.curves import Curve, Curves
 from contested.analysis.jsonable import jsonable
-from contested.analysis.statements import statements
 from contested.analysis.unlearning import Changes
+from contested.formats import percent
 
 
 class CategorySize(NamedTuple):
@@ -117,6 +118,38 @@ class Analysis:
             **({"curves": _curve_table(self.curves)} if any(self.curves[1:]) else {}),
             "examples": self.examples,
         }
+
+
+def statements(analysis: Analysis) -> list[str]:
+    """Say what a run did to its examples and how sure that is, for readers who skip the tables.
+
+    Intervals are over examples of this one run; the first sentence says "in this run", for another seed
+    may differ.
+
+    Args:
+        analysis: The statistics of one run.
+
+    Returns:
+        Sentences. The first stands for the whole run: the loss of the examples with most disagreement, and whether
+        the model came closer to the annotators on them; of all examples where they have no categories. Then the other
+        categories, highest against lowest category, the correlation with entropy, the analysis's notes, and what
+        could not be computed.
+    """
+    interval = f"{percent(analysis.confidence)} interval"
+    correlation = analysis.correlation
+    return [
+        *sentences.of_changes(analysis.unlearning, analysis.kl, scope=_scope(analysis), interval=interval),
+        *([sentences.of_correlations(correlation, interval)] if correlation else []),
+        *analysis.notes,
+        *analysis.absent,
+    ]
+
+
+def _scope(analysis: Analysis) -> str:
+    steps = f"{analysis.step_unit}s {analysis.steps[0]:,} to {analysis.steps[-1]:,}"
+    if analysis.status == "complete":
+        return f"In this run ({steps})"
+    return f"In this unfinished run (status: {analysis.status}, {steps})"
 
 
 def _curve_table(curves: Curves) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from contested.config import RunConfig, check_config, identifying
 from contested.errors import ConfigError
 from contested.naming import label
 from contested.overrides import merge
-from contested.studies.axes import cell_names, study_axes
+from contested.studies.axes import study_axes
 from contested.studies.backbone import read_checkpoint_info
 from contested.studies.content import EVERY, FIRST
 from contested.studies.file import AxisValue, ModelInfo, Study
@@ -87,6 +87,26 @@ def expand(study: Study) -> list[Cell]:
     if problems:
         raise ConfigError(f"The study {study.name} has cells that cannot run:", list(dict.fromkeys(problems)))
     return list(cells.values())
+
+
+def cell_names(study: Study, cells: Sequence[Cell]) -> dict[str, str]:
+    """What tells each run from the others: its values on the axes that vary, and its seed where seeds do.
+
+    Args:
+        study: The study.
+        cells: Its cells.
+
+    Returns:
+        Run id to name, such as "lora-r4, epochs 3, seed 42".
+    """
+    varying = [axis for axis in study_axes(study) if len({cell.coordinates[axis.name] for cell in cells}) > 1]
+    several = len({cell.config.seed for cell in cells}) > 1
+    names = {}
+    for cell in cells:
+        parts = [(axis.name, axis.values[cell.coordinates[axis.name]], axis.plain) for axis in varying]
+        seed = [("seed", cell.config.seed, None)] if several or not parts else []
+        names[cell.run_id] = label([*parts, *seed])
+    return names
 
 
 def cell_table(study: Study, cells: Sequence[Cell], status: Mapping[str, str]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from contested.config import path_of, resolve_paths
 from contested.errors import ConfigError
 from contested.files import user_path
 from contested.overrides import Override, assign, merge, parse
-from contested.studies.axes import axis_values, is_keyed, listed
+from contested.studies.axis_forms import axis_values, is_keyed, value_lists
 from contested.studies.presets import PRESETS, preset_text
 from contested.wording import hint
 
@@ -214,7 +214,7 @@ def _keep_values(where: dict[str, Any], axis: str, kept: Collection[str]) -> boo
     """Cut a condition down to values that exist; False where nothing is left of it."""
     if axis not in where:
         return True
-    where[axis] = [value for value in listed(where)[axis] if value in kept]
+    where[axis] = [value for value in value_lists(where)[axis] if value in kept]
     return bool(where[axis])
 
 

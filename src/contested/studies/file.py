@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from contested.checking import check
 from contested.config import RunConfig
 from contested.errors import ConfigError
 from contested.options import Section
-from contested.studies.axes import axis_problems, axis_values, listed
+from contested.studies.axis_forms import axis_problems, axis_values, value_lists
 from contested.studies.content import EVERY, FIRST, STUDY_FILE, filled, read_content, set_key
 from contested.studies.presets import REPORTS
 from contested.wording import hint
+
+# Axis to the names of values, of which a file may give one without a list.
+Where = Annotated[dict[str, list[str]], BeforeValidator(value_lists)]
 
 
 class ModelInfo(Section):
@@ -51,43 +54,28 @@ class AxisValue(Section):
 class Grid(Section):
     """A grid of cells."""
 
-    where: dict[str, list[str]]
+    where: Where
     """Axis to values; ``*`` is every value, ``first`` the first one, which an axis left out takes too."""
     conditions: bool = False
     """Whether its cells are the study's main conditions, apart from their seeds."""
-
-    @field_validator("where", mode="before")
-    @classmethod
-    def _lists(cls, value: Any) -> Any:
-        return listed(value)
 
 
 class Override(Section):
     """Further settings for the cells that match."""
 
-    where: dict[str, list[str]]
+    where: Where
     """Axis to values or ``first``; an axis left out matches every value."""
     set: dict[str, Any]
     """Nested keys of a run's configuration."""
-
-    @field_validator("where", mode="before")
-    @classmethod
-    def _lists(cls, value: Any) -> Any:
-        return listed(value)
 
 
 class Exclusion(Section):
     """Cells that are deliberately not run."""
 
-    where: dict[str, list[str]]
+    where: Where
     """Axis to values or ``first``; an axis left out matches every value."""
     reason: str
     """Why, for plans and reports."""
-
-    @field_validator("where", mode="before")
-    @classmethod
-    def _lists(cls, value: Any) -> Any:
-        return listed(value)
 
 
 class Expected(Section):

@@ -17,7 +17,7 @@ from contested.config import RunConfig
 from contested.demo import ENCODER_PATH, make_world
 from contested.demo.world import captions
 from contested.files import write_text
-from contested.studies.axes import axis_problems, axis_values
+from contested.studies.axis_forms import axis_problems, axis_values
 from contested.studies.content import replace_axis
 from contested.studies.file import Study
 

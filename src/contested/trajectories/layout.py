@@ -28,10 +28,6 @@ ALIGNMENT = "alignment.jsonl"
 STATE = "state"
 LOCK = ".lock"
 
-# Columns of a checkpoint that every run has; a run without losses or without logits lacks that column.
-CHECKPOINT_KEYS = pa.schema([("row_key", pa.int64()), ("step", pa.int32()), ("epoch", pa.float64())])
-LOGITS_TYPE = pa.list_(pa.float32())
-
 NORM_SCHEMA = pa.schema([("row_key", pa.int64()), ("step", pa.int32()), ("norm", pa.float64())])
 # Metadata of a file of norms: a JSON object with head, mode, method and notes.
 NORM_FACTS = b"contested"

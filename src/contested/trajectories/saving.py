@@ -1,68 +1,75 @@
-"""A trajectory as a run folder."""
+"""A whole run as a run folder."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contested.errors import RunError
 from contested.trajectories.gradients import Gradients
 from contested.trajectories.layout import Status
 from contested.trajectories.writer import RunWriter
 
-if TYPE_CHECKING:
-    from contested.trajectories.trajectory import Trajectory
+
+class Checkpoint(NamedTuple):
+    """What a run recorded at one step.
+
+    Attributes:
+        step: Steps (or epochs) done.
+        epoch: Epochs done; NaN where unknown.
+        losses: Shape (N,), or None.
+        logits: Shape (N, K), or None.
+    """
+
+    step: int
+    epoch: float
+    losses: NDArray[np.float64] | None
+    logits: NDArray[np.float32] | None
 
 
-def save(trajectory: Trajectory, path: Path) -> None:
-    """Write a trajectory as a run folder that reads back equal.
+def write_run(
+    path: Path,
+    *,
+    header: Mapping[str, Any],
+    examples: pd.DataFrame,
+    text_columns: Sequence[str],
+    checkpoints: Iterable[Checkpoint],
+    metrics: pd.DataFrame,
+    gradients: Gradients | None,
+    status: Status,
+) -> None:
+    """Write a whole run as a run folder.
 
     Args:
-        trajectory: The run.
         path: The folder, new or empty.
+        header: What the manifest says of the run besides what follows.
+        examples: One row per tracked example.
+        text_columns: Which columns of ``examples`` are the model's input text.
+        checkpoints: What was recorded, in the order of the steps.
+        metrics: One row per line of metrics.jsonl.
+        gradients: What gradient probes found, or None.
+        status: How the run ended.
 
     Raises:
         RunError: If the folder holds something already or cannot be written.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(f"{path} exists and is not an empty folder. Give a new folder for the run {trajectory.run_id}.")
-    manifest = {key: value for key, value in trajectory.manifest.items() if key not in _WRITTEN}
-    writer = RunWriter.create(
-        path,
-        header={
-            "run_id": trajectory.run_id,
-            **manifest,
-            "origin": trajectory.origin,
-            "step_unit": trajectory.step_unit,
-            "label_names": list(trajectory.label_names),
-            "category_names": list(trajectory.category_names),
-        },
-        examples=trajectory.examples,
-        text_columns=trajectory.text_columns,
-    )
-    _write_gradients(writer, trajectory.gradients)
-    for line in trajectory.metrics.to_dict("records"):
+        raise RunError(f"{path} exists and is not an empty folder. Give a new folder for the run {header['run_id']}.")
+    writer = RunWriter.create(path, header=header, examples=examples, text_columns=text_columns)
+    _write_gradients(writer, gradients)
+    for line in metrics.to_dict("records"):
         writer.write_metrics({str(name): _plain(value) for name, value in line.items()})
-    for index, (step, epoch) in enumerate(zip(trajectory.steps.tolist(), trajectory.epochs.tolist(), strict=True)):
+    for step, epoch, losses, logits in checkpoints:
         known = None if math.isnan(epoch) else epoch
-        writer.write_checkpoint(
-            step=step,
-            epoch=known,
-            losses=None if trajectory.losses is None else trajectory.losses[index],
-            logits=None if trajectory.logits is None else trajectory.logits[index],
-            exact=True,
-        )
+        writer.write_checkpoint(step=step, epoch=known, losses=losses, logits=logits, exact=True)
         writer.list_checkpoint(step=step, epoch=known)
-    writer.finish(cast(Status, trajectory.status))
-
-
-# What is written from the trajectory itself, whatever the manifest of the run said before.
-_WRITTEN = frozenset({"schema_version", "run_id", "status", "text_columns", "checkpoints"})
+    writer.finish(status)
 
 
 def _plain(value: Any) -> Any:

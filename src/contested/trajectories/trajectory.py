@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from contested.errors import RunError
 from contested.trajectories.gradients import Gradients, read_gradients
-from contested.trajectories.layout import StepUnit
+from contested.trajectories.layout import Status, StepUnit
 from contested.trajectories.reading import (
     read_checkpoints,
     read_examples,
@@ -22,7 +23,7 @@ from contested.trajectories.reading import (
     read_metrics,
     read_row_keys,
 )
-from contested.trajectories.saving import save
+from contested.trajectories.saving import Checkpoint, write_run
 
 if TYPE_CHECKING:
     from contested.annotations.categories import Categories
@@ -307,4 +308,32 @@ class Trajectory:
         Raises:
             RunError: If it holds something already or cannot be written.
         """
-        save(self, Path(path))
+        recorded = zip(
+            self.steps.tolist(),
+            self.epochs.tolist(),
+            itertools.repeat(None) if self.losses is None else self.losses,
+            itertools.repeat(None) if self.logits is None else self.logits,
+            # The steps say how many there are; what is not there has no end.
+            strict=False,
+        )
+        write_run(
+            Path(path),
+            header={
+                "run_id": self.run_id,
+                **{key: value for key, value in self.manifest.items() if key not in _WRITTEN},
+                "origin": self.origin,
+                "step_unit": self.step_unit,
+                "label_names": list(self.label_names),
+                "category_names": list(self.category_names),
+            },
+            examples=self.examples,
+            text_columns=self.text_columns,
+            checkpoints=itertools.starmap(Checkpoint, recorded),
+            metrics=self.metrics,
+            gradients=self.gradients,
+            status=cast(Status, self.status),
+        )
+
+
+# What is written from the trajectory itself, whatever the manifest of the run said before.
+_WRITTEN = frozenset({"schema_version", "run_id", "status", "text_columns", "checkpoints"})

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from contested.analysis import analyze, statements
-from contested.analysis.statements import _amounts
+from contested.analysis.sentences import _amounts
 
 NAN = float("nan")
 

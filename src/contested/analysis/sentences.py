@@ -1,49 +1,39 @@
-"""What happened in a run, in plain sentences that claim no more than their intervals hold."""
+"""Plain sentences for the statistics of a run, which claim no more than their intervals hold."""
 
 from __future__ import annotations
 
 import math
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from contested.analysis.checks import OVERALL
-from contested.analysis.correlation import Correlation
+from contested.analysis.correlation import Correlation, Correlations
 from contested.analysis.intervals import Verdict
 from contested.analysis.unlearning import ChangeRow, Changes, Contrast
 from contested.formats import number, p_equation, percent
 
-if TYPE_CHECKING:
-    from contested.analysis.results import Analysis
-
 _MOST_DECIMALS = 6
 
 
-def statements(analysis: Analysis) -> list[str]:
-    """Say what a run did to its examples and how sure that is, for readers who skip the tables.
-
-    Intervals are over examples of this one run; the first sentence says "in this run", for another seed
-    may differ.
+def of_changes(unlearning: Changes | None, kl: Changes | None, *, scope: str, interval: str) -> list[str]:
+    """Say what changed, and how sure that is.
 
     Args:
-        analysis: The statistics of one run.
+        unlearning: Changes of the loss, if known.
+        kl: Changes of KL(annotators ‖ model), if known.
+        scope: What the first sentence begins with.
+        interval: What an interval is called.
 
     Returns:
-        Sentences. The first stands for the whole run: the loss of the examples with most disagreement, and whether
-        the model came closer to the annotators on them; of all examples where they have no categories. Then the other
-        categories, highest against lowest category, the correlation with entropy, the analysis's notes, and what
-        could not be computed.
+        Sentences: the highest category (of all examples where there are none) first, then the other categories and
+        highest against lowest.
     """
-    pairs = _pairs(analysis.unlearning, analysis.kl)
+    pairs = _pairs(unlearning, kl)
     top = next((pair for pair in reversed(pairs) if pair.n), pairs[-1] if pairs else None)
-    interval = f"{percent(analysis.confidence)} interval"
-    unlearning, correlation = analysis.unlearning, analysis.correlation
     return [
-        f"{_scope(analysis)}, {_headline(top, interval) if top else _NOTHING}.",
+        f"{scope}, {_headline(top, interval) if top else _NOTHING}.",
         *(_category(pair, interval) for pair in reversed(pairs) if pair is not top),
         *([_contrast(unlearning.contrast, interval)] if unlearning and unlearning.contrast else []),
-        *([_correlation(correlation.aulc, correlation.aulc_trapezoid, interval)] if correlation else []),
-        *analysis.notes,
-        *analysis.absent,
     ]
 
 
@@ -70,13 +60,6 @@ def _pairs(losses: Changes | None, kl: Changes | None) -> list[_Pair]:
 
 
 _NOTHING = "examples were neither compared with gold labels nor with annotators"
-
-
-def _scope(analysis: Analysis) -> str:
-    steps = f"{analysis.step_unit}s {analysis.steps[0]:,} to {analysis.steps[-1]:,}"
-    if analysis.status == "complete":
-        return f"In this run ({steps})"
-    return f"In this unfinished run (status: {analysis.status}, {steps})"
 
 
 _UNLEARNED: dict[Verdict, str] = {
@@ -151,14 +134,24 @@ def _contrast(contrast: Contrast, interval: str) -> str:
     return f"Loss moved {worse} for {contrast.category} than for {contrast.reference} examples ({numbers})."
 
 
-def _correlation(plain: Correlation, weighted: Correlation, interval: str) -> str:
+def of_correlations(found: Correlations, interval: str) -> str:
+    """Say whether loss over the run goes with disagreement.
+
+    Args:
+        found: Both correlations.
+        interval: What an interval is called.
+
+    Returns:
+        A sentence.
+    """
+    plain, weighted = found.aulc, found.aulc_trapezoid
     claim = {
         "positive": "Examples that annotators disagree on more tended to have a higher loss over the run",
         "negative": "Examples that annotators disagree on more tended to have a lower loss over the run",
         "unclear": "It is unclear whether disagreement among annotators goes with loss over the run",
     }[plain.direction]
-    found = f"Spearman ρ(AULC, H) {_rho(plain, interval)}"
-    return f"{claim}: {found}; with AULC weighted by steps, ρ {_rho(weighted, interval)}."
+    also = f"with AULC weighted by steps, ρ {_rho(weighted, interval)}"
+    return f"{claim}: Spearman ρ(AULC, H) {_rho(plain, interval)}; {also}."
 
 
 def _rho(found: Correlation, interval: str) -> str:
