@@ -35,12 +35,13 @@ test: $(READY) ## The tests (slow, gpu and network ones are opt-in)
 slow: $(READY) ## The slow tests as well
 	$(BIN)/python -m pytest --quiet -m 'not gpu and not network'
 
-check: $(READY) ## Format, lint, types, docstrings, import contracts
+check: $(READY) ## Format, lint, types, docstrings, import contracts, pages made from the code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pydoclint --quiet --config=pyproject.toml src/contested
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/document.py --check
 
 lowest: $(LOWEST)/.ready ## The tests against the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest --quiet $(TESTS)
@@ -60,8 +61,7 @@ hooks: $(READY) ## Check before every commit
 	$(BIN)/pre-commit install
 
 docs: $(READY) ## Write the pages that are made from the code again; links, tree and commands hold
-	$(BIN)/python scripts/document_configuration.py > docs/.made && mv docs/.made docs/configuration.md
-	$(BIN)/python scripts/document_measures.py > docs/.made && mv docs/.made docs/measures.md
+	$(BIN)/python scripts/document.py
 	$(BIN)/python -m pytest --quiet tests/test_docs.py
 
 clean: ## Remove what make made

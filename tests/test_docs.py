@@ -45,9 +45,18 @@ def test_every_command_is_in_the_readme_or_its_help_and_none_is_made_up() -> Non
     assert {"demo", "entropy", "train", "study", "analyze", "report"} <= known
 
 
-def test_the_configuration_page_is_made_from_the_code() -> None:
-    made = runpy.run_path(str(ROOT / "scripts" / "document_configuration.py"))["document"]()
-    assert (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == made
+def test_the_check_tells_pages_that_are_older_than_the_code_and_writing_them_fixes_it(tmp_path: Path) -> None:
+    main = runpy.run_path(str(ROOT / "scripts" / "document.py"))["main"]
+    assert main(check=True, docs=tmp_path).startswith("docs/configuration.md, docs/measures.md: the code has changed")
+    assert main(check=False, docs=tmp_path) == ""
+    assert main(check=True, docs=tmp_path) == ""
+    page = tmp_path / "measures.md"
+    assert "\n| `aulc` | AULC | nats | losses | mean | Mean loss over" in page.read_text(encoding="utf-8")
+    assert "\n| `training.epochs` | `5` | Passes" in (tmp_path / "configuration.md").read_text(encoding="utf-8")
+    page.write_text(page.read_text(encoding="utf-8").replace("AULC", "area"), encoding="utf-8")
+    assert (
+        main(check=True, docs=tmp_path) == "docs/measures.md: the code has changed since; write again with: make docs"
+    )
 
 
 def test_the_readmes_names_exist() -> None:

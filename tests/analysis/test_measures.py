@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -62,7 +61,6 @@ def test_a_measure_that_is_added_shows_everywhere(unlearning_run, with_spread):
         "note": "",
     }
     assert "spread" in set(found.tables()["measures"]["measure"])
-    assert "| `spread` | spread of the loss | nats | losses | mean |" in measures.document()
     # In the order of the ids, which is that of this run.
     assert measure("it", run).columns["spread"].tolist() == pytest.approx(spread.tolist())
 
@@ -173,9 +171,3 @@ def test_measures_follow_from_what_the_run_has(given, some, others):
     names = {entry.name for entry in measures_of(Trajectory.from_arrays(**given))}
     assert names >= some
     assert not names & others
-
-
-def test_the_page_of_measures_is_made_from_the_list():
-    made = runpy.run_path(str(ROOT / "scripts" / "document_measures.py"))["document"]()
-    page = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
-    assert page == made, "run: python scripts/document_measures.py > docs/measures.md"

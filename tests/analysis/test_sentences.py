@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from contested.analysis import analyze, statements
 from contested.analysis.sentences import _amounts
 
