@@ -99,7 +99,9 @@ def test_every_study_has_a_page_without_a_word_of_configuration(rates, tmp_path)
     places = [html.index(part) for part in ('class="headline"', 'id="loss_change"', 'id="axes"', 'id="groups"')]
     assert places == sorted(places)
     assert "claim" not in re.sub(r"<style>.*?</style>", "", html, flags=re.S)
+    # Nothing is tested by condition here.
     assert "Not drawn" not in html
+    assert "test per condition" not in html
     assert paths.missing == {}
     assert paths.headline in html
     assert json.loads(paths.results.read_text())["frames"]["groups"]["rows"]
@@ -215,6 +217,19 @@ def test_no_text_lies_on_another_or_outside(overlapping, axes, narrow) -> None:
     frames = results.frames | study_frames(results.frames)
     for spec in study_figures(frames):
         assert overlapping(spec.draw(*spec.rows(frames), narrow=narrow)) == [], spec.name
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_axes_that_only_vary_together_have_no_figure_of_their_own(tmp_path) -> None:
+    # LoRA at one rate, full fine-tuning at another: no two groups differ in one axis alone.
+    every = made({RATE: [1e-4, 1e-3], METHOD: ["full", "lora"]})
+    frames = {
+        name: frame[(frame[RATE] == 1e-4) == (frame[METHOD] == "full")] if METHOD in frame else frame
+        for name, frame in every.frames.items()
+    }
+    paths = write_study_report(replace(every, frames=frames), tmp_path)
+    assert not [file for file in paths.figures if file.stem.startswith("along")]
+    assert {"loss_change", "group_curves"} <= {file.stem for file in paths.figures}
 
 
 @pytest.mark.usefixtures("unsaved")

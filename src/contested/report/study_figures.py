@@ -260,7 +260,9 @@ def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
 def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | None:
     groups = frames.get("groups", pd.DataFrame({axis: []}))
     known = groups[axis].dropna()
-    if known.nunique() < 2:
+    changes = frames.get("group_changes", pd.DataFrame({"mean": [], axis: []}))
+    # Where every setting of the other axes has one value of this one, nothing lies along it.
+    if known.nunique() < 2 or not _settings(changes[changes["mean"].notna()], axis, others):
         return None
     scale = AxisScale(known.tolist(), numeric=is_numeric(frames, axis), form=axis_format(frames, axis))
     return FigureSpec(
