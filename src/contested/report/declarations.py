@@ -184,6 +184,7 @@ class ReportSpec(NamedTuple):
         findings: Cards before all sections.
         findings_heading: What stands above them.
         lead: A sentence beneath the title; without it the report makes its own.
+        method: How numbers are made that only these tables and figures show, as pairs of name and text.
     """
 
     sections: tuple[Section, ...] = ()
@@ -193,3 +194,4 @@ class ReportSpec(NamedTuple):
     findings: tuple[Finding, ...] = ()
     findings_heading: str = ""
     lead: str = ""
+    method: tuple[tuple[str, str], ...] = ()

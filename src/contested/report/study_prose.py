@@ -7,8 +7,6 @@ import pandas as pd
 from contested.report.declarations import Frames
 from contested.report.study_frames import axis_heading, varying_axes
 
-TITLE = "What fine-tuning did to the examples people disagree on"
-
 
 def lead(frames: Frames) -> str:
     """One plain sentence that says what the page covers.
@@ -77,11 +75,6 @@ def method(confidence: str, n_resamples: int) -> list[tuple[str, str]]:
             "group has several seeds, seeds within them; with few seeds such an interval is narrow for what another "
             "seed might change. ± is the sample standard deviation over seeds. Each interval is for its one number by "
             "itself.",
-        ),
-        (
-            "Tests",
-            "One test per condition, on each example's mean over seeds: seeds share their examples, so their p-values "
-            "must not be averaged. Corrections are over each family of tests by itself.",
         ),
         (
             "Gaps",

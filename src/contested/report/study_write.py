@@ -12,7 +12,7 @@ from contested.analysis.study import StudyResults
 from contested.errors import ConfigError
 from contested.files import write_json, write_text
 from contested.formats import percent
-from contested.report import study_prose
+from contested.report import prose, study_prose
 from contested.report.cells import RenderedTable, rendered
 from contested.report.declarations import FigureSpec, Frames, ReportSpec, Section, Table
 from contested.report.headline import headline
@@ -142,7 +142,7 @@ def write_study_report(
     write_json(folder / "results.json", results.to_dict())
     figures, files = draw_figures(report.wanted_figures, report.frames, folder / "figures", confidence)
     remove_files(folder / "figures", [*(figure.name for figure in report.figures), "along_*"], ("pdf", "png"), files)
-    page = _page(results, report, spec, figures, confidence)._replace(title=title or study_prose.TITLE)
+    page = _page(results, report, spec, figures, confidence)._replace(title=title or prose.TITLE)
     write_text(folder / "report.html", render_page(page))
     missing = {placed.spec.name: placed.spec.absent for placed in figures if placed.picture is None}
     return StudyReportPaths(
@@ -171,7 +171,7 @@ def _page(
         gaps=results.gaps,
         excluded=study_prose.excluded(report.frames["runs"]),
         notes=results.notes,
-        method=study_prose.method(confidence, results.n_resamples),
+        method=[*study_prose.method(confidence, results.n_resamples), *spec.method],
         categories=categories_of(report.frames),
     )
 

@@ -111,6 +111,7 @@ def test_gaps_notes_and_exclusions_are_on_the_page(html) -> None:
     assert "1 run is missing." in html
     assert "table2: roberta-full-snli-seed42 is missing." in html
     assert "AULC is in nats &amp; H too." in html
+    assert "One test per condition" in html
     assert "did not converge" in html
     # 12 runs of 4 conditions, of which one is excluded and one is missing.
     assert "10 of the 11 runs that the study asks for: 1 model, 4 methods, 1 data set" in html

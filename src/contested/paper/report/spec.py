@@ -38,6 +38,11 @@ FIGURES: tuple[FigureSpec, ...] = tuple(
 """By the paper's numbers, then those beside it."""
 
 _KINDS = {"holds": "yes", "does not hold": "no"}
+_TESTS = (
+    "Tests",
+    "One test per condition, on each example's mean over seeds: seeds share their examples, so their p-values must not "
+    "be averaged. Corrections are over each family of tests by itself.",
+)
 
 
 def report_spec(results: PaperResults) -> ReportSpec:
@@ -47,7 +52,7 @@ def report_spec(results: PaperResults) -> ReportSpec:
         results: The paper's results.
 
     Returns:
-        Its sections, tables, figures, and its claims as findings.
+        Its sections, tables, figures, its claims as findings, and what is to be known of its tests.
     """
     return ReportSpec(
         sections=SECTIONS,
@@ -57,6 +62,7 @@ def report_spec(results: PaperResults) -> ReportSpec:
         findings=tuple(_finding(claim) for claim in results.claims),
         findings_heading="What the paper claims, and what this study says",
         lead=_lead(results.frames["runs"]),
+        method=(_TESTS,),
     )
 
 
