@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from contested import paper
 from contested.analysis import analyze
 from contested.annotations.measures import entropy
 from contested.paper.report import report_spec
-from contested.paper.results import results_of_opened
 from contested.report import write_report, write_study_report
 from contested.studies.cells import cell_table, expand
 from contested.studies.file import load_study
@@ -56,7 +56,7 @@ def study(folder: Path, given: argparse.Namespace) -> None:
     }
     opened = OpenedStudy(main, cells, table, axes_of(main), trajectories, {})
     print(f"study: {len(cells)} runs × 1,211 examples × 39 checkpoints, {given.resamples} resamples")
-    found = timed("analysis", given, lambda: results_of_opened(opened, n_resamples=given.resamples))
+    found = timed("analysis", given, lambda: paper.results(opened, n_resamples=given.resamples))
     timed("report", given, lambda: write_study_report(found, folder, spec=report_spec(found)))
 
 

@@ -12,16 +12,21 @@ import pandas as pd
 import pytest
 import yaml
 
-from contested.analysis.study import StudyResults
+from contested.analysis.study import StudyResults, study_results
 from contested.demo import ENCODER_PATH, make_world
 from contested.studies import Study, expand, load_study
 from contested.studies.folder import StudyFolder
 from contested.studies.local import LocalExecutor
-from contested.studies.results import results
+from contested.studies.results import open_results
 from contested.studies.running import run_study
 from contested.trajectories import Trajectory
 
 CATEGORIES = ("clean", "ambiguous", "contested")
+
+
+def results(out: Path) -> StudyResults:
+    opened = open_results(out)
+    return study_results(opened.table, opened.axes, opened.trajectories, n_resamples=200)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +80,7 @@ def amounts(world: Path) -> tuple[Path, StudyResults, dict[tuple[int, float, int
         )
         for cell in cells
     }
-    return out, results(out, n_resamples=200)[1], runs
+    return out, results(out), runs
 
 
 def only(frame: pd.DataFrame, **where: Any) -> pd.Series:
@@ -158,7 +163,7 @@ def test_nothing_of_the_paper_is_said(amounts) -> None:
 def test_a_study_over_models_alone(world: Path, checkpoint) -> None:
     models = [str(ENCODER_PATH), str(checkpoint("bert"))]
     study, out = trained(world, "models", {"model.name": models})
-    found = results(out, n_resamples=200)[1].frames
+    found = results(out).frames
     names = list(study.axes["model.name"])
     assert found["groups"]["group"].tolist() == names
     assert found["runs"]["name"].tolist() == names

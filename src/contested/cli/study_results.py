@@ -47,19 +47,20 @@ def read_study(folder: Path, *, seed: int, resamples: int) -> ReadStudy:
     """
     import numpy as np
 
-    from contested.studies import open_study
+    from contested.studies.results import open_results
 
     rng = np.random.default_rng(seed)
-    if open_study(folder).report == "paper":
+    opened = open_results(folder)
+    if opened.study.report == "paper":
         from contested import paper
         from contested.paper.report import report_spec
 
-        study, of_paper = paper.results(folder, rng=rng, n_resamples=resamples)
-        return ReadStudy(study, of_paper, report_spec(of_paper), of_paper.claims)
-    from contested.studies.results import results
+        of_paper = paper.results(opened, rng=rng, n_resamples=resamples)
+        return ReadStudy(opened.study, of_paper, report_spec(of_paper), of_paper.claims)
+    from contested.analysis.study import study_results
 
-    study, found = results(folder, rng=rng, n_resamples=resamples)
-    return ReadStudy(study, found, None, ())
+    found = study_results(opened.table, opened.axes, opened.trajectories, rng=rng, n_resamples=resamples)
+    return ReadStudy(opened.study, found, None, ())
 
 
 def print_claims(claims: Sequence[Claim]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,10 +40,8 @@ from contested.paper.frames.tables import (
     table6_trend,
     table7,
 )
-from contested.studies.results import open_results
 
 if TYPE_CHECKING:
-    from contested.studies import Study
     from contested.studies.results import OpenedStudy
     from contested.trajectories import Trajectory
 
@@ -64,30 +61,17 @@ class PaperResults(StudyResults):
         return super().to_dict() | {"claims": jsonable(self.claims)}
 
 
-def results(
-    folder: Path, *, rng: np.random.Generator | None = None, n_resamples: int = 2000
-) -> tuple[Study, PaperResults]:
+def results(opened: OpenedStudy, *, rng: np.random.Generator | None = None, n_resamples: int = 2000) -> PaperResults:
     """Analyse every complete run of a study together, as the paper does.
 
     Args:
-        folder: The study's folder.
+        opened: The study's folder, read.
         rng: Source of all resamples.
         n_resamples: Bootstrap resamples of each interval.
 
     Returns:
-        The study and its results.
-
-    Raises:
-        RunError: If no run is complete.
+        The results.
     """
-    opened = open_results(folder)
-    return opened.study, results_of_opened(opened, rng=rng, n_resamples=n_resamples)
-
-
-def results_of_opened(
-    opened: OpenedStudy, *, rng: np.random.Generator | None = None, n_resamples: int = 2000
-) -> PaperResults:
-    """:func:`results` of a study that is read already."""
     return paper_results(
         paper_cells(opened),
         opened.axes,

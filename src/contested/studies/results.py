@@ -1,4 +1,4 @@
-"""What a study's complete runs show together."""
+"""What the analysis of a study takes from its folder: the cells, what they differ in, and the complete runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from contested.analysis.study import Axis, StudyResults, study_results
+from contested.analysis.study import Axis
 from contested.errors import ContestedError, RunError
 from contested.studies.axes import study_axes
 from contested.studies.cells import Cell, cell_table, expand
@@ -37,26 +36,6 @@ class OpenedStudy(NamedTuple):
     axes: tuple[Axis, ...]
     trajectories: Mapping[str, Trajectory]
     params: Mapping[str, float]
-
-
-def results(
-    folder: Path, *, rng: np.random.Generator | None = None, n_resamples: int = 2000
-) -> tuple[Study, StudyResults]:
-    """Analyse every complete run of a study together.
-
-    Args:
-        folder: The study's folder.
-        rng: Source of all resamples.
-        n_resamples: Bootstrap resamples of each interval.
-
-    Returns:
-        The study and its results.
-
-    Raises:
-        RunError: If no run is complete.
-    """
-    opened = open_results(folder)
-    return opened.study, study_results(opened.table, opened.axes, opened.trajectories, rng=rng, n_resamples=n_resamples)
 
 
 def open_results(folder: Path) -> OpenedStudy:
