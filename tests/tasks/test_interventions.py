@@ -135,6 +135,13 @@ def test_an_intervention_keeps_the_fingerprint_of_the_plain_task(annotated: Anno
     fixed = NLITask(annotated, bulk, bulk_size=30, noise={"share": 0.5}, intervention_seed=2)
     assert fixed.prepare(1).fingerprint == found[2]
     assert not fixed.prepare().depends_on_seed
+    # A category is taken whole; as many of each are drawn.
+    parts = {name: NLITask(annotated, bulk, bulk_size=30, composition=name) for name in ("low", "high", "balanced")}
+    assert {name: task.prepare().depends_on_seed for name, task in parts.items()} == {
+        "low": False,
+        "high": False,
+        "balanced": True,
+    }
 
 
 def test_an_intervention_is_its_option_and_its_entry(

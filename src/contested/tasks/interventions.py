@@ -44,7 +44,9 @@ class Changes(NamedTuple):
 
 
 def _compose(so_far: Changes, composition: str) -> Changes:
-    chosen = select_composition(so_far.categories, so_far.names, composition, seed=so_far.seed())
+    # The others draw nothing: asking for the seed says that the data depend on it.
+    seed = so_far.seed() if composition == "balanced" else 0
+    chosen = select_composition(so_far.categories, so_far.names, composition, seed=seed)
     return so_far._replace(in_training=so_far.train & chosen)
 
 
