@@ -52,3 +52,9 @@ def test_of_many_runs_the_ends_are_named() -> None:
 def test_runs_without_categories_or_losses() -> None:
     assert said({"overall": UP}).startswith("Tracked examples were un-learned: ")
     assert headline(pd.DataFrame(), "run", "run") == ""
+
+
+def test_names_of_categories_keep_their_capitals() -> None:
+    # Only the first letter of the sentence is raised.
+    assert said({"low H": DOWN, "high H": UP}).startswith("High H examples were un-learned: ")
+    assert said({"low H": DOWN, "high H": OPEN}).startswith("Whether high H examples were un-learned")

@@ -58,18 +58,22 @@ def _changes(changes: pd.DataFrame, by: str, category: str) -> list[Change]:
 
 
 def _subject(category: str) -> str:
-    return "Tracked examples" if category == OVERALL else f"{category.capitalize()} examples"
+    return "tracked examples" if category == OVERALL else f"{category} examples"
+
+
+def _starting(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _one(row: Change, category: str) -> str:
     found = verdict(row.low, row.high)
     if found == "unclear":
         return (
-            f"Whether {_subject(category).lower()} were un-learned is inconclusive: their mean loss changed by "
+            f"Whether {_subject(category)} were un-learned is inconclusive: their mean loss changed by "
             f"{_AMOUNT(row.mean)} nats [{_AMOUNT(row.low)}, {_AMOUNT(row.high)}]."
         )
     were = "were un-learned" if found == "rises" else "were not un-learned"
-    return f"{_subject(category)} {were}: their mean loss {_moved(row)}."
+    return f"{_starting(_subject(category))} {were}: their mean loss {_moved(row)}."
 
 
 def _moved(row: Change) -> str:
@@ -87,7 +91,7 @@ def _several(rows: Sequence[Change], category: str, noun: str) -> str:
     subject = _subject(category)
     every = _counted(len(rows), len(rows), noun)
     if not kinds["rises"] and not kinds["falls"]:
-        return f"Whether {subject.lower()} were un-learned is inconclusive in {every}{_named(rows)}."
+        return f"Whether {subject} were un-learned is inconclusive in {every}{_named(rows)}."
     parts = []
     if kinds["rises"]:
         parts.append(f"were un-learned in {_counted(len(kinds['rises']), len(rows), noun)}{_named(kinds['rises'])}")
@@ -96,7 +100,7 @@ def _several(rows: Sequence[Change], category: str, noun: str) -> str:
         parts[-1] = parts[-1] if len(parts) > 1 else f"were {parts[-1]}"
     if kinds["unclear"]:
         parts.append(f"and it is inconclusive in {len(kinds['unclear'])}{_named(kinds['unclear'])}")
-    return f"{subject} {', '.join(parts)}."
+    return f"{_starting(subject)} {', '.join(parts)}."
 
 
 def _counted(some: int, every: int, noun: str) -> str:
