@@ -233,4 +233,3 @@ PLACES = {
     )
 }
 OUTDOORS = tuple(place.name for place in PLACES.values() if place.outdoors > 2)
-INDOORS = tuple(place.name for place in PLACES.values() if place.outdoors < -2)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import finite_array, same_length
 from contested.analysis.intervals import mean_interval
+
+
+def wilcoxon(differences: NDArray[np.float64]) -> tuple[float, str]:
+    """Two-sided p of the signed-rank test of paired differences, and why it is missing."""
+    if differences.any():
+        return float(stats.wilcoxon(differences).pvalue), ""
+    return np.nan, "no example changes, so there are no signed ranks" if differences.size else ""
 
 
 class NoiseShift(NamedTuple):
@@ -68,11 +75,9 @@ def noise_shift(
     shift = mean_interval(change, rng=rng, n_resamples=n_resamples, confidence=confidence)
     notes = [shift.note] if shift.note else []
     means = (float(before.mean()), float(after.mean())) if n else (np.nan, np.nan)
-    wilcoxon_p = cohens_d = np.nan
-    if change.any():
-        wilcoxon_p = float(stats.wilcoxon(change).pvalue)
-    elif n:
-        notes.append("no example changes, so there are no signed ranks")
+    wilcoxon_p, no_ranks = wilcoxon(change)
+    notes += [no_ranks] if no_ranks else []
+    cohens_d = np.nan
     if n > 1 and np.ptp(change) > 0:
         cohens_d = float(change.mean() / change.std(ddof=1))
     elif n:

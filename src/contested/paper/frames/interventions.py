@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import stats
 
 from contested.analysis.intervals import mean_interval
 from contested.analysis.rank import rank_trend
@@ -20,7 +18,7 @@ from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 from contested.paper.frames.tables import changes, mean_of, rhos
-from contested.paper.noise import noise_shift
+from contested.paper.noise import noise_shift, wilcoxon
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,13 +273,6 @@ def _soft_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
         difference_high=found.high,
         wilcoxon_p=p_value,
     )
-
-
-def wilcoxon(differences: NDArray[np.float64]) -> tuple[float, str]:
-    """Two-sided p of the signed-rank test of paired differences, and why it is missing."""
-    if differences.any():
-        return float(stats.wilcoxon(differences).pvalue), ""
-    return np.nan, "no example changes, so there are no signed ranks" if differences.size else ""
 
 
 def lr_control(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
