@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 # Another version of torch than the lowest one allowed, where that is not to be had: make lowest TORCH=2.13.0
 TORCH ?=
-# A process a core, each on one thread: tests are too small to share theirs between cores.
+# A process per core, each on one thread: tests are too small to share theirs between cores.
 PARALLEL := OMP_NUM_THREADS=1
 # What make lowest tests.
 TESTS ?= tests

@@ -96,7 +96,7 @@ def test_a_run_folder_holds_what_the_contract_says(train: Callable[..., Any]) ->
     assert {"config", "provenance", "schema_version", "run_id", "label_names"} <= set(manifest)
     assert {"commit", "dirty"} == set(manifest["provenance"]["code"])
     assert not (run / "state").exists()
-    # 32 tracked + 40 bulk = 72 examples: 9 steps an epoch, 18 in all; every 5 and epoch ends: 0 5 9 10 15 18.
+    # 32 tracked + 40 bulk = 72 examples: 9 steps per epoch, 18 in all; every 5 and epoch ends: 0 5 9 10 15 18.
     trajectory = result.trajectory
     assert trajectory.steps.tolist() == [0, 5, 9, 10, 15, 18]
     assert trajectory.logits.shape == (6, 32, 3)

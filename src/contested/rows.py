@@ -166,7 +166,7 @@ def _parse_json(path: Path, content: bytes) -> _Rows:
         value = json.loads(_decode(path, content))
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path} is not valid JSON: {error}. If it holds one object a line, rename it to .jsonl."
+            f"{path} is not valid JSON: {error}. If it holds one object per line, rename it to .jsonl."
         ) from error
     if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
         value = [{"id": key, **entry} for key, entry in value.items()]

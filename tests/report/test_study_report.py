@@ -174,7 +174,7 @@ def test_a_numeric_axis_lies_along_x_and_is_logarithmic_over_decades(rates) -> N
     assert change.get_xscale() == "log"
     assert [tick.get_text() for tick in change.get_xticklabels()] == ["1e−4", "1e−3", "1e−2"]
     assert change.get_title(loc="left") == "lora"
-    # One line a category, its points at the groups' means: groups 0, 2 and 4 are those of lora.
+    # One line per category, its points at the groups' means: groups 0, 2 and 4 are those of lora.
     contested = next(line for line in change.get_lines() if len(line.get_ydata()) == 3 and line.get_ydata()[0] > 0.1)
     assert contested.get_ydata() == pytest.approx([0.2, 0.4, 0.6])
     line = next(line for line in rho.get_lines() if len(line.get_ydata()) == 3)

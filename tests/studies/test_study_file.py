@@ -207,7 +207,7 @@ def test_a_papers_run_costs_what_its_arithmetic_says() -> None:
     cell = expand(load_study("paper-main"))[0]
     found = cost(cell)
     assert (found.steps, found.checkpoints) == (3315, 39)
-    # 85.1 M weights × 4 × 864 tokens a step, and × 2 × 27 tokens × 1,514 examples a tracking pass.
+    # 85.1 M weights × 4 × 864 tokens per step, and × 2 × 27 tokens × 1,514 examples per tracking pass.
     assert found.flops == pytest.approx(3315 * 4 * 85.1e6 * 864 + 39 * 2 * 85.1e6 * 27 * 1514)
     assert 1.2 < found.flops / 1e15 < 1.3
 

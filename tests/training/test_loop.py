@@ -183,7 +183,7 @@ def test_metrics_are_means_rates_and_shares_by_hand(parts: Callable[..., Any]) -
     made = parts()
     data = replace(made.data, validation=made.data.tracked, validation_targets=made.data.tracked_targets)
     made = made._replace(data=data)
-    # 32 tracked and 60 bulk examples in batches of 16: 6 steps an epoch, 12 in all, half of them warm-up.
+    # 32 tracked and 60 bulk examples in batches of 16: 6 steps per epoch, 12 in all, half of them warm-up.
     other: dict[str, Any] = {
         "schedule": "linear",
         "warmup_fraction": 0.5,

@@ -10,7 +10,7 @@ from contested.training.recipe import data_order
 
 
 def test_the_papers_checkpoints() -> None:
-    # 21,211 examples / 32 = 662.8 -> 663 steps an epoch, 3,315 in five. Every 100 steps from 0: 34 checkpoints
+    # 21,211 examples / 32 = 662.8 -> 663 steps per epoch, 3,315 in five. Every 100 steps from 0: 34 checkpoints
     # (0 … 3,300); epoch ends at 663, 1,326, 1,989, 2,652, 3,315, none of them a multiple of 100: 39.
     steps = checkpoint_steps(Recipe(), 21_211)
     assert len(steps) == 39
@@ -20,7 +20,7 @@ def test_the_papers_checkpoints() -> None:
 
 
 def test_a_step_that_is_both_is_one_checkpoint() -> None:
-    # 40 examples / 4 = 10 steps an epoch; every 5: 0, 5, 10, 15, 20, and the epoch ends 10 and 20 are among them.
+    # 40 examples / 4 = 10 steps per epoch; every 5: 0, 5, 10, 15, 20, and the epoch ends 10 and 20 are among them.
     assert checkpoint_steps(Recipe(batch_size=4, epochs=2, every=5), 40) == [0, 5, 10, 15, 20]
 
 

@@ -96,7 +96,7 @@ def regions(confidence: ArrayLike, variability: ArrayLike) -> NDArray[np.object_
         return np.empty(0, dtype=object)
     split = np.where(sure >= np.median(sure), REGIONS.index("easy"), REGIONS.index("hard"))
     places = np.where(varying >= np.median(varying), REGIONS.index("ambiguous"), split)
-    # One string a region, not one an example.
+    # One string per region, not one per example.
     return np.array(REGIONS, object)[places]
 
 

@@ -100,7 +100,7 @@ def paper_results(
     mapping once and not kept, so that a mapping may load them as they are asked for.
 
     Args:
-        cells: One row a run that the study asks for, with the columns
+        cells: One row per run that the study asks for, with the columns
             :data:`~contested.paper.frames.columns.CELL_COLUMNS` and one for each axis. Excluded runs are not
             expected.
         axes: What the cells differ in besides the seed; None takes the columns of a condition and of its setting.

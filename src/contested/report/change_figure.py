@@ -1,4 +1,4 @@
-"""The figure of loss changes: one row a run or group, one point a category, however many there are."""
+"""The figure of loss changes: one row per run or group, one point per category, however many there are."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Group(NamedTuple):
 
     Attributes:
         title: Its name.
-        rows: One row a category, in order of rising entropy.
+        rows: One row per category, in order of rising entropy.
     """
 
     title: str
@@ -101,13 +101,13 @@ def loss_change(
     """Mean Δℓ, last checkpoint minus first, by run and category, with intervals.
 
     Args:
-        groups: One entry a run, or a group of runs.
+        groups: One entry per run, or a group of runs.
         narrow: For a phone.
         quantity: What lies along x.
         sides: What lies left and right of zero.
 
     Returns:
-        The figure: one row a run with a point a category, or one row a category where there is one run.
+        The figure: one row per run with a point a category, or one row per category where there is one run.
     """
     spacing = _Spacing.of(len(groups), narrow)
     colors = category_colors(tuple(dict.fromkeys(row.category for group in groups for row in group.rows)))

@@ -77,7 +77,7 @@ def loss_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure
     """Figures 1 and 2 of the paper: mean loss of each category over training.
 
     Args:
-        panels: One entry a run; the runs share the y axis.
+        panels: One entry per run; the runs share the y axis.
         narrow: One panel in a row, for a phone.
 
     Returns:
@@ -94,7 +94,7 @@ def kl_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
     """How far the model's distribution is from the annotators', KL(annotators ‖ model), over training.
 
     Args:
-        panels: One entry a run; the runs share the y axis.
+        panels: One entry per run; the runs share the y axis.
         narrow: One panel in a row, for a phone.
 
     Returns:
@@ -107,7 +107,7 @@ def accuracy_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Fi
     """The share of examples on which the model's first choice is the gold label, over training.
 
     Args:
-        panels: One entry a run; the runs share the y axis.
+        panels: One entry per run; the runs share the y axis.
         narrow: One panel in a row, for a phone.
 
     Returns:

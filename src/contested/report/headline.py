@@ -28,7 +28,7 @@ def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
     """Say in a sentence or two what happened to the examples of highest entropy.
 
     Args:
-        changes: One row a run or group and category, in order of rising entropy: category, n, mean, low and high.
+        changes: One row per run or group and category, in order of rising entropy: category, n, mean, low and high.
         by: The column that names the run or group.
         noun: What one of them is called, such as "run".
 

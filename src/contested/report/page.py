@@ -76,7 +76,7 @@ class Page(NamedTuple):
         findings_heading: What stands above them.
         sections: The parts in reading order.
         left_out: Names of the parts that were not asked for.
-        runs: One entry a run.
+        runs: One entry per run.
         gaps: One sentence for each run that is missing.
         excluded: Runs left out and why.
         notes: What a reader must know before trusting the numbers.

@@ -12,17 +12,17 @@ from contested.report.declarations import FigureSpec
 
 
 def loss_by_category(curves: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Mean loss of each category over training, one panel a run."""
+    """Mean loss of each category over training, one panel per run."""
     return figures.loss_by_category(_panels(curves, runs), narrow=narrow)
 
 
 def kl_by_category(curves: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Distance to the annotators' distribution over training, one panel a run."""
+    """Distance to the annotators' distribution over training, one panel per run."""
     return figures.kl_by_category(_panels(curves, runs), narrow=narrow)
 
 
 def accuracy_by_category(curves: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Accuracy of each category over training, one panel a run."""
+    """Accuracy of each category over training, one panel per run."""
     return figures.accuracy_by_category(_panels(curves, runs), narrow=narrow)
 
 
@@ -34,7 +34,7 @@ def _panels(curves: pd.DataFrame, runs: pd.DataFrame) -> list[figures.Panel]:
 
 
 def loss_change(changes: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Mean loss change by category, one row a run."""
+    """Mean loss change by category, one row per run."""
     return change_figure.loss_change(change_figure.groups_of(changes, "run"), narrow=narrow)
 
 

@@ -43,7 +43,7 @@ _MOST_CURVES = 24
 
 
 def group_curves(curves: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Mean loss of each category over training, one panel a group."""
+    """Mean loss of each category over training, one panel per group."""
     curves = categories_only(curves)
     kept = list(dict.fromkeys(curves["group"]))[:_MOST_CURVES]
     shown = curves[curves["group"].isin(kept)]
@@ -53,7 +53,7 @@ def group_curves(curves: pd.DataFrame, *, narrow: bool = False) -> Figure:
 
 
 def group_changes(changes: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Mean loss change by category, one row a group."""
+    """Mean loss change by category, one row per group."""
     return change_figure.loss_change(change_figure.groups_of(changes, "group"), narrow=narrow)
 
 

@@ -23,7 +23,7 @@ def study_frames(frames: Frames) -> dict[str, pd.DataFrame]:
 
     Returns:
         ``group_changes``: Δℓ by group and category, without that over all examples where there are categories;
-        ``group_summary``: one row a group, with Δℓ by category; ``change_differences``: differences of Δℓ.
+        ``group_summary``: one row per group, with Δℓ by category; ``change_differences``: differences of Δℓ.
     """
     measures = frames.get("group_measures", pd.DataFrame({"measure": []}))
     changes = measures[measures["measure"] == CHANGE_MEASURE]

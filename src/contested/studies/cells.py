@@ -118,7 +118,7 @@ def cell_table(study: Study, cells: Sequence[Cell], status: Mapping[str, str]) -
         status: Run id to status; ``missing`` where a run has no folder.
 
     Returns:
-        One row a cell: run_id, name, one column for each axis but the seed's, seed, main, group, status, excluded, and
+        One row per cell: run_id, name, one column for each axis but the seed's, seed, main, group, status, excluded, and
         setting, which is the same for cells that differ in their seed alone.
     """
     import pandas as pd

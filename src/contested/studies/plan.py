@@ -179,7 +179,7 @@ def plan_json(cells: Sequence[Cell], device: Device, status: dict[str, str]) -> 
         status: Run id to status.
 
     Returns:
-        conditions, runs, groups, excluded, flops, seconds, device, and one entry a cell.
+        conditions, runs, groups, excluded, flops, seconds, device, and one entry per cell.
     """
     entries: list[dict[str, Any]] = []
     for cell in cells:

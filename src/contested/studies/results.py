@@ -24,7 +24,7 @@ class OpenedStudy(NamedTuple):
     Attributes:
         study: The study.
         cells: Its cells.
-        table: One row a cell, as the analysis reads them.
+        table: One row per cell, as the analysis reads them.
         axes: What the cells differ in besides the seed: columns of the table.
         trajectories: The complete runs by run id.
         params: The number of weights of each run's model, by run id, where it is known.

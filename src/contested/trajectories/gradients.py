@@ -30,7 +30,7 @@ class Gradients(NamedTuple):
     Attributes:
         steps: Optimiser steps done at each probe, rising, shape (S,).
         norms: Norm of each example's gradient, shape (S, N); NaN rows where only groups were compared.
-        alignment: One row a step and pair of categories: ``step``, ``group`` (the later category), ``reference``
+        alignment: One row per step and pair of categories: ``step``, ``group`` (the later category), ``reference``
             (the earlier one, in order of rising entropy), ``cosine`` of their mean gradients (NaN where one is
             exactly zero or has no examples), ``norm`` and ``norm_reference`` of those means, ``n`` and
             ``n_reference`` examples, ``note``.

@@ -37,7 +37,7 @@ def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object a line; a last line cut short by a crash is left out."""
+    """Read a file of one JSON object per line; a last line cut short by a crash is left out."""
     if not file.exists():
         return []
     # Every whole line ends in a newline, so what follows the last one is either empty or half a line.
@@ -83,7 +83,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 
 def read_metrics(run: Path) -> pd.DataFrame:
-    """Read metrics.jsonl as one row a line; a last line cut short by a crash is left out."""
+    """Read metrics.jsonl as one row per line; a last line cut short by a crash is left out."""
     lines = read_lines(run / layout.METRICS)
     return pd.DataFrame(lines) if lines else pd.DataFrame({"step": np.array([], np.int64)})
 

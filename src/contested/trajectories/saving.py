@@ -90,7 +90,7 @@ def _write_gradients(writer: RunWriter, gradients: Gradients | None) -> None:
 
 
 def _alignment_lines(alignment: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """One line a probed step, as the probe wrote it: the pairs of groups put back into a matrix."""
+    """One line per probed step, as the probe wrote it: the pairs of groups put back into a matrix."""
     for step, pairs in alignment.groupby("step", sort=True):
         groups = list(dict.fromkeys([*pairs["reference"], *pairs["group"]]))
         norms: list[float | None] = [None] * len(groups)

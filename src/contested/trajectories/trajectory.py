@@ -56,7 +56,7 @@ class Trajectory:
         example_ids: Ids given by the data, shape (N,).
         losses: Unweighted cross-entropy against the gold label in nats, shape (T, N), or None.
         logits: The classifier's outputs, shape (T, N, K), or None.
-        examples: One row an example: row_key, example_id, text columns, split, covariates; gold, label_counts,
+        examples: One row per example: row_key, example_id, text columns, split, covariates; gold, label_counts,
             entropy (nats) and category where the run knows them.
         label_names: Class names, in the order of the logits, length K; empty where the classes are unknown.
         text_columns: Which columns of ``examples`` are the model's input text.

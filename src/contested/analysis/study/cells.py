@@ -63,7 +63,7 @@ class StudyRuns:
         """Check the cells and measure each complete run once, so that its logits can go.
 
         Args:
-            cells: One row a run that the study asks for, with the columns
+            cells: One row per run that the study asks for, with the columns
                 :data:`~contested.analysis.study.columns.CELL_COLUMNS` and one for each axis.
             axes: The axes.
             trajectories: The complete runs by run id; runs that are no cell are not read.
@@ -164,7 +164,7 @@ def checked_cells(cells: pd.DataFrame, further: Sequence[str] = ()) -> pd.DataFr
     """The cells with the types that the analysis relies on.
 
     Args:
-        cells: One row a run.
+        cells: One row per run.
         further: Columns that are needed besides :data:`~contested.analysis.study.columns.CELL_COLUMNS`.
 
     Returns:
@@ -182,7 +182,7 @@ def checked_cells(cells: pd.DataFrame, further: Sequence[str] = ()) -> pd.DataFr
         raise DataError(f"cells: no axis may be called {', '.join(taken)}: the results have columns of that name.")
     again = cells.loc[cells["run_id"].duplicated(), "run_id"].unique()
     if len(again):
-        raise DataError(f"cells: run ids are duplicated: {', '.join(map(str, again))}. Expected one row a run.")
+        raise DataError(f"cells: run ids are duplicated: {', '.join(map(str, again))}. Expected one row per run.")
     table = cells.reset_index(drop=True)
     texts = {name: table[name].fillna("").astype(str) for name in ("group", "excluded")}
     return table.assign(**texts, main=table["main"].astype(bool), seed=table["seed"].astype(int))

@@ -14,7 +14,7 @@ _FIRST = "loss_change"
 
 
 def columns_of_run(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Every measure of a run that is a number, by name, Δℓ first: one an example, NaN where it does not exist."""
+    """Every measure of a run that is a number, by name, Δℓ first: one per example, NaN where it does not exist."""
     numbers = [measure.name for measure in measures.MEASURES if measure.summary != "none"]
     return {
         name: run.columns[name].astype(np.float64)

@@ -12,7 +12,7 @@ from contested.naming import short
 
 
 def axes_frame(study: StudyRuns) -> pd.DataFrame:
-    """What the cells of a study differ in, besides the seed: one row an axis."""
+    """What the cells of a study differ in, besides the seed: one row per axis."""
     varying = study.varying
     rows = [
         {

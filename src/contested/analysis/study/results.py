@@ -83,7 +83,7 @@ def study_results(
     are asked for.
 
     Args:
-        cells: One row a run that the study asks for, with the columns
+        cells: One row per run that the study asks for, with the columns
             :data:`~contested.analysis.study.columns.CELL_COLUMNS` and one for each axis. Excluded runs are not
             expected.
         axes: What the cells differ in, besides the seed.

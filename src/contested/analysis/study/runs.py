@@ -118,7 +118,7 @@ class GradientProbe:
     Attributes:
         step: The last step at which norms were taken, or -1.
         norms: Gradient norm of each example at that step, shape (N,); None where norms were never taken.
-        alignment: One row a step and pair of groups.
+        alignment: One row per step and pair of groups.
         head: Whether the classification head is included.
         mode: "eval" or "train".
     """

@@ -54,7 +54,7 @@ _CELL = (
 )
 
 CELL_COLUMNS: tuple[str, ...] = _CELL
-"""Columns of ``cells``: one row a run that the study asks for."""
+"""Columns of ``cells``: one row per run that the study asks for."""
 
 _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "runs": (
@@ -163,7 +163,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "n",
         "note",
     ),
-    # one row a probed step and run; cosine of the mean gradients of contested and clean examples
+    # one row per probed step and run; cosine of the mean gradients of contested and clean examples
     "figure8": ("panel", *CONDITION, "seed", "step", "cosine", "head", "mode", "note"),
     # "overall" last; means over seeds of the last checkpoint's values
     "figure9": (

@@ -97,7 +97,7 @@ class PaperStudy(StudyRuns):
         """Check the cells and measure each complete run once.
 
         Args:
-            cells: One row a run that the study asks for, with the columns
+            cells: One row per run that the study asks for, with the columns
                 :data:`~contested.paper.frames.columns.CELL_COLUMNS`.
             axes: What they differ in besides the seed; None takes every column of a condition and of its setting.
             trajectories: The complete runs by run id.

@@ -312,7 +312,7 @@ def figure9(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
         draw: How intervals are made.
 
     Returns:
-        One row a condition and category, ``"overall"`` last: means over seeds.
+        One row per condition and category, ``"overall"`` last: means over seeds.
     """
     conditions = study.conditions
     known = {tuple(group.key.values()) for group in conditions}

@@ -285,7 +285,7 @@ def lr_control(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
         draw: How intervals are made.
 
     Returns:
-        One row a condition and rate, of the conditions in the group lr-control; rates rise within a condition.
+        One row per condition and rate, of the conditions in the group lr-control; rates rise within a condition.
     """
     groups = study.groups(study.in_group(study.plain, "lr-control"), _BY_RATE)
     order = {name: index for index, name in enumerate(dict.fromkeys(panel(group.key) for group in groups))}

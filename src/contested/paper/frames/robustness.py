@@ -34,7 +34,7 @@ def controls(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
         draw: How intervals are made.
 
     Returns:
-        One row a condition and control; a condition without runs has the row of no control.
+        One row per condition and control; a condition without runs has the row of no control.
     """
     return frame("controls", _rows(study, draw, _control_rows))
 
@@ -176,7 +176,7 @@ def dynamics(study: PaperStudy) -> pd.DataFrame:
         study: The study.
 
     Returns:
-        One row a condition and category, ``"overall"`` last.
+        One row per condition and category, ``"overall"`` last.
     """
     return frame("dynamics", [row for group in study.conditions for row in _dynamics_rows(group)])
 

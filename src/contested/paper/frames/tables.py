@@ -65,7 +65,7 @@ def table1(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
         draw: How intervals are made.
 
     Returns:
-        One row a condition.
+        One row per condition.
     """
     groups = study.conditions
     rows = [_table1_row(group, child) for group, child in zip(groups, draw.spawn(len(groups)), strict=True)]

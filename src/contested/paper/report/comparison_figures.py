@@ -49,7 +49,7 @@ def model_size(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
         narrow: For a phone.
 
     Returns:
-        The figure, one panel a dataset: models by rising size, in each one point a method with its interval.
+        The figure, one panel per dataset: models by rising size, in each one point per method with its interval.
     """
     found = panels(frame, ("dataset",))
     methods = by_capacity(frame["method"].astype(str))
@@ -107,7 +107,7 @@ def rank_sweep(frame: pd.DataFrame, trend: pd.DataFrame, *, narrow: bool = False
         narrow: The panels under each other, for a phone.
 
     Returns:
-        The figure, one line a model and dataset.
+        The figure, one line per model and dataset.
     """
     quantities = {"rho": "Spearman ρ(AULC, H)", "val_accuracy": "validation accuracy"}
     shape, size = ((2, 1), (NARROW_WIDTH, 5.6)) if narrow else ((1, 2), (WIDTH, 3.1))

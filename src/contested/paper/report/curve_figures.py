@@ -49,7 +49,7 @@ def loss_curves(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
         narrow: One panel in a row, for a phone.
 
     Returns:
-        The figure, one panel a condition.
+        The figure, one panel per condition.
     """
     return add_shared_title(loss_by_category(_curve_panels(frame), narrow=narrow), panel_titles(frame).common)
 
@@ -71,7 +71,7 @@ def entropy_histograms(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
         narrow: One panel in a row, for a phone.
 
     Returns:
-        The figure, one panel a dataset.
+        The figure, one panel per dataset.
     """
     found = []
     for title, rows in panels(frame, ("dataset",)):
@@ -90,7 +90,7 @@ def binning(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
         narrow: One panel in a row, for a phone.
 
     Returns:
-        The figure, one panel a condition; in it one group of points a scheme, entropy rising to the right.
+        The figure, one panel per condition; in it one group of points per scheme, entropy rising to the right.
     """
     found = panels(frame)
     width, columns = layout(len(found), narrow)
@@ -132,7 +132,7 @@ def gradient_alignment(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
         narrow: One panel in a row, for a phone.
 
     Returns:
-        The figure, one panel a model and dataset, one line a run; a gap where a gradient was exactly zero.
+        The figure, one panel per model and dataset, one line per run; a gap where a gradient was exactly zero.
     """
     found = panels(frame, ("backbone", "dataset"))
     colors = method_colors(frame["method"].astype(str))

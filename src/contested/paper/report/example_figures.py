@@ -205,7 +205,7 @@ def calibration(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
         narrow: The panels under each other, for a phone.
 
     Returns:
-        The figure: one row a condition, one panel a quantity, one point a category and one for all examples.
+        The figure: one row per condition, one panel per quantity, one point per category and one for all examples.
     """
     quantities = {
         "prediction_entropy": "prediction entropy (nats)",
