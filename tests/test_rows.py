@@ -43,7 +43,7 @@ def test_csv_rows_know_the_line_where_they_begin(write_text):
 
 def test_csv_findings(write_text):
     table = read_table(write_text("a.csv", "id,text,id\na,b\n"))
-    assert texts(table) == ["1: the header names columns twice: id", "2: has 2 cells; the header has 3"]
+    assert texts(table) == ["1: the header has duplicated columns: id", "2: has 2 cells; the header has 3"]
 
 
 def test_csv_that_ends_in_a_quote_is_noted_where_the_record_begins(write_text):
@@ -88,7 +88,7 @@ def test_kind_is_told_by_content_where_the_suffix_says_nothing(tmp_path, write_t
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "b.parquet")
     (tmp_path / "b.parquet").rename(tmp_path / "b.data")
     assert read_table(tmp_path / "b.data").kind == "parquet"
-    with pytest.raises(DataError, match=r"the suffix '\.txt' says nothing.*\.jsonl.*rename or convert"):
+    with pytest.raises(DataError, match=r"the suffix '\.txt' is not recognised.*\.jsonl.*rename or convert"):
         read_table(write_text("c.txt", "id,label\n"))
 
 

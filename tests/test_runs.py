@@ -264,7 +264,9 @@ def test_norms_join_the_alignment_that_a_run_took(train: Callable[..., Any], tas
     assert found.steps.tolist() == [0, 6, 12, 18]
     assert np.isnan(found.norms[:-1]).all()
     assert np.isfinite(found.norms[-1]).all()
-    with pytest.raises(RunError, match="holds gradients with the head in mode eval, now asked for without the head"):
+    with pytest.raises(
+        RunError, match="holds gradients with the head in mode eval, and these would be without the head"
+    ):
         ct.probe(run, task=task, head=False)
 
 

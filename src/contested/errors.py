@@ -83,6 +83,6 @@ def without_train_extra(error: ModuleNotFoundError) -> ConfigError | None:
     if package not in _TRAIN_PACKAGES:
         return None
     return ConfigError(
-        f"Training needs the package {package}, which is not installed (reading, analysing and reporting runs do not). "
-        "Install it with: pip install 'contested[train]'"
+        f"Training needs the package {package}, which is not installed (reading, analysing and reporting runs "
+        "do not need it). Install it with: pip install 'contested[train]'"
     )

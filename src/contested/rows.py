@@ -121,7 +121,7 @@ def _kind(path: Path, content: bytes) -> str:
     if content.lstrip().startswith(b"{"):
         return "jsonl"
     raise DataError(
-        f"{path} is of no known kind: the suffix '{path.suffix}' says nothing, and the content is neither "
+        f"{path} is of an unknown type: the suffix '{path.suffix}' is not recognised, and the content is neither "
         f"JSONL nor Parquet. Expected one of {listed(_SUFFIXES)}; rename or convert the file."
     )
 
@@ -199,7 +199,7 @@ def _parse_delimited(path: Path, content: bytes, delimiter: str) -> _Rows:
     _, header = next(records, (0, []))
     repeated = [name for name in dict.fromkeys(header) if name and header.count(name) > 1]
     if repeated:
-        problems.append(Problem(1, f"the header names columns twice: {listed(repeated)}"))
+        problems.append(Problem(1, f"the header has duplicated columns: {listed(repeated)}"))
     line_numbers: list[int] = []
     rows: list[list[str]] = []
     for line_number, cells in records:

@@ -243,7 +243,7 @@ def test_a_label_without_examples_has_no_term():
     ("changes", "note"),
     [
         ({"aulc": np.ones(30)}, "constant: the quantity to be explained"),
-        ({"length": np.ones(30)}, "some terms are constant or follow from others"),
+        ({"length": np.ones(30)}, "some terms are constant or collinear"),
         ({"length": np.arange(30.0), "entropy": 0.1 + np.arange(30) / 30}, "some terms are constant or follow"),
     ],
 )

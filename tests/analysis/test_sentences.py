@@ -130,7 +130,7 @@ def test_contrast_that_is_unclear_or_downwards(found):
         (
             {"rho": NAN, "direction": "unclear", "note": "constant: entropy"},
             "It is unclear whether disagreement among annotators goes with loss over the run: "
-            "Spearman ρ(AULC, H) does not exist (constant: entropy)",
+            "Spearman ρ(AULC, H) is undefined (constant: entropy)",
         ),
         (
             {"rho": 0.9, "low": NAN, "p_value": 0.04, "n": 5, "direction": "unclear", "note": "5 examples"},
@@ -145,9 +145,9 @@ def test_correlation(found, changes, expected):
     assert told[4].startswith(expected)
 
 
-def test_an_unfinished_run_says_so_at_once_and_at_the_end(unlearning_run):
+def test_an_incomplete_run_says_so_at_once_and_at_the_end(unlearning_run):
     told = statements(analyze(replace(unlearning_run, status="failed")))
-    assert told[0].startswith("In this unfinished run (status: failed, steps 0 to 400), contested examples")
+    assert told[0].startswith("In this incomplete run (status: failed, steps 0 to 400), contested examples")
     assert told[-1].startswith("The run is not complete (status: failed)")
 
 

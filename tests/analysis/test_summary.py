@@ -140,7 +140,7 @@ def test_unequal_steps_tell_the_two_aulcs_apart(unlearning_run):
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
-def test_an_unfinished_run_is_analysed_and_says_so(unlearning_run, status):
+def test_an_incomplete_run_is_analysed_and_says_so(unlearning_run, status):
     cut = replace(
         unlearning_run,
         status=status,

@@ -173,7 +173,7 @@ def test_a_study_tells_checkpoints_and_ends_where_nobody_watches() -> None:
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == [
         "2 runs in this folder belong to another version of the study; left alone.",
-        "mine: 4 runs, 1 complete already, 3 to do, 2 at once",
+        "mine: 4 runs, 1 already complete, 3 to do, 2 at once",
         "Warning: a is slow.",
         "a: step 10 of 20, loss 1.500, contested Δℓ +0.500",
         "a: step 20 of 20, loss 1.250, contested Δℓ +0.750",

@@ -29,10 +29,10 @@ from contested.trajectories import Trajectory
         ("execution.device=cuda:7", "not available on this machine"),
         ("execution.device=gpu", "expected auto, cpu, cuda, cuda:N or mps"),
         ("method.r=0", "method.r: input should be greater than or equal to 1, got 0"),
-        ("method.target_modules=[q_proj]", "'q_proj' is nowhere in 'bert'"),
+        ("method.target_modules=[q_proj]", "'q_proj' does not exist in 'bert'"),
         ("model.max_length=999", "max_length is 999"),
         ("task.text_columns=[text]", "no column text"),
-        ("task.bulk.size=5000", "5000 bulk examples were asked for, but there are 100"),
+        ("task.bulk.size=5000", "5000 bulk examples were requested, but there are 100"),
         ("seed", "expected key=value"),
     ],
 )
@@ -78,7 +78,7 @@ def test_another_run_in_the_folder(fails: Callable[..., str], config: Path, tmp_
     assert "seed: the folder has 42, now given 1" in text
     assert (run / "manifest.json").read_bytes() == before
     assert main(["train", str(config), "--out", str(run)]) == 0
-    assert "was complete already" in capsys.readouterr().out
+    assert "was already complete" in capsys.readouterr().out
 
 
 def test_ctrl_c_saves_the_state_and_says_how_to_resume(fails: Callable[..., str], config: Path, tmp_path: Path) -> None:

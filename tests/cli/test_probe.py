@@ -30,28 +30,28 @@ def test_a_finished_run_is_probed_once(run: Path, config: Path, capsys: pytest.C
     assert f"recorded alignment at step 9: {run}" in capsys.readouterr().out
     written = {file.name: file.read_bytes() for file in (run / "gradients").iterdir()}
     assert main(["probe", str(run)]) == 0
-    assert f"was probed already at step 9: {run}" in capsys.readouterr().out
+    assert f"had already been probed at step 9: {run}" in capsys.readouterr().out
     assert {file.name: file.read_bytes() for file in (run / "gradients").iterdir()} == written
     # It is the same run as before, and as complete.
     assert (run / "manifest.json").read_bytes() == manifest
     assert main(["train", str(config), "--out", str(run)]) == 0
-    assert "was complete already" in capsys.readouterr().out
+    assert "was already complete" in capsys.readouterr().out
 
 
 def test_probes_of_another_kind_are_refused(run: Path, fails: Callable[..., str], capsys: object) -> None:
     assert main(["probe", str(run), "--no-head", "--mode", "train", "--no-norms"]) == 0
     assert isinstance(capsys, pytest.CaptureFixture)
     capsys.readouterr()
-    wanted = "holds gradients without the head in mode train, now asked for with the head in mode eval"
+    wanted = "holds gradients without the head in mode train, and these would be with the head in mode eval"
     assert wanted in fails("probe", run)
     assert len((run / "gradients" / "alignment.jsonl").read_text().splitlines()) == 1
     assert not list((run / "gradients").glob("*.parquet"))
 
 
 def test_what_cannot_be_probed(run: Path, fails: Callable[..., str], tmp_path: Path) -> None:
-    assert "There is no folder" in fails("probe", tmp_path / "none")
+    assert "does not exist" in fails("probe", tmp_path / "none")
     assert "is not a run folder" in fails("probe", tmp_path)
-    assert "Nothing is left to probe" in fails("probe", run, "--no-norms", "--no-alignment")
+    assert "Nothing to probe" in fails("probe", run, "--no-norms", "--no-alignment")
     assert "'median' is not one of 'eval', 'train'" in fails("probe", run, "--mode", "median")
     assert "expected auto, cpu, cuda, cuda:N or mps" in fails("probe", run, "--device", "gpu")
     manifest = json.loads((run / "manifest.json").read_text())

@@ -122,7 +122,7 @@ def test_preflight_names_every_incompatibility_at_once(checkpoint: Callable[[str
     )
     assert len(problems) == 3
     assert "max_length is 65" in problems[0]
-    assert "'qurey' is nowhere in 'bert'" in problems[1]
+    assert "'qurey' does not exist in 'bert'" in problems[1]
     assert "'classifier' is in the head" in problems[2]
 
 

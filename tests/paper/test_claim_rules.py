@@ -87,7 +87,7 @@ def test_a_asks_the_main_conditions_alone_and_counts_those_above_zero(decide):
     assert [line.split(": ")[1] for line in claim.evidence] == [f"{name} · lora-r4 · snli" for name in "abc"]
     assert decide("a", table1=rows[:1] + rows[3:]).verdict == HOLDS
     unasked = decide("a", table1=rows[3:])
-    assert (unasked.verdict, unasked.answer) == (INCONCLUSIVE, "no main condition is asked for.")
+    assert (unasked.verdict, unasked.answer) == (INCONCLUSIVE, "the study has no main condition.")
 
 
 # (b) significant after Bonferroni in 21 of 25
@@ -136,7 +136,7 @@ def test_b_counts_main_conditions_alone(decide):
     frames["table1"].append(unmarked)
     assert decide("b", **frames).verdict == HOLDS
     unasked = decide("b", table1=[unmarked])
-    assert (unasked.verdict, unasked.answer) == (INCONCLUSIVE, "no main condition is asked for.")
+    assert (unasked.verdict, unasked.answer) == (INCONCLUSIVE, "the study has no main condition.")
 
 
 def test_b_a_missing_run_keeps_it_from_holding_but_not_from_failing(decide):
@@ -263,7 +263,7 @@ def test_c_reads_both_tables_and_names_the_methods_that_are_lacking(decide):
     assert claim.verdict == INCONCLUSIVE
     assert claim.answer == (
         "the mean loss of contested examples is rising in 1 of 1 LoRA conditions, and it is not rising in 1 of 1 "
-        "conditions of full fine-tuning or IA3; no run of full fine-tuning is asked for."
+        "conditions of full fine-tuning or IA3; the study has no run of full fine-tuning."
     )
     assert [line.split(":")[0] for line in claim.evidence] == ["table2", "table5"]
 
@@ -456,11 +456,11 @@ def test_g_compares_at_the_same_steps_of_the_same_seed_and_backbone(decide):
 def test_g_needs_runs_of_both_methods(decide):
     claim = decide("g", figure8=probes(constant(0.75), "lora-r4"))
     assert claim.verdict == INCONCLUSIVE
-    assert claim.answer.endswith("; no full fine-tuning run with gradient alignment is asked for.")
+    assert claim.answer.endswith("; the study has no full fine-tuning run with gradient alignment.")
     # A low cosine tells against it with or without.
     assert decide("g", figure8=probes(constant(0.25), "lora-r4")).verdict == NOT
     claim = decide("g", figure8=[*probes(constant(0.25), "full"), *probes(constant(0.75), "ia3")])
-    assert (claim.verdict, claim.answer) == (INCONCLUSIVE, "no LoRA run with gradient alignment is asked for.")
+    assert (claim.verdict, claim.answer) == (INCONCLUSIVE, "the study has no LoRA run with gradient alignment.")
 
 
 def test_g_a_run_that_is_missing_is_named(decide):

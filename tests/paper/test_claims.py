@@ -101,7 +101,7 @@ def test_c_unlearning_under_lora_only(made, changes, verdict):
 def test_c_needs_every_method(made):
     claim = unlearning(made, CLEAR, FALLS, FALLS, leave_out=("ia3",))
     assert claim.verdict == INCONCLUSIVE
-    assert "no run of IA3 is asked for" in claim.answer
+    assert "the study has no run of IA3" in claim.answer
     claim = unlearning(made, CLEAR, FALLS, FALLS, missing=("roberta-ia3-snli-42", "roberta-ia3-snli-123"))
     assert claim.verdict == INCONCLUSIVE
     assert "missing runs: roberta-ia3-snli-42; roberta-ia3-snli-123" in claim.answer
@@ -253,6 +253,6 @@ def test_claims_nobody_asked_for_cannot_be_said(made):
     found = study(made, [order(made, 0.1)])
     unasked = {claim.key: claim for claim in found.claims if claim.key in "dfghi"}
     assert {claim.verdict for claim in unasked.values()} == {INCONCLUSIVE}
-    assert unasked["i"].answer == "no run with noise is asked for."
+    assert unasked["i"].answer == "the study has no run with noise."
     assert unasked["d"].evidence == ()
     assert [claim.key for claim in found.claims] == list("abcdefghi")

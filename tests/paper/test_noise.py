@@ -102,7 +102,7 @@ def test_a_constant_shift_has_a_test_and_no_effect_size():
     found = noise_shift(np.arange(20), np.arange(20) + 1.0, rng=generator())
     assert found.wilcoxon_p < 0.001
     assert np.isnan(found.cohens_d)
-    assert found.note == "all differences are alike, so Cohen's d is undefined"
+    assert found.note == "all differences are equal, so Cohen's d is undefined"
 
 
 @pytest.mark.filterwarnings("error")

@@ -122,7 +122,7 @@ def test_the_analysis_is_that_of_the_runs(
     assert {method for method, _ in probed} == {"lora-r4", "full"}
     verdicts = {claim["key"]: claim for claim in found["claims"]}
     assert list(verdicts) == list("abcdefghi")
-    assert verdicts["d"]["answer"] == "no rank sweep is asked for."
+    assert verdicts["d"]["answer"] == "the study has no rank sweep."
     assert verdicts["i"]["evidence"] == []
     assert found["gaps"] == []
 

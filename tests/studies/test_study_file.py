@@ -295,4 +295,4 @@ def test_a_bulk_file_with_too_few_lines_is_found_by_counting(tmp_path: Path) -> 
     bulk = tmp_path / "data" / "bulk.jsonl"
     bulk.parent.mkdir()
     bulk.write_text("{}\n" * 49)
-    assert "task.bulk.size asks for 50" in short_bulk(config)[0]
+    assert "task.bulk.size is 50" in short_bulk(config)[0]

@@ -107,7 +107,7 @@ def test_finished_runs_are_skipped_and_a_failed_one_does_not_stop_the_others(stu
     changed.write_text(yaml.safe_dump(content, sort_keys=False))
     found = run(changed, started, "--jobs", "1", "--json")
     assert found.code == 1, found
-    assert "4 runs, 2 complete already, 2 to do" in found.err
+    assert "4 runs, 2 already complete, 2 to do" in found.err
     outcome = json.loads(found.out)
     assert outcome["complete"] == 3
     (failed,) = outcome["failed"].items()
@@ -166,7 +166,7 @@ def test_the_report_shows_the_analyses_that_the_study_asks_for(study_file: Path,
         assert tables == {"runs.md"}
     # The picture at the top of the page belongs to no section.
     assert {file.stem for file in (started / "results" / "figures").iterdir()} <= {"loss_change"}
-    assert "Not asked for by the study: axes, groups, differences." in (started / "results" / "report.html").read_text()
+    assert "Not selected by the study: axes, groups, differences." in (started / "results" / "report.html").read_text()
     assert main(command) == 0
     assert main(["analyze", str(started), "--resamples", "50"]) == 0
     assert (started / "results" / "tables" / "groups.md").exists()

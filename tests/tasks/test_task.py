@@ -79,7 +79,7 @@ def test_sharing_only_a_premise_is_no_leak(annotated: Annotations, bulk: pd.Data
 
 
 def test_too_small_a_bulk_is_refused(annotated: Annotations, bulk: pd.DataFrame) -> None:
-    with pytest.raises(DataError, match="500 bulk examples were asked for, but there are 100"):
+    with pytest.raises(DataError, match="500 bulk examples were requested, but there are 100"):
         NLITask(annotated, bulk, bulk_size=500).prepare()
 
 

@@ -366,7 +366,7 @@ def set_manifest(run: Path, **values: Any) -> None:
 
 
 def test_no_folder_at_all(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="There is no folder"):
+    with pytest.raises(RunError, match="does not exist"):
         Trajectory.load(tmp_path / "nowhere")
 
 

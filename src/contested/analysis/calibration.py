@@ -84,7 +84,7 @@ def expected_calibration_error(logits: ArrayLike, gold: ArrayLike, n_bins: int =
     sure = max_confidence(logits)
     right = correct(np.asarray(logits)[None], gold)[0]
     if not len(sure):
-        raise DataError("logits: given no examples; there is no calibration without any.")
+        raise DataError("logits: no examples given; calibration needs at least one.")
     edges = np.arange(1, n_bins) / n_bins
     inside = np.searchsorted(edges, sure, side="left")
     gaps = np.bincount(inside, weights=right - sure, minlength=n_bins)

@@ -20,7 +20,7 @@ def _aligned(logits: ArrayLike, distributions: ArrayLike) -> tuple[NDArray[np.fl
     if model.shape[2] != shares.shape[1]:
         raise DataError(f"logits have {model.shape[2]} classes, distributions {shares.shape[1]}; expected the same.")
     if not np.allclose(shares.sum(axis=1), 1.0) or (shares < 0).any():
-        raise DataError("distributions: expected shares that are not negative and sum to 1 for each example.")
+        raise DataError("distributions: expected non-negative shares that sum to 1 for each example.")
     return model, shares
 
 

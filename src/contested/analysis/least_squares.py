@@ -55,7 +55,7 @@ def _no_fit(y: NDArray[np.float64], design: NDArray[np.float64]) -> str:
     if n <= width:
         return f"{n} examples: too few to regress on {width - 1} terms ({width + 1} needed)"
     if np.ptp(y) == 0:
-        return "constant: the quantity to be explained, so there is no variance"
+        return "constant: the response, so there is no variance to explain"
     if np.linalg.matrix_rank(design / np.linalg.norm(design, axis=0).clip(min=1e-300)) < width:
-        return "some terms are constant or follow from others, so their coefficients are not determined"
+        return "some terms are constant or collinear, so their coefficients are not determined"
     return ""

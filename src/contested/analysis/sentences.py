@@ -156,7 +156,7 @@ def of_correlations(found: Correlations, interval: str) -> str:
 
 def _rho(found: Correlation, interval: str) -> str:
     if math.isnan(found.rho):
-        return f"does not exist ({found.note})"
+        return f"is undefined ({found.note})"
     p = p_equation(found.p_value)
     if math.isnan(found.low):
         return f"= {_amounts(found.rho)[0]} ({p}, n = {found.n:,}; no interval: {found.note})"

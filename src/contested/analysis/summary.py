@@ -40,7 +40,7 @@ def analyze(
     ``rng``, so that one does not move another.
 
     Args:
-        trajectory: The run; one that is unfinished is analysed as far as it came, and ``notes`` says so.
+        trajectory: The run; one that is incomplete is analysed as far as it came, and ``notes`` says so.
         rng: Source of all resamples; None means ``numpy.random.default_rng(0)``, so that the same run
             gives the same numbers.
         n_resamples: Bootstrap resamples R of each interval.

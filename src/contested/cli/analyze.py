@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def analyze(
-    run: Annotated[Path, typer.Argument(parser=path, help="A RUN folder, or a STUDY's.", show_default=False)],
+    run: Annotated[Path, typer.Argument(parser=path, help="A RUN folder or a STUDY folder.", show_default=False)],
     *,
     out: Annotated[
         Path | None,
-        typer.Option(parser=path, help="Folder for the results; RUN/results without it.", show_default=False),
+        typer.Option(parser=path, help="Folder for the results; RUN/results by default.", show_default=False),
     ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of each interval.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.", min=0)] = 0,

@@ -26,17 +26,15 @@ def entropy(
         typer.Option(parser=path, help="Write one row per item to this file (.csv, .tsv, .jsonl or .parquet)."),
     ] = None,
     categories: Annotated[str, typer.Option(help="fixed (0.4, 0.7 nats), terciles or quartiles.")] = "fixed",
-    bounds: Annotated[str | None, typer.Option(help="Own category bounds in nats, such as 0.4,0.7.")] = None,
+    bounds: Annotated[str | None, typer.Option(help="Custom category bounds in nats, such as 0.4,0.7.")] = None,
     estimator: Annotated[str, typer.Option(help="plugin or miller-madow.")] = "plugin",
-    label_names: Annotated[
-        str | None, typer.Option(help="The classes in label order, with commas between them.")
-    ] = None,
-    id_column: Annotated[str | None, typer.Option(help="Column of the item's id.")] = None,
+    label_names: Annotated[str | None, typer.Option(help="The classes in label order, separated by commas.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the item ids.")] = None,
     count_columns: Annotated[
         str | None, typer.Option(help="Column(s) of counts: one of lists or objects, or one per class.")
     ] = None,
     labels_column: Annotated[
-        str | None, typer.Option(help="Column(s) of labels: one of lists, one per annotator, or a long table's.")
+        str | None, typer.Option(help="Column(s) of labels: one of lists, one per annotator, or that of a long table.")
     ] = None,
     distribution_column: Annotated[
         str | None, typer.Option(help="Column(s) of proportions: one of lists or objects, or one per class.")
@@ -44,9 +42,11 @@ def entropy(
     annotators_column: Annotated[
         str | None, typer.Option(help="Column of the number of annotators behind the proportions.")
     ] = None,
-    n_annotators: Annotated[int | None, typer.Option(help="That number, where it is the same for all items.")] = None,
-    worker_column: Annotated[str | None, typer.Option(help="A long table's column of the annotator.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON only.")] = False,
+    n_annotators: Annotated[
+        int | None, typer.Option(help="Number of annotators per item, where it is the same for all.")
+    ] = None,
+    worker_column: Annotated[str | None, typer.Option(help="Annotator column of a long table.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")] = False,
 ) -> None:
     """Show how much annotators disagree: per item (--out) and in summary. Entropies are in nats.
 

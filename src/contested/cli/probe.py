@@ -21,16 +21,16 @@ class Mode(StrEnum):
 def probe(
     run: Annotated[Path, typer.Argument(parser=path, help="The folder of a complete RUN.", show_default=False)],
     *,
-    norms: Annotated[bool, typer.Option(help="The norm of each tracked example's gradient.")] = True,
-    alignment: Annotated[bool, typer.Option(help="How well the categories' mean gradients agree.")] = True,
-    head: Annotated[bool, typer.Option(help="Whether the classification head's weights count.")] = True,
+    norms: Annotated[bool, typer.Option(help="Record the norm of each tracked example's gradient.")] = True,
+    alignment: Annotated[bool, typer.Option(help="Record how well the categories' mean gradients agree.")] = True,
+    head: Annotated[bool, typer.Option(help="Include the classification head's weights.")] = True,
     mode: Annotated[Mode, typer.Option(help="eval: dropout off, as when tracking; train: dropout on.")] = Mode.eval,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
 ) -> None:
-    """Record gradients at the last step of a complete run, as if it had been trained with probes at its end.
+    """Record gradients at the last step of a complete run, as a probe at the end of training would have.
 
-    The weights come from the run folder, data and backbone from where its configuration says; they must be those that
-    the run was trained on. What the folder holds already is not done again.
+    The weights come from the run folder; data and backbone come from where its configuration says, and must be those
+    that the run was trained on. What the folder already holds is not recorded again.
 
     Example: contested probe runs/lora-r4 --no-alignment
     """
@@ -40,4 +40,4 @@ def probe(
     if found.added:
         typer.echo(f"{found.run_id}: recorded {' and '.join(found.added)} at step {found.step}: {found.path}")
     else:
-        typer.echo(f"{found.run_id} was probed already at step {found.step}: {found.path}")
+        typer.echo(f"{found.run_id} had already been probed at step {found.step}: {found.path}")

@@ -109,7 +109,7 @@ class study_board:  # noqa: N801 - used as a context manager only
         if start.n_strangers:
             self._say(f"{start.n_strangers} runs in this folder belong to another version of the study; left alone.")
         self._say(
-            f"{start.study}: {self._total} runs, {self._before} complete already, {len(start.todo)} to do, {start.how}"
+            f"{start.study}: {self._total} runs, {self._before} already complete, {len(start.todo)} to do, {start.how}"
         )
         for line in start.warnings:
             self._say(f"Warning: {line}.")

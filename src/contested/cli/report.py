@@ -15,7 +15,7 @@ def report(
         list[Path],
         typer.Argument(
             parser=path,
-            help="One RUN folder or several, a folder with runs in it, or a STUDY's folder.",
+            help="One or more RUN folders, a folder of runs, or a STUDY folder.",
             show_default=False,
         ),
     ],
@@ -24,7 +24,7 @@ def report(
         Path | None,
         typer.Option(
             parser=path,
-            help="Folder of the report; without it FOLDER/report, ./report for several, STUDY/results for a study.",
+            help="Folder of the report; by default RUN/report, ./report for several runs, STUDY/results for a study.",
             show_default=False,
         ),
     ] = None,
@@ -35,9 +35,9 @@ def report(
 ) -> None:
     """Show what runs did to the examples people disagree on: tables, figures and one report.html.
 
-    The page is complete in itself and opens offline. Several runs stand side by side in the order given. A study's
-    folder gives what its groups did along each of its axes, and for the paper's study its tables, figures and claims,
-    in STUDY/results.
+    The page is self-contained and opens offline; several runs are compared side by side, in the order given. For a
+    study's folder it shows what each group did along each axis, and for the paper's study its tables, figures and
+    claims, in STUDY/results.
 
     Example: contested report runs/lora-r4 runs/full --out report
     """

@@ -41,7 +41,8 @@ def plan(
     sets: Annotated[list[str] | None, _SETS] = None,
     scale: Annotated[str | None, _SCALE] = None,
     out: Annotated[
-        Path | None, typer.Option(parser=path, help="The study's folder, to see what is done.", show_default=False)
+        Path | None,
+        typer.Option(parser=path, help="The study's folder, to show which runs are complete.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON and nothing else.")] = False,
 ) -> None:
@@ -82,21 +83,25 @@ def plan(
 def run(
     file: Annotated[str, _FILE],
     out: Annotated[
-        Path, typer.Option(parser=path, help="The study's folder; the same folder resumes.", show_default=False)
+        Path,
+        typer.Option(
+            parser=path, help="The study's folder; a study that it already holds is resumed.", show_default=False
+        ),
     ],
     *,
     sets: Annotated[list[str] | None, _SETS] = None,
     scale: Annotated[str | None, _SCALE] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at once; without it as many as cores, GPUs and memory allow.")
+        int | None,
+        typer.Option(min=1, help="Runs at the same time; by default as many as cores, GPUs and memory allow."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")] = False,
 ) -> None:
     """Run a study, or resume it.
 
     Complete runs are skipped, interrupted ones resumed, failed ones tried again. A failed run does not stop the
-    others; the exit code is then 1. Ctrl-C saves the state of every run. The same command given twice at a time
-    shares the work.
+    others; the exit code is then 1. Ctrl-C saves the state of every run. Two terminals that give the same command
+    share the work.
 
     Example: contested study run paper --scale mini --out mini
     """
@@ -128,7 +133,7 @@ def status(
     once: Annotated[bool, typer.Option("--once", help="Print once, also on a terminal.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON and nothing else.")] = False,
 ) -> None:
-    """Show where every run stands.
+    """Show the status of every run.
 
     On a terminal the table stays up to date until all is done or Ctrl-C is pressed.
 

@@ -13,7 +13,8 @@ from contested.cli.console import console, path
 def train(
     config: Annotated[Path, typer.Argument(parser=path, help="The run's configuration (YAML).", show_default=False)],
     out: Annotated[
-        Path, typer.Option(parser=path, help="The run folder; the same folder resumes.", show_default=False)
+        Path,
+        typer.Option(parser=path, help="The run folder; a run that it already holds is resumed.", show_default=False),
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[key=value]...", help="Overrides, such as training.epochs=3.")
@@ -45,5 +46,5 @@ def train(
     if result.trained:
         typer.echo(f"{result.run_id} is complete: {result.path}")
     else:
-        typer.echo(f"{result.run_id} was complete already: {result.path}")
+        typer.echo(f"{result.run_id} was already complete: {result.path}")
     typer.echo(f"Next: contested report {result.path}")

@@ -203,12 +203,12 @@ def _method_problems(
             f"(its linear layers: {', '.join(sorted(linear))})"
         ]
     problems = [
-        f"the target module {target!r} is nowhere in {config.model_type!r}"
+        f"the target module {target!r} does not exist in {config.model_type!r}"
         for target in sorted(targets)
         if not any(name == target or name.endswith(f".{target}") for name in names)
     ]
     in_head = [
-        f"the target module {target!r} is in the head ({part}), which is trained whole already"
+        f"the target module {target!r} is in the head ({part}), which is already trained in full"
         for target in sorted(targets)
         for part in head
         if any(name.split(".", 1)[0] == part and (name == target or name.endswith(f".{target}")) for name in names)

@@ -81,5 +81,5 @@ def noise_shift(
     if n > 1 and np.ptp(change) > 0:
         cohens_d = float(change.mean() / change.std(ddof=1))
     elif n:
-        notes.append("all differences are alike, so Cohen's d is undefined")
+        notes.append("all differences are equal, so Cohen's d is undefined")
     return NoiseShift(*means, shift.estimate, shift.low, shift.high, wilcoxon_p, cohens_d, n, "; ".join(notes))

@@ -125,7 +125,7 @@ class FigureSpec(NamedTuple):
     @property
     def absent(self) -> str:
         """Why it is not drawn."""
-        return f"Not drawn: this figure needs {self.needs}, and there is none that is complete."
+        return f"Not drawn: this figure needs {self.needs}, and none is complete."
 
     def rows(self, frames: Frames) -> list[pd.DataFrame]:
         """What it draws: of each of its frames the rows that have a number.

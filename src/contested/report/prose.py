@@ -81,8 +81,8 @@ def notes(trajectories: Sequence[Trajectory], analyses: Sequence[Analysis]) -> l
         (
             "Intervals",
             f"{confidence} intervals. Means and ρ: bootstrap over examples, {resamples} resamples; shares: "
-            "Wilson. Each is for its one number by itself. They hold the run fixed: how much another seed "
-            "would change is not in them.",
+            "Wilson. Each is for one number by itself. They hold the run fixed: variation between seeds "
+            "is not included.",
             set(),
         ),
     ]

@@ -22,8 +22,8 @@ def run_frames(runs: Sequence[ReportRun]) -> dict[str, pd.DataFrame]:
 
     Returns:
         The tables of :meth:`contested.analysis.Analysis.tables` with a column ``run``, of those runs that have them;
-        ``runs``, one row per run; ``summary``, one row per run and category; ``changes``, the loss changes by category that
-        are drawn; and the curves of :data:`CURVES`.
+        ``runs``, one row per run; ``summary``, one row per run and category; ``changes``, the loss changes by category
+        that are drawn; and the curves of :data:`CURVES`.
     """
     every = [(run.name, run.analysis.tables()) for run in runs]
     names = dict.fromkeys(name for _, tables in every for name in tables)

@@ -98,7 +98,7 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "contrasts", "contrasts", "", "Categories of highest and of lowest entropy compared",
-        "Mean change of the one minus that of the other. " + _INTERVALS,
+        "Mean change of the first minus that of the second. " + _INTERVALS,
         (
             _RUN, Column("measure", "measure"), _CATEGORY, Column("reference", "compared with"), _N,
             Column("n_reference", "n compared with", COUNT),

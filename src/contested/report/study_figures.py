@@ -251,7 +251,7 @@ def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
         FigureSpec(
             "group_curves", "groups", "Loss by category over training",
             "Each line is the mean over seeds and over the examples of one category, each band its {confidence} "
-            f"interval. Of more than {_MOST_CURVES} groups the first.",
+            f"interval. Of more than {_MOST_CURVES} groups only the first are shown.",
             (("group_curves", "mean"),), group_curves, _GROUP_ENDS, NATS,
         ),
     )  # fmt: skip

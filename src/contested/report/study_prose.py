@@ -19,15 +19,15 @@ def lead(frames: Frames) -> str:
     """
     runs = frames["runs"]
     if runs.empty:
-        return "A study that asks for no runs."
+        return "A study without runs."
     asked = runs[runs["excluded"].fillna("") == ""]
     here = int((asked["n_seeds"] > 0).sum())
     groups = len(frames.get("groups", ()))
     axes = [axis_heading(axis) for axis in varying_axes(frames)]
     varies = f", which differ in {_listed(axes)}" if axes else ""
     return (
-        f"{here:,} of the {len(asked):,} runs that the study asks for, in {_counted(groups, 'group')}{varies}; "
-        "runs of a group differ in their seed alone."
+        f"{here:,} of the study's {len(asked):,} runs, in {_counted(groups, 'group')}{varies}; "
+        "runs of a group differ only in their seed."
     )
 
 
@@ -72,9 +72,8 @@ def method(confidence: str, n_resamples: int) -> list[tuple[str, str]]:
         (
             "Seeds and intervals",
             f"{confidence} intervals by {n_resamples:,} bootstrap resamples: examples are resampled and, where a "
-            "group has several seeds, seeds within them; with few seeds such an interval is narrow for what another "
-            "seed might change. ± is the sample standard deviation over seeds. Each interval is for its one number by "
-            "itself.",
+            "group has several seeds, seeds within them; with few seeds such intervals understate the variation "
+            "between seeds. ± is the sample standard deviation over seeds. Each interval is for one number by itself.",
         ),
         (
             "Gaps",

@@ -50,7 +50,7 @@ def study_tables(frames: Frames) -> tuple[Table, ...]:
     return (
         Table(
             "groups", "group_summary", "groups", "Every group",
-            "A group is the runs that differ in their seed alone. Δℓ: mean loss change from the first to the last "
+            "A group is the runs that differ only in their seed. Δℓ: mean loss change from the first to the last "
             "checkpoint; above 0 the category was un-learned. ρ: Spearman correlation of AULC with annotation entropy "
             "H. " + _SEEDS,
             (_GROUP, *changes, rho, _ACCURACY, _TRAIN_LOSS, _NOTE),
@@ -96,7 +96,7 @@ def study_tables(frames: Frames) -> tuple[Table, ...]:
         ),
         Table(
             "runs", "runs", "runs", "Every run",
-            "Each run that the study asks for, whether or not it exists yet, and what it came to.",
+            "Every run of the study, whether or not it exists yet, and its result.",
             (
                 Column("name", "name"), *axes, Column("seed", "seed", PLAIN), Column("status", "status"),
                 Column("rho", "ρ", CHANGE), Column("p_value", "p", p_value),

@@ -112,7 +112,7 @@ def write_study_report(
 
     The folder then holds, with the same bytes for the same results:
 
-    - ``report.html``, complete in itself; ``results.json``, every frame, note and gap;
+    - ``report.html``, self-contained; ``results.json``, every frame, note and gap;
     - ``tables/`` as .csv (unrounded, with the run ids behind each row), .md and .tex: ``groups``, ``group_measures``,
       ``differences``, ``runs`` and those of ``spec``; as .csv alone what figures draw;
     - ``figures/`` as .pdf and .png: ``loss_change``, ``along_<axis>`` for each axis that varies, ``differences``,

@@ -65,7 +65,7 @@ def write_report(
 
     The folder then holds, with the same bytes for the same runs:
 
-    - ``report.html``, complete in itself; ``results.json``, every statistic of every run;
+    - ``report.html``, self-contained; ``results.json``, every statistic of every run;
     - ``figures/`` as .pdf and .png: those of :data:`contested.report.run_figures.FIGURES`;
     - ``tables/`` as .csv, .md and .tex: ``runs`` and those of :data:`contested.report.run_tables.TABLES`; as .csv
       alone ``curves`` and ``examples``.
@@ -166,7 +166,7 @@ def _banners(runs: Sequence[ReportRun]) -> list[Banner]:
     little = [(run.name, why) for run in runs if (why := learned_little(run.trajectory))]
     subject = "This run" if len(runs) == 1 else ""
     banners = [
-        Banner(f"{subject or name} learned next to nothing.", f"It {why}. What is said of its examples says little.")
+        Banner(f"{subject or name} learned next to nothing.", f"It {why}. Its numbers mean little.")
         for name, why in little
     ]
     return banners + [

@@ -77,7 +77,7 @@ def probe(
     if mode not in get_args(ProbeMode):
         raise ConfigError(f"There is no mode {mode!r}; expected eval, or train with dropout on.")
     if not (norms or alignment):
-        raise ConfigError("Nothing is left to probe: ask for norms, for alignment or for both.")
+        raise ConfigError("Nothing to probe: choose norms, alignment or both.")
     _complete(run)
     if not os.access(run, os.W_OK):
         raise RunError(f"Cannot write to {run}: permission denied. Fix the permissions, or probe a copy of the folder.")
@@ -118,7 +118,7 @@ def _missing(run: Path, step: int, asked: list[str], *, head: bool, mode: str) -
     if others:
         kinds = " and ".join(_kind(*other) for other in others)
         raise RunError(
-            f"{run} holds gradients {kinds}, now asked for {_kind(head, mode)}; a folder keeps one kind. Ask for the "
+            f"{run} holds gradients {kinds}, and these would be {_kind(head, mode)}; a folder keeps one kind. Take the "
             f"same, or probe a copy of the run from which {layout.GRADIENTS}/ is removed."
         )
     here = {found.what for found in there if found.step == step}

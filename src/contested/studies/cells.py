@@ -118,8 +118,8 @@ def cell_table(study: Study, cells: Sequence[Cell], status: Mapping[str, str]) -
         status: Run id to status; ``missing`` where a run has no folder.
 
     Returns:
-        One row per cell: run_id, name, one column for each axis but the seed's, seed, main, group, status, excluded, and
-        setting, which is the same for cells that differ in their seed alone.
+        One row per cell: run_id, name, one column for each axis but the seed's, seed, main, group, status, excluded,
+        and setting, which is the same for cells that differ only in their seed.
     """
     import pandas as pd
 

@@ -82,7 +82,7 @@ def _text(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
         file = file / STUDY_FILE
     if not file.is_file():
         near = hint(str(source), PRESETS)
-        raise ConfigError(f"There is no study file {source}, nor a preset of this name{near}.")
+        raise ConfigError(f"{source} is neither a study file nor a preset{near}.")
     try:
         return file.read_text(encoding="utf-8"), str(file), file.resolve().parent
     except (OSError, UnicodeDecodeError) as error:

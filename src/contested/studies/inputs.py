@@ -42,8 +42,7 @@ def short_bulk(config: RunConfig) -> list[str]:
     if lines >= size:
         return []
     return [
-        f"task.bulk.size asks for {size:,} examples, but {', '.join(files)} has {lines:,}: "
-        "lower task.bulk.size or give more files"
+        f"task.bulk.size is {size:,}, but {', '.join(files)} has {lines:,}: lower task.bulk.size or give more files"
     ]
 
 

@@ -43,7 +43,7 @@ class StudyStart(NamedTuple):
 
     @property
     def n_complete(self) -> int:
-        """Runs that were complete already."""
+        """Runs that were already complete."""
         return len(self.cells) - len(self.todo) - len(self.other)
 
 

@@ -148,7 +148,7 @@ def inject_label_noise(
         raise DataError(f"The noise rule is {rule!r}; expected one of {', '.join(get_args(NoiseRule))}.")
     candidates = np.flatnonzero(eligible)
     if not len(candidates):
-        raise DataError("Label noise was asked for, but no training example is in the category of lowest entropy.")
+        raise DataError("Label noise needs training examples in the category of lowest entropy, and there are none.")
     rng = np.random.default_rng(seed)
     hit = rng.choice(candidates, round(share * len(candidates)), replace=False)
     # A shift by 0 … K - 1 classes is a uniform label; by 1 … K - 1 a uniform one of the others.

@@ -205,7 +205,7 @@ class TextClassificationTask:
         size = len(free) if self.sample.size is None else self.sample.size
         if size > len(free):
             raise DataError(
-                f"{size} bulk examples were asked for, but there are {len(free)} "
+                f"{size} bulk examples were requested, but there are {len(free)} "
                 f"({int(leaked.sum())} of {len(self.bulk)} are annotated examples and were dropped). "
                 "Lower the bulk size or give more files."
             )

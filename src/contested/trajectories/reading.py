@@ -57,7 +57,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
         RunError: If there is none, it is damaged, or it was written by a newer version.
     """
     if not run.exists():
-        raise RunError(f"There is no folder {run}. Give the folder of a run.")
+        raise RunError(f"{run} does not exist. Give a run folder.")
     try:
         manifest = json.loads((run / layout.MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):

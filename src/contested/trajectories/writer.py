@@ -256,7 +256,7 @@ def _check_examples(examples: pd.DataFrame, text_columns: Sequence[str]) -> None
         if not (examples["split"] == "train").any():
             problems.append("no example has the split 'train', so nothing would be tracked")
     if problems:
-        raise RunError("The example table of a run is not as it should be:", problems)
+        raise RunError("The example table of the run is invalid:", problems)
 
 
 def _tracked_keys(examples: pd.DataFrame) -> NDArray[np.int64]:

@@ -79,7 +79,7 @@ def test_seeds_of_one_group_alone_are_left_out(any_study):
     row = of(any_study.results(cells, (any_study.RATE,), runs).frames["differences"]).iloc[0]
     assert row["difference"] == pytest.approx(0.5)
     assert (row["n_seeds"], row["n_expected"]) == (1, 2)
-    assert "left out: seed 1, 3, of which one group alone has a run" in row["note"]
+    assert "left out: seed 1, 3, which only one group has" in row["note"]
 
 
 def test_groups_without_a_shared_seed_are_compared_by_their_means(any_study):
@@ -89,7 +89,7 @@ def test_groups_without_a_shared_seed_are_compared_by_their_means(any_study):
     # The mean of 0.2 and 0.4 minus 0.1.
     assert row["difference"] == pytest.approx(0.2)
     assert row["note"] == (
-        "the groups share no seed: each one's seeds are averaged first, and examples alone are resampled"
+        "the groups share no seed: seeds are averaged within each group first, and only examples are resampled"
     )
 
 

@@ -159,9 +159,9 @@ def test_missing_excluded_and_unlike_runs_are_said(any_study):
     assert groups["n_expected"].tolist() == [2, 1]
     assert groups.loc[1e-3, "note"] == "no complete run"
     assert found.gaps == (
-        "rate=0.0001-s2 (rate=0.0001, seed 2) is missing: it is said to be complete, but its trajectory was not given. "
-        "What is said of its group rests on 1 of 2 seeds.",
-        "rate=0.001-s1 (rate=0.001, seed 1) is missing: it is failed. What is said of its group rests on 0 of 1 seeds.",
+        "rate=0.0001-s2 (rate=0.0001, seed 2) is missing: it is listed as complete, but its trajectory was not given. "
+        "Its group rests on 1 of 2 seeds.",
+        "rate=0.001-s1 (rate=0.001, seed 1) is missing: it is failed. Its group rests on 0 of 1 seeds.",
     )
     assert "rate=0.001-s2 (rate=0.001, seed 2) is excluded (lost) and not expected." in found.notes
     difference = found.frames["differences"].iloc[0]
@@ -260,4 +260,4 @@ def test_an_example_that_one_seed_lacks_is_left_out_of_all_seeds(any_study):
     found = any_study.results(cells, (any_study.RATE,), runs).frames["group_measures"]
     row = any_study.only(found, measure="learning_time", category="overall")
     assert (row["n"], row["mean"]) == (18, 100.0)
-    assert row["note"].startswith("6 of 24 examples left out: they do not have it under every seed")
+    assert row["note"].startswith("6 of 24 examples left out: no value under every seed")

@@ -54,8 +54,8 @@ def test_runs_at_chance_are_named(any_study):
     found = any_study.results([one], (any_study.RATE,), {one["run_id"]: any_study.run(0.1, accuracy=1 / 3)})
     assert any("learned next to nothing: it stayed at chance" in note and one["run_id"] in note for note in found.notes)
     assert found.warnings == (
-        f"1 of 1 runs learned next to nothing: {one['name']}. They stayed at chance or hardly moved, so what is said "
-        "of their examples says little.",
+        f"1 of 1 runs learned next to nothing: {one['name']}. They stayed at chance or hardly moved, so their "
+        "numbers mean little.",
     )
 
 

@@ -102,7 +102,7 @@ def test_noise_whose_plain_run_nobody_asked_for_says_so(made):
     cells, runs, _ = noised(made)
     row = made.results(cells[2:], runs).frames["noise_summary"].iloc[0]
     assert np.isnan(row["shift_mean"])
-    assert "no plain run of seed 42, 123 is asked for" in row["note"]
+    assert "the study has no plain run of seed 42, 123" in row["note"]
 
 
 def test_noise_of_other_examples_is_refused(made):

@@ -114,7 +114,7 @@ def test_gaps_notes_and_exclusions_are_on_the_page(html) -> None:
     assert "One test per condition" in html
     assert "did not converge" in html
     # 12 runs of 4 conditions, of which one is excluded and one is missing.
-    assert "10 of the 11 runs that the study asks for: 1 model, 4 methods, 1 data set" in html
+    assert "10 of the study's 11 runs: 1 model, 4 methods, 1 data set" in html
 
 
 def test_results_are_kept_as_json(written, small) -> None:
@@ -137,7 +137,7 @@ def test_sections_that_are_not_wanted_are_neither_written_nor_drawn(small, tmp_p
     assert paths.missing == {}
     text = paths.html.read_text(encoding="utf-8")
     others = [*(name for name, _ in SECTIONS if name != "rank"), "axes", "groups", "differences", "runs"]
-    assert f"Not asked for by the study: {', '.join(others)}." in text
+    assert f"Not selected by the study: {', '.join(others)}." in text
     found = Page(text)
     assert {"findings", "rank", "rank_sweep", "table-rank_trend"} <= set(found.ids)
     assert not set(others) & set(found.ids)
@@ -168,9 +168,9 @@ def test_a_study_without_any_run_has_a_page(tmp_path) -> None:
     assert set(paths.missing) == {*(figure.name for figure in FIGURES), *(table.name for table in TABLES)}
     for figure in FIGURES:
         assert figure.absent.replace("'", "&#39;") in text
-    assert "A study that asks for no runs." in text
+    assert "A study without runs." in text
     assert 'id="gaps"' not in text
-    assert "Not asked for" not in text
+    assert "Not selected" not in text
 
 
 def test_text_of_others_is_escaped_everywhere(small, tmp_path) -> None:

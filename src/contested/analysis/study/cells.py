@@ -149,12 +149,12 @@ def same_seed(cells: pd.DataFrame) -> str:
     """Why cells cannot stand for different seeds; empty where they can."""
     again = cells.loc[cells["seed"].duplicated(keep=False), "run_id"]
     if len(again):
-        return f"{', '.join(again)} have the same seed and differ in something that no column says: not averaged"
+        return f"{', '.join(again)} have the same seed and differ in something that no column shows: not averaged"
     return ""
 
 
 def _mixed(cells: pd.DataFrame) -> str:
-    """Why cells that should differ in their seed alone do not; empty where they do."""
+    """Why cells that should differ only in their seed do not; empty where they do."""
     if "setting" in cells and cells["setting"].nunique(dropna=False) > 1:
         return "the runs differ in more than their seed, so their seeds are not averaged"
     return same_seed(cells)

@@ -26,7 +26,9 @@ from contested.analysis.study.groups import (
 from contested.analysis.study.measured import stacked
 from contested.naming import label, short
 
-_NO_SHARED_SEED = "the groups share no seed: each one's seeds are averaged first, and examples alone are resampled"
+_NO_SHARED_SEED = (
+    "the groups share no seed: seeds are averaged within each group first, and only examples are resampled"
+)
 
 
 class Pair(NamedTuple):
@@ -203,4 +205,4 @@ def _left_out(pair: Pair, seeds: Sequence[int]) -> str:
     if not seeds:
         return _NO_SHARED_SEED
     alone = sorted(set(pair.first.seeds) ^ set(pair.second.seeds))
-    return f"left out: seed {', '.join(map(str, alone))}, of which one group alone has a run" if alone else ""
+    return f"left out: seed {', '.join(map(str, alone))}, which only one group has" if alone else ""

@@ -16,7 +16,7 @@ from contested.analysis.study.groups import Resampling, SeedGroup, joined
 from contested.analysis.study.measured import stacked, together
 from contested.analysis.study.runs import Run, rank_correlation_of
 
-_OTHER_STEPS = "the seeds were tracked at different steps: only those that all share are shown"
+_OTHER_STEPS = "the seeds were tracked at different steps: only the shared steps are shown"
 
 
 def group_frames(study: StudyRuns, draw: Resampling) -> dict[str, pd.DataFrame]:
@@ -122,7 +122,7 @@ def means(
 def _of_category(values: dict[str, NDArray[np.float64]], category: str, draw: Resampling) -> Iterator[MeanOf]:
     for names, known in together(values):
         skipped = int((~known).sum())
-        left_out = f"{skipped} of {len(known)} examples left out: they do not have it under every seed"
+        left_out = f"{skipped} of {len(known)} examples left out: no value under every seed"
         array = np.stack([values[name][:, known] for name in names], axis=-1)
         intervals = nested_mean_intervals(array, **draw.named(category).options)
         ends = zip(intervals.estimate.tolist(), intervals.low.tolist(), intervals.high.tolist(), strict=True)
@@ -138,7 +138,7 @@ def _measure_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]
         return
     values = stacked(group.usable)
     if not values:
-        yield group.row("no measure: the runs lack what all of them need", measure="", category="")
+        yield group.row("no measure: the runs lack what each of them needs", measure="", category="")
         return
     for mean in means(values, group.categories(), draw):
         columns = mean._asdict()

@@ -48,7 +48,7 @@ class Resampling:
 
 @dataclass(frozen=True, eq=False)
 class SeedGroup:
-    """Runs that differ in their seed alone, as asked for and as far as they are complete.
+    """Runs that differ only in their seed, as asked for and as far as they are complete.
 
     Attributes:
         key: What the runs have in common, by column.

@@ -151,7 +151,7 @@ def warnings_of(study: StudyRuns) -> tuple[str, ...]:
     )
     return (
         f"{len(little)} of {len(study.runs)} runs learned next to nothing: {named}. They stayed at chance or hardly "
-        "moved, so what is said of their examples says little.",
+        "moved, so their numbers mean little.",
     )
 
 
@@ -162,7 +162,7 @@ def _gaps(study: StudyRuns) -> Iterator[str]:
         group = groups[cell["run_id"]]
         if cell["run_id"] not in study.runs:
             seeds = f"{len(group.runs)} of {len(group.asked)} seeds"
-            yield f"{named(cell)} is missing: {state_of(study, cell)}. What is said of its group rests on {seeds}."
+            yield f"{named(cell)} is missing: {state_of(study, cell)}. Its group rests on {seeds}."
 
 
 def named(cell: pd.Series) -> str:
@@ -174,7 +174,7 @@ def state_of(study: StudyRuns, cell: pd.Series) -> str:
     """Why the run of a cell is not there."""
     run_id = str(cell["run_id"])
     if run_id in study.unusable:
-        return f"it cannot be used, for {study.unusable[run_id]}".rstrip(".")
+        return f"it cannot be used: {study.unusable[run_id]}".rstrip(".")
     if cell["status"] == "complete":
-        return "it is said to be complete, but its trajectory was not given"
+        return "it is listed as complete, but its trajectory was not given"
     return f"it is {cell['status']}"

@@ -84,7 +84,7 @@ def as_names(given: str | Sequence[str] | None, option: str) -> tuple[str, ...] 
         return None
     names = (given,) if isinstance(given, str) else tuple(given)
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise ConfigError(f"{option} must be one name or more; given: {given!r}.")
+        raise ConfigError(f"{option} must be one or more names; given: {given!r}.")
     if len(set(names)) < len(names):
         raise ConfigError(f"{option} has duplicated names: {listed(names)}.")
     return names

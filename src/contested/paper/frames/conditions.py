@@ -27,7 +27,7 @@ SETTING = ("learning_rate", "composition", "noise", "noise_rule", "soft_labels")
 
 @dataclass(frozen=True, eq=False)
 class Condition(SeedGroup):
-    """Runs of one backbone, method and data set that differ in their seed alone.
+    """Runs of one backbone, method and data set that differ only in their seed.
 
     Attributes:
         main: Whether the runs belong to the paper's conditions.
@@ -195,7 +195,7 @@ class PaperStudy(StudyRuns):
 
 
 def _mixed(cells: pd.DataFrame) -> str:
-    """Why cells that should differ in their seed alone do not; empty where they do."""
+    """Why cells that should differ only in their seed do not; empty where they do."""
     mixed = [name for name in SETTING if cells[name].nunique(dropna=False) > 1]
     if mixed:
         return f"the runs differ in {', '.join(mixed)}, so their seeds are not averaged"

@@ -19,7 +19,7 @@ from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 
 _PAPER_RANK = 4
-_OTHER_STEPS = "the seeds were tracked at different steps: only those that all share are shown"
+_OTHER_STEPS = "the seeds were tracked at different steps: only the shared steps are shown"
 
 
 def loss_curves(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:

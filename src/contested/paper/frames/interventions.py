@@ -77,7 +77,7 @@ class Pairs:
     def note(self) -> str:
         """The problem, and the seeds without a plain run."""
         seeds = ", ".join(map(str, self.unasked))
-        return joined(self.problem, f"no plain run of seed {seeds} is asked for" if seeds else "")
+        return joined(self.problem, f"the study has no plain run of seed {seeds}" if seeds else "")
 
     @property
     def intervened(self) -> tuple[CompleteRun, ...]:

@@ -160,7 +160,7 @@ TABLES: tuple[Table, ...] = (
         "Labels of clean training examples replaced at random: their AULC against the original labels, "
         "minus that of the plain runs of the same seeds. " + _SEEDS
         + "Wilcoxon signed-rank test and Cohen's d (paired) of each example's mean over seeds. Shift of "
-        "those replaced, and of those kept: a shift of the kept ones is more than memorised labels.",
+        "those replaced, and of those kept: a shift of the kept ones is more than memorisation.",
         (
             *_CONDITION, Col("noise", "replaced", SHARE), Col("noise_rule", "rule"),
             Col("shift_mean", "shift of clean AULC (nats)", CHANGE, "shift_low", "shift_high", "shift_sd", seeded=True),
@@ -213,8 +213,8 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "lr_control", "lr_control", "rate", "Learning rates",
-        "One learning rate for all methods leaves rank and amount of training confounded: rows of a like "
-        "training loss compare methods that have learned alike. Δℓ of contested examples with its "
+        "One learning rate for all methods leaves rank and amount of training confounded: rows with a "
+        "similar training loss compare methods that have learned equally much. Δℓ of contested examples with its "
         "{confidence} interval. " + _GAPS,
         (
             *_CONDITION, Col("learning_rate", "learning rate", learning_rate),
@@ -320,7 +320,7 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "runs", "runs", "runs", "Every run",
-        "Each run that the study asks for, whether or not it exists yet, and what it came to.",
+        "Every run of the study, whether or not it exists yet, and its result.",
         (
             Col("run_id", "run"), Col("status", "status"), Col("rho", "ρ", CHANGE),
             _P, Col("kendall_tau", "τ-b", CHANGE), _ACCURACY,

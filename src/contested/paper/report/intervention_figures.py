@@ -155,7 +155,7 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(
         "lr_control", "rate", "Un-learning and correlation by learning rate and by training loss",
         "Left: against the learning rate. Right: the same points against the training loss reached; where"
-        " methods of a like training loss agree, the difference between them was one of amount of "
+        " methods with a similar training loss agree, the difference between them was one of amount of "
         "training, not of method. Intervals of Δℓ: {confidence}. " + _HOLLOW,
         (("lr_control", "contested_change"),), learning_rates, ("method", "learning_rate", "contested_change"), CHANGE,
         needs="runs of the learning-rate control",
