@@ -116,7 +116,7 @@ def test_an_empty_category_keeps_its_row_with_a_note():
 @pytest.mark.parametrize(
     ("logits", "gold", "message"),
     [
-        (np.empty((0, 3)), [], "given no examples"),
+        (np.empty((0, 3)), [], "no examples given"),
         ([[0.0, 1.0]], [2], "indices 2 to 2, expected 0 to 1"),
         ([[0.0, 1.0]], [0, 1], "logits 1, gold 2"),
         ([[0.0, np.inf]], [0], "logits: 1 of 2"),

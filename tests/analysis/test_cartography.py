@@ -140,5 +140,5 @@ def test_what_adds_no_variance_says_why():
     assert constant.r2_base > 0.5
     assert np.isnan([constant.r2_full, constant.delta_r2, constant.p_value]).all()
     assert constant.note.startswith("some terms are constant")
-    assert added_variance(np.ones(80), confidence, variability, entropy).note.startswith("constant: the quantity")
+    assert added_variance(np.ones(80), confidence, variability, entropy).note.startswith("constant: the response")
     assert added_variance(aulc[:4], confidence[:4], variability[:4], entropy[:4]).note.startswith("4 examples: too few")

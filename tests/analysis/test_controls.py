@@ -242,9 +242,9 @@ def test_a_label_without_examples_has_no_term():
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        ({"aulc": np.ones(30)}, "constant: the quantity to be explained"),
+        ({"aulc": np.ones(30)}, "constant: the response"),
         ({"length": np.ones(30)}, "some terms are constant or collinear"),
-        ({"length": np.arange(30.0), "entropy": 0.1 + np.arange(30) / 30}, "some terms are constant or follow"),
+        ({"length": np.arange(30.0), "entropy": 0.1 + np.arange(30) / 30}, "some terms are constant or collinear"),
     ],
 )
 def test_what_has_no_regression_says_why(changes, note):

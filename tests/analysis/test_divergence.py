@@ -71,7 +71,7 @@ def test_loss_on_the_majority_label_can_rise_while_the_model_moves_closer_to_peo
         ([[[0.0, 0.0]]], [[0.5, 0.5, 0.0]], "logits have 2 classes, distributions 3"),
         ([[[0.0, 0.0]]], [[0.5, 0.5]] * 2, "logits 1, distributions 2"),
         ([[[0.0, 0.0]]], [[50, 50]], "sum to 1"),
-        ([[[0.0, 0.0]]], [[1.5, -0.5]], "not negative"),
+        ([[[0.0, 0.0]]], [[1.5, -0.5]], "non-negative"),
     ],
 )
 def test_input_that_does_not_fit_is_refused(logits, shares, message):

@@ -26,7 +26,7 @@ def lead(frames: Frames) -> str:
     axes = [axis_heading(axis) for axis in varying_axes(frames)]
     varies = f", which differ in {_listed(axes)}" if axes else ""
     return (
-        f"{here:,} of the study's {len(asked):,} runs, in {_counted(groups, 'group')}{varies}; "
+        f"{here:,} of the {len(asked):,} runs of the study, in {_counted(groups, 'group')}{varies}; "
         "runs of a group differ only in their seed."
     )
 

@@ -91,7 +91,7 @@ def test_names_must_be_names(write_jsonl):
     path = write_jsonl([{"id": "a", "labels": ["yes", "no"]}])
     with pytest.raises(ConfigError, match="label_names has duplicated names"):
         read_annotations(path, label_names=["no", "no"])
-    with pytest.raises(ConfigError, match="label_names must be one name or more"):
+    with pytest.raises(ConfigError, match="label_names must be one or more names"):
         read_annotations(path, label_names=[])
 
 

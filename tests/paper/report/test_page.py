@@ -114,7 +114,7 @@ def test_gaps_notes_and_exclusions_are_on_the_page(html) -> None:
     assert "One test per condition" in html
     assert "did not converge" in html
     # 12 runs of 4 conditions, of which one is excluded and one is missing.
-    assert "10 of the study's 11 runs: 1 model, 4 methods, 1 data set" in html
+    assert "10 of the 11 runs of the study: 1 model, 4 methods, 1 data set" in html
 
 
 def test_results_are_kept_as_json(written, small) -> None:

@@ -78,7 +78,7 @@ def _lead(runs: pd.DataFrame) -> str:
     numbers |= {"data set": asked["dataset"].nunique()}
     parts = ", ".join(_counted(number, noun) for noun, number in numbers.items())
     return (
-        f"{here:,} of the study's {len(asked):,} runs: {parts}; "
+        f"{here:,} of the {len(asked):,} runs of the study: {parts}; "
         f"{_counted(conditions, 'condition')} as in the paper's Table 1."
     )
 
