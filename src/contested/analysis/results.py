@@ -149,7 +149,7 @@ def _scope(analysis: Analysis) -> str:
     steps = f"{analysis.step_unit}s {analysis.steps[0]:,} to {analysis.steps[-1]:,}"
     if analysis.status == "complete":
         return f"In this run ({steps})"
-    return f"In this unfinished run (status: {analysis.status}, {steps})"
+    return f"In this incomplete run (status: {analysis.status}, {steps})"
 
 
 def _curve_table(curves: Curves) -> pd.DataFrame:

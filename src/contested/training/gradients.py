@@ -215,7 +215,7 @@ class _Losses:
 
 
 def equal_length_batches(lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """GroupLayout rows into batches of at most ``size`` of equal length.
+    """Cut rows into batches of at most ``size`` of equal length.
 
     >>> [batch.tolist() for batch in equal_length_batches(np.array([5, 4, 5, 5]), 2)]
     [[1], [0, 2], [3]]
