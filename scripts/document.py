@@ -16,14 +16,15 @@ from pydantic_core import PydanticUndefined
 from contested.analysis.measures import MEASURES
 from contested.config import RunConfig
 from contested.options import METHODS, section_in
+from contested.rows import FILE_KINDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
-CONFIGURATION = """# Configuration of a run
+CONFIGURATION = f"""# Configuration of a run
 
 A YAML file for `contested train`; `key=value` on the command line overrides it (`training.learning_rate=1e-3`).
 Relative paths are taken from the file's folder. Unknown keys are errors that name the nearest known one. Made from
-the code by `make docs`.
+the code by `make docs`. Files of rows are {FILE_KINDS}, told by suffix or content.
 """
 METHOD = """
 ## method

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from contested.errors import DataError
-from contested.rows import read_table
+from contested.rows import FILE_KINDS, KINDS, read_table
 
 
 @pytest.fixture
@@ -88,8 +88,24 @@ def test_kind_is_told_by_content_where_the_suffix_says_nothing(tmp_path, write_t
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "b.parquet")
     (tmp_path / "b.parquet").rename(tmp_path / "b.data")
     assert read_table(tmp_path / "b.data").kind == "parquet"
-    with pytest.raises(DataError, match=r"the suffix '\.txt' is not recognised.*\.jsonl.*rename or convert"):
-        read_table(write_text("c.txt", "id,label\n"))
+    with pytest.raises(
+        DataError, match=r"neither its suffix '\.none' nor.*JSONL, .* or Parquet \(\.jsonl.*rename or convert"
+    ):
+        read_table(write_text("c.none", "id,label\n"))
+
+
+def test_a_file_of_no_known_kind_is_its_lines_where_they_are_wanted(write_text):
+    table = read_table(write_text("c.none", "a 1\n\nb 2\n"), lines=True)
+    assert (table.kind, table.unit, table.columns) == ("text", "line", {"line": ["a 1", "", "b 2"]})
+    assert table.line_numbers == [1, 2, 3]
+    # Lines are the last resort.
+    assert read_table(write_text("d.none", '{"x": 1}\n'), lines=True).kind == "jsonl"
+
+
+def test_no_suffix_is_of_two_kinds_and_every_kind_is_named():
+    suffixes = [suffix for kind in KINDS for suffix in kind.suffixes]
+    assert len(set(suffixes)) == len(suffixes)
+    assert all(kind.title in FILE_KINDS for kind in KINDS)
 
 
 def test_missing_file_names_a_near_one(tmp_path, write_text):

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
+
+from contested.formats import learning_rate, text
 
 ALL_RUNS = "all runs"
 """The name of the one group of a study in which nothing but the seed varies."""
+
+
+class Part(NamedTuple):
+    """One part of a name.
+
+    Attributes:
+        axis: The axis.
+        value: The value on it.
+        plain: The value that need not be named; None where there is none.
+        key: The key of a run's configuration that the axis sets; empty where it sets several.
+    """
+
+    axis: str
+    value: Any
+    plain: Any = None
+    key: str = ""
 
 
 def is_number(value: object) -> bool:
@@ -21,7 +39,7 @@ def is_number(value: object) -> bool:
 
 
 def short(value: Any) -> str:
-    """A value of an axis as text.
+    """A value of an axis as a study file writes it.
 
     >>> short(2e-5), short(3.0), short("lora-r4")
     ('2e-05', '3', 'lora-r4')
@@ -29,23 +47,45 @@ def short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def part_name(axis: str, value: Any) -> str:
+def axis_heading(axis: str) -> str:
+    """What an axis is called.
+
+    >>> axis_heading("training.learning_rate")
+    'learning rate'
+    """
+    return axis.rpartition(".")[2].replace("_", " ")
+
+
+def value_name(value: Any, axis: str, key: str = "") -> str:
+    """A value of an axis as it reads in names, tables and figures: rates in scientific form.
+
+    >>> value_name(3e-4, "rate", "training.learning_rate"), value_name(-0.5, "shift"), value_name("full", "method")
+    ('3e−4', '−0.5', 'full')
+    """
+    if not is_number(value) or value != value:
+        return text(value)
+    rate = "learning_rate" in {name.rpartition(".")[2] for name in (axis, key)}
+    return learning_rate(value) if rate else short(value).replace("-", "−")
+
+
+def part_name(part: Part) -> str:
     """A value as part of a name: a number takes the last part of its axis' name along.
 
-    >>> part_name("training.learning_rate", 1e-3), part_name("method", "lora-r4")
-    ('learning rate 0.001', 'lora-r4')
+    >>> part_name(Part("training.learning_rate", 1e-3)), part_name(Part("method", "lora-r4"))
+    ('learning rate 1e−3', 'lora-r4')
     """
-    return f"{axis.rpartition('.')[2].replace('_', ' ')} {short(value)}" if is_number(value) else str(value)
+    name = value_name(part.value, part.axis, part.key)
+    return f"{axis_heading(part.axis)} {name}" if is_number(part.value) else name
 
 
-def label(parts: Iterable[tuple[str, Any, Any]]) -> str:
-    """The name of what has these values, as triples of axis, value, and the value that need not be named.
+def label(parts: Iterable[Part]) -> str:
+    """The name of what has these values.
 
-    >>> label([("method", "full", None), ("training.epochs", 3, None), ("noise", "none", "none")])
+    >>> label([Part("method", "full"), Part("training.epochs", 3), Part("noise", "none", plain="none")])
     'full, epochs 3'
-    >>> label([("noise", "none", "none")]), label([])
+    >>> label([Part("noise", "none", plain="none")]), label([])
     ('none', 'all runs')
     """
     given = list(parts)
-    named = [(axis, value) for axis, value, plain in given if value != plain]
-    return ", ".join(part_name(axis, value) for axis, value in named or [part[:2] for part in given]) or ALL_RUNS
+    named = [part for part in given if part.value != part.plain]
+    return ", ".join(part_name(part) for part in named or given) or ALL_RUNS

@@ -1,4 +1,7 @@
-"""Files of rows: JSONL, JSON, CSV, TSV and Parquet read with the line of every row."""
+"""Files of rows, read with the line of every row.
+
+:data:`KINDS` has every kind of file; errors, help texts and documents name what stands there.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class Problem(NamedTuple):
     """One finding in a file.
 
     Attributes:
-        line_number: Line (text files), row (Parquet) or entry (JSON), counted from 1; 0 for the file as a whole.
+        line_number: Line, or whatever :attr:`Kind.unit` says, counted from 1; 0 for the file as a whole.
         text: What is wrong there.
     """
 
@@ -32,7 +35,7 @@ class Table:
 
     Attributes:
         path: The file.
-        kind: ``jsonl``, ``json``, ``csv``, ``tsv`` or ``parquet``.
+        kind: The name of one of :data:`KINDS`, or ``text``: lines that no kind knows, in a column ``line``.
         columns: Name of each column to its values.
         line_numbers: Where each row begins in the file, in units of ``unit``.
         problems: Findings so far; readers add theirs, so that all are reported at once.
@@ -47,7 +50,7 @@ class Table:
     @property
     def unit(self) -> str:
         """What a line number counts: an entry of JSON and a row of Parquet are no lines."""
-        return {"parquet": "row", "json": "entry"}.get(self.kind, "line")
+        return next((kind.unit for kind in KINDS if kind.name == self.kind), "line")
 
     def add_problem(self, line_number: int, text: str) -> None:
         """Note a finding at a line of the file (0: the file as a whole)."""
@@ -77,11 +80,40 @@ class _Rows(NamedTuple):
     problems: list[Problem]
 
 
-def read_table(path: Path) -> Table:
+class Kind(NamedTuple):
+    """A kind of file.
+
+    Attributes:
+        title: How it is written in sentences.
+        suffixes: The endings that say it, lower-case with their dot.
+        parse: Its rows, from a path (for errors) and the file's content.
+        unit: What a line number counts.
+        sniff: Whether content under an unknown suffix is of this kind.
+    """
+
+    title: str
+    suffixes: tuple[str, ...]
+    parse: Callable[[Path, bytes], _Rows]
+    unit: str = "line"
+    sniff: Callable[[bytes], bool] = lambda _: False
+
+    @property
+    def name(self) -> str:
+        """Its name in tables and errors."""
+        return self.title.lower()
+
+
+TEXT = "text"
+"""The kind of a file that is of none of :data:`KINDS`."""
+
+
+def read_table(path: Path, *, lines: bool = False) -> Table:
     """Read a file of rows; lines that cannot be parsed become problems of the table.
 
     Args:
-        path: A JSONL, JSON, CSV, TSV or Parquet file, told by its suffix, else by its content.
+        path: A file of one of :data:`KINDS`, told by its suffix, else by its content.
+        lines: Whether a file of no known kind is read as lines: kind ``text``, and one column ``line`` with all of
+            them, empty ones too.
 
     Returns:
         The rows.
@@ -99,8 +131,10 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
     if not content.strip():
         raise DataError(f"{path} is empty; expected one item (or annotation) per row.")
-    kind = _kind(path, content)
-    rows = _PARSERS[kind](path, content)
+    found = _kind(path, content)
+    if found is None and not lines:
+        raise unknown_kind(path)
+    kind, rows = (found.name, found.parse(path, content)) if found else (TEXT, _parse_lines(path, content))
     if not rows.line_numbers and not rows.problems:
         raise DataError(f"{path} holds no rows ({kind}); expected one item (or annotation) per row.")
     return Table(path, kind, rows.columns, rows.line_numbers, rows.problems)
@@ -112,6 +146,7 @@ def _near_file(path: Path) -> str:
     return did_you_mean(path.name, (entry.name for entry in path.parent.iterdir()))
 
 
+<<<<<<< HEAD
 def _kind(path: Path, content: bytes) -> str:
     kind = _SUFFIXES.get(path.suffix.lower())
     if kind is not None:
@@ -123,7 +158,25 @@ def _kind(path: Path, content: bytes) -> str:
     raise DataError(
         f"{path} is of an unknown type: the suffix '{path.suffix}' is not recognised, and the content is neither "
         f"JSONL nor Parquet. Expected one of {listed(_SUFFIXES)}; rename or convert the file."
+=======
+def _kind(path: Path, content: bytes) -> Kind | None:
+    named = [kind for kind in KINDS if path.suffix.lower() in kind.suffixes]
+    return next(iter([*named, *(kind for kind in KINDS if kind.sniff(content))]), None)
+
+
+def unknown_kind(path: Path) -> DataError:
+    """The error that a file is of no known kind."""
+    suffixes = [suffix for kind in KINDS for suffix in kind.suffixes]
+    return DataError(
+        f"{path} is of no known kind: neither its suffix '{path.suffix}' nor its content tells how to read it. "
+        f"Expected {FILE_KINDS} ({listed(suffixes)}); rename or convert the file."
+>>>>>>> 40d29e2 (Rates read the same in names and on axes; kinds of files of rows have one registry, lines are one of them; tests no longer list what exists)
     )
+
+
+def _parse_lines(path: Path, content: bytes) -> _Rows:
+    lines = _decode(path, content).replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return _Rows({"line": [*lines]}, list(range(1, len(lines) + 1)), [])
 
 
 def _decode(path: Path, content: bytes) -> str:
@@ -251,19 +304,14 @@ def _shown(value: object) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
-_PARSERS: dict[str, Callable[[Path, bytes], _Rows]] = {
-    "jsonl": _parse_jsonl,
-    "json": _parse_json,
-    "csv": _parse_csv,
-    "tsv": _parse_tsv,
-    "parquet": _parse_parquet,
-}
-_SUFFIXES = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
+KINDS: tuple[Kind, ...] = (
+    Kind("JSONL", (".jsonl", ".ndjson"), _parse_jsonl, sniff=lambda content: content.lstrip().startswith(b"{")),
+    Kind("JSON", (".json",), _parse_json, unit="entry"),
+    Kind("CSV", (".csv",), _parse_csv),
+    Kind("TSV", (".tsv",), _parse_tsv),
+    Kind("Parquet", (".parquet", ".pq"), _parse_parquet, unit="row", sniff=lambda content: content.startswith(b"PAR1")),
+)
+"""Every kind of file of rows."""
+
+FILE_KINDS = f"{', '.join(kind.title for kind in KINDS[:-1])} or {KINDS[-1].title}"
+"""The kinds as part of a sentence."""

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from contested.analysis.study import StudyResults, study_results
+from contested.analysis.study.columns import COLUMNS
 from contested.demo import ENCODER_PATH, make_world
 from contested.studies import Study, expand, load_study
 from contested.studies.folder import StudyFolder
@@ -102,7 +103,7 @@ def test_groups_along_two_numeric_axes(amounts) -> None:
     assert axes["numeric"].tolist() == [True, True]
     groups = found.frames["groups"]
     assert groups["group"].tolist() == [
-        f"epochs {epochs}, learning rate {rate}" for epochs in (1, 3) for rate in ("0.001", "0.005")
+        f"epochs {epochs}, learning rate {rate}" for epochs in (1, 3) for rate in ("1e−3", "5e−3")
     ]
     assert groups["n_seeds"].tolist() == [2] * 4
     assert (groups["rho_low"] <= groups["rho_mean"]).all()
@@ -138,12 +139,12 @@ def test_paired_differences_along_both_axes(amounts) -> None:
     differences = found.frames["differences"]
     pairs = differences[["axis", "from", "to", "held"]].drop_duplicates().to_numpy().tolist()
     assert pairs == [
-        ["training.epochs", "1", "3", "learning rate 0.001"],
-        ["training.epochs", "1", "3", "learning rate 0.005"],
-        ["training.learning_rate", "0.001", "0.005", "epochs 1"],
-        ["training.learning_rate", "0.001", "0.005", "epochs 3"],
+        ["training.epochs", "1", "3", "learning rate 1e−3"],
+        ["training.epochs", "1", "3", "learning rate 5e−3"],
+        ["training.learning_rate", "1e−3", "5e−3", "epochs 1"],
+        ["training.learning_rate", "1e−3", "5e−3", "epochs 3"],
     ]
-    row = only(differences, axis="training.epochs", held="learning rate 0.005", measure="loss_change", category="clean")
+    row = only(differences, axis="training.epochs", held="learning rate 5e−3", measure="loss_change", category="clean")
     by_seed = [change(runs[3, 5e-3, seed], "clean") - change(runs[1, 5e-3, seed], "clean") for seed in (1, 2)]
     assert row["difference"] == pytest.approx(np.mean(by_seed))
     assert row["low"] < row["difference"] < row["high"]
@@ -153,7 +154,7 @@ def test_paired_differences_along_both_axes(amounts) -> None:
 
 def test_nothing_of_the_paper_is_said(amounts) -> None:
     _, found, _ = amounts
-    assert set(found.frames) == {"axes", "runs", "groups", "group_measures", "group_curves", "differences"}
+    assert set(found.frames) == set(COLUMNS)
     content = json.dumps(found.to_dict())
     assert "claims" not in found.to_dict()
     assert not any(word in content.lower() for word in ("table 1", "figure", "main condition", "inconclusive", "paper"))

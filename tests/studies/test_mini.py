@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from contested.checking import check
 from contested.cli import main
+from contested.studies import Study
 from contested.studies.mini import shrink
 from contested.trajectories import Trajectory
 
@@ -203,6 +205,15 @@ def test_a_study_shrinks_to_stand_ins_two_seeds_and_the_world(tmp_path: Path) ->
     assert [entry["set"] for entry in found.overrides] == [{"probes": {"every": 40}}, {"training": {"epochs": 1}}]
     assert (found.name, found.expected) == ("own-mini", [])
     assert list(found.axes["seed"]) == ["5", "6"]
+
+
+def test_a_study_that_names_neither_model_nor_data_shrinks_too(tmp_path: Path) -> None:
+    axes = {"training.epochs": [1, 3], "task.soft_labels": [False, True]}
+    found = shrink({"axes": axes}, tmp_path)
+    world = tmp_path.resolve() / "world"
+    assert found["defaults"]["model"]["name"] == str(world / "encoder-3-layers")
+    assert found["defaults"]["task"] == {"annotated": {"path": str(world / "data.jsonl")}}
+    assert check(Study, found, "it").axes["training.epochs"]["3"].overrides == {"training": {"epochs": 3}}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import typer
 
 from contested.cli.console import console, path, print_json
 from contested.errors import ConfigError
+from contested.formats import COUNT, SHARE
+from contested.rows import FILE_KINDS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def entropy(
-    file: Annotated[Path, typer.Argument(parser=path, help="Annotated file: JSONL, JSON, CSV, TSV or Parquet.")],
+    file: Annotated[Path, typer.Argument(parser=path, help=f"Annotated file: {FILE_KINDS}.")],
     *,
     format: Annotated[str, typer.Option(help="auto recognises the format; an unknown name lists all.")] = "auto",
     out: Annotated[
@@ -118,13 +120,13 @@ def _overview(summary: Summary) -> Table:
     table = Table(show_header=False, box=None)
     annotators, averages = summary.annotators, summary.entropy_nats
     lines = {
-        "items (N)": f"{summary.n_items:,}",
+        "items (N)": COUNT(summary.n_items),
         "classes (K)": f"{summary.n_classes}: {', '.join(summary.label_names)}",
         "annotators per item": f"min {annotators.min}, median {annotators.median:g}, max {annotators.max}",
         f"entropy in nats ({summary.estimator})": (
             f"mean {averages.mean:.4f}, median {averages.median:.4f}; ln K = {summary.max_entropy_nats:.4f}"
         ),
-        "ties for the majority": f"{summary.ties:,}",
+        "ties for the majority": COUNT(summary.ties),
         "Krippendorff's alpha (nominal)": _defined(summary.krippendorff_alpha),
         "pairwise agreement": _defined(summary.pairwise_agreement),
     }
@@ -148,5 +150,5 @@ def _bands(summary: Summary) -> Table:
     upper = (*lower[1:], None)
     for (name, count), low, high in zip(summary.categories.items(), lower, upper, strict=True):
         band = f"{low} ≤ H" + (f" < {high}" if high else "")
-        table.add_row(Text(name), band, f"{count:,}", f"{count / summary.n_items:.1%}")
+        table.add_row(Text(name), band, COUNT(count), SHARE(count / summary.n_items))
     return table

@@ -26,7 +26,7 @@ class AnnotatedSection(Section):
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of contested.read_annotations."""
     covariates: str | None = Field(None, json_schema_extra=FILE)
-    """A JSONL, CSV, TSV or Parquet file with the example ids and further columns, such as genre."""
+    """A file of rows with the example ids and further columns, such as genre."""
     in_memory: int | None = Field(None, ge=1)
     """Written by contested.train: how many examples it was given as an object that no file holds as it is."""
 
@@ -52,7 +52,7 @@ class BulkSection(BulkSample):
     """The singly labelled bulk set: local files or the hub."""
 
     path: str | list[str] | None = Field(None, json_schema_extra=FILE)
-    """JSONL, CSV, TSV or Parquet files."""
+    """Files of rows."""
     hub: str | None = None
     """A hub data set, for example stanfordnlp/snli or nyu-mll/glue."""
     subset: str | None = None

@@ -14,11 +14,11 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from contested.formats import CHANGE, NATS, Format, shorten
-from contested.naming import part_name
+from contested.naming import Part, axis_heading, part_name
 from contested.report import change_figure, figures
 from contested.report.declarations import FigureSpec, Frames
 from contested.report.labels import seeds_note
-from contested.report.study_frames import axis_format, axis_heading, categories_only, is_numeric, varying_axes
+from contested.report.study_frames import axis_format, axis_key, categories_only, is_numeric, varying_axes
 from contested.report.style import (
     INK,
     NARROW_WIDTH,
@@ -71,7 +71,7 @@ def along(
     groups: pd.DataFrame,
     *,
     axis: str,
-    others: Sequence[str],
+    others: Mapping[str, str],
     scale: AxisScale,
     narrow: bool = False,
 ) -> Figure:
@@ -81,8 +81,8 @@ def along(
         changes: Loss changes by group and category, with the axes as columns.
         groups: The groups with their ρ.
         axis: The column along x.
-        others: The other axes that vary: a row of panels for each setting of them, or one line each where there are
-            many.
+        others: The other axes that vary, with the key that each sets: a row of panels for each setting of them, or
+            one line each where there are many.
         scale: How values of the axis are placed.
         narrow: The panels under each other, for a phone.
 
@@ -159,14 +159,17 @@ class AxisScale:
         axes.set_xlabel(axis_heading(axis) + (" (log scale)" if self.log else ""))
 
 
-def _settings(changes: pd.DataFrame, axis: str, others: Sequence[str]) -> dict[str, Any]:
+def _settings(changes: pd.DataFrame, axis: str, others: Mapping[str, str]) -> dict[str, Any]:
     """The settings of the other axes that have several values on this one, by name, each as a choice of rows."""
     if not others:
         return {"": lambda frame: pd.Series(True, frame.index)}
     found = {}
     for key, own in changes.groupby(list(others), sort=False, dropna=False):
         if own[axis].nunique() > 1:
-            name = ", ".join(part_name(other, value) for other, value in zip(others, key, strict=True))
+            name = ", ".join(
+                part_name(Part(other, value, key=set_by))
+                for (other, set_by), value in zip(others.items(), key, strict=True)
+            )
             found[name] = partial(_chosen, others=tuple(others), key=key)
     return found
 
@@ -264,11 +267,12 @@ def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | Non
     # Where every setting of the other axes has one value of this one, nothing lies along it.
     if known.nunique() < 2 or not _settings(changes[changes["mean"].notna()], axis, others):
         return None
+    keys = {other: axis_key(frames, other) for other in others}
     scale = AxisScale(known.tolist(), numeric=is_numeric(frames, axis), form=axis_format(frames, axis))
     return FigureSpec(
         f"along_{axis.replace('.', '_')}", "axes", f"Along {axis_heading(axis)}",
         "Left: mean loss change of each category; right: Spearman's ρ of AULC with annotation entropy. Intervals: "
         "{confidence}, seeds nested in examples. " + _HOLLOW,
         (("group_changes", "mean"), ("groups", "rho_mean")),
-        partial(along, axis=axis, others=tuple(others), scale=scale), (axis, *others, "category", "mean"), CHANGE,
+        partial(along, axis=axis, others=keys, scale=scale), (axis, *others, "category", "mean"), CHANGE,
     )  # fmt: skip

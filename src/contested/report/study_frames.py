@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from contested.analysis import OVERALL
-from contested.formats import Format, is_missing, learning_rate, text
+from contested.formats import Format, text
+from contested.naming import axis_heading, value_name
 from contested.report.declarations import Frames
 from contested.report.run_frames import change_column
 
@@ -33,7 +35,7 @@ def study_frames(frames: Frames) -> dict[str, pd.DataFrame]:
         "group_changes": categories_only(changes),
         "group_summary": _summary(frames.get("groups", pd.DataFrame()), changes),
         "change_differences": categories_only(own).assign(
-            pair=lambda rows: [_pair(frames, row) for row in rows.to_dict("records")]
+            pair=lambda rows: [_pair(row) for row in rows.to_dict("records")]
         ),
     }
 
@@ -42,15 +44,6 @@ def varying_axes(frames: Frames) -> list[str]:
     """The axes along which the groups of a study differ, in the order of the study."""
     axes = frames.get("axes", pd.DataFrame({"axis": [], "varies": []}))
     return [str(name) for name in axes.loc[axes["varies"].astype(bool), "axis"]]
-
-
-def axis_heading(axis: str) -> str:
-    """What an axis is called.
-
-    >>> axis_heading("training.learning_rate")
-    'learning rate'
-    """
-    return axis.rpartition(".")[2].replace("_", " ")
 
 
 def is_numeric(frames: Frames, axis: str) -> bool:
@@ -89,21 +82,15 @@ def _summary(groups: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
 
 def axis_format(frames: Frames, axis: str) -> Format:
     """How the values of an axis read: rates in scientific form, other numbers and names as they are."""
-    key = str(frames["axes"].set_index("axis")["key"].get(axis, ""))
-    if not is_numeric(frames, axis):
-        return text
-    return learning_rate if "learning_rate" in {axis, key.rpartition(".")[2]} else _plain_number
+    return partial(value_name, axis=axis, key=axis_key(frames, axis)) if is_numeric(frames, axis) else text
 
 
-def _plain_number(value: object) -> str:
-    return text(value) if is_missing(value) else f"{value:g}".replace("-", "−")
+def axis_key(frames: Frames, axis: str) -> str:
+    """The key of a run's configuration that an axis sets; empty where it sets several."""
+    return str(frames["axes"].set_index("axis")["key"].get(axis, ""))
 
 
-def _pair(frames: Frames, row: dict[Any, Any]) -> str:
+def _pair(row: dict[Any, Any]) -> str:
     """Which two groups a difference is of, in short."""
-    axis = str(row["axis"])
-    # The frame has them as text.
-    ends = [float(row[name]) if is_numeric(frames, axis) else row[name] for name in ("from", "to")]
-    start, end = map(axis_format(frames, axis), ends)
     held = f" ({row['held']})" if row.get("held") else ""
-    return f"{axis_heading(axis)} {start} → {end}{held}"
+    return f"{axis_heading(str(row['axis']))} {row['from']} → {row['to']}{held}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from contested.naming import axis_heading
 from contested.report.declarations import Frames
-from contested.report.study_frames import axis_heading, varying_axes
+from contested.report.study_frames import varying_axes
 
 
 def lead(frames: Frames) -> str:

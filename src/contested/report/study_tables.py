@@ -14,10 +14,11 @@ from contested.formats import (
     p_value,
     yes_no,
 )
+from contested.naming import axis_heading
 from contested.report.declarations import Column, Frames, Table
 from contested.report.run_frames import change_column
 from contested.report.run_tables import legend, measure_heading
-from contested.report.study_frames import axis_format, axis_heading, categories_of, varying_axes
+from contested.report.study_frames import axis_format, categories_of, varying_axes
 
 _SEEDS = "Mean ± standard deviation over seeds; in brackets the {confidence} interval with seeds nested in examples. "
 _GROUP = Column("group", "group")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from contested.config import RunConfig, check_config, identifying
 from contested.errors import ConfigError
-from contested.naming import label
+from contested.naming import Part, label
 from contested.overrides import merge
 from contested.studies.axes import study_axes
 from contested.studies.backbone import read_checkpoint_info
@@ -103,8 +103,8 @@ def cell_names(study: Study, cells: Sequence[Cell]) -> dict[str, str]:
     several = len({cell.config.seed for cell in cells}) > 1
     names = {}
     for cell in cells:
-        parts = [(axis.name, axis.values[cell.coordinates[axis.name]], axis.plain) for axis in varying]
-        seed = [("seed", cell.config.seed, None)] if several or not parts else []
+        parts = [Part(axis.name, axis.values[cell.coordinates[axis.name]], axis.plain, axis.key) for axis in varying]
+        seed = [Part("seed", cell.config.seed)] if several or not parts else []
         names[cell.run_id] = label([*parts, *seed])
     return names
 
@@ -198,7 +198,7 @@ def _joined(first: Cell, second: Cell) -> Cell:
 
 def _label(study: Study, coordinates: Mapping[str, str]) -> str:
     several = [axis for axis in study_axes(study) if len(axis.values) > 1]
-    return label((axis.name, axis.values[coordinates[axis.name]], axis.plain) for axis in several)
+    return label(Part(axis.name, axis.values[coordinates[axis.name]], axis.plain, axis.key) for axis in several)
 
 
 def _run_id(study: Study, coordinates: Mapping[str, str], config: RunConfig) -> str:

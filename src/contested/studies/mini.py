@@ -50,6 +50,7 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
         axes[name] = {own: _flat(value) for own, value in axis_values(str(name), values).items()}
     defaults = content.setdefault("defaults", {})
     bundles = [("data", defaults), *(pair for values in axes.values() for pair in values.items())]
+    _fill_in(bundles)
     _shrink_models(bundles, out.resolve() / WORLD)
     _shrink_data(bundles, out.resolve() / WORLD)
     defaults["training"] = {**defaults.get("training", {}), "learning_rate": 1e-3}
@@ -70,6 +71,15 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
         f": {about}" if about else "."
     )
     return content
+
+
+def _fill_in(bundles: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Name a backbone and an annotated set where nothing does: they are replaced anyway."""
+    defaults = bundles[0][1]
+    for section, key, value in (("model", "name", "encoder"), ("task", "annotated", {"path": "data.jsonl"})):
+        given = [bundle.get(section, {}) for _, bundle in bundles]
+        if all(isinstance(part, dict) and key not in part for part in given):
+            defaults[section] = {**defaults.get(section, {}), key: value}
 
 
 def _flat(value: dict[str, Any]) -> dict[str, Any]:

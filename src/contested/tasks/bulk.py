@@ -10,7 +10,7 @@ import pandas as pd
 
 from contested.errors import DataError
 from contested.files import user_path
-from contested.rows import read_table
+from contested.rows import FILE_KINDS, read_table
 
 # Other names of the fields in the usual files (SNLI and MNLI as published, and the hub's copies).
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -28,7 +28,7 @@ def read_bulk(
     label_names: Sequence[str],
     text_columns: Sequence[str] = ("premise", "hypothesis"),
 ) -> pd.DataFrame:
-    """Read singly labelled examples from JSONL, CSV, TSV or Parquet files.
+    """Read singly labelled examples from files of rows (see :data:`contested.rows.KINDS`).
 
     Examples without a gold label (``-`` in SNLI, -1 on the hub) are left out; their number is in
     ``attrs["unlabelled"]`` of the result.
@@ -46,7 +46,7 @@ def read_bulk(
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not files:
-        raise DataError("No bulk file was given. Name at least one JSONL, CSV, TSV or Parquet file.")
+        raise DataError(f"No bulk file was given. Name at least one: {FILE_KINDS}.")
     problems: list[str] = []
     frames = [read_rows(user_path(file), problems) for file in files]
     tables = [
@@ -104,7 +104,7 @@ def read_rows(file: Path, problems: list[str]) -> pd.DataFrame | None:
     """Read a file of rows as it is, with the line of each row in ``_line``.
 
     Args:
-        file: A JSONL, JSON, CSV, TSV or Parquet file.
+        file: A file of rows.
         problems: Takes one sentence per problem, by line where it has one.
 
     Returns:

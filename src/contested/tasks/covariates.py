@@ -20,7 +20,7 @@ def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Ann
 
     Args:
         annotated: The examples.
-        path: A JSONL, CSV, TSV or Parquet file with one row per example: ``example_id`` (or ``uid``, ``id``) and
+        path: A file of rows, one per example: ``example_id`` (or ``uid``, ``id``) and
             further columns, whose values may be missing. Rows of other examples are left out.
 
     Returns:

@@ -51,8 +51,8 @@ def test_the_other_axes_are_held(any_study):
     assert found[["axis", "held"]].to_numpy().tolist() == [
         ["rate", "epochs 1"],
         ["rate", "epochs 3"],
-        ["training.epochs", "rate 0.0001"],
-        ["training.epochs", "rate 0.001"],
+        ["training.epochs", "rate 1e−4"],
+        ["training.epochs", "rate 1e−3"],
     ]
 
 

@@ -35,7 +35,7 @@ def test_axes_say_whether_they_vary_and_are_numbers(any_study):
             "key": "training.learning_rate",
             "numeric": True,
             "varies": False,
-            "values": "0.0001, 0.001",
+            "values": "1e−4, 1e−3",
         },
         {
             "axis": "model.name",
@@ -49,7 +49,7 @@ def test_axes_say_whether_they_vary_and_are_numbers(any_study):
 
 def test_a_group_is_the_cells_that_differ_in_the_seed_alone(any_study, two_seeds):
     groups = any_study.results(*two_seeds).frames["groups"]
-    assert groups["group"].tolist() == ["rate 0.0001", "rate 0.001"]
+    assert groups["group"].tolist() == ["rate 1e−4", "rate 1e−3"]
     assert groups["rate"].tolist() == [1e-4, 1e-3]
     assert groups["run_ids"].tolist() == ["rate=0.0001-s1,rate=0.0001-s2", "rate=0.001-s1,rate=0.001-s2"]
     assert groups["n_seeds"].tolist() == [2, 2]
@@ -73,10 +73,10 @@ def test_measures_are_means_over_seeds_and_examples_with_their_sd(any_study, two
     assert found.query("measure == 'loss_change' and rate == 0.0001")["category"].tolist() == [*NAMES, "overall"]
     # Means of -0.3 and -0.5, of 0.2 and 0.4; their sample sd is 0.2 / √2.
     for category, mean in (("clean", -0.4), ("contested", 0.3)):
-        row = any_study.only(found, group="rate 0.0001", measure="loss_change", category=category)
+        row = any_study.only(found, group="rate 1e−4", measure="loss_change", category=category)
         assert (row["n"], row["mean"], row["sd"]) == (8, pytest.approx(mean), pytest.approx(0.2 / np.sqrt(2)))
     # AULC of two checkpoints is the mean of start 1 and end 1 + Δℓ.
-    row = any_study.only(found, group="rate 0.001", measure="aulc", category="ambiguous")
+    row = any_study.only(found, group="rate 1e−3", measure="aulc", category="ambiguous")
     assert row["mean"] == pytest.approx(1.05)
 
 
@@ -235,7 +235,7 @@ def test_a_value_that_changes_nothing_is_not_named(any_study):
     noise = Axis("noise", "", ("none", "noisy"), plain="none")
     cells = [any_study.cell(rate=rate, noise=name) for name in ("none", "noisy") for rate in (1e-4, 1e-3)]
     found = any_study.results(cells, (any_study.RATE, noise), {}).frames["groups"]
-    assert found["group"].tolist() == ["rate 0.0001", "rate 0.001", "rate 0.0001, noisy", "rate 0.001, noisy"]
+    assert found["group"].tolist() == ["rate 1e−4", "rate 1e−3", "rate 1e−4, noisy", "rate 1e−3, noisy"]
 
 
 @pytest.mark.parametrize("what", ["entropy", "category", "gold"])

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from contested.annotations import FORMATS, read_annotations
+from contested.annotations import FORMATS, Annotations, read_annotations, readers
+from contested.annotations.readers import Format, Options
 from contested.errors import ConfigError, DataError
+from contested.rows import TEXT, Table
 
 
 @pytest.mark.parametrize(
@@ -74,6 +78,34 @@ def test_source_is_the_path_given(write_jsonl, chaosnli_row):
     path = write_jsonl([chaosnli_row()])
     assert read_annotations(path).source == str(path)
     assert read_annotations(str(path)).n_items == 1
+
+
+def _of_lines() -> Format:
+    """A format without a header: id, then a label an annotator."""
+
+    def read(table: Table, _: Options) -> Annotations:
+        rows = [str(line).split() for line in table.columns["line"] if line]
+        counts = np.array([[own[1:].count(label) for label in "ny"] for own in rows])
+        ids = tuple(own[0] for own in rows)
+        return Annotations(ids, counts, ("n", "y"), pd.DataFrame(index=range(len(ids))), source=str(table.path))
+
+    return Format("words", "an id and labels a line", frozenset(), frozenset(), lambda t, _: t.kind == TEXT, read)
+
+
+@pytest.mark.parametrize("format", ["auto", "words"])
+def test_a_reader_of_lines_is_one_entry(tmp_path, monkeypatch, format):
+    monkeypatch.setattr(readers, "FORMATS", (*FORMATS, _of_lines()))
+    path = tmp_path / "people.words"
+    path.write_text("a y y n\n\nb n n\n")
+    assert read_annotations(path, format=format).label_counts.tolist() == [[1, 2], [2, 0]]
+
+
+@pytest.mark.parametrize("format", ["auto", "counts"])
+def test_lines_that_no_format_knows_are_refused_as_before(tmp_path, format):
+    path = tmp_path / "people.words"
+    path.write_text("a y y n\n")
+    with pytest.raises(DataError, match=r"is of no known kind: neither its suffix '\.words'"):
+        read_annotations(path, format=format)
 
 
 def test_format_names_are_unique():

@@ -13,7 +13,7 @@ from contested.analysis.study.columns import CELL_COLUMNS, RESERVED
 from contested.analysis.study.groups import SeedGroup
 from contested.analysis.study.runs import Run, measure
 from contested.errors import ContestedError, DataError
-from contested.naming import is_number, label
+from contested.naming import Part, is_number, label
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -108,7 +108,7 @@ class StudyRuns:
 
     def label(self, key: Mapping[str, Any]) -> str:
         """The name of a group: its values on the axes that vary."""
-        return label((axis.name, key[axis.name], axis.plain) for axis in self.varying)
+        return label(Part(axis.name, key[axis.name], axis.plain, axis.key) for axis in self.varying)
 
     def group(self, rows: pd.DataFrame, by: Sequence[str]) -> SeedGroup:
         """Some cells as one group.

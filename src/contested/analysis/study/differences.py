@@ -24,7 +24,7 @@ from contested.analysis.study.groups import (
     rows_by_category,
 )
 from contested.analysis.study.measured import stacked
-from contested.naming import label, short
+from contested.naming import Part, label, value_name
 
 _NO_SHARED_SEED = (
     "the groups share no seed: seeds are averaged within each group first, and only examples are resampled"
@@ -118,12 +118,12 @@ def _rows(study: StudyRuns, pair: Pair, draw: Resampling) -> Iterator[dict[str, 
 
 def _shared_columns(study: StudyRuns, pair: Pair) -> dict[str, Any]:
     name, first, second = pair.axis.name, pair.first, pair.second
-    held = [(axis.name, first.key[axis.name], axis.plain) for axis in study.varying if axis.name != name]
+    held = [Part(axis.name, first.key[axis.name], axis.plain, axis.key) for axis in study.varying if axis.name != name]
     provenance = [group.provenance for group in (first, second)]
     return {
         "axis": name,
-        "from": short(first.key[name]),
-        "to": short(second.key[name]),
+        "from": value_name(first.key[name], name, pair.axis.key),
+        "to": value_name(second.key[name], name, pair.axis.key),
         "held": label(held) if held else "",
         "group_from": study.label(first.key),
         "group_to": study.label(second.key),

@@ -8,7 +8,7 @@ from contested.analysis.study.cells import StudyRuns
 from contested.analysis.study.columns import columns_of, frame_of
 from contested.analysis.study.groups import joined
 from contested.analysis.study.runs import Run, rank_correlation_of
-from contested.naming import short
+from contested.naming import value_name
 
 
 def axes_frame(study: StudyRuns) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def axes_frame(study: StudyRuns) -> pd.DataFrame:
             "key": axis.key,
             "numeric": axis.numeric,
             "varies": axis in varying,
-            "values": ", ".join(short(value) for value in axis.values),
+            "values": ", ".join(value_name(value, axis.name, axis.key) for value in axis.values),
         }
         for axis in study.axes
     ]

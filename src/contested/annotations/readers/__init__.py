@@ -10,7 +10,7 @@ from contested.annotations.readers import chaosnli, counts, distributions, label
 from contested.annotations.readers._format import Format, Options, as_names
 from contested.errors import ConfigError, DataError
 from contested.files import user_path
-from contested.rows import Table, read_table
+from contested.rows import TEXT, Table, read_table, unknown_kind
 from contested.wording import did_you_mean, listed
 
 __all__ = ["FORMATS", "Format", "Options", "read_annotations"]
@@ -51,7 +51,7 @@ def read_annotations(
     annotations are kept in ``fields``, except a column ``entropy``: its unit is unknown (bits in ChaosNLI).
 
     Args:
-        path: A JSONL, JSON, CSV, TSV or Parquet file.
+        path: A file of rows (see :data:`contested.rows.KINDS`), or of lines that a format knows.
         format: ``auto``, or the name of one in `FORMATS`.
         label_names: The classes in label order; a label outside them is an error. Without them,
             entailment, neutral, contradiction in this order, else the labels found, sorted.
@@ -83,7 +83,9 @@ def read_annotations(
     if chosen is not None:
         _check_options(chosen, options)
     file = user_path(path)
-    table = read_table(file)
+    table = read_table(file, lines=True)
+    if table.kind == TEXT and not any(known.matches(table, options) for known in ([chosen] if chosen else FORMATS)):
+        raise unknown_kind(table.path)
     found = (chosen or _recognised(table, options)).read(table, options)
     return found.read_by(path=str(file.resolve()), format=format, options=options.written())
 
