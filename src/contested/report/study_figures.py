@@ -264,10 +264,10 @@ def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | Non
     groups = frames.get("groups", pd.DataFrame({axis: []}))
     known = groups[axis].dropna()
     changes = frames.get("group_changes", pd.DataFrame({"mean": [], axis: []}))
-    # Where every setting of the other axes has one value of this one, nothing lies along it.
-    if known.nunique() < 2 or not _settings(changes[changes["mean"].notna()], axis, others):
-        return None
     keys = {other: axis_key(frames, other) for other in others}
+    # Where every setting of the other axes has one value of this one, nothing lies along it.
+    if known.nunique() < 2 or not _settings(changes[changes["mean"].notna()], axis, keys):
+        return None
     scale = AxisScale(known.tolist(), numeric=is_numeric(frames, axis), form=axis_format(frames, axis))
     return FigureSpec(
         f"along_{axis.replace('.', '_')}", "axes", f"Along {axis_heading(axis)}",
