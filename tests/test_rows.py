@@ -89,12 +89,12 @@ def test_kind_is_told_by_content_where_the_suffix_says_nothing(tmp_path, write_t
     (tmp_path / "b.parquet").rename(tmp_path / "b.data")
     assert read_table(tmp_path / "b.data").kind == "parquet"
     with pytest.raises(
-        DataError, match=r"neither its suffix '\.none' nor.*JSONL, .* or Parquet \(\.jsonl.*rename or convert"
+        DataError, match=r"unknown type: its suffix '\.none' is not.*JSONL, .* or Parquet \(\.jsonl.*rename or convert"
     ):
         read_table(write_text("c.none", "id,label\n"))
 
 
-def test_a_file_of_no_known_kind_is_its_lines_where_they_are_wanted(write_text):
+def test_a_file_of_an_unknown_type_is_its_lines_where_they_are_wanted(write_text):
     table = read_table(write_text("c.none", "a 1\n\nb 2\n"), lines=True)
     assert (table.kind, table.unit, table.columns) == ("text", "line", {"line": ["a 1", "", "b 2"]})
     assert table.line_numbers == [1, 2, 3]

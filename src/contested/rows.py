@@ -112,7 +112,7 @@ def read_table(path: Path, *, lines: bool = False) -> Table:
 
     Args:
         path: A file of one of :data:`KINDS`, told by its suffix, else by its content.
-        lines: Whether a file of no known kind is read as lines: kind ``text``, and one column ``line`` with all of
+        lines: Whether a file of an unknown type is read as lines: kind ``text``, and one column ``line`` with all of
             them, empty ones too.
 
     Returns:
@@ -146,31 +146,17 @@ def _near_file(path: Path) -> str:
     return did_you_mean(path.name, (entry.name for entry in path.parent.iterdir()))
 
 
-<<<<<<< HEAD
-def _kind(path: Path, content: bytes) -> str:
-    kind = _SUFFIXES.get(path.suffix.lower())
-    if kind is not None:
-        return kind
-    if content.startswith(b"PAR1"):
-        return "parquet"
-    if content.lstrip().startswith(b"{"):
-        return "jsonl"
-    raise DataError(
-        f"{path} is of an unknown type: the suffix '{path.suffix}' is not recognised, and the content is neither "
-        f"JSONL nor Parquet. Expected one of {listed(_SUFFIXES)}; rename or convert the file."
-=======
 def _kind(path: Path, content: bytes) -> Kind | None:
     named = [kind for kind in KINDS if path.suffix.lower() in kind.suffixes]
     return next(iter([*named, *(kind for kind in KINDS if kind.sniff(content))]), None)
 
 
 def unknown_kind(path: Path) -> DataError:
-    """The error that a file is of no known kind."""
+    """The error that a file is of an unknown type."""
     suffixes = [suffix for kind in KINDS for suffix in kind.suffixes]
     return DataError(
-        f"{path} is of no known kind: neither its suffix '{path.suffix}' nor its content tells how to read it. "
+        f"{path} is of an unknown type: its suffix '{path.suffix}' is not recognised, nor is its content. "
         f"Expected {FILE_KINDS} ({listed(suffixes)}); rename or convert the file."
->>>>>>> 40d29e2 (Rates read the same in names and on axes; kinds of files of rows have one registry, lines are one of them; tests no longer list what exists)
     )
 
 

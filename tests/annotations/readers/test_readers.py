@@ -104,7 +104,7 @@ def test_a_reader_of_lines_is_one_entry(tmp_path, monkeypatch, format):
 def test_lines_that_no_format_knows_are_refused_as_before(tmp_path, format):
     path = tmp_path / "people.words"
     path.write_text("a y y n\n")
-    with pytest.raises(DataError, match=r"is of no known kind: neither its suffix '\.words'"):
+    with pytest.raises(DataError, match=r"is of an unknown type: its suffix '\.words'"):
         read_annotations(path, format=format)
 
 
