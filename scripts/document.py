@@ -36,7 +36,7 @@ MEASURES_PAGE = """# Measures of single examples
 
 Every quantity that each tracked example has, as `contested/analysis/measures.py` declares it; made from that list by
 `make docs`. The name is the column of examples.csv, the key in results.json (`measures`) and in the
-table `measures`. A run without what a measure needs lacks that measure, and `absent` says once why. By category: the
+table `measures`. A run without what a measure needs lacks that measure, and `absent` says why. By category: the
 mean with a bootstrap interval over examples, or the share of examples with Wilson's; examples without a value are
 counted in `n_skipped`. Losses and entropies are in nats; formulas and references: [statistics](statistics.md). To add a
 measure, add an entry to the list.
