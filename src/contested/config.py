@@ -61,7 +61,7 @@ is entered here under the version before, so that the runs of older folders are 
 """
 
 _PLACE = {"execution", "name"}
-"""What is no part of a run's identity: where it is executed, and what it is called."""
+"""What is not part of a run's identity: where it is executed, and its name."""
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
@@ -161,7 +161,7 @@ def identified(config: RunConfig) -> dict[str, Any]:
 
 
 def recorded(identity: Mapping[str, Any]) -> RunConfig:
-    """The configuration that an identity stands for, by whatever version of the rule it was written.
+    """The configuration that an identity describes, whichever version of the rule wrote it.
 
     Args:
         identity: A manifest's identity: ``version`` (1 where it has none) and ``config``.
@@ -170,7 +170,7 @@ def recorded(identity: Mapping[str, Any]) -> RunConfig:
         The configuration; what the identity leaves out has the default that it had then.
 
     Raises:
-        ValueError: If it is none that this version knows.
+        ValueError: If this version does not know its rule.
     """
     content = dict(identity.get("config") or {})
     for version in sorted(FORMER_DEFAULTS):

@@ -1,4 +1,4 @@
-"""Files that a reader never sees half of: written beside their place, flushed, then renamed."""
+"""Atomic files: written under a temporary name, flushed, then renamed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the same folder that replaces ``path`` when the block ends well.
 
     Args:
-        path: The final place of the file; its folder must exist.
+        path: The final path of the file; its folder must exist.
 
     Yields:
         A path to write to. If the block raises, it is removed and ``path`` is left as it was.

@@ -99,7 +99,7 @@ def text(value: Any) -> str:
 
 def is_missing(value: Any) -> bool:
     """Whether a cell holds nothing: None, NaN or pandas' missing values."""
-    # pandas.NA is no number, and need not be imported to be known.
+    # pandas.NA is not a number, and need not be imported to be recognised.
     return (
         value is None
         or type(value).__name__ in {"NAType", "NaTType"}

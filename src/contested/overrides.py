@@ -119,7 +119,7 @@ def drop_exclusive(key: str, below: Mapping[str, Any], above: Mapping[str, Any])
     """What may stay of a section's keys beneath others: not another method's options, nor another source's.
 
     Args:
-        key: Under which key the section stands.
+        key: The key of the section.
         below: Its keys.
         above: The keys that are laid over them.
 

@@ -49,7 +49,7 @@ class Table:
 
     @property
     def unit(self) -> str:
-        """What a line number counts: an entry of JSON and a row of Parquet are no lines."""
+        """What a line number counts: an entry of JSON and a row of Parquet are not lines."""
         return next((kind.unit for kind in KINDS if kind.name == self.kind), "line")
 
     def add_problem(self, line_number: int, text: str) -> None:

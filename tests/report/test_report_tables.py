@@ -7,9 +7,9 @@ import pytest
 
 from contested.formats import CHANGE, NATS
 from contested.report import Column, Table
-from contested.report.cells import rendered, to_cells
 from contested.report.latex import escape_latex, to_latex
 from contested.report.run_tables import tables_of
+from contested.report.table_cells import rendered, to_cells
 from contested.report.tables import to_csv, to_markdown, write_tables
 
 MADE = Table(

@@ -11,7 +11,7 @@ from contested.annotations import Annotations
 from contested.errors import DataError
 from contested.options import TaskOptions
 from contested.tasks import NLITask, inject_label_noise, select_composition, soft_targets, with_covariates
-from contested.tasks.interventions import INTERVENTIONS, Changes
+from contested.tasks.interventions import INTERVENTIONS, TrainingChanges
 
 NAMES = ("clean", "ambiguous", "contested")
 CATEGORIES = np.array(["clean"] * 5 + ["ambiguous"] * 3 + ["contested"] * 4, object)
@@ -151,7 +151,7 @@ def test_an_intervention_is_its_option_and_its_entry(
     assert set(INTERVENTIONS) <= set(TaskOptions.model_fields)
     plain = NLITask(annotated, bulk, bulk_size=30, composition="high").prepare(1)
 
-    def one(so_far: Changes, value: str) -> Changes:
+    def one(so_far: TrainingChanges, value: str) -> TrainingChanges:
         row = np.random.default_rng(so_far.seed()).choice(np.flatnonzero(so_far.train))
         return so_far._replace(in_training=np.arange(len(so_far.gold)) == row)
 

@@ -41,7 +41,7 @@ from contested.analysis.dynamics import (
     never_learned,
     probability_margin,
 )
-from contested.analysis.gradient_norms import GradientNorms, NormRow, norms_by_category
+from contested.analysis.gradient_norms import NormRow, NormsByCategory, norms_by_category
 from contested.analysis.intervals import (
     Interval,
     Intervals,
@@ -90,7 +90,6 @@ __all__ = [
     "Curve",
     "Curves",
     "Direction",
-    "GradientNorms",
     "Interval",
     "Intervals",
     "KendallTau",
@@ -99,6 +98,7 @@ __all__ = [
     "Measure",
     "MixedEffect",
     "NormRow",
+    "NormsByCategory",
     "PartialCorrelation",
     "RankTrend",
     "Regression",

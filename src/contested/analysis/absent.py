@@ -16,7 +16,7 @@ _NAMES: dict[str, str] = {
     "losses": "losses",
     "classes": "names of its classes",
 }
-"""What a run can lack, the most telling first. Gradients are not among them: a run without probes lacks nothing."""
+"""What a run can lack, the most important first. Gradients are not among them: a run without probes lacks nothing."""
 
 _CATEGORIES, _CORRELATION = "entropy categories", "correlation of AULC with annotation entropy"
 # What is no measure of single examples: its heading, and what it needs.

@@ -23,7 +23,7 @@ class Source:
     """A run's arrays in the order of the example ids, so that no result depends on the order given.
 
     Every number of an example is its own: examples are measured in blocks, for beside a million of them little else
-    fits into memory. What the run lacks raises a ``RunError`` when it is asked for.
+    fits into memory. What the run lacks raises a ``RunError`` on access.
 
     Args:
         trajectory: The run.
@@ -67,7 +67,7 @@ class Source:
     def gradient_norms(self) -> NDArray[np.float64]:
         """Norm of each example's gradient at the last step at which norms were taken, shape (N,)."""
         gradients = self.trajectory.gradients
-        assert gradients is not None, "only a run that has gradients is asked for them"
+        assert gradients is not None, "gradients are read only of a run that has them"
         taken = np.flatnonzero(np.isfinite(gradients.norms).any(axis=1))
         return np.asarray(gradients.norms[taken[-1]][self.order])
 

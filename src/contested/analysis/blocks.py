@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-BLOCK = 1_000_000  # numbers at work at once, 8 MB each time that float64 holds them
+BLOCK = 1_000_000  # numbers in memory at once, 8 MB each time that float64 holds them
 
 
 def blocks(n: int, width: int, limit: int | None = None) -> Iterator[slice]:

@@ -14,7 +14,7 @@ from contested.analysis.intervals import Interval, keyed, mean_intervals, share_
 from contested.analysis.measures import Columns, Measure
 from contested.analysis.unlearning import ChangeRow
 
-_MATRIX = 10_000_000  # values of measures at work at once: 80 MB
+_MATRIX = 10_000_000  # values of measures in memory at once: 80 MB
 MEASURE_COLUMNS = ("measure", "unit", "category", "n", "n_skipped", "mean", "low", "high", "note")
 
 

@@ -36,7 +36,7 @@ class NormRow(NamedTuple):
     note: str
 
 
-class GradientNorms(NamedTuple):
+class NormsByCategory(NamedTuple):
     """Per-example gradient norms against disagreement.
 
     Attributes:
@@ -63,7 +63,7 @@ def norms_by_category(
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
-) -> GradientNorms:
+) -> NormsByCategory:
     """Per-example gradient norms by category, with Spearman's ρ and the Kruskal–Wallis test.
 
     Args:
@@ -91,7 +91,7 @@ def norms_by_category(
         median = float(np.median(group)) if len(group) else np.nan
         rows.append(NormRow(name, found.n, found.estimate, median, found.low, found.high, found.note))
     groups.pop(OVERALL)
-    return GradientNorms(tuple(rows), rho, *_kruskal(groups))
+    return NormsByCategory(tuple(rows), rho, *_kruskal(groups))
 
 
 def _kruskal(groups: dict[str, NDArray[np.float64]]) -> tuple[float, float, str]:

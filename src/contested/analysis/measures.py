@@ -44,14 +44,14 @@ class Measure:
 
     Attributes:
         name: Its column in examples.csv, its key in results.json.
-        heading: What stands above it in tables.
+        heading: Its heading in tables.
         unit: ``nats``, ``share``, ``events``, ``steps`` (epochs where the run counts those), or empty.
         needs: What a run must have; without it the measure is absent.
         summary: How a category's examples are summarised: their ``mean`` with a bootstrap interval, the ``share``
             of true ones with Wilson's, or ``none`` for what is not a number. Examples without a value are left out.
         sentence: What it is, for legends and documents.
         of_block: Values of a block's n examples, shape (n,).
-        of_columns: Values of all N examples out of measures that stand before it, in place of ``of_block``.
+        of_columns: Values of all N examples from measures listed before it, instead of ``of_block``.
     """
 
     name: str

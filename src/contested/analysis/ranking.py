@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-BATCH = 250_000  # ranked numbers at work at once: few enough to stay in the processor's cache
+BATCH = 250_000  # ranked numbers in memory at once: few enough to stay in the processor's cache
 
 
 def codes(values: NDArray[np.float64]) -> NDArray[np.intp]:

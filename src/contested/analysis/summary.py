@@ -34,7 +34,7 @@ def analyze(
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Analysis:
-    """Compute every statistic of one run that it has the means for, up to its last recorded checkpoint.
+    """Compute every statistic that a run's data allow, up to its last recorded checkpoint.
 
     The result does not depend on the order of the examples. Each statistic draws from its own child of
     ``rng``, so that one does not move another.
@@ -47,7 +47,7 @@ def analyze(
         confidence: Coverage wanted of each interval by itself.
 
     Returns:
-        The statistics of the run; what it has not the means for is None or left out, and ``absent`` says why.
+        The statistics of the run; what its data do not allow is None or left out, and ``absent`` says why.
 
     Raises:
         RunError: If the run has fewer than two checkpoints or no examples.

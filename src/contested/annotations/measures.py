@@ -37,7 +37,7 @@ def parse_estimator(name: str) -> Estimator:
 
 
 def check_counts(label_counts: ArrayLike, *, allow_empty_rows: bool = False) -> NDArray[np.int64]:
-    """Return label counts as int64, or say what makes them none.
+    """Return label counts as int64, or say why they are not valid.
 
     Args:
         label_counts: Whole numbers ≥ 0, shape (N, K), K ≥ 2.
@@ -47,7 +47,7 @@ def check_counts(label_counts: ArrayLike, *, allow_empty_rows: bool = False) -> 
         The counts, shape (N, K).
 
     Raises:
-        DataError: For another shape, or for values that are no counts (all offending rows are named).
+        DataError: For another shape, or for values that are not counts (all offending rows are named).
     """
     try:
         given = np.asarray(label_counts)

@@ -48,7 +48,7 @@ def analyze(
     results = {**found.to_dict(), "seed": seed}
     folder = run / "results" if out is None else out
     tables = write_run_tables(found, folder)
-    # Last, so that results.json never stands beside tables of an earlier analysis.
+    # Last, so that results.json is never next to tables of an earlier analysis.
     write_json(folder / "results.json", results)
     if json:
         print_json(results)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def checkpoint_line(run: str, state: Progress | JobStatus) -> str:
-    """Where a run stood at its last checkpoint.
+    """The progress of a run at its last checkpoint.
 
     Args:
         run: The run's name.
@@ -62,7 +62,7 @@ class progress_bar:  # noqa: N801 - used as a context manager only
         self._bar.stop()
 
     def __call__(self, state: Progress, run: str = "training") -> None:
-        """Show where a run stands; each run has a line of its own."""
+        """Show the progress of a run; each run has a line of its own."""
         from rich.text import Text
 
         if not self._console.is_terminal:
@@ -77,7 +77,7 @@ class progress_bar:  # noqa: N801 - used as a context manager only
 
 
 class study_board:  # noqa: N801 - used as a context manager only
-    """A study at work: a live table of its runs on a terminal, else lines; and a line for each run that ended.
+    """A running study: a live table of its runs on a terminal, else lines; and a line for each run that ended.
 
     Args:
         console: The console of stderr.
@@ -117,7 +117,7 @@ class study_board:  # noqa: N801 - used as a context manager only
             self._live.start()
 
     def __call__(self, statuses: Mapping[str, JobStatus]) -> None:
-        """Show where the runs stand."""
+        """Show the status of the runs."""
         for name, status in statuses.items():
             if self._live is None:
                 self._tell_checkpoint(name, status)

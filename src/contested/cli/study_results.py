@@ -32,7 +32,7 @@ class ReadStudy(NamedTuple):
 
 
 def read_study(folder: Path, *, seed: int, resamples: int) -> ReadStudy:
-    """Analyse every complete run of a study together, as the report that the study asks for needs it.
+    """Analyse every complete run of a study together, as its report needs it.
 
     Args:
         folder: The study's folder.

@@ -1,4 +1,4 @@
-"""The tables and sentences of ``contested study``: the plan's matrix and totals, and where runs stand."""
+"""The tables and sentences of ``contested study``: the plan's matrix and totals, and the status of runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STYLES = {"complete": "green", "failed": "red", "running": "yellow", "other": "
 
 
 def matrix(cells: Sequence[Cell], rate: float) -> Table:
-    """The plan: one row for the cells that differ only in the seed, under the first group that asks for them.
+    """The plan: one row for the cells that differ only in the seed, under the first group that contains them.
 
     Args:
         cells: Every cell.
@@ -95,7 +95,7 @@ def _estimate(cells: Sequence[Cell], device: Device) -> str:
 
 
 def status_table(cells: Sequence[Cell], found: Mapping[str, RunState], rows: int | None = None) -> Table:
-    """Where every run stands.
+    """The status of every run.
 
     Args:
         cells: The runs.
@@ -138,7 +138,7 @@ def counts(found: Mapping[str, RunState]) -> dict[str, int]:
 
 
 def status_json(study: str, cells: Sequence[Cell], found: Mapping[str, RunState]) -> dict[str, Any]:
-    """Where every run stands, for machines.
+    """The status of every run, machine-readable.
 
     Args:
         study: The study's name.

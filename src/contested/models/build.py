@@ -62,7 +62,7 @@ def build(
         label_names: Class names in the order of the logits, length K.
         method: ``full`` or the name of a PEFT tuner.
         options: The tuner's options (see :func:`contested.models.methods.peft_config`).
-        max_length: Longest input in tokens that it shall read, or None where it does not matter yet.
+        max_length: Longest input in tokens, or None where it does not matter yet.
         revision: A hub branch, tag or commit.
         seed: Decides the initial head and adapter; the global random state is left as it was.
 
@@ -175,7 +175,7 @@ def _trains(module: nn.Module, part: str) -> bool:
 
 
 def _unknown_method(method: str, options: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a method whatever the model."""
+    """What is wrong with a method, whatever the model."""
     try:
         if method != FULL:
             tuner_class(method, options)

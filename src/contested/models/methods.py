@@ -14,7 +14,7 @@ from contested.wording import hint
 
 FULL = "full"
 
-# Tuners that need more than a forward and a backward a step, with what they would need.
+# Tuners that need more than one forward and one backward pass per step, with what they would need.
 _NEEDS_OWN_LOOP = {
     "adalora": "it re-allocates its ranks at every step from the gradients (update_and_allocate)",
     "xlora": "it mixes adapters that are trained beforehand",

@@ -76,7 +76,7 @@ class ProbesSection(Section):
 
 
 class ExecutionSection(Section):
-    """Where and how a run is executed; no part of its identity."""
+    """Where and how a run is executed; not part of its identity."""
 
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""

@@ -64,7 +64,7 @@ def options_of(section: type[Section], *above: str) -> Iterator[tuple[tuple[str,
 
     Args:
         section: The section.
-        *above: The keys under which it stands.
+        *above: The keys above it.
 
     Yields:
         The keys that lead to an option, and its declaration. The options of a method are not among them.

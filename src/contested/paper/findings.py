@@ -98,7 +98,7 @@ def claim_of(
         claim: The claim, in our words.
         findings: What it rests on.
         answer: The numbers in words, where there are findings.
-        lacking: What the study does not ask for although the claim needs it; it keeps the claim from holding.
+        lacking: What the study lacks although the claim needs it; it keeps the claim from holding.
         verdict: Where the rule is another than that of :func:`verdict_of`.
 
     Returns:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PaperResults(StudyResults):
-    """What a study found, as numbers: every study's frames, those of the paper, and its claims.
+    """The results of a study, as numbers: every study's frames, those of the paper, and its claims.
 
     Attributes:
         claims: The paper's claims (a) to (i), each with a verdict.
@@ -95,12 +95,12 @@ def paper_results(
     """Compute every table, figure and claim of the paper from a study's runs, beside what every study shows.
 
     A condition that lacks runs keeps its row with what those present say, and ``n_seeds`` is below
-    ``n_expected``; one without any keeps its row with NaN. A frame that no cell asks for is empty. The results
+    ``n_expected``; one without any keeps its row with NaN. A frame that no cell belongs to is empty. The results
     do not depend on the order of ``trajectories`` or of examples within them. Every trajectory is taken from the
-    mapping once and not kept, so that a mapping may load them as they are asked for.
+    mapping once and not kept, so that a mapping may load them lazily.
 
     Args:
-        cells: One row per run that the study asks for, with the columns
+        cells: One row per run of the study, with the columns
             :data:`~contested.paper.frames.columns.CELL_COLUMNS` and one for each axis. Excluded runs are not
             expected.
         axes: What the cells differ in besides the seed; None takes the columns of a condition and of its setting.

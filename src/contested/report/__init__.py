@@ -1,6 +1,6 @@
 """What runs did to the examples that annotators disagree on: tables, figures and one offline page."""
 
-from contested.report.declarations import Column, FigureSpec, Finding, ReportSpec, Section, Table
+from contested.report.declarations import Column, FigureSpec, FindingCard, ReportSpec, Section, Table
 from contested.report.runs import find_runs
 from contested.report.study_write import StudyReportPaths, write_study_report, write_study_tables
 from contested.report.style import category_colors, save_figure
@@ -9,7 +9,7 @@ from contested.report.write import ReportPaths, write_report, write_run_tables
 __all__ = [
     "Column",
     "FigureSpec",
-    "Finding",
+    "FindingCard",
     "ReportPaths",
     "ReportSpec",
     "Section",

@@ -47,7 +47,7 @@ class _Spacing(NamedTuple):
     Attributes:
         inches: Of one unit.
         step: From one category of a group to the next.
-        title: For a title above a group's rows; 0 where it stands left of them.
+        title: For a title above a group's rows; 0 where it is left of them.
         gap: Between two groups.
         size: Of a point.
     """
@@ -102,7 +102,7 @@ def loss_change(
 
     Args:
         groups: One entry per run, or a group of runs.
-        narrow: For a phone.
+        narrow: A layout for narrow screens.
         quantity: What lies along x.
         sides: What lies left and right of zero.
 

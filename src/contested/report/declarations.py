@@ -23,13 +23,13 @@ class Column(NamedTuple):
 
     Attributes:
         name: The frame's column.
-        heading: What stands above it.
+        heading: Its heading in the table.
         format: One value to text.
         low: The column with the lower ends of its intervals, shown in the same cell.
         high: The column with the upper ends.
         sd: The column with its standard deviation over seeds, shown in the same cell.
         star: The column that says whether a star marks the value.
-        seeded: Whether the cell says how many of the seeds asked for it rests on, where that is not all.
+        seeded: Whether the cell says how many of the expected seeds it rests on, where that is not all.
         group: A heading over this column and its neighbours of the same group.
         words: Whether its cells are words although they have a format of their own.
     """
@@ -57,7 +57,7 @@ class Table(NamedTuple):
     Attributes:
         name: Its file name without ending.
         frame: The frame it shows.
-        section: Where it stands on the page; empty for one that is written and not shown.
+        section: Its section of the page; empty for one that is written and not shown.
         title: What it is.
         caption: How to read it; ``{confidence}`` becomes the coverage of the intervals.
         columns: The columns shown; none for data that only a machine reads, which is written as .csv alone.
@@ -93,14 +93,14 @@ class FigureSpec(NamedTuple):
 
     Attributes:
         name: Its file name without ending.
-        section: Where it stands on the page; "top" is right below the first sentence.
+        section: Its section of the page; "top" is right below the first sentence.
         title: What it shows.
         caption: How to read it; ``{confidence}`` becomes the coverage of the intervals.
         frames: The frames it draws, each with the column that a row must have; the first one must have such rows.
-        draw: The rows of each frame, and with ``narrow=True`` for a phone, to the figure.
+        draw: The rows of each frame, and with ``narrow=True`` for narrow screens, to the figure.
         said: Columns that name a point and the one that holds it, or "" to count rows: what those hear who do not
             see the figure.
-        format: How that number is said.
+        format: The format of that number.
         needs: What must be there for it to be drawn; a figure with nothing to draw is left out where this is empty,
             and otherwise named with the reason.
         number: Its number in a paper, such as "Figure 1".
@@ -151,7 +151,7 @@ class Section(NamedTuple):
     heading: str
 
 
-class Finding(NamedTuple):
+class FindingCard(NamedTuple):
     """Something that a report examines and answers: shown as a card before all sections.
 
     Attributes:
@@ -182,7 +182,7 @@ class ReportSpec(NamedTuple):
         figures: The figures, in reading order within their section.
         frames: Frames beyond those of the results.
         findings: Cards before all sections.
-        findings_heading: What stands above them.
+        findings_heading: The heading above them.
         lead: A sentence beneath the title; without it the report makes its own.
         method: How numbers are made that only these tables and figures show, as pairs of name and text.
     """
@@ -191,7 +191,7 @@ class ReportSpec(NamedTuple):
     tables: tuple[Table, ...] = ()
     figures: tuple[FigureSpec, ...] = ()
     frames: Frames = MappingProxyType({})
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[FindingCard, ...] = ()
     findings_heading: str = ""
     lead: str = ""
     method: tuple[tuple[str, str], ...] = ()

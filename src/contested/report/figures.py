@@ -43,7 +43,7 @@ class Panel(NamedTuple):
         steps: Optimiser steps, shape (T,).
         curves: One curve a category, in order of rising entropy.
         n_classes: K, which says where a uniform guess lies; None where it is not known.
-        below: What stands below the x axis.
+        below: The text below the x axis.
     """
 
     title: str
@@ -78,7 +78,7 @@ def loss_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure
 
     Args:
         panels: One entry per run; the runs share the y axis.
-        narrow: One panel in a row, for a phone.
+        narrow: One panel in a row, for narrow screens.
 
     Returns:
         The figure; a dotted line marks the loss of a uniform guess, ln K.
@@ -95,7 +95,7 @@ def kl_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
 
     Args:
         panels: One entry per run; the runs share the y axis.
-        narrow: One panel in a row, for a phone.
+        narrow: One panel in a row, for narrow screens.
 
     Returns:
         The figure.
@@ -108,7 +108,7 @@ def accuracy_by_category(panels: Sequence[Panel], *, narrow: bool = False) -> Fi
 
     Args:
         panels: One entry per run; the runs share the y axis.
-        narrow: One panel in a row, for a phone.
+        narrow: One panel in a row, for narrow screens.
 
     Returns:
         The figure; a dotted line marks a uniform guess, 1/K.
@@ -127,7 +127,7 @@ def entropy_histogram(panels: Sequence[Disagreement], *, narrow: bool = False) -
 
     Args:
         panels: One entry a set of tracked examples.
-        narrow: One panel in a row, for a phone.
+        narrow: One panel in a row, for narrow screens.
 
     Returns:
         The figure.
@@ -284,7 +284,7 @@ def curve_panels(frame: pd.DataFrame, by: str, below: Mapping[str, str] | None =
     Args:
         frame: Rows with category, n, step, mean, low and high; categories in order of rising entropy.
         by: The column that names the panel.
-        below: Panel to what stands below its x axis, where that is not the usual.
+        below: Panel to the text below its x axis, where that is not the usual one.
 
     Returns:
         The panels in the order of the rows; how many classes there are is not known to them.

@@ -15,7 +15,7 @@ _AMOUNT = number("+.2f")
 _MOST_NAMED = 3
 
 
-class Change(NamedTuple):
+class MeanChange(NamedTuple):
     """The mean loss change of some examples of one run or group, in nats."""
 
     name: str
@@ -52,9 +52,9 @@ def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
     return said
 
 
-def _changes(changes: pd.DataFrame, by: str, category: str) -> list[Change]:
+def _changes(changes: pd.DataFrame, by: str, category: str) -> list[MeanChange]:
     rows = changes[changes["category"] == category]
-    return [Change(str(row[by]), row["mean"], row["low"], row["high"]) for row in rows.to_dict("records")]
+    return [MeanChange(str(row[by]), row["mean"], row["low"], row["high"]) for row in rows.to_dict("records")]
 
 
 def _subject(category: str) -> str:
@@ -65,7 +65,7 @@ def _starting(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _one(row: Change, category: str) -> str:
+def _one(row: MeanChange, category: str) -> str:
     found = verdict(row.low, row.high)
     if found == "unclear":
         return (
@@ -76,7 +76,7 @@ def _one(row: Change, category: str) -> str:
     return f"{_starting(_subject(category))} {were}: their mean loss {_moved(row)}."
 
 
-def _moved(row: Change) -> str:
+def _moved(row: MeanChange) -> str:
     found = verdict(row.low, row.high)
     ends = f"[{_AMOUNT(row.low)}, {_AMOUNT(row.high)}]"
     if found == "unclear":
@@ -84,8 +84,8 @@ def _moved(row: Change) -> str:
     return f"{'rose' if found == 'rises' else 'fell'} by {_AMOUNT(abs(row.mean)).lstrip('+')} nats {ends}"
 
 
-def _several(rows: Sequence[Change], category: str, noun: str) -> str:
-    kinds: dict[str, list[Change]] = {"rises": [], "falls": [], "unclear": []}
+def _several(rows: Sequence[MeanChange], category: str, noun: str) -> str:
+    kinds: dict[str, list[MeanChange]] = {"rises": [], "falls": [], "unclear": []}
     for row in rows:
         kinds[verdict(row.low, row.high)].append(row)
     subject = _subject(category)
@@ -109,7 +109,7 @@ def _counted(some: int, every: int, noun: str) -> str:
     return f"{some or 'none'} of {every} {noun}s"
 
 
-def _named(rows: Sequence[Change]) -> str:
+def _named(rows: Sequence[MeanChange]) -> str:
     """Each one's mean change; of many the least and the greatest."""
     if len(rows) <= _MOST_NAMED:
         return f" ({'; '.join(f'{row.name}: {_AMOUNT(row.mean)} nats' for row in rows)})"

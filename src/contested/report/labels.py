@@ -72,7 +72,7 @@ def panels(frame: pd.DataFrame, by: Sequence[str]) -> list[tuple[str, pd.DataFra
 
 
 def seeds_note(row: Mapping[Any, Any]) -> str:
-    """How many of the seeds asked for a row rests on, where that is not all of them.
+    """How many of the expected seeds a row rests on, where that is not all of them.
 
     >>> seeds_note({"method": "full", "n_seeds": 2, "n_expected": 3})
     '2 of 3 seeds'

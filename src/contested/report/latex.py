@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from contested.report.cells import Cells, RenderedTable
+from contested.report.table_cells import Cells, RenderedTable
 
 _LONG_TEXT = 36  # characters from which a column is set as a paragraph
 _LINE = 95  # small characters in a line of a plain article

@@ -11,11 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from contested import formats
-from contested.report.cells import RenderedTable
-from contested.report.declarations import Finding, Section
+from contested.report.declarations import FindingCard, Section
 from contested.report.examples import Example
 from contested.report.pictures import PlacedFigure
 from contested.report.style import category_colors, color_property, colors_in_the_dark
+from contested.report.table_cells import RenderedTable
 
 
 class Banner(NamedTuple):
@@ -73,9 +73,9 @@ class Page(NamedTuple):
         banners: What a reader must know before anything else.
         absent: What is not on the page for want of data, and why.
         findings: Cards before all sections.
-        findings_heading: What stands above them.
+        findings_heading: The heading above them.
         sections: The parts in reading order.
-        left_out: Names of the parts that were not asked for.
+        left_out: Names of the parts that were not selected.
         runs: One entry per run.
         gaps: One sentence for each run that is missing.
         excluded: Runs left out and why.
@@ -90,7 +90,7 @@ class Page(NamedTuple):
     top: Sequence[PlacedFigure] = ()
     banners: Sequence[Banner] = ()
     absent: Sequence[str] = ()
-    findings: Sequence[Finding] = ()
+    findings: Sequence[FindingCard] = ()
     findings_heading: str = ""
     sections: Sequence[PlacedSection] = ()
     left_out: Sequence[str] = ()

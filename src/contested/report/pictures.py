@@ -26,7 +26,7 @@ class RenderedFigure(NamedTuple):
         name: Its file name without ending.
         title: What it shows.
         caption: How to read it.
-        alt: What is in it, for those who do not see it.
+        alt: What is in it, as a text alternative.
         wide: The SVG element for wide screens and paper.
         narrow: The SVG element for phones.
     """
@@ -40,7 +40,7 @@ class RenderedFigure(NamedTuple):
 
 
 class PlacedFigure(NamedTuple):
-    """A figure at its place on the page, or the sentence why it is missing.
+    """A figure on the page, or the sentence that says why it is missing.
 
     Attributes:
         spec: What it is.
@@ -107,7 +107,7 @@ def remove_files(folder: Path, names: Sequence[str], endings: Sequence[str], kep
 
 
 def alt(spec: FigureSpec, rows: pd.DataFrame) -> str:
-    """What is in a figure, for those who do not see it: the ends of each line, or each point."""
+    """What is in a figure, as a text alternative: the ends of each line, or each point."""
     *names, value = spec.said
     parts = []
     for key, own in rows.groupby(names, dropna=False, sort=False):

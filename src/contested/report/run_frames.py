@@ -55,7 +55,7 @@ def _drawn(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _run_row(run: ReportRun) -> dict[str, Any]:
-    """One run in one row: what it came to, and its loss change by category."""
+    """One run in one row: its results, and its loss change by category."""
     analysis = run.analysis
     row: dict[str, Any] = {
         "run": run.name,

@@ -50,7 +50,7 @@ _HEADINGS = {measure.name: measure.heading for measure in MEASURES}
 
 
 def measure_heading(name: Any) -> str:
-    """What stands for a measure in tables."""
+    """How a measure is shown in tables."""
     return _HEADINGS.get(str(name), str(name))
 
 

@@ -29,7 +29,7 @@ def analyzed(trajectories: Sequence[Trajectory], rng: np.random.Generator | None
 
     Args:
         trajectories: The runs.
-        rng: Source of all resamples: every run is given a copy of it as it stands.
+        rng: Source of all resamples: every run gets a copy of it in its present state.
         n_resamples: Bootstrap resamples of each interval.
 
     Returns:

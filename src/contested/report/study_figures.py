@@ -84,7 +84,7 @@ def along(
         others: The other axes that vary, with the key that each sets: a row of panels for each setting of them, or
             one line each where there are many.
         scale: How values of the axis are placed.
-        narrow: The panels under each other, for a phone.
+        narrow: The panels under each other, for narrow screens.
 
     Returns:
         The figure.
@@ -152,7 +152,7 @@ class AxisScale:
         names = [shorten(self._form(value), 18) for value in self.values]
         upright, size = False, None
         if sum(map(len, names)) > _MOST_TICK_LETTERS:
-            # Every other one stands lower; of many all stand on end.
+            # Every other one is lower; where there are many, all are vertical.
             upright, size = len(names) > _MOST_STAGGERED, 7.5
             names = [name if upright or index % 2 == 0 else f"\n{name}" for index, name in enumerate(names)]
         axes.set_xticks(ticks.tolist(), names, rotation=90 if upright else 0, fontsize=size)

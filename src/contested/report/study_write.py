@@ -13,7 +13,6 @@ from contested.errors import ConfigError
 from contested.files import write_json, write_text
 from contested.formats import percent
 from contested.report import prose, study_prose
-from contested.report.cells import RenderedTable, rendered
 from contested.report.declarations import FigureSpec, Frames, ReportSpec, Section, Table
 from contested.report.headline import headline
 from contested.report.page import Banner, Page, placed_sections, render_page
@@ -21,6 +20,7 @@ from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_fi
 from contested.report.study_figures import study_figures
 from contested.report.study_frames import categories_of, study_frames
 from contested.report.study_tables import study_tables
+from contested.report.table_cells import RenderedTable, rendered
 from contested.report.tables import write_tables
 
 SECTIONS = (

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from contested.files import write_text
-from contested.report.cells import Cells, RenderedTable, rendered
 from contested.report.declarations import Frames, Table
 from contested.report.latex import to_latex
+from contested.report.table_cells import Cells, RenderedTable, rendered
 
 
 def write_tables(tables: Sequence[Table], frames: Frames, folder: Path, confidence: str) -> list[Path]:

@@ -14,7 +14,6 @@ from contested.errors import RunError
 from contested.files import write_json, write_text
 from contested.formats import percent
 from contested.report import prose
-from contested.report.cells import rendered
 from contested.report.declarations import Frames, Section
 from contested.report.examples import ALL, examples_by_category
 from contested.report.headline import headline
@@ -26,6 +25,7 @@ from contested.report.run_frames import run_frames
 from contested.report.run_names import flattened
 from contested.report.run_tables import runs_table, tables_of
 from contested.report.runs import ReportRun, all_categories, analyzed
+from contested.report.table_cells import rendered
 from contested.report.tables import write_tables
 from contested.trajectories import Trajectory
 
@@ -74,10 +74,10 @@ def write_report(
     are removed.
 
     Args:
-        trajectories: The runs, in the order in which they shall stand.
+        trajectories: The runs, in the order in which they are shown.
         out: The folder; made where missing, files of the same names are replaced.
         title: The heading of the page.
-        rng: Source of all resamples, from where it stands for every run, so that a run's numbers are
+        rng: Source of all resamples, in its present state for every run, so that a run's numbers are
             those of :func:`contested.analysis.analyze` and the same beside any other run.
         n_resamples: Bootstrap resamples of each interval.
 

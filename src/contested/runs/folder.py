@@ -151,7 +151,7 @@ def weights_folder(config: RunConfig, out: Path) -> Path:
 
 
 def save_model(config: RunConfig, components: RunComponents, out: Path) -> None:
-    """Write the adapter or model beside its place, then rename the whole folder."""
+    """Write the adapter or model under a temporary name, then rename the whole folder."""
     target = weights_folder(config, out)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=out, ignore_cleanup_errors=True) as beside:

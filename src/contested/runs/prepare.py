@@ -1,4 +1,4 @@
-"""From a configuration to a run's parts: data, model, tokens and device, checked before any long work."""
+"""From a configuration to a run's parts: data, model, tokens and device, checked before any long computation."""
 
 from __future__ import annotations
 

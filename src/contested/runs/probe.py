@@ -21,13 +21,13 @@ _MODE: ProbeMode = default(ProbesSection, "mode")
 
 
 class ProbeResult(NamedTuple):
-    """What :func:`probe` leaves.
+    """The result of :func:`probe`.
 
     Attributes:
         path: The run folder.
         run_id: The run's name.
         step: The last step, which was probed.
-        added: What was not there before: ``norms``, ``alignment``; empty where the folder held what was asked for.
+        added: What was not there before: ``norms``, ``alignment``; empty where the folder already held everything.
     """
 
     path: Path
@@ -69,7 +69,7 @@ def probe(
         Where the run is, and what was added.
 
     Raises:
-        ConfigError: If nothing is asked for, or files or the device are missing.
+        ConfigError: If there is nothing to record, or files or the device are missing.
         RunError: If the run is not complete, is in use, was trained on something else, or was probed in another way.
         ModelError: If the trained weights cannot be loaded.
     """
@@ -96,7 +96,7 @@ def probe(
             )
             components = _trained(run, manifest, config, task)
             found = gradient_probe(probes, components, engine_of(config, components), RunWriter.reopen(run))
-            assert found is not None, "something is asked for"
+            assert found is not None, "something is to be recorded"
             found(step, step)
         return ProbeResult(run, manifest["run_id"], step, tuple(added))
 

@@ -44,7 +44,7 @@ def train(
         Where the run is.
 
     Raises:
-        ContestedError: One of its kinds, before any long work where possible.
+        ContestedError: One of its kinds, before any long computation where possible.
     """
     content = {
         "model": {"name": str(model), "max_length": max_length},
@@ -78,7 +78,7 @@ def train_config(
         Where the run is.
 
     Raises:
-        ContestedError: One of its kinds, before any long work where possible.
+        ContestedError: One of its kinds, before any long computation where possible.
     """
     data = load_data(config, cache)
     return execute(config, data, out=user_path(out), on_progress=on_progress, cache=cache)

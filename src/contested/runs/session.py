@@ -23,7 +23,7 @@ from contested.trajectories.lock import locked
 
 
 class Progress(NamedTuple):
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
         step: Optimiser steps done.
@@ -42,7 +42,7 @@ class Progress(NamedTuple):
 
 
 class RunResult(NamedTuple):
-    """What a run that came to its end leaves.
+    """The result of a complete run.
 
     Attributes:
         path: The run folder.
@@ -228,7 +228,7 @@ def capture_of(config: RunConfig, device: torch.device) -> training.Capture | No
 def gradient_probe(
     probes: ProbesSection, components: RunComponents, engine: training.Engine, writer: RunWriter
 ) -> training.GradientProbe | None:
-    """The probe that a run asks for, or None where it asks for none."""
+    """The probe of a run, or None where its options set none."""
     if probes.gradient_norms == "never" and probes.every is None:
         return None
     categories = components.task.examples["category"].to_numpy(object)[: components.task.n_tracked]

@@ -1,4 +1,4 @@
-"""Many runs from one file: its cells, what they would cost, running them, where they stand, what they show.
+"""Many runs from one file: its cells, what they would cost, running them, their status, their results.
 
 Nothing here imports torch until runs start, so that a study can be planned, read and reported on without it.
 """

@@ -34,7 +34,7 @@ class Cell:
         coordinates: Axis to the name of its value.
         label: What tells it from the cells of other settings, such as "lora-r4, epochs 3".
         config: The run's configuration, named ``run_id``.
-        groups: The selected groups that ask for it.
+        groups: The selected groups that contain it.
         condition: Whether it belongs to the main conditions, also of a group that is not selected.
         excluded: Why it is deliberately not run; empty otherwise.
         facts: What is known of its backbone and data set.
@@ -57,7 +57,7 @@ class Cell:
 
 
 def expand(study: Study) -> list[Cell]:
-    """Every cell that the selected groups ask for, once, in the order of the file.
+    """Every cell of the selected groups, once, in the order of the file.
 
     Args:
         study: The study.

@@ -55,7 +55,7 @@ def missing_inputs(cells: Sequence[Cell]) -> list[str]:
 
 
 def short_bulks(cells: Sequence[Cell]) -> list[str]:
-    """Find bulk files that hold fewer examples than runs ask for.
+    """Find bulk files that hold fewer examples than runs need.
 
     Args:
         cells: The runs; excluded ones do not count.

@@ -123,7 +123,7 @@ def _anchored_axis(name: str, values: Any, folder: Path) -> Any:
 
 
 def set_key(content: dict[str, Any], text: str) -> None:
-    """Do what one ``--set key=value`` asks for.
+    """Apply one ``--set key=value``.
 
     Args:
         content: A study's keys and values; changed in place.

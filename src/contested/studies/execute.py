@@ -1,6 +1,6 @@
 """Where a study's runs are done: the executor protocol, and what every executor's runs have in common.
 
-An executor takes jobs in, tells where they stand until none is left to do, and stops in good order. It decides nothing
+An executor takes jobs in, reports their status until none is left, and stops cleanly. It decides nothing
 about a study: which runs are to be done is known before it is asked (:func:`contested.studies.run_study`), and a run's
 folder says by itself how far it came. :class:`contested.studies.local.LocalExecutor` does the runs on this machine.
 """
@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
 @dataclass
 class JobStatus:
-    """Where a run stands in this invocation.
+    """The status of a run in this invocation.
 
     Attributes:
         state: What happens with it now: ``waiting``, ``running``, ``complete``, ``skipped`` (found complete when its
@@ -90,7 +90,7 @@ class Executor(Protocol):
         """
 
     def watch(self) -> Generator[Mapping[str, JobStatus], None, None]:
-        """Tell where the submitted jobs stand.
+        """Report the status of the submitted jobs.
 
         It ends when no job is ``waiting``, ``running`` or ``locked`` any more or, after :meth:`stop`, when none is
         ``running``. Closing it early ends what it holds.

@@ -60,7 +60,7 @@ class Grid(Section):
     """Whether its cells are the study's main conditions, apart from their seeds."""
 
 
-class Override(Section):
+class CellOverride(Section):
     """Further settings for the cells that match."""
 
     where: Where
@@ -112,7 +112,7 @@ class Study(Section):
     """Grids of cells by name; a cell may be in several. Where none is given, one of every combination: ``all``."""
     select: list[str] | None = None
     """The groups that run; all where not given."""
-    overrides: list[Override] = Field(default_factory=list)
+    overrides: list[CellOverride] = Field(default_factory=list)
     """Further settings for the cells that match, in this order."""
     exclude: list[Exclusion] = Field(default_factory=list)
     """Cells that are deliberately not run."""

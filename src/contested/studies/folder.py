@@ -1,4 +1,4 @@
-"""A study's folder: its file, its runs and where they stand."""
+"""A study's folder: its file, its runs and their status."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAILURES = "failures"
 
 
 class RunState(NamedTuple):
-    """Where a run's folder stands.
+    """The state of a run's folder.
 
     Attributes:
         status: ``missing``, ``running``, ``complete``, ``failed``, ``interrupted`` or ``other`` (the folder holds a
@@ -109,7 +109,7 @@ def _note(folder: Path) -> Path:
 
 
 class StudyFolder:
-    """A study's folder as it stands: which folder holds which run. Every manifest is read once.
+    """The present state of a study's folder: which folder holds which run. Every manifest is read once.
 
     A run is known by what its manifest says it is, whatever its folder is called: a study made by an earlier version
     gave its folders other names.
@@ -120,7 +120,7 @@ class StudyFolder:
 
     Attributes:
         path: The study's folder.
-        states: Run id to where the run stands.
+        states: Run id to the state of the run.
         others: How many runs in the folder are none of the cells'.
     """
 

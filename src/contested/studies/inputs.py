@@ -27,7 +27,7 @@ def missing(config: RunConfig) -> list[str]:
 
 
 def short_bulk(config: RunConfig) -> list[str]:
-    """Find bulk files that have fewer lines together than the run asks for examples.
+    """Find bulk files that together have fewer lines than the run needs examples.
 
     Args:
         config: The run's configuration.

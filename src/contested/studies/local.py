@@ -70,7 +70,7 @@ def stack_size(config: RunConfig, device: str | None = None) -> int:
 
 
 def _device_of(asked: str, device: str | None) -> str:
-    """Where a run trains: on its worker's device, unless it asks for another kind or for one in particular."""
+    """Where a run trains: on its worker's device, unless its options name another kind or a particular one."""
     return device if device is not None and asked in {"auto", "cuda"} else asked
 
 
@@ -129,7 +129,7 @@ class LocalExecutor:
         return Submitted(f"{workers} at once{stacked}", on_cpu=not device.on_gpu)
 
     def watch(self) -> Generator[Mapping[str, JobStatus], None, None]:
-        """Do the jobs, and tell where they stand.
+        """Do the jobs, and report their status.
 
         Yields:
             Run id to status, the same object each time.
@@ -315,7 +315,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 class _WorkerLoop:
-    """The worker's side: does the runs it was given and tells how each stands and ends."""
+    """The worker's side: does the runs it was given and reports the status of each."""
 
     def __init__(self, jobs: Sequence[Job], pipe: Connection) -> None:
         self._jobs = jobs

@@ -171,7 +171,7 @@ def slots(costs: Sequence[Cost], device: Device) -> int:
 
 
 def plan_json(cells: Sequence[Cell], device: Device, status: dict[str, str]) -> dict[str, Any]:
-    """The plan for machines.
+    """The plan, machine-readable.
 
     Args:
         cells: Every cell.

@@ -24,7 +24,7 @@ class StudyStart(NamedTuple):
     Attributes:
         study: Its name.
         cells: Its runs.
-        found: Run id to where the run's folder stands.
+        found: Run id to the state of the run's folder.
         todo: The runs that were handed to the executor.
         other: Runs whose folders hold a run of another configuration; they are left alone.
         n_strangers: Runs in the folder that belong to another version of the study.
@@ -83,7 +83,7 @@ def run_study(
     """Run a study, or resume it.
 
     Complete runs are skipped, interrupted ones resumed, failed ones tried again. A failed run does not stop the others.
-    Ctrl-C saves the state of every run at work. Two invocations on the same folder share the work.
+    Ctrl-C saves the state of every running run. Two invocations on the same folder share the work.
 
     Args:
         study: The study, from :func:`contested.studies.load_study`.

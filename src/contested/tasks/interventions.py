@@ -1,7 +1,7 @@
 """What a study changes about the training labels and about who trains; the tracked set stays as it is.
 
 An intervention is an option of :class:`contested.options.TaskOptions` and an entry of :data:`INTERVENTIONS` under its
-name; whoever gives the option another value than its default asks for it, in a configuration and on a study's axis.
+name; any value other than the default turns it on, in a configuration or on a study's axis.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contested.errors import DataError
 from contested.options import Composition, NoiseRule, NoiseSection, TaskOptions, default
 
 
-class Changes(NamedTuple):
+class TrainingChanges(NamedTuple):
     """Which of the N tracked examples train, and on which label, as far as that was changed.
 
     Attributes:
@@ -43,14 +43,14 @@ class Changes(NamedTuple):
         return np.ones(len(self.gold), bool) if self.in_training is None else self.in_training
 
 
-def _compose(so_far: Changes, composition: str) -> Changes:
+def _compose(so_far: TrainingChanges, composition: str) -> TrainingChanges:
     # The others draw nothing: asking for the seed says that the data depend on it.
     seed = so_far.seed() if composition == "balanced" else 0
     chosen = select_composition(so_far.categories, so_far.names, composition, seed=seed)
     return so_far._replace(in_training=so_far.train & chosen)
 
 
-def _noise(so_far: Changes, noise: NoiseSection) -> Changes:
+def _noise(so_far: TrainingChanges, noise: NoiseSection) -> TrainingChanges:
     eligible = so_far.train & (so_far.categories == so_far.names[0])
     labels = so_far.gold if so_far.labels is None else so_far.labels
     seed = so_far.seed()
@@ -61,12 +61,15 @@ def _noise(so_far: Changes, noise: NoiseSection) -> Changes:
     )
 
 
-INTERVENTIONS: Mapping[str, Callable[[Changes, Any], Changes]] = {"composition": _compose, "noise": _noise}
+INTERVENTIONS: Mapping[str, Callable[[TrainingChanges, Any], TrainingChanges]] = {
+    "composition": _compose,
+    "noise": _noise,
+}
 """Option of a task -> what it does to the changes so far, in the order in which they are made."""
 
 
-def intervene(changes: Changes, options: TaskOptions) -> Changes:
-    """Make every change that a task's options ask for.
+def intervene(changes: TrainingChanges, options: TaskOptions) -> TrainingChanges:
+    """Make every change that a task's options set.
 
     Args:
         changes: None so far.

@@ -25,7 +25,7 @@ from contested.options import (
     default,
 )
 from contested.tasks.data import TaskData, trained_labels
-from contested.tasks.interventions import Changes, intervene
+from contested.tasks.interventions import TrainingChanges, intervene
 
 _OWN_COLUMNS = {
     *("row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "label"),
@@ -164,7 +164,7 @@ class TextClassificationTask:
         tracked = (examples["split"] == "train").to_numpy()
         gold = examples["gold"].to_numpy(np.int64)
         changes = intervene(
-            Changes(
+            TrainingChanges(
                 examples["category"].to_numpy(object)[tracked],
                 names,
                 gold[tracked],
@@ -244,7 +244,7 @@ class _Drawn:
         value: The seed.
 
     Attributes:
-        taken: Whether :meth:`seed` was asked for.
+        taken: Whether :meth:`seed` was called.
     """
 
     def __init__(self, value: int) -> None:

@@ -38,7 +38,7 @@ class DropoutKey(NamedTuple):
 
 
 class KeyedDropout(nn.Dropout):
-    """Stands in the place of a ``torch.nn.Dropout``; without a key it is one.
+    """Replaces a ``torch.nn.Dropout``; without a key it behaves as one.
 
     Args:
         p: Share of elements dropped.
@@ -243,7 +243,7 @@ class DropoutKeys:
             if found.shape[1] >= pairs and found.device == device:
                 return found[:, :pairs]
         # The key of a pair of columns does not depend on how many there are: a wider array serves narrower calls.
-        # Attention grows by one key at a time, so make room for more than is asked for.
+        # Attention grows by one key at a time, so make room for more than is needed.
         wide = pairs if heads == 1 else max(64, 1 << (pairs - 1).bit_length())
         # Head in the high half, pair in the low one: (heads, wide).
         numbers = np.arange(heads, dtype=np.uint64)[:, None] << np.uint64(32) | np.arange(wide, dtype=np.uint64)

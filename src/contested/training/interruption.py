@@ -10,7 +10,7 @@ from typing import Any, Self
 from contested.errors import ContestedError
 
 
-class Interrupted(ContestedError):  # noqa: N818 - asked for, not an error, but ends the command all the same
+class Interrupted(ContestedError):  # noqa: N818 - requested, not an error, but it ends the command all the same
     """Training stopped on request after a whole step, with its state saved."""
 
     exit_code = 130

@@ -89,7 +89,7 @@ class TrainingLoop:
         recipe: The numbers.
         recorder: Where checkpoints go, or None to train without tracking.
         state: Folder of the snapshot, or None to keep none.
-        tracking_batch_size: Examples per forward in tracking and validation passes.
+        tracking_batch_size: Examples per forward pass in tracking and validation passes.
         observer: Called after each step.
         probe: Called at step 0 and after each step, before the step's snapshot.
         capture: Captures whole steps on packed batches, such as :class:`contested.training.steps.CudaGraphs`; None:
@@ -258,7 +258,7 @@ class TrainingLoop:
 
         Raises:
             TrainingError: If a tracked loss is not finite.
-            Interrupted: If a stop was asked for, with the state saved.
+            Interrupted: If a stop was requested, with the state saved.
         """
         self._probe(step)
         if step in self.checkpoints:

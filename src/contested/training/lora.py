@@ -1,4 +1,4 @@
-"""Linear layers of one input with LoRA, in fewer passes over memory than a module at a time.
+"""Linear layers of one input with LoRA, in fewer passes over memory than module by module.
 
 With x the rows, m the dropout mask, s the scale and a = (x·m) Aᵀ: y = x Wᵀ + b + s a Bᵀ, whose last term is added in
 place by one product. PEFT's own forward makes the product, its scaled copy and the sum one after the other, and

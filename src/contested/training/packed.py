@@ -69,7 +69,7 @@ class Shape(NamedTuple):
     Attributes:
         tokens: Number of tokens of each run, padding examples included.
         examples: Number of examples of each run, padding examples included.
-        asked: Number of rows asked for of each run.
+        asked: Number of rows requested of each run.
         width: Cells of the longest example.
         layout: The groups of attention.
         sizes: Name and length of each field of the packed batch, in its order.
@@ -106,7 +106,7 @@ class PackedBatch(NamedTuple):
         return dict(zip(names, torch.split(self.numbers, list(sizes)), strict=True))
 
     def rows(self) -> tuple[Tensor, ...]:
-        """The rows asked for of each run, in the order of the logits."""
+        """The requested rows of each run, in the order of the logits."""
         return torch.split(self.fields()["rows"], list(self.shape.asked))
 
 

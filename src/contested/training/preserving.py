@@ -16,7 +16,7 @@ from torch import nn
 def preserved(module: nn.Module, *, seed: int) -> Iterator[None]:
     """Let a module run without a trace: its modes and buffers, every random state and autocast's cache.
 
-    Modes are put back module by module, since a part may stand in another mode than the rest. They are only set as
+    Modes are put back module by module, since a part may be in another mode than the rest. They are only set as
     attributes: a module's own ``train`` may do more, such as merging weights.
 
     Args:

@@ -38,7 +38,7 @@ class GradientRecorder(Protocol):
 
 
 class GradientProbe:
-    """Per-example gradient norms and cosines between groups at the steps that a run asks for.
+    """Per-example gradient norms and cosines between groups at the steps that a run's options set.
 
     Args:
         module: The model that trains.

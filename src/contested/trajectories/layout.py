@@ -32,7 +32,7 @@ NORM_SCHEMA = pa.schema([("row_key", pa.int64()), ("step", pa.int32()), ("norm",
 # Metadata of a file of norms: a JSON object with head, mode, method and notes.
 NORM_FACTS = b"contested"
 
-# Columns of examples.parquet with a fixed type; text columns and covariates stand between and after them.
+# Columns of examples.parquet with a fixed type; text columns and covariates are between and after them.
 EXAMPLE_TYPES: dict[str, pa.DataType] = {
     "row_key": pa.int64(),
     "example_id": pa.string(),

@@ -255,8 +255,8 @@ class Trajectory:
             texts: The input: N texts, or text columns by name.
             categories: How annotation entropy is cut into categories (``fixed``, ``terciles``, ``quartiles``, or own
                 :class:`~contested.Categories`), or the category of each example, shape (N,).
-            category_names: The order of categories given by example; without it they stand by rising mean entropy,
-                or where there are no annotators in the order in which they occur.
+            category_names: The order of categories given by example; without it they are in order of rising mean
+                entropy, or where there are no annotators in the order in which they occur.
             run_id: The run's name.
             origin: Where the arrays come from, for the record: a sentence or several facts.
             check_label_order: Whether to refuse logits that are far below chance against the gold labels while

@@ -27,7 +27,7 @@ class RunWriter:
 
     Args:
         path: The run folder, which exists and holds a manifest and an example table.
-        manifest: The manifest as it stands on disk.
+        manifest: The manifest as it is on disk.
         row_keys: Row keys of the tracked examples, shape (N,), in the order of every checkpoint.
     """
 
@@ -87,7 +87,7 @@ class RunWriter:
             step: Optimiser steps done at the snapshot.
 
         Returns:
-            A writer that stands right behind the checkpoint at ``step``.
+            A writer positioned right after the checkpoint at ``step``.
         """
         run = Path(path)
         manifest = read_manifest(run)

@@ -4,7 +4,7 @@ from contested.paper import COLUMNS
 from contested.paper.frames.columns import frame
 from contested.paper.report.declared_tables import TABLES
 from contested.paper.report.spec import claims_frame
-from contested.report.cells import rendered
+from contested.report.table_cells import rendered
 from contested.report.tables import to_markdown, write_tables
 
 BY_NAME = {table.name: table for table in TABLES}

@@ -63,7 +63,7 @@ class StudyRuns:
         """Check the cells and measure each complete run once, so that its logits can go.
 
         Args:
-            cells: One row per run that the study asks for, with the columns
+            cells: One row per run of the study, with the columns
                 :data:`~contested.analysis.study.columns.CELL_COLUMNS` and one for each axis.
             axes: The axes.
             trajectories: The complete runs by run id; runs that are no cell are not read.
@@ -146,7 +146,7 @@ def grouped(cells: pd.DataFrame, by: Sequence[str]) -> Iterable[pd.DataFrame]:
 
 
 def same_seed(cells: pd.DataFrame) -> str:
-    """Why cells cannot stand for different seeds; empty where they can."""
+    """Why cells cannot count as different seeds; empty where they can."""
     again = cells.loc[cells["seed"].duplicated(keep=False), "run_id"]
     if len(again):
         return f"{', '.join(again)} have the same seed and differ in something that no column shows: not averaged"

@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 
 PROVENANCE = ("run_ids", "missing", "n_seeds", "n_expected")
-"""Runs that a row rests on and runs that it lacks (comma-joined), how many it has, and how many were asked for."""
+"""Runs that a row rests on and runs that it lacks (comma-joined), how many it has, and how many are expected."""
 
 CELL_COLUMNS: tuple[str, ...] = ("run_id", "name", "seed", "main", "group", "status", "excluded")
-"""Columns of ``cells`` besides the axes: one row per run that the study asks for."""
+"""Columns of ``cells`` besides the axes: one row per run of the study."""
 
 AXES = "<axes>"
-"""Stands in :data:`COLUMNS` where a frame has one column for each axis of the study."""
+"""A placeholder in :data:`COLUMNS` where a frame has one column for each axis of the study."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""What each group of seeds came to: ρ, accuracy and training loss, every measure by category, and its curves."""
+"""The results of each group of seeds: ρ, accuracy and training loss, every measure by category, and its curves."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _rho(group: SeedGroup, draw: Resampling) -> tuple[dict[str, float], str]:
 
 
 def one_seed(group: SeedGroup) -> bool:
-    """Whether a group stands for one seed, which its row says already."""
+    """Whether a group has one seed, which its row already says."""
     return len(group.usable) == 1
 
 

@@ -48,11 +48,11 @@ class Resampling:
 
 @dataclass(frozen=True, eq=False)
 class SeedGroup:
-    """Runs that differ only in their seed, as asked for and as far as they are complete.
+    """Runs that differ only in their seed, as planned and as far as they are complete.
 
     Attributes:
         key: What the runs have in common, by column.
-        asked: Run ids asked for, by seed.
+        asked: Planned run ids, by seed.
         runs: The complete ones, by seed.
         seeds: The seed of each complete run.
         mixed: Why seeds are not averaged although every run is usable by itself; empty otherwise.

@@ -1,4 +1,4 @@
-"""What a study consists of: its axes, and each run with what it came to."""
+"""What a study consists of: its axes, and each run with its result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def axes_frame(study: StudyRuns) -> pd.DataFrame:
 
 
 def runs_frame(study: StudyRuns) -> pd.DataFrame:
-    """Every cell with what its run came to; NaN where it is missing, excluded or unusable."""
+    """Every cell with the result of its run; NaN where it is missing, excluded or unusable."""
     names = [axis.name for axis in study.axes]
     rows = [run_row(study, cell, ("run_id", "name", *names, "seed", "status", "excluded")) for cell in cells_of(study)]
     return frame_of("runs", columns_of("runs", names), rows)
@@ -40,7 +40,7 @@ def cells_of(study: StudyRuns) -> list[pd.Series]:
 
 
 def run_row(study: StudyRuns, cell: pd.Series, columns: tuple[str, ...]) -> dict[str, object]:
-    """What one cell's run came to.
+    """The result of one cell's run.
 
     Args:
         study: The study.

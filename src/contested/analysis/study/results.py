@@ -26,7 +26,7 @@ _MOST_NAMED = 6
 
 @dataclass(frozen=True, eq=False)
 class StudyResults:
-    """What a study found, as numbers.
+    """The results of a study, as numbers.
 
     Attributes:
         frames: Tables by name, with the columns of :data:`~contested.analysis.study.columns.COLUMNS` at least.
@@ -79,11 +79,11 @@ def study_results(
 
     A group that lacks runs keeps its row with what those present say, and ``n_seeds`` is below ``n_expected``; one
     without any keeps its row with NaN. The results do not depend on the order of ``trajectories`` or of examples
-    within them. Every trajectory is taken from the mapping once and not kept, so that a mapping may load them as they
-    are asked for.
+    within them. Every trajectory is taken from the mapping once and not kept, so that a mapping may load them
+    lazily.
 
     Args:
-        cells: One row per run that the study asks for, with the columns
+        cells: One row per run of the study, with the columns
             :data:`~contested.analysis.study.columns.CELL_COLUMNS` and one for each axis. Excluded runs are not
             expected.
         axes: What the cells differ in, besides the seed.
@@ -166,7 +166,7 @@ def _gaps(study: StudyRuns) -> Iterator[str]:
 
 
 def named(cell: pd.Series) -> str:
-    """A cell in a sentence: its run and what it stands for."""
+    """A cell in a sentence: its run and its values."""
     return f"{cell['run_id']} ({cell['name']})"
 
 

@@ -74,7 +74,7 @@ class Run:
     columns: dict[str, NDArray[Any]]
     val_accuracy: float
     train_loss: float
-    gradients: GradientProbe | None
+    gradients: RecordedProbe | None
     absent: tuple[str, ...]
     learned_little: str
 
@@ -112,7 +112,7 @@ class CompleteRun(Run):
 
 
 @dataclass(frozen=True, eq=False)
-class GradientProbe:
+class RecordedProbe:
     """A run's gradient probe, its examples in the order of the run's.
 
     Attributes:
@@ -244,12 +244,12 @@ def _last(metrics: pd.DataFrame, column: str) -> float:
     return float(known[-1]) if known else float("nan")
 
 
-def _gradients(trajectory: Trajectory, order: NDArray[np.intp]) -> GradientProbe | None:
+def _gradients(trajectory: Trajectory, order: NDArray[np.intp]) -> RecordedProbe | None:
     found = trajectory.gradients
     if found is None:
         return None
     taken = np.flatnonzero(np.isfinite(found.norms).any(axis=1))
-    return GradientProbe(
+    return RecordedProbe(
         step=int(found.steps[taken[-1]]) if len(taken) else -1,
         norms=found.norms[taken[-1]][order] if len(taken) else None,
         alignment=found.alignment,

@@ -25,7 +25,7 @@ FORMATS: tuple[Format, ...] = (
 """Every format, in the order in which ``auto`` tries them (counts beat proportions)."""
 
 _GENERAL_OPTIONS = frozenset({"label_names", "id_column", "text_columns"})
-"""Options that say nothing of the format."""
+"""Options that do not depend on the format."""
 
 
 def read_annotations(

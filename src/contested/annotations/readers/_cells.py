@@ -30,7 +30,7 @@ def as_number(value: object) -> float:
         The number, finite.
 
     Raises:
-        ValueError: If it is none; the message completes "<name> is …".
+        ValueError: If it is not one; the message completes "<name> is …".
     """
     try:
         # float() reads True as 1 and "1_0" as 10; neither is meant as a number in a data file.
@@ -52,7 +52,7 @@ def as_count(value: object) -> float:
         The count.
 
     Raises:
-        ValueError: If it is none; the message completes "<name> is …".
+        ValueError: If it is not one; the message completes "<name> is …".
     """
     try:
         number = as_number(value)

@@ -1,7 +1,7 @@
 """The paper's frames and their columns: what tables and figures may rely on.
 
 Losses, their changes, AULC and entropies are in nats; shares lie in [0, 1]; ``low`` and ``high`` are the ends of the
-interval of the number they stand beside. *Contested* is the category of highest entropy, *clean* that of lowest,
+interval of the number beside them. *Contested* is the category of highest entropy, *clean* that of lowest,
 whatever their names. A number that does not exist is NaN, and ``note`` beside it says why.
 """
 
@@ -54,7 +54,7 @@ _CELL = (
 )
 
 CELL_COLUMNS: tuple[str, ...] = _CELL
-"""Columns of ``cells``: one row per run that the study asks for."""
+"""Columns of ``cells``: one row per run of the study."""
 
 _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "runs": (

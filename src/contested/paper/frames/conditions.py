@@ -97,7 +97,7 @@ class PaperStudy(StudyRuns):
         """Check the cells and measure each complete run once.
 
         Args:
-            cells: One row per run that the study asks for, with the columns
+            cells: One row per run of the study, with the columns
                 :data:`~contested.paper.frames.columns.CELL_COLUMNS`.
             axes: What they differ in besides the seed; None takes every column of a condition and of its setting.
             trajectories: The complete runs by run id.
@@ -170,7 +170,7 @@ class PaperStudy(StudyRuns):
         return [group for group in self.conditions if group.main]
 
     def baseline(self, cell: pd.Series) -> pd.DataFrame:
-        """The plain cell of the same condition, seed and learning rate; empty if nobody asked for it."""
+        """The plain cell of the same condition, seed and learning rate; empty if the study has none."""
         same = self.plain
         for column in (*CONDITION, "seed", "learning_rate"):
             same = same[same[column] == cell[column]]

@@ -14,7 +14,7 @@ from contested.analysis.cartography import added_variance, overlap, regions
 from contested.analysis.gradient_norms import norms_by_category
 from contested.analysis.seeds import nested_mean_interval, nested_mean_intervals
 from contested.analysis.study.groups import Resampling
-from contested.analysis.study.runs import CompleteRun, GradientProbe, rank_correlation_of
+from contested.analysis.study.runs import CompleteRun, RecordedProbe, rank_correlation_of
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 
@@ -189,7 +189,7 @@ def _norm_test(group: Condition, draw: Resampling) -> dict[str, object]:
     )
 
 
-def _probe(run: CompleteRun) -> GradientProbe:
+def _probe(run: CompleteRun) -> RecordedProbe:
     assert run.gradients is not None, "only runs with norms are grouped"
     return run.gradients
 

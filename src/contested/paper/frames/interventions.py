@@ -31,7 +31,7 @@ class Pairs:
         pairs: Intervened and plain run, both complete.
         run_ids: Complete runs among those needed.
         missing: Runs needed and not complete.
-        n_expected: Intervened runs asked for.
+        n_expected: Intervened runs of the study.
         unasked: Seeds of which the study has no plain run at all.
     """
 

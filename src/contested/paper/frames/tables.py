@@ -34,7 +34,7 @@ def mean_of(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
 
 
 def runs_frame(study: PaperStudy) -> pd.DataFrame:
-    """Every cell with what its run came to; NaN where it is missing, excluded or unusable."""
+    """Every cell with the result of its run; NaN where it is missing, excluded or unusable."""
     return frame("runs", [_run_row(study, cell) for cell in cells_of(study)])
 
 
@@ -58,7 +58,7 @@ def table1(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
     ρ is the mean over seeds with its sample standard deviation, as in the paper, and an interval in which examples
     are resampled and seeds nested. The p-value is that of the seed-mean AULC of each example, for seeds share
     their examples and p-values of seeds must not be averaged. Corrections are over the main conditions that have
-    a p-value (``family_size``); IA3 stands outside the family.
+    a p-value (``family_size``); IA3 is outside the family.
 
     Args:
         study: The study.
@@ -305,7 +305,7 @@ def kendall(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
         draw: Its confidence sets the level.
 
     Returns:
-        One row; none where no main run is asked for.
+        One row; none where the study has no main run.
     """
     asked = [run_id for group in study.main for run_id in group.asked]
     if not asked:

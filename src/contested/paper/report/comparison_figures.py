@@ -46,7 +46,7 @@ def model_size(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
 
     Args:
         frame: The rows of ``figure6`` that have a ρ.
-        narrow: For a phone.
+        narrow: A layout for narrow screens.
 
     Returns:
         The figure, one panel per dataset: models by rising size, in each one point per method with its interval.
@@ -104,7 +104,7 @@ def rank_sweep(frame: pd.DataFrame, trend: pd.DataFrame, *, narrow: bool = False
     Args:
         frame: The rows of ``table6`` that have a ρ.
         trend: ``table6_trend``, written at the lines' names.
-        narrow: The panels under each other, for a phone.
+        narrow: The panels under each other, for narrow screens.
 
     Returns:
         The figure, one line per model and dataset.

@@ -46,7 +46,7 @@ def loss_curves(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
 
     Args:
         frame: The rows of ``figure1`` or ``figure2`` that have a mean.
-        narrow: One panel in a row, for a phone.
+        narrow: One panel in a row, for narrow screens.
 
     Returns:
         The figure, one panel per condition.
@@ -68,7 +68,7 @@ def entropy_histograms(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
 
     Args:
         frame: ``figure3``.
-        narrow: One panel in a row, for a phone.
+        narrow: One panel in a row, for narrow screens.
 
     Returns:
         The figure, one panel per dataset.
@@ -87,7 +87,7 @@ def binning(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
 
     Args:
         frame: The rows of ``figure5`` that have a mean.
-        narrow: One panel in a row, for a phone.
+        narrow: One panel in a row, for narrow screens.
 
     Returns:
         The figure, one panel per condition; in it one group of points per scheme, entropy rising to the right.
@@ -129,7 +129,7 @@ def gradient_alignment(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
 
     Args:
         frame: The rows of ``figure8`` that have a step.
-        narrow: One panel in a row, for a phone.
+        narrow: One panel in a row, for narrow screens.
 
     Returns:
         The figure, one panel per model and dataset, one line per run; a gap where a gradient was exactly zero.

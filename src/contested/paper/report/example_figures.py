@@ -54,7 +54,7 @@ def gradient_norms(frame: pd.DataFrame, tests: pd.DataFrame, *, narrow: bool = F
     Args:
         frame: ``figure4``.
         tests: ``figure4_tests``, written below the panels.
-        narrow: One panel in a row, for a phone.
+        narrow: One panel in a row, for narrow screens.
 
     Returns:
         The figure: every example a point, and boxes of the quartiles with whiskers to the 5th and 95th percentile.
@@ -115,7 +115,7 @@ def cartography(frame: pd.DataFrame, overlap: pd.DataFrame, *, narrow: bool = Fa
     Args:
         frame: ``figure7``.
         overlap: ``figure7_overlap``.
-        narrow: For a phone.
+        narrow: A layout for narrow screens.
 
     Returns:
         The figure, one row of panels a dataset: the map, and beside it the share of each region by category.
@@ -202,7 +202,7 @@ def calibration(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
 
     Args:
         frame: The rows of ``figure9`` that have a prediction entropy.
-        narrow: The panels under each other, for a phone.
+        narrow: The panels under each other, for narrow screens.
 
     Returns:
         The figure: one row per condition, one panel per quantity, one point per category and one for all examples.

@@ -45,7 +45,7 @@ def learning_rates(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
 
     Args:
         frame: The rows of ``lr_control`` that have a Δℓ.
-        narrow: The panels under each other, for a phone.
+        narrow: The panels under each other, for narrow screens.
 
     Returns:
         The figure; for each model and dataset one row of panels for Δℓ and one for ρ.
@@ -102,7 +102,7 @@ def noise(frame: pd.DataFrame, summary: pd.DataFrame, *, narrow: bool = False) -
     Args:
         frame: The rows of ``noise`` that have a shift: one run each.
         summary: The rows of ``noise_summary`` that have one: over seeds.
-        narrow: The panels under each other, for a phone.
+        narrow: The panels under each other, for narrow screens.
 
     Returns:
         The figure: small hollow points are seeds, large ones their mean with its interval.

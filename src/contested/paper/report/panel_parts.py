@@ -46,7 +46,7 @@ def draw_point(
     *,
     size: float = 5.0,
 ) -> None:
-    """A value with its interval; hollow where not all of the runs asked for are there."""
+    """A value with its interval; hollow where some of its runs are missing."""
     if all(end in row and np.isfinite(float(row[end])) for end in ends):
         axes.plot([x, x], [row[ends[0]], row[ends[1]]], color=color, linewidth=1.4)
     face = "#ffffff" if seeds_note(row.to_dict()) else color

@@ -10,7 +10,7 @@ from contested.paper.findings import Claim
 from contested.paper.report import comparison_figures, curve_figures, example_figures, intervention_figures
 from contested.paper.report.declared_tables import TABLES
 from contested.paper.results import PaperResults
-from contested.report import FigureSpec, Finding, ReportSpec, Section
+from contested.report import FigureSpec, FindingCard, ReportSpec, Section
 from contested.report.labels import short_ids
 
 SECTIONS = (
@@ -97,12 +97,12 @@ def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _finding(claim: Claim) -> Finding:
+def _finding(claim: Claim) -> FindingCard:
     """A claim as a card, with its runs in short."""
     # An answer is the rest of a sentence; a Greek letter at its start stays as it is.
     answer = claim.answer[:1].upper() + claim.answer[1:] if claim.answer[:1].isascii() else claim.answer
     runs = short_ids(claim.run_ids) if len(claim.run_ids) < 4 else f"{len(claim.run_ids)} runs, named in results.json"
-    return Finding(
+    return FindingCard(
         name=f"claim-{claim.key}",
         title=f"({claim.key}) {claim.claim}",
         verdict=claim.verdict[:1].upper() + claim.verdict[1:],
