@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from numbers import Real
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from contested.formats import learning_rate, text
 
 ALL_RUNS = "all runs"
 """The name of the one group of a study in which nothing but the seed varies."""
+
+_SAYS_NOTHING = frozenset({"name", "path"})  # last parts of keys
 
 
 class Part(NamedTuple):
@@ -48,12 +51,23 @@ def short(value: Any) -> str:
 
 
 def axis_heading(axis: str) -> str:
-    """What an axis is called.
+    """What an axis is called: the last part of its key, or the one before where that says nothing.
 
-    >>> axis_heading("training.learning_rate")
-    'learning rate'
+    >>> axis_heading("training.learning_rate"), axis_heading("model.name")
+    ('learning rate', 'model')
     """
-    return axis.rpartition(".")[2].replace("_", " ")
+    above, _, last = axis.rpartition(".")
+    return (above.rpartition(".")[2] if above and last in _SAYS_NOTHING else last).replace("_", " ")
+
+
+def checkpoint_name(name: str) -> str:
+    """A checkpoint by the last part of its name; what is called "model" by the folder that it lies in.
+
+    >>> checkpoint_name("org/small"), checkpoint_name("runs/mini/model"), checkpoint_name("model")
+    ('small', 'mini', 'model')
+    """
+    path = PurePath(name)
+    return path.parent.name or path.name if path.name == "model" else path.name
 
 
 def value_name(value: Any, axis: str, key: str = "") -> str:

@@ -44,6 +44,14 @@ def test_several_runs_are_compared() -> None:
     assert said(*runs[2:] * 2).startswith("Whether contested examples were un-learned is inconclusive in both runs")
 
 
+@pytest.mark.parametrize(("n", "none"), [(2, "neither run"), (3, "no run")])
+def test_where_no_run_set_contested_examples_back_none_is_counted(n, none) -> None:
+    runs = [{"clean": OPEN, "contested": DOWN}] * n
+    assert said(*runs).endswith(
+        f" In {none} did their loss end further up, or less far down, than that of clean examples."
+    )
+
+
 def test_of_many_runs_the_ends_are_named() -> None:
     runs = [{"contested": (mean, 0.1, 2.0)} for mean in (0.2, 0.9, 0.4, 0.3)]
     assert said(*runs) == ("Contested examples were un-learned in all 4 runs (from +0.20 nats, A, to +0.90 nats, B).")

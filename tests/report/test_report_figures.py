@@ -40,6 +40,14 @@ def test_loss_lines_are_the_given_means_and_runs_share_the_axis() -> None:
     assert texts(left) == {"clean", "contested", "uniform guess, ln 3"}
 
 
+@pytest.mark.parametrize(("low", "bottom"), [(0.4, 0.0), (0.9, 0.9 - 0.04 * 0.3)])
+def test_an_axis_begins_at_zero_unless_that_would_flatten_the_lines(low, bottom) -> None:
+    # Highest end 1.2: zero is kept where the lowest end is below half of it.
+    curve = Curve("loss", "nats", "clean", 9, np.full(3, 1.0), np.full(3, low), np.full(3, 1.2), "")
+    axes = figures.loss_by_category([figures.Panel("a", STEPS, (curve,), None)]).axes[0]
+    assert axes.get_ylim()[0] == pytest.approx(bottom)
+
+
 def test_accuracy_marks_the_uniform_guess_of_its_classes() -> None:
     figure = figures.accuracy_by_category([panel()._replace(n_classes=5)])
     assert "uniform guess, 1/5" in texts(figure.axes[0])

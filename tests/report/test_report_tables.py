@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contested.formats import CHANGE, NATS
+from contested.formats import CHANGE, NATS, SHARE
 from contested.report import Column, Table
 from contested.report.latex import escape_latex, to_latex
 from contested.report.run_tables import tables_of
@@ -31,6 +31,11 @@ def made(**columns) -> pd.DataFrame:
 
 def cell(**columns) -> str:
     return to_cells(MADE.columns, made(**columns)).rows[0][1]
+
+
+def test_a_standard_deviation_has_the_unit_of_its_number() -> None:
+    column = Column("accuracy", "accuracy", SHARE, sd="sd")
+    assert to_cells([column], pd.DataFrame({"accuracy": [0.262], "sd": [0.0177]})).rows == (("26.2% ± 1.8%",),)
 
 
 @pytest.mark.parametrize(

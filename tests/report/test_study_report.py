@@ -182,6 +182,35 @@ def test_a_numeric_axis_lies_along_x_and_is_logarithmic_over_decades(rates) -> N
     assert line.get_xdata() == pytest.approx([1e-4, 1e-3, 1e-2])
 
 
+def test_rows_of_panels_share_their_scales_and_names_are_hardly_joined(rates) -> None:
+    panels = along(rates, "along_training_learning_rate").axes
+    assert panels[0].get_ylim() == panels[2].get_ylim() != panels[1].get_ylim() == panels[3].get_ylim()
+    joins = {
+        name: {line.get_alpha() for line in along(rates, name).axes[1].get_lines() if len(line.get_ydata()) > 2}
+        for name in ("along_training_learning_rate", "along_method")
+    }
+    assert joins["along_training_learning_rate"] == {1.0}
+    two = [line for line in along(rates, "along_method").axes[1].get_lines() if len(line.get_ydata()) == 2]
+    assert two[0].get_alpha() < 0.5
+
+
+def test_a_caption_speaks_of_gaps_and_cuts_only_where_there_are_any(rates) -> None:
+    def captions(results: StudyResults) -> str:
+        return " ".join(figure.caption for figure in study_figures(results.frames | study_frames(results.frames)))
+
+    whole = captions(made({RATE: [1e-4, 1e-3]}))
+    assert "Hollow" not in whole
+    assert "drawn" not in whole
+    assert "Hollow points lack some of their seeds." in captions(made({RATE: [1e-4, 1e-3]}, have=1))
+    many = captions(made({RATE: [float(rate) for rate in range(1, 26)]}))
+    assert "Of 25, the first groups are drawn, 24 in number; all are in the table." in many
+
+
+def test_the_only_pair_is_named_above_its_differences() -> None:
+    results = made({METHOD: ["lora", "full"]})
+    assert along(results, "differences").axes[0].get_title(loc="left") == "method lora → full"
+
+
 def test_a_group_that_lacks_seeds_is_hollow(rates) -> None:
     rho = along(rates, "along_training_learning_rate").axes[3]
     faces = [line.get_markerfacecolor() for line in rho.get_lines() if len(line.get_ydata()) == 1]

@@ -54,10 +54,11 @@ def test_methods_are_called_by_their_labels(tmp_path: Path) -> None:
 
 def test_models_are_called_by_the_end_of_their_names_where_that_tells_them_apart(tmp_path: Path) -> None:
     found = study(tmp_path, {"model.name": ["org/small", "org/large", "./own/model"]})
-    assert list(found.axes["model.name"]) == ["small", "large", "model"]
+    assert list(found.axes["model.name"]) == ["small", "large", "own"]
     assert expand(found)[2].config.model.name == str(tmp_path / "own" / "model")
-    same = study(tmp_path, {"model.name": ["a/model", "b/model"]})
-    assert list(same.axes["model.name"]) == ["a/model", "b/model"]
+    assert list(study(tmp_path, {"model.name": ["a/model", "b/model"]}).axes["model.name"]) == ["a", "b"]
+    same = study(tmp_path, {"model.name": ["a/small", "b/small"]})
+    assert list(same.axes["model.name"]) == ["a/small", "b/small"]
 
 
 def test_values_may_be_settings_none_and_yes_or_no(tmp_path: Path) -> None:

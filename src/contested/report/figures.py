@@ -33,6 +33,7 @@ Floats = NDArray[np.float64]
 _LABEL_HEIGHT = 0.085  # of a line's label, as a share of the panel
 _LABEL_WIDTH = 0.9  # of a category's name in inches
 _MOST_DIRECT_LABELS = 5
+_FAR_UP = 0.5  # of the highest value, above which an axis need not begin at zero
 
 
 class Panel(NamedTuple):
@@ -186,7 +187,7 @@ def _curves(
     every = tuple(dict.fromkeys(curve.category for panel in panels for curve in panel.curves))
     with style_context():
         figure, grid = new_axes(len(panels), height=2.8, columns=columns, width=width)
-        grid[0].set_ylim(0.0, top or 1.04 * _highest(panels, [guess[0] for guess in guesses if guess]))
+        grid[0].set_ylim(*((0.0, top) if top else _limits(panels, [guess[0] for guess in guesses if guess])))
         for index, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
             _draw_lines(axes, panel, every)
             if guess := guesses[index] if guesses else None:
@@ -210,10 +211,15 @@ def title_length(width: float, columns: int) -> int:
     return int((width / columns - 0.5) * 10)
 
 
-def _highest(panels: Sequence[Panel], guesses: Sequence[float]) -> float:
-    drawn = [array for panel in panels for curve in panel.curves for array in (curve.mean, curve.high)]
-    values = np.concatenate([*drawn, guesses, [0.0]])
-    return float(values[np.isfinite(values)].max()) or 1.0
+def _limits(panels: Sequence[Panel], guesses: Sequence[float]) -> tuple[float, float]:
+    """From zero to the highest value; from the lowest one where zero lies so far below that it would flatten them."""
+    drawn = [array for panel in panels for curve in panel.curves for array in (curve.mean, curve.low, curve.high)]
+    values = np.concatenate([*drawn, guesses])
+    values = values[np.isfinite(values)]
+    high = float(values.max(initial=0.0)) or 1.0
+    low = float(values.min(initial=high))
+    room = 0.04 * (high - low)
+    return (low - room, high + room) if low > _FAR_UP * high else (0.0, 1.04 * high)
 
 
 def _draw_lines(axes: Axes, panel: Panel, every: tuple[str, ...]) -> None:

@@ -47,8 +47,9 @@ def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
         return f"{said} The loss of {clean} examples {_moved(below[rows[0].name])}."
     more = [row for row in rows if row.name in below and row.mean > below[row.name].mean]
     if len(rows) > 1 and below:
-        where = _counted(len(more), len(rows), noun)
-        said += f" In {where} their loss ended further up, or less far down, than that of {clean} examples."
+        none = f"{'neither' if len(rows) == 2 else 'no'} {noun} did their loss end"
+        where = f"{_counted(len(more), len(rows), noun)} their loss ended" if more else none
+        said += f" In {where} further up, or less far down, than that of {clean} examples."
     return said
 
 
@@ -106,7 +107,7 @@ def _several(rows: Sequence[MeanChange], category: str, noun: str) -> str:
 def _counted(some: int, every: int, noun: str) -> str:
     if some == every:
         return f"both {noun}s" if every == 2 else f"all {every} {noun}s"
-    return f"{some or 'none'} of {every} {noun}s"
+    return f"{some} of {every} {noun}s"
 
 
 def _named(rows: Sequence[MeanChange]) -> str:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from contested.formats import learning_rate, shorten
+from contested.naming import checkpoint_name
 from contested.trajectories import Trajectory
 
 _LONGEST = 300
@@ -68,9 +69,7 @@ def _part(key: str, value: str) -> str:
     if name == "learning rate":
         return learning_rate(float(value))
     if key == "model.name":
-        path = PurePath(value)
-        # A folder that is called a model says nothing; what it lies in does.
-        return shorten(path.parent.name or path.name if path.name == "model" else path.name, 32)
+        return shorten(checkpoint_name(value), 32)
     if key == "task.annotated.path":
         return shorten(PurePath(value).stem, 32)
     return f"{name} {shorten(value, 24)}"

@@ -63,7 +63,11 @@ def differences(rows: pd.DataFrame, *, narrow: bool = False) -> Figure:
     kept = set(largest.nlargest(_MOST_PAIRS).index)
     shown = change_figure.groups_of(rows[rows["pair"].isin(kept)], "pair", "difference")
     quantity = "difference of mean loss changes (nats)"
-    return change_figure.loss_change(shown, narrow=narrow, quantity=quantity, sides=("lower", "higher"))
+    figure = change_figure.loss_change(shown, narrow=narrow, quantity=quantity, sides=("lower", "higher"))
+    if len(shown) == 1:
+        with style_context():
+            figure.axes[0].set_title(shorten(shown[0].title, 36 if narrow else 80), pad=16)
+    return figure
 
 
 def along(
@@ -94,15 +98,25 @@ def along(
     shape = (2 * rows, 1) if narrow else (rows, 2)
     with style_context():
         figure, grid = new_grid(*shape, size=(NARROW_WIDTH if narrow else WIDTH, 2.5 * shape[0] + 0.4))
+        for index, axes in enumerate(grid[2:]):
+            # What differs between the rows is to be seen without reading their scales.
+            axes.sharey(grid[index % 2])
         if len(settings) <= _MOST_ROWS:
             colors = category_colors([str(name) for name in dict.fromkeys(changes["category"])])
             for index, (title, where) in enumerate(settings.items()):
                 change, rho = grid[2 * index : 2 * index + 2]
                 for category, own in changes[where(changes)].groupby("category", sort=False):
                     aside = _beside(list(colors).index(str(category)), len(colors))
-                    _draw_line(change, own, _CHANGE, scale.places(own[axis], aside), colors[str(category)].line)
+                    _draw_line(
+                        change,
+                        own,
+                        _CHANGE,
+                        scale.places(own[axis], aside),
+                        color=colors[str(category)].line,
+                        numeric=scale.numeric,
+                    )
                 own = groups[where(groups)]
-                _draw_line(rho, own, _RHO, scale.places(own[axis]), INK)
+                _draw_line(rho, own, _RHO, scale.places(own[axis]), color=INK, numeric=scale.numeric)
                 change.set_title(shorten(title, 44))
         else:
             colors = _draw_many(grid[0], grid[1], changes, groups, settings, axis, scale)
@@ -184,16 +198,19 @@ def _chosen(frame: pd.DataFrame, *, others: Sequence[str], key: Sequence[Any]) -
 
 def _beside(index: int, count: int) -> float:
     """How far one of several lines is moved aside, as a share of the axis, so that no interval hides another."""
-    return 0.012 * (index - (count - 1) / 2)
+    return min(0.03, 0.15 / count) * (index - (count - 1) / 2)
 
 
-def _draw_line(axes: Axes, rows: pd.DataFrame, names: tuple[str, str, str], places: Floats, color: str) -> None:
+def _draw_line(
+    axes: Axes, rows: pd.DataFrame, names: tuple[str, str, str], places: Floats, *, color: str, numeric: bool
+) -> None:
     """The means of groups along the axis, each with its interval; hollow where not all seeds are there."""
     known = rows[names[0]].notna().to_numpy()
     rows, x = rows[known], places[known]
     order = np.argsort(x, kind="stable")
     mean, low, high = (rows[name].to_numpy(np.float64)[order] for name in names)
-    axes.plot(x[order], mean, color=color, linewidth=1.3)
+    # Between names there is nothing: a faint line shows only which points belong together.
+    axes.plot(x[order], mean, color=color, linewidth=1.3 if numeric else 0.8, alpha=1.0 if numeric else 0.35)
     axes.vlines(x[order], low, high, color=color, linewidth=1.3)
     faces = ["#ffffff" if seeds_note(row) else color for row in rows.to_dict("records")]
     for place, value, index in zip(x[order], mean, order, strict=True):
@@ -216,13 +233,14 @@ def _draw_many(
     for index, (where, color) in enumerate(zip(settings.values(), colors.values(), strict=True)):
         for axes, frame, names in ((change, own, _CHANGE), (rho, groups, _RHO)):
             rows = frame[where(frame)]
-            _draw_line(axes, rows, names, scale.places(rows[axis], _beside(index, len(colors))), color.line)
+            x = scale.places(rows[axis], _beside(index, len(colors)))
+            _draw_line(axes, rows, names, x, color=color.line, numeric=scale.numeric)
     change.set_title(f"{top} examples", color=QUIET)
     return colors
 
 
 _GROUP_ENDS = ("group", "category", "mean")
-_HOLLOW = "Hollow points lack some of their seeds. "
+_HOLLOW = " Hollow points lack some of their seeds."
 
 
 def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
@@ -247,17 +265,28 @@ def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
         *[figure for figure in found if figure],
         FigureSpec(
             "differences", "differences", "Difference of the loss change between two groups",
-            "Δℓ of the second group minus Δℓ of the first, on the same examples, with its {confidence} interval. Of "
-            f"more than {_MOST_PAIRS} pairs those that differ most; all are in the table.",
+            "Δℓ of the second group minus Δℓ of the first, on the same examples, with its {confidence} interval."
+            + _cut(frames, "change_differences", "pair", _MOST_PAIRS, "the pairs that differ most"),
             (("change_differences", "difference"),), differences, ("pair", "category", "difference"), CHANGE,
         ),
         FigureSpec(
             "group_curves", "groups", "Loss by category over training",
             "Each line is the mean over seeds and over the examples of one category, each band its {confidence} "
-            f"interval. Of more than {_MOST_CURVES} groups only the first are shown.",
+            "interval." + _cut(frames, "group_curves", "group", _MOST_CURVES, "the first groups"),
             (("group_curves", "mean"),), group_curves, _GROUP_ENDS, NATS,
         ),
     )  # fmt: skip
+
+
+def _cut(frames: Frames, frame: str, by: str, most: int, which: str) -> str:
+    """What a caption says of rows that have no room; nothing where all have."""
+    rows = frames.get(frame)
+    count = 0 if rows is None or rows.empty else int(rows[by].nunique())
+    return f" Of {count:,}, {which} are drawn, {most} in number; all are in the table." if count > most else ""
+
+
+def _lacks_seeds(groups: pd.DataFrame) -> bool:
+    return any(seeds_note(row) for row in groups.to_dict("records"))
 
 
 def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | None:
@@ -272,7 +301,7 @@ def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | Non
     return FigureSpec(
         f"along_{axis.replace('.', '_')}", "axes", f"Along {axis_heading(axis)}",
         "Left: mean loss change of each category; right: Spearman's ρ of AULC with annotation entropy. Intervals: "
-        "{confidence}, seeds nested in examples. " + _HOLLOW,
+        "{confidence}, seeds nested in examples." + (_HOLLOW if _lacks_seeds(groups) else ""),
         (("group_changes", "mean"), ("groups", "rho_mean")),
         partial(along, axis=axis, others=keys, scale=scale), (axis, *others, "category", "mean"), CHANGE,
     )  # fmt: skip

@@ -117,7 +117,7 @@ def _cell(column: Column, row: Mapping[str, Any]) -> str:
 def _with_sd(column: Column, value: Any, sd: Any) -> str:
     if is_missing(value):
         return MISSING
-    return column.format(value) if is_missing(sd) else f"{column.format(value)} ± {NATS(sd)}"
+    return column.format(value) if is_missing(sd) else f"{column.format(value)} ± {column.format(sd).removeprefix('+')}"
 
 
 def _known(column: Column, row: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contested.naming import short
+from contested.naming import checkpoint_name, short
 from contested.options import METHODS, method_content, options_of
 from contested.wording import nearest
 
@@ -105,7 +105,7 @@ def value_names(key: str, values: Sequence[Any]) -> list[str]:
     ['full', 'lora-r8']
     """
     names = [_value_name(key, value) for value in values]
-    ends = [name.rstrip("/").rpartition("/")[2] for name in names]
+    ends = [checkpoint_name(name) if key == "model.name" else name.rstrip("/").rpartition("/")[2] for name in names]
     return ends if len(set(ends)) == len(ends) else names
 
 

@@ -65,11 +65,10 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
             entry["set"]["probes"]["every"] = 40
     # Known numbers belong to the backbones and data that were named.
     content["expected"] = []
-    content["name"] = f"{content.get('name', 'study')}-mini"
-    about = content.get("description")
-    content["description"] = "Miniature on the embedded toy world, not on the backbones and data that it names" + (
-        f": {about}" if about else "."
-    )
+    name, about = content.get("name", "study"), content.get("description")
+    content["name"] = f"{name}-mini"
+    where = "on the embedded toy world, not on the backbones and data that it names"
+    content["description"] = f"Miniature {where}: {about}" if about else f"Miniature of the study {name} {where}"
     return content
 
 

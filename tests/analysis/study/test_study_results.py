@@ -52,11 +52,20 @@ def test_too_few_resamples_are_refused(any_study):
 def test_runs_at_chance_are_named(any_study):
     one = any_study.cell(rate=1e-4)
     found = any_study.results([one], (any_study.RATE,), {one["run_id"]: any_study.run(0.1, accuracy=1 / 3)})
-    assert any("learned next to nothing: it stayed at chance" in note and one["run_id"] in note for note in found.notes)
+    assert any("learned next to nothing: it stayed at chance" in note and one["name"] in note for note in found.notes)
     assert found.warnings == (
         f"1 of 1 runs learned next to nothing: {one['name']}. They stayed at chance or hardly moved, so their "
         "numbers mean little.",
     )
+
+
+@pytest.mark.parametrize(("n", "who"), [(2, "Both"), (3, "All 3")])
+def test_where_no_run_learned_none_is_named(any_study, n, who):
+    cells = [any_study.cell(rate=rate) for rate in (1e-4, 1e-3, 1e-2)[:n]]
+    runs = {cell["run_id"]: any_study.run(0.1, accuracy=1 / 3) for cell in cells}
+    found = any_study.results(cells, (any_study.RATE,), runs)
+    said = "they stayed at chance or hardly moved, so their numbers mean little."
+    assert found.warnings == (f"{who} runs learned next to nothing: {said}",)
 
 
 def test_numbers_depend_on_the_seed_of_the_resamples_alone(any_study):

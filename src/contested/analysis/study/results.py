@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contested.trajectories import Trajectory
 
 
+_LITTLE = "stayed at chance or hardly moved, so their numbers mean little."
 _MOST_NAMED = 6
 
 
@@ -133,8 +134,9 @@ def notes_of(study: StudyRuns) -> list[str]:
         for sentence in run.absent:
             lacking.setdefault(sentence, []).append(run.run_id)
     notes += [f"{', '.join(ids)}: {sentence}" for sentence, ids in lacking.items()]
+    names = study.cells.set_index("run_id")["name"]
     return notes + [
-        f"{run.run_id} learned next to nothing: it {run.learned_little}."
+        f"{names[run.run_id]} learned next to nothing: it {run.learned_little}."
         for run in study.runs.values()
         if run.learned_little
     ]
@@ -146,13 +148,13 @@ def warnings_of(study: StudyRuns) -> tuple[str, ...]:
     little = [str(names[run.run_id]) for run in study.runs.values() if run.learned_little]
     if not little:
         return ()
+    if len(little) == len(study.runs) > 1:
+        every = "Both" if len(little) == 2 else f"All {len(little)}"
+        return (f"{every} runs learned next to nothing: they {_LITTLE}",)
     named = "; ".join(little[:_MOST_NAMED]) + (
         f" and {len(little) - _MOST_NAMED} more" if len(little) > _MOST_NAMED else ""
     )
-    return (
-        f"{len(little)} of {len(study.runs)} runs learned next to nothing: {named}. They stayed at chance or hardly "
-        "moved, so their numbers mean little.",
-    )
+    return (f"{len(little)} of {len(study.runs)} runs learned next to nothing: {named}. They {_LITTLE}",)
 
 
 def _gaps(study: StudyRuns) -> Iterator[str]:
