@@ -41,7 +41,6 @@ from contested.analysis.dynamics import (
     never_learned,
     probability_margin,
 )
-from contested.analysis.gradient_norms import NormRow, NormsByCategory, norms_by_category
 from contested.analysis.intervals import (
     Interval,
     Intervals,
@@ -54,7 +53,6 @@ from contested.analysis.intervals import (
     smallest_n,
 )
 from contested.analysis.measures import Measure
-from contested.analysis.multiple import Adjusted, adjust
 from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau, kendall_w, rank_trend
 from contested.analysis.results import Analysis, CategorySize, statements
 from contested.analysis.seeds import (
@@ -76,7 +74,6 @@ __all__ = [
     "OVERALL",
     "REGIONS",
     "AddedVariance",
-    "Adjusted",
     "Analysis",
     "CalibrationRow",
     "Cartography",
@@ -97,8 +94,6 @@ __all__ = [
     "LabelCorrelation",
     "Measure",
     "MixedEffect",
-    "NormRow",
-    "NormsByCategory",
     "PartialCorrelation",
     "RankTrend",
     "Regression",
@@ -107,7 +102,6 @@ __all__ = [
     "Term",
     "Verdict",
     "added_variance",
-    "adjust",
     "analyze",
     "aulc",
     "aulc_trapezoid",
@@ -134,7 +128,6 @@ __all__ = [
     "nested_mean_intervals",
     "nested_spearman_interval",
     "never_learned",
-    "norms_by_category",
     "over_seeds",
     "overlap",
     "partial_spearman",

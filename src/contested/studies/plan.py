@@ -166,7 +166,7 @@ def slots(costs: Sequence[Cost], device: Device) -> int:
     largest = max((each.memory for each in costs), default=math.nan)
     # Half a gigabyte for torch itself in every process.
     fit = device.memory * 0.8 / (largest + 0.5 * _GIGA)
-    fits = device.slots if math.isnan(fit) or "CPU" not in device.name else int(fit)
+    fits = device.slots if math.isnan(fit) or device.on_gpu else int(fit)
     return max(1, min(device.slots, fits, len(costs) or 1))
 
 

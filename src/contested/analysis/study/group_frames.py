@@ -16,7 +16,7 @@ from contested.analysis.study.groups import Resampling, SeedGroup, joined
 from contested.analysis.study.measured import stacked, together
 from contested.analysis.study.runs import Run, rank_correlation_of
 
-_OTHER_STEPS = "the seeds were tracked at different steps: only the shared steps are shown"
+OTHER_STEPS = "the seeds were tracked at different steps: only the shared steps are shown"
 
 
 def group_frames(study: StudyRuns, draw: Resampling) -> dict[str, pd.DataFrame]:
@@ -153,7 +153,7 @@ def _curve_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
     if not len(steps):
         yield group.row("the seeds share no step", category="")
         return
-    note = _OTHER_STEPS if group.caution else ""
+    note = OTHER_STEPS if group.caution else ""
     given = [run.losses[np.isin(run.steps, steps)].T for run in group.usable if run.losses is not None]
     if len(given) < len(group.usable):
         yield group.row("no curves: the runs have no losses", category="")

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from contested.analysis.calibration import calibration_by_category, prediction_entropy
 from contested.analysis.cartography import added_variance, overlap, regions
-from contested.analysis.gradient_norms import norms_by_category
 from contested.analysis.seeds import nested_mean_interval, nested_mean_intervals
+from contested.analysis.study.group_frames import OTHER_STEPS, shared_steps
 from contested.analysis.study.groups import Resampling
 from contested.analysis.study.runs import CompleteRun, RecordedProbe, rank_correlation_of
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
+from contested.paper.gradient_norms import norm_tests
 
 _PAPER_RANK = 4
-_OTHER_STEPS = "the seeds were tracked at different steps: only the shared steps are shown"
 
 
 def loss_curves(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:
@@ -67,11 +67,11 @@ def _curve_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object
     if group.problem:
         yield group.row(panel=name, category="")
         return
-    steps = _shared_steps(group.usable)
+    steps = shared_steps(group.usable)
     if not len(steps):
         yield group.row("the seeds share no step", panel=name, category="")
         return
-    note = _OTHER_STEPS if group.caution else ""
+    note = OTHER_STEPS if group.caution else ""
     losses = np.stack([run.losses[np.isin(run.steps, steps)].T for run in group.usable])
     rows = {name: rows for name, rows in group.categories().items() if name in group.first.category_names}
     for (category, members), child in zip(rows.items(), draw.spawn(len(rows)), strict=True):
@@ -79,13 +79,6 @@ def _curve_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object
         for step, mean, low, high in zip(steps.tolist(), found.estimate, found.low, found.high, strict=True):
             values = {"step": step, "mean": float(mean), "low": float(low), "high": float(high), "n": found.n}
             yield group.row(note, found.note, panel=name, category=category, **values)
-
-
-def _shared_steps(runs: Sequence[CompleteRun]) -> NDArray[np.int64]:
-    shared = runs[0].steps
-    for run in runs[1:]:
-        shared = np.intersect1d(shared, run.steps)
-    return shared
 
 
 def figure3(study: PaperStudy) -> pd.DataFrame:
@@ -165,9 +158,7 @@ def _norm_test(group: Condition, draw: Resampling) -> dict[str, object]:
     run, norms = group.first, _mean_norms(group)
     known = np.isfinite(norms)
     left_out = int((~known).sum())
-    found = norms_by_category(
-        norms[known], run.entropy[known], run.categories[known], run.category_names, **draw.options
-    )
+    found = norm_tests(norms[known], run.entropy[known], run.categories[known], run.category_names, **draw.options)
     probes = [_probe(run) for run in group.usable]
     heads, modes = {probe.head for probe in probes}, {probe.mode for probe in probes}
     return group.row(

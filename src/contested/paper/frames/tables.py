@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.analysis.multiple import adjust
 from contested.analysis.rank import kendall_tau, rank_trend
 from contested.analysis.ranking import codes, mean_ranks, rank_correlation
 from contested.analysis.seeds import (
@@ -23,6 +22,7 @@ from contested.analysis.study.overview import cells_of, run_row
 from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CELL_COLUMNS, CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy
+from contested.paper.multiple import adjust
 
 COMPOSITIONS = ("all", "low", "high", "balanced")
 """Compositions of the training set, in the order of Table 7."""

@@ -11,50 +11,25 @@ from scipy import stats
 
 from contested.analysis.checks import OVERALL, category_rows, finite_array, same_length
 from contested.analysis.correlation import Correlation, spearman
-from contested.analysis.intervals import mean_interval
 
 
-class NormRow(NamedTuple):
-    """Gradient norms of one category's examples (or of ``"overall"``).
-
-    Attributes:
-        category: The category, or ``"overall"``.
-        n: Examples in it.
-        mean: Mean norm.
-        median: Median norm.
-        low: Lower end of the interval of the mean.
-        high: Upper end of the interval of the mean.
-        note: Why a number is missing; empty otherwise.
-    """
-
-    category: str
-    n: int
-    mean: float
-    median: float
-    low: float
-    high: float
-    note: str
-
-
-class NormsByCategory(NamedTuple):
-    """Per-example gradient norms against disagreement.
+class NormTests(NamedTuple):
+    """How the examples' gradient norms go with disagreement.
 
     Attributes:
-        rows: One row for each category by rising entropy, then ``"overall"``.
         rho: Spearman's ρ of norm and entropy.
         kruskal_h: Kruskal–Wallis H of the norms by category, corrected for ties (not an entropy).
         kruskal_p: Its p (χ² with one degree of freedom fewer than categories that have examples).
         note: Why the test is missing, or which categories it leaves out; empty otherwise.
     """
 
-    rows: tuple[NormRow, ...]
     rho: Correlation
     kruskal_h: float
     kruskal_p: float
     note: str
 
 
-def norms_by_category(
+def norm_tests(
     norms: ArrayLike,
     entropy: ArrayLike,
     categories: Sequence[str] | NDArray[Any],
@@ -63,8 +38,8 @@ def norms_by_category(
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
-) -> NormsByCategory:
-    """Per-example gradient norms by category, with Spearman's ρ and the Kruskal–Wallis test.
+) -> NormTests:
+    """Spearman's ρ of gradient norms with entropy, and the Kruskal–Wallis test of the norms by category.
 
     Args:
         norms: Norm of each example's gradient at one checkpoint, shape ``(N,)``.
@@ -76,22 +51,16 @@ def norms_by_category(
         confidence: Coverage wanted of each interval by itself.
 
     Returns:
-        Rows, ρ and test; what is missing is NaN and explained in its ``note``.
+        ρ and test; what is missing is NaN and explained in its ``note``.
     """
     sizes = finite_array("norms", norms, 1)
     same_length(norms=len(sizes), categories=len(categories))
-    for_rho, for_rows = rng.spawn(2)
-    groups = {name: sizes[rows] for name, rows in category_rows(categories, names).items()}
+    groups = {name: sizes[rows] for name, rows in category_rows(categories, names).items() if name != OVERALL}
+    (for_rho,) = rng.spawn(1)
     rho = spearman(
         sizes, entropy, rng=for_rho, names=("norm", "entropy"), n_resamples=n_resamples, confidence=confidence
     )
-    rows = []
-    for name, group in groups.items():
-        found = mean_interval(group, rng=for_rows, n_resamples=n_resamples, confidence=confidence)
-        median = float(np.median(group)) if len(group) else np.nan
-        rows.append(NormRow(name, found.n, found.estimate, median, found.low, found.high, found.note))
-    groups.pop(OVERALL)
-    return NormsByCategory(tuple(rows), rho, *_kruskal(groups))
+    return NormTests(rho, *_kruskal(groups))
 
 
 def _kruskal(groups: dict[str, NDArray[np.float64]]) -> tuple[float, float, str]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from contested.analysis import adjust
 from contested.errors import ConfigError, DataError
+from contested.paper.multiple import adjust
 
 
 def test_by_hand():
