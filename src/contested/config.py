@@ -26,9 +26,7 @@ from contested.options import (
     TrackingSection,
     TrainingSection,
     method_content,
-    names_checkpoint,
     names_file,
-    options_of,
 )
 
 
@@ -176,25 +174,15 @@ def recorded(identity: Mapping[str, Any]) -> RunConfig:
     for version in sorted(FORMER_DEFAULTS):
         if version >= identity.get("version", 1):
             for key, value in FORMER_DEFAULTS[version].items():
-                content = language.merge(_nested(key, value), content)
+                content = language.merge(language.nested(key.split("."), value), content)
     return RunConfig.model_validate(content)
 
 
-def _nested(key: str, value: Any) -> dict[str, Any]:
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return dict(value)
-
-
 def _without_folders(content: dict[str, Any]) -> dict[str, Any]:
-    for keys, field in options_of(RunConfig):
-        *parents, last = keys
-        inner: Any = content
-        for parent in parents:
-            inner = (inner or {}).get(parent)
-        value = (inner or {}).get(last)
-        if names_file(field) and value is not None:
-            inner[last] = Path(value).name if isinstance(value, str) else [Path(path).name for path in value]
-        elif names_checkpoint(field) and value is not None and Path(value).is_absolute():
-            inner[last] = Path(value).name
+    for inner, key, field in language.named_values(content, RunConfig):
+        value = inner[key]
+        if isinstance(value, list):
+            inner[key] = [Path(path).name for path in value]
+        elif names_file(field) or Path(value).is_absolute():
+            inner[key] = Path(value).name
     return content

@@ -6,11 +6,12 @@ of the former one away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from pydantic.fields import FieldInfo
 
 from contested.checking import yaml_problem
 from contested.errors import ConfigError
@@ -135,6 +136,38 @@ def drop_exclusive(key: str, below: Mapping[str, Any], above: Mapping[str, Any])
     return {name: value for name, value in below.items() if name not in gone}
 
 
+def nested(keys: Sequence[str], value: Any) -> Any:
+    """A value below nested keys.
+
+    >>> nested(["training", "epochs"], 3)
+    {'training': {'epochs': 3}}
+    """
+    for key in reversed(keys):
+        value = {key: value}
+    return value
+
+
+def named_values(content: Any, root: type[Section]) -> Iterator[tuple[dict[str, Any], str, FieldInfo]]:
+    """The options of a configuration that are there and name a file or a checkpoint.
+
+    Args:
+        content: Nested keys and values, as far as they are there.
+        root: The section that the whole is.
+
+    Yields:
+        What holds an option, its key there, and its declaration.
+    """
+    for keys, field in options_of(root):
+        if not (names_file(field) or names_checkpoint(field)):
+            continue
+        *parents, last = keys
+        inner = content
+        for parent in parents:
+            inner = inner.get(parent) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and inner.get(last) is not None:
+            yield inner, last, field
+
+
 def resolve_paths(content: dict[str, Any], folder: Path, root: type[Section]) -> None:
     """Make the paths in a configuration absolute, taken from ``folder``; change ``content`` in place.
 
@@ -146,19 +179,12 @@ def resolve_paths(content: dict[str, Any], folder: Path, root: type[Section]) ->
         folder: Where relative paths begin; ``~`` is the user's home.
         root: The section that the whole is.
     """
-    for keys, field in options_of(root):
-        *parents, last = keys
-        inner: Any = content
-        for parent in parents:
-            inner = inner.get(parent) if isinstance(inner, dict) else None
-        value = inner.get(last) if isinstance(inner, dict) else None
-        if names_file(field):
-            if isinstance(value, str):
-                inner[last] = _absolute(value, folder)
-            elif isinstance(value, list):
-                inner[last] = [_absolute(str(path), folder) for path in value]
-        elif names_checkpoint(field) and isinstance(value, str) and _is_folder(value, folder):
-            inner[last] = _absolute(value, folder)
+    for inner, key, field in named_values(content, root):
+        value = inner[key]
+        if isinstance(value, list):
+            inner[key] = [_absolute(str(path), folder) for path in value]
+        elif isinstance(value, str) and (names_file(field) or _is_folder(value, folder)):
+            inner[key] = _absolute(value, folder)
 
 
 def path_of(keys: Sequence[str], value: Any, folder: Path, *, root: type[Section]) -> Any:
@@ -173,9 +199,7 @@ def path_of(keys: Sequence[str], value: Any, folder: Path, *, root: type[Section
     Returns:
         The value, its paths absolute.
     """
-    content = value
-    for key in reversed(keys):
-        content = {key: content}
+    content = nested(keys, value)
     resolve_paths(content, folder, root)
     for key in keys:
         content = content[key]

@@ -8,6 +8,7 @@ from typing import Any
 
 from contested.naming import checkpoint_name, short
 from contested.options import METHODS, method_content, options_of
+from contested.overrides import nested
 from contested.wording import nearest
 
 
@@ -30,7 +31,7 @@ def axis_values(name: str, values: Any) -> Any:
         name, values = str(values["key"]), values["values"]
     if isinstance(values, list):
         names = value_names(name, values)
-        return {own: {"overrides": nested(name, value)} for own, value in zip(names, values, strict=True)}
+        return {own: {"overrides": nested(name.split("."), value)} for own, value in zip(names, values, strict=True)}
     if not isinstance(values, dict):
         return values
     return {
@@ -131,17 +132,6 @@ def _method_label(value: Any) -> Any:
         return getattr(section.model_validate(content), "label", value)
     except ValueError:
         return value
-
-
-def nested(key: str, value: Any) -> dict[str, Any]:
-    """A dotted key with its value as nested keys.
-
-    >>> nested("training.epochs", 3)
-    {'training': {'epochs': 3}}
-    """
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return dict(value)
 
 
 def value_lists(where: Any) -> Any:
