@@ -161,18 +161,21 @@ def _draw_groups(
     axes.set_yticks(list(ticks), list(ticks.values()))
 
 
-def color_key(figure: Figure, colors: Mapping[str, str]) -> None:
+def color_key(figure: Figure, colors: Mapping[str, str], *, whole: bool = False) -> None:
     """The key of a figure whose points have no room for names: one line above the panels.
 
     Args:
         figure: The figure.
         colors: Name to colour.
+        whole: Whether bars stand for all examples beside the points of categories.
     """
     handles = [
         figure.axes[0].plot([], [], marker="o", color=color, linestyle="", markersize=5.5, label=name)[0]
         for name, color in colors.items()
     ]
-    longest = max(map(len, colors), default=0) + _KEY_ROOM
+    if whole:
+        handles += figure.axes[0].plot([], [], marker="|", color=INK, linestyle="", markersize=9, label="all examples")
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0) + _KEY_ROOM
     fitting = int(figure.get_figwidth() * _KEY_LETTERS / longest)
     figure.legend(
         handles=handles, loc="outside upper right", ncols=max(1, min(len(handles), fitting)),

@@ -31,62 +31,60 @@ def _by_unit(trajectories: Sequence[Trajectory]) -> list[tuple[str, list[Traject
     return [(words[unit], [run for run in trajectories if run.step_unit == unit]) for unit in words]
 
 
+# Name and text of what is explained, and what a run must have for it to be on the page.
+_NOTES: tuple[tuple[str, str, frozenset[str]], ...] = (
+    (
+        "Entropy H",
+        "−Σ p ln p over the shares p of the annotators' labels: 0 where all agree, ln K where they are "
+        "split evenly over all classes. It says how much annotators disagree, before any model.",
+        frozenset({"annotators"}),
+    ),
+    ("Categories", "Bands of H, in rising order; the histogram shows their bounds.", frozenset({"annotators"})),
+    (
+        "Loss ℓ and Δℓ",
+        "ℓ is the unweighted cross-entropy of one example against its gold label, which is what most "
+        "annotators chose unless the data gives another. Δℓ is ℓ at the last recorded checkpoint minus ℓ at "
+        "the first: above 0, the example was un-learned, which has nothing to do with machine unlearning.",
+        frozenset({"losses"}),
+    ),
+    (
+        "KL(annotators ‖ model)",
+        "Σ p ln (p / q) between the annotators' shares p and the model's probabilities q: 0 when the model "
+        "answers as the annotators do.",
+        frozenset({"logits", "annotators"}),
+    ),
+    (
+        "ρ",
+        "Spearman's rank correlation of H with AULC, the mean of an example's loss over all checkpoints. "
+        "Above 0: the more annotators disagree on an example, the higher its loss over the run.",
+        frozenset({"losses", "annotators"}),
+    ),
+    (
+        "Learned next to nothing",
+        "A run whose last accuracy is at most 1.15/K (on validation examples where it has any, else on the tracked "
+        "ones), or in which the loss of a tracked example changed by less than 0.02 nats on average, up or down.",
+        frozenset({"losses"}),
+    ),
+)
+
+
 def notes(trajectories: Sequence[Trajectory], analyses: Sequence[Analysis]) -> list[tuple[str, str]]:
     """How the numbers are made, as pairs of name and text; what no run has is not explained."""
     has = frozenset().union(*(run.has for run in trajectories))
     n_classes = _range(len(run.label_names) for run in trajectories if run.label_names)
-    confidence = _joined(percent(found.confidence) for found in analyses)
-    resamples = _joined(f"{found.n_resamples:,}" for found in analyses)
     classes = f"K = {n_classes} classes, " if "classes" in has else ""
-    found: list[tuple[str, str, set[str]]] = [
-        (
-            "Size",
-            f"N = {_range(len(run.example_ids) for run in trajectories)} tracked examples, {classes}"
-            f"T = {_range(len(run.steps) for run in trajectories)} checkpoints. Loss and entropy are in "
-            "nats (natural logarithm).",
-            set(),
-        ),
-        (
-            "Entropy H",
-            "−Σ p ln p over the shares p of the annotators' labels: 0 where all agree, ln K where they are "
-            "split evenly over all classes. It says how much annotators disagree, before any model.",
-            {"annotators"},
-        ),
-        ("Categories", "Bands of H, in rising order; the histogram shows their bounds.", {"annotators"}),
-        (
-            "Loss ℓ and Δℓ",
-            "ℓ is the unweighted cross-entropy of one example against its gold label, which is what most "
-            "annotators chose unless the data gives another. Δℓ is ℓ at the last recorded checkpoint minus ℓ at "
-            "the first: above 0, the example was un-learned, which has nothing to do with machine unlearning.",
-            {"losses"},
-        ),
-        (
-            "KL(annotators ‖ model)",
-            "Σ p ln (p / q) between the annotators' shares p and the model's probabilities q: 0 when the model "
-            "answers as the annotators do.",
-            {"logits", "annotators"},
-        ),
-        (
-            "ρ",
-            "Spearman's rank correlation of H with AULC, the mean of an example's loss over all checkpoints. "
-            "Above 0: the more annotators disagree on an example, the higher its loss over the run.",
-            {"losses", "annotators"},
-        ),
-        (
-            "Learned next to nothing",
-            "A run whose last accuracy is at most 1.15/K (on validation examples where it has any, else on the tracked "
-            "ones), or in which the loss of a tracked example changed by less than 0.02 nats on average, up or down.",
-            {"losses"},
-        ),
-        (
-            "Intervals",
-            f"{confidence} intervals. Means and ρ: bootstrap over examples, {resamples} resamples; shares: "
-            "Wilson. Each is for one number by itself. They hold the run fixed: variation between seeds "
-            "is not included.",
-            set(),
-        ),
-    ]
-    return [(name, text) for name, text, needs in found if needs <= has]
+    size = (
+        f"N = {_range(len(run.example_ids) for run in trajectories)} tracked examples, {classes}"
+        f"T = {_range(len(run.steps) for run in trajectories)} checkpoints. Loss and entropy are in "
+        "nats (natural logarithm)."
+    )
+    intervals = (
+        f"{_joined(percent(found.confidence) for found in analyses)} intervals. Means and ρ: bootstrap over examples, "
+        f"{_joined(f'{found.n_resamples:,}' for found in analyses)} resamples; shares: Wilson. Each is for one "
+        "number by itself. They hold the run fixed: variation between seeds is not included."
+    )
+    explained = [(name, text) for name, text, needs in _NOTES if needs <= has]
+    return [("Size", size), *explained, ("Intervals", intervals)]
 
 
 def _range(values: Iterable[int], form: Callable[[int], str] = "{:,}".format) -> str:

@@ -18,6 +18,7 @@ from contested.paper.report.panel_parts import (
     add_shared_title,
     by_entropy,
 )
+from contested.report.change_figure import color_key
 from contested.report.declarations import FigureSpec
 from contested.report.figures import (
     layout,
@@ -234,7 +235,8 @@ def calibration(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
             for place in range(1, len(found)):
                 if found[place][1]["backbone"].iloc[0] != found[place - 1][1]["backbone"].iloc[0]:
                     axes.axhline(place - 0.5, color=QUIET, linewidth=0.6, linestyle=(0, (1, 2)))
-        _name_colors(figure, {name: colors[name] for name in names if name != "overall"}, "overall" in names)
+        key = {name: colors[name].line for name in names if name != "overall"}
+        color_key(figure, key, whole="overall" in names)
         return add_shared_title(figure, panel_titles(frame).common)
 
 
@@ -250,20 +252,6 @@ def _draw_dots(axes: Axes, rows: pd.DataFrame, quantity: str, place: int, colors
         face = "#ffffff" if seeds_note(row.to_dict()) else color
         shape: dict[str, Any] = {"marker": "|", "markersize": 10} if whole else {"marker": "o", "markersize": 5.5}
         axes.plot([row[quantity]], [place], color=color, markerfacecolor=face, **shape)
-
-
-def _name_colors(figure: Figure, colors: Mapping[str, CategoryColor], overall: bool) -> None:
-    """The key of a figure whose points have no room for names: one line above the panels."""
-    handles = [
-        figure.axes[0].plot([], [], marker="o", color=color.line, linestyle="", markersize=5.5, label=name)[0]
-        for name, color in colors.items()
-    ]
-    if overall:
-        handles += figure.axes[0].plot([], [], marker="|", color=INK, linestyle="", markersize=9, label="all examples")
-    figure.legend(
-        handles=handles, loc="outside upper right", ncols=2 if figure.get_figwidth() < 5 else len(handles),
-        frameon=False, fontsize=8, labelcolor=INK, handletextpad=0.2, columnspacing=1.2,
-    )  # fmt: skip
 
 
 FIGURES: tuple[FigureSpec, ...] = (
