@@ -1,7 +1,6 @@
 """Measures of agreement and disagreement, as pure functions of label counts (N examples, K classes).
 
-Every entropy is in nats. Public functions check their input; the functions with a leading
-underscore compute on counts that were checked before.
+Every entropy is in nats.
 """
 
 from __future__ import annotations
@@ -87,10 +86,10 @@ def distributions(label_counts: ArrayLike) -> NDArray[np.float64]:
         >>> distributions([[3, 1], [0, 2]]).tolist()
         [[0.75, 0.25], [0.0, 1.0]]
     """
-    return _distributions(check_counts(label_counts))
+    return _shares(check_counts(label_counts))
 
 
-def _distributions(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(counts / counts.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
@@ -117,12 +116,9 @@ def entropy(label_counts: ArrayLike, estimator: Estimator = "plugin") -> NDArray
         >>> entropy([[5, 5], [10, 0]], "miller-madow").round(4).tolist()
         [0.7431, 0.0]
     """
-    return _entropy(check_counts(label_counts), parse_estimator(estimator))
-
-
-def _entropy(counts: NDArray[np.int64], estimator: Estimator) -> NDArray[np.float64]:
+    counts, estimator = check_counts(label_counts), parse_estimator(estimator)
     # Sorting fixes the order of summation: (30, 70, 0) and (70, 0, 30) must not differ in the last bit.
-    p = _distributions(np.sort(counts, axis=1))
+    p = _shares(np.sort(counts, axis=1))
     logarithms = np.log(p, out=np.zeros_like(p), where=p > 0)
     plugin = np.abs((p * logarithms).sum(axis=1))
     if estimator == "plugin":
@@ -144,10 +140,7 @@ def majority(label_counts: ArrayLike) -> NDArray[np.int64]:
         >>> majority([[1, 4, 0], [2, 3, 3]]).tolist()
         [1, 1]
     """
-    return _majority(check_counts(label_counts))
-
-
-def _majority(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    counts = check_counts(label_counts)
     return np.asarray(np.argmax(counts, axis=1), dtype=np.int64)
 
 
@@ -164,10 +157,7 @@ def ties(label_counts: ArrayLike) -> NDArray[np.bool_]:
         >>> ties([[1, 4, 0], [2, 3, 3]]).tolist()
         [False, True]
     """
-    return _ties(check_counts(label_counts))
-
-
-def _ties(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    counts = check_counts(label_counts)
     return np.asarray((counts == counts.max(axis=1, keepdims=True)).sum(axis=1) > 1)
 
 
@@ -190,11 +180,7 @@ def krippendorff_alpha(label_counts: ArrayLike) -> float:
         >>> krippendorff_alpha([[2, 0], [0, 2], [1, 1]])  # D_o = 1/3, D_e = 18/30
         0.4444444444444444
     """
-    return _krippendorff_alpha(check_counts(label_counts, allow_empty_rows=True))
-
-
-def _krippendorff_alpha(counts: NDArray[np.int64]) -> float:
-    paired = counts[counts.sum(axis=1) >= 2].astype(np.float64)
+    paired = _paired(label_counts)
     if len(paired) == 0:
         return float("nan")
     n_i = paired.sum(axis=1)
@@ -222,12 +208,14 @@ def pairwise_agreement(label_counts: ArrayLike) -> float:
         >>> pairwise_agreement([[3, 1], [2, 0]])  # (3 of 6 pairs, 1 of 1 pair)
         0.75
     """
-    return _pairwise_agreement(check_counts(label_counts, allow_empty_rows=True))
-
-
-def _pairwise_agreement(counts: NDArray[np.int64]) -> float:
-    paired = counts[counts.sum(axis=1) >= 2].astype(np.float64)
+    paired = _paired(label_counts)
     if len(paired) == 0:
         return float("nan")
     n_i = paired.sum(axis=1)
     return float(((paired * (paired - 1)).sum(axis=1) / (n_i * (n_i - 1))).mean())
+
+
+def _paired(label_counts: ArrayLike) -> NDArray[np.float64]:
+    """The counts of the examples with two annotations at least."""
+    counts = check_counts(label_counts, allow_empty_rows=True)
+    return np.asarray(counts[counts.sum(axis=1) >= 2], np.float64)
