@@ -292,10 +292,10 @@ def test_a_table_of_thousands_of_rows_is_written_and_named_on_the_page(rates, tm
 
 
 def test_all_examples_are_drawn_only_where_there_are_no_categories(rates) -> None:
-    assert set(study_frames(rates.frames)["group_changes"]["category"]) == {"clean", "ambiguous", "contested"}
+    assert set(study_frames(rates.frames)["changes"]["category"]) == {"clean", "ambiguous", "contested"}
     measures = rates.frames["group_measures"]
     whole = rates.frames | {"group_measures": measures[measures["category"] == "overall"]}
-    assert set(study_frames(whole)["group_changes"]["category"]) == {"overall"}
+    assert set(study_frames(whole)["changes"]["category"]) == {"overall"}
 
 
 def test_every_declared_column_is_in_its_frame(rates) -> None:

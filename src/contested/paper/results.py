@@ -133,6 +133,7 @@ def paper_results(
         confidence=confidence,
         n_resamples=n_resamples,
         warnings=general.warnings,
+        examples=general.examples,
     )
 
 

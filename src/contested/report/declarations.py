@@ -96,26 +96,29 @@ class FigureSpec(NamedTuple):
         section: Its section of the page; "top" is right below the first sentence.
         title: What it shows.
         caption: How to read it; ``{confidence}`` becomes the coverage of the intervals.
-        frames: The frames it draws, each with the column that a row must have; the first one must have such rows.
+        frames: The frames it draws, each with the columns of which a row must have all; it is drawn where every frame
+            has such rows.
         draw: The rows of each frame, and with ``narrow=True`` for narrow screens, to the figure.
-        said: Columns that name a point and the one that holds it, or "" to count rows: what those hear who do not
-            see the figure.
+        said: Columns that name a point, and last the one that holds its number, or "" to count rows: what those hear
+            who do not see the figure. Of names those count that the first frame has.
         format: The format of that number.
         needs: What must be there for it to be drawn; a figure with nothing to draw is left out where this is empty,
             and otherwise named with the reason.
         number: Its number in a paper, such as "Figure 1".
+        optional: Those of its frames without which it is drawn, too.
     """
 
     name: str
     section: str
     title: str
     caption: str
-    frames: tuple[tuple[str, str], ...]
+    frames: tuple[tuple[str, ...], ...]
     draw: Callable[..., Figure]
     said: tuple[str, ...]
     format: Format = NATS
     needs: str = ""
     number: str = ""
+    optional: tuple[str, ...] = ()
 
     @property
     def heading(self) -> str:
@@ -128,20 +131,32 @@ class FigureSpec(NamedTuple):
         return f"Not drawn: this figure needs {self.needs}, and none is complete."
 
     def rows(self, frames: Frames) -> list[pd.DataFrame]:
-        """What it draws: of each of its frames the rows that have a number.
+        """What it draws: of each of its frames the rows that have all it needs.
 
         Args:
-            frames: The frames by name; a missing one, or one without the column, has no rows.
+            frames: The frames by name; a missing one, or one without a column, has no rows.
 
         Returns:
-            One frame each, in the figure's order.
+            One frame each, in the figure's order. What the column ``run`` or ``group`` names also stands in ``of``, so
+            that one figure may draw a report's runs and a study's groups.
         """
-        found = [(frames.get(name, pd.DataFrame()), column) for name, column in self.frames]
-        return [frame[frame[column].notna()] if column in frame else frame.iloc[:0] for frame, column in found]
+        return [_complete(frames.get(name, pd.DataFrame()), columns) for name, *columns in self.frames]
 
     def is_drawable(self, frames: Frames) -> bool:
         """Whether it has anything to draw."""
-        return not self.rows(frames)[0].empty
+        needed = [name for name, *_ in self.frames]
+        return not any(
+            rows.empty and name not in self.optional for name, rows in zip(needed, self.rows(frames), strict=True)
+        )
+
+
+def _complete(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows that have all of the columns, and whose run or group each is of."""
+    key = next((name for name in ("run", "group") if name in frame), None)
+    named = frame if key is None or "of" in frame else frame.assign(of=frame[key])
+    if not set(columns) <= set(named):
+        return named.iloc[:0]
+    return named[named[list(columns)].notna().all(axis=1)]
 
 
 class Section(NamedTuple):

@@ -110,19 +110,20 @@ def alt(spec: FigureSpec, rows: pd.DataFrame) -> str:
     """What is in a figure, as a text alternative: the ends of each line, or each point."""
     *names, value = spec.said
     parts = []
-    for key, own in rows.groupby(names, dropna=False, sort=False):
+    names = [name for name in names if name in rows]
+    for key, own in rows.groupby(names, dropna=False, sort=False) if names else [((), rows)]:
         ends = f"{len(own):,} examples"
-        if value:
+        if value in own:
             first, last = (spec.format(own[value].iloc[index]) for index in (0, -1))
             ends = last if len(own) == 1 else f"from {first} to {last}"
-        parts.append(f"{', '.join(str(part) for part in key)} {ends}")
+        parts.append(f"{', '.join(str(part) for part in key)} {ends}".strip())
     left = f"; and {len(parts) - _MOST_SAID} more" if len(parts) > _MOST_SAID else ""
     return f"{spec.title}. {'; '.join(parts[:_MOST_SAID])}{left}."
 
 
 def foot(spec: FigureSpec, frames: Frames) -> list[tuple[str, str]]:
     """The runs behind a figure, what is missing, and the groups that have nothing to draw."""
-    name, column = spec.frames[0]
+    name = spec.frames[0][0]
     frame = frames.get(name, pd.DataFrame())
     if "run_ids" not in frame:
         return []
@@ -131,7 +132,7 @@ def foot(spec: FigureSpec, frames: Frames) -> list[tuple[str, str]]:
     by = [part for part in by if part in frame]
     if by and len(frame):
         keys = frame[by].astype(str).agg(" · ".join, axis=1)
-        drawn = set(keys[frame[column].notna()])
+        drawn = set(keys[spec.rows(frames)[0].index])
         absent = [key for key in dict.fromkeys(keys) if key not in drawn]
         parts.append(("Not drawn, for lack of a complete run", "; ".join(absent)))
     return [(title, said) for title, said in parts if said]

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from contested.formats import CHANGE, NATS, SHARE
-from contested.report import change_figure, figures
+from contested.formats import NATS, SHARE
+from contested.report import common_figures, figures
 from contested.report.declarations import FigureSpec
 
 
@@ -33,11 +33,6 @@ def _panels(curves: pd.DataFrame, runs: pd.DataFrame) -> list[figures.Panel]:
     return [panel._replace(n_classes=n_classes[panel.title] or None) for panel in panels]
 
 
-def loss_change(changes: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Mean loss change by category, one row per run."""
-    return change_figure.loss_change(change_figure.groups_of(changes, "run"), narrow=narrow)
-
-
 def entropy(examples: pd.DataFrame, categories: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = False) -> Figure:
     """How annotation entropy is distributed, one panel for each different set of tracked examples."""
     panels: dict[tuple[object, ...], figures.Disagreement] = {}
@@ -55,12 +50,7 @@ def entropy(examples: pd.DataFrame, categories: pd.DataFrame, runs: pd.DataFrame
 _ENDS = ("run", "category", "mean")
 
 FIGURES: tuple[FigureSpec, ...] = (
-    FigureSpec(
-        "loss_change", "top", "Change of the loss",
-        "Mean loss at the last checkpoint minus that at the first, with its {confidence} interval. Right of zero the "
-        "category was un-learned, left of zero it was learned; an interval across zero is inconclusive.",
-        (("changes", "mean"),), loss_change, _ENDS, CHANGE,
-    ),
+    *common_figures.FIGURES,
     FigureSpec(
         "loss_by_category", "pictures", "Loss by category",
         "Each line is the mean loss on the gold label over the examples of one category, each band its {confidence} "
@@ -85,6 +75,6 @@ FIGURES: tuple[FigureSpec, ...] = (
         "entropy", "pictures", "How much annotators disagree",
         "Annotation entropy of the tracked examples: 0 where all annotators chose the same label. Dashed: the bounds "
         "of the categories; above each, its share of the examples.",
-        (("examples", "entropy"), ("categories", "n"), ("runs", "run")), entropy, ("run", "category", ""),
+        (("examples", "entropy", "category"), ("categories", "n"), ("runs", "run")), entropy, ("run", "category", ""),
     ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from contested.formats import CHANGE, NATS, Format, shorten
 from contested.naming import Part, axis_heading, part_name
-from contested.report import change_figure, figures
+from contested.report import change_figure, common_figures, figures
 from contested.report.declarations import FigureSpec, Frames
 from contested.report.labels import seeds_note
 from contested.report.study_frames import axis_format, axis_key, categories_only, is_numeric, varying_axes
@@ -50,11 +50,6 @@ def group_curves(curves: pd.DataFrame, *, narrow: bool = False) -> Figure:
     seeds = {str(row["group"]): seeds_note(row) for row in shown.drop_duplicates("group").to_dict("records")}
     below = {name: f"optimiser steps ({note})" for name, note in seeds.items() if note}
     return figures.loss_by_category(figures.curve_panels(shown, "group", below), narrow=narrow)
-
-
-def group_changes(changes: pd.DataFrame, *, narrow: bool = False) -> Figure:
-    """Mean loss change by category, one row per group."""
-    return change_figure.loss_change(change_figure.groups_of(changes, "group"), narrow=narrow)
 
 
 def differences(rows: pd.DataFrame, *, narrow: bool = False) -> Figure:
@@ -255,13 +250,7 @@ def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
     axes = varying_axes(frames)
     found = [_along(frames, axis, [other for other in axes if other != axis]) for axis in axes]
     return (
-        FigureSpec(
-            "loss_change", "top", "Change of the loss by group",
-            "Mean loss at the last checkpoint minus that at the first, mean over seeds, with its {confidence} "
-            "interval. Right of zero the category was un-learned, left of zero it was learned; an interval across zero "
-            "is inconclusive.",
-            (("group_changes", "mean"),), group_changes, _GROUP_ENDS, CHANGE,
-        ),
+        *common_figures.FIGURES,
         *[figure for figure in found if figure],
         FigureSpec(
             "differences", "differences", "Difference of the loss change between two groups",
@@ -292,7 +281,7 @@ def _lacks_seeds(groups: pd.DataFrame) -> bool:
 def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | None:
     groups = frames.get("groups", pd.DataFrame({axis: []}))
     known = groups[axis].dropna()
-    changes = frames.get("group_changes", pd.DataFrame({"mean": [], axis: []}))
+    changes = frames.get("changes", pd.DataFrame({"mean": [], axis: []}))
     keys = {other: axis_key(frames, other) for other in others}
     # Where every setting of the other axes has one value of this one, nothing lies along it.
     if known.nunique() < 2 or not _settings(changes[changes["mean"].notna()], axis, keys):
@@ -302,6 +291,7 @@ def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | Non
         f"along_{axis.replace('.', '_')}", "axes", f"Along {axis_heading(axis)}",
         "Left: mean loss change of each category; right: Spearman's ρ of AULC with annotation entropy. Intervals: "
         "{confidence}, seeds nested in examples." + (_HOLLOW if _lacks_seeds(groups) else ""),
-        (("group_changes", "mean"), ("groups", "rho_mean")),
+        (("changes", "mean"), ("groups", "rho_mean")),
         partial(along, axis=axis, others=keys, scale=scale), (axis, *others, "category", "mean"), CHANGE,
+        optional=("groups",),
     )  # fmt: skip

@@ -24,7 +24,8 @@ def study_frames(frames: Frames) -> dict[str, pd.DataFrame]:
         frames: The study's frames; what is missing is taken as empty.
 
     Returns:
-        ``group_changes``: Δℓ by group and category, without that over all examples where there are categories;
+        Under the names that a report of runs has them, too, for the figures of both: ``changes``, Δℓ by group and
+        category, without that over all examples where there are categories; ``measures``; ``loss_curves``.
         ``group_summary``: one row per group, with Δℓ by category; ``change_differences``: differences of Δℓ.
     """
     measures = frames.get("group_measures", pd.DataFrame({"measure": []}))
@@ -32,7 +33,9 @@ def study_frames(frames: Frames) -> dict[str, pd.DataFrame]:
     differences = frames.get("differences", pd.DataFrame({"measure": []}))
     own = differences[differences["measure"] == CHANGE_MEASURE]
     return {
-        "group_changes": categories_only(changes),
+        "changes": categories_only(changes),
+        "measures": measures,
+        "loss_curves": frames.get("group_curves", pd.DataFrame()),
         "group_summary": _summary(frames.get("groups", pd.DataFrame()), changes),
         "change_differences": categories_only(own).assign(
             pair=lambda rows: [_pair(row) for row in rows.to_dict("records")]

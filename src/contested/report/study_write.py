@@ -63,7 +63,7 @@ class _Report(NamedTuple):
     @classmethod
     def of(cls, results: StudyResults, wanted: Collection[str] | None, spec: ReportSpec) -> _Report:
         frames = {**results.frames, **spec.frames}
-        frames |= study_frames(frames)
+        frames |= {"examples": results.examples, **study_frames(frames)}
         sections = {section.name: section for section in (*spec.sections, *SECTIONS)}
         tables = {table.name: table for table in (*study_tables(frames), *spec.tables)}
         figures = {figure.name: figure for figure in (*study_figures(frames), *spec.figures)}
@@ -73,7 +73,7 @@ class _Report(NamedTuple):
     @property
     def wanted_tables(self) -> list[Table]:
         """The tables but for those of sections left out; the data of a figure go with it."""
-        drawn = {frame: figure.section for figure in self.figures for frame, _ in figure.frames}
+        drawn = {frame: figure.section for figure in self.figures for frame, *_ in figure.frames}
         sections = {table.name: table.section or drawn.get(table.frame, "") for table in self.tables}
         return [table for table in self.tables if sections[table.name] not in self.left_out]
 
@@ -161,7 +161,7 @@ def _page(
     return Page(
         title="",
         lead=spec.lead or study_prose.lead(report.frames),
-        headline=headline(report.frames["group_changes"], "group", "group"),
+        headline=headline(report.frames["changes"], "group", "group"),
         top=[placed for placed in figures if placed.spec.section == TOP],
         banners=_banners(results),
         findings=spec.findings,

@@ -13,6 +13,7 @@ from contested.analysis.checks import check_resampling
 from contested.analysis.jsonable import jsonable
 from contested.analysis.study.cells import Axis, StudyRuns
 from contested.analysis.study.differences import differences
+from contested.analysis.study.group_examples import group_examples
 from contested.analysis.study.group_frames import group_frames
 from contested.analysis.study.groups import Resampling
 from contested.analysis.study.overview import axes_frame, runs_frame
@@ -36,6 +37,8 @@ class StudyResults:
         confidence: Coverage of every interval; tests are at level 1 − confidence.
         n_resamples: Bootstrap resamples of every interval.
         warnings: What must be said before anything else: runs that learned next to nothing.
+        examples: Every example of each group, as :func:`~contested.analysis.study.group_examples.group_examples` has
+            it: for figures, and in no file.
     """
 
     frames: dict[str, pd.DataFrame]
@@ -44,13 +47,14 @@ class StudyResults:
     confidence: float
     n_resamples: int
     warnings: tuple[str, ...] = field(default=(), kw_only=True)
+    examples: pd.DataFrame = field(default_factory=pd.DataFrame, kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, JSON-safe and the same for the same runs.
 
         Returns:
-            This class's fields by name; a frame is an object of ``columns`` and ``rows``, and a number that does
-            not exist is null.
+            This class's fields by name but for ``examples``; a frame is an object of ``columns`` and ``rows``, and a
+            number that does not exist is null.
         """
         return {
             "confidence": self.confidence,
@@ -120,6 +124,7 @@ def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
         confidence=draw.confidence,
         n_resamples=draw.n_resamples,
         warnings=warnings_of(study),
+        examples=group_examples(study),
     )
 
 

@@ -170,6 +170,6 @@ FIGURES: tuple[FigureSpec, ...] = (
         "rank_sweep", "rank", "Correlation and accuracy by LoRA rank",
         "Each point is one run; full fine-tuning stands apart at the right.",
         (("table6", "rho"), ("table6_trend", "rank_rho")), rank_sweep, ("backbone", "method", "rho"), CHANGE,
-        needs="runs of the rank sweep", number="Table 6, drawn",
+        needs="runs of the rank sweep", number="Table 6, drawn", optional=("table6_trend",),
     ),
 )  # fmt: skip

@@ -260,7 +260,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         "Each point is one example's gradient norm over the trainable weights of the trained model; "
         "boxes: quartiles, whiskers: 5th and 95th percentile.",
         (("figure4", "norm"), ("figure4_tests", "panel")), gradient_norms, ("panel", "category", ""),
-        needs="runs with gradient norms", number="Figure 4",
+        needs="runs with gradient norms", number="Figure 4", optional=("figure4_tests",),
     ),
     FigureSpec(
         "figure7_cartography", "mechanism", "Cartography",
@@ -268,7 +268,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         "that varies. Dashed: the medians that part the regions. Right: the regions of each category's "
         "examples.",
         (("figure7", "confidence"), ("figure7_overlap", "share")), cartography, ("dataset", "category", ""),
-        needs="a condition among the paper's", number="Figure 7",
+        needs="a condition among the paper's", number="Figure 7", optional=("figure7_overlap",),
     ),
     FigureSpec(
         "figure9_calibration", "mechanism", "Calibration by category",

@@ -166,6 +166,6 @@ FIGURES: tuple[FigureSpec, ...] = (
         "original labels. Right: ρ over all examples. Large points: over seeds, with the {confidence} "
         "interval; small ones: each seed.",
         (("noise", "shift"), ("noise_summary", "shift_mean")), noise, ("noise", "seed", "shift"), CHANGE,
-        needs="runs with replaced labels",
+        needs="runs with replaced labels", optional=("noise_summary",),
     ),
 )  # fmt: skip
