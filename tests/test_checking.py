@@ -15,7 +15,8 @@ NEEDED: dict[str, Any] = {"model": {"name": "m"}, "task": {"annotated": {"path":
 def problems(section: Any, content: dict[str, Any]) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         check(section, content, "The content")
-    assert caught.value.message == f"The content has {len(caught.value.problems)} problem(s):"
+    number = len(caught.value.problems)
+    assert caught.value.message == f"The content has {number} problem{'s' if number > 1 else ''}:"
     return list(caught.value.problems)
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from contested.errors import ConfigError
 from contested.options import METHODS, Section, section_in
-from contested.wording import hint
+from contested.wording import counted, hint
 
 S = TypeVar("S", bound=Section)
 
@@ -33,7 +33,7 @@ def check(section: type[S], content: Mapping[str, Any], what: str) -> S:
         return section.model_validate(numbers(content))
     except ValidationError as error:
         problems = list(_problems(error, section))
-        raise ConfigError(f"{what} has {len(problems)} problem(s):", problems) from None
+        raise ConfigError(f"{what} has {counted(len(problems), 'problem')}:", problems) from None
 
 
 def numbers(value: Any) -> Any:

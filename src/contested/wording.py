@@ -16,6 +16,15 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(words[:_SHOWN_NAMES]) + f", … ({len(words)} in all)"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "problem"), counted(1200, "problem")
+    ('1 problem', '1,200 problems')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Find the known name that someone who wrote another one probably meant.
 

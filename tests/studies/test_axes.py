@@ -12,8 +12,9 @@ from contested.errors import ConfigError
 from contested.studies import Study, expand, load_study, open_study
 from contested.studies.axes import study_axes
 from contested.studies.cells import cell_names, cell_table
+from contested.studies.checks import unknown_methods
 from contested.studies.file import dump_study
-from contested.studies.plan import count_conditions
+from contested.studies.plan import cost, count_conditions
 
 DEFAULTS = {"model": {"name": "org/encoder"}, "task": {"annotated": {"path": "people.jsonl"}}}
 
@@ -50,6 +51,14 @@ def test_methods_are_called_by_their_labels(tmp_path: Path) -> None:
     assert list(found.axes["method"]) == ["full", "lora-r8", "lora-r16", "ia3"]
     assert [cell.config.method.label for cell in expand(found)] == ["full", "lora-r8", "lora-r16", "ia3"]
     assert not study_axes(found)[0].numeric
+
+
+def test_methods_of_one_label_are_told_apart_by_what_differs(tmp_path: Path) -> None:
+    loras = [{"name": "lora", "r": 4, "alpha": alpha} for alpha in (4, 16)]
+    found = study(tmp_path, {"method": [*loras, {"name": "vera", "r": 8}, {"name": "vera", "r": 16}, "vera"]})
+    assert list(found.axes["method"]) == ["lora-r4-alpha-4", "lora-r4-alpha-16", "vera-r-8", "vera-r-16", "vera"]
+    assert [cell.config.method.label for cell in expand(found)] == ["lora-r4", "lora-r4", "vera", "vera", "vera"]
+    assert "the value lora-r4 is given more than once" in problems(tmp_path, {"method": [loras[0], loras[0]]})
 
 
 def test_models_are_called_by_the_end_of_their_names_where_that_tells_them_apart(tmp_path: Path) -> None:
@@ -97,7 +106,7 @@ def test_an_unknown_key_names_the_nearest_and_all_problems_come_at_once(tmp_path
     assert "axes.x: expected a list of values of one key, or settings by name, got 3" in text
     assert "axes.y.a: expected settings of a run" in text
     assert "axes.training.batch_size: the value 8 is given more than once" in text
-    assert "axes.seed: has no value" in text
+    assert "axes.seed: has no value; give at least one" in text
     assert "there is no axis 'sede'; did you mean 'seed'?" in text
     assert "there is no axis 'training.epoch'" not in text
 
@@ -105,7 +114,7 @@ def test_an_unknown_key_names_the_nearest_and_all_problems_come_at_once(tmp_path
 def test_a_value_out_of_range_is_named_under_its_axis(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as found:
         expand(study(tmp_path, {"training.epochs": [1, 0]}))
-    assert [text.partition(":")[0] for text in found.value.problems] == ["axes.training.epochs.0.training.epochs"]
+    assert [text.partition(":")[0] for text in found.value.problems] == ["axes.training.epochs"]
 
 
 def test_a_keyed_axis_has_a_name_of_its_own(tmp_path: Path) -> None:
@@ -211,3 +220,24 @@ def test_set_reaches_a_list_within_a_named_value(tmp_path: Path) -> None:
     (cell,) = expand(found)
     assert cell.config.task.bulk is not None
     assert cell.config.task.bulk.path == [f"{tmp_path}/b.jsonl", f"{tmp_path}/c.jsonl"]
+
+
+def test_the_plan_counts_the_annotated_file_and_takes_facts_of_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "people.jsonl").write_text("{}\n" * 100)
+    facts = {"params": 2.0e6, "body": 1.0e6, "layers": 2, "hidden": 8}
+    (cell,) = expand(study(tmp_path, {}, facts=facts))
+    assert (cell.facts.annotated, cell.facts.params) == (100, 2.0e6)
+    # 80 of 100 train, in batches of 32: 3 steps in each of 5 epochs.
+    assert cost(cell).steps == 3 * cell.config.training.epochs
+    assert cost(cell).flops > 0
+    # What the file says of an axis' value comes first.
+    (named,) = expand(study(tmp_path, {"data": {"x": {"facts": {"annotated": 50}}}}, facts=facts))
+    assert (named.facts.annotated, named.facts.params) == (50, 2.0e6)
+
+
+def test_a_plan_names_methods_that_are_not_there_each_once(tmp_path: Path) -> None:
+    axes = {"method": ["lora", "lorra", {"name": "vera", "r": 8}, {"name": "vera", "rank": 8}], "seed": [1, 2]}
+    unknown, option = unknown_methods(expand(study(tmp_path, axes)))
+    assert unknown == "There is no method 'lorra'; did you mean 'lora'?"
+    assert option.startswith("The method vera does not know 'rank'.")
+    assert unknown_methods(expand(study(tmp_path, {"method": ["lora", "full", "ia3"]}))) == []

@@ -246,3 +246,19 @@ def test_the_plan_of_a_miniature_names_groups_and_totals(tmp_path: Path, capsys:
     assert "0 of them complete." in said
     # Nothing is made by a plan.
     assert not (tmp_path / "none").exists()
+
+
+def test_a_study_of_ones_own_in_miniature_has_a_name_and_a_known_cost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "defaults: {model: {name: roberta-base}, task: {annotated: {path: people.jsonl}, bulk: {hub: a/b, size: 9}}}\n"
+        "axes: {training.epochs: [1, 3], seed: [1, 2, 3]}\n"
+    )
+    found = shown(["study", "plan", str(file), "--scale", "mini", "--out", str(tmp_path / "none")], capsys)
+    # 320 annotated and 1,000 bulk examples in batches of 32: 42 steps an epoch.
+    assert {cell["steps"] for cell in found["cells"]} == {42, 126}
+    assert all(cell["seconds"] > 0 for cell in found["cells"])
+    assert main(["study", "plan", str(file), "--scale", "mini"]) == 0
+    assert "mine-mini: Miniature of the study mine on the embedded toy world" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 from contested.models.build import TextModel, build, preflight
 from contested.models.checkpoints import quiet
-from contested.models.methods import FULL, peft_types
+from contested.models.methods import FULL, peft_types, tuner_class
 from contested.models.weights import load_trained, save
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "preflight",
     "quiet",
     "save",
+    "tuner_class",
 ]

@@ -104,10 +104,23 @@ def value_names(key: str, values: Sequence[Any]) -> list[str]:
     (['small', 'large'], ['1', '3'])
     >>> value_names("method", ["full", {"name": "lora", "r": 8}])
     ['full', 'lora-r8']
+    >>> value_names("method", [{"name": "lora", "r": 8}, {"name": "lora", "r": 8, "alpha": 8}])
+    ['lora-r8', 'lora-r8-alpha-8']
     """
-    names = [_value_name(key, value) for value in values]
+    names = _told_apart([_value_name(key, value) for value in values], values)
     ends = [checkpoint_name(name) if key == "model.name" else name.rstrip("/").rpartition("/")[2] for name in names]
     return ends if len(set(ends)) == len(ends) else names
+
+
+def _told_apart(names: Sequence[str], values: Sequence[Any]) -> list[str]:
+    """The names, with what their values differ in where several have the same one."""
+    found = []
+    for name, value in zip(names, values, strict=True):
+        alike = [other for own, other in zip(names, values, strict=True) if own == name and isinstance(other, Mapping)]
+        parts = value.items() if isinstance(value, Mapping) else ()
+        differing = {part: inner for part, inner in parts if any(other.get(part) != inner for other in alike)}
+        found.append(f"{name}-{_value_name('', differing)}" if differing else name)
+    return found
 
 
 def _value_name(key: str, value: Any) -> str:

@@ -17,6 +17,7 @@ from contested.studies.axes import study_axes
 from contested.studies.backbone import read_checkpoint_info
 from contested.studies.content import EVERY, FIRST
 from contested.studies.file import AxisValue, ModelInfo, Study
+from contested.studies.inputs import annotated_lines
 from contested.trajectories.identity import digest
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _cell(study: Study, coordinates: dict[str, str], groups: tuple[str, ...]) ->
         groups=tuple(name for name in groups if study.select is None or name in study.select),
         condition=any(study.groups[name].conditions for name in groups),
         excluded=next((entry.reason for entry in study.exclude if _matches(study, entry.where, coordinates)), ""),
-        facts=_facts(study, coordinates, config.model.name),
+        facts=_facts(study, coordinates, config),
     )
 
 
@@ -230,12 +231,15 @@ def _origin(study: Study, coordinates: Mapping[str, str], problem: str) -> str:
         for part in key:
             found = found.get(part, _ABSENT) if isinstance(found, Mapping) else _ABSENT
         if found is not _ABSENT:
-            return f"{name}.{problem}"
+            # A list of values belongs to its key, which need not be said twice.
+            axis = name.removeprefix("axes.")
+            return f"axes.{problem}" if axis.startswith(f"{'.'.join(key)}.") else f"{name}.{problem}"
     return problem
 
 
-def _facts(study: Study, coordinates: Mapping[str, str], model: str) -> ModelInfo:
-    known: dict[str, Any] = read_checkpoint_info(model).model_dump(exclude_defaults=True)
+def _facts(study: Study, coordinates: Mapping[str, str], config: RunConfig) -> ModelInfo:
+    known: dict[str, Any] = read_checkpoint_info(config.model.name).model_dump(exclude_defaults=True)
+    known |= {"annotated": annotated_lines(config)} | study.facts.model_dump(exclude_defaults=True)
     for axis, value in coordinates.items():
         known |= study.axes[axis][value].facts.model_dump(exclude_defaults=True)
     return ModelInfo(**known)

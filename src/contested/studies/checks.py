@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 
-from contested.errors import ConfigError
+from contested.errors import ConfigError, ModelError
+from contested.options import PEFT
 from contested.studies.backbone import slowdowns
 from contested.studies.cells import Cell
 from contested.studies.inputs import missing, short_bulk, unreadable
@@ -52,6 +54,30 @@ def missing_inputs(cells: Sequence[Cell]) -> list[str]:
     """
     configs = [cell.config for cell in cells if not cell.excluded]
     return _once([*(problem for config in configs for problem in missing(config)), *short_bulks(cells)])
+
+
+def unknown_methods(cells: Sequence[Cell]) -> list[str]:
+    """Find methods that are not there, as far as this machine can tell.
+
+    Args:
+        cells: The runs; excluded ones do not count.
+
+    Returns:
+        One sentence each, each once; none where PEFT, which says what there is, is not installed.
+    """
+    methods = [cell.config.method for cell in cells if not cell.excluded and isinstance(cell.config.method, PEFT)]
+    # The methods that have a section of their own need no look, which takes seconds.
+    if not methods or importlib.util.find_spec("peft") is None:
+        return []
+    from contested.models import tuner_class
+
+    problems = []
+    for method in methods:
+        try:
+            tuner_class(method.type, method.options)
+        except ModelError as error:
+            problems.append(error.message.rstrip("."))
+    return _once(problems)
 
 
 def short_bulks(cells: Sequence[Cell]) -> list[str]:

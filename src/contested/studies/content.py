@@ -82,7 +82,7 @@ def _text(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
         file = file / STUDY_FILE
     if not file.is_file():
         near = hint(str(source), PRESETS)
-        raise ConfigError(f"{source} is neither a study file nor a preset{near}.")
+        raise ConfigError(f"{source} is neither a study file nor a preset{near if near.endswith('?') else f'{near}.'}")
     try:
         return file.read_text(encoding="utf-8"), str(file), file.resolve().parent
     except (OSError, UnicodeDecodeError) as error:

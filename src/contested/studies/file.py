@@ -17,7 +17,7 @@ from contested.options import Section
 from contested.studies.axis_forms import axis_problems, axis_values, value_lists
 from contested.studies.content import EVERY, FIRST, STUDY_FILE, filled, read_content, set_key
 from contested.studies.presets import REPORTS
-from contested.wording import hint
+from contested.wording import counted, hint
 
 # Axis to the names of values, of which a file may give one without a list.
 Where = Annotated[dict[str, list[str]], BeforeValidator(value_lists)]
@@ -106,6 +106,8 @@ class Study(Section):
     """Variables: ``{data.dir}`` in any text of the file stands for ``data: {dir: …}``."""
     defaults: dict[str, Any] = Field(default_factory=dict)
     """A run's configuration, as far as the cells share it."""
+    facts: ModelInfo = Field(default_factory=ModelInfo)
+    """What is known of the backbone and data set in ``defaults``, for plans; those of an axis' value come first."""
     axes: dict[str, dict[str, AxisValue]] = Field(default_factory=dict)
     """What the cells differ in: a key of a run's configuration with a list of values, or settings by name."""
     groups: dict[str, Grid] = Field(default_factory=dict)
@@ -144,7 +146,11 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Study:
-        problems = [f"axes.{name}: has no value" for name, values in self.axes.items() if not values]
+        problems = [
+            f"axes.{name}: has no value; give at least one, or leave the axis out"
+            for name, values in self.axes.items()
+            if not values
+        ]
         wheres = [(f"groups.{name}.where", group.where) for name, group in self.groups.items()]
         wheres += [(f"overrides[{index}].where", entry.where) for index, entry in enumerate(self.overrides)]
         wheres += [(f"exclude[{index}].where", entry.where) for index, entry in enumerate(self.exclude)]
@@ -256,7 +262,7 @@ def _checked(content: dict[str, Any], source: str) -> Study:
     except ConfigError as error:
         # That an axis left out for this is not there, is no problem of its own.
         problems += [text for text in error.problems if not any(f"no axis {name!r}" in text for name in wrong)]
-    raise ConfigError(f"The study {source} has {len(problems)} problem(s):", problems)
+    raise ConfigError(f"The study {source} has {counted(len(problems), 'problem')}:", problems)
 
 
 def _unknown_values(key: str, where: Mapping[str, list[str]], axes: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from contested.config import RunConfig
 from contested.errors import DataError
 
+_JSON_LINES = (".jsonl", ".ndjson")
 _LINES = {".jsonl": 0, ".ndjson": 0, ".csv": 1, ".tsv": 1}  # suffix -> lines that are no examples
 
 
@@ -44,6 +45,22 @@ def short_bulk(config: RunConfig) -> list[str]:
     return [
         f"task.bulk.size is {size:,}, but {', '.join(files)} has {lines:,}: lower task.bulk.size or give more files"
     ]
+
+
+def annotated_lines(config: RunConfig) -> int | None:
+    """Count the lines of a run's annotated file.
+
+    Args:
+        config: The run's configuration.
+
+    Returns:
+        How many; None where there is no such file here, or its lines say nothing of its examples.
+    """
+    path = config.task.annotated.path
+    # A table may have a line for each label of an example.
+    if path is None or Path(path).suffix not in _JSON_LINES or not Path(path).is_file():
+        return None
+    return _count(str(path))
 
 
 @functools.lru_cache(maxsize=64)

@@ -49,10 +49,12 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
     for name, values in axes.items():
         axes[name] = {own: _flat(value) for own, value in axis_values(str(name), values).items()}
     defaults = content.setdefault("defaults", {})
+    defaults["facts"] = content.pop("facts", None) or {}
     bundles = [("data", defaults), *(pair for values in axes.values() for pair in values.items())]
     _fill_in(bundles)
     _shrink_models(bundles, out.resolve() / WORLD)
     _shrink_data(bundles, out.resolve() / WORLD)
+    content["facts"] = defaults.pop("facts")
     defaults["training"] = {**defaults.get("training", {}), "learning_rate": 1e-3}
     defaults["tracking"] = {"every": 20, "epoch_ends": True}
     # Its matrices are too small to share between cores.
@@ -104,9 +106,8 @@ def _shrink_models(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -
             kind, layers = "encoder", 3 - encoders.index(named) % 3
         weights = 0.13e6 * layers
         bundle["model"] = {"name": str(world / f"{kind}-{layers}-layers"), "max_length": 64}
-        if facts or bundle is not bundles[0][1]:
-            bundle["facts"] = {"layers": layers, "hidden": 128, "body": weights, "params": weights + 0.09e6}
-            bundle["facts"] |= {"decoder": True} if kind == "decoder" else {}
+        bundle["facts"] = {"layers": layers, "hidden": 128, "body": weights, "params": weights + 0.09e6}
+        bundle["facts"] |= {"decoder": True} if kind == "decoder" else {}
 
 
 def _shrink_data(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -> None:
@@ -121,8 +122,7 @@ def _shrink_data(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -> 
         bundle["task"]["annotated"] = {"path": str(world / f"{name}.jsonl")}
         if bulk:
             bundle["task"]["bulk"] = {"path": str(world / f"{name}_bulk.jsonl")}
-        if bundle is not bundles[0][1]:
-            bundle["facts"] = {"tokens": 22, "annotated": _ANNOTATED}
+        bundle["facts"] = {**bundle.get("facts", {}), "tokens": 22, "annotated": _ANNOTATED}
     if bulk:
         task = bundles[0][1].setdefault("task", {})
         task["bulk"] = {**task.get("bulk", {}), "size": _BULK, "seed": 42}
