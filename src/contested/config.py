@@ -133,7 +133,7 @@ def path_of(keys: Sequence[str], value: Any, folder: Path) -> Any:
 
 
 def identifying(config: RunConfig) -> dict[str, Any]:
-    """What was set of what makes a run this run: not its name, nor where files lie and work is done.
+    """The options set that identify a run: not its name, nor where files are and where it is executed.
 
     Args:
         config: The checked configuration.

@@ -42,9 +42,9 @@ def absent(trajectory: Trajectory) -> tuple[str, ...]:
     missing: dict[str, list[str]] = {need: [] for need in _NAMES}
     for heading, needs in wanted:
         has = trajectory.has if known.get(heading) is None else trajectory.has | {"annotators"}
-        lacking = [need for need in _NAMES if need in needs and need not in has]
-        if lacking:
-            missing[lacking[0]].append(heading)
+        unmet = [need for need in _NAMES if need in needs and need not in has]
+        if unmet:
+            missing[unmet[0]].append(heading)
     return tuple(
         f"The run has no {_NAMES[need]}, so these are not computed: {', '.join(headings)}."
         for need, headings in missing.items()

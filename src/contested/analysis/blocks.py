@@ -1,4 +1,4 @@
-"""Examples a few at a time: beside a million of them little else fits into memory."""
+"""Examples a few at a time: a million of them at once would not leave room for anything else."""
 
 from __future__ import annotations
 

@@ -95,9 +95,9 @@ def regions(confidence: ArrayLike, variability: ArrayLike) -> NDArray[np.object_
     if not len(sure):
         return np.empty(0, dtype=object)
     split = np.where(sure >= np.median(sure), REGIONS.index("easy"), REGIONS.index("hard"))
-    places = np.where(varying >= np.median(varying), REGIONS.index("ambiguous"), split)
+    indices = np.where(varying >= np.median(varying), REGIONS.index("ambiguous"), split)
     # One string per region, not one per example.
-    return np.array(REGIONS, object)[places]
+    return np.array(REGIONS, object)[indices]
 
 
 def overlap(categories: Sequence[str] | NDArray[Any], regions: ArrayLike, names: Sequence[str]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What one number says of a whole trajectory: area under the loss curve, change, and the measures of others."""
+"""One number for a whole trajectory: area under the loss curve, change, and the measures of others."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _MOVED = 0.02  # nats that an example's loss must change on average
 
 
 def learned_little(trajectory: Trajectory) -> str:
-    """Why a run learned next to nothing, so that what it did to examples says little; "" where it learned.
+    """Why a run learned next to nothing, so that its effect on examples means little; "" where it learned.
 
     A run stayed at chance if its last accuracy is at most 1.15/K for K classes: on its validation examples where it has
     any, otherwise on the tracked ones. It hardly moved if the loss of a tracked example changed by less than 0.02 nats

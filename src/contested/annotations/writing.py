@@ -1,4 +1,4 @@
-"""Tables written as the suffix of their file says, atomically."""
+"""Tables written in the format of their file's suffix, atomically."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_writable(path: Path) -> None:
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as the suffix of ``path`` says, atomically.
+    """Write a table in the format of the suffix of ``path``, atomically.
 
     Args:
         frame: The table; in CSV and TSV, cells that hold lists or mappings become JSON.

@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _close_stdout()
     except SystemExit as end:
-        # Typer ends with 1 where nobody reads stdout any more, as after `contested study plan paper | head`.
+        # Typer exits with 1 where stdout is closed, as after `contested study plan paper | head`.
         if isinstance(end.__context__, BrokenPipeError):
             return _close_stdout()
         raise
@@ -118,6 +118,6 @@ def _replace_what_cannot_be_encoded() -> None:
 
 
 def _close_stdout() -> int:
-    """Nobody reads stdout any more: what is still buffered goes nowhere, and that is no failure."""
+    """Stdout is closed: what is still buffered is dropped, and that is not a failure."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

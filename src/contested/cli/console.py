@@ -28,7 +28,7 @@ def console(*, stderr: bool = False, wide: bool = False) -> Console:
 
     class Piped(Console):
         def on_broken_pipe(self) -> None:
-            # Rich ends the process with 1 here; whether a closed pipe is a failure is for main() to say.
+            # Rich ends the process with 1 here; main() decides whether a closed pipe is a failure.
             raise
 
     made = Piped(stderr=stderr, highlight=False)

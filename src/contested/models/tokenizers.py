@@ -41,7 +41,7 @@ def load_tokenizer(backbone: str, *, padding_side: str, revision: str | None = N
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, without its advice on calls that are not the user's."""
+    """The message of another library's error, without its advice on calls that are not the user's."""
     return str(error).strip().split("\n", 1)[0]
 
 

@@ -58,7 +58,7 @@ def _load_adapter(module: PeftModel, folder: Path) -> list[str]:
     ]
     if problems:
         return sorted(problems)
-    # What stays NaN trained, but was not saved. Prompt methods mark the head's unused original as trained too.
+    # What is still NaN was trained but not saved. Prompt methods mark the head's unused original as trained too.
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad and ".original_module." not in name}
     with torch.no_grad():
         for parameter in trained.values():

@@ -11,7 +11,7 @@ from contested.options.section import Section, default
 
 
 class MethodSection(Section):
-    """An adaptation method; its name tells it from the others."""
+    """An adaptation method; its name distinguishes it from the others."""
 
     def differing(self) -> dict[str, Any]:
         """What was set, the name always included."""

@@ -90,7 +90,7 @@ def _positive(evidence: Evidence) -> Claim:
         f"{counts(findings, 'conditions', 'above 0', 'below 0')}"
     )
     claim = "Annotation entropy goes with AULC in every condition: ρ > 0 everywhere"
-    return claim_of("a", claim, findings, answer, lacking="" if rows else "the study has no main condition")
+    return claim_of("a", claim, findings, answer, unmet="" if rows else "the study has no main condition")
 
 
 def _significant(evidence: Evidence) -> Claim:
@@ -120,8 +120,8 @@ def _significant(evidence: Evidence) -> Claim:
         f"and {possible} more may only lack power"
     )
     claim = "The correlation stays significant after correction for all conditions in most of them (21 of 25)"
-    lacking = "" if rows else "the study has no main condition"
-    return claim_of("b", claim, findings, answer, lacking=lacking, verdict=verdict)
+    unmet = "" if rows else "the study has no main condition"
+    return claim_of("b", claim, findings, answer, unmet=unmet, verdict=verdict)
 
 
 def _significance(row: Mapping[str, Any], plain: Mapping[str, Any], level: float) -> Finding:
@@ -171,8 +171,8 @@ def _unlearning(evidence: Evidence) -> Claim:
     ]
     answer = f"the mean loss of contested examples is {', and it is '.join(filter(None, parts))}"
     claim = "Contested examples are un-learned under LoRA (Δℓ > 0), and not under full fine-tuning or IA3"
-    lacking = f"the study has no run of {' or '.join(unasked)}" if unasked else ""
-    return claim_of("c", claim, findings, answer, lacking=lacking)
+    unmet = f"the study has no run of {' or '.join(unasked)}" if unasked else ""
+    return claim_of("c", claim, findings, answer, unmet=unmet)
 
 
 def _absent(row: Mapping[str, Any], lora: Sequence[Mapping[str, Any]]) -> Stand:
@@ -215,7 +215,7 @@ def _rank(evidence: Evidence) -> Claim:
     answer = f"ρ is {counts(findings, 'rank sweeps', 'rising with LoRA rank', 'falling')}"
     answer += "".join(f"; {f.label}: {f.number}" for f in findings if f.stand == "for")
     claim = "The correlation grows with LoRA rank"
-    return claim_of("d", claim, findings, answer, lacking="" if findings else "the study has no rank sweep")
+    return claim_of("d", claim, findings, answer, unmet="" if findings else "the study has no rank sweep")
 
 
 def _controlled(evidence: Evidence) -> Claim:
@@ -244,8 +244,8 @@ def _controlled(evidence: Evidence) -> Claim:
         f"with length and gold label held fixed it is {counts(findings, 'of these', 'still above 0', 'gone')}"
     )
     claim = "The correlation survives control for sentence length and gold label"
-    lacking = "" if findings else "no main condition has a ρ whose interval is above 0"
-    return claim_of("e", claim, findings, answer, lacking=lacking)
+    unmet = "" if findings else "no main condition has a ρ whose interval is above 0"
+    return claim_of("e", claim, findings, answer, unmet=unmet)
 
 
 def _soft_labels(evidence: Evidence) -> Claim:
@@ -268,7 +268,7 @@ def _soft_labels(evidence: Evidence) -> Claim:
     shares = counts(findings, "conditions with soft labels", "unchanged", "changed", numbers=False)
     answer = f"contested Δℓ is {shares}: {listed}"
     claim = "Training on soft labels leaves the un-learning of contested examples unchanged"
-    return claim_of("f", claim, findings, answer, lacking="" if findings else "the study has no soft-label run")
+    return claim_of("f", claim, findings, answer, unmet="" if findings else "the study has no soft-label run")
 
 
 def _aligned(evidence: Evidence) -> Claim:
@@ -292,12 +292,12 @@ def _aligned(evidence: Evidence) -> Claim:
             rival = full.get((probed[0]["backbone"], probed[0]["dataset"], seed), [])
             findings.append(_alignment(f"{name}, seed {seed}", probed, rival, evidence.draw))
     claim = "Gradients of clean and contested examples stay aligned under LoRA, more so than under full fine-tuning"
-    lacking = "" if findings else "the study has no LoRA run with gradient alignment"
+    unmet = "" if findings else "the study has no LoRA run with gradient alignment"
     if findings and not full:
-        lacking = "the study has no full fine-tuning run with gradient alignment"
+        unmet = "the study has no full fine-tuning run with gradient alignment"
     listed = "; ".join(f"{f.label}: {f.number}" for f in findings)
     answer = f"alignment is {counts(findings, 'LoRA runs', 'kept', 'lost', numbers=False)}: {listed}"
-    return claim_of("g", claim, findings, answer, lacking=lacking)
+    return claim_of("g", claim, findings, answer, unmet=unmet)
 
 
 def _alignment(
@@ -350,8 +350,8 @@ def _calibration(evidence: Evidence) -> Claim:
     answer = f"beside full fine-tuning, LoRA is {pairs}"
     answer += "".join(f"; {f.label}: {f.number}" for f in findings[:1])
     claim = "Un-learning is not explained by calibration: full fine-tuning is more confident and does not un-learn"
-    lacking = "" if findings else "the study has no main LoRA condition with full fine-tuning beside it"
-    return claim_of("h", claim, findings, answer, lacking=lacking)
+    unmet = "" if findings else "the study has no main LoRA condition with full fine-tuning beside it"
+    return claim_of("h", claim, findings, answer, unmet=unmet)
 
 
 def _confidence(
@@ -394,4 +394,4 @@ def _noise(evidence: Evidence) -> Claim:
     shares = counts(findings, "noise settings", "raised", "lowered", numbers=False)
     answer = f"the AULC of clean examples is {shares}: {listed}"
     claim = "Noise in the training labels of clean examples raises their AULC"
-    return claim_of("i", claim, findings, answer, lacking="" if findings else "the study has no run with noise")
+    return claim_of("i", claim, findings, answer, unmet="" if findings else "the study has no run with noise")

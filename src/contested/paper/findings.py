@@ -22,7 +22,7 @@ _SHOWN = 3
 
 
 class Claim(NamedTuple):
-    """One of the paper's claims and what this study says of it.
+    """One of the paper's claims and this study's answer.
 
     Attributes:
         key: "a" to "i".
@@ -42,7 +42,7 @@ class Claim(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One row of a frame, where it stands, and the number that says so."""
+    """One row of a frame, whether it is for the claim, against it or open, and its number."""
 
     frame: str
     label: str
@@ -88,7 +88,7 @@ def claim_of(
     findings: Sequence[Finding],
     answer: str,
     *,
-    lacking: str = "",
+    unmet: str = "",
     verdict: Verdict | None = None,
 ) -> Claim:
     """Put a claim together.
@@ -98,20 +98,20 @@ def claim_of(
         claim: The claim, in our words.
         findings: What it rests on.
         answer: The numbers in words, where there are findings.
-        lacking: What the study lacks although the claim needs it; it keeps the claim from holding.
+        unmet: What the study lacks although the claim needs it; it keeps the claim from holding.
         verdict: Where the rule is another than that of :func:`verdict_of`.
 
     Returns:
         The claim; its answer names runs that are missing.
     """
     missing = unique(finding.missing for finding in findings)
-    found = verdict or verdict_of(findings, incomplete=bool(missing or lacking))
-    unmet = [lacking, f"missing runs: {_some(missing)}" if missing else ""]
+    found = verdict or verdict_of(findings, incomplete=bool(missing or unmet))
+    gaps = [unmet, f"missing runs: {_some(missing)}" if missing else ""]
     return Claim(
         key=key,
         claim=claim,
         verdict=found,
-        answer="; ".join(part for part in (answer if findings else "", *unmet) if part) + ".",
+        answer="; ".join(part for part in (answer if findings else "", *gaps) if part) + ".",
         evidence=tuple(f"{finding.frame}: {finding.label}: {finding.number}" for finding in findings),
         run_ids=unique(finding.run_ids for finding in findings),
     )
@@ -160,7 +160,7 @@ def finding_of(frame: str, row: Mapping[str, Any], stand: Stand, number: str, la
 
 
 def counts(findings: Sequence[Finding], what: str, yes: str, no: str, *, numbers: bool = True) -> str:
-    """How many findings stand where, naming those that are not for the claim.
+    """How many findings are for, against or open, naming those that are not for the claim.
 
     Args:
         findings: One or more.

@@ -105,7 +105,7 @@ def paper_results(
             expected.
         axes: What the cells differ in besides the seed; None takes the columns of a condition and of its setting.
         trajectories: The complete runs by run id.
-        expected: Known values to set beside the found ones: ``artefact`` (a frame), ``where`` (column to value),
+        expected: Known values to set next to the found ones: ``artefact`` (a frame), ``where`` (column to value),
             ``quantity`` (a column), ``value``, and perhaps ``sd`` and ``note``. They become the columns
             ``<quantity>_paper``, ``<quantity>_paper_sd`` and ``<quantity>_paper_note``.
         rng: Source of all resamples; None means ``numpy.random.default_rng(0)``.

@@ -142,21 +142,21 @@ def _draw_groups(
     start = 0.0
     for number, group in enumerate(groups):
         first = start + spacing.title
-        places = [first + spacing.step * index for index in range(len(group.rows))]
+        positions = [first + spacing.step * index for index in range(len(group.rows))]
         if number % 2:
             above = (spacing.gap + spacing.step) / 2
             axes.axhspan(start - above, start - above + _units(group, spacing), color=RULE, alpha=0.35, linewidth=0)
-        for place, row in zip(places, group.rows, strict=True):
+        for position, row in zip(positions, group.rows, strict=True):
             color = colors[row.category].line
-            axes.plot([row.low, row.high], [place, place], color=color, linewidth=spacing.size / 2.6)
-            axes.plot([row.mean], [place], color=color, marker="o", markersize=spacing.size, label=row.category)
+            axes.plot([row.low, row.high], [position, position], color=color, linewidth=spacing.size / 2.6)
+            axes.plot([row.mean], [position], color=color, marker="o", markersize=spacing.size, label=row.category)
         if spacing.title:
             at: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "weight": "bold", "va": "center"}
             axes.text(0.0, start + 0.2, shorten(group.title, 44), **at)
         elif len(groups) == 1:
-            ticks = {place: row.category for place, row in zip(places, group.rows, strict=True)}
+            ticks = {position: row.category for position, row in zip(positions, group.rows, strict=True)}
         else:
-            ticks[sum(places) / len(places)] = shorten(group.title, label_length)
+            ticks[sum(positions) / len(positions)] = shorten(group.title, label_length)
         start += _units(group, spacing)
     axes.set_yticks(list(ticks), list(ticks.values()))
 

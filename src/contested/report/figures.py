@@ -152,11 +152,11 @@ def _draw_histogram(axes: Axes, panel: Disagreement, colors: Mapping[str, Catego
     limit = max(highest, *panel.bounds, 0.0) or 1.0
     edges = _edges(limit, panel.bounds)
     middles = [(start + stop) / 2 / limit for start, stop in pairwise([0.0, *panel.bounds, limit])]
-    for name, place in spread(dict(zip(panel.categories, middles, strict=True)), _LABEL_WIDTH / width).items():
+    for name, position in spread(dict(zip(panel.categories, middles, strict=True)), _LABEL_WIDTH / width).items():
         values = panel.entropy[panel.labels == name]
         axes.hist(values, edges.tolist(), color=colors[name].line, edgecolor="white", linewidth=0.5, label=name)
         share = f"{name}\n{SHARE(len(values) / max(len(panel.entropy), 1))}"
-        middle: dict[str, Any] = {"at": (place, 1.0), "shift": (0, 3), "coords": "axes fraction", "ha": "center"}
+        middle: dict[str, Any] = {"at": (position, 1.0), "shift": (0, 3), "coords": "axes fraction", "ha": "center"}
         write(axes, share, color=colors[name].text, va="bottom", **middle)
     for bound in panel.bounds:
         axes.axvline(bound, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
@@ -237,8 +237,8 @@ def _draw_lines(axes: Axes, panel: Panel, every: tuple[str, ...]) -> None:
     bottom, top = axes.get_ylim()
     ends = {curve.category: (float(curve.mean[-1]) - bottom) / (top - bottom) for curve in panel.curves}
     seen = {name: end for name, end in ends.items() if np.isfinite(end)}
-    for name, place in spread(seen, _LABEL_HEIGHT).items():
-        beside: dict[str, Any] = {"at": (1.0, place), "shift": (5, 0), "coords": "axes fraction", "va": "center"}
+    for name, position in spread(seen, _LABEL_HEIGHT).items():
+        beside: dict[str, Any] = {"at": (1.0, position), "shift": (5, 0), "coords": "axes fraction", "va": "center"}
         write(axes, name, color=colors[name].text, fontsize=8, **beside)
 
 
@@ -250,7 +250,7 @@ def _draw_guess(axes: Axes, value: float, text: str, *, below: bool) -> None:
 
 
 def write(axes: Axes, text: str, *, at: Any, shift: Any, coords: Any, **style: Any) -> None:
-    """Write in a panel, ``shift`` points away from a place."""
+    """Write in a panel, ``shift`` points away from a position."""
     axes.annotate(text, at, shift, xycoords=coords, textcoords="offset points", **style)
 
 
@@ -262,13 +262,13 @@ def spread(wanted: Mapping[str, float], gap: float) -> dict[str, float]:
         gap: Least distance of two labels.
 
     Returns:
-        Label to its place, in rising order, with the least total squared movement.
+        Label to its position, in rising order, with the least total squared movement.
     """
     names = sorted(wanted, key=lambda name: wanted[name])
     # Fitting a rising sequence to `wanted - i * gap` is isotonic regression.
     offsets = gap * np.arange(len(names))
     placed = _rising(np.array([wanted[name] for name in names]) - offsets) + offsets
-    return {name: float(place) for name, place in zip(names, placed, strict=True)}
+    return {name: float(position) for name, position in zip(names, placed, strict=True)}
 
 
 def _rising(values: Floats) -> Floats:

@@ -46,7 +46,7 @@ class Titles(NamedTuple):
 
 
 def panel_titles(frame: pd.DataFrame, by: Sequence[str]) -> Titles:
-    """Titles that say of each panel what the others are not.
+    """Titles that say how each panel differs from the others.
 
     Args:
         frame: Rows with the columns ``by``.
@@ -58,7 +58,7 @@ def panel_titles(frame: pd.DataFrame, by: Sequence[str]) -> Titles:
     keys = [tuple(map(str, key)) for key in frame[list(by)].drop_duplicates().itertuples(index=False)]
     if len(keys) == 1:
         return Titles("", {keys[0]: " · ".join(keys[0])})
-    differs = [len({key[place] for key in keys}) > 1 for place in range(len(by))]
+    differs = [len({key[index] for key in keys}) > 1 for index in range(len(by))]
     common = [part for part, differ in zip(keys[0], differs, strict=True) if not differ] if keys else []
     short = {key: " · ".join(part for part, differ in zip(key, differs, strict=True) if differ) for key in keys}
     return Titles(" · ".join(common), short)

@@ -41,7 +41,7 @@ class PlacedSection(NamedTuple):
 
 
 class RunView(NamedTuple):
-    """What the page says of one run beyond the sections.
+    """What the page shows of one run beyond the sections.
 
     Attributes:
         name: The run's name on the page.

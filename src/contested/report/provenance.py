@@ -1,4 +1,4 @@
-"""Where the numbers come from: what a manifest says of its run, as rows."""
+"""Where the numbers come from: a run's manifest as rows."""
 
 from __future__ import annotations
 

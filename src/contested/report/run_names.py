@@ -17,7 +17,7 @@ _METHODS = {"full": "full fine-tuning", "ia3": "IA3"}
 
 
 def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
-    """A name for each run, made of what sets it apart from the others; one run alone is named by method and model.
+    """A name for each run, made of what distinguishes it from the others; one run alone is named by method and model.
 
     Args:
         trajectories: The runs.
@@ -40,8 +40,8 @@ def _keys(settings: Sequence[Mapping[str, str]]) -> list[str]:
     """Every setting of any run: the method first, then the model, what trains it, the task, and the rest."""
     order = ("method.", "model.", "training.", "task.")
     every = dict.fromkeys(key for setting in settings for key in setting)
-    places = {key: next((i for i, head in enumerate(order) if key.startswith(head)), len(order)) for key in every}
-    return sorted(every, key=lambda key: places[key])
+    ranks = {key: next((i for i, head in enumerate(order) if key.startswith(head)), len(order)) for key in every}
+    return sorted(every, key=lambda key: ranks[key])
 
 
 def _name(setting: Mapping[str, str], keys: Sequence[str]) -> str:

@@ -113,7 +113,7 @@ TABLES: tuple[Table, ...] = (
             Column("direction", "direction"), _NOTE,
         ),
     ),
-    # For whoever draws or computes with them: hundreds of rows that nobody reads.
+    # Data for further plots or computations: hundreds of rows, too many to read.
     Table("curves", "curves", "", "Means by category over checkpoints"),
     Table("examples", "examples", "", "Every tracked example"),
 )  # fmt: skip

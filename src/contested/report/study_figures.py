@@ -106,12 +106,12 @@ def along(
                         change,
                         own,
                         _CHANGE,
-                        scale.places(own[axis], aside),
+                        scale.positions(own[axis], aside),
                         color=colors[str(category)].line,
                         numeric=scale.numeric,
                     )
                 own = groups[where(groups)]
-                _draw_line(rho, own, _RHO, scale.places(own[axis]), color=INK, numeric=scale.numeric)
+                _draw_line(rho, own, _RHO, scale.positions(own[axis]), color=INK, numeric=scale.numeric)
                 change.set_title(shorten(title, 44))
         else:
             colors = _draw_many(grid[0], grid[1], changes, groups, settings, axis, scale)
@@ -139,7 +139,7 @@ class AxisScale:
         self._form = form
         self.log = numeric and min(self.values) > 0 and max(self.values) / min(self.values) >= _LOG_FROM
 
-    def places(self, values: pd.Series[Any], aside: float = 0.0) -> Floats:
+    def positions(self, values: pd.Series[Any], aside: float = 0.0) -> Floats:
         """Where values lie, moved aside by a share of the axis."""
         x = np.array(values if self.numeric else [self.values.index(value) for value in values], np.float64)
         if not self.numeric:
@@ -151,7 +151,7 @@ class AxisScale:
 
     def label(self, axes: Axes, axis: str) -> None:
         """Scale a panel's x axis, and write the values below it."""
-        ticks = self.places(pd.Series(self.values))
+        ticks = self.positions(pd.Series(self.values))
         if self.log:
             axes.set_xscale("log")
             axes.xaxis.set_minor_locator(NullLocator())
@@ -197,19 +197,19 @@ def _beside(index: int, count: int) -> float:
 
 
 def _draw_line(
-    axes: Axes, rows: pd.DataFrame, names: tuple[str, str, str], places: Floats, *, color: str, numeric: bool
+    axes: Axes, rows: pd.DataFrame, names: tuple[str, str, str], positions: Floats, *, color: str, numeric: bool
 ) -> None:
     """The means of groups along the axis, each with its interval; hollow where not all seeds are there."""
     known = rows[names[0]].notna().to_numpy()
-    rows, x = rows[known], places[known]
+    rows, x = rows[known], positions[known]
     order = np.argsort(x, kind="stable")
     mean, low, high = (rows[name].to_numpy(np.float64)[order] for name in names)
     # Between names there is nothing: a faint line shows only which points belong together.
     axes.plot(x[order], mean, color=color, linewidth=1.3 if numeric else 0.8, alpha=1.0 if numeric else 0.35)
     axes.vlines(x[order], low, high, color=color, linewidth=1.3)
     faces = ["#ffffff" if seeds_note(row) else color for row in rows.to_dict("records")]
-    for place, value, index in zip(x[order], mean, order, strict=True):
-        axes.plot([place], [value], "o", color=color, markerfacecolor=faces[index], markersize=5)
+    for position, value, index in zip(x[order], mean, order, strict=True):
+        axes.plot([position], [value], "o", color=color, markerfacecolor=faces[index], markersize=5)
 
 
 def _draw_many(
@@ -228,7 +228,7 @@ def _draw_many(
     for index, (where, color) in enumerate(zip(settings.values(), colors.values(), strict=True)):
         for axes, frame, names in ((change, own, _CHANGE), (rho, groups, _RHO)):
             rows = frame[where(frame)]
-            x = scale.places(rows[axis], _beside(index, len(colors)))
+            x = scale.positions(rows[axis], _beside(index, len(colors)))
             _draw_line(axes, rows, names, x, color=color.line, numeric=scale.numeric)
     change.set_title(f"{top} examples", color=QUIET)
     return colors

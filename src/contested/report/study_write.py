@@ -219,7 +219,7 @@ def _banners(results: StudyResults) -> list[Banner]:
     if not results.gaps:
         return warnings
     are = "run is" if len(results.gaps) == 1 else "runs are"
-    text = "What they would have said is marked as a gap, never filled in."
+    text = "Their results are marked as gaps, never filled in."
     return [*warnings, Banner(f"{len(results.gaps)} {are} missing.", text, ("gaps", "Which ones"))]
 
 

@@ -91,18 +91,18 @@ def category_colors(names: Sequence[str]) -> dict[str, CategoryColor]:
         Category name to colour: the paper's categories have their own, others run along a sequential map.
     """
     others = [name for name in names if name not in _FIXED]
-    places = {name: index / max(len(others) - 1, 1) for index, name in enumerate(others)}
-    return {name: _FIXED.get(name) or sequential(places[name]) for name in names}
+    positions = {name: index / max(len(others) - 1, 1) for index, name in enumerate(others)}
+    return {name: _FIXED.get(name) or sequential(positions[name]) for name in names}
 
 
-def sequential(place: float) -> CategoryColor:
-    """The colour nearest to a place from 0 to 1 along the sequential map."""
+def sequential(position: float) -> CategoryColor:
+    """The colour nearest to a position from 0 to 1 along the sequential map."""
     plasma = mpl.colormaps["plasma"]
-    place = round(_SHADES * place) / _SHADES
+    position = round(_SHADES * position) / _SHADES
     return CategoryColor(
-        to_hex(plasma(0.02 + 0.63 * place)),
-        to_hex(plasma(0.02 + 0.48 * place)),
-        to_hex(plasma(0.48 + 0.42 * place)),
+        to_hex(plasma(0.02 + 0.63 * position)),
+        to_hex(plasma(0.02 + 0.48 * position)),
+        to_hex(plasma(0.48 + 0.42 * position)),
     )
 
 
@@ -188,7 +188,7 @@ def style_context() -> Any:
 
 
 def freeze_layout(figure: Figure) -> Figure:
-    """A figure whose panels have found their places, once instead of at every saving."""
+    """A figure whose layout is computed once instead of at every saving."""
     with style_context():
         engine = figure.get_layout_engine()
         assert engine is not None, "every figure of this package is laid out"

@@ -183,7 +183,7 @@ def _view(run: ReportRun, cards: int) -> RunView:
     name, trajectory, analysis = run
     return RunView(
         name=name,
-        # What is absent is said once, for the whole page.
+        # What is absent is stated once, for the whole page.
         statements=[said for said in statements(analysis) if said not in analysis.absent],
         label_names=trajectory.label_names,
         examples=examples_by_category(trajectory, analysis.examples, cards),

@@ -1,4 +1,4 @@
-"""A run's folder: its identity, how it begins or is resumed, and what it says of its origin."""
+"""A run's folder: its identity, how it begins or is resumed, and its origin."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def open_folder(
 
 
 def identity_of(config: RunConfig, components: RunComponents) -> dict[str, Any]:
-    """What makes a run this run: its configuration but for where things are, its data and its checkpoint."""
+    """What identifies a run: its configuration without locations, its data and its checkpoint."""
     return {
         "version": IDENTITY_VERSION,
         "config": identifying(config),
@@ -134,7 +134,7 @@ def _in_full(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _same_data_by_version_1(before: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-    """Whether an old run differs only in what its manifest says of a task that was given as an object.
+    """Whether an old run differs only in what its manifest records of a task that was given as an object.
 
     Version 1 wrote defaults there. The fingerprint names the data all the same, but for the weights of the classes.
     """

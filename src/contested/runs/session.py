@@ -249,7 +249,7 @@ def gradient_probe(
 
 
 class _ContestedWatch:
-    """Passes checkpoints on, keeps the mean Δℓ of the most disputed category, and tells where the run stands."""
+    """Passes checkpoints on, keeps the mean Δℓ of the most disputed category, and reports the run's progress."""
 
     def __init__(self, writer: RunWriter, task: tasks.TaskData, on_progress: Callable[[Progress], None] | None) -> None:
         self._writer = writer

@@ -1,4 +1,4 @@
-"""What a local checkpoint's folder says of itself: size, shape and speed, without its weights being loaded."""
+"""What is known from a local checkpoint's folder: size, shape and speed, without loading its weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IN_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\.")
 
 
 def stacks(name: str) -> bool:
-    """Whether LoRA runs over a backbone can train together, as far as its folder says.
+    """Whether LoRA runs over a backbone can train together, as far as its folder shows.
 
     Args:
         name: A model's name or folder.
@@ -34,7 +34,7 @@ def stacks(name: str) -> bool:
 
 
 def slowdowns(config: RunConfig, *, on_cpu: bool) -> list[str]:
-    """Find what makes a run slower than it need be, as far as its backbone's folder and this machine say.
+    """Find what makes a run slower than it need be, as far as its backbone's folder and this machine show.
 
     Args:
         config: The run's configuration.

@@ -33,7 +33,7 @@ class Cell:
     Attributes:
         run_id: A readable name and a hash of the configuration; the same on every machine.
         coordinates: Axis to the name of its value.
-        label: What tells it from the cells of other settings, such as "lora-r4, epochs 3".
+        label: What distinguishes it from the cells of other settings, such as "lora-r4, epochs 3".
         config: The run's configuration, named ``run_id``.
         groups: The selected groups that contain it.
         condition: Whether it belongs to the main conditions, also of a group that is not selected.
@@ -91,7 +91,7 @@ def expand(study: Study) -> list[Cell]:
 
 
 def cell_names(study: Study, cells: Sequence[Cell]) -> dict[str, str]:
-    """What tells each run from the others: its values on the axes that vary, and its seed where seeds do.
+    """What distinguishes each run from the others: its values on the axes that vary, and its seed where seeds do.
 
     Args:
         study: The study.

@@ -93,7 +93,7 @@ def short_bulks(cells: Sequence[Cell]) -> list[str]:
 
 
 def slow_cells(cells: Sequence[Cell], *, on_cpu: bool) -> list[str]:
-    """Find what makes runs slower than they need be, as far as backbones' folders and this machine say.
+    """Find what makes runs slower than they need be, as far as backbones' folders and this machine show.
 
     Args:
         cells: The runs; excluded ones do not count.

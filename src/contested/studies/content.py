@@ -181,7 +181,7 @@ def _set_backbone(content: dict[str, Any], name: str, path: str) -> None:
         axis[name] = model
         return
     label = re.sub(r"[^A-Za-z0-9.]+", "-", Path(path).name).strip("-").lower() or "backbone"
-    # Grids over several backbones become grids over this one; what was said of one of them is said of none now.
+    # Grids over several backbones become grids over this one; settings for one of them no longer apply.
     for entry in (content.get("groups") or {}).values():
         if "backbone" in entry.get("where", {}):
             entry["where"]["backbone"] = [label]

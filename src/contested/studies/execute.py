@@ -166,7 +166,7 @@ class _Signals:
             self._stopping = True
             self._executor.stop()
 
-        with contextlib.suppress(ValueError):  # not the main thread: whoever started it decides
+        with contextlib.suppress(ValueError):  # not the main thread: the caller decides
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._former[number] = signal.signal(number, handle)
 

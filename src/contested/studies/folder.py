@@ -160,7 +160,7 @@ def _key(config: RunConfig) -> str:
 
 
 def _identity(manifest: dict[str, Any] | RunError) -> str:
-    """What a manifest's run is by the rule of now; empty where that cannot be told."""
+    """The id of a manifest's run by the present rule; empty where it is unknown."""
     if isinstance(manifest, RunError):
         return ""
     try:

@@ -81,7 +81,7 @@ def unreadable(config: RunConfig) -> list[str]:
     Returns:
         One sentence a problem, each with the file's name.
     """
-    # A plan asks only whether files are there, and shall not wait for pandas.
+    # A plan asks only whether files are there, and must not wait for pandas.
     from contested.annotations import read_annotations
 
     section = config.task.annotated

@@ -3,8 +3,8 @@
 A worker does one run at a time, or on a GPU a stack of runs over one backbone (:func:`contested.runs.train_stacked`).
 Workers share nothing but the study's folder. A run's lock decides who trains it, so that a second invocation on the
 same folder takes what is left. A worker that dies (killed, out of memory) takes its run with it, not the study: the
-run resumes from its last snapshot the next time. A stack that breaks is tried again in halves, which ends with the one
-run that is to blame.
+run resumes from its last snapshot the next time. A stack that breaks is retried in halves until only the run at fault
+is left.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a study changes about the training labels and about who trains; the tracked set stays as it is.
+"""What a study changes about the training labels and about which examples train; the tracked set stays as it is.
 
 An intervention is an option of :class:`contested.options.TaskOptions` and an entry of :data:`INTERVENTIONS` under its
 name; any value other than the default turns it on, in a configuration or on a study's axis.
@@ -44,7 +44,7 @@ class TrainingChanges(NamedTuple):
 
 
 def _compose(so_far: TrainingChanges, composition: str) -> TrainingChanges:
-    # The others draw nothing: asking for the seed says that the data depend on it.
+    # The others draw nothing: taking the seed records that the data depend on it.
     seed = so_far.seed() if composition == "balanced" else 0
     chosen = select_composition(so_far.categories, so_far.names, composition, seed=seed)
     return so_far._replace(in_training=so_far.train & chosen)

@@ -80,7 +80,7 @@ class TextClassificationTask:
 
     @property
     def section(self) -> TaskSection:
-        """The task as a configuration says it: what is read from files by their names, what is not by its size."""
+        """The task as a configuration: data read from files by the files' names, other data by their size."""
         reading = self.annotated.reading
         return TaskSection(
             **{name: getattr(self.options, name) for name in TaskOptions.model_fields},
@@ -160,7 +160,7 @@ class TextClassificationTask:
     def _intervened(
         self, examples: pd.DataFrame, names: tuple[str, ...], drawn: _Drawn
     ) -> tuple[pd.DataFrame, dict[str, int]]:
-        """Say in the example table who trains, and on which label, where that is not everyone on the gold one."""
+        """Record in the example table which examples train, and on which label, where not all train on the gold one."""
         tracked = (examples["split"] == "train").to_numpy()
         gold = examples["gold"].to_numpy(np.int64)
         changes = intervene(
@@ -264,7 +264,7 @@ def _scheme(categories: str | list[float] | OwnCategories) -> str | Categories:
 
 
 def _written(categories: Categories) -> list[float] | dict[str, list[Any]]:
-    """Categories as an option says them: their bounds alone where their names follow from these."""
+    """Categories as an option gives them: their bounds alone where their names follow from these."""
     usual = Categories.from_bounds(categories.bounds) == categories
     bounds = list(categories.bounds)
     return bounds if usual else {"names": list(categories.names), "bounds": bounds}

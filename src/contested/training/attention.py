@@ -48,7 +48,7 @@ class MaskSpec(NamedTuple):
 class Groups:
     """Where the tokens of a batch lie while they attend: by group, example, head and position, a cell each.
 
-    A cell behind the end of an example is a copy of the example's last token: as a key it is masked, as a query its
+    A cell past the end of an example is a copy of the example's last token: as a key it is masked, as a query its
     context is dropped. Plain tensor operations on the device, without a look at what the tensors hold.
 
     Args:
@@ -67,7 +67,7 @@ class Groups:
         self._lengths = torch.split(lengths, counts)
         starts = torch.split(lengths.cumsum(0) - lengths, counts)
         self._columns = [torch.arange(width, device=lengths.device) for width in widths]
-        # Row of the token in each cell, (count, width) per group; cells behind the end repeat the last token.
+        # Row of the token in each cell, (count, width) per group; cells past the end repeat the last token.
         self._tokens = [
             start[:, None] + torch.minimum(columns, length[:, None] - 1)
             for start, length, columns in zip(starts, self._lengths, self._columns, strict=True)
@@ -154,8 +154,8 @@ class Groups:
             index = torch.cat([(tokens[:, None] * heads + head[:, None]).flatten() for tokens in self._tokens])
             # An example's cells begin behind those of all examples before it, heads times each.
             before, cells = (part[self._example] for part in (self._cells.cumsum(0) - self._cells, self._cells))
-            place = (before * heads + self._positions)[:, None] + cells[:, None] * head
-            self._indices[heads] = index, place.flatten()
+            cell_of_row = (before * heads + self._positions)[:, None] + cells[:, None] * head
+            self._indices[heads] = index, cell_of_row.flatten()
         return self._indices[heads]
 
     def masks(self, spec: MaskSpec, dtype: torch.dtype) -> list[Tensor | None]:
@@ -229,10 +229,12 @@ class Groups:
     ) -> Tensor:
         """Attention whose scores have a part with gradients of its own; autograd does the whole backward pass."""
         heads, size = key.shape[1:]
-        index, place = self.cell_indices(heads)
+        index, cell_of_row = self.cell_indices(heads)
         # Queries of pooled tokens alone are cells already: one per example and head.
         cells_of = [
-            rows.reshape(-1, size) if len(rows) != len(key) else _ToCells.apply(rows.reshape(-1, size), index, place)  # type: ignore[no-untyped-call]
+            rows.reshape(-1, size)
+            if len(rows) != len(key)
+            else _ToCells.apply(rows.reshape(-1, size), index, cell_of_row)  # type: ignore[no-untyped-call]
             for rows in (query, key, value)
         ]
         contexts = []
@@ -251,7 +253,7 @@ class Groups:
             contexts.append((probabilities @ v).flatten(0, 2))
         context = torch.cat(contexts)
         if not spec.pooled_only:
-            context = _ToRows.apply(context, place)  # type: ignore[no-untyped-call]
+            context = _ToRows.apply(context, cell_of_row)  # type: ignore[no-untyped-call]
         return context.view(len(query), -1)
 
 
@@ -273,7 +275,7 @@ class _Attention(torch.autograd.Function):
         dropout_mask: DropoutMask | None,
     ) -> Tensor:
         heads, size = key.shape[1:]
-        index, place = groups.cell_indices(heads)
+        index, cell_of_row = groups.cell_indices(heads)
         k, v = (rows.reshape(-1, size).index_select(0, index) for rows in (key, value))
         q = query.reshape(-1, size)
         q = q if spec.pooled_only else q.index_select(0, index)
@@ -298,19 +300,19 @@ class _Attention(torch.autograd.Function):
                     dropped = probabilities * kept
                 torch.bmm(dropped.to(q.dtype), vs, out=out)
                 saved += [probabilities, dropped, kept]
-        ctx.save_for_backward(q, k, v, place, *saved)
+        ctx.save_for_backward(q, k, v, cell_of_row, *saved)
         ctx.groups, ctx.spec, ctx.heads = groups, spec, heads
-        context = context if spec.pooled_only else context.index_select(0, place)
+        context = context if spec.pooled_only else context.index_select(0, cell_of_row)
         return context.view(len(query), -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, place, *saved = ctx.saved_tensors
+        q, k, v, cell_of_row, *saved = ctx.saved_tensors
         groups, spec, heads, gradient = ctx.groups, ctx.spec, ctx.heads, gradients[0].reshape(-1, q.shape[1])
         if not spec.pooled_only:
-            # Nothing comes back to a cell behind the end of an example: its gradient is zero.
-            gradient = torch.zeros_like(q).index_copy_(0, place, gradient)
+            # Nothing comes back to a cell past the end of an example: its gradient is zero.
+            gradient = torch.zeros_like(q).index_copy_(0, cell_of_row, gradient)
         of_q, of_k, of_v = (torch.empty_like(cells) for cells in (q, k, v))
         for group, (qs, ks, vs, given, to_q, to_k, to_v) in enumerate(
             zip(*(groups.pieces(cells, heads) for cells in (q, k, v, gradient, of_q, of_k, of_v)), strict=True)
@@ -326,43 +328,43 @@ class _Attention(torch.autograd.Function):
             of_scores = of_scores.mul_(spec.scale).to(q.dtype)
             torch.bmm(of_scores, ks, out=to_q)
             torch.bmm(of_scores.mT, qs, out=to_k)
-        # A masked key's gradient is zero: the cells behind an example's end have nothing to add to its last token.
+        # A masked key's gradient is zero: the cells past an example's end have nothing to add to its last token.
         rows = [
-            cells if cells is of_q and spec.pooled_only else cells.index_select(0, place)
+            cells if cells is of_q and spec.pooled_only else cells.index_select(0, cell_of_row)
             for cells in (of_q, of_k, of_v)
         ]
         return *(part.view(-1, heads, q.shape[1]) for part in rows), None, None, None
 
 
 class _ToCells(torch.autograd.Function):
-    """Rows in cells; what comes back to a cell behind the end of an example is zero and left out."""
+    """Rows in cells; what comes back to a cell past the end of an example is zero and left out."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, index: Tensor, place: Tensor) -> Tensor:
-        ctx.save_for_backward(place)
+    def forward(ctx: Any, rows: Tensor, index: Tensor, cell_of_row: Tensor) -> Tensor:
+        ctx.save_for_backward(cell_of_row)
         return rows.index_select(0, index)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (place,) = ctx.saved_tensors
-        return gradients[0].index_select(0, place), None, None
+        (cell_of_row,) = ctx.saved_tensors
+        return gradients[0].index_select(0, cell_of_row), None, None
 
 
 class _ToRows(torch.autograd.Function):
-    """Cells as rows; a cell behind the end of an example is left out."""
+    """Cells as rows; a cell past the end of an example is left out."""
 
     @staticmethod
-    def forward(ctx: Any, cells: Tensor, place: Tensor) -> Tensor:
-        ctx.save_for_backward(place)
+    def forward(ctx: Any, cells: Tensor, cell_of_row: Tensor) -> Tensor:
+        ctx.save_for_backward(cell_of_row)
         ctx.n_cells = len(cells)
-        return cells.index_select(0, place)
+        return cells.index_select(0, cell_of_row)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (place,), gradient = ctx.saved_tensors, gradients[0]
-        return gradient.new_zeros(ctx.n_cells, gradient.shape[1]).index_copy_(0, place, gradient), None
+        (cell_of_row,), gradient = ctx.saved_tensors, gradients[0]
+        return gradient.new_zeros(ctx.n_cells, gradient.shape[1]).index_copy_(0, cell_of_row, gradient), None
 
 
 def _visible(spec: MaskSpec, lengths: Tensor, columns: Tensor, full: bool) -> Tensor | None:

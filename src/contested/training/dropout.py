@@ -26,7 +26,7 @@ _SPREAD = -1640531527
 
 
 class DropoutKey(NamedTuple):
-    """What decides the masks of a step, beside the examples.
+    """What decides the masks of a step, besides the examples.
 
     Attributes:
         seed: The run's seed.

@@ -183,7 +183,7 @@ class PaddedEngine:
             yield
 
     def _pad(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> dict[str, Tensor]:
-        """Inputs of the module's forward, each of shape (B, longest); cells behind an example's end are padding."""
+        """Inputs of the module's forward, each of shape (B, longest); cells past an example's end are padding."""
         lengths = texts.lengths[rows]
         columns = np.arange(int(lengths.max()))[None, :]
         real = columns < lengths[:, None]

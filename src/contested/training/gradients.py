@@ -68,7 +68,7 @@ class Alignment(NamedTuple):
 
 
 def trained_parameters(module: nn.Module, *, without: Sequence[str] = ()) -> dict[str, nn.Parameter]:
-    """The parameters that train, by name.
+    """The trainable parameters, by name.
 
     Args:
         module: The model.
@@ -241,13 +241,13 @@ def _check(layers: LayerwiseNorms, losses: _Losses, parameters: Mapping[str, nn.
     found = layers.trace(lambda: losses.signs(pair), length=int(losses.lengths[pair[0]]))
     # Under bfloat16 the two ways round differently; a gradient that is left out shows beyond either tolerance.
     tolerance = 0.1 if layers.rounded else 1e-3
-    for place, row in enumerate(pair):
+    for index, row in enumerate(pair):
         expected: dict[str, float] = defaultdict(float)
         for name, square in _squares(losses.signs(np.array([row])), parameters).items():
             expected[name.rpartition(".")[0]] += square
         least = 0.01 * tolerance * math.sqrt(math.fsum(expected.values()))
         for layer in expected.keys() | found.keys():
-            norm, wanted = math.sqrt(float(found[layer][place]) if layer in found else 0), math.sqrt(expected[layer])
+            norm, wanted = math.sqrt(float(found[layer][index]) if layer in found else 0), math.sqrt(expected[layer])
             if not math.isclose(norm, wanted, rel_tol=tolerance, abs_tol=least):
                 raise UnfitError(f"hooks find a gradient norm of {norm:g} in {layer}, autograd one of {wanted:g}")
 

@@ -28,7 +28,7 @@ class StopRequest:
         self._former: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        # Only the main thread may handle signals; elsewhere whoever started the thread decides.
+        # Only the main thread may handle signals; elsewhere the caller decides.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._former[number] = signal.signal(number, self._handle)

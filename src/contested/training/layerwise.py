@@ -25,7 +25,7 @@ Layer = nn.Linear | nn.LayerNorm | nn.Embedding
 
 
 class UnfitError(Exception):
-    """This model's norms cannot be had layer by layer; says why, for the one-by-one way to be taken instead."""
+    """This model's norms cannot be computed layer by layer, and why; they are then computed one by one."""
 
 
 class LayerwiseNorms:

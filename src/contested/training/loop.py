@@ -48,7 +48,7 @@ class Recorder(Protocol):
 
 
 class Step(NamedTuple):
-    """What an observer is told after each optimiser step."""
+    """What an observer gets after each optimiser step."""
 
     step: int
     total_steps: int

@@ -182,7 +182,7 @@ class Packer:
             The batch.
         """
         fields, shape = packed.fields(), packed.shape
-        ends = fields["lengths"].cumsum(0)  # (B,): one behind each example's last token
+        ends = fields["lengths"].cumsum(0)  # (B,): one past each example's last token
         batch = DeviceBatch(
             input_ids=fields["input_ids"],
             token_type_ids=fields.get("token_type_ids"),
@@ -288,7 +288,7 @@ class _FlatRun(NamedTuple):
     order: NDArray[np.int64]
 
     def padded_to(self, n_tokens: int) -> _FlatRun:
-        """With padding examples behind, ``n_tokens`` in all; ``order`` does not name them, so that nobody sees them."""
+        """With padding examples at the end, ``n_tokens`` in all; ``order`` leaves them out, so they are never seen."""
         missing = n_tokens - len(self.input_ids)
         # Equally many each time, none of them longer than the shortest model reads.
         pieces = np.array_split(np.arange(missing), max(_PADDING_EXAMPLES, -(-missing // _LONGEST)))

@@ -1,4 +1,4 @@
-"""Tracking passes of a module that belongs to somebody else, which is left as it was found."""
+"""Tracking passes of a foreign module, which is left exactly as it was found."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TEXT, _TOLERANCE = 16, 1e-3  # tokens and relative difference of the comparison
 def tracking_pass(
     module: nn.Module, texts: EncodedTexts, *, pad_id: int | None = None, batch_size: int = 64
 ) -> NDArray[np.float32]:
-    """Compute the logits of every text with a module that belongs to somebody else.
+    """Compute the logits of every text with a foreign module.
 
     The module is afterwards as it was found, bit for bit: weights, buffers, gradients, modes of each part, hooks,
     attention, random states and autocast. Nothing of it is replaced meanwhile, and its adapters are not merged.

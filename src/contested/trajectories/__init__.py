@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contested.trajectories.trajectory import Trajectory
     from contested.trajectories.writer import RunWriter
 
-# Loaded when first used: whoever names a run, as a plan of a study does, needs no tables.
+# Loaded when first used: code that only names runs, such as a study's plan, needs no tables.
 _MODULES = {
     "contested.trajectories.gradients": ("Gradients", "Probed", "probed"),
     "contested.trajectories.identity": ("IDENTITY_VERSION",),

@@ -140,5 +140,5 @@ def _pairs(line: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _named(groups: list[str], *places: int) -> tuple[str, ...]:
-    return tuple(f"{groups[place]}: " for place in places)
+def _named(groups: list[str], *indices: int) -> tuple[str, ...]:
+    return tuple(f"{groups[index]}: " for index in indices)

@@ -1,4 +1,4 @@
-"""What makes a run this run: the rule by which its content becomes an id, and how two runs differ.
+"""What identifies a run: the rule by which its content becomes an id, and how two runs differ.
 
 Version 2 of the rule hashes what was *set*, that is what differs from the defaults, under the rule's number. A new
 option with a default is in no content that lacks it and so renames nothing; a default that changes is a new version.

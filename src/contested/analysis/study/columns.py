@@ -25,12 +25,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         # values: in the order of the study, comma-joined
         "axes": ("axis", "key", "numeric", "varies", "values"),
-        # name: what tells the run from the others
+        # name: what distinguishes the run from the others
         "runs": (
             *("run_id", "name", AXES, "seed", "status", "excluded", "n", "rho", "p_value"),
             *("val_accuracy", "train_loss", "notes", *PROVENANCE),
         ),
-        # group: what tells its cells from those of the others, without the seed
+        # group: what distinguishes its cells from those of the others, without the seed
         "groups": (
             *("group", AXES, "rho_mean", "rho_sd", "rho_low", "rho_high"),
             *("val_accuracy_mean", "val_accuracy_sd", "val_accuracy_low", "val_accuracy_high"),

@@ -36,7 +36,7 @@ class StudyResults:
         gaps: One sentence for each run that is missing.
         confidence: Coverage of every interval; tests are at level 1 − confidence.
         n_resamples: Bootstrap resamples of every interval.
-        warnings: What must be said before anything else: runs that learned next to nothing.
+        warnings: What must come before anything else: runs that learned next to nothing.
         examples: Every example of each group, as :func:`~contested.analysis.study.group_examples.group_examples` has
             it: for figures, and in no file.
     """
@@ -80,7 +80,7 @@ def study_results(
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> StudyResults:
-    """Compute what can be said of any study from its runs.
+    """Compute the results of any study from its runs.
 
     A group that lacks runs keeps its row with what those present say, and ``n_seeds`` is below ``n_expected``; one
     without any keeps its row with NaN. The results do not depend on the order of ``trajectories`` or of examples
@@ -134,11 +134,11 @@ def notes_of(study: StudyRuns) -> list[str]:
         f"{named(cell)} is excluded ({cell['excluded']}) and not expected."
         for _, cell in study.cells[study.cells["excluded"] != ""].iterrows()
     ]
-    lacking: dict[str, list[str]] = {}
+    absent: dict[str, list[str]] = {}
     for run in study.runs.values():
         for sentence in run.absent:
-            lacking.setdefault(sentence, []).append(run.run_id)
-    notes += [f"{', '.join(ids)}: {sentence}" for sentence, ids in lacking.items()]
+            absent.setdefault(sentence, []).append(run.run_id)
+    notes += [f"{', '.join(ids)}: {sentence}" for sentence, ids in absent.items()]
     names = study.cells.set_index("run_id")["name"]
     return notes + [
         f"{names[run.run_id]} learned next to nothing: it {run.learned_little}."
@@ -148,7 +148,7 @@ def notes_of(study: StudyRuns) -> list[str]:
 
 
 def warnings_of(study: StudyRuns) -> tuple[str, ...]:
-    """What must be said before anything else: how many runs learned next to nothing, and which."""
+    """What must come before anything else: how many runs learned next to nothing, and which."""
     names = study.cells.set_index("run_id")["name"]
     little = [str(names[run.run_id]) for run in study.runs.values() if run.learned_little]
     if not little:

@@ -119,7 +119,7 @@ def _check_texts(table: Table, rows: _Rows, fields: pd.DataFrame, options: Optio
 
 
 def _item_fields(fields: pd.DataFrame, codes: list[int]) -> pd.DataFrame:
-    """Keep the columns that say something of the item: those with one value per item."""
+    """Keep the columns that describe the item: those with one value per item."""
     grouped = fields.groupby(np.array(codes), sort=True)
     constant = [column for column in fields.columns if (grouped[column].nunique(dropna=False) <= 1).all()]
     _, first_rows = np.unique(codes, return_index=True)

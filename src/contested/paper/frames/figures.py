@@ -194,8 +194,8 @@ def _alignment_rows(study: PaperStudy, cell: pd.Series) -> Iterator[dict[str, ob
     run = group.first
     found = None if run.gradients is None else _clean_and_contested(run, run.gradients.alignment)
     if run.gradients is None or found is None or found.empty:
-        lacking = replace(group, runs=(), seeds=())
-        yield {**lacking.row(), "panel": name, "note": "the run has no gradient alignment of clean and contested"}
+        incomplete = replace(group, runs=(), seeds=())
+        yield {**incomplete.row(), "panel": name, "note": "the run has no gradient alignment of clean and contested"}
         return
     for _, row in found.iterrows():
         note = str(row["note"]) if "note" in found and pd.notna(row["note"]) else ""

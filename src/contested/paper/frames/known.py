@@ -1,4 +1,4 @@
-"""Known values beside the found ones."""
+"""Known values next to the found ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_expected(expected: Sequence[Mapping[str, Any]]) -> None:
 def with_expected(
     frames: Mapping[str, pd.DataFrame], expected: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Join known values into the frames, as columns ``<quantity>_paper`` beside the found ones.
+    """Join known values into the frames, as columns ``<quantity>_paper`` next to the found ones.
 
     Args:
         frames: Frames by name.

@@ -78,11 +78,11 @@ def _draw_sizes(axes: Axes, rows: pd.DataFrame, methods: Sequence[str], *, narro
     models = rows.drop_duplicates("backbone").sort_values(["decoder", "params"], kind="stable")
     step = min(0.22, 0.75 / len(methods))
     labels = []
-    for place, (_, model) in enumerate(models.iterrows()):
+    for position, (_, model) in enumerate(models.iterrows()):
         own = rows[rows["backbone"] == model["backbone"]]
         for _, row in own.iterrows():
             method = str(row["method"])
-            x = place + step * (methods.index(method) - (len(methods) - 1) / 2)
+            x = position + step * (methods.index(method) - (len(methods) - 1) / 2)
             draw_point(axes, x, row, "rho_mean", ("rho_low", "rho_high"), colors[method].line, marker(method))
         size = _size(float(model["params"]))
         labels.append(f"{model['backbone']}\n{size}")
@@ -112,7 +112,7 @@ def rank_sweep(frame: pd.DataFrame, trend: pd.DataFrame, *, narrow: bool = False
     quantities = {"rho": "Spearman ρ(AULC, H)", "val_accuracy": "validation accuracy"}
     shape, size = ((2, 1), (NARROW_WIDTH, 5.6)) if narrow else ((1, 2), (WIDTH, 3.1))
     ranks = sorted({float(rank) for rank in frame["rank"].dropna()})
-    places = {rank: place for place, rank in enumerate(ranks)}
+    positions = {rank: position for position, rank in enumerate(ranks)}
     full = len(ranks) + 0.4
     lines = panels(frame, ("backbone", "dataset"))
     colors = category_colors([title for title, _ in lines])
@@ -122,12 +122,12 @@ def rank_sweep(frame: pd.DataFrame, trend: pd.DataFrame, *, narrow: bool = False
             ends: dict[str, float] = {}
             for title, rows in lines:
                 shown = rows[rows[quantity].notna()]
-                x = np.array([places.get(float(rank), full) for rank in shown["rank"]])
+                x = np.array([positions.get(float(rank), full) for rank in shown["rank"]])
                 y = shown[quantity].to_numpy(np.float64)
                 _draw_sweep(axes, x, y, shown, colors[title].line, full)
                 if len(y):
                     ends[title] = float(y[-1])
-            axes.set_xticks([*places.values(), full], [f"{rank:g}" for rank in ranks] + ["full"])
+            axes.set_xticks([*positions.values(), full], [f"{rank:g}" for rank in ranks] + ["full"])
             axes.set_xlim(-0.3, full + 0.3)
             axes.set_xlabel("LoRA rank, and full fine-tuning")
             axes.set_ylabel(label)

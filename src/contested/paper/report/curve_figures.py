@@ -109,16 +109,16 @@ def binning(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
 def _draw_bins(axes: Axes, rows: pd.DataFrame) -> None:
     start, ticks = 0.0, {}
     for scheme, own in rows.sort_values("position", kind="stable").groupby("scheme", sort=False):
-        places = start + np.arange(len(own))
+        positions = start + np.arange(len(own))
         mean, low, high = (own[name].to_numpy(np.float64) for name in ("aulc_mean", "low", "high"))
-        axes.plot(places, mean, color=QUIET, linewidth=0.8, zorder=1)
+        axes.plot(positions, mean, color=QUIET, linewidth=0.8, zorder=1)
         colors = category_colors(own["bin"].astype(str).tolist())
-        for place, name, value, bottom, top in zip(places, own["bin"].astype(str), mean, low, high, strict=True):
+        for position, name, value, bottom, top in zip(positions, own["bin"].astype(str), mean, low, high, strict=True):
             color = colors[name].line if scheme == "fixed" else INK
-            axes.plot([place, place], [bottom, top], color=color, linewidth=1.6)
-            axes.plot([place], [value], color=color, marker="o", markersize=5)
-        ticks[float(places.mean())] = str(scheme)
-        start = float(places[-1]) + 1.9
+            axes.plot([position, position], [bottom, top], color=color, linewidth=1.6)
+            axes.plot([position], [value], color=color, marker="o", markersize=5)
+        ticks[float(positions.mean())] = str(scheme)
+        start = float(positions[-1]) + 1.9
     axes.set_xticks(list(ticks), list(ticks.values()), fontsize=7.5)
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(-0.8, start - 1.1)

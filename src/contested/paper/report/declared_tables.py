@@ -35,7 +35,7 @@ _GAPS = "“2 of 3 seeds”: the others are missing and the mean is of those pre
 
 TABLES: tuple[Table, ...] = (
     Table(
-        "claims", "claims", "", "The paper's claims and what this study says of them",
+        "claims", "claims", "", "The paper's claims and this study's answers",
         "A claim holds where every interval it rests on is on its side and no run that it needs is "
         "missing.",
         (Col("key", "claim"), Col("claim", "it says"), Col("verdict", "verdict"), Col("answer", "found")),

@@ -82,15 +82,15 @@ def _draw_boxes(axes: Axes, rows: pd.DataFrame, *, points: bool) -> None:
     colors = category_colors(names)
     # The same scatter for the same examples: it has no meaning but to part the points.
     jitter = np.random.default_rng(0).uniform(-0.27, 0.27, len(rows))
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         own = (rows["category"] == name).to_numpy()
         values = rows["norm"].to_numpy(np.float64)[own]
         line = {"color": colors[name].text, "linewidth": 1.4}
         if points:
-            axes.plot(place + jitter[own], values, ".", color=colors[name].line, alpha=0.35, markersize=3.6, mew=0)
+            axes.plot(position + jitter[own], values, ".", color=colors[name].line, alpha=0.35, markersize=3.6, mew=0)
         axes.boxplot(
             [values],
-            positions=[place],
+            positions=[position],
             widths=0.62,
             whis=(5, 95),
             showfliers=False,
@@ -172,18 +172,20 @@ def _draw_map(axes: Axes, rows: pd.DataFrame) -> None:
 def _draw_regions(axes: Axes, overlap: pd.DataFrame, names: Sequence[str]) -> None:
     colors = category_colors(names)
     axes.grid(visible=False)
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         start = 0.0
         for region, shade in _REGIONS.items():
             own = overlap[(overlap["category"] == name) & (overlap["region"] == region)]["share"]
             share = float(own.iloc[0]) if len(own) and np.isfinite(own.iloc[0]) else 0.0
-            axes.barh(place, share, left=start, color=shade, height=0.58, edgecolor="white", linewidth=1.0)
+            axes.barh(position, share, left=start, color=shade, height=0.58, edgecolor="white", linewidth=1.0)
             if share >= 0.09:
                 ink = "#ffffff" if region == "hard" else INK
-                axes.text(start + share / 2, place, f"{share:.0%}", ha="center", va="center", fontsize=7.5, color=ink)
-            if place == 0:
+                axes.text(
+                    start + share / 2, position, f"{share:.0%}", ha="center", va="center", fontsize=7.5, color=ink
+                )
+            if position == 0:
                 write(
-                    axes, region, at=(start + share / 2, place - 0.31), shift=(0, 2), coords="data", ha="center",
+                    axes, region, at=(start + share / 2, position - 0.31), shift=(0, 2), coords="data", ha="center",
                     va="bottom", fontsize=7.5, style="italic",
                 )  # fmt: skip
             start += share
@@ -221,8 +223,8 @@ def calibration(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
     with style_context():
         figure, grid = new_grid(*shape, size=size, sharey=True)
         for index, (axes, (quantity, label)) in enumerate(zip(grid, quantities.items(), strict=True)):
-            for place, (_, rows) in enumerate(found):
-                _draw_dots(axes, rows, quantity, place, colors)
+            for position, (_, rows) in enumerate(found):
+                _draw_dots(axes, rows, quantity, position, colors)
             axes.grid(visible=False, axis="y")
             axes.grid(axis="x")
             axes.set_xlabel(label)
@@ -232,26 +234,28 @@ def calibration(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
             if index == 0:
                 axes.set_yticks(range(len(found)), [shorten(title, 34) for title, _ in found])
                 axes.set_ylim(len(found) - 0.5, -0.6)
-            for place in range(1, len(found)):
-                if found[place][1]["backbone"].iloc[0] != found[place - 1][1]["backbone"].iloc[0]:
-                    axes.axhline(place - 0.5, color=QUIET, linewidth=0.6, linestyle=(0, (1, 2)))
+            for position in range(1, len(found)):
+                if found[position][1]["backbone"].iloc[0] != found[position - 1][1]["backbone"].iloc[0]:
+                    axes.axhline(position - 0.5, color=QUIET, linewidth=0.6, linestyle=(0, (1, 2)))
         key = {name: colors[name].line for name in names if name != "overall"}
         color_key(figure, key, whole="overall" in names)
         return add_shared_title(figure, panel_titles(frame).common)
 
 
-def _draw_dots(axes: Axes, rows: pd.DataFrame, quantity: str, place: int, colors: Mapping[str, CategoryColor]) -> None:
+def _draw_dots(
+    axes: Axes, rows: pd.DataFrame, quantity: str, position: int, colors: Mapping[str, CategoryColor]
+) -> None:
     low, high = f"{quantity}_low", f"{quantity}_high"
     values = rows[quantity].to_numpy(np.float64)
-    axes.plot([np.nanmin(values), np.nanmax(values)], [place, place], color=RULE, linewidth=2.4, zorder=1)
+    axes.plot([np.nanmin(values), np.nanmax(values)], [position, position], color=RULE, linewidth=2.4, zorder=1)
     for _, row in rows.iterrows():
         whole = row["category"] == "overall"
         color = INK if whole else colors[str(row["category"])].line
         if low in rows and not whole:
-            axes.plot([row[low], row[high]], [place, place], color=color, linewidth=1.3)
+            axes.plot([row[low], row[high]], [position, position], color=color, linewidth=1.3)
         face = "#ffffff" if seeds_note(row.to_dict()) else color
         shape: dict[str, Any] = {"marker": "|", "markersize": 10} if whole else {"marker": "o", "markersize": 5.5}
-        axes.plot([row[quantity]], [place], color=color, markerfacecolor=face, **shape)
+        axes.plot([row[quantity]], [position], color=color, markerfacecolor=face, **shape)
 
 
 FIGURES: tuple[FigureSpec, ...] = (

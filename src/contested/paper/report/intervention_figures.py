@@ -61,10 +61,10 @@ def learning_rates(frame: pd.DataFrame, *, narrow: bool = False) -> Figure:
         panel = iter(grid)
         for title, own in found:
             for quantity in ("contested_change", "rho_mean"):
-                for place, name in enumerate(against):
+                for position, name in enumerate(against):
                     axes = next(panel)
                     _draw_rates(axes, own, name, quantity, colors)
-                    if place == 0 and len(found) > 1:
+                    if position == 0 and len(found) > 1:
                         axes.set_title(title)
         method_key(figure, colors, lines=True)
         return add_shared_title(figure, panel_titles(frame, ("backbone", "dataset")).common)
@@ -82,8 +82,8 @@ def _draw_rates(
             # All methods have the same rates: beside each other, so that no interval hides another.
             x = x * 1.06 ** (list(colors).index(str(method)) - (len(colors) - 1) / 2)
         axes.plot(x, shown[quantity].to_numpy(np.float64), color=color, linewidth=1.2)
-        for place, (_, row) in zip(x.tolist(), shown.iterrows(), strict=True):
-            draw_point(axes, place, row, quantity, ends, color, marker(str(method)))
+        for position, (_, row) in zip(x.tolist(), shown.iterrows(), strict=True):
+            draw_point(axes, position, row, quantity, ends, color, marker(str(method)))
     axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1)
     axes.set_xlabel(_AGAINST[against])
     axes.set_ylabel(_RATED[quantity])
@@ -137,8 +137,8 @@ def _draw_noise(
 ) -> None:
     one, mean = names
     for share, own in seeds[seeds[one].notna()].groupby("noise"):
-        places = float(str(share)) + 0.025 + 0.012 * np.arange(len(own))
-        axes.plot(places, own[one].to_numpy(np.float64), "o", color=QUIET, markerfacecolor="#ffffff", markersize=4)
+        positions = float(str(share)) + 0.025 + 0.012 * np.arange(len(own))
+        axes.plot(positions, own[one].to_numpy(np.float64), "o", color=QUIET, markerfacecolor="#ffffff", markersize=4)
     for _, row in whole[whole[mean].notna()].iterrows():
         draw_point(axes, float(row["noise"]), row, mean, ends, INK, "o", size=6.5)
 

@@ -17,7 +17,7 @@ CONDITION = ("backbone", "method", "dataset")
 
 
 def panel_titles(frame: pd.DataFrame, by: Sequence[str] = CONDITION) -> Titles:
-    """Titles of conditions that say of each panel what the others are not."""
+    """Titles of conditions that say how each panel differs from the others."""
     return titles_by(frame, by)
 
 
@@ -36,7 +36,7 @@ def by_capacity(methods: Iterable[str]) -> list[str]:
 
 
 def _capacity(method: str) -> float:
-    """A place from 0 to 1: full fine-tuning 1, LoRA by the logarithm of its rank, what has no rank 0."""
+    """A position from 0 to 1: full fine-tuning 1, LoRA by the logarithm of its rank, what has no rank 0."""
     if method == "full":
         return 1.0
     rank = re.search(r"r(\d+)$", method)

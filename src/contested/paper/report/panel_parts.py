@@ -82,9 +82,9 @@ def names_at_ends(axes: Axes, ends: Mapping[str, float], colors: Mapping[str, st
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
     wanted = {name: (value - low) / ((high - low) or 1.0) for name, value in ends.items()}
-    for name, place in spread(wanted, _LINE_GAP).items():
+    for name, position in spread(wanted, _LINE_GAP).items():
         write(
-            axes, name, at=(1.0, place), shift=(5, 0), coords="axes fraction", va="center", color=colors[name],
+            axes, name, at=(1.0, position), shift=(5, 0), coords="axes fraction", va="center", color=colors[name],
             fontsize=8,
         )  # fmt: skip
 

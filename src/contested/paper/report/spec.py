@@ -60,7 +60,7 @@ def report_spec(results: PaperResults) -> ReportSpec:
         figures=FIGURES,
         frames={"claims": claims_frame(results.claims)},
         findings=tuple(_finding(claim) for claim in results.claims),
-        findings_heading="What the paper claims, and what this study says",
+        findings_heading="The paper's claims and this study's answers",
         lead=_lead(results.frames["runs"]),
         method=(_TESTS,),
     )
