@@ -66,7 +66,7 @@ def test_sites_seeds_steps_and_examples_have_masks_of_their_own() -> None:
     assert abs((first == second).double().mean() - 0.5) < 0.04  # called again in one pass
 
 
-def test_a_tokens_mask_hangs_on_all_of_its_key() -> None:
+def test_a_tokens_mask_depends_on_all_of_its_key() -> None:
     """4,096 tokens have 4,096 masks, in either half of a hash.
 
     A plain product of row and column keys would hand on no more than the lower half of a row's key to the lower half

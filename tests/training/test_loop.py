@@ -283,7 +283,7 @@ def test_resuming_puts_every_random_state_back(parts: Callable[..., Any], tmp_pa
     assert all(np.array_equal(kept.losses[step], whole.losses[step]) for step in whole.listed)
 
 
-def test_what_a_model_draws_from_torch_hangs_on_the_recipes_seed_alone(
+def test_what_a_model_draws_from_torch_depends_on_the_recipes_seed_alone(
     parts: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(random, "random", lambda: 0.5)

@@ -90,7 +90,12 @@ class Regression(NamedTuple):
 
 
 class LabelCorrelation(NamedTuple):
-    """ρ(AULC, H) among the examples of one gold label."""
+    """ρ(AULC, H) among the examples of one gold label.
+
+    Attributes:
+        label: The gold label.
+        correlation: ρ among its examples.
+    """
 
     label: str
     correlation: Correlation

@@ -48,7 +48,12 @@ class Correlation(NamedTuple):
 
 
 class Correlations(NamedTuple):
-    """ρ with entropy, for AULC as in the paper and weighted by steps."""
+    """ρ with entropy, for AULC as in the paper and weighted by steps.
+
+    Attributes:
+        aulc: ρ of AULC, the plain mean over checkpoints.
+        aulc_trapezoid: ρ of AULC weighted by steps.
+    """
 
     aulc: Correlation
     aulc_trapezoid: Correlation

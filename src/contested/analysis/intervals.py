@@ -29,7 +29,13 @@ Verdict = Literal["rises", "falls", "unclear"]
 class Interval(NamedTuple):
     """One number with its interval over examples.
 
-    ``low`` and ``high`` are NaN only where ``note`` says why; so is ``estimate``.
+    Attributes:
+        estimate: The number.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        n: Examples it rests on.
+        method: How the interval was made.
+        note: Why a number is missing; empty otherwise. Only then is one NaN.
     """
 
     estimate: float
@@ -43,7 +49,13 @@ class Interval(NamedTuple):
 class Intervals(NamedTuple):
     """S means over the same n examples, each with its interval: arrays of shape ``(S,)``.
 
-    ``low`` and ``high`` are NaN only where ``note`` says why; so is ``estimate``.
+    Attributes:
+        estimate: The means.
+        low: Lower ends of the intervals.
+        high: Upper ends of the intervals.
+        n: Examples they rest on.
+        method: How the intervals were made.
+        note: Why a number is missing; empty otherwise. Only then is one NaN.
     """
 
     estimate: NDArray[np.float64]

@@ -17,7 +17,14 @@ _MOST_PERMUTED = 8  # 8! = 40,320 orders; one point more makes 362,880
 
 
 class KendallTau(NamedTuple):
-    """Kendall's τ-b with its two-sided p; NaN, explained in ``note``, where there is none."""
+    """Kendall's τ-b of two quantities of the same examples.
+
+    Attributes:
+        tau: Kendall's τ-b.
+        p_value: Two-sided p of τ-b = 0.
+        n: Examples it rests on.
+        note: Why a number is missing; empty otherwise.
+    """
 
     tau: float
     p_value: float
@@ -46,7 +53,14 @@ class KendallW(NamedTuple):
 
 
 class RankTrend(NamedTuple):
-    """Spearman's ρ of LoRA rank with ρ(AULC, H); ``note`` says why a number is missing, or p an approximation."""
+    """Spearman's ρ of LoRA rank with ρ(AULC, H).
+
+    Attributes:
+        rho: Spearman's ρ of rank with ρ(AULC, H).
+        p_value: Its two-sided p.
+        n: Runs it rests on.
+        note: Why a number is missing, or p an approximation; empty otherwise.
+    """
 
     rho: float
     p_value: float

@@ -212,7 +212,13 @@ class Annotations:
 
 
 class AnnotatorRange(NamedTuple):
-    """The number of annotations per example."""
+    """The number of annotations per example.
+
+    Attributes:
+        min: The fewest.
+        median: The median.
+        max: The most.
+    """
 
     min: int
     median: float
@@ -220,7 +226,12 @@ class AnnotatorRange(NamedTuple):
 
 
 class EntropyAverages(NamedTuple):
-    """Entropy in nats over all examples."""
+    """Entropy in nats over all examples.
+
+    Attributes:
+        mean: Its mean.
+        median: Its median.
+    """
 
     mean: float
     median: float

@@ -26,7 +26,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 class DemoResult(NamedTuple):
-    """What the demo leaves: one folder per run, and the report on both."""
+    """The result of the demo.
+
+    Attributes:
+        runs: Run name to its folder.
+        report: The report on both.
+    """
 
     runs: dict[str, Path]
     report: ReportPaths

@@ -92,7 +92,13 @@ BULK_MIXTURE: Mapping[str, float] = {
 
 @dataclass(frozen=True)
 class Item:
-    """One pair before annotation."""
+    """One pair before annotation.
+
+    Attributes:
+        premise: The premise.
+        operator: The name of the operator that made the hypothesis.
+        hypothesis: The hypothesis and what it means.
+    """
 
     premise: str
     operator: str

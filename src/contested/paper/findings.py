@@ -42,7 +42,16 @@ class Claim(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One row of a frame, whether it is for the claim, against it or open, and its number."""
+    """One row of a frame that counts for or against a claim.
+
+    Attributes:
+        frame: The frame.
+        label: What the row is of, such as its condition.
+        stand: For the claim, against it, or open.
+        number: Its number, as text.
+        run_ids: The runs it rests on, comma-joined.
+        missing: The runs it lacks, comma-joined.
+    """
 
     frame: str
     label: str
@@ -54,7 +63,13 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What claims are decided on."""
+    """What claims are decided on.
+
+    Attributes:
+        study: The study.
+        frames: Its frames by name.
+        draw: How intervals are made.
+    """
 
     study: PaperStudy
     frames: Mapping[str, pd.DataFrame]

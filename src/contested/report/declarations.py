@@ -160,7 +160,12 @@ def _complete(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 class Section(NamedTuple):
-    """A part of the page: its id and its heading."""
+    """A part of the page.
+
+    Attributes:
+        name: Its id on the page.
+        heading: Its heading.
+    """
 
     name: str
     heading: str

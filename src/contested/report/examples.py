@@ -18,7 +18,13 @@ ALL = "all"
 
 
 class Shares(NamedTuple):
-    """One distribution over the K classes: who answered, the share of each, and whether that is the annotators."""
+    """One distribution over the K classes.
+
+    Attributes:
+        who: Who answered.
+        shares: The share of each class, length K.
+        human: Whether these are the annotators' answers.
+    """
 
     who: str
     shares: tuple[float, ...]
@@ -26,7 +32,13 @@ class Shares(NamedTuple):
 
 
 class Spark(NamedTuple):
-    """A loss curve as an SVG path in a box of 132 × 36, zero at the bottom line."""
+    """A loss curve as an SVG path in a box of 132 × 36, zero at the bottom line.
+
+    Attributes:
+        path: The path.
+        end_x: Where it ends, from the left.
+        end_y: Where it ends, from the top.
+    """
 
     path: str
     end_x: float

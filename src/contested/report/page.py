@@ -33,7 +33,13 @@ class Banner(NamedTuple):
 
 
 class PlacedSection(NamedTuple):
-    """A part of the page: its id, heading, figures and tables."""
+    """A part of the page with its content.
+
+    Attributes:
+        section: Its id and heading.
+        figures: Its figures.
+        tables: Its tables.
+    """
 
     section: Section
     figures: Sequence[PlacedFigure]

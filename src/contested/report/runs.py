@@ -17,7 +17,13 @@ from contested.trajectories.layout import MANIFEST
 
 
 class ReportRun(NamedTuple):
-    """A run under the name it has in a report, with its statistics."""
+    """A run of a report.
+
+    Attributes:
+        name: Its name in the report.
+        trajectory: The run.
+        analysis: Its statistics.
+    """
 
     name: str
     trajectory: Trajectory

@@ -65,7 +65,13 @@ RC: Any = {
 
 
 class CategoryColor(NamedTuple):
-    """One category's colour as #rrggbb: lines and fills, text on white, anything on a dark page."""
+    """One category's colour, as #rrggbb.
+
+    Attributes:
+        line: Of lines and fills.
+        text: Of text on white.
+        dark: Of anything on a dark page.
+    """
 
     line: str
     text: str

@@ -26,7 +26,14 @@ _KEPT = 2  # data sets: a study's runs alternate between no more
 
 @dataclass(frozen=True)
 class RunComponents:
-    """A run whose every part has been checked and made, right before it starts."""
+    """The parts of a run, checked and made, right before it starts.
+
+    Attributes:
+        model: The module that trains, with its tokenizer.
+        task: What trains and what is tracked.
+        encoded: Token ids and targets.
+        device: Where it trains.
+    """
 
     model: models.TextModel
     task: tasks.TaskData

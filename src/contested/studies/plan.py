@@ -56,7 +56,15 @@ UNKNOWN = Cost(0, 0, math.nan, math.nan)
 
 
 class Device(NamedTuple):
-    """Where the estimate is for: name, matrix rate (operations per second), runs at once, bytes of memory, and kind."""
+    """The device of an estimate.
+
+    Attributes:
+        name: Its name.
+        rate: Its matrix rate in operations per second.
+        slots: Runs at once: its cores or GPUs.
+        memory: Bytes of memory; NaN where unknown.
+        on_gpu: Whether it is a GPU.
+    """
 
     name: str
     rate: float

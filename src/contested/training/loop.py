@@ -48,7 +48,14 @@ class Recorder(Protocol):
 
 
 class Step(NamedTuple):
-    """What an observer gets after each optimiser step."""
+    """What an observer gets after each optimiser step.
+
+    Attributes:
+        step: Optimiser steps done.
+        total_steps: Steps of the whole run.
+        loss: Training loss of the step (weighted, nats).
+        learning_rate: Its learning rate.
+    """
 
     step: int
     total_steps: int

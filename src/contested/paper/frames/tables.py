@@ -130,7 +130,15 @@ def _change_row(group: Condition, draw: Resampling) -> dict[str, object]:
 
 
 class Change(NamedTuple):
-    """Mean Δℓ of one category over examples and seeds (nats): its sd over seeds and its nested interval."""
+    """Mean Δℓ of one category (nats).
+
+    Attributes:
+        mean: Mean over examples and seeds.
+        sd: Standard deviation over seeds.
+        low: Lower end of the nested interval.
+        high: Upper end of the nested interval.
+        note: Why a number is missing; empty otherwise.
+    """
 
     mean: float
     sd: float
