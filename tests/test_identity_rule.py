@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -160,3 +162,28 @@ def test_the_rules_version_is_part_of_every_id(monkeypatch: pytest.MonkeyPatch) 
     before = digest({"a": 1})
     monkeypatch.setattr("contested.trajectories.identity.IDENTITY_VERSION", 3)
     assert digest({"a": 1}) != before
+
+
+def test_defaults_are_those_of_this_version_of_the_rule() -> None:
+    """Folders hold what was set alone: a default that changed without a new version would rename what they hold.
+
+    A new key needs no line here; one that has a line keeps its default, or enters FORMER_DEFAULTS of version 2.
+    """
+    then = json.loads((Path(__file__).parent / "defaults_of_identity_2.json").read_text())
+    assert len(then) > 40
+    for keys, value in then.items():
+        section, *inner = keys.split(".")
+        content: dict[str, Any] = {
+            "model": {"name": "m"},
+            "task": {"annotated": {"path": "p"}, "bulk": {"path": "b"}, "noise": {"share": 0.1}},
+        }
+        if section == "method":
+            # The method's name stands in the key, for methods share options with other defaults.
+            content["method"] = {"name": inner.pop(0)}
+            if content["method"]["name"] == "peft":
+                content["method"]["type"] = "vera"
+        now: Any = identified(check_config(content, "of a test"))
+        for key in (section, *inner):
+            now = now[key]
+        former = module.FORMER_DEFAULTS.get(2, {})
+        assert former.get(keys, now) == value, f"{keys}: a default that changes is a new version of the identity rule"

@@ -117,3 +117,28 @@ def test_runs_that_something_else_recorded(given, said, missing, invoke, tmp_pat
     assert all(sentence in told.stdout.replace("\n", " ") for sentence in results["absent"])
     assert bool(results["absent"]) == ("label_counts" not in given)
     assert (tmp_path / "run/results/measures.md").exists()
+
+
+def test_a_run_that_learned_next_to_nothing_says_so_first_and_empty_categories_have_no_verdict(invoke, tmp_path):
+    # 2 classes, one annotator's vote of 10 for the other: H = 0.33 nats, all clean. Losses move by 0.01 nats.
+    losses = np.array([[0.7] * 20, [0.69] * 20])
+    counts = [[9, 1]] * 20
+    run = Trajectory.from_arrays(losses=losses, logits=None, label_counts=counts, steps=[0, 9], run_id="still")
+    run.save(tmp_path / "run")
+    lines = invoke(tmp_path / "run").stdout.splitlines()
+    assert lines[0].strip() == "still"
+    assert lines[1].startswith("This run learned next to nothing: it hardly moved")
+    logits = np.repeat([[[0.0, 0.0]], [[2.0, 0.0]]], 20, axis=1)
+    Trajectory.from_arrays(logits=logits, gold="majority", label_counts=counts, run_id="sure").save(tmp_path / "sure")
+    table = invoke(tmp_path / "sure").stdout.split("- In this run")[0]
+    rows = {line.split()[0]: line.split() for line in table.splitlines() if line.strip()}
+    assert rows["contested"] == ["contested", "0", "–", "–", "–", "–"]
+    assert "next to nothing" not in table
+    # What is piped has its intervals in one line: 4 categories, a heading, the run's name.
+    assert len(rows) == 6
+
+
+def test_one_checkpoint_is_too_few(invoke, tmp_path):
+    Trajectory.from_arrays(losses=[[1.0, 2.0]], run_id="one").save(tmp_path / "run")
+    with pytest.raises(RunError, match=r"1 checkpoint of 2 examples .*at least 2 checkpoints.* Track more often"):
+        invoke(tmp_path / "run")

@@ -48,6 +48,16 @@ def test_an_axis_begins_at_zero_unless_that_would_flatten_the_lines(low, bottom)
     assert axes.get_ylim()[0] == pytest.approx(bottom)
 
 
+def test_panels_share_the_x_axis_where_they_count_the_same() -> None:
+    # 250 steps beside 100 steps, and 3 epochs: the shorter run does not cut the longer, nor do steps squeeze epochs.
+    short = panel("short")._replace(steps=np.array([0, 50, 100]))
+    epochs = panel("epochs")._replace(steps=np.array([1, 2, 3]), below="epochs")
+    for order in ([panel("long"), epochs, short], [short, epochs, panel("long")]):
+        figure = figures.loss_by_category(order)
+        assert [axes.get_xlim() for axes in figure.axes] == [(0, 250), (1, 3), (0, 250)]
+        assert {axes.get_ylim() for axes in figure.axes} == {figure.axes[0].get_ylim()}
+
+
 def test_accuracy_marks_the_uniform_guess_of_its_classes() -> None:
     figure = figures.accuracy_by_category([panel()._replace(n_classes=5)])
     assert "uniform guess, 1/5" in texts(figure.axes[0])

@@ -51,6 +51,19 @@ def test_what_a_run_lacks_is_absent_and_said_once(tmp_path, arrays, kind, figure
     assert ('id="examples"' in html) == (kind != "unlabelled")
     assert ("Read what the annotators said" in html) == (kind == "annotators")
     assert "nan" not in html.lower().replace("dominan", "")
+    # What a page explains is there to be seen: nothing of annotators, accuracy or classes where there are none.
+    explained = {
+        "people disagree on": kind == "annotators",
+        "ρ: Spearman": kind == "annotators",
+        "ΔKL: mean change": kind == "annotators",
+        'value="entropy"': kind == "annotators",
+        "Accuracy: on the gold label": kind in {"logits", "annotators"},
+        "Dotted: the loss of guessing": kind in {"logits", "annotators"},
+        "Δℓ: mean loss change": kind != "unlabelled",
+        # Whoever recorded the run knows where its gold labels come from; the page does not.
+        "What most annotators chose": False,
+    }
+    assert {words: words in html for words in explained} == explained
 
 
 @pytest.mark.usefixtures("kept_apart")
@@ -67,6 +80,9 @@ def test_runs_of_different_origin_stand_beside_each_other(tmp_path, arrays, traj
     runs = [Trajectory.from_arrays(**arrays["losses"], run_id="bare"), trajectory]
     html = write_report(runs, tmp_path, **QUICK).html.read_text(encoding="utf-8")
     assert "bare: The run has no logits" in html
+    two = [Trajectory.from_arrays(**arrays["losses"], run_id=name) for name in ("bare", "empty")]
+    html = write_report([*two, trajectory], tmp_path, **QUICK).html.read_text(encoding="utf-8")
+    assert html.count("The run has no logits") == html.count("bare, empty: The run has no logits") == 1
     assert html.count("each labelled by 100 annotators") == 1
 
 

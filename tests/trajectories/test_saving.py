@@ -72,3 +72,11 @@ def test_metrics_gradients_and_manifest_are_saved_too(probed, tmp_path):
 def test_a_folder_that_holds_something_is_refused(probed, tmp_path):
     with pytest.raises(RunError, match="exists and is not an empty folder"):
         probed.save(tmp_path / "first")
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    Trajectory.from_arrays(losses=[[1.0], [0.5]]).save("~/run")
+    assert (tmp_path / "run/manifest.json").is_file()
+    assert Trajectory.load("~/run").path == tmp_path / "run"

@@ -17,6 +17,7 @@ from contested.analysis.intervals import too_few
 from contested.analysis.least_squares import least_squares
 from contested.analysis.ranking import codes, mean_ranks
 from contested.errors import DataError
+from contested.wording import counted
 
 _NO_VARIANCE = 1e-9  # share of a quantity's variance that controls must leave for a correlation of the rest
 
@@ -170,7 +171,7 @@ def partial_spearman(
     rho, k = statistic.with_rank(samples)
     freedom = n - 2 - k
     if freedom < 1:
-        note = f"{n} examples: too few to hold {k} control terms fixed ({k + 3} needed)"
+        note = f"{counted(n, 'example')}: too few to hold {k} control terms fixed ({k + 3} needed)"
         return PartialCorrelation(names, nan, nan, nan, nan, n, n_skipped, note)
     if np.isnan(rho):
         note = "the controls explain x or y entirely, so there is nothing left to correlate"

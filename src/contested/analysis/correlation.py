@@ -13,6 +13,7 @@ from scipy import stats
 from contested.analysis.checks import check_resampling, finite_array, same_length
 from contested.analysis.intervals import too_few
 from contested.analysis.ranking import BATCH, codes, mean_ranks, rank_correlation
+from contested.wording import counted
 
 Direction = Literal["positive", "negative", "unclear"]
 
@@ -169,7 +170,7 @@ def known_pairs(
 def no_rho(a: NDArray[np.float64], b: NDArray[np.float64], names: tuple[str, str]) -> str:
     """Why two quantities have no rank correlation; empty when they have."""
     if len(a) < _SMALLEST_RHO:
-        return f"{len(a)} examples: too few for a rank correlation ({_SMALLEST_RHO} needed)"
+        return f"{counted(len(a), 'example')}: too few for a rank correlation ({_SMALLEST_RHO} needed)"
     constant = [name for name, values in zip(names, (a, b), strict=True) if np.ptp(values) == 0]
     return f"constant: {', '.join(constant)}, so there are no ranks to compare" if constant else ""
 

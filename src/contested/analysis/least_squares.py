@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from contested.wording import counted
+
 
 class Fit(NamedTuple):
     """An ordinary least squares fit with intercept; what is missing is NaN and explained in ``note``.
@@ -53,7 +55,7 @@ def least_squares(y: NDArray[np.float64], columns: Sequence[NDArray[np.float64]]
 def _no_fit(y: NDArray[np.float64], design: NDArray[np.float64]) -> str:
     n, width = design.shape
     if n <= width:
-        return f"{n} examples: too few to regress on {width - 1} terms ({width + 1} needed)"
+        return f"{counted(n, 'example')}: too few to regress on {width - 1} terms ({width + 1} needed)"
     if np.ptp(y) == 0:
         return "constant: the response, so there is no variance to explain"
     if np.linalg.matrix_rank(design / np.linalg.norm(design, axis=0).clip(min=1e-300)) < width:

@@ -25,6 +25,7 @@ from contested.analysis.intervals import (
 )
 from contested.analysis.ranking import codes, mean_ranks, rank_correlation
 from contested.errors import DataError
+from contested.wording import counted
 
 _NESTED = "nested percentile bootstrap"
 ONE_SEED = "one seed: only examples are resampled"
@@ -293,7 +294,7 @@ def _seeds_and_examples(name: str, values: ArrayLike, ndim: int) -> NDArray[np.f
 
 def _no_slope(losses: NDArray[np.float64], entropy: NDArray[np.float64]) -> str:
     if len(entropy) < 3:
-        return f"{len(entropy)} examples: too few for a correlation (3 needed)"
+        return f"{counted(len(entropy), 'example')}: too few for a correlation (3 needed)"
     if np.ptp(entropy) == 0:
         return "constant: entropy, so there is nothing to correlate with"
     constant = int((np.ptp(losses, axis=1) == 0).sum())

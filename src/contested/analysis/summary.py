@@ -22,6 +22,7 @@ from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.unlearning import Changes, change_by_category
 from contested.errors import RunError
+from contested.wording import counted
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -145,10 +146,10 @@ def _too_short(trajectory: Trajectory) -> str:
     n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints >= 2 and n_examples >= 1:
         return ""
+    more = "Wait until the run is further on, or track" if trajectory.status == "running" else "Track"
     return (
-        f"The run {trajectory.run_id} has {n_checkpoints} checkpoint(s) of {n_examples} tracked example(s) "
-        f"(status {trajectory.status}); an analysis needs at least 2 checkpoints and 1 example. "
-        "Wait until the run is further on, or track more often."
+        f"The run {trajectory.run_id} has {counted(n_checkpoints, 'checkpoint')} of {counted(n_examples, 'example')} "
+        f"(status {trajectory.status}); an analysis needs at least 2 checkpoints and 1 example. {more} more often."
     )
 
 

@@ -36,6 +36,7 @@ def analyze(
     import numpy as np
 
     from contested.analysis import analyze as compute
+    from contested.analysis.learned import learned_little
     from contested.files import write_json
     from contested.report import write_run_tables
     from contested.studies.folder import is_study
@@ -44,7 +45,8 @@ def analyze(
     if is_study(run):
         _analyze_study(run, out, resamples=resamples, seed=seed, json=json)
         return
-    found = compute(Trajectory.load(run), rng=np.random.default_rng(seed), n_resamples=resamples)
+    trajectory = Trajectory.load(run)
+    found = compute(trajectory, rng=np.random.default_rng(seed), n_resamples=resamples)
     results = {**found.to_dict(), "seed": seed}
     folder = run / "results" if out is None else out
     tables = write_run_tables(found, folder)
@@ -53,7 +55,7 @@ def analyze(
     if json:
         print_json(results)
     else:
-        _print(found)
+        _print(found, learned_little(trajectory))
         typer.echo(f"Wrote results.json and {len(tables)} table files to {folder}")
 
 
@@ -75,14 +77,16 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
     typer.echo(f"Wrote results.json and {len(tables)} table files to {where}")
 
 
-def _print(found: Analysis) -> None:
+def _print(found: Analysis, little: str) -> None:
     from rich.text import Text
 
     from contested.analysis import statements
 
     # Text, not markup: a name may hold square brackets.
-    show = console()
+    show = console(wide=True)
     show.print(Text(found.run_id, style="bold"), soft_wrap=True)
+    if little:
+        show.print(Text(f"This run learned next to nothing: it {little}."), soft_wrap=True)
     show.print(_changes(found))
     for sentence in statements(found):
         show.print(Text(f"- {sentence}"), soft_wrap=True)
@@ -92,6 +96,8 @@ def _changes(found: Analysis) -> Table:
     """What changed on each category's examples, as far as the run knows."""
     from rich.table import Table
     from rich.text import Text
+
+    from contested.formats import MISSING
 
     table = Table("category", box=None)
     columns = [("n", [f"{size.n:,}" for size in found.categories])]
@@ -104,7 +110,7 @@ def _changes(found: Analysis) -> Table:
         table.add_column(heading, justify="right")
     if found.kl:
         table.add_column("annotators")
-        columns.append(("annotators", [_ANNOTATORS[row.verdict] for row in found.kl.every]))
+        columns.append(("annotators", [_ANNOTATORS[row.verdict] if row.n else MISSING for row in found.kl.every]))
     for index, size in enumerate(found.categories):
         table.add_row(Text(size.category), *(Text(cells[index]) for _, cells in columns))
     return table

@@ -32,6 +32,7 @@ class Column(NamedTuple):
         seeded: Whether the cell says how many of the expected seeds it rests on, where that is not all.
         group: A heading over this column and its neighbours of the same group.
         words: Whether its cells are words although they have a format of their own.
+        legend: Sentences that the caption says where this column is shown.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Column(NamedTuple):
     seeded: bool = False
     group: str = ""
     words: bool = False
+    legend: tuple[str, ...] = ()
 
     @property
     def is_numeric(self) -> bool:
@@ -106,6 +108,7 @@ class FigureSpec(NamedTuple):
             and otherwise named with the reason.
         number: Its number in a paper, such as "Figure 1".
         optional: Those of its frames without which it is drawn, too.
+        legend: Sentences for the caption, each said where a column of its frames has a value that is not 0.
     """
 
     name: str
@@ -119,6 +122,7 @@ class FigureSpec(NamedTuple):
     needs: str = ""
     number: str = ""
     optional: tuple[str, ...] = ()
+    legend: tuple[tuple[str, str], ...] = ()
 
     @property
     def heading(self) -> str:

@@ -136,7 +136,7 @@ def entropy_histogram(panels: Sequence[Disagreement], *, narrow: bool = False) -
     width, columns = layout(len(panels), narrow)
     colors = category_colors(tuple(dict.fromkeys(name for panel in panels for name in panel.categories)))
     with style_context():
-        figure, grid = new_axes(len(panels), height=2.8, columns=columns, width=width, sharex=False)
+        figure, grid = new_axes(len(panels), height=2.8, columns=columns, width=width)
         for index, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
             _draw_histogram(axes, panel, colors, width / columns)
             if len(panels) > 1:
@@ -194,9 +194,16 @@ def _curves(
                 _draw_guess(axes, *guess, below=top is not None)
             axes.set_title(wrapped(panel.title, title_length(width, columns)))
             axes.set_xlabel(panel.below)
+            axes.set_xlim(*_span([other for other in panels if other.below == panel.below]))
             if index % columns == 0:
                 axes.set_ylabel(quantity)
     return figure
+
+
+def _span(panels: Sequence[Panel]) -> tuple[float, float]:
+    """The x axis of panels that count the same: from the first step of any of them to the last of any."""
+    first, last = min(panel.steps[0] for panel in panels), max(panel.steps[-1] for panel in panels)
+    return float(first), max(float(last), float(first) + 1)
 
 
 def layout(n_panels: int, narrow: bool) -> tuple[float, int]:
@@ -230,7 +237,6 @@ def _draw_lines(axes: Axes, panel: Panel, every: tuple[str, ...]) -> None:
         axes.plot(panel.steps, curve.mean, color=color, label=curve.category)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_xlim(float(panel.steps[0]), max(float(panel.steps[-1]), float(panel.steps[0]) + 1))
     if len(panel.curves) > _MOST_DIRECT_LABELS:
         axes.legend(frameon=False, fontsize=7.5, ncols=2)
         return

@@ -86,7 +86,10 @@ def _picture(
     wide, narrow = freeze_layout(spec.draw(*rows)), freeze_layout(spec.draw(*rows, narrow=True))
     written = save_figure(wide, folder / spec.name)
     svgs = [inline_svg(figure, f"{spec.name}-{size}") for size, figure in (("wide", wide), ("narrow", narrow))]
-    caption = spec.caption.replace("{confidence}", confidence).strip()
+    legend = [
+        sentence for column, sentence in spec.legend if any(column in drawn and drawn[column].any() for drawn in rows)
+    ]
+    caption = " ".join([spec.caption, *legend]).replace("{confidence}", confidence).strip()
     return RenderedFigure(spec.name, f"{spec.heading}.", caption, alt(spec, rows[0]), *svgs), written
 
 

@@ -11,6 +11,12 @@ from contested.trajectories import Trajectory
 TITLE = "What fine-tuning did to the examples people disagree on"
 
 
+def title(trajectories: Sequence[Trajectory]) -> str:
+    """The heading of a page, which speaks of disagreement where a run knows of any."""
+    knows = any("annotators" in run.has or run.entropy is not None for run in trajectories)
+    return TITLE if knows else "What fine-tuning did to its examples"
+
+
 def lead(trajectories: Sequence[Trajectory]) -> str:
     """One plain sentence that says what the page covers."""
     runs = "one fine-tune" if len(trajectories) == 1 else f"{len(trajectories)} fine-tunes"
@@ -42,11 +48,13 @@ _NOTES: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("Categories", "Bands of H, in rising order; the histogram shows their bounds.", frozenset({"annotators"})),
     (
         "Loss ℓ and Δℓ",
-        "ℓ is the unweighted cross-entropy of one example against its gold label, which is what most "
-        "annotators chose unless the data gives another. Δℓ is ℓ at the last recorded checkpoint minus ℓ at "
-        "the first: above 0, the example was un-learned, which has nothing to do with machine unlearning.",
+        "ℓ is the unweighted cross-entropy of one example against its gold label. Δℓ is ℓ at the last recorded "
+        "checkpoint minus ℓ at the first: above 0, the example was un-learned, which has nothing to do with machine "
+        "unlearning.",
         frozenset({"losses"}),
     ),
+    # Where the labels of a run that something else recorded come from, it does not say.
+    ("Gold label", "What most annotators chose, unless the data gives another label.", frozenset({"trained"})),
     (
         "KL(annotators ‖ model)",
         "Σ p ln (p / q) between the annotators' shares p and the model's probabilities q: 0 when the model "
@@ -71,6 +79,8 @@ _NOTES: tuple[tuple[str, str, frozenset[str]], ...] = (
 def notes(trajectories: Sequence[Trajectory], analyses: Sequence[Analysis]) -> list[tuple[str, str]]:
     """How the numbers are made, as pairs of name and text; what no run has is not explained."""
     has = frozenset().union(*(run.has for run in trajectories))
+    if all(run.origin.get("kind") == "contested" for run in trajectories):
+        has |= {"trained"}
     n_classes = _range(len(run.label_names) for run in trajectories if run.label_names)
     classes = f"K = {n_classes} classes, " if "classes" in has else ""
     size = (

@@ -54,9 +54,9 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(
         "loss_by_category", "pictures", "Loss by category",
         "Each line is the mean loss on the gold label over the examples of one category, each band its {confidence} "
-        "interval at that checkpoint. A line that ends higher than it began is a category that was un-learned. "
-        "Dotted: the loss of guessing every class alike.",
+        "interval at that checkpoint. A line that ends higher than it began is a category that was un-learned.",
         (("loss_curves", "mean"), ("runs", "run")), loss_by_category, _ENDS, NATS,
+        legend=(("n_classes", "Dotted: the loss of guessing every class alike."),),
     ),
     FigureSpec(
         "kl_by_category", "pictures", "Distance to the annotators' distribution",

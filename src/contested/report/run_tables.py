@@ -19,7 +19,8 @@ _N = Column("n", "n", COUNT)
 _NOTE = Column("note", "note")
 _P = Column("p_value", "p", p_value)
 _ROSE = Column("rose_share", "share that rose", SHARE, "rose_low", "rose_high")
-_INTERVALS = "In brackets: {confidence} intervals over examples. "
+_INTERVALS = "In brackets: {confidence} intervals over examples."
+_CHANGE = "Δℓ: mean loss change from the first to the last checkpoint;"
 
 
 def runs_table(categories: Sequence[str]) -> Table:
@@ -31,18 +32,20 @@ def runs_table(categories: Sequence[str]) -> Table:
     Returns:
         The table, with the loss change of each category.
     """
+    change = f"{_CHANGE} above 0 the category was un-learned."
     changes = [
-        Column(name, category, CHANGE, f"{name}_low", f"{name}_high", group="mean Δℓ (nats)")
+        Column(
+            name, category, CHANGE, f"{name}_low", f"{name}_high", group="mean Δℓ (nats)", legend=(_INTERVALS, change)
+        )
         for category in [*reversed(categories), OVERALL]
         for name in [change_column(category)]
     ]
-    correlation = Column("rho", "ρ(AULC, H)", CHANGE, "low", "high")
+    rho = "ρ: Spearman correlation of AULC, the mean loss of an example over the run, with annotation entropy H."
+    correlation = Column("rho", "ρ(AULC, H)", CHANGE, "low", "high", legend=(_INTERVALS, rho))
+    right = ("Accuracy: on the gold label of all tracked examples, at the last checkpoint.",)
     return Table(
-        "runs", "runs", "numbers", "Every run",
-        _INTERVALS + "Δℓ: mean loss change from the first to the last checkpoint; above 0 the category was "
-        "un-learned. ρ: Spearman correlation of AULC, the mean loss of an example over the run, with annotation "
-        "entropy H. Accuracy: on the gold label of all tracked examples, at the last checkpoint.",
-        (_RUN, *changes, correlation, _P, Column("accuracy", "accuracy", SHARE), _N, _NOTE),
+        "runs", "runs", "numbers", "Every run", "",
+        (_RUN, *changes, correlation, _P, Column("accuracy", "accuracy", SHARE, legend=right), _N, _NOTE),
     )  # fmt: skip
 
 
@@ -56,21 +59,25 @@ def measure_heading(name: Any) -> str:
 
 TABLES: tuple[Table, ...] = (
     Table(
-        "summary", "summary", "numbers", "Every run by category",
-        _INTERVALS + "Δℓ: mean loss change from the first to the last checkpoint. rose: share of examples whose loss "
-        "rose. ΔKL: mean change of KL(annotators ‖ model); below 0 is closer to the annotators. accuracy: on the gold "
-        "label, at the last checkpoint.",
+        "summary", "summary", "numbers", "Every run by category", "",
         (
-            _RUN, _CATEGORY, _N, Column("change", "Δℓ (nats)", CHANGE, "change_low", "change_high"),
-            Column("rose_share", "rose", SHARE),
-            Column("kl_change", "ΔKL (nats)", CHANGE, "kl_change_low", "kl_change_high"),
-            Column("accuracy", "accuracy", SHARE),
+            _RUN, _CATEGORY, _N,
+            Column(
+                "change", "Δℓ (nats)", CHANGE, "change_low", "change_high",
+                legend=(_INTERVALS, f"{_CHANGE} above 0 its examples were un-learned."),
+            ),
+            Column("rose_share", "rose", SHARE, legend=("rose: share of examples whose loss rose.",)),
+            Column(
+                "kl_change", "ΔKL (nats)", CHANGE, "kl_change_low", "kl_change_high",
+                legend=(_INTERVALS, "ΔKL: mean change of KL(annotators ‖ model); below 0 is closer to the annotators."),
+            ),
+            Column("accuracy", "accuracy", SHARE, legend=("accuracy: on the gold label, at the last checkpoint.",)),
         ),
         folded=True,
     ),
     Table(
         "measures", "measures", "numbers", "Every measure by category",
-        "Means over the examples of a category, then over all of them. " + _INTERVALS,
+        "Means over the examples of a category, then over all of them. " + _INTERVALS + " ",
         (
             _RUN, Column("measure", "measure", measure_heading, words=True), Column("unit", "unit"), _CATEGORY, _N,
             Column("n_skipped", "left out", COUNT), Column("mean", "mean", NATS, "low", "high"), _NOTE,

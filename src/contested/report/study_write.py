@@ -10,7 +10,7 @@ import pandas as pd
 
 from contested.analysis.study import StudyResults
 from contested.errors import ConfigError
-from contested.files import write_json, write_text
+from contested.files import user_path, write_json, write_text
 from contested.formats import percent
 from contested.report import prose, study_prose
 from contested.report.declarations import FigureSpec, Frames, ReportSpec, Section, Table
@@ -135,7 +135,7 @@ def write_study_report(
     Raises:
         ConfigError: If there is no such section.
     """
-    folder, spec = Path(out), spec or ReportSpec()
+    folder, spec = user_path(out), spec or ReportSpec()
     report = _Report.of(results, wanted, spec)
     confidence = percent(results.confidence)
     tables = _write_tables(report, folder / "tables", confidence)
@@ -194,7 +194,7 @@ def write_study_tables(
         ConfigError: If there is no such section.
     """
     report = _Report.of(results, wanted, spec or ReportSpec())
-    return _write_tables(report, Path(folder), percent(results.confidence))
+    return _write_tables(report, user_path(folder), percent(results.confidence))
 
 
 def _write_tables(report: _Report, folder: Path, confidence: str) -> list[Path]:

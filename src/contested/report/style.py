@@ -118,9 +118,7 @@ def colors_in_the_dark() -> dict[str, str]:
     return {light: color.dark for color in reversed(every) for light in (color.text, color.line)}
 
 
-def new_axes(
-    n_panels: int, *, height: float, columns: int = 2, width: float = WIDTH, sharex: bool = True
-) -> tuple[Figure, list[Axes]]:
+def new_axes(n_panels: int, *, height: float, columns: int = 2, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
     """A figure with one panel beside the other, all on the same y axis; call it within :func:`style_context`.
 
     Args:
@@ -128,7 +126,6 @@ def new_axes(
         height: Height of one row of panels in inches.
         columns: Most panels in a row.
         width: Width of the figure in inches.
-        sharex: Whether the panels share the x axis too.
 
     Returns:
         The figure, bound to no window or global state, and its panels in reading order.
@@ -136,14 +133,12 @@ def new_axes(
     columns = max(1, min(columns, n_panels))
     rows = -(-n_panels // columns)
     figure = Figure(figsize=(width, height * rows), layout=ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.06))
-    grid = figure.subplots(rows, columns, sharex=sharex, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     axes = list(grid.flat)
     for spare in axes[n_panels:]:
         spare.remove()
     for panel in axes[:n_panels]:
         panel.grid(axis="y")
-        # A shared axis hides its labels except at the edge; a last row with a gap would have none.
-        panel.xaxis.set_tick_params(labelbottom=True)
     return figure, axes[:n_panels]
 
 

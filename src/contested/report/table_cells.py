@@ -69,7 +69,8 @@ def rendered(table: Table, frame: pd.DataFrame, confidence: str) -> RenderedTabl
     Returns:
         The table as text.
     """
-    caption = table.caption.replace("{confidence}", confidence).strip()
+    legend = [sentence for column in table.columns if column.name in frame for sentence in column.legend]
+    caption = " ".join([table.caption.strip(), *dict.fromkeys(legend)]).replace("{confidence}", confidence).strip()
     shown = to_cells(table.columns, frame) if len(frame) else None
     return RenderedTable(table, caption, shown, tuple(_foot(table, frame)))
 

@@ -11,7 +11,7 @@ import numpy as np
 from contested.analysis import Analysis, statements
 from contested.analysis.learned import learned_little
 from contested.errors import RunError
-from contested.files import write_json, write_text
+from contested.files import user_path, write_json, write_text
 from contested.formats import percent
 from contested.report import prose
 from contested.report.declarations import Frames, Section
@@ -89,7 +89,7 @@ def write_report(
     """
     if not trajectories:
         raise RunError("A report needs at least one run; none was given.")
-    folder = Path(out)
+    folder = user_path(out)
     folder.mkdir(parents=True, exist_ok=True)
     runs = analyzed(trajectories, rng, n_resamples)
     frames = run_frames(runs)
@@ -108,7 +108,10 @@ def write_report(
     ]
     sections = placed_sections(SECTIONS, figures, shown)
     html = folder / "report.html"
-    write_text(html, render_page(_page(runs, frames, figures, sections, title or prose.TITLE)))
+    write_text(
+        html,
+        render_page(_page(runs, frames, figures, sections, title or prose.title([run.trajectory for run in runs]))),
+    )
     said = {run.name: statements(run.analysis) for run in runs}
     return ReportPaths(html, tuple(tables), tuple(files), results, said)
 
@@ -124,7 +127,7 @@ def write_run_tables(analysis: Analysis, folder: str | Path) -> list[Path]:
         The paths written.
     """
     frames = analysis.tables()
-    return write_tables(tables_of(frames), frames, Path(folder), percent(analysis.confidence))
+    return write_tables(tables_of(frames), frames, user_path(folder), percent(analysis.confidence))
 
 
 def _analysed(runs: Sequence[ReportRun]) -> Frames:
@@ -155,11 +158,14 @@ def _page(
 
 
 def _absent(runs: Sequence[ReportRun]) -> list[str]:
-    """What is not on the page and why: once, where it is the same for all runs."""
-    said = [run.analysis.absent for run in runs]
-    if len(set(said)) == 1:
-        return list(said[0])
-    return [f"{run.name}: {sentence}" for run, sentences in zip(runs, said, strict=True) for sentence in sentences]
+    """What is not on the page and why: each sentence once, with the runs it is true of where not of all."""
+    whose: dict[str, list[str]] = {}
+    for run in runs:
+        for sentence in run.analysis.absent:
+            whose.setdefault(sentence, []).append(run.name)
+    return [
+        sentence if len(names) == len(runs) else f"{', '.join(names)}: {sentence}" for sentence, names in whose.items()
+    ]
 
 
 def _banners(runs: Sequence[ReportRun]) -> list[Banner]:

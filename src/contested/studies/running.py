@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from contested.files import user_path
 from contested.studies.cells import Cell, expand
 from contested.studies.checks import check_cells, slow_cells
 from contested.studies.execute import Executor, Job, JobStatus, carry_out
@@ -99,7 +100,7 @@ def run_study(
         ConfigError: With everything that would stop runs, before the first one starts.
         RunError: If the folder cannot be written.
     """
-    folder = Path(out)
+    folder = user_path(out)
     cells = [cell for cell in expand(study) if not cell.excluded]
     check_cells(cells)
     begin(study, folder)

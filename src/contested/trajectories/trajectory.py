@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from contested.errors import RunError
+from contested.files import user_path
 from contested.trajectories.gradients import Gradients, read_gradients
 from contested.trajectories.layout import Status, StepUnit
 from contested.trajectories.reading import (
@@ -181,7 +182,7 @@ class Trajectory:
             RunError: If the folder is missing, is not a run folder, was written by a newer version,
                 has no checkpoint yet, or its files contradict each other.
         """
-        run = Path(path)
+        run = user_path(path)
         manifest = read_manifest(run)
         listed = manifest["checkpoints"]
         if not listed:
@@ -317,7 +318,7 @@ class Trajectory:
             strict=False,
         )
         write_run(
-            Path(path),
+            user_path(path),
             header={
                 "run_id": self.run_id,
                 **{key: value for key, value in self.manifest.items() if key not in _WRITTEN},
