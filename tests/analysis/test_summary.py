@@ -166,7 +166,7 @@ def test_a_first_checkpoint_after_the_start_is_noted(unlearning_run):
 def test_one_checkpoint_is_refused(unlearning_run):
     run = unlearning_run
     short = replace(run, steps=run.steps[:1], losses=run.losses[:1], logits=run.logits[:1], status="running")
-    with pytest.raises(RunError, match=r"made has 1 checkpoint\(s\) of 120 .* \(status running\)"):
+    with pytest.raises(RunError, match=r"made has 1 checkpoint of 120 .* \(status running\)"):
         analyze(short)
 
 

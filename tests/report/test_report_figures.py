@@ -48,6 +48,12 @@ def test_an_axis_begins_at_zero_unless_that_would_flatten_the_lines(low, bottom)
     assert axes.get_ylim()[0] == pytest.approx(bottom)
 
 
+def test_a_loss_that_never_moves_has_an_axis_from_zero() -> None:
+    still = Curve("loss", "nats", "clean", 9, *[np.full(3, 0.5)] * 3, "")
+    axes = figures.loss_by_category([figures.Panel("a", STEPS, (still,), None)]).axes[0]
+    assert axes.get_ylim() == pytest.approx((0.0, 0.52))
+
+
 def test_panels_share_the_x_axis_where_they_count_the_same() -> None:
     # 250 steps beside 100 steps, and 3 epochs: the shorter run does not cut the longer, nor do steps squeeze epochs.
     short = panel("short")._replace(steps=np.array([0, 50, 100]))

@@ -226,7 +226,7 @@ def _limits(panels: Sequence[Panel], guesses: Sequence[float]) -> tuple[float, f
     high = float(values.max(initial=0.0)) or 1.0
     low = float(values.min(initial=high))
     room = 0.04 * (high - low)
-    return (low - room, high + room) if low > _FAR_UP * high else (0.0, 1.04 * high)
+    return (low - room, high + room) if _FAR_UP * high < low < high else (0.0, 1.04 * high)
 
 
 def _draw_lines(axes: Axes, panel: Panel, every: tuple[str, ...]) -> None:
