@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from contested.config import load_config
 from contested.errors import ConfigError
 from contested.options import METHODS, PEFT, LoRA
+from contested.options.methods import Tuner
 
 MINIMAL = """
 model: {name: roberta-base}
@@ -56,6 +58,18 @@ def test_another_method_by_override(file: Path) -> None:
     vera = load_config(file, ["method.name=peft", "method.type=vera", "method.options.r=64"]).method
     assert isinstance(vera, PEFT)
     assert vera.options == {"r": 64}
+
+
+def test_a_tuner_of_its_own_section_hands_peft_its_fields_and_whatever_else() -> None:
+    class OfTomorrow(Tuner):
+        name: Literal["of-tomorrow"] = "of-tomorrow"
+        r: int = 8
+
+    assert OfTomorrow().options == {"r": 8}
+    made = OfTomorrow(r=2, target_modules=["query"], extra={"bias": "none"})
+    assert made.options == {"r": 2, "target_modules": ["query"], "bias": "none"}
+    assert made.label == "of-tomorrow"
+    assert made.differing() == {"name": "of-tomorrow", "r": 2, "target_modules": ["query"], "extra": {"bias": "none"}}
 
 
 def test_every_problem_at_once_with_the_nearest_key(file: Path) -> None:

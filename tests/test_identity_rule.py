@@ -49,10 +49,10 @@ def test_identity_is_what_was_set_without_place_and_name() -> None:
 def test_methods_differ_by_name_even_where_all_else_has_its_default() -> None:
     found = [identifying(check_config({**SMALL, "method": name}, "")) for name in ("lora", "full", "ia3")]
     assert [content.get("method") for content in found] == [None, {"name": "full"}, {"name": "ia3"}]
-    vera = [{"name": "vera", "r": 64}, {"name": "peft", "type": "vera", "options": {"r": 64}}]
+    vera = [{"name": "of-tomorrow", "r": 64}, {"name": "peft", "type": "of-tomorrow", "options": {"r": 64}}]
     first, second = (identifying(check_config({**SMALL, "method": method}, "")) for method in vera)
     assert first == second
-    assert first["method"] == {"name": "peft", "type": "vera", "options": {"r": 64}}
+    assert first["method"] == {"name": "peft", "type": "of-tomorrow", "options": {"r": 64}}
 
 
 @pytest.mark.parametrize("content", [SMALL, {key: SMALL[key] for key in ("model", "task")}], ids=["set", "defaults"])
@@ -127,7 +127,7 @@ def test_a_new_key_with_a_default_renames_nothing(
     # The key is really there, and where it is set the run is another one.
     content: dict[str, Any] = {**SMALL, "method": {"name": keys[1] if keys[:1] == ("method",) else "lora"}}
     if content["method"] == {"name": "peft"}:
-        content["method"]["type"] = "vera"
+        content["method"]["type"] = "of-tomorrow"
     inner = content
     for key in [key for key in keys if key not in METHODS]:
         inner[key] = dict(inner.get(key) or {})

@@ -26,7 +26,7 @@ def histogram(examples: pd.DataFrame, *, narrow: bool = False):
 
 
 OWN = FigureSpec(
-    "changes_of_examples", "top", "Changes", "How to read it.",
+    "changes_of_examples", "pictures", "Changes", "How to read it.",
     (("examples", "loss_change", "category"),), histogram, ("of", "category", ""),
 )  # fmt: skip
 
@@ -55,6 +55,7 @@ def test_a_figure_of_both_pages_draws_runs_and_groups(tmp_path, make) -> None:
     found = study_results(cells, [Axis("method", "", ("lora",))], {f"run-{seed}": run for seed, run in runs.items()})
     study = write_study_report(found, tmp_path / "study")
     assert "changes_of_examples" in {path.stem for path in study.figures}
+    assert 'id="changes_of_examples"' in study.html.read_text(encoding="utf-8")
     drawn = SEEN[-1].set_index("example_id")
     assert set(drawn["of"]) == {"all runs"}
     # The mean over both seeds, example by example.

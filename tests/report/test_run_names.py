@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,10 @@ def run(run_id: str = "id", **changes):
 FULL = {"method": {"name": "full"}}
 
 
+def vera(rank: int) -> dict[str, Any]:
+    return {"method": {"name": "peft", "type": "vera", "options": {"r": rank}}}
+
+
 @pytest.mark.parametrize(
     ("runs", "names"),
     [
@@ -42,6 +47,11 @@ FULL = {"method": {"name": "full"}}
         ([run(), run(method__dropout=0.1)], ["dropout 0.05", "dropout 0.1"]),
         ([run(), run(model__name="/x/bert-tiny")], ["roberta-base", "bert-tiny"]),
         ([run(model__name="/x/minilm/model")], ["LoRA r4, minilm"]),
+        # Two runs of a method beside another one: what they differ in is told.
+        (
+            [run(**vera(64)), run(**vera(256)), run(**FULL)],
+            ["vera, r 64", "vera, r 256", "full fine-tuning"],
+        ),
         # Threads and the run's own name change nothing of the run.
         ([run("a", execution={"threads": 2}), run("b", name="y")], ["a", "b"]),
         ([run("a"), run("a")], ["a", "a (2)"]),

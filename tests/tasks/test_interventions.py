@@ -144,6 +144,19 @@ def test_an_intervention_keeps_the_fingerprint_of_the_plain_task(annotated: Anno
     }
 
 
+def test_interventions_draw_from_generators_of_their_own() -> None:
+    asked: list[int] = []
+
+    def seed() -> int:
+        asked.append(1)
+        return 5
+
+    changes = TrainingChanges(CATEGORIES, NAMES, np.zeros(12, np.int64), 3, seed)
+    first, again, other = (changes.generator(name).random(4).tolist() for name in ("drop", "drop", "noise"))
+    assert first == again != other
+    assert len(asked) == 3
+
+
 def test_an_intervention_is_its_option_and_its_entry(
     annotated: Annotations, bulk: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,9 @@ def assert_same(one: Any, other: Any) -> None:
         if name.endswith(("key.bias", "k_lin.bias", "key_proj.bias", "k_proj.bias")):
             continue
         expected = other[1][name]
+        # Under whatever name a family has it, that gradient is rounding alone.
+        if max(gradient.norm(), expected.norm()) < 1e-7:
+            continue
         assert (gradient - expected).norm() <= 1e-5 * expected.norm() + 1e-9, name
 
 

@@ -34,6 +34,25 @@ class Full(MethodSection):
         return "full"
 
 
+class Tuner(MethodSection):
+    """A PEFT tuner with a section of its own: whatever field it does not declare goes into ``extra``."""
+
+    target_modules: list[str] | None = None
+    """Modules to adapt; the architecture's defaults where not given."""
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of the tuner's configuration class."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Fields of the tuner's configuration class: those declared here, and ``extra``."""
+        return {**self.model_dump(exclude={"name", "extra"}, exclude_none=True), **self.extra}
+
+    @property
+    def label(self) -> str:
+        """Short name for run ids and figures."""
+        return str(getattr(self, "name"))  # noqa: B009 - each method declares its own
+
+
 class LoRA(MethodSection):
     """Low-rank adaptation (Hu et al. 2022) with the paper's settings."""
 
@@ -62,24 +81,12 @@ class LoRA(MethodSection):
         return f"lora-r{self.r}"
 
 
-class IA3(MethodSection):
+class IA3(Tuner):
     """Learned rescaling of activations (Liu et al. 2022)."""
 
     name: Literal["ia3"] = "ia3"
-    target_modules: list[str] | None = None
-    """Modules to scale; the architecture's defaults where not given."""
     feedforward_modules: list[str] | None = None
     """Those of them that are scaled at their input."""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Fields of ``peft.IA3Config``."""
-        return self.model_dump(exclude={"name"}, exclude_none=True)
-
-    @property
-    def label(self) -> str:
-        """Short name for run ids and figures."""
-        return "ia3"
 
 
 class PEFT(MethodSection):

@@ -67,6 +67,7 @@ class Table(NamedTuple):
             otherwise written with the reason.
         number: Its number in a paper, such as "Table 1".
         folded: Whether the page shows it closed.
+        legend: What its terms mean, as pairs of a term and a sentence.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Table(NamedTuple):
     needs: str = ""
     number: str = ""
     folded: bool = False
+    legend: tuple[tuple[str, str], ...] = ()
 
     @property
     def heading(self) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import PurePath
 from typing import Any
 
+from pydantic import ValidationError
+
 from contested.formats import learning_rate, shorten
 from contested.naming import checkpoint_name
+from contested.options import METHODS
 from contested.trajectories import Trajectory
 
 _LONGEST = 300
@@ -27,10 +30,12 @@ def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
         a number behind it where that comes twice too.
     """
     settings = [dict(flattened(trajectory.manifest, "config")) for trajectory in trajectories]
+    methods = [_method(trajectory.manifest) for trajectory in trajectories]
     keys = [key for key in _keys(settings) if not key.startswith(_NOT_A_SETTING)]
     differing = [key for key in keys if len({setting.get(key) for setting in settings}) > 1]
     shown = differing if len(trajectories) > 1 else ["method.name", "model.name"]
-    names = [_name(setting, shown) for setting in settings]
+    within = {key for key in differing if _differs_within_a_method(settings, key)}
+    names = [_name(setting, shown, method, within) for setting, method in zip(settings, methods, strict=True)]
     if "" in names or len(set(names)) < len(names):
         names = [trajectory.run_id for trajectory in trajectories]
     return _numbered(names)
@@ -44,24 +49,38 @@ def _keys(settings: Sequence[Mapping[str, str]]) -> list[str]:
     return sorted(every, key=lambda key: ranks[key])
 
 
-def _name(setting: Mapping[str, str], keys: Sequence[str]) -> str:
-    parts = [_method(setting)] if any(key in {"method.name", "method.r", "method.type"} for key in keys) else []
+def _differs_within_a_method(settings: Sequence[Mapping[str, str]], key: str) -> bool:
+    values: dict[tuple[str, str], set[str | None]] = {}
+    for setting in settings:
+        values.setdefault((setting.get("method.name", ""), setting.get("method.type", "")), set()).add(setting.get(key))
+    return any(len(found) > 1 for found in values.values())
+
+
+def _name(setting: Mapping[str, str], keys: Sequence[str], method: str, within: Set[str]) -> str:
+    parts = [method] if any(key in {"method.name", "method.r", "method.type"} for key in keys) else []
     told = {"method.name", "method.r", "method.type"}
     # What a method has only because it is another method tells nothing more.
     by_method = "method.name" in keys
     parts += [
         _part(key, setting[key])
         for key in keys
-        if key in setting and key not in told and not (by_method and key.startswith("method."))
+        if key in setting and key not in told and not (by_method and key.startswith("method.") and key not in within)
     ]
     return ", ".join(part for part in parts if part)
 
 
-def _method(setting: Mapping[str, str]) -> str:
-    name = setting.get("method.name", "")
+def _method(manifest: Mapping[str, Any]) -> str:
+    """What a run's method is called: by its own label where this page has no longer name for it."""
+    given = (manifest.get("config") or {}).get("method") or {}
+    name = str(given.get("name", ""))
     if name == "lora":
-        return f"LoRA r{setting.get('method.r', '')}"
-    return _METHODS.get(name, setting.get("method.type", name))
+        return f"LoRA r{given.get('r', '')}"
+    if name in _METHODS or name not in METHODS:
+        return _METHODS.get(name, str(given.get("type", name)))
+    try:
+        return str(METHODS[name].model_validate(given).label)  # type: ignore[attr-defined]
+    except ValidationError:
+        return name
 
 
 def _part(key: str, value: str) -> str:

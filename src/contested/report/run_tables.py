@@ -137,7 +137,7 @@ def tables_of(frames: Frames) -> list[Table]:
     """
     declared = {table.frame for table in TABLES}
     known = [
-        table._replace(caption=table.caption + legend(frames[table.frame])) if table.frame == "measures" else table
+        table._replace(legend=legend(frames[table.frame])) if table.frame == "measures" else table
         for table in TABLES
         if table.frame != "measures" or table.frame in frames
     ]
@@ -145,10 +145,10 @@ def tables_of(frames: Frames) -> list[Table]:
     return [*known, *others]
 
 
-def legend(frame: pd.DataFrame) -> str:
+def legend(frame: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     """What the measures of a frame are, one sentence each."""
     shown = set(frame["measure"])
-    return " ".join(f"{measure.heading}: {measure.sentence}" for measure in MEASURES if measure.name in shown)
+    return tuple((measure.heading, measure.sentence) for measure in MEASURES if measure.name in shown)
 
 
 def _by_type(name: str, frame: pd.DataFrame) -> Table:

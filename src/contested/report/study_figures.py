@@ -234,6 +234,7 @@ def _draw_many(
     return colors
 
 
+_SECTIONS = {"pictures": "groups"}  # of a report of runs, and where its figures stand in that of a study
 _GROUP_ENDS = ("group", "category", "mean")
 _HOLLOW = " Hollow points lack some of their seeds."
 
@@ -250,7 +251,7 @@ def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
     axes = varying_axes(frames)
     found = [_along(frames, axis, [other for other in axes if other != axis]) for axis in axes]
     return (
-        *common_figures.FIGURES,
+        *(figure._replace(section=_SECTIONS.get(figure.section, figure.section)) for figure in common_figures.FIGURES),
         *[figure for figure in found if figure],
         FigureSpec(
             "differences", "differences", "Difference of the loss change between two groups",

@@ -97,12 +97,14 @@ def _groups(frames: Frames) -> Table:
 def _measures(frames: Frames) -> Table:
     return Table(
         "group_measures", "group_measures", "groups", "Every measure by group and category",
-        _SEEDS + legend(frames.get("group_measures", pd.DataFrame({"measure": []}))),
+        _SEEDS,
         (
-            _GROUP, Column("measure", "measure", measure_heading, words=True), Column("category", "category"), _N,
+            _GROUP, Column("measure", "measure", measure_heading, words=True), Column("unit", "unit"),
+            Column("category", "category"), _N,
             Column("mean", "mean", NATS, "low", "high", "sd", seeded=True), _NOTE,
         ),
         folded=True,
+        legend=legend(frames.get("group_measures", pd.DataFrame({"measure": []}))),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from contested.analysis.study import StudyResults
+from contested.analysis.study import COLUMNS, StudyResults
 from contested.errors import ConfigError
 from contested.files import user_path, write_json, write_text
 from contested.formats import percent
@@ -65,7 +65,11 @@ class _Report(NamedTuple):
         frames = {**results.frames, **spec.frames}
         frames |= {"examples": results.examples, **study_frames(frames)}
         sections = {section.name: section for section in (*spec.sections, *SECTIONS)}
-        tables = {table.name: table for table in (*study_tables(frames), *spec.tables)}
+        declared = (*study_tables(frames), *spec.tables)
+        shown = {name for table in declared for name in (table.frame, table.name)}
+        # What no table shows is written for whoever computes with it.
+        others = [Table(name, name, "", name.replace("_", " ").capitalize()) for name in COLUMNS if name not in shown]
+        tables = {table.name: table for table in (*declared, *others)}
         figures = {figure.name: figure for figure in (*study_figures(frames), *spec.figures)}
         left_out = _left_out(wanted, list(sections))
         return cls(frames, tuple(sections.values()), tuple(tables.values()), tuple(figures.values()), left_out)

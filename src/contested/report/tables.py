@@ -53,7 +53,8 @@ def to_markdown(shown: RenderedTable) -> str:
     body = shown.table.absent + "\n" if shown.cells is None else markdown_rows(shown.cells)
     foot = [f"{name}: {escape_markdown(said)}" for name, said in shown.foot]
     heading = f"**{escape_markdown(shown.table.heading)}.** {escape_markdown(shown.caption)}".rstrip()
-    return "\n\n".join([heading, body.rstrip("\n"), *foot]) + "\n"
+    terms = "\n".join(f"- {escape_markdown(term)}: {escape_markdown(said)}" for term, said in shown.table.legend)
+    return "\n\n".join([heading, body.rstrip("\n"), *filter(None, [terms]), *foot]) + "\n"
 
 
 def markdown_rows(cells: Cells) -> str:

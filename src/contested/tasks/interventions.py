@@ -37,6 +37,17 @@ class TrainingChanges(NamedTuple):
     in_training: NDArray[np.bool_] | None = None
     labels: NDArray[np.int64] | None = None
 
+    def generator(self, option: str) -> np.random.Generator:
+        """Where an intervention draws from: of its own, so that no two draw the same; asking for it asks for the seed.
+
+        Args:
+            option: The intervention's option.
+
+        Returns:
+            The generator, the same for the same seed and option.
+        """
+        return np.random.default_rng([self.seed(), *option.encode()])
+
     @property
     def train(self) -> NDArray[np.bool_]:
         """Which examples train, shape (N,)."""

@@ -38,7 +38,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         # categories by rising entropy, "overall" last; sd: over seeds
         "group_measures": (
-            *("group", AXES, "measure", "category", "n", "mean", "sd", "low", "high", "note", *PROVENANCE),
+            *("group", AXES, "measure", "unit", "category", "n", "mean", "sd", "low", "high", "note", *PROVENANCE),
         ),
         "group_curves": ("group", AXES, "category", "n", "step", "mean", "low", "high", "note", *PROVENANCE),
         # difference: mean of group_to minus mean of group_from; from and to: their values on the axis; held: the
@@ -54,7 +54,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 RESERVED = frozenset(name for columns in COLUMNS.values() for name in columns) | {*CELL_COLUMNS, "setting"} - {AXES}
 """Names that no axis may have."""
 
-_TEXT = frozenset({"note", "notes", "run_ids", "missing"})
+_TEXT = frozenset({"unit", "note", "notes", "run_ids", "missing"})
 
 
 def columns_of(name: str, axes: Sequence[str]) -> tuple[str, ...]:

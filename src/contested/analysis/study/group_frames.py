@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contested.analysis import measures
 from contested.analysis.seeds import nested_mean_intervals, nested_spearman_interval, over_seeds, seed_interval
 from contested.analysis.study.cells import StudyRuns
 from contested.analysis.study.columns import columns_of, frame_of
@@ -140,9 +141,10 @@ def _measure_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]
     if not values:
         yield group.row("no measure: the runs lack what each of them needs", measure="", category="")
         return
+    units = {measure.name: measure.unit for measure in measures.MEASURES}
     for mean in means(values, group.categories(), draw):
         columns = mean._asdict()
-        yield group.row(columns.pop("note"), **columns)
+        yield group.row(columns.pop("note"), unit=units[mean.measure], **columns)
 
 
 def _curve_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
