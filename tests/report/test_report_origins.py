@@ -87,6 +87,15 @@ def test_runs_of_different_origin_stand_beside_each_other(tmp_path, arrays, traj
 
 
 @pytest.mark.usefixtures("kept_apart")
+def test_the_legend_explains_the_measures_of_every_run(tmp_path, arrays, trajectory) -> None:
+    # The last run has losses alone.
+    runs = [trajectory, Trajectory.from_arrays(**arrays["losses"], run_id="bare")]
+    paths = write_report(runs, tmp_path, **QUICK)
+    text = next(path for path in paths.tables if path.name == "measures.md").read_text(encoding="utf-8")
+    assert "ΔKL: KL(annotators ‖ model) at the last checkpoint minus that at the first" in text
+
+
+@pytest.mark.usefixtures("kept_apart")
 def test_steps_may_be_epochs(tmp_path, arrays) -> None:
     run = Trajectory.from_arrays(losses=np.array([[1.0, 1.1, 0.9]] * 3), steps=[1, 2, 3], step_unit="epoch")
     html = write_report([run], tmp_path, **QUICK).html.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from contested.report import find_runs, write_report
 from contested.report.examples import most_unlearned
 from contested.report.figures import bounds_between
 from contested.report.run_figures import FIGURES
-from contested.report.run_frames import run_frames
+from contested.report.run_frames import run_frames, stacked_tables
 from contested.report.runs import analyzed
 
 QUICK = {"n_resamples": 60}
@@ -186,7 +186,7 @@ def test_the_examples_shown_are_those_that_rose_most(trajectory) -> None:
 
 def test_runs_are_rows_and_their_categories_columns(make) -> None:
     runs = analyzed([make("a"), make("b", scheme="terciles")], None, 60)
-    frames = run_frames(runs)
+    frames = run_frames(runs, stacked_tables(runs))
     assert frames["runs"]["run"].tolist() == ["a", "b"]
     first, second = (run.analysis for run in runs)
     assert frames["runs"]["change_contested"].iloc[0] == first.unlearning.rows[-1].mean

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,25 +14,38 @@ CURVES = {"loss_curves": "loss", "accuracy_curves": "accuracy", "kl_curves": "kl
 """Frame to the measure whose course over training it holds, by category."""
 
 
-def run_frames(runs: Sequence[ReportRun]) -> dict[str, pd.DataFrame]:
-    """Everything that tables and figures of a report show.
+def stacked_tables(runs: Sequence[ReportRun]) -> dict[str, pd.DataFrame]:
+    """The tables of every run's analysis under each other.
 
     Args:
         runs: The runs.
 
     Returns:
-        The tables of :meth:`contested.analysis.Analysis.tables` with a column ``run``, of those runs that have them;
-        ``runs``, one row per run; ``summary``, one row per run and category; ``changes``, the loss changes by category
-        that are drawn; and the curves of :data:`CURVES`.
+        The tables of :meth:`contested.analysis.Analysis.tables` with a column ``run``, of those runs that have them.
     """
     every = [(run.name, run.analysis.tables()) for run in runs]
     names = dict.fromkeys(name for _, tables in every for name in tables)
-    frames = {name: _stacked([(run, found[name]) for run, found in every if name in found]) for name in names}
-    frames["runs"] = pd.DataFrame([_run_row(run) for run in runs])
-    frames["summary"] = pd.DataFrame([row for run in runs for row in _summary_rows(run.name, run.analysis)])
-    frames["changes"] = _drawn(frames.get("unlearning", pd.DataFrame()))
-    curves = frames.get("curves", pd.DataFrame({"measure": []}))
-    return frames | {name: _drawn(curves[curves["measure"] == measure]) for name, measure in CURVES.items()}
+    return {name: _stacked([(run, found[name]) for run, found in every if name in found]) for name in names}
+
+
+def run_frames(runs: Sequence[ReportRun], tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """What tables and figures of a report show besides the tables of its runs.
+
+    Args:
+        runs: The runs.
+        tables: From :func:`stacked_tables`.
+
+    Returns:
+        ``runs``, one row per run; ``summary``, one row per run and category; ``changes``, the loss changes by category
+        that are drawn; and the curves of :data:`CURVES`.
+    """
+    curves = tables.get("curves", pd.DataFrame({"measure": []}))
+    return {
+        "runs": pd.DataFrame([_run_row(run) for run in runs]),
+        "summary": pd.DataFrame([row for run in runs for row in _summary_rows(run.name, run.analysis)]),
+        "changes": _drawn(tables.get("unlearning", pd.DataFrame())),
+        **{name: _drawn(curves[curves["measure"] == measure]) for name, measure in CURVES.items()},
+    }
 
 
 def _stacked(tables: Sequence[tuple[str, pd.DataFrame]]) -> pd.DataFrame:

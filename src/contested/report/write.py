@@ -21,7 +21,7 @@ from contested.report.page import Banner, Page, PlacedSection, RunView, placed_s
 from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
 from contested.report.provenance import facts
 from contested.report.run_figures import FIGURES
-from contested.report.run_frames import run_frames
+from contested.report.run_frames import run_frames, stacked_tables
 from contested.report.run_names import flattened
 from contested.report.run_tables import runs_table, tables_of
 from contested.report.runs import ReportRun, all_categories, analyzed
@@ -92,9 +92,10 @@ def write_report(
     folder = user_path(out)
     folder.mkdir(parents=True, exist_ok=True)
     runs = analyzed(trajectories, rng, n_resamples)
-    frames = run_frames(runs)
+    tables_of_runs = stacked_tables(runs)
+    frames = tables_of_runs | run_frames(runs, tables_of_runs)
     confidence = percent(runs[0].analysis.confidence)
-    declared = [runs_table(all_categories(runs)), *tables_of(_analysed(runs))]
+    declared = [runs_table(all_categories(runs)), *tables_of(tables_of_runs)]
     tables = write_tables(declared, frames, folder / "tables", confidence)
     remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
     results = folder / "results.json"
@@ -128,10 +129,6 @@ def write_run_tables(analysis: Analysis, folder: str | Path) -> list[Path]:
     """
     frames = analysis.tables()
     return write_tables(tables_of(frames), frames, user_path(folder), percent(analysis.confidence))
-
-
-def _analysed(runs: Sequence[ReportRun]) -> Frames:
-    return {name: frame for run in runs for name, frame in run.analysis.tables().items()}
 
 
 def _page(
