@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from contested.config import RunConfig, check_config, identifying
@@ -185,15 +185,11 @@ def _cell(study: Study, coordinates: dict[str, str], groups: tuple[str, ...]) ->
 
 def _joined(first: Cell, second: Cell) -> Cell:
     """One run for two cells of the same configuration."""
-    return Cell(
-        first.run_id,
-        first.coordinates,
-        first.label,
-        first.config,
-        tuple(dict.fromkeys((*first.groups, *second.groups))),
-        first.condition or second.condition,
-        first.excluded and second.excluded,
-        first.facts,
+    return replace(
+        first,
+        groups=tuple(dict.fromkeys((*first.groups, *second.groups))),
+        condition=first.condition or second.condition,
+        excluded=first.excluded and second.excluded,
     )
 
 
