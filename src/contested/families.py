@@ -110,6 +110,21 @@ def family_of(model_type: str | None) -> Family:
     return FAMILIES.get(model_type or "", _UNKNOWN)
 
 
+def input_limit(config: Mapping[str, Any]) -> int | None:
+    """The longest input that a model reads.
+
+    Args:
+        config: What its config.json says.
+
+    Returns:
+        Tokens; None where it sets no limit, or does not say.
+    """
+    positions: int | None = config.get("max_position_embeddings")
+    if positions is not None and family_of(config.get("model_type")).positions_after_pad:
+        return positions - (config.get("pad_token_id") or 0) - 1
+    return positions
+
+
 def packed_forward_name(config: Mapping[str, Any]) -> str | None:
     """Name of the packed forward of a checkpoint.
 

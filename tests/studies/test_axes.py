@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from contested.errors import ConfigError
 from contested.studies import Study, expand, load_study, open_study
 from contested.studies.axes import study_axes
 from contested.studies.cells import cell_names, cell_table
-from contested.studies.checks import unknown_methods
+from contested.studies.checks import misfits
 from contested.studies.file import dump_study
 from contested.studies.plan import cost, count_conditions
 
@@ -237,7 +238,20 @@ def test_the_plan_counts_the_annotated_file_and_takes_facts_of_the_defaults(tmp_
 
 def test_a_plan_names_methods_that_are_not_there_each_once(tmp_path: Path) -> None:
     axes = {"method": ["lora", "lorra", {"name": "vera", "r": 8}, {"name": "vera", "rank": 8}], "seed": [1, 2]}
-    unknown, option = unknown_methods(expand(study(tmp_path, axes)))
+    unknown, option = misfits(expand(study(tmp_path, axes)))
     assert unknown == "There is no method 'lorra'; did you mean 'lora'?"
     assert option.startswith("The method vera does not know 'rank'.")
-    assert unknown_methods(expand(study(tmp_path, {"method": ["lora", "full", "ia3"]}))) == []
+    assert misfits(expand(study(tmp_path, {"method": ["lora", "full", "ia3"]}))) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "limit"), [({}, 64), ({"model_type": "roberta", "pad_token_id": 1}, 62), ({"model_type": "bert"}, 64)]
+)
+def test_a_plan_names_inputs_longer_than_a_backbone_reads(tmp_path: Path, config: dict[str, Any], limit: int) -> None:
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text(json.dumps({"max_position_embeddings": 64, **config}))
+    axes = {"model.name": ["./encoder"], "model.max_length": [limit, limit + 1], "seed": [1, 2]}
+    where = tmp_path / "encoder"
+    assert misfits(expand(study(tmp_path, axes))) == [
+        f"max_length is {limit + 1}, but {where} reads at most {limit} tokens; lower max_length"
+    ]

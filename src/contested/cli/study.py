@@ -57,7 +57,7 @@ def plan(
 
     from contested.cli.study_tables import matrix, totals
     from contested.studies import expand
-    from contested.studies.checks import missing_inputs, short_bulks, slow_cells, unknown_methods
+    from contested.studies.checks import misfits, missing_inputs, short_bulks, slow_cells
     from contested.studies.plan import measure, plan_json
 
     content = _load(file, sets, scale, out)
@@ -75,7 +75,7 @@ def plan(
         show.print(Text(line), soft_wrap=True)
     # The files of a miniature are made when it runs.
     inputs = missing_inputs(cells) if scale is None else short_bulks(cells)
-    for line in (*unknown_methods(cells), *inputs, *slow_cells(cells, on_cpu=not device.on_gpu)):
+    for line in (*misfits(cells), *inputs, *slow_cells(cells, on_cpu=not device.on_gpu)):
         show.print(Text(f"Warning: {line}{'' if line.endswith('?') else '.'}"), soft_wrap=True)
 
 

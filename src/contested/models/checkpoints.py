@@ -11,8 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
+from contested import families
 from contested.errors import ModelError
-from contested.families import family_of
 from contested.models.tokenizers import first_line
 
 
@@ -52,10 +52,9 @@ def load_config(backbone: str, *, label_names: Sequence[str], revision: str | No
 
 def input_limit(config: PretrainedConfig) -> int | None:
     """Longest input in tokens, or None where the architecture sets no limit."""
-    positions: int | None = getattr(config, "max_position_embeddings", None)
-    if positions is not None and family_of(config.model_type).positions_after_pad:
-        return positions - (config.pad_token_id or 0) - 1
-    return positions
+    # The class of a configuration knows keys by other names too, and their defaults.
+    keys = ("max_position_embeddings", "model_type", "pad_token_id")
+    return families.input_limit({key: getattr(config, key, None) for key in keys})
 
 
 def fingerprint(backbone: str, config: PretrainedConfig) -> str:

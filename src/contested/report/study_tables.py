@@ -89,7 +89,7 @@ def _groups(frames: Frames) -> Table:
         "groups", "group_summary", "groups", "Every group",
         "A group is the runs that differ only in their seed. Δℓ: mean loss change from the first to the last "
         "checkpoint; above 0 the category was un-learned. ρ: Spearman correlation of AULC with annotation entropy "
-        "H. " + _SEEDS,
+        "H. " + _SEEDS + "The intervals of accuracy and training loss are Student's t over seeds.",
         (_GROUP, *changes, rho, _ACCURACY, _TRAIN_LOSS, _NOTE),
     )  # fmt: skip
 

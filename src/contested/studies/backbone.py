@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from contested.config import RunConfig
-from contested.families import FAMILIES, family_of, packed_forward_name, size_of
+from contested.families import FAMILIES, family_of, input_limit, packed_forward_name, size_of
 from contested.studies.file import ModelInfo
 
 _FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
@@ -53,6 +53,21 @@ def slowdowns(config: RunConfig, *, on_cpu: bool) -> list[str]:
             "a step takes many times as long as in float32"
         )
     return found
+
+
+def too_long(config: RunConfig) -> list[str]:
+    """Find inputs longer than a backbone reads, as far as its folder says.
+
+    Args:
+        config: The run's configuration.
+
+    Returns:
+        One sentence, or none.
+    """
+    asked, room = config.model.max_length, input_limit(_config(config.model.name))
+    if room is None or asked <= room:
+        return []
+    return [f"max_length is {asked}, but {config.model.name} reads at most {room} tokens; lower max_length"]
 
 
 def computes_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

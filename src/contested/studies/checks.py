@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from contested.errors import ConfigError, ModelError
 from contested.options import PEFT
-from contested.studies.backbone import slowdowns
+from contested.studies.backbone import slowdowns, too_long
 from contested.studies.cells import Cell
 from contested.studies.inputs import missing, short_bulk, unreadable
 
@@ -56,22 +56,23 @@ def missing_inputs(cells: Sequence[Cell]) -> list[str]:
     return _once([*(problem for config in configs for problem in missing(config)), *short_bulks(cells)])
 
 
-def unknown_methods(cells: Sequence[Cell]) -> list[str]:
-    """Find methods that are not there, as far as this machine can tell.
+def misfits(cells: Sequence[Cell]) -> list[str]:
+    """Find methods that are not there and inputs longer than backbones read, as far as this machine can tell.
 
     Args:
         cells: The runs; excluded ones do not count.
 
     Returns:
-        One sentence each, each once; none where PEFT, which says what there is, is not installed.
+        One sentence each, each once; none of methods where PEFT, which says what there is, is not installed.
     """
-    methods = [cell.config.method for cell in cells if not cell.excluded and isinstance(cell.config.method, PEFT)]
+    configs = [cell.config for cell in cells if not cell.excluded]
+    problems = [problem for config in configs for problem in too_long(config)]
+    methods = [config.method for config in configs if isinstance(config.method, PEFT)]
     # The methods that have a section of their own need no look, which takes seconds.
     if not methods or importlib.util.find_spec("peft") is None:
-        return []
+        return _once(problems)
     from contested.models import tuner_class
 
-    problems = []
     for method in methods:
         try:
             tuner_class(method.type, method.options)
