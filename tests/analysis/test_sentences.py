@@ -89,7 +89,7 @@ def test_other_sentences(found):
     assert clean.startswith("Clean examples: mean loss fell by 1.04 nats (95% interval ")
     assert "; 0% of 13 rose), and the model moved closer to the annotators on them" in clean
     assert contrast.startswith(
-        "Loss moved more upwards for contested than for clean examples (contested minus clean +1.52 nats, "
+        "Loss rose more, or fell less, for contested than for clean examples (contested minus clean +1.52 nats, "
     )
     rho = found.correlation.aulc.rho
     assert correlation.startswith(
@@ -110,7 +110,7 @@ def test_contrast_that_is_unclear_or_downwards(found):
         "(contested minus clean +0.01 nats, 95% interval −0.10 to +0.12)."
     )
     assert sentence(difference=-0.5, low=-0.6, high=-0.4, verdict="falls").startswith(
-        "Loss moved more downwards for contested than for clean examples"
+        "Loss fell more, or rose less, for contested than for clean examples"
     )
 
 

@@ -36,7 +36,7 @@ def test_several_runs_are_compared() -> None:
     runs = [{"clean": DOWN, "contested": change} for change in (UP, DOWN, OPEN)]
     assert said(*runs) == (
         "Contested examples were un-learned in 1 of 3 runs (A: +0.50 nats), learned in 1 of 3 runs (B: −0.50 nats), "
-        "and it is inconclusive in 1 (C: +0.10 nats). In 2 of 3 runs their loss ended further up, or less far down, "
+        "and the change is inconclusive in 1 (C: +0.10 nats). In 2 of 3 runs their loss rose more, or fell less, "
         "than that of clean examples."
     )
     assert said(*runs[:1] * 2).startswith("Contested examples were un-learned in both runs (A: +0.50 nats; B: ")
@@ -47,9 +47,7 @@ def test_several_runs_are_compared() -> None:
 @pytest.mark.parametrize(("n", "none"), [(2, "neither run"), (3, "no run")])
 def test_where_no_run_set_contested_examples_back_none_is_counted(n, none) -> None:
     runs = [{"clean": OPEN, "contested": DOWN}] * n
-    assert said(*runs).endswith(
-        f" In {none} did their loss end further up, or less far down, than that of clean examples."
-    )
+    assert said(*runs).endswith(f" In {none} did their loss rise more, or fall less, than that of clean examples.")
 
 
 def test_of_many_runs_the_ends_are_named() -> None:

@@ -49,7 +49,7 @@ def test_what_a_run_lacks_is_absent_and_said_once(tmp_path, arrays, kind, figure
     for name in ("logits", "gold labels", "annotators", "losses", "names of its classes"):
         assert html.count(f"The run has no {name}") == (name in lacking), name
     assert ('id="examples"' in html) == (kind != "unlabelled")
-    assert ("Read what the annotators said" in html) == (kind == "annotators")
+    assert ("Compare the annotators' answers" in html) == (kind == "annotators")
     assert "nan" not in html.lower().replace("dominan", "")
     # What a page explains is there to be seen: nothing of annotators, accuracy or classes where there are none.
     explained = {

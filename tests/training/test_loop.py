@@ -243,7 +243,7 @@ def test_a_snapshot_of_another_model_is_refused(
 
 
 class Restless(torch.nn.Module):
-    """RunBatch of a stranger's model that draws from every generator a library may draw from."""
+    """Part of a foreign model that draws from every generator a library may draw from."""
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
         if not self.training:

@@ -130,8 +130,8 @@ def _contrast(contrast: Contrast, interval: str) -> str:
     numbers = f"{contrast.category} minus {contrast.reference} {difference} nats, {interval} {low} to {high}"
     if contrast.verdict == "unclear":
         return f"The changes in loss of {pair} are not distinguishable ({numbers})."
-    worse = "more upwards" if contrast.verdict == "rises" else "more downwards"
-    return f"Loss moved {worse} for {contrast.category} than for {contrast.reference} examples ({numbers})."
+    moved = "rose more, or fell less," if contrast.verdict == "rises" else "fell more, or rose less,"
+    return f"Loss {moved} for {contrast.category} than for {contrast.reference} examples ({numbers})."
 
 
 def of_correlations(found: Correlations, interval: str) -> str:

@@ -53,7 +53,7 @@ class Contrast(NamedTuple):
         difference: Mean change of ``category`` minus mean change of ``reference`` (nats).
         low: Lower end of its interval.
         high: Upper end of its interval.
-        verdict: "rises" (``category`` changes more upwards), "falls" or "unclear".
+        verdict: "rises" (``category`` rises more, or falls less), "falls" or "unclear".
         note: Why a number is missing; empty otherwise.
     """
 

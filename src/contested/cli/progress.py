@@ -106,8 +106,10 @@ class study_board:  # noqa: N801 - used as a context manager only
             start: What the study found as it starts.
         """
         self._before, self._total = start.n_complete, len(start.cells)
-        if start.n_strangers:
-            self._say(f"{start.n_strangers} runs in this folder belong to another version of the study; left alone.")
+        if start.n_other_version:
+            self._say(
+                f"{start.n_other_version} runs in this folder belong to another version of the study; left alone."
+            )
         self._say(
             f"{start.study}: {self._total} runs, {self._before} already complete, {len(start.todo)} to do, {start.how}"
         )

@@ -72,7 +72,7 @@ def totals(cells: Sequence[Cell], device: Device, status: Mapping[str, str]) -> 
     return [
         "PFLOP, GB and time are per run.",
         f"{len(running)} runs; by group: {groups}. A run of several groups is counted in each and runs once.",
-        f"{count_conditions(cells)} conditions: what differs in more than the seed{marked}.",
+        f"{count_conditions(cells)} condition(s), which differ in more than the seed{marked}.",
         *(f"Not run: {cell.run_id} – {cell.excluded}." for cell in cells if cell.excluded),
         *([f"{len(running) - len(left)} of them complete."] if status else []),
         _estimate(left, device),

@@ -47,9 +47,9 @@ def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
         return f"{said} The loss of {clean} examples {_moved(below[rows[0].name])}."
     more = [row for row in rows if row.name in below and row.mean > below[row.name].mean]
     if len(rows) > 1 and below:
-        none = f"{'neither' if len(rows) == 2 else 'no'} {noun} did their loss end"
-        where = f"{_counted(len(more), len(rows), noun)} their loss ended" if more else none
-        said += f" In {where} further up, or less far down, than that of {clean} examples."
+        none = f"{'neither' if len(rows) == 2 else 'no'} {noun} did their loss rise more, or fall less,"
+        where = f"{_counted(len(more), len(rows), noun)} their loss rose more, or fell less," if more else none
+        said += f" In {where} than that of {clean} examples."
     return said
 
 
@@ -100,7 +100,7 @@ def _several(rows: Sequence[MeanChange], category: str, noun: str) -> str:
         parts.append(f"learned in {_counted(len(kinds['falls']), len(rows), noun)}{_named(kinds['falls'])}")
         parts[-1] = parts[-1] if len(parts) > 1 else f"were {parts[-1]}"
     if kinds["unclear"]:
-        parts.append(f"and it is inconclusive in {len(kinds['unclear'])}{_named(kinds['unclear'])}")
+        parts.append(f"and the change is inconclusive in {len(kinds['unclear'])}{_named(kinds['unclear'])}")
     return f"{_starting(subject)} {', '.join(parts)}."
 
 

@@ -56,7 +56,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         "Each line is the mean loss on the gold label over the examples of one category, each band its {confidence} "
         "interval at that checkpoint. A line that ends higher than it began is a category that was un-learned.",
         (("loss_curves", "mean"), ("runs", "run")), loss_by_category, _ENDS, NATS,
-        legend=(("n_classes", "Dotted: the loss of guessing every class alike."),),
+        legend=(("n_classes", "Dotted: the loss of a uniform guess."),),
     ),
     FigureSpec(
         "kl_by_category", "pictures", "Distance to the annotators' distribution",
@@ -68,7 +68,7 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(
         "accuracy_by_category", "pictures", "Accuracy by category",
         "The share of examples on which the model's first choice is the gold label, each band its {confidence} "
-        "interval. Dotted: the share that guessing every class alike would reach.",
+        "interval. Dotted: the share that a uniform guess would reach.",
         (("accuracy_curves", "mean"), ("runs", "run")), accuracy_by_category, _ENDS, SHARE,
     ),
     FigureSpec(

@@ -26,7 +26,7 @@ from contested.report.tables import write_tables
 SECTIONS = (
     Section("axes", "Along each axis"),
     Section("groups", "Group by group"),
-    Section("differences", "What a change of one axis does"),
+    Section("differences", "Differences along each axis"),
     Section("runs", "Every run"),
 )
 

@@ -28,7 +28,7 @@ class StudyStart(NamedTuple):
         found: Run id to the state of the run's folder.
         todo: The runs that were handed to the executor.
         other: Runs whose folders hold a run of another configuration; they are left alone.
-        n_strangers: Runs in the folder that belong to another version of the study.
+        n_other_version: Runs in the folder that belong to another version of the study.
         how: How runs are done, as a phrase: "2 at once".
         warnings: What makes runs slower than they need be.
     """
@@ -38,7 +38,7 @@ class StudyStart(NamedTuple):
     found: Mapping[str, RunState]
     todo: Sequence[Cell]
     other: Sequence[str]
-    n_strangers: int
+    n_other_version: int
     how: str
     warnings: Sequence[str]
 
@@ -57,7 +57,7 @@ class StudyOutcome(NamedTuple):
         failed: Run id to why it failed, or could not be done.
         interrupted: Runs that were stopped, or are held by another process; the same call resumes them.
         waiting: Runs that were not started.
-        n_strangers: Runs in the folder that belong to another version of the study.
+        n_other_version: Runs in the folder that belong to another version of the study.
     """
 
     out: Path
@@ -65,7 +65,7 @@ class StudyOutcome(NamedTuple):
     failed: Mapping[str, str]
     interrupted: tuple[str, ...]
     waiting: tuple[str, ...]
-    n_strangers: int
+    n_other_version: int
 
     @property
     def n_runs(self) -> int:
@@ -117,7 +117,7 @@ def run_study(
         found=found,
         todo=todo,
         other=other,
-        n_strangers=held.others,
+        n_other_version=held.others,
         how=submitted.how,
         warnings=slow_cells(todo, on_cpu=submitted.on_cpu),
     )
@@ -137,5 +137,5 @@ def _outcome(start: StudyStart, out: Path, statuses: Mapping[str, JobStatus]) ->
     # What the executor did not speak of was not started.
     waiting = tuple(name for name in names if name not in {*failed, *done, *interrupted})
     return StudyOutcome(
-        out, tuple(name for name in names if name in done), failed, interrupted, waiting, start.n_strangers
+        out, tuple(name for name in names if name in done), failed, interrupted, waiting, start.n_other_version
     )

@@ -20,7 +20,7 @@ SECTIONS = (
     Section("rate", "Or with the learning rate?"),
     Section("robustness", "Does it survive controls?"),
     Section("interventions", "What if the labels change?"),
-    Section("mechanism", "What goes on inside?"),
+    Section("mechanism", "What happens inside?"),
     Section("dynamics", "When are examples learned and forgotten?"),
 )
 
