@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOWEST := .venv-lowest
-# Another version of torch than the lowest one allowed, where that is not to be had: make lowest TORCH=2.13.0
+# Another version of torch than the lowest one allowed, where that is not available: make lowest TORCH=2.13.0
 TORCH ?=
 # A process per core, each on one thread: tests are too small to share theirs between cores.
 PARALLEL := OMP_NUM_THREADS=1
@@ -13,7 +13,7 @@ TESTS ?= tests
 
 .PHONY: help setup demo test check format hooks docs slow lowest clean
 
-help: ## What can be made
+help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## Install everything into .venv
@@ -60,9 +60,9 @@ format: $(READY) ## Format, and fix what can be fixed
 hooks: $(READY) ## Check before every commit
 	$(BIN)/pre-commit install
 
-docs: $(READY) ## Write the pages that are made from the code again; links, tree and commands hold
+docs: $(READY) ## Write the generated pages again, and check links, tree and commands
 	$(BIN)/python scripts/document.py
 	$(BIN)/python -m pytest --quiet tests/test_docs.py
 
-clean: ## Remove what make made
+clean: ## Remove everything that make creates
 	rm -rf $(VENV) $(LOWEST) contested-demo .mypy_cache .ruff_cache .pytest_cache

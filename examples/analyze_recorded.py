@@ -14,10 +14,10 @@ import contested as ct
 def recorded() -> dict[str, np.ndarray]:
     """Stand-in for a file of yours, such as ``np.load("recorded.npz")``: 5 epochs, 300 examples, 3 classes."""
     rng = np.random.default_rng(0)
-    people = rng.dirichlet([0.5, 0.5, 0.5], 300)
-    counts = np.stack([rng.multinomial(100, shares) for shares in people])
-    # A model that grows ever more sure of what two annotators said, who are often a minority where people are split.
-    seen = np.stack([rng.multinomial(2, shares) for shares in people])
+    distributions = rng.dirichlet([0.5, 0.5, 0.5], 300)
+    counts = np.stack([rng.multinomial(100, shares) for shares in distributions])
+    # A model that grows ever more certain of the labels of two annotators, who are often a minority on split examples.
+    seen = np.stack([rng.multinomial(2, shares) for shares in distributions])
     return {"logits": np.arange(5)[:, None, None] * 0.8 * seen, "label_counts": counts}
 
 

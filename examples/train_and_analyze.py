@@ -12,7 +12,7 @@ from contested.demo import ENCODER_PATH, make_world
 
 def main(out: Path) -> ct.Analysis:
     """Train one run into ``out/run``, and report on it in ``out/report``."""
-    # Yours would come from ct.read_annotations("people.jsonl") and ct.read_bulk("bulk.jsonl", …).
+    # Yours would come from ct.read_annotations("annotated.jsonl") and ct.read_bulk("bulk.jsonl", …).
     world = make_world(n_annotated=200, n_bulk=400, seed=0)
     result = ct.train(
         str(ENCODER_PATH),

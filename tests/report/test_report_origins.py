@@ -58,7 +58,7 @@ def test_what_a_run_lacks_is_absent_and_said_once(tmp_path, arrays, kind, figure
         "ΔKL: mean change": kind == "annotators",
         'value="entropy"': kind == "annotators",
         "Accuracy: on the gold label": kind in {"logits", "annotators"},
-        "Dotted: the loss of guessing": kind in {"logits", "annotators"},
+        "Dotted: the loss of a uniform guess": kind in {"logits", "annotators"},
         "Δℓ: mean loss change": kind != "unlabelled",
         # Whoever recorded the run knows where its gold labels come from; the page does not.
         "What most annotators chose": False,
