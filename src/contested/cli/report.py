@@ -92,7 +92,7 @@ def _report_study(folder: Path, out: Path | None, *, title: str | None, resample
         typer.echo(paths.headline)
     print_claims(claims)
     for gap in found.gaps:
-        typer.echo(f"Missing: {gap}")
+        typer.echo(gap)
     if paths.missing:
         typer.echo(f"Nothing to show in {len(paths.missing)} of the tables and figures: {', '.join(paths.missing)}")
     typer.echo(f"Wrote {len(paths.tables)} table files and {len(paths.figures)} figure files beside {paths.html}")

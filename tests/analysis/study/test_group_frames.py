@@ -161,7 +161,7 @@ def test_missing_excluded_and_unlike_runs_are_said(any_study):
     assert found.gaps == (
         "rate=0.0001-s2 (rate=0.0001, seed 2) is missing: it is listed as complete, but its trajectory was not given. "
         "Its group rests on 1 of 2 seeds.",
-        "rate=0.001-s1 (rate=0.001, seed 1) is missing: it is failed. Its group rests on 0 of 1 seeds.",
+        "rate=0.001-s1 (rate=0.001, seed 1) is missing: it failed. Its group rests on 0 of 1 seeds.",
     )
     assert "rate=0.001-s2 (rate=0.001, seed 2) is excluded (lost) and not expected." in found.notes
     difference = found.frames["differences"].iloc[0]

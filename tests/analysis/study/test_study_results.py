@@ -77,3 +77,13 @@ def test_numbers_depend_on_the_seed_of_the_resamples_alone(any_study):
     )
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [("missing", "it was not run"), ("running", "it is not complete yet"), ("interrupted", "it was interrupted")],
+)
+def test_a_gap_says_in_words_where_its_run_stands(any_study, status, why):
+    one, lacking = any_study.cell(rate=1e-4), any_study.cell(rate=1e-3, status=status)
+    found = any_study.results([one, lacking], (any_study.RATE,), {one["run_id"]: any_study.run(0.1)})
+    assert f"is missing: {why}. Its group" in found.gaps[0]

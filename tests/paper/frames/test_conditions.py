@@ -45,7 +45,7 @@ def test_missing_runs_leave_a_marked_gap_and_the_mean_of_those_present(made):
     assert (none["n_seeds"], none["n_expected"], none["note"]) == (0, 3, "no complete run")
     assert len(found.gaps) == 4
     assert found.gaps[0].startswith("roberta-lora-r4-snli-456 (roberta, lora-r4, snli, seed 456) is needed for table1")
-    assert found.gaps[0].endswith(": it is failed.")
+    assert found.gaps[0].endswith(": it failed.")
     assert "figure1" in found.gaps[0]
     assert "figure2" in found.gaps[1]
     assert found.gaps[1].endswith("its trajectory was not given.")

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 _LITTLE = "stayed at chance or hardly moved, so their numbers mean little."
 _MOST_NAMED = 6
+_STATES = {
+    "missing": "it was not run",
+    "failed": "it failed",
+    "interrupted": "it was interrupted",
+    "running": "it is not complete yet",
+    "other": "its folder holds a run of another configuration",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,4 +191,5 @@ def state_of(study: StudyRuns, cell: pd.Series) -> str:
         return f"it cannot be used: {study.unusable[run_id]}".rstrip(".")
     if cell["status"] == "complete":
         return "it is listed as complete, but its trajectory was not given"
-    return f"it is {cell['status']}"
+    status = str(cell["status"])
+    return _STATES.get(status, f"it is {status}")
