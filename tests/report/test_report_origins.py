@@ -102,3 +102,21 @@ def test_steps_may_be_epochs(tmp_path, arrays) -> None:
     assert "followed over 3 checkpoints and 3 epochs." in html
     assert ">epochs<" in html
     assert "optimiser steps" not in html
+
+
+@pytest.mark.usefixtures("kept_apart")
+def test_steps_that_nobody_gave_are_not_made_up(tmp_path) -> None:
+    # One example, two checkpoints: no interval either (6 examples are needed for one).
+    run = Trajectory.from_arrays(losses=[[1.5], [0.25]], gold=[0], label_names=["a", "b"])
+    assert run.counted_in == "checkpoint"
+    paths = write_report([run], tmp_path, **QUICK)
+    html = paths.html.read_text(encoding="utf-8")
+    assert "What one fine-tune did to 1 tracked example, followed over 2 checkpoints." in html
+    assert "inconclusive: their mean loss changed by −1.25 nats (no interval)." in html
+    assert "In this run (checkpoints 1 to 2)" in html
+    assert ">checkpoints<" in html
+    assert "2, steps unknown" in html
+    assert "optimiser steps" not in html
+    # Learning time, where it is known, is counted in what the run counts.
+    measures = pd.read_csv(tmp_path / "tables/measures.csv")
+    assert set(measures.loc[measures["measure"] == "learning_time", "unit"]) == {"checkpoints"}

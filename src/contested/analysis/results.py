@@ -47,7 +47,7 @@ class Analysis:
         n_classes: Classes K; 0 where they are unknown.
         n_checkpoints: Checkpoints T that were recorded.
         steps: Optimiser step (or epoch) of each checkpoint, shape ``(T,)``.
-        step_unit: What ``steps`` counts: "step" or "epoch".
+        step_unit: What ``steps`` counts: "step", "epoch", or "checkpoint" where a run's steps are unknown.
         epochs: Epoch of each checkpoint, shape ``(T,)``; None where unknown.
         categories: Size of each category, by rising entropy, then "overall".
         unlearning: Change of the loss against the gold label (nats), by category; None without losses.

@@ -70,7 +70,7 @@ def analyze(
         n_classes=len(trajectory.label_names),
         n_checkpoints=len(run.source.steps),
         steps=run.source.steps,
-        step_unit=trajectory.step_unit,
+        step_unit=trajectory.counted_in,
         epochs=None if np.isnan(trajectory.epochs).all() else np.asarray(trajectory.epochs),
         categories=_category_sizes(run),
         unlearning=unlearning,
@@ -223,7 +223,7 @@ def _measures(
         order=run.source.order,
         rng=rng,
         known={name: found.every for name, found in changes.items() if found is not None},
-        step_unit=run.source.trajectory.step_unit,
+        step_unit=run.source.trajectory.counted_in,
         **resampling,
     )
 
@@ -242,7 +242,7 @@ def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
 
 def _notes(trajectory: Trajectory) -> tuple[str, ...]:
     notes = []
-    unit, first, last = trajectory.step_unit, int(trajectory.steps[0]), int(trajectory.steps[-1])
+    unit, first, last = trajectory.counted_in, int(trajectory.steps[0]), int(trajectory.steps[-1])
     if trajectory.status != "complete":
         notes.append(
             f"The run is not complete (status: {trajectory.status}): the numbers cover its "
@@ -250,8 +250,8 @@ def _notes(trajectory: Trajectory) -> tuple[str, ...]:
         )
     if trajectory.origin.get("steps") == "numbered":
         notes.append(
-            "The steps of the checkpoints are unknown, so they are numbered from 1; changes leave out what happened "
-            "before the first."
+            f"The {trajectory.step_unit}s of the checkpoints are unknown, so they are numbered from 1; changes leave "
+            "out what happened before the first."
         )
     elif first > 0:
         notes.append(f"The first checkpoint is at {unit} {first}, not 0: changes leave out what happened before it.")

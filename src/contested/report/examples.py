@@ -140,7 +140,7 @@ def _answers(trajectory: Trajectory, row: int) -> Iterator[Shares]:
     if trajectory.logits is not None:
         ends = softmax(trajectory.logits[[0, -1], row].astype(np.float64), axis=1)
         for step, shares in zip((trajectory.steps[0], trajectory.steps[-1]), ends, strict=True):
-            yield Shares(f"model, {trajectory.step_unit} {step:,}", tuple(shares.tolist()))
+            yield Shares(f"model, {trajectory.counted_in} {step:,}", tuple(shares.tolist()))
 
 
 def spark(steps: NDArray[np.int64], losses: NDArray[np.float64], top: float) -> Spark:

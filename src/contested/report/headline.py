@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import NamedTuple
 
 import pandas as pd
@@ -71,7 +72,7 @@ def _one(row: MeanChange, category: str) -> str:
     if found == "unclear":
         return (
             f"Whether {_subject(category)} were un-learned is inconclusive: their mean loss changed by "
-            f"{_AMOUNT(row.mean)} nats [{_AMOUNT(row.low)}, {_AMOUNT(row.high)}]."
+            f"{_AMOUNT(row.mean)} nats{_interval(row)}."
         )
     were = "were un-learned" if found == "rises" else "were not un-learned"
     return f"{_starting(_subject(category))} {were}: their mean loss {_moved(row)}."
@@ -79,10 +80,15 @@ def _one(row: MeanChange, category: str) -> str:
 
 def _moved(row: MeanChange) -> str:
     found = verdict(row.low, row.high)
-    ends = f"[{_AMOUNT(row.low)}, {_AMOUNT(row.high)}]"
     if found == "unclear":
-        return f"changed by {_AMOUNT(row.mean)} nats {ends}, not distinguishable from zero"
-    return f"{'rose' if found == 'rises' else 'fell'} by {_AMOUNT(abs(row.mean)).lstrip('+')} nats {ends}"
+        unclear = "" if isnan(row.low) else ", not distinguishable from zero"
+        return f"changed by {_AMOUNT(row.mean)} nats{_interval(row)}{unclear}"
+    return f"{'rose' if found == 'rises' else 'fell'} by {_AMOUNT(abs(row.mean)).lstrip('+')} nats{_interval(row)}"
+
+
+def _interval(row: MeanChange) -> str:
+    """The interval in brackets, or that there is none."""
+    return " (no interval)" if isnan(row.low) else f" [{_AMOUNT(row.low)}, {_AMOUNT(row.high)}]"
 
 
 def _several(rows: Sequence[MeanChange], category: str, noun: str) -> str:

@@ -25,16 +25,18 @@ def lead(trajectories: Sequence[Trajectory]) -> str:
     totals = [int(total) for found in counts if found is not None for total in found.sum(axis=1)]
     labelled = f", each labelled by {_range(totals)} annotators" if totals else ""
     checkpoints = _range(len(run.steps) for run in trajectories)
+    # Of a run whose steps are unknown nothing is known but its checkpoints.
     lengths = [_range(int(run.steps[-1]) for run in own) + f" {word}" for word, own in _by_unit(trajectories) if own]
+    whole = f" and {' or '.join(lengths)}" if lengths else ""
     return (
-        f"What {runs} did to {examples} tracked examples{labelled}, followed over {checkpoints} checkpoints and "
-        f"{' or '.join(lengths)}."
+        f"What {runs} did to {examples} tracked example{'' if examples == '1' else 's'}{labelled}, "
+        f"followed over {checkpoints} checkpoints{whole}."
     )
 
 
 def _by_unit(trajectories: Sequence[Trajectory]) -> list[tuple[str, list[Trajectory]]]:
     words = {"step": "optimiser steps", "epoch": "epochs"}
-    return [(words[unit], [run for run in trajectories if run.step_unit == unit]) for unit in words]
+    return [(words[unit], [run for run in trajectories if run.counted_in == unit]) for unit in words]
 
 
 # Name and text of what is explained, and what a run must have for it to be on the page.

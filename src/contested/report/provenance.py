@@ -24,7 +24,8 @@ def facts(trajectory: Trajectory) -> list[tuple[str, str]]:
     rows += [(f"origin, {name}", str(value)) for name, value in trajectory.origin.items()]
     epoch = float(trajectory.epochs[-1])
     known = f" (epoch {epoch:.2f})" if trajectory.step_unit == "step" and math.isfinite(epoch) else ""
-    rows.append(("checkpoints", f"{len(steps)}, up to {trajectory.step_unit} {steps[-1]:,}{known}"))
+    last = "steps unknown" if trajectory.counted_in == "checkpoint" else f"up to {trajectory.step_unit} {steps[-1]:,}"
+    rows.append(("checkpoints", f"{len(steps)}, {last}{known}"))
     rows.append(("tracked examples", f"{len(trajectory.example_ids):,}"))
     if trajectory.label_names:
         rows.append(("classes", ", ".join(trajectory.label_names)))

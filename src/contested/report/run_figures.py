@@ -28,7 +28,8 @@ def accuracy_by_category(curves: pd.DataFrame, runs: pd.DataFrame, *, narrow: bo
 
 def _panels(curves: pd.DataFrame, runs: pd.DataFrame) -> list[figures.Panel]:
     n_classes = dict(zip(runs["run"], runs["n_classes"].astype(int), strict=True))
-    units = {str(run): "epochs" for run in runs.loc[runs["step_unit"] == "epoch", "run"]}
+    others = runs.loc[runs["step_unit"] != "step"]
+    units = {str(run): f"{unit}s" for run, unit in zip(others["run"], others["step_unit"], strict=True)}
     panels = figures.curve_panels(curves, "run", units)
     return [panel._replace(n_classes=n_classes[panel.title] or None) for panel in panels]
 

@@ -106,6 +106,12 @@ class Trajectory:
             raise RunError(f"The example table has {len(self.examples)} rows for {expected[1]} tracked examples.")
 
     @property
+    def counted_in(self) -> str:
+        """What ``steps`` counts, for whoever shows them: step, epoch, or checkpoint where steps are unknown."""
+        unknown = self.step_unit == "step" and self.origin.get("steps") == "numbered"
+        return "checkpoint" if unknown else self.step_unit
+
+    @property
     def has(self) -> frozenset[str]:
         """What the run knows of its examples.
 
