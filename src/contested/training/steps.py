@@ -19,7 +19,7 @@ Work = Callable[[], Tensor]
 """What is captured: no arguments, and its result in the same memory at every replay."""
 
 
-class Run(Protocol):
+class SteppedRun(Protocol):
     """What a step needs of a run."""
 
     def run_batch(self, step: int) -> RunBatch:
@@ -90,7 +90,7 @@ class Steps:
     """
 
     def __init__(
-        self, runs: Sequence[Run], engine: BatchEngine, *, device: torch.device, capture: Capture | None = None
+        self, runs: Sequence[SteppedRun], engine: BatchEngine, *, device: torch.device, capture: Capture | None = None
     ) -> None:
         self._runs = runs
         self._engine = engine
