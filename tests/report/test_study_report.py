@@ -203,7 +203,7 @@ def test_a_caption_speaks_of_gaps_and_cuts_only_where_there_are_any(rates) -> No
     assert "drawn" not in whole
     assert "Hollow points lack some of their seeds." in captions(made({RATE: [1e-4, 1e-3]}, have=1))
     many = captions(made({RATE: [float(rate) for rate in range(1, 26)]}))
-    assert "Of 25, the first groups are drawn, 24 in number; all are in the table." in many
+    assert "Of 25, the first groups are drawn (24); all are in the table." in many
 
 
 def test_the_only_pair_is_named_above_its_differences() -> None:

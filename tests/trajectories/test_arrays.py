@@ -121,7 +121,7 @@ def test_all_problems_at_once():
         texts=["one", "two"],
     )
     assert told == [
-        "label_counts: expected whole numbers ≥ 0, at least one annotation a row; 1 of 3 rows differ, the first: "
+        "label_counts: expected whole numbers ≥ 0, at least one annotation per row; 1 of 3 rows differ, the first: "
         "row 1 (counted from 0): [0, 0] has no annotation",
         "ids: 'a' is duplicated (2 times)",
         "steps: given [10, 5], expected rising whole numbers from 0",
@@ -166,7 +166,7 @@ def test_all_problems_at_once():
         ),
         (
             {"logits": np.ones((2, 3, 2)), "label_names": ["a", "a"]},
-            "label_names: given a, a, expected names that differ",
+            "label_names: given a, a, expected distinct names",
         ),
         ({"losses": np.ones((2, 3)), "categories": ["a"]}, "categories: given 1, expected 3, one per example"),
         (
@@ -191,7 +191,7 @@ def test_all_problems_at_once():
         ({"losses": np.ones((2, 3)), "epochs": ["a", "b"]}, "epochs: given ['a', 'b'], expected one number per"),
         ({"losses": np.ones((2, 3)), "epochs": 2}, "epochs: given 2, expected one number per checkpoint"),
         ({"losses": np.ones((2, 3)), "epochs": [1]}, "epochs: given 1, expected 2, one per checkpoint"),
-        ({"losses": np.ones((2, 3)), "epochs": [2, 1]}, "epochs: given [2.0, 1.0], expected numbers from 0 that do"),
+        ({"losses": np.ones((2, 3)), "epochs": [2, 1]}, "epochs: given [2.0, 1.0], expected non-decreasing numbers"),
         (
             {"losses": np.ones((2, 3)), "epochs": [0, 1], "step_unit": "epoch"},
             "epochs: steps count epochs already (step_unit); leave epochs out",
@@ -208,12 +208,15 @@ def test_all_problems_at_once():
         ({"losses": np.ones((2, 3)) + 1j}, "losses: expected numbers of shape (T, N)"),
         ({"losses": np.ones((2, 3)), "categories": None}, "categories: given None, expected one per example"),
         ({"losses": np.ones((2, 3)), "categories": ["a", None, "b"]}, "categories: 1 of 3 missing, the first in row 1"),
-        ({"losses": np.ones((2, 3)), "categories": ["a", "overall", "b"]}, "categories: 'overall' stands for all"),
+        ({"losses": np.ones((2, 3)), "categories": ["a", "overall", "b"]}, "categories: 'overall' is reserved for all"),
         ({"losses": np.ones((2, 3)), "categories": "terciles"}, "categories: given 'terciles', which cuts annotation"),
-        ({"losses": np.ones((2, 3)), "category_names": ["a"]}, "category_names: these order the categories given by"),
+        (
+            {"losses": np.ones((2, 3)), "category_names": ["a"]},
+            "category_names: only for categories given the categories given by",
+        ),
         (
             {"losses": np.ones((2, 3)), "categories": ["a"] * 3, "category_names": ["a", "a"]},
-            "category_names: given a, a, expected names that differ",
+            "category_names: given a, a, expected distinct names",
         ),
         (
             {"losses": np.ones((2, 3)), "categories": ["a"] * 3, "category_names": 1},
@@ -222,7 +225,10 @@ def test_all_problems_at_once():
         ({"losses": np.ones((2, 3)), "run_id": " "}, "run_id: given ' ', expected a name"),
         ({"losses": np.ones((2, 3)), "origin": 5}, "origin: given int, expected a sentence, or facts by name"),
         ({"losses": np.ones((2, 3)), "origin": {"a": np.ones(2)}}, "origin: given dict, expected a sentence, or facts"),
-        ({"losses": np.ones((2, 3)), "origin": {"kind": "keras"}}, "origin: kind is recorded by itself; use another"),
+        (
+            {"losses": np.ones((2, 3)), "origin": {"kind": "keras"}},
+            "origin: kind is recorded automatically; use another",
+        ),
     ],
 )
 def test_each_problem_is_named(given, wanted):
@@ -236,7 +242,7 @@ def test_shapes_that_differ_do_not_hide_what_else_is_wrong():
     )
     assert told == [
         "losses (2, 3) and logits (2, 4, 2) differ in checkpoints or examples",
-        "label_names: given x, x, expected names that differ from one another",
+        "label_names: given x, x, expected distinct names",
         "ids: 'a' is duplicated (2 times)",
         "steps: given 3, expected 2, one per checkpoint",
     ]

@@ -146,7 +146,7 @@ def _too_short(trajectory: Trajectory) -> str:
     n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints >= 2 and n_examples >= 1:
         return ""
-    more = "Wait until the run is further on, or track" if trajectory.status == "running" else "Track"
+    more = "Wait until the run has progressed, or track" if trajectory.status == "running" else "Track"
     return (
         f"The run {trajectory.run_id} has {counted(n_checkpoints, 'checkpoint')} of {counted(n_examples, 'example')} "
         f"(status {trajectory.status}); an analysis needs at least 2 checkpoints and 1 example. {more} more often."

@@ -50,7 +50,7 @@ class Categories:
         if len(set(self.names)) != len(self.names):
             problems.append("names must differ from one another")
         if "overall" in self.names:
-            problems.append("'overall' stands for all examples; name that category otherwise")
+            problems.append("'overall' is reserved for all examples; rename that category")
         if not np.isfinite(self.bounds).all() or not (np.diff(self.bounds) > 0).all():
             problems.append("bounds must be finite and rise strictly")
         if any(bound <= 0 for bound in self.bounds):

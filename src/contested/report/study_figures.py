@@ -272,7 +272,7 @@ def _cut(frames: Frames, frame: str, by: str, most: int, which: str) -> str:
     """What a caption says of rows that have no room; nothing where all have."""
     rows = frames.get(frame)
     count = 0 if rows is None or rows.empty else int(rows[by].nunique())
-    return f" Of {count:,}, {which} are drawn, {most} in number; all are in the table." if count > most else ""
+    return f" Of {count:,}, {which} are drawn ({most}); all are in the table." if count > most else ""
 
 
 def _lacks_seeds(groups: pd.DataFrame) -> bool:

@@ -73,7 +73,7 @@ class Arrays:
             )
             return {}
         if taken := sorted({"kind", "steps"} & facts.keys()):
-            self.checks.add(f"origin: {', '.join(taken)} is recorded by itself; use another name")
+            self.checks.add(f"origin: {', '.join(taken)} is recorded automatically; use another name")
         numbered = {"steps": "numbered"} if self.steps is None else {}
         return {"kind": "arrays", **facts, **numbered}
 
@@ -180,7 +180,7 @@ class Arrays:
             return tuple(str(index) for index in range(next(iter(widths.values()), 0)))
         names = tuple(str(name) for name in given)
         if len(set(names)) < len(names):
-            self.checks.add(f"label_names: given {', '.join(names)}, expected names that differ from one another")
+            self.checks.add(f"label_names: given {', '.join(names)}, expected distinct names")
         return names
 
     def _steps(self, n_checkpoints: int | None) -> NDArray[np.int64]:
@@ -220,7 +220,7 @@ class Arrays:
             return unknown
         known = epochs[~np.isnan(epochs)]
         if (np.diff(known) < 0).any() or (known < 0).any() or np.isinf(known).any():
-            self.checks.add(f"epochs: given {epochs.tolist()[:8]}, expected numbers from 0 that do not fall")
+            self.checks.add(f"epochs: given {epochs.tolist()[:8]}, expected non-decreasing numbers from 0")
         elif counted and not np.array_equal(epochs, steps):
             self.checks.add("epochs: steps count epochs already (step_unit); leave epochs out")
         return epochs.astype(np.float64)
@@ -232,7 +232,7 @@ class Arrays:
             counts = measures.check_counts(self.label_counts)
         except DataError as error:
             told = (
-                f"expected whole numbers ≥ 0, at least one annotation a row; {len(error.problems):,} of "
+                f"expected whole numbers ≥ 0, at least one annotation per row; {len(error.problems):,} of "
                 f"{len(np.asarray(self.label_counts)):,} rows differ, the first: {error.problems[0]}"
                 if error.problems
                 else error.message

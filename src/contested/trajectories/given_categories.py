@@ -41,7 +41,7 @@ def categories_of(
     entropy = None if label_counts is None else measures.entropy(label_counts)
     if isinstance(categories, str | Categories):
         if category_names is not None:
-            checks.add("category_names: these order the categories given by example, and none are given")
+            checks.add("category_names: only for categories given by example, and none are given")
         return _cut(entropy, categories, checks)
     entries = checks.entries("categories", categories, n_examples)
     if entries is None:
@@ -49,7 +49,7 @@ def categories_of(
     given = np.array([str(name) for name in entries], dtype=object)
     names = _ordered(category_names, set(given.tolist()), checks)
     if "overall" in {*given.tolist(), *(names or ())}:
-        checks.add("categories: 'overall' stands for all examples; rename that category")
+        checks.add("categories: 'overall' is reserved for all examples; rename that category")
     # Counts of another number of examples are told of already.
     known = entropy if entropy is not None and len(entropy) == len(given) else None
     return given, _by_entropy(given, known) if names is None else names
@@ -80,7 +80,7 @@ def _ordered(category_names: Sequence[str] | None, used: set[str], checks: Check
         return None
     names = tuple(str(name) for name in entries)
     if len(set(names)) < len(names):
-        checks.add(f"category_names: given {', '.join(names)}, expected names that differ from one another")
+        checks.add(f"category_names: given {', '.join(names)}, expected distinct names")
     if unknown := sorted(used - set(names)):
         checks.add(f"categories: {', '.join(unknown[:5])} not among the category_names {', '.join(names)}")
     return names
