@@ -212,7 +212,7 @@ def test_all_problems_at_once():
         ({"losses": np.ones((2, 3)), "categories": "terciles"}, "categories: given 'terciles', which cuts annotation"),
         (
             {"losses": np.ones((2, 3)), "category_names": ["a"]},
-            "category_names: only for categories given the categories given by",
+            "category_names: only for categories given by",
         ),
         (
             {"losses": np.ones((2, 3)), "categories": ["a"] * 3, "category_names": ["a", "a"]},
