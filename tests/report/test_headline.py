@@ -64,3 +64,22 @@ def test_names_of_categories_keep_their_capitals() -> None:
     # Only the first letter of the sentence is raised.
     assert said({"low H": DOWN, "high H": UP}).startswith("High H examples were un-learned: ")
     assert said({"low H": DOWN, "high H": OPEN}).startswith("Whether high H examples were un-learned")
+
+
+def test_one_run_of_several_is_named_and_categories_keep_their_order() -> None:
+    # The first run has no clean and no contested example, the third knows no categories.
+    nan = float("nan")
+    rows = [
+        ("a", "clean", nan), ("a", "ambiguous", -0.5), ("a", "contested", nan),
+        ("b", "clean", -0.9), ("b", "ambiguous", -0.4), ("b", "contested", -0.2), ("c", "overall", -1.0),
+    ]  # fmt: skip
+    changes = pd.DataFrame(
+        [
+            {"run": run, "category": name, "mean": mean, "low": mean - 0.1, "high": mean + 0.1}
+            for run, name, mean in rows
+        ]
+    )
+    assert headline(changes, "run", "run") == (
+        "b: contested examples were not un-learned: their mean loss fell by 0.20 nats [−0.30, −0.10]. "
+        "The loss of clean examples fell by 0.90 nats [−1.00, −0.80]."
+    )

@@ -39,10 +39,14 @@ def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
     if changes.empty or not changes["mean"].notna().any():
         return ""
     known = changes[changes["mean"].notna()]
-    names = [name for name in dict.fromkeys(known["category"]) if name != OVERALL]
+    # Categories without an example have their place in the order, too.
+    seen = set(known["category"]) - {OVERALL}
+    names = [name for name in dict.fromkeys(changes["category"]) if name in seen]
     top, clean = (names[-1], names[0]) if names else (OVERALL, "")
     rows = _changes(known, by, top)
     said = _one(rows[0], top) if len(rows) == 1 else _several(rows, top, noun)
+    if len(rows) == 1 and changes[by].nunique() > 1:
+        said = f"{rows[0].name}: {said[:1].lower()}{said[1:]}"
     below = {row.name: row for row in _changes(known, by, clean)} if len(names) > 1 else {}
     if len(rows) == 1 and rows[0].name in below:
         return f"{said} The loss of {clean} examples {_moved(below[rows[0].name])}."
