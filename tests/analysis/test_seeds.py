@@ -88,6 +88,14 @@ def test_an_interval_over_seeds_is_students(confidence):
     assert (found.n, found.note) == (4, "")
 
 
+def test_an_interval_over_seeds_ends_where_values_end():
+    # Half width 12.7062 · 0.1 on both sides of 0.7 without bounds.
+    free, share = seed_interval([0.6, 0.8]), seed_interval([0.6, 0.8], bounds=(0, 1))
+    assert (free.low, free.high) == pytest.approx((0.7 - 1.27062, 0.7 + 1.27062), abs=1e-5)
+    assert (share.mean, share.low, share.high) == (free.mean, 0, 1)
+    assert seed_interval([0.6, 0.8], bounds=(-1, 3)).low == free.low
+
+
 def test_one_seed_has_no_interval_over_seeds():
     found = seed_interval([0.5, np.nan])
     assert (found.mean, found.n) == (0.5, 1)

@@ -112,12 +112,15 @@ def over_seeds(values: ArrayLike) -> SeedMean:
     return SeedMean(mean, float(known.std(ddof=1)) if n > 1 else np.nan, n, "; ".join(notes))
 
 
-def seed_interval(values: ArrayLike, *, confidence: float = 0.95) -> SeedInterval:
+def seed_interval(
+    values: ArrayLike, *, confidence: float = 0.95, bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> SeedInterval:
     """The mean of one number of each run, with the interval of Student's t over seeds.
 
     Args:
         values: Shape ``(S,)``, in any unit; a missing one (NaN) is left out, and the note counts it.
         confidence: Coverage wanted.
+        bounds: The lowest and the highest possible value; the interval ends there, which costs no coverage.
 
     Returns:
         In the unit of ``values``; one seed has a mean and neither standard deviation nor interval.
@@ -126,7 +129,8 @@ def seed_interval(values: ArrayLike, *, confidence: float = 0.95) -> SeedInterva
     found = over_seeds(values)
     t = float(stats.t.ppf(0.5 + confidence / 2, found.n - 1)) if found.n > 1 else np.nan
     half = t * found.sd / np.sqrt(max(found.n, 1))
-    return SeedInterval(found.mean, found.sd, found.mean - half, found.mean + half, found.n, found.note)
+    low, high = np.clip([found.mean - half, found.mean + half], *bounds).tolist()
+    return SeedInterval(found.mean, found.sd, low, high, found.n, found.note)
 
 
 def nested_interval(

@@ -51,8 +51,9 @@ def _group_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
         return
     found_rho, *notes = _rho(group, draw.named("rho"))
     reached: dict[str, float] = {}
-    for name in ("val_accuracy", "train_loss"):
-        found = seed_interval([getattr(run, name) for run in group.usable], confidence=draw.confidence)
+    for name, bounds in (("val_accuracy", (0.0, 1.0)), ("train_loss", (0.0, np.inf))):
+        values = [getattr(run, name) for run in group.usable]
+        found = seed_interval(values, confidence=draw.confidence, bounds=bounds)
         reached |= {f"{name}_{part}": getattr(found, part) for part in ("mean", "sd", "low", "high")}
         notes.append(f"{name.replace('_', ' ')}: {found.note}" if found.note and not one_seed(group) else "")
     yield group.row(*notes, **found_rho, **reached)
