@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+_TEMPORARY = ".tmp"
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -27,7 +30,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         A path to write to. If the block raises, it is removed and ``path`` is left as it was.
     """
     target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_TEMPORARY, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -41,6 +44,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """Yield a temporary folder next to ``beside``, for what shall take its place; it is removed in the end."""
+    with tempfile.TemporaryDirectory(
+        prefix=f".{beside.name}.", suffix=_TEMPORARY, dir=beside.parent, ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove the temporary files and folders that killed processes left in ``folder``; nobody may be writing there."""
+    for leftover in folder.glob(f".*{_TEMPORARY}"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

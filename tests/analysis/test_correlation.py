@@ -91,7 +91,8 @@ def test_constant_input_has_no_rho_and_says_which():
 def test_two_examples_have_no_rho(n):
     found = spearman(np.arange(n), np.arange(n), rng=generator())
     assert np.isnan(found.rho)
-    assert found.note == f"{n} examples: too few for a rank correlation (3 needed)"
+    count = "1 example" if n == 1 else f"{n} examples"
+    assert found.note == f"{count}: too few for a rank correlation (3 needed)"
 
 
 def test_five_examples_have_rho_but_no_interval():

@@ -171,6 +171,16 @@ def test_resuming_drops_what_came_after_the_snapshot(writer: RunWriter) -> None:
     assert Trajectory.load(writer.path).steps.tolist() == [0, 100, 200]
 
 
+def test_resuming_removes_what_a_killed_process_was_writing(writer: RunWriter) -> None:
+    written = {file for file in writer.path.rglob("*") if file.is_file()}
+    for place in ("checkpoints/.step-00000006.parquet.a1b2.tmp", ".manifest.json.c3.tmp", ".adapter.d4.tmp/adapter/w"):
+        leftover = writer.path / place
+        leftover.parent.mkdir(parents=True, exist_ok=True)
+        leftover.write_text("half")
+    RunWriter.resume(writer.path, step=1000)
+    assert {file for file in writer.path.rglob("*") if file.is_file()} == written
+
+
 def test_resuming_finds_a_checkpoint_that_was_not_listed_any_more(writer: RunWriter) -> None:
     # Killed between the snapshot of step 100 and the manifest.
     record(writer, 0)

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from contested import models, training
 from contested.config import RunConfig, identified, identifying, recorded
 from contested.errors import RunError
+from contested.files import temporary_folder
 from contested.runs.prepare import RunComponents
 from contested.trajectories import RunWriter, layout
 from contested.trajectories.identity import IDENTITY_VERSION, differences, digest
@@ -154,8 +155,8 @@ def save_model(config: RunConfig, components: RunComponents, out: Path) -> None:
     """Write the adapter or model under a temporary name, then rename the whole folder."""
     target = weights_folder(config, out)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=out, ignore_cleanup_errors=True) as beside:
-            temporary = Path(beside) / target.name
+        with temporary_folder(target) as beside:
+            temporary = beside / target.name
             temporary.mkdir(mode=0o755)
             models.save(components.model.module, components.model.tokenizer, temporary)
             shutil.rmtree(target, ignore_errors=True)

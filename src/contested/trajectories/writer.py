@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from contested.errors import RunError
-from contested.files import atomic_path, write_json, write_text
+from contested.files import atomic_path, remove_temporaries, write_json, write_text
 from contested.trajectories import layout
 from contested.trajectories.reading import read_manifest
 
@@ -64,6 +64,7 @@ class RunWriter:
         _check_examples(examples, text_columns)
         run = Path(path)
         (run / layout.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        _remove_temporaries(run)
         _write_examples(run / layout.EXAMPLES, examples, text_columns)
         write_text(run / layout.METRICS, "")
         manifest: dict[str, Any] = {
@@ -90,6 +91,7 @@ class RunWriter:
             A writer positioned right after the checkpoint at ``step``.
         """
         run = Path(path)
+        _remove_temporaries(run)
         manifest = read_manifest(run)
         epochs: dict[int, float] = {}
         for found in layout.checkpoint_steps(run):
@@ -119,6 +121,7 @@ class RunWriter:
             A writer for gradients.
         """
         run = Path(path)
+        _remove_temporaries(run)
         manifest = read_manifest(run)
         # An earlier attempt may have left half a line.
         _cut_gradients(run, manifest["checkpoints"][-1]["step"])
@@ -257,6 +260,12 @@ def _check_examples(examples: pd.DataFrame, text_columns: Sequence[str]) -> None
             problems.append("no example has the split 'train', so nothing would be tracked")
     if problems:
         raise RunError("The example table of the run is invalid:", problems)
+
+
+def _remove_temporaries(run: Path) -> None:
+    """Remove what a process that was killed while it wrote left behind."""
+    for folder in (run, run / layout.CHECKPOINTS, run / layout.GRADIENTS, run / layout.STATE):
+        remove_temporaries(folder)
 
 
 def _tracked_keys(examples: pd.DataFrame) -> NDArray[np.int64]:

@@ -109,7 +109,7 @@ def test_one_seed_is_said_and_has_an_interval_over_examples(any_study):
 
 def test_accuracy_and_training_loss_have_intervals_over_seeds(any_study, two_seeds):
     row = any_study.results(*two_seeds).frames["groups"].iloc[0]
-    # 0.6 and 0.8: mean 0.7, sd 0.2 / √2, half width t(1 df, 97.5 %) · sd / √2 = 12.7062 · 0.1: more than a share can be.
+    # 0.6 and 0.8: mean 0.7, sd 0.2 / √2, half width t(1 df, 97.5 %) · sd / √2 = 12.7062 · 0.1: past 0 and 1.
     assert (row["val_accuracy_mean"], row["val_accuracy_sd"]) == pytest.approx((0.7, 0.2 / np.sqrt(2)))
     assert (row["val_accuracy_low"], row["val_accuracy_high"]) == (0, 1)
     assert (row["train_loss_mean"], row["train_loss_low"], row["train_loss_high"]) == (0.5, 0.5, 0.5)
