@@ -64,6 +64,7 @@ def totals(cells: Sequence[Cell], device: Device, status: Mapping[str, str]) -> 
         Sentences.
     """
     from contested.studies.plan import by_group, count_conditions
+    from contested.wording import counted
 
     running = [cell for cell in cells if not cell.excluded]
     groups = ", ".join(f"{name} {len(members)}" for name, members in by_group(cells).items())
@@ -72,7 +73,7 @@ def totals(cells: Sequence[Cell], device: Device, status: Mapping[str, str]) -> 
     return [
         "PFLOP, GB and time are per run.",
         f"{len(running)} runs; by group: {groups}. A run of several groups is counted in each and runs once.",
-        f"{count_conditions(cells)} condition(s), which differ in more than the seed{marked}.",
+        f"{counted(count_conditions(cells), 'condition')}: settings that differ in more than the seed{marked}.",
         *(f"Not run: {cell.run_id} – {cell.excluded}." for cell in cells if cell.excluded),
         *([f"{len(running) - len(left)} of them complete."] if status else []),
         _estimate(left, device),
