@@ -33,6 +33,15 @@ def test_training_from_python(tmp_path: Path) -> None:
     assert (tmp_path / "report" / "report.html").is_file()
 
 
+def test_a_trainer_of_ones_own(tmp_path: Path) -> None:
+    found = run("trainer_callback.py", tmp_path)
+    # 400 texts, 8 per step: 50 steps in one epoch.
+    assert found.steps.tolist() == [0, 10, 20, 30, 40, 50]
+    assert found.n_examples == 200
+    saved = ct.Trajectory.load(tmp_path / "run")
+    assert (saved.status, saved.origin["kind"]) == ("complete", "transformers.Trainer")
+
+
 def test_arrays_of_another_origin(tmp_path: Path) -> None:
     found = run("analyze_recorded.py", tmp_path)
     assert found.steps.tolist() == [1, 2, 3, 4, 5]

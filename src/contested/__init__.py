@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contested.analysis import Analysis, analyze, statements
     from contested.annotations import Annotations, Categories, read_annotations
     from contested.config import RunConfig, load_config
+    from contested.integrations import TrajectoryCallback
     from contested.options import IA3, PEFT, Full, LoRA
     from contested.report import write_report
     from contested.runs import train, train_config
@@ -38,6 +39,7 @@ _MODULES = {
     "contested.analysis": ("Analysis", "analyze", "statements"),
     "contested.annotations": ("Annotations", "Categories", "read_annotations"),
     "contested.config": ("RunConfig", "load_config"),
+    "contested.integrations": ("TrajectoryCallback",),
     "contested.options": ("IA3", "PEFT", "Full", "LoRA"),
     "contested.report": ("write_report",),
     "contested.runs": ("train", "train_config"),
@@ -65,6 +67,7 @@ __all__ = [
     "TextClassificationTask",
     "TrainingError",
     "Trajectory",
+    "TrajectoryCallback",
     "analyze",
     "hub_bulk",
     "load_config",

@@ -1,0 +1,5 @@
+"""Recording inside other libraries' training loops."""
+
+from contested.integrations.trainer import TrajectoryCallback
+
+__all__ = ["TrajectoryCallback"]

@@ -1,0 +1,195 @@
+"""Tracked examples as a user's own processing made them: tokens, labels and ids, joined with annotators' labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contested.annotations import Annotations
+from contested.errors import DataError
+from contested.tasks import EncodedTexts
+from contested.wording import listed
+
+_LABELS = ("labels", "label")
+
+
+# eq=False: comparing arrays field by field has no single truth value.
+@dataclass(frozen=True, eq=False)
+class TrackedExamples:
+    """N tracked examples, checked.
+
+    Attributes:
+        ids: Their ids, unique, (N,).
+        encoded: Their tokens, without padding.
+        gold: Class indices, (N,).
+        texts: Text columns by name, N texts each.
+        label_counts: How many annotators chose each class, (N, K), or None.
+        label_names: The classes of ``label_counts`` in their order; empty without annotations.
+        counts: How many were given, and how many ids only one side has.
+    """
+
+    ids: tuple[str, ...]
+    encoded: EncodedTexts
+    gold: NDArray[np.int64]
+    texts: Mapping[str, Sequence[str]]
+    label_counts: NDArray[np.int64] | None
+    label_names: tuple[str, ...]
+    counts: Mapping[str, int]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of ids, tokens, labels and annotators' labels; the same on every machine."""
+        content = hashlib.sha256(json.dumps([self.ids, self.label_names]).encode())
+        for array in (self.encoded.input_ids, self.encoded.offsets, self.encoded.token_type_ids, self.gold):
+            content.update(b"-" if array is None else np.asarray(array, "<i8").tobytes())
+        content.update(b"-" if self.label_counts is None else np.asarray(self.label_counts, "<i8").tobytes())
+        return content.hexdigest()[:16]
+
+
+def read_tracked(
+    tracked: Any, annotations: Annotations | None, *, id_column: str, text_columns: Sequence[str]
+) -> TrackedExamples:
+    """Read and check tracked examples; those that nobody annotated are left out, with a warning that counts them.
+
+    Args:
+        tracked: A ``datasets.Dataset``, columns by name, or a list of rows.
+        annotations: Annotators' labels by id, or None.
+        id_column: The column of ids.
+        text_columns: Columns to keep as text.
+
+    Returns:
+        The examples in the order given.
+
+    Raises:
+        DataError: If columns are missing or do not fit; all problems at once.
+    """
+    columns = _columns(tracked)
+    label_column = next((name for name in _LABELS if name in columns), "labels")
+    needed = [id_column, "input_ids", label_column, *text_columns]
+    problems = [f"the column {name} is missing; it has {listed(columns)}" for name in needed if name not in columns]
+    if problems:
+        raise DataError("The tracked examples cannot be used:", problems)
+    ids = [str(value) for value in _values(columns[id_column])]
+    gold = _gold(columns[label_column], label_column, problems)
+    encoded = _encoded(columns, ids, problems)
+    repeated = [name for name, times in Counter(ids).items() if times > 1]
+    if repeated:
+        problems.append(f"{id_column}: ids occur more than once: {listed(repeated)}")
+    if not ids:
+        problems.append("there are none")
+    if len({len(ids), len(gold), len(encoded)}) > 1:
+        problems.append(f"{len(ids)} ids, {len(gold)} labels and {len(encoded)} token lists; expected as many of each")
+    if problems:
+        raise DataError("The tracked examples cannot be used:", problems)
+    rows, counts, found = np.arange(len(ids)), None, {"tracked": len(ids)}
+    if annotations is not None:
+        rows, counts, found = _join(ids, annotations)
+    return TrackedExamples(
+        tuple(ids[row] for row in rows),
+        _selected(encoded, rows),
+        gold[rows],
+        {name: [str(columns[name][row]) for row in rows.tolist()] for name in text_columns},
+        counts,
+        () if annotations is None else annotations.label_names,
+        found,
+    )
+
+
+def _columns(tracked: Any) -> dict[str, list[Any]]:
+    if isinstance(tracked, list | tuple) and all(isinstance(row, Mapping) for row in tracked):
+        names = list(dict.fromkeys(name for row in tracked for name in row))
+        return {str(name): [row[name] for row in tracked if name in row] for name in names}
+    given: Any = list(tracked) if isinstance(tracked, Mapping) else getattr(tracked, "column_names", None)
+    if not isinstance(given, list):
+        raise DataError(
+            f"tracked is a {type(tracked).__name__}; expected a datasets.Dataset, columns by name, or a list of rows."
+        )
+    return {str(name): list(tracked[name]) for name in given}
+
+
+def _values(column: Iterable[Any]) -> list[Any]:
+    return [value.item() if hasattr(value, "item") else value for value in column]
+
+
+def _gold(column: Sequence[Any], name: str, problems: list[str]) -> NDArray[np.int64]:
+    given = _values(column)
+    wrong = [value for value in given if isinstance(value, bool) or not isinstance(value, int) or value < 0]
+    if wrong:
+        problems.append(f"{name}: {len(wrong)} of {len(given)} are no class index (0, 1, …), the first {wrong[0]!r}")
+        return np.zeros(len(given), np.int64)
+    return np.array(given, np.int64)
+
+
+def _encoded(columns: Mapping[str, list[Any]], ids: list[str], problems: list[str]) -> EncodedTexts:
+    tokens = [np.asarray(row, np.int32) for row in columns["input_ids"]]
+    kept = [np.ones(len(row), bool) for row in tokens]
+    if "attention_mask" in columns:
+        kept = [np.asarray(row).astype(bool) for row in columns["attention_mask"]]
+    segments = None
+    if "token_type_ids" in columns:
+        segments = [np.asarray(row, np.int32) for row in columns["token_type_ids"]]
+    wrong = [
+        name
+        for name, *parts in zip(ids, tokens, kept, segments if segments is not None else tokens, strict=False)
+        if len({part.shape for part in parts}) > 1 or not _in_one_piece(parts[1])
+    ]
+    if wrong or len(kept) != len(tokens):
+        problems.append(
+            "input_ids, attention_mask and token_type_ids differ in length, or the mask leaves no token or has a gap: "
+            f"{listed(wrong)}"
+        )
+        return EncodedTexts(np.zeros(0, np.int32), np.zeros(len(tokens) + 1, np.int64), None, 0)
+    tokens = [row[mask] for row, mask in zip(tokens, kept, strict=True)]
+    flat = None
+    if segments is not None and tokens:
+        flat = np.concatenate([row[mask] for row, mask in zip(segments, kept, strict=True)])
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in tokens])]).astype(np.int64)
+    return EncodedTexts(np.concatenate([np.zeros(0, np.int32), *tokens]), offsets, flat, 0)
+
+
+def _in_one_piece(mask: NDArray[np.bool_]) -> bool:
+    positions = np.flatnonzero(mask)
+    return len(positions) > 0 and bool(positions[-1] - positions[0] + 1 == len(positions))
+
+
+def _join(ids: list[str], annotations: Annotations) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+    known = {name: row for row, name in enumerate(annotations.example_ids)}
+    rows = np.array([row for row, name in enumerate(ids) if name in known], np.int64)
+    without = [name for name in ids if name not in known]
+    unused = sorted(set(known) - set(ids))
+    if not len(rows):
+        raise DataError(
+            f"None of the {len(ids)} ids of the tracked examples (such as {ids[0]!r}) is among the ids of the "
+            f"annotations (such as {annotations.example_ids[0]!r}). Give the column with the same ids as id_column."
+        )
+    if without:
+        warnings.warn(
+            f"{len(without)} of {len(ids)} tracked examples have no annotations and are left out: "
+            f"{listed(without[:10])}",
+            stacklevel=4,
+        )
+    if unused:
+        warnings.warn(
+            f"{len(unused)} of {len(known)} annotated examples are not among the tracked ones: {listed(unused[:10])}",
+            stacklevel=4,
+        )
+    counts = annotations.label_counts[[known[ids[row]] for row in rows.tolist()]]
+    found = {"tracked": len(rows), "tracked_without_annotations": len(without), "annotated_not_tracked": len(unused)}
+    return rows, counts, found
+
+
+def _selected(encoded: EncodedTexts, rows: NDArray[np.int64]) -> EncodedTexts:
+    if len(rows) == len(encoded):
+        return encoded
+    positions = np.concatenate([np.arange(encoded.offsets[row], encoded.offsets[row + 1]) for row in rows])
+    offsets = np.concatenate([[0], np.cumsum(encoded.lengths[rows])]).astype(np.int64)
+    segments = None if encoded.token_type_ids is None else encoded.token_type_ids[positions]
+    return EncodedTexts(encoded.input_ids[positions], offsets, segments, 0)

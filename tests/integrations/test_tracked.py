@@ -1,0 +1,58 @@
+"""Reading tracked examples: padding, joins and every problem at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import contested as ct
+from contested.integrations.tracked import read_tracked
+
+ROWS = {"id": ["a", "b", "c"], "input_ids": [[5, 6, 0], [0, 7, 8], [9]], "labels": [0, 1, 1]}
+MASKED = {**ROWS, "attention_mask": [[1, 1, 0], [0, 1, 1], [1]]}
+
+
+def read(tracked: Any, annotations: ct.Annotations | None = None) -> Any:
+    return read_tracked(tracked, annotations, id_column="id", text_columns=())
+
+
+@pytest.mark.parametrize("as_rows", [False, True])
+def test_padding_is_left_out_on_either_side(as_rows: bool) -> None:
+    given = [dict(zip(MASKED, row, strict=True)) for row in zip(*MASKED.values(), strict=True)] if as_rows else MASKED
+    found = read(given)
+    assert found.encoded.input_ids.tolist() == [5, 6, 7, 8, 9]
+    assert found.encoded.offsets.tolist() == [0, 2, 4, 5]
+    assert (found.ids, found.gold.tolist()) == (("a", "b", "c"), [0, 1, 1])
+    assert found.fingerprint == read(dict(MASKED)).fingerprint != read({**MASKED, "labels": [0, 0, 1]}).fingerprint
+
+
+def test_annotations_are_joined_by_id_and_what_is_missing_is_counted() -> None:
+    annotations = ct.Annotations(("c", "x", "a"), [[1, 4], [2, 2], [5, 0]], ("no", "yes"))
+    with pytest.warns(UserWarning, match="annot") as told:
+        found = read(MASKED, annotations)
+    assert [str(warning.message) for warning in told] == [
+        "1 of 3 tracked examples have no annotations and are left out: b",
+        "1 of 3 annotated examples are not among the tracked ones: x",
+    ]
+    assert (found.ids, found.encoded.input_ids.tolist()) == (("a", "c"), [5, 6, 9])
+    np.testing.assert_array_equal(found.label_counts, [[5, 0], [1, 4]])
+    assert found.counts == {"tracked": 2, "tracked_without_annotations": 1, "annotated_not_tracked": 1}
+    with pytest.raises(ct.DataError, match="None of the 3 ids"):
+        read({**MASKED, "id": [1, 2, 3]}, annotations)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(ct.DataError) as caught:
+        read({"id": ["a", "a"], "input_ids": [[1, 2], [3]], "labels": [0, -1], "attention_mask": [[0, 0], [1]]})
+    assert caught.value.problems == (
+        "labels: 1 of 2 are no class index (0, 1, …), the first -1",
+        "input_ids, attention_mask and token_type_ids differ in length, or the mask leaves no token or has a gap: a",
+        "id: ids occur more than once: a",
+    )
+    with pytest.raises(ct.DataError) as caught:
+        read({"input_ids": [[1]]})
+    assert len(caught.value.problems) == 2  # no ids, no labels
+    with pytest.raises(ct.DataError, match="tracked is a int"):
+        read(3)

@@ -1,0 +1,280 @@
+"""The callback inside a real Trainer: what it records, and that training does not notice."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from typer.testing import CliRunner
+
+import contested as ct
+from contested.annotations import Annotations
+from contested.cli import app, register
+from contested.integrations.trainer import check_supported
+
+# 40 texts, 4 per batch, 2 batches per step: 5 steps per epoch, 10 in two. Every 4 steps and at ends of epochs:
+STEPS, EPOCHS = [0, 4, 5, 8, 10], [0.0, 0.8, 1.0, 1.6, 2.0]
+
+
+class Weights(TrainerCallback):
+    """Keeps the weights of every step, and stops the first training after a step as a crash would."""
+
+    def __init__(self, crash: int | None = None, error: str = "killed") -> None:
+        self.of: dict[int, dict[str, torch.Tensor]] = {}
+        self.crash, self.error = crash, error
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self.of[state.global_step] = copy.deepcopy(given["model"].state_dict())
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self.of[state.global_step] = copy.deepcopy(given["model"].state_dict())
+        if state.global_step == self.crash:
+            self.crash = None
+            raise RuntimeError(self.error)
+
+
+class World:
+    """A tiny encoder, 40 training texts and 30 tracked ones."""
+
+    def __init__(self, folder: Path, annotated: Annotations, out: Path) -> None:
+        self.folder, self.annotated, self.out = folder, annotated, out
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        texts = [list(annotated.fields[name]) for name in ("premise", "hypothesis")]
+        rows = {**self.tokenizer(*texts), "labels": annotated.majority.tolist(), "id": list(annotated.example_ids)}
+        self.train = Dataset.from_dict({name: rows[name] for name in rows if name != "id"})
+        self.tracked = Dataset.from_dict({name: values[:30] for name, values in rows.items()})
+
+    def model(self, *, lora: bool = False, checkpointing: bool = False) -> Any:
+        set_seed(3)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            self.folder, num_labels=3, id2label=dict(enumerate(self.annotated.label_names))
+        )
+        if checkpointing:
+            new_name = hasattr(model, "activation_checkpointing_enable")
+            (model.activation_checkpointing_enable if new_name else model.gradient_checkpointing_enable)()
+        return get_peft_model(model, LoraConfig("SEQ_CLS", target_modules=["query"])) if lora else model
+
+    def callback(self, name: str = "run", **options: Any) -> ct.TrajectoryCallback:
+        with pytest.warns(UserWarning, match="10 of 40 annotated examples are not among the tracked ones"):
+            return ct.TrajectoryCallback(
+                self.tracked, self.out / name, **{"every": 4, "annotations": self.annotated, **options}
+            )
+
+    def trainer(self, *callbacks: TrainerCallback, model: Any = None, name: str = "trainer", **options: Any) -> Trainer:
+        numbers = {
+            **{"num_train_epochs": 2, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
+            **{"learning_rate": 1e-2, "save_strategy": "no", "report_to": [], "use_cpu": True, "disable_tqdm": True},
+        }
+        return Trainer(
+            self.model() if model is None else model,
+            TrainingArguments(str(self.out / name), **{**numbers, **options}),
+            train_dataset=self.train,
+            eval_dataset=self.train,
+            processing_class=self.tokenizer,
+            callbacks=list(callbacks),
+        )
+
+    def load(self, name: str = "run") -> ct.Trajectory:
+        return ct.Trajectory.load(self.out / name)
+
+    def slow_logits(self, weights: dict[str, torch.Tensor]) -> np.ndarray:
+        """One example at a time by the library's own forward."""
+        model = self.model().eval()
+        model.load_state_dict(weights)
+        names = [name for name in self.tracked.column_names if name not in {"id", "labels"}]
+        with torch.no_grad():
+            rows = [model(**{n: torch.tensor([row[n]]) for n in names}).logits[0].numpy() for row in self.tracked]
+        return np.stack(rows)
+
+
+@pytest.fixture
+def world(checkpoint: Callable[[str], Path], annotated: Annotations, tmp_path: Path) -> World:
+    return World(checkpoint("bert"), annotated, tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"checkpointing": True}, {"lora": True}], ids=str)
+def test_training_ends_in_the_same_bits_with_and_without(world: World, options: dict[str, Any]) -> None:
+    ends = []
+    for callbacks in ([], [world.callback()]):
+        trainer = world.trainer(*callbacks, model=world.model(**options))
+        trainer.train()
+        ends.append((trainer.model.state_dict(), torch.get_rng_state()))
+    assert all(torch.equal(ends[0][0][name], value) for name, value in ends[1][0].items())
+    assert torch.equal(ends[0][1], ends[1][1])
+    assert world.load().steps.tolist() == STEPS
+
+
+def test_what_is_recorded_is_the_model_at_that_step(world: World) -> None:
+    weights = Weights()
+    world.trainer(world.callback(), weights).train()
+    run = world.load()
+    assert (run.status, run.origin["kind"]) == ("complete", "transformers.Trainer")
+    assert (run.steps.tolist(), run.epochs.tolist()) == (STEPS, EPOCHS)
+    for step, logits in zip(STEPS, run.required("logits"), strict=True):
+        np.testing.assert_allclose(logits, world.slow_logits(weights.of[step]), atol=1e-5)
+    assert np.abs(run.required("logits")[-1] - run.required("logits")[0]).max() > 0.1
+    assert list(run.example_ids) == world.tracked["id"][:]
+    np.testing.assert_array_equal(run.label_counts, world.annotated.label_counts[:30])
+    assert run.manifest["counts"] == {"tracked": 30, "tracked_without_annotations": 0, "annotated_not_tracked": 10}
+    assert run.manifest["provenance"]["packages"]["transformers"]
+
+
+class KilledAfterSaving(TrainerCallback):
+    def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        raise RuntimeError("killed")
+
+
+class Begins(TrainerCallback):
+    """What the folder holds when training begins or resumes."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.steps = world, [-1]
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self.steps = self.world.load().steps.tolist()
+
+
+# Step 5 ends an epoch: a Trainer saves there before it says that the epoch ended.
+@pytest.mark.parametrize(
+    ("saved", "killer", "before", "kept"),
+    [(3, Weights(crash=6), [0, 4, 5], [0]), (5, KilledAfterSaving(), [0, 4, 5], [0, 4, 5])],
+)
+def test_a_killed_training_resumes_to_the_same_folder(
+    world: World, saved: int, killer: TrainerCallback, before: list[int], kept: list[int]
+) -> None:
+    world.trainer(world.callback("whole"), name="whole").train()
+    # Every 3 steps it saves at 6 also, but is killed before.
+    options = {"save_strategy": "steps", "save_steps": saved}
+    with pytest.raises(RuntimeError, match="killed"):
+        world.trainer(world.callback(), killer, **options).train()
+    assert (world.load().status, world.load().steps.tolist()) == ("running", before)
+    begins = Begins(world)
+    resumed_from = str(world.out / f"trainer/checkpoint-{saved}")
+    world.trainer(world.callback(), begins, **options).train(resume_from_checkpoint=resumed_from)
+    assert begins.steps == kept
+    whole, resumed = world.load("whole"), world.load()
+    assert resumed.status == "complete"
+    assert (resumed.steps.tolist(), resumed.epochs.tolist()) == (STEPS, EPOCHS)
+    np.testing.assert_array_equal(resumed.required("logits"), whole.required("logits"))
+    assert (resumed.run_id, resumed.manifest["identity"]) == (whole.run_id, whole.manifest["identity"])
+
+
+def test_the_last_pass_is_of_the_last_step_not_of_the_best_model(world: World) -> None:
+    weights = Weights()
+    options = {"save_strategy": "epoch", "eval_strategy": "epoch", "load_best_model_at_end": True}
+    best = set()
+    # By the lowest loss or by the highest: one of the two loads the first epoch's model at the end.
+    for better in (False, True):
+        trainer = world.trainer(world.callback(str(better)), weights, greater_is_better=better, **options)
+        trainer.train()
+        last = world.load(str(better)).required("logits")[-1]
+        np.testing.assert_allclose(last, world.slow_logits(weights.of[10]), atol=1e-5)
+        best.add(Path(trainer.state.best_model_checkpoint).name)
+    assert best == {"checkpoint-5", "checkpoint-10"}
+
+
+def test_a_training_that_stops_early_has_its_last_step(world: World) -> None:
+    class Stop(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            control.should_training_stop = state.global_step == 7
+
+    world.trainer(world.callback(), Stop()).train()
+    assert world.load().steps.tolist() == [0, 4, 5, 7]
+    assert world.load().status == "complete"
+
+
+def test_a_restart_with_smaller_batches_begins_the_record_again(world: World) -> None:
+    weights = Weights(crash=6, error="CUDA out of memory.")
+    options = {"auto_find_batch_size": True, "gradient_accumulation_steps": 1, "num_train_epochs": 1}
+    trainer = world.trainer(world.callback(), weights, **options)
+    trainer.train()
+    # 10 steps of 4 texts; after the error fewer texts per step, so more steps: all from one training.
+    last = trainer.state.max_steps
+    assert last > 10
+    assert world.load().steps.tolist() == sorted({*range(0, last, 4), last})
+    np.testing.assert_allclose(world.load().required("logits")[0], world.slow_logits(weights.of[0]), atol=1e-5)
+
+
+def test_logits_that_are_not_finite_end_the_record_and_not_the_training(world: World) -> None:
+    class Break(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            if state.global_step == 6:
+                given["model"].classifier.bias.data[0] = float("nan")
+
+    trainer = world.trainer(world.callback(), Break())
+    with pytest.warns(UserWarning, match="At step 8 the logits of 30 of 30 tracked examples are not finite"):
+        trainer.train()
+    assert trainer.state.global_step == 10
+    assert (world.load().status, world.load().steps.tolist()) == ("failed", [0, 4, 5])
+
+
+def test_a_folder_of_another_or_a_complete_run_is_refused(world: World) -> None:
+    world.trainer(world.callback()).train()
+    with pytest.raises(ct.RunError, match="holds this run already, complete"):
+        world.trainer(world.callback()).train()
+    with pytest.raises(ct.RunError, match="holds another run") as caught:
+        world.trainer(world.callback(every=5), learning_rate=1e-3).train()
+    assert caught.value.problems == (
+        "arguments.learning_rate: the folder has 0.01, now given 0.001",
+        "every: the folder has 4, now given 5",
+    )
+    (world.out / "mine").mkdir()
+    (world.out / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(ct.RunError, match=r"holds no run \(it has notes.txt\)"):
+        world.trainer(world.callback("mine")).train()
+
+
+def test_resuming_a_training_that_was_not_recorded_is_refused(world: World) -> None:
+    world.trainer(save_strategy="steps", save_steps=5).train()
+    with pytest.raises(ct.RunError, match=r"Training resumes at step 5, but .* holds no run"):
+        world.trainer(world.callback()).train(resume_from_checkpoint=str(world.out / "trainer" / "checkpoint-5"))
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [({"world_size": 2}, "2 processes"), ({"n_gpu": 2}, "2 GPUs"), ({"deepspeed": "z.json"}, "DeepSpeed")],
+)
+def test_what_is_not_supported_is_refused(args: dict[str, Any], told: str) -> None:
+    with pytest.raises(ct.ConfigError, match=f"does not yet support training with {told}"):
+        check_supported(SimpleNamespace(**{"world_size": 1, "n_gpu": 1, **args}))
+
+
+def test_classes_in_another_order_are_put_in_the_models(world: World) -> None:
+    world.annotated = Annotations(
+        world.annotated.example_ids, world.annotated.label_counts[:, ::-1], world.annotated.label_names[::-1]
+    )
+    callback = world.callback()
+    model = world.model()
+    model.config.id2label = dict(enumerate(world.annotated.label_names[::-1]))
+    world.trainer(callback, model=model, num_train_epochs=1).train()
+    # The columns were turned round, and turning them round again gives the ones they came from.
+    np.testing.assert_array_equal(world.load().label_counts, world.annotated.label_counts[:30, ::-1])
+    model.config.id2label = {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+    with pytest.raises(ct.ConfigError, match="Give label_names"):
+        world.trainer(world.callback("other"), model=model).train()
+
+
+def test_other_commands_take_the_folder(world: World) -> None:
+    world.trainer(world.callback()).train()
+    register()
+    run, report = str(world.out / "run"), str(world.out / "report")
+    for command in (["analyze", run], ["report", run, "--out", report]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
+    assert "transformers.Trainer" in (world.out / "report" / "report.html").read_text(encoding="utf-8")
