@@ -1,5 +1,6 @@
 """Arrays in, small typed results out: what a run did to the examples that annotators disagree on."""
 
+from contested.analysis.alert import Alert, alert
 from contested.analysis.calibration import (
     CalibrationRow,
     calibration_by_category,
@@ -74,6 +75,7 @@ __all__ = [
     "OVERALL",
     "REGIONS",
     "AddedVariance",
+    "Alert",
     "Analysis",
     "CalibrationRow",
     "Cartography",
@@ -102,6 +104,7 @@ __all__ = [
     "Term",
     "Verdict",
     "added_variance",
+    "alert",
     "analyze",
     "aulc",
     "aulc_trapezoid",

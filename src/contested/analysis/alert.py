@@ -1,0 +1,249 @@
+"""The alert: whether the mean loss of some examples has risen above its start, asked again at every checkpoint.
+
+One answer per checkpoint, with one error rate for the whole run: a group-sequential test. Random are the examples,
+seen at every checkpoint under the same weights; the checkpoints are fixed, and as dependent as the examples show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special, stats
+
+from contested.analysis.checks import same_length
+from contested.analysis.intervals import keyed
+from contested.errors import ConfigError, DataError
+
+MIN_CLUSTERS = 20
+"""Below this many independent examples (or clusters of them) nothing is tested: Student's t does not hold."""
+
+_HIGHEST = 40.0  # the normal probability beyond it is 0 in float64
+_NO_VARIANCE = 1e-12  # residuals this small beside the losses are rounding
+_NOTHING_NEW = 1e-10  # share of variance below which a look only repeats earlier ones
+_NOT_SKEWED = 1e-6  # corrections this small are rounding
+Spending = Literal["linear", "obrien-fleming"]
+Floats = NDArray[np.float64]
+
+
+class Alert(NamedTuple):
+    """What the looks at a run found: arrays have one entry for each checkpoint after the first.
+
+    Attributes:
+        steps: Steps of the looks.
+        estimate: Mean loss minus that at the first checkpoint.
+        low: Lower bounds of the expected rise; all of them hold together with probability 1 − level.
+        statistic: Estimate by its standard error; NaN where a look could not be tested.
+        boundary: What the statistic must exceed; infinite where nothing is left to spend.
+        crossed: Whether it does.
+        spent: Share of runs without a rise that would have alarmed by then, at most the level.
+        first: Step of the first look that crossed; None if none did.
+        n: Examples.
+        n_clusters: Independent clusters of examples.
+        level: Probability of a false alarm over the whole run.
+        note: Why looks were not tested; empty if all were.
+    """
+
+    steps: NDArray[np.int64]
+    estimate: Floats
+    low: Floats
+    statistic: Floats
+    boundary: Floats
+    crossed: NDArray[np.bool_]
+    spent: Floats
+    first: int | None
+    n: int
+    n_clusters: int
+    level: float
+    note: str
+
+
+class _Looks(NamedTuple):
+    """The looks' estimates, standard errors (NaN where not tested), and cluster sums of residuals of length 1."""
+
+    estimate: Floats
+    error: Floats
+    unit: Floats
+    n_clusters: int
+
+
+def alert(
+    losses: ArrayLike,
+    steps: ArrayLike,
+    planned_steps: int,
+    *,
+    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    level: float = 0.05,
+    spending: Spending = "linear",
+    seed: int = 0,
+    n_paths: int = 16384,
+) -> Alert:
+    """Test at each checkpoint whether the expected loss lies above its start, with one error rate for the whole run.
+
+    The hypothesis is that it does so at no checkpoint. A false alarm at any of them has probability ``level``, spent
+    along the planned steps (Lan and DeMets 1983). Each boundary is the value at which those paths of the null
+    distribution that have not crossed before spend what is due. The paths are those of a multiplier bootstrap (a
+    Gaussian multiplier for each cluster times its studentised residuals; Chernozhukov, Chetverikov and Kato 2013),
+    drawn through the correlation of the looks, which gives the same distribution. Boundaries are widened to Student's
+    t and, where few examples fall much, for that skewness (Hall 1992). They depend on no later look, so that
+    recomputing from what is recorded gives the same answers during a run and after it.
+
+    Several alerts on one run, such as one for each category, each have an error rate of their own. Of examples that
+    the run trains on, the statement is approximate, since they influence the weights.
+
+    Args:
+        losses: Shape ``(T, n)``, the first checkpoint being the start; the examples of one category.
+        steps: Steps of the checkpoints, rising, shape ``(T,)``.
+        planned_steps: The step at which the run is to end. What lies beyond it spends nothing more.
+        clusters: What examples share, such as their premise, shape ``(n,)``; by default each stands for itself.
+        level: Probability of a false alarm over the whole run.
+        spending: ``linear`` in the steps, or ``obrien-fleming``, which keeps nearly all for the end.
+        seed: Seed of the paths.
+        n_paths: Number of paths.
+
+    Returns:
+        Statistic, boundary and lower bound of every look, and the first look that crossed.
+
+    Raises:
+        ConfigError: If the level, the spending or the number of paths has no meaning.
+    """
+    if not 0.0 < level < 0.5:
+        raise ConfigError(f"level: given {level}, expected a number between 0 and 0.5, such as 0.05.")
+    if spending not in SPENDING:
+        raise ConfigError(f"spending: given {spending!r}, expected one of {', '.join(SPENDING)}.")
+    if n_paths < 1000:
+        raise ConfigError(f"n_paths: given {n_paths}, expected at least 1000; 16384 is usual.")
+    values, at = _checked(losses, steps, planned_steps)
+    looks = _looks(values, clusters)
+    share = np.minimum((at[1:] - at[0]) / (planned_steps - at[0]), 1.0)
+    due = SPENDING[spending](share, level)
+    tested = looks.error > 0
+    unit, rng = looks.unit[tested], keyed(np.random.default_rng(seed), "alert")
+    normal = boundaries(unit @ unit.T, due[tested], rng=rng, n_paths=n_paths)
+    boundary, statistic, low = (np.full(len(due), np.nan) for _ in range(3))
+    boundary[tested] = _unskewed(stats.t.isf(stats.norm.sf(normal), looks.n_clusters - 1), unit)
+    statistic[tested] = looks.estimate[tested] / looks.error[tested]
+    low[tested] = looks.estimate[tested] - boundary[tested] * looks.error[tested]
+    crossed = statistic > boundary
+    spent = np.maximum.accumulate(np.where(tested, due, 0.0))
+    first = int(at[1:][crossed][0]) if crossed.any() else None
+    sizes, note = (values.shape[1], looks.n_clusters), _note(at[1:], looks)
+    return Alert(at[1:], looks.estimate, low, statistic, boundary, crossed, spent, first, *sizes, level, note)
+
+
+def boundaries(correlation: Floats, due: Floats, *, rng: np.random.Generator, n_paths: int) -> Floats:
+    """Boundaries of looks whose statistics are jointly normal, each from those up to it.
+
+    What a look spends is an average over paths of the conditional probability to cross at it, given the looks before;
+    the first boundary is thus exact. The normals of each look are spread evenly over their distribution.
+
+    Args:
+        correlation: Of the statistics of the looks, shape ``(L, L)``.
+        due: What is to be spent up to each look, rising, shape ``(L,)``.
+        rng: Source of the paths.
+        n_paths: Number of paths.
+
+    Returns:
+        Shape ``(L,)``; infinite where nothing is to be spent.
+    """
+    roots = _roots(correlation)
+    normals = np.zeros((n_paths, len(due)))
+    alive = np.ones(n_paths, dtype=bool)
+    bounds = np.full(len(due), np.inf)
+    for look, increment in enumerate(np.diff(due, prepend=0.0)):
+        normals[:, look] = special.ndtri((rng.permutation(n_paths) + rng.random(n_paths)) / n_paths)
+        if increment > 0:
+            expected = normals[alive, :look] @ roots[look, :look]
+            bounds[look] = _solve(expected, roots[look, look], increment * n_paths)
+            alive[alive] = expected + roots[look, look] * normals[alive, look] <= bounds[look]
+    return bounds
+
+
+def _solve(expected: Floats, sd: float, crossings: float) -> float:
+    """The value that as many paths are expected to exceed, each normal about its own expectation."""
+
+    def excess(bound: float) -> float:
+        above = special.ndtr((expected - bound) / sd) if sd > 0 else expected > bound
+        return float(above.sum()) - crossings
+
+    return float(optimize.brentq(excess, -_HIGHEST, _HIGHEST, xtol=1e-10))
+
+
+def _unskewed(bounds: Floats, unit: Floats) -> Floats:
+    # Hall's cubic T + aT²/3 + a²T³/27 + a/6, with a the skewness by √n, has no skewness; here it is inverted. Changes
+    # skewed upward make the test without it too cautious, which it may be.
+    skewness = np.minimum((unit**3).sum(axis=1), -_NOT_SKEWED)
+    corrected = 3.0 / skewness * (np.cbrt(1.0 + skewness * (bounds - skewness / 6.0)) - 1.0)
+    return np.where(skewness < -_NOT_SKEWED, corrected, bounds)
+
+
+def _roots(correlation: Floats) -> Floats:
+    # Cholesky's factor row by row: a row needs earlier ones only, and a look that repeats earlier ones is allowed.
+    roots = np.zeros_like(correlation)
+    for look in range(len(roots)):
+        for other in range(look):
+            if roots[other, other] > 0:
+                left = correlation[look, other] - roots[look, :other] @ roots[other, :other]
+                roots[look, other] = left / roots[other, other]
+        new = 1.0 - roots[look, :look] @ roots[look, :look]
+        roots[look, look] = np.sqrt(new) if new > _NOTHING_NEW else 0.0
+    return roots
+
+
+SPENDING: dict[Spending, Callable[[Floats, float], Floats]] = {
+    "linear": lambda share, level: level * share,
+    "obrien-fleming": lambda share, level: 2.0 * stats.norm.sf(stats.norm.isf(level / 2.0) / np.sqrt(share)),
+}
+"""What is spent at a share of the planned steps, by name (Lan and DeMets 1983)."""
+
+
+def _checked(losses: ArrayLike, steps: ArrayLike, planned_steps: int) -> tuple[Floats, NDArray[np.int64]]:
+    values, at = np.asarray(losses, dtype=np.float64), np.asarray(steps)
+    if values.ndim != 2 or not len(values) or at.shape != values.shape[:1]:
+        raise DataError(
+            f"losses, steps: given shapes {values.shape} and {at.shape}, expected (T, n) and (T,), T at least 1."
+        )
+    if at.dtype.kind not in "iu" or (np.diff(at) <= 0).any():
+        raise DataError(f"steps: given {at.tolist()}, expected whole numbers, each above the one before.")
+    if planned_steps <= at[0]:
+        raise DataError(f"planned_steps: given {planned_steps}, expected a step after the first checkpoint's, {at[0]}.")
+    return np.where(np.isfinite(values), values, np.nan), at.astype(np.int64)
+
+
+def _looks(values: Floats, clusters: Sequence[Any] | NDArray[Any] | None) -> _Looks:
+    n = values.shape[1]
+    change = values[1:] - values[:1]
+    estimate = change.mean(axis=1) if n else np.full(len(change), np.nan)
+    sums = change - estimate[:, None]
+    if clusters is not None:
+        same_length(losses=n, clusters=len(clusters))
+        sums = _cluster_sums(sums, clusters)
+    n_clusters = sums.shape[1]
+    length = np.sqrt((sums**2).sum(axis=1))
+    largest = np.abs(values).max(axis=1, initial=0.0)
+    varies = length > _NO_VARIANCE * np.maximum(largest[1:], largest[0]) * np.sqrt(n)
+    tested = varies & (n_clusters >= MIN_CLUSTERS)
+    length = np.where(tested, length, np.nan)
+    error = length / n * np.sqrt(n_clusters / (n_clusters - 1)) if n_clusters > 1 else length
+    return _Looks(estimate, error, sums / length[:, None], n_clusters)
+
+
+def _cluster_sums(residuals: Floats, clusters: Sequence[Any] | NDArray[Any]) -> Floats:
+    numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
+    member = np.array([numbers[cluster] for cluster in clusters], dtype=np.intp)
+    sums = np.zeros((len(residuals), len(numbers)))
+    np.add.at(sums.T, member, residuals.T)
+    return sums
+
+
+def _note(steps: NDArray[np.int64], looks: _Looks) -> str:
+    if looks.n_clusters < MIN_CLUSTERS:
+        return f"{looks.n_clusters} independent examples: too few to test ({MIN_CLUSTERS} needed)"
+    missing = ~np.isfinite(looks.estimate)
+    same = ~missing & np.isnan(looks.error)
+    reasons = (("losses that are no numbers", missing), ("every loss changed by the same amount", same))
+    return "; ".join(
+        f"{reason} at step {', '.join(map(str, steps[at]))}: not tested" for reason, at in reasons if at.any()
+    )
