@@ -38,7 +38,7 @@ def test_the_annotated_tree_is_the_tree() -> None:
 
 def test_every_command_is_in_the_readme_or_its_help_and_none_is_made_up() -> None:
     register()
-    known = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {group.name for group in app.registered_groups if group.name}
     told = set(re.findall(r"^contested (\w+) ", README, re.MULTILINE))
     assert told <= known

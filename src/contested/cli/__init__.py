@@ -50,6 +50,7 @@ def register() -> None:
     from contested.cli.analyze import analyze
     from contested.cli.demo import demo
     from contested.cli.entropy import entropy
+    from contested.cli.exchange import export, import_
     from contested.cli.probe import probe
     from contested.cli.report import report
     from contested.cli.study import study
@@ -57,6 +58,8 @@ def register() -> None:
 
     for command in (demo, entropy, train, probe, analyze, report):
         app.command()(command)
+    app.command("import")(import_)
+    app.command()(export)
     app.add_typer(study, name="study")
 
 

@@ -1,0 +1,6 @@
+"""Recordings of other tools: read as runs, and runs written for them (no torch)."""
+
+from contested.exchange.exchange import FORMATS, Imported, export_run, import_run
+from contested.exchange.format import Format
+
+__all__ = ["FORMATS", "Format", "Imported", "export_run", "import_run"]

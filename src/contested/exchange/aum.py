@@ -1,0 +1,79 @@
+"""AUM's ``full_aum_records.csv``: logits of the label and of the highest other class; of two classes that is all."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Container, Mapping
+from pathlib import Path
+
+from contested.errors import ConfigError, DataError
+from contested.exchange.collect import Collector, Record, Recording
+from contested.exchange.format import Format
+from contested.exchange.long_table import as_number, csv_rows
+from contested.wording import listed
+
+_FILE = "full_aum_records.csv"
+_COLUMNS = ("sample_id", "num_measurements", "target_logit", "target_val", "other_logit", "other_val")
+
+
+def read(source: Path, keep: Container[str] | None, label_names: tuple[str, ...] | None) -> Recording:
+    """Read the records of a task with two classes, row by row.
+
+    Args:
+        source: The file, or the folder that holds it.
+        keep: Ids that are wanted; None wants all.
+        label_names: The two classes in the order of the logits.
+
+    Returns:
+        One checkpoint per measurement; the gold label is the one whose margin was measured.
+
+    Raises:
+        ConfigError: If the names of two classes are not given.
+        DataError: If the file cannot be used as given; all problems at once.
+    """
+    if label_names is None or len(label_names) != 2:
+        given = "none" if label_names is None else listed(label_names)
+        raise ConfigError(
+            "AUM keeps the logit of the label and the highest other one. With two classes these are all logits, with "
+            "more neither logits nor losses follow from them, and there is no trajectory to import. Give --label-names "
+            f"with two names in the order of the logits; given: {given}."
+        )
+    file = source / _FILE if source.is_dir() else source
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            lines = csv.reader(text, strict=True)
+            header = next(lines, [])
+            _check(file, header)
+            collector = Collector(keep)
+            for row, cells in csv_rows(header, lines):
+                _add(collector, cells, f"row {row}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file} cannot be read as CSV: {error}.") from error
+    return collector.recording(str(file), step_unit="epoch")
+
+
+def _check(file: Path, header: list[str]) -> None:
+    missing = [name for name in _COLUMNS if name not in header]
+    if missing:
+        only = " aum_values.csv holds one final number per example, which is no trajectory." if "aum" in header else ""
+        raise DataError(f"{file} lacks the columns {listed(missing)}; expected {_FILE}.{only}")
+
+
+def _add(collector: Collector, cells: Mapping[str, str] | str, where: str) -> None:
+    try:
+        if isinstance(cells, str):
+            raise ValueError(cells)
+        measurement, target, other = (as_number(name, cells[name]) for name in (_COLUMNS[1], _COLUMNS[2], _COLUMNS[4]))
+        if not measurement.is_integer() or {target, other} != {0, 1}:
+            raise ValueError(
+                f"num_measurements, target_logit and other_logit are {measurement:g}, {target:g} and {other:g}; "
+                "expected a whole number and the classes 0 and 1"
+            )
+        values = [as_number("target_val", cells["target_val"]), as_number("other_val", cells["other_val"])]
+        logits = values if target == 0 else values[::-1]
+        collector.add(int(measurement), Record(cells["sample_id"], logits=logits, gold=int(target)), where)
+    except (ValueError, OverflowError) as error:
+        collector.problems.append(f"{where}: {error}")
+
+
+FORMAT = Format(name="aum", summary="AUM's full_aum_records.csv of a task with two classes", read=read)

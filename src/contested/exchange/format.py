@@ -1,0 +1,117 @@
+"""What a format of another tool is, and what the formats share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from contested.errors import RunError
+from contested.exchange.collect import Recording
+from contested.files import atomic_path, temporary_folder
+
+if TYPE_CHECKING:
+    from contested.trajectories.trajectory import Known, Trajectory
+
+Reader = Callable[[Path, Container[str] | None, tuple[str, ...] | None], Recording]
+Writer = Callable[["Trajectory", Path], list[str]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of another tool.
+
+    Attributes:
+        name: What it is called on the command line.
+        summary: What it holds, in a line.
+        read: Source, wanted ids (None: all) and class names (None: not given) to a recording; None where it
+            cannot be read.
+        write: Writes a trajectory to a path and says what was lost, a sentence each; None where it cannot be written.
+    """
+
+    name: str
+    summary: str
+    read: Reader | None = None
+    write: Writer | None = None
+
+
+def required(trajectory: Trajectory, *names: Known) -> list[NDArray[Any]]:
+    """What a format cannot do without.
+
+    Args:
+        trajectory: The run.
+        *names: Arrays that it must have.
+
+    Returns:
+        The arrays.
+
+    Raises:
+        RunError: If it lacks one.
+    """
+    return [trajectory.required(name) for name in names]
+
+
+def check_new_folder(target: Path) -> None:
+    """Refuse a folder that holds something, before anything is read for it.
+
+    Args:
+        target: The folder that shall be made.
+
+    Raises:
+        RunError: If it is no empty folder.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RunError(f"{target} exists and is not an empty folder. Give a new folder.")
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``target`` when the block ends well.
+
+    Args:
+        target: A new or empty folder; its parents are made.
+
+    Yields:
+        The folder to write in.
+
+    Raises:
+        RunError: If ``target`` holds something already or cannot be written.
+    """
+    check_new_folder(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(target) as made:
+            folder = made / "new"
+            folder.mkdir()
+            yield folder
+            os.replace(folder, target)
+    except OSError as error:
+        raise RunError(f"{target} cannot be written: {error.strerror or error}.") from error
+
+
+@contextlib.contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary file that becomes ``target`` when the block ends well.
+
+    Args:
+        target: A new file; its parents are made.
+
+    Yields:
+        The file to write to.
+
+    Raises:
+        RunError: If ``target`` exists or cannot be written.
+    """
+    if target.exists():
+        raise RunError(f"{target} exists. Give a new file.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as made:
+            yield made
+    except OSError as error:
+        raise RunError(f"{target} cannot be written: {error.strerror or error}.") from error
