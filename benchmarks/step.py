@@ -78,8 +78,8 @@ def main() -> None:
         bfloat16 = precision == "bfloat16"
         settings = (given.model, method, given.threads, train, tracked)
         contestants = {
-            "HF TrainingLoop, padded, float32": Apart(UsualWay, *settings, width=128, steps=given.steps),
-            f"HF TrainingLoop, tuned, {precision}": Apart(
+            "HF Trainer, padded, float32": Apart(UsualWay, *settings, width=128, steps=given.steps),
+            f"HF Trainer, tuned, {precision}": Apart(
                 UsualWay, *settings, width=None, steps=given.steps, bfloat16=bfloat16
             ),
             f"contested, {precision}": Apart(Ours, *settings, precision=precision),
