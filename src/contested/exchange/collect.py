@@ -1,9 +1,8 @@
-"""Records of single examples, one after the other, gathered into arrays of checkpoints and examples."""
+"""Records, one after the other or many at once, gathered into arrays of checkpoints and examples."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from contested.errors import DataError
 
 _LISTED = 10
+_MOST_PROBLEMS = 1_000
 
 
 class Record(NamedTuple):
@@ -23,12 +23,55 @@ class Record(NamedTuple):
         logits: One number per class, or None.
         loss: Cross-entropy against the gold label in nats, or None.
         gold: Class index or class name, or None.
+        probabilities: One number per class in place of ``logits``, or None.
     """
 
     example_id: str
     logits: Sequence[float] | None = None
     loss: float | None = None
     gold: int | str | None = None
+    probabilities: Sequence[float] | None = None
+
+
+class Rows(NamedTuple):
+    """Records of any examples and checkpoints, as n rows of columns; each column but the first two may be missing.
+
+    Attributes:
+        steps: The number of each row's checkpoint, shape (n,).
+        ids: The id of each row's example, n of them.
+        scores: Logits or probabilities, shape (n, K).
+        losses: Cross-entropy against the gold label in nats, shape (n,).
+        gold: Class index or class name of each row, n of them.
+        probabilities: Whether ``scores`` are probabilities.
+    """
+
+    steps: NDArray[np.int64]
+    ids: Sequence[str]
+    scores: NDArray[np.floating] | None = None
+    losses: NDArray[np.floating] | None = None
+    gold: Sequence[int | str | None] | None = None
+    probabilities: bool = False
+
+    def select(self, rows: Sequence[int]) -> Rows:
+        """Some of the rows, in the order given."""
+        return self._replace(
+            steps=self.steps[rows],
+            ids=[self.ids[row] for row in rows],
+            scores=None if self.scores is None else self.scores[rows],
+            losses=None if self.losses is None else self.losses[rows],
+            gold=None if self.gold is None else [self.gold[row] for row in rows],
+        )
+
+    def record(self, row: int) -> Record:
+        """One of the rows by itself."""
+        scores = None if self.scores is None else self.scores[row].tolist()
+        return Record(
+            self.ids[row],
+            logits=None if self.probabilities else scores,
+            loss=None if self.losses is None else float(self.losses[row]),
+            gold=None if self.gold is None else self.gold[row],
+            probabilities=scores if self.probabilities else None,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,31 +80,76 @@ class Recording:
 
     Attributes:
         ids: The examples' ids in the order in which they came first, (N,).
-        steps: The number of each checkpoint, rising, (T,).
+        steps: The number of each checkpoint, rising, (T,); None where the source numbers none and has one.
         logits: Shape (T, N, K), or None.
         losses: Shape (T, N), or None.
         gold: Class index or class name of each example, (N,), or None.
         left_out: Ids that were recorded and not wanted.
         step_unit: What ``steps`` counts: ``step`` or ``epoch``.
         label_names: Class names that the file itself says, in the order of its logits; empty where it says none.
+        probabilities: Shape (T, N, K), in place of ``logits``, or None.
+        notes: What was not read, a sentence each.
     """
 
     ids: list[str]
-    steps: list[int]
+    steps: list[int] | None
     logits: NDArray[np.float32] | None
     losses: NDArray[np.float64] | None
     gold: list[int | str] | None
     left_out: list[str]
     step_unit: str = "step"
     label_names: tuple[str, ...] = ()
+    probabilities: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
 
 
-@dataclass(eq=False)
+class _Kind(NamedTuple):
+    """What every record of a recording holds."""
+
+    width: int
+    probabilities: bool
+    loss: bool
+
+    def differs(self, other: _Kind) -> str:
+        """How another record differs from the first one; empty where it does not."""
+        if other.width != self.width:
+            return f"{other.width} logits, where the first record has {self.width}"
+        if other.probabilities != self.probabilities:
+            return "logits in place of probabilities, or the other way round, unlike the first record"
+        if other.loss != self.loss:
+            return f"{'a' if other.loss else 'no'} loss, unlike the first record"
+        return ""
+
+
 class _Checkpoint:
-    rows: array[int] = field(default_factory=lambda: array("q"))
-    seen: bytearray = field(default_factory=bytearray)
-    logits: array[float] = field(default_factory=lambda: array("f"))
-    losses: array[float] = field(default_factory=lambda: array("d"))
+    """The numbers of one checkpoint by the examples' rows, growing with them."""
+
+    def __init__(self, kind: _Kind) -> None:
+        self.seen = np.zeros(0, bool)
+        self.scores = np.zeros((0, kind.width), np.float32) if kind.width else None
+        self.losses = np.zeros(0, np.float64) if kind.loss else None
+
+    def grow(self, n_rows: int) -> None:
+        """Make room for the examples that are known by now."""
+        if n_rows <= len(self.seen):
+            return
+        size = max(n_rows, len(self.seen) * 9 // 8)
+        # In place: a copy of each checkpoint would double the memory of all.
+        self.seen.resize(size, refcheck=False)
+        if self.scores is not None:
+            self.scores.resize((size, self.scores.shape[1]), refcheck=False)
+        if self.losses is not None:
+            self.losses.resize(size, refcheck=False)
+
+    def put(self, rows: Any, scores: Any, losses: Any) -> None:
+        """Keep the numbers of an example, or of several."""
+        self.seen[rows] = True
+        # What is too large for float32 becomes infinite and is refused with the run.
+        with np.errstate(over="ignore"):
+            if self.scores is not None:
+                self.scores[rows] = scores
+        if self.losses is not None:
+            self.losses[rows] = losses
 
 
 @dataclass(eq=False)
@@ -78,9 +166,8 @@ class Collector:
     _rows: dict[str, int] = field(default_factory=dict)
     _gold: list[int | str | None] = field(default_factory=list)
     _left_out: dict[str, None] = field(default_factory=dict)
-    _checkpoints: dict[int, _Checkpoint] = field(default_factory=dict)
-    _width: int | None = None
-    _with_loss: bool | None = None
+    _checkpoints: dict[int, _Checkpoint | None] = field(default_factory=dict)
+    _kind: _Kind | None = None
 
     def add(self, step: int, record: Record, where: str) -> None:
         """Take one record.
@@ -90,29 +177,88 @@ class Collector:
             record: What was recorded.
             where: Where it stands, for messages.
         """
-        checkpoint = self._checkpoints.setdefault(step, _Checkpoint())
+        self._stop_on_many_problems()
+        self._checkpoints.setdefault(step, None)
         if self.keep is not None and record.example_id not in self.keep:
             self._left_out[record.example_id] = None
             return
-        width, with_loss = len(record.logits or ()), record.loss is not None
-        if self._width is None:
-            self._width, self._with_loss = width, with_loss
-        if width != self._width:
-            self.problems.append(f"{where}: {width} logits, where the first record has {self._width}")
-            return
-        if with_loss != self._with_loss:
-            self.problems.append(f"{where}: {'a' if with_loss else 'no'} loss, unlike the first record")
+        scores = record.probabilities if record.logits is None else record.logits
+        kind = _Kind(len(scores or ()), record.logits is None and bool(scores), record.loss is not None)
+        self._kind = self._kind or kind
+        if problem := self._kind.differs(kind):
+            self.problems.append(f"{where}: {problem}")
             return
         row = self._row(record, where)
-        checkpoint.seen.extend(bytes(max(0, row + 1 - len(checkpoint.seen))))
+        checkpoint = self._checkpoint(step)
         if checkpoint.seen[row]:
             self.problems.append(f"{where}: {record.example_id!r} is recorded a second time at checkpoint {step}")
             return
-        checkpoint.seen[row] = 1
-        checkpoint.rows.append(row)
-        checkpoint.logits.extend(record.logits or ())
-        if record.loss is not None:
-            checkpoint.losses.append(record.loss)
+        checkpoint.put(row, scores, record.loss)
+
+    def add_rows(self, rows: Rows, where: Callable[[int], str]) -> None:
+        """Take many records at once, which is ten times as fast.
+
+        Args:
+            rows: What was recorded.
+            where: The index of a row to where it stands, for messages.
+        """
+        self._stop_on_many_problems()
+        for step in np.unique(rows.steps).tolist():
+            self._checkpoints.setdefault(step, None)
+        chosen = self._wanted(rows.ids)
+        wanted = rows if chosen is None else rows.select(chosen)
+        if not self._regular(wanted):
+            for index, step in enumerate(wanted.steps.tolist()):
+                self.add(step, wanted.record(index), where(index if chosen is None else chosen[index]))
+
+    def _wanted(self, ids: Sequence[str]) -> list[int] | None:
+        """Indices of the ids that are wanted, the others noted; None where all are."""
+        if self.keep is None:
+            return None
+        chosen = [index for index, name in enumerate(ids) if name in self.keep]
+        if len(chosen) == len(ids):
+            return None
+        self._left_out.update(dict.fromkeys(name for name in ids if name not in self.keep))
+        return chosen
+
+    def _regular(self, rows: Rows) -> bool:
+        """Take rows of which nothing needs to be said; others are taken one by one, or told of."""
+        width = 0 if rows.scores is None else rows.scores.shape[1]
+        kind = _Kind(width, rows.probabilities and width > 0, rows.losses is not None)
+        known = self._known(rows) if kind == (self._kind or kind) else None
+        if known is None:
+            return False
+        parts = _by_step(rows.steps)
+        for step, part in parts:
+            found = self._checkpoints.get(step)
+            inside = known[part][known[part] < (0 if found is None else len(found.seen))]
+            if len(np.unique(known[part])) < len(known[part]) or (found is not None and found.seen[inside].any()):
+                return False
+        self._kind = kind
+        for step, part in parts:
+            scores = None if rows.scores is None else rows.scores[part]
+            self._checkpoint(step).put(known[part], scores, None if rows.losses is None else rows.losses[part])
+        return True
+
+    def _known(self, rows: Rows) -> NDArray[np.int64] | None:
+        """The examples' rows, new ones made; None where one has another gold label than before."""
+        before = len(self._rows)
+        found = np.fromiter(
+            (self._rows.setdefault(name, len(self._rows)) for name in rows.ids), np.int64, len(rows.ids)
+        )
+        gold = rows.gold or [None] * len(rows.ids)
+        if len(self._rows) > before:
+            firsts = np.unique(found, return_index=True)[1]
+            self._gold.extend(gold[index] for index in firsts[found[firsts] >= before].tolist())
+        return found if list(map(self._gold.__getitem__, found.tolist())) == list(gold) else None
+
+    def _checkpoint(self, step: int) -> _Checkpoint:
+        assert self._kind is not None
+        checkpoint = self._checkpoints.get(step)
+        if checkpoint is None:
+            checkpoint = self._checkpoints[step] = _Checkpoint(self._kind)
+        checkpoint.grow(len(self._rows))
+        return checkpoint
 
     def _row(self, record: Record, where: str) -> int:
         row = self._rows.setdefault(record.example_id, len(self._rows))
@@ -123,13 +269,25 @@ class Collector:
             self.problems.append(f"{where}: the gold label of {record.example_id!r} is {told}")
         return row
 
-    def recording(self, source: str, *, step_unit: str = "step", label_names: Sequence[str] = ()) -> Recording:
+    def _stop_on_many_problems(self) -> None:
+        if len(self.problems) >= _MOST_PROBLEMS:
+            raise DataError(f"Reading stopped at {len(self.problems):,} problems:", self.problems)
+
+    def recording(
+        self,
+        source: str,
+        *,
+        step_unit: str | None = "step",
+        label_names: Sequence[str] = (),
+        notes: Sequence[str] = (),
+    ) -> Recording:
         """Make arrays of the records; the collector is empty afterwards.
 
         Args:
             source: What was read, for messages.
-            step_unit: What the numbers of the checkpoints count.
+            step_unit: What the numbers of the checkpoints count; None where they are made up.
             label_names: Class names that the source says.
+            notes: What was not read, a sentence each.
 
         Returns:
             The recording; without examples where none was wanted.
@@ -144,33 +302,47 @@ class Collector:
             problems = ["it holds no record"]
         if problems:
             raise DataError(f"{source} cannot be read as a recording:", problems)
-        width = self._width or 0
-        logits = np.empty((len(steps), len(ids), width), np.float32) if width else None
-        losses = np.empty((len(steps), len(ids)), np.float64) if self._with_loss else None
-        for index, step in enumerate(steps):
-            found = self._checkpoints.pop(step)
-            rows = np.frombuffer(found.rows, np.int64)
-            if logits is not None:
-                logits[index, rows] = np.frombuffer(found.logits, np.float32).reshape(-1, width)
-            if losses is not None:
-                losses[index, rows] = np.frombuffer(found.losses, np.float64)
+        scores, losses = self._arrays(steps, len(ids))
         gold = [label for label in self._gold if label is not None]
+        probabilities = self._kind is not None and self._kind.probabilities
         return Recording(
             ids=ids,
-            steps=steps,
-            logits=logits,
+            steps=None if step_unit is None else steps,
+            logits=None if probabilities else scores,
             losses=losses,
             gold=gold or None,
             left_out=list(self._left_out),
-            step_unit=step_unit,
+            step_unit=step_unit or "step",
             label_names=tuple(label_names),
+            probabilities=scores if probabilities else None,
+            notes=tuple(notes),
         )
+
+    def _arrays(
+        self, steps: list[int], n_examples: int
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float64] | None]:
+        kind = self._kind or _Kind(0, False, False)
+        scores = np.empty((len(steps), n_examples, kind.width), np.float32) if kind.width else None
+        losses = np.empty((len(steps), n_examples), np.float64) if kind.loss else None
+        for index, step in enumerate(steps):
+            # One after the other, so that there is never a second copy of all.
+            found = self._checkpoints.pop(step)
+            if found is None:
+                continue
+            if scores is not None and found.scores is not None:
+                scores[index] = found.scores[:n_examples]
+            if losses is not None and found.losses is not None:
+                losses[index] = found.losses[:n_examples]
+        return scores, losses
 
     def _incomplete(self, ids: list[str], steps: list[int]) -> list[str]:
         told = []
         for step in steps:
-            seen = self._checkpoints[step].seen
-            gone = [name for row, name in enumerate(ids) if row >= len(seen) or not seen[row]]
+            found = self._checkpoints[step]
+            seen = np.zeros(len(ids), bool)
+            if found is not None:
+                seen[: len(found.seen)] = found.seen[: len(ids)]
+            gone = [ids[row] for row in np.flatnonzero(~seen).tolist()]
             if gone:
                 told.append(f"checkpoint {step} lacks {len(gone):,} of {len(ids):,} examples: {first(gone)}")
         return told
@@ -180,6 +352,15 @@ class Collector:
         if not gone or len(gone) == len(ids):
             return []
         return [f"{len(gone):,} of {len(ids):,} examples have no gold label: {first(gone)}"]
+
+
+def _by_step(steps: NDArray[np.int64]) -> list[tuple[int, Any]]:
+    """The rows of each checkpoint; of one alone, as is usual, all of them without a copy."""
+    if len(steps) and (steps == steps[0]).all():
+        return [(int(steps[0]), slice(None))]
+    order = np.argsort(steps, kind="stable")
+    numbers, starts = np.unique(steps[order], return_index=True)
+    return list(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
 
 
 def first(names: Iterable[Any]) -> str:

@@ -14,6 +14,7 @@ from contested.exchange import aum, cartography, cleanlab, long_table
 from contested.exchange.annotated import contradicted_order, counts_of
 from contested.exchange.collect import Recording
 from contested.exchange.format import Format
+from contested.exchange.probabilities import as_logits
 from contested.files import user_path
 from contested.trajectories.layout import StepUnit
 from contested.trajectories.trajectory import Trajectory
@@ -43,6 +44,7 @@ def import_run(
     label_names: Sequence[str] | None = None,
     run_id: str = "run",
     check_label_order: bool = True,
+    floor: float | None = None,
 ) -> Imported:
     """Read what another tool recorded.
 
@@ -56,6 +58,8 @@ def import_run(
         run_id: The run's name.
         check_label_order: Whether to refuse an order of the classes that gold labels contradict; switch it off where
             gold labels are wrong on purpose.
+        floor: What a recorded probability of 0 counts as, between 0 and 1; without it such a one is refused, for its
+            logarithm, and so the loss, would be infinite.
 
     Returns:
         The run, and what was left out.
@@ -71,9 +75,10 @@ def import_run(
     where = user_path(source)
     recording = reader(where, None if annotated is None else frozenset(annotated.example_ids), names)
     counts, notes = (None, []) if annotated is None else counts_of(recording, annotated)
+    logits, told = as_logits(recording, str(source), floor)
     trajectory = Trajectory.from_arrays(
         losses=recording.losses,
-        logits=recording.logits,
+        logits=logits,
         ids=recording.ids,
         gold=recording.gold,
         label_counts=counts,
@@ -88,7 +93,7 @@ def import_run(
         problem = contradicted_order(trajectory.gold, np.asarray(counts), trajectory.label_names)
         if problem:
             raise DataError(f"{source} and {annotated.source if annotated else ''} contradict each other:", [problem])
-    return Imported(trajectory, notes)
+    return Imported(trajectory, [*notes, *recording.notes, *told])
 
 
 def export_run(format: str, trajectory: Trajectory, target: str | os.PathLike[str]) -> list[str]:
