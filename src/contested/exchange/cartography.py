@@ -101,7 +101,7 @@ def write(trajectory: Trajectory, target: Path) -> list[str]:
         RunError: If the run lacks logits or gold labels, or the folder holds something.
     """
     logits, gold = required(trajectory, "logits", "gold")
-    guids = _guids(trajectory.example_ids.tolist())
+    guids = guids_of(trajectory.example_ids.tolist())
     with new_folder(target) as folder:
         (folder / _FOLDER).mkdir()
         for epoch, scores in enumerate(logits):
@@ -120,8 +120,15 @@ def write(trajectory: Trajectory, target: Path) -> list[str]:
     return notes
 
 
-def _guids(ids: list[str]) -> list[int] | list[str]:
-    """Numbers where all ids are numbers as Python writes them, for the tool's filtering expects these."""
+def guids_of(ids: list[str]) -> list[int] | list[str]:
+    """Ids as the tool writes them: its filtering expects whole numbers.
+
+    Args:
+        ids: The examples' ids.
+
+    Returns:
+        Numbers where every id is a number as Python writes it, else the ids.
+    """
     if all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", name) for name in ids):
         return [int(name) for name in ids]
     return ids

@@ -10,7 +10,7 @@ import numpy as np
 
 from contested.annotations import Annotations, read_annotations
 from contested.errors import ConfigError, DataError
-from contested.exchange import aum, cartography, cleanlab, long_table
+from contested.exchange import aum, cartography, cleanlab, coordinates, long_table
 from contested.exchange.annotated import contradicted_order, counts_of
 from contested.exchange.collect import Recording
 from contested.exchange.format import Format
@@ -20,7 +20,14 @@ from contested.trajectories.layout import StepUnit
 from contested.trajectories.trajectory import Trajectory
 from contested.wording import hint
 
-FORMATS: tuple[Format, ...] = (cartography.FORMAT, aum.FORMAT, long_table.CSV, long_table.PARQUET, cleanlab.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    cartography.FORMAT,
+    coordinates.FORMAT,
+    aum.FORMAT,
+    long_table.CSV,
+    long_table.PARQUET,
+    cleanlab.FORMAT,
+)
 """Every format."""
 
 
