@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 import contested as ct
 from contested.annotations import Annotations
 from contested.cli import app, register
-from contested.integrations.trainer import check_supported
+from contested.integrations.arguments import check_supported
 
 # 40 texts, 4 per batch, 2 batches per step: 5 steps per epoch, 10 in two. Every 4 steps and at ends of epochs:
 STEPS, EPOCHS = [0, 4, 5, 8, 10], [0.0, 0.8, 1.0, 1.6, 2.0]

@@ -1,5 +1,6 @@
 """Recording inside other libraries' training loops."""
 
+from contested.integrations.tracked import Outputs, Tracked
 from contested.integrations.trainer import TrajectoryCallback
 
-__all__ = ["TrajectoryCallback"]
+__all__ = ["Outputs", "Tracked", "TrajectoryCallback"]

@@ -1,4 +1,4 @@
-"""Tracked examples as a user's own processing made them: tokens, labels and ids, joined with annotators' labels."""
+"""What is followed while somebody else trains, and tracked examples of a classifier: read, checked, joined."""
 
 from __future__ import annotations
 
@@ -8,23 +8,101 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from contested.annotations import Annotations
-from contested.errors import DataError
+from contested.errors import ConfigError, DataError
 from contested.tasks import EncodedTexts
+from contested.training import tracking_pass
+from contested.training.objective import cross_entropy
 from contested.wording import listed
 
 _LABELS = ("labels", "label")
 
 
+class Outputs(NamedTuple):
+    """What a pass found of n examples, in the order in which they were asked for.
+
+    Attributes:
+        losses: Nats, shape (n,).
+        logits: Shape (n, K), or None where the examples have no classes.
+        extra: Further values of each example to record, by column name, each of shape (n,).
+    """
+
+    losses: NDArray[np.float64]
+    logits: NDArray[np.float32] | None
+    extra: Mapping[str, NDArray[np.float64]] = {}
+
+
+@runtime_checkable
+class Tracked(Protocol):
+    """N examples that are followed while somebody else trains, and how a model answers them.
+
+    An implementation knows neither when it is asked nor who trains: modes, gradients and random states are the
+    caller's affair.
+    """
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids, unique, (N,)."""
+        ...
+
+    @property
+    def gold(self) -> NDArray[np.int64] | None:
+        """Class indices in the order of the logits, (N,), or None where there are no classes."""
+        ...
+
+    @property
+    def label_counts(self) -> NDArray[np.int64] | None:
+        """How many annotators chose each class, (N, K), in the order of ``label_names``, or None."""
+        ...
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The classes of ``label_counts``; empty without annotators."""
+        ...
+
+    @property
+    def texts(self) -> Mapping[str, Sequence[str]]:
+        """Text columns by name, N texts each."""
+        ...
+
+    @property
+    def covariates(self) -> Mapping[str, NDArray[Any]]:
+        """Further columns of the example table by name, (N,) each."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many were given, and how many were left out and why, for the manifest."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that decides what is recorded; the same on every machine."""
+        ...
+
+    def names(self, model: nn.Module) -> tuple[str, ...]:
+        """The classes in the order of the model's logits; a ConfigError where unknown; empty without logits."""
+        ...
+
+    def outputs(self, model: nn.Module, rows: NDArray[np.int64], *, processing_class: Any, batch_size: int) -> Outputs:
+        """Answer the examples ``rows`` with the model as it stands.
+
+        How often the model is called depends on ``len(rows)`` and ``batch_size`` alone: processes that share a
+        model's weights call it together.
+        """
+        ...
+
+
 # eq=False: comparing arrays field by field has no single truth value.
 @dataclass(frozen=True, eq=False)
 class TrackedExamples:
-    """N tracked examples, checked.
+    """N tracked examples of a classifier, checked (see :class:`Tracked`).
 
     Attributes:
         ids: Their ids, unique, (N,).
@@ -34,6 +112,8 @@ class TrackedExamples:
         label_counts: How many annotators chose each class, (N, K), or None.
         label_names: The classes of ``label_counts`` in their order; empty without annotations.
         counts: How many were given, and how many ids only one side has.
+        given_names: Class names in the order of the logits as the user says, or None.
+        covariates: Further columns of the example table, (N,) each.
     """
 
     ids: tuple[str, ...]
@@ -43,6 +123,37 @@ class TrackedExamples:
     label_counts: NDArray[np.int64] | None
     label_names: tuple[str, ...]
     counts: Mapping[str, int]
+    given_names: tuple[str, ...] | None
+    covariates: Mapping[str, NDArray[Any]]
+
+    def names(self, model: nn.Module) -> tuple[str, ...]:
+        """See :class:`Tracked`; an order that nobody stated is asked for, not guessed."""
+        configured = getattr(getattr(model, "config", None), "id2label", None) or {}
+        names = self.given_names or tuple(str(configured[key]) for key in sorted(configured))
+        unnamed = self.given_names is None and all(name == f"LABEL_{index}" for index, name in enumerate(names))
+        if not names or (unnamed and self.label_names):
+            raise ConfigError(
+                "The model's configuration does not name its classes, so that their order is unknown. Give "
+                "label_names, the class names in the order of the logits"
+                + (f" (the annotations have {', '.join(self.label_names)})." if self.label_names else ".")
+            )
+        if self.label_names and sorted(names) != sorted(self.label_names):
+            raise ConfigError(
+                f"The model's classes are {', '.join(names)}, those of the annotations {', '.join(self.label_names)}. "
+                "Give label_names, the names of the annotations in the order of the logits."
+            )
+        if self.gold.max() >= len(names):
+            raise ConfigError(
+                f"A tracked example has the label {self.gold.max()}, but the classes are 0 to {len(names) - 1} "
+                f"({', '.join(names)})."
+            )
+        return names
+
+    def outputs(self, model: nn.Module, rows: NDArray[np.int64], *, processing_class: Any, batch_size: int) -> Outputs:
+        """See :class:`Tracked`."""
+        pad_id = getattr(processing_class, "pad_token_id", None)
+        logits = tracking_pass(model, _selected(self.encoded, rows), pad_id=pad_id, batch_size=batch_size)
+        return Outputs(cross_entropy(logits, self.gold[rows]), logits)
 
     @property
     def fingerprint(self) -> str:
@@ -55,7 +166,12 @@ class TrackedExamples:
 
 
 def read_tracked(
-    tracked: Any, annotations: Annotations | None, *, id_column: str, text_columns: Sequence[str]
+    tracked: Any,
+    annotations: Annotations | None,
+    *,
+    id_column: str,
+    text_columns: Sequence[str],
+    label_names: Sequence[str] | None = None,
 ) -> TrackedExamples:
     """Read and check tracked examples; those that nobody annotated are left out, with a warning that counts them.
 
@@ -64,6 +180,7 @@ def read_tracked(
         annotations: Annotators' labels by id, or None.
         id_column: The column of ids.
         text_columns: Columns to keep as text.
+        label_names: Class names in the order of the model's logits, or None where the model names them.
 
     Returns:
         The examples in the order given.
@@ -91,7 +208,7 @@ def read_tracked(
         raise DataError("The tracked examples cannot be used:", problems)
     rows, counts, found = np.arange(len(ids)), None, {"tracked": len(ids)}
     if annotations is not None:
-        rows, counts, found = _join(ids, annotations)
+        rows, counts, found = join_annotations(ids, annotations)
     return TrackedExamples(
         tuple(ids[row] for row in rows),
         _selected(encoded, rows),
@@ -100,6 +217,8 @@ def read_tracked(
         counts,
         () if annotations is None else annotations.label_names,
         found,
+        None if label_names is None else tuple(label_names),
+        {},
     )
 
 
@@ -160,7 +279,21 @@ def _in_one_piece(mask: NDArray[np.bool_]) -> bool:
     return len(positions) > 0 and bool(positions[-1] - positions[0] + 1 == len(positions))
 
 
-def _join(ids: list[str], annotations: Annotations) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+def join_annotations(
+    ids: Sequence[str], annotations: Annotations
+) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+    """Find annotators' labels by id; what is missing on either side is counted in a warning.
+
+    Args:
+        ids: Ids of the examples, N of them.
+        annotations: Annotators' labels.
+
+    Returns:
+        Rows of the examples that have annotations (M,), their label counts (M, K), and the numbers for the manifest.
+
+    Raises:
+        DataError: If no id has annotations.
+    """
     known = {name: row for row, name in enumerate(annotations.example_ids)}
     rows = np.array([row for row, name in enumerate(ids) if name in known], np.int64)
     without = [name for name in ids if name not in known]

@@ -1,0 +1,110 @@
+"""What of a Trainer's arguments, model and training set identifies a run, and what is said of its origin."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from contested.errors import ConfigError
+from contested.training.passes import packing_problem
+from contested.trajectories.identity import IDENTITY_VERSION, digest
+from contested.trajectories.provenance import PACKAGES, run_provenance
+
+DECISIVE = (
+    *("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"),
+    *("optim", "optim_args", "optim_target_modules", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon"),
+    *("max_grad_norm", "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *("label_smoothing_factor", "neftune_noise_alpha", "seed", "data_seed", "bf16", "fp16", "dataloader_drop_last"),
+    *("train_sampling_strategy", "group_by_length", "ignore_data_skip"),
+)
+"""Arguments of a Trainer that decide what it trains, and so identify a run."""
+
+
+def check_supported(args: Any) -> None:
+    """Refuse training that is spread over processes or devices.
+
+    Args:
+        args: The Trainer's arguments.
+
+    Raises:
+        ConfigError: If more than one process or device trains.
+    """
+    spread = {
+        f"{args.world_size} processes": args.world_size > 1,
+        f"{args.n_gpu} GPUs in one process (DataParallel)": args.n_gpu > 1,
+        "FSDP": bool(getattr(args, "fsdp", None)),
+        "DeepSpeed": bool(getattr(args, "deepspeed", None)),
+    }
+    found = [name for name, there in spread.items() if there]
+    if found:
+        raise ConfigError(
+            f"TrajectoryCallback does not yet support training with {' and '.join(found)}. Train with one process on "
+            "one device (for several GPUs, show it one: CUDA_VISIBLE_DEVICES=0), or without the callback."
+        )
+
+
+def decisive(args: Any) -> dict[str, Any]:
+    """What of a Trainer's arguments decides what it trains.
+
+    Args:
+        args: The Trainer's arguments.
+
+    Returns:
+        Arguments by name, ready for JSON; a batch size that the Trainer looks for itself is left out.
+    """
+    given = json.loads(json.dumps(args.to_dict(), default=str))
+    chosen = {name: given[name] for name in DECISIVE if given.get(name) is not None}
+    if args.auto_find_batch_size:
+        chosen.pop("per_device_train_batch_size", None)
+    return chosen
+
+
+def identity_of(args: Any, model: nn.Module, loader: Any, *, every: int, data: str) -> dict[str, Any]:
+    """What identifies a run of somebody else's Trainer.
+
+    Args:
+        args: The Trainer's arguments.
+        model: The model.
+        loader: The loader of the training set, or None.
+        every: Optimiser steps from one pass to the next.
+        data: Fingerprint of the tracked examples.
+
+    Returns:
+        The identity, ready for the manifest.
+    """
+    dataset: Any = getattr(loader, "dataset", None)
+    size = {"train_examples": len(dataset)} if hasattr(dataset, "__len__") else {}
+    config = {"arguments": decisive(args), "every": every, **size}
+    return {"version": IDENTITY_VERSION, "config": config, "data": data, "model": _structure(model)}
+
+
+def run_id(args: Any, model: nn.Module, identity: Mapping[str, Any]) -> str:
+    """A name for a run: model, seed and identity."""
+    named = str(getattr(getattr(model, "config", None), "_name_or_path", "") or type(model).__name__)
+    backbone = re.sub(r"[^A-Za-z0-9.]+", "-", Path(named).name).strip("-").lower()
+    return f"{backbone}-s{args.seed}-{digest(identity)}"
+
+
+def provenance(args: Any, model: nn.Module, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Code, packages, device, and how passes run, for the manifest."""
+    return run_provenance(
+        (*PACKAGES, "accelerate", "datasets"),
+        device=args.device.type,
+        threads=torch.get_num_threads(),
+        batches="padded" if packing_problem(model) else "packed",
+        data_fingerprint=identity["data"],
+        model_fingerprint=identity["model"],
+    )
+
+
+def _structure(model: nn.Module) -> str:
+    """A fingerprint of what trains: resumed weights are other ones, their names and shapes are not."""
+    parameters = [(name, list(value.shape), value.requires_grad) for name, value in model.named_parameters()]
+    return hashlib.sha256(json.dumps([type(model).__name__, parameters]).encode()).hexdigest()[:16]

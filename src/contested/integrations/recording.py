@@ -1,0 +1,198 @@
+"""The run folder of somebody else's training: opened, begun or resumed, checked, written and finished."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from contested.errors import RunError
+from contested.integrations.tracked import Outputs, Tracked
+from contested.trajectories import RunWriter, Trajectory, layout, locked, read_manifest
+from contested.trajectories.identity import differences
+
+_HELD: dict[Path, contextlib.ExitStack] = {}
+"""Locks that this process holds: training that failed here never says so, and may be started again."""
+
+
+class Recording:
+    """The run folder of one training that somebody else conducts; the folder is the only state.
+
+    Args:
+        out: The folder, new or of this same run.
+        tracked: The examples that are followed.
+    """
+
+    def __init__(self, out: Path, tracked: Tracked) -> None:
+        self.path = out
+        self._tracked = tracked
+        self._writer: RunWriter | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it is being recorded: begun or resumed, and neither finished nor broken off."""
+        return self._writer is not None
+
+    @property
+    def last_step(self) -> int:
+        """The step of the last checkpoint; −1 before the first."""
+        listed = self._writer.manifest["checkpoints"] if self._writer is not None else []
+        return int(listed[-1]["step"]) if listed else -1
+
+    def open(self, identity: Mapping[str, Any], *, step: int) -> None:
+        """Hold the folder for this process, and resume what it has where training resumes.
+
+        Args:
+            identity: What identifies the run.
+            step: Optimiser steps done: at 0 the folder is to be begun (:meth:`begin`).
+
+        Raises:
+            RunError: If the folder cannot be used, is another run's, complete, or not empty without a run.
+        """
+        self._writer = None
+        self._lock()
+        existing = read_manifest(self.path) if (self.path / layout.MANIFEST).exists() else None
+        if existing is not None:
+            check_same_run(self.path, existing, identity)
+        if step == 0:
+            self._check_free(existing)
+            return
+        if existing is None or not existing["checkpoints"]:
+            raise RunError(
+                f"Training resumes at step {step:,}, but {self.path} holds no run. Give the folder of "
+                "the training that is resumed as out, or train from the start."
+            )
+        self._writer = RunWriter.resume(self.path, step=step)
+
+    def begin(self, outputs: Outputs, *, names: tuple[str, ...], header: Mapping[str, Any]) -> None:
+        """Record step 0 in a folder without checkpoints, whatever an earlier start left there.
+
+        Args:
+            outputs: What the pass at step 0 found of all examples.
+            names: The classes in the order of the logits.
+            header: What the manifest says beside classes, categories and counts.
+        """
+        tracked = self._tracked
+        run = Trajectory.from_arrays(
+            losses=outputs.losses[None],
+            logits=None if outputs.logits is None else outputs.logits[None],
+            ids=tracked.ids,
+            gold=tracked.gold,
+            label_counts=_in_order(tracked, names),
+            label_names=names or None,
+            texts=dict(tracked.texts) or None,
+            steps=[0],
+            check_label_order=False,  # An untrained head may contradict the labels.
+        )
+        shutil.rmtree(self.path / layout.CHECKPOINTS, ignore_errors=True)
+        known = {
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "label_names": list(run.label_names),
+            "category_names": list(run.category_names),
+            "counts": dict(tracked.counts),
+        }
+        examples = run.examples.assign(**{name: pd.Series(values) for name, values in tracked.covariates.items()})
+        self._writer = RunWriter.create(
+            self.path, header={**known, **header}, examples=examples, text_columns=run.text_columns
+        )
+        self.write(0, 0.0, outputs)
+
+    def write(self, step: int, epoch: float, outputs: Outputs) -> None:
+        """Record a checkpoint; values that are not finite end the recording, with a warning, and not the training.
+
+        Args:
+            step: Optimiser steps done.
+            epoch: Epochs done.
+            outputs: What the pass found of all examples.
+        """
+        if self._writer is None or self._broken(step, outputs):
+            return
+        self._writer.write_checkpoint(step=step, epoch=epoch, losses=outputs.losses, logits=outputs.logits)
+        self._writer.list_checkpoint(step=step, epoch=epoch)
+
+    def finish(self) -> None:
+        """Say in the manifest that the run is complete, and leave the folder to others."""
+        if self._writer is not None:
+            self._writer.finish("complete")
+            self._writer = None
+        self.close()
+
+    def close(self) -> None:
+        """Leave the folder to others as it is."""
+        lock = _HELD.pop(self.path.resolve(), None)
+        if lock is not None:
+            lock.close()
+
+    def _broken(self, step: int, outputs: Outputs) -> bool:
+        finite = np.isfinite(outputs.losses)
+        if outputs.logits is not None:
+            finite &= np.isfinite(outputs.logits).all(axis=1)
+        if finite.all() or self._writer is None:
+            return False
+        broken = [self._tracked.ids[row] for row in np.flatnonzero(~finite)]
+        values = "losses" if outputs.logits is None else "logits"
+        told = f"At step {step:,} the {values} of {len(broken):,} of {len(finite):,} tracked examples are not finite"
+        self._writer.finish("failed", error=f"{told}, the first of {broken[0]!r}.")
+        warnings.warn(f"{told} ({', '.join(broken[:10])}); recording into {self.path} ends here.", stacklevel=4)
+        self._writer = None
+        return True
+
+    def _lock(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file; out must be a folder for the run.")
+        self.close()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"Cannot write to {self.path}: {error.strerror or error}. Give another out.") from error
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(self.path, instead=", or give another out"))
+            _HELD[self.path.resolve()] = stack.pop_all()
+
+    def _check_free(self, existing: Mapping[str, Any] | None) -> None:
+        if existing is not None and existing["status"] == "complete":
+            raise RunError(
+                f"{self.path} holds this run already, complete. Give another out, or remove the folder to train again."
+            )
+        foreign = sorted(file.name for file in self.path.iterdir() if not file.name.startswith("."))
+        if existing is None and foreign:
+            raise RunError(
+                f"{self.path} is not empty and holds no run (it has {', '.join(foreign[:3])}). Give a new folder."
+            )
+
+
+def check_same_run(out: Path, manifest: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds another run, naming all that differs.
+
+    Args:
+        out: The folder.
+        manifest: Its manifest.
+        identity: What is to be recorded now.
+
+    Raises:
+        RunError: If it is another run.
+    """
+    problems = [
+        f"{key}: the folder has {old!r}, now given {new!r}"
+        for key, old, new in differences(manifest.get("identity", {}), dict(identity))
+    ]
+    if problems:
+        raise RunError(
+            f"{out} holds another run ({manifest['run_id']}, status {manifest['status']}). Give another out, or "
+            "train as the folder was made:",
+            problems,
+        )
+
+
+def _in_order(tracked: Tracked, names: tuple[str, ...]) -> Any:
+    """Annotators' label counts (N, K) in the order of the logits; as they are where there are no logits."""
+    if tracked.label_counts is None or not names:
+        return tracked.label_counts
+    return tracked.label_counts[:, [tracked.label_names.index(name) for name in names]]
