@@ -1,18 +1,29 @@
-"""AUM's ``full_aum_records.csv``: logits of the label and of the highest other class; of two classes that is all."""
+"""AUM's files: the margin of each example's label at each checkpoint, and its mean so far.
+
+Of two classes the label's logit and the highest other one are all logits; of more they are not.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from contested.errors import ConfigError, DataError
 from contested.exchange.collect import Collector, Record, Recording
-from contested.exchange.format import Format
+from contested.exchange.format import Format, new_folder, required
 from contested.exchange.long_table import as_number, csv_rows
 from contested.wording import listed
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from contested.trajectories.trajectory import Trajectory
+
 _FILE = "full_aum_records.csv"
+_VALUES = "aum_values.csv"
 _COLUMNS = ("sample_id", "num_measurements", "target_logit", "target_val", "other_logit", "other_val")
 
 
@@ -76,4 +87,61 @@ def _add(collector: Collector, cells: Mapping[str, str] | str, where: str) -> No
         collector.problems.append(f"{where}: {error}")
 
 
-FORMAT = Format(name="aum", summary="AUM's full_aum_records.csv of a task with two classes", read=read)
+def write(trajectory: Trajectory, target: Path) -> list[str]:
+    """Write a run's margins as the tool does: ``full_aum_records.csv`` and ``aum_values.csv``.
+
+    Args:
+        trajectory: A run with logits and gold labels.
+        target: A new or empty folder.
+
+    Returns:
+        What the files cannot hold, a sentence each.
+
+    Raises:
+        RunError: If the run lacks logits or gold labels, or the folder holds something.
+    """
+    logits, gold = required(trajectory, "logits", "gold")
+    ids = trajectory.example_ids.tolist()
+    with new_folder(target) as folder:
+        with (folder / _FILE).open("w", encoding="utf-8", newline="") as file:
+            values = _write_records(file, ids, logits, gold)
+        with (folder / _VALUES).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("sample_id", "aum"))
+            # The tool's file begins with the highest.
+            writer.writerows((ids[row], values[row]) for row in sorted(range(len(ids)), key=lambda row: -values[row]))
+    unit, steps = trajectory.counted_in, trajectory.steps
+    notes = [f"Files number the checkpoints: 1 is {unit} {steps[0]}, {len(steps)} is {unit} {steps[-1]}."]
+    if logits.shape[2] > 2:
+        notes.append("Of more than two classes the files hold two logits each, from which no run can be made again.")
+    return notes
+
+
+def _write_records(file: TextIO, ids: list[str], logits: NDArray[np.float32], gold: NDArray[np.int64]) -> list[float]:
+    """Write the records, an example after the other, and give each one's margin over all checkpoints."""
+    import numpy as np
+
+    writer = csv.writer(file)
+    writer.writerow((*_COLUMNS, "margin", "aum"))
+    counts = np.arange(1, len(logits) + 1)
+    values = []
+    for row, (name, label) in enumerate(zip(ids, gold.tolist(), strict=True)):
+        scores = logits[:, row].astype(np.float64)
+        others = scores.copy()
+        others[:, label] = -np.inf
+        best = others.argmax(axis=1)
+        target, other = scores[:, label], others.max(axis=1)
+        so_far = np.cumsum(target - other) / counts
+        columns = (counts, target, best, other, target - other, so_far)
+        number, *rest = (column.tolist() for column in columns)
+        writer.writerows((name, n, label, *values) for n, *values in zip(number, *rest, strict=True))
+        values.append(float(so_far[-1]))
+    return values
+
+
+FORMAT = Format(
+    name="aum",
+    summary="AUM's full_aum_records.csv (read where the task has two classes) and aum_values.csv",
+    read=read,
+    write=write,
+)
