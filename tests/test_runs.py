@@ -95,6 +95,7 @@ def test_a_run_folder_holds_what_the_contract_says(train: Callable[..., Any]) ->
     assert (result.status, manifest["status"], result.trained) == ("complete", "complete", True)
     assert {"config", "provenance", "schema_version", "run_id", "label_names"} <= set(manifest)
     assert {"commit", "dirty"} == set(manifest["provenance"]["code"])
+    assert manifest["planned_steps"] == manifest["checkpoints"][-1]["step"]
     assert not (run / "state").exists()
     # 32 tracked + 40 bulk = 72 examples: 9 steps per epoch, 18 in all; every 5 and epoch ends: 0 5 9 10 15 18.
     trajectory = result.trajectory

@@ -70,6 +70,7 @@ from contested.analysis.seeds import (
 )
 from contested.analysis.summary import analyze
 from contested.analysis.unlearning import ChangeRow, Changes, Contrast, change_by_category
+from contested.analysis.watch import Watched, alert_sentence, alerts, run_alerts, watched
 
 __all__ = [
     "OVERALL",
@@ -103,8 +104,11 @@ __all__ = [
     "SeedMean",
     "Term",
     "Verdict",
+    "Watched",
     "added_variance",
     "alert",
+    "alert_sentence",
+    "alerts",
     "analyze",
     "aulc",
     "aulc_trapezoid",
@@ -139,6 +143,7 @@ __all__ = [
     "rank_trend",
     "regions",
     "regression",
+    "run_alerts",
     "seed_interval",
     "share_curves",
     "share_interval",
@@ -149,4 +154,5 @@ __all__ = [
     "spearman_by_label",
     "statements",
     "text_length",
+    "watched",
 ]

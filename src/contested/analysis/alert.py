@@ -42,8 +42,9 @@ class Alert(NamedTuple):
         first: Step of the first look that crossed; None if none did.
         n: Examples.
         n_clusters: Independent clusters of examples.
-        level: Probability of a false alarm over the whole run.
+        level: Probability of a false alarm of this alert over the whole run.
         note: Why looks were not tested; empty if all were.
+        shared_by: How many alerts on the run share one error rate, each with as much of it as ``level``.
     """
 
     steps: NDArray[np.int64]
@@ -58,6 +59,7 @@ class Alert(NamedTuple):
     n_clusters: int
     level: float
     note: str
+    shared_by: int = 1
 
 
 class _Looks(NamedTuple):

@@ -22,6 +22,7 @@ from contested.config import RunConfig, identified, identifying, recorded
 from contested.errors import RunError
 from contested.files import temporary_folder
 from contested.runs.prepare import RunComponents
+from contested.schedule import steps_per_epoch
 from contested.trajectories import RunWriter, layout
 from contested.trajectories.identity import IDENTITY_VERSION, differences, digest
 from contested.trajectories.provenance import run_provenance
@@ -67,6 +68,8 @@ def open_folder(
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "identity": identity,
         "config": config.model_dump(mode="json"),
+        "planned_steps": config.training.epochs
+        * steps_per_epoch(len(components.task.train_labels), config.training.batch_size),
         "label_names": list(components.task.label_names),
         "category_names": list(components.task.category_names),
         "counts": {

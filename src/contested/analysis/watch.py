@@ -1,0 +1,233 @@
+"""The alert by category: which examples of a run are watched, what shares a chance of error, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from contested.analysis.alert import MIN_CLUSTERS, Alert, Spending, alert
+from contested.analysis.checks import OVERALL, category_rows, same_length
+from contested.errors import DataError, RunError
+from contested.formats import number, percent
+from contested.wording import counted, listed
+
+if TYPE_CHECKING:
+    from contested.trajectories import Trajectory
+
+TEMPLATE = 0.1
+"""A text that more than this share of the examples have is part of a template, and joins nothing."""
+
+_VALIDATION = "validation"
+_AMOUNT = number(".2f")
+
+
+class Watched(NamedTuple):
+    """What of a run is watched.
+
+    Attributes:
+        groups: Which examples each alert is about, by its name: masks of shape ``(N,)``.
+        clusters: What the examples share, shape ``(N,)``; None where each stands for itself.
+    """
+
+    groups: dict[str, NDArray[np.bool_]]
+    clusters: NDArray[Any] | None
+
+
+def alerts(
+    losses: ArrayLike,
+    steps: ArrayLike,
+    planned_steps: int,
+    *,
+    groups: Mapping[str, NDArray[np.bool_]],
+    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    level: float = 0.05,
+    spending: Spending = "linear",
+    seed: int = 0,
+) -> dict[str, Alert]:
+    """Test each group as :func:`~contested.analysis.alert.alert` does, with one error rate for all of them together.
+
+    The level is shared equally (Bonferroni) by the groups that have enough independent examples to be tested; which
+    those are is known at the start of a run, so that answers during a run and after it are the same.
+
+    Args:
+        losses: Shape ``(T, N)``, the first checkpoint being the start.
+        steps: Steps of the checkpoints, rising, shape ``(T,)``.
+        planned_steps: The step at which the run is to end.
+        groups: Which examples each alert is about, by its name: masks of shape ``(N,)``.
+        clusters: What examples share, such as their premise, shape ``(N,)``; by default each stands for itself.
+        level: Probability of a false alarm in any group over the whole run.
+        spending: How the level is spent along the steps.
+        seed: Seed of the paths.
+
+    Returns:
+        An alert for each group, in the same order.
+
+    Raises:
+        DataError: If a mask or the clusters do not fit the losses.
+    """
+    values = np.asarray(losses, dtype=np.float64)
+    if values.ndim != 2:
+        raise DataError(f"losses: given an array of shape {values.shape}, expected (T, N).")
+    same_length(losses=values.shape[1], **{f"group {name}": len(mask) for name, mask in groups.items()})
+    every = np.arange(values.shape[1]) if clusters is None else _numbered(clusters)
+    same_length(losses=values.shape[1], clusters=len(every))
+    masks = {name: np.asarray(mask, dtype=bool) for name, mask in groups.items()}
+    tested = sum(len(np.unique(every[mask])) >= MIN_CLUSTERS for mask in masks.values())
+    shared = max(tested, 1)
+    return {
+        name: alert(
+            values[:, mask],
+            steps,
+            planned_steps,
+            clusters=None if clusters is None else every[mask],
+            level=level / shared,
+            spending=spending,
+            seed=seed,
+        )._replace(shared_by=shared)
+        for name, mask in masks.items()
+    }
+
+
+def run_alerts(trajectory: Trajectory, *, level: float = 0.05, clusters: str | None = None) -> dict[str, Alert]:
+    """The alerts of a recorded run: what they said while it ran, or would have said.
+
+    Args:
+        trajectory: The run, complete or not.
+        level: Probability of a false alarm in any category over the whole run.
+        clusters: The column of the examples that says which belong together; those that share a text without it.
+
+    Returns:
+        An alert for each category, for validation examples and others apart where the run has both; for all examples
+        (``"overall"``) where it has no categories.
+
+    Raises:
+        RunError: If the run has no losses, or is not complete and does not say how many steps are planned.
+    """
+    losses = trajectory.required("losses")
+    planned = planned_steps(trajectory)
+    if planned is None:
+        raise RunError(
+            f"The run {trajectory.run_id} is not complete (status: {trajectory.status}) and its manifest does not say "
+            "how many steps are planned (planned_steps), so that its share of them is unknown. Wait for its end."
+        )
+    groups, shared = watched(trajectory.examples, trajectory.category_names, trajectory.text_columns, clusters=clusters)
+    return alerts(losses, trajectory.steps, planned, groups=groups, clusters=shared, level=level)
+
+
+def planned_steps(trajectory: Trajectory) -> int | None:
+    """The step at which a run is to end; that at which it did where it does not say; None where neither is known."""
+    planned, last = trajectory.manifest.get("planned_steps"), int(trajectory.steps[-1])
+    if planned is not None:
+        return int(planned)
+    # A single checkpoint at the start has no step to be the last.
+    return last if trajectory.status == "complete" and len(trajectory.steps) > 1 else None
+
+
+def watched(
+    examples: pd.DataFrame, category_names: Sequence[str], text_columns: Sequence[str], *, clusters: str | None = None
+) -> Watched:
+    """Which examples of a run are watched together, and which belong to one cluster.
+
+    Args:
+        examples: The tracked examples, as the run folder has them: category, split, texts and covariates.
+        category_names: The categories in order of rising entropy; all examples are one group without any.
+        text_columns: Which columns hold texts.
+        clusters: The column that says which examples belong together; those that share a text without it.
+
+    Returns:
+        Groups by name (``contested``, or ``contested (validation)`` where validation examples are among others), and
+        the clusters.
+
+    Raises:
+        DataError: If there is no such column.
+    """
+    if clusters is not None and clusters not in examples:
+        raise DataError(
+            f"clusters: the examples have no column {clusters!r}; they have {listed(map(str, examples.columns))}."
+        )
+    n = len(examples)
+    rows = category_rows(examples["category"].to_numpy(object) if category_names else [""] * n, category_names)
+    validation = (examples["split"] == _VALIDATION).to_numpy() if "split" in examples else np.zeros(n, dtype=bool)
+    groups = {name: np.isin(np.arange(n), rows[name]) for name in category_names or (OVERALL,)}
+    if validation.any() and not validation.all():
+        groups = {name: mask & ~validation for name, mask in groups.items()} | {
+            f"{name} ({_VALIDATION})": mask & validation for name, mask in groups.items()
+        }
+    shared = examples[clusters].to_numpy() if clusters else _sharing_texts(examples, text_columns)
+    return Watched(groups, shared)
+
+
+def alert_sentence(name: str, found: Alert, *, unit: str = "step", planned: int) -> str:
+    """Say in plain words what the looks at a group found.
+
+    Args:
+        name: The group's name, as :func:`watched` gives it.
+        found: Its alert.
+        unit: What steps count.
+        planned: The step at which the run is to end.
+
+    Returns:
+        One sentence or two: whether the mean loss rose above its start, from which step, by how much, on how many
+        examples, and how often such a sentence is false; also where it lies below its start again.
+    """
+    examples = "all examples" if name == OVERALL else f"{name} examples"
+    if found.note and not np.isfinite(found.statistic).any():
+        return f"The loss of {examples} is not watched: {found.note}."
+    if not len(found.steps):
+        return f"The loss of {examples} is watched from the second checkpoint on."
+    size = counted(found.n, "example")
+    size += "" if found.n == found.n_clusters else f" in {counted(found.n_clusters, 'cluster')}"
+    told = _none_found(examples, found) if found.first is None else _rise(examples, found, unit)
+    return f"{told}. {size}; {_rate(found, unit, planned)}."
+
+
+def _none_found(examples: str, found: Alert) -> str:
+    return f"At none of {counted(len(found.steps), 'look')} was mean loss of {examples} found above its start"
+
+
+def _rise(examples: str, found: Alert, unit: str) -> str:
+    first, last = int(np.flatnonzero(found.steps == found.first)[0]), len(found.steps) - 1
+    highest = first + int(np.nanargmax(found.estimate[first:]))
+    at = [f"{unit} {step:,}" for step in found.steps.tolist()]
+    amounts = [_AMOUNT(abs(amount)) for amount in found.estimate.tolist()]
+    told = f"Mean loss of {examples} rose above its start: at {at[first]} by {amounts[first]} nats"
+    told += f" (at least {_AMOUNT(found.low[first])})"
+    if highest > first:
+        told += f", at its highest by {amounts[highest]} at {at[highest]}"
+    below = bool(found.estimate[last] < 0)
+    if last > highest:
+        told += f"; at {at[last]} it lies {amounts[last]} {'below it again' if below else 'above it'}"
+    return told
+
+
+def _rate(found: Alert, unit: str, planned: int) -> str:
+    whole = f"an alarm is false in at most {percent(found.level * found.shared_by)} of runs of {counted(planned, unit)}"
+    return whole + (f", {counted(found.shared_by, 'group')} together" if found.shared_by > 1 else "")
+
+
+def _numbered(clusters: Iterable[Any]) -> NDArray[np.intp]:
+    return pd.factorize(np.asarray(clusters, dtype=object), use_na_sentinel=False)[0]
+
+
+def _sharing_texts(examples: pd.DataFrame, text_columns: Sequence[str]) -> NDArray[np.intp] | None:
+    """The clusters of examples that share a text, directly or through others; None where none does."""
+    n = len(examples)
+    links: list[NDArray[np.intp]] = []
+    for column in text_columns:
+        numbers = _numbered(examples[column].str.strip())
+        sizes = np.bincount(numbers, minlength=1)
+        firsts = np.zeros(len(sizes), dtype=np.intp)
+        firsts[numbers[::-1]] = np.arange(n)[::-1]
+        joined = (sizes[numbers] > 1) & (sizes[numbers] <= max(TEMPLATE * n, 2))
+        links.append(np.stack([np.flatnonzero(joined), firsts[numbers[joined]]]))
+    if not any(link.size for link in links):
+        return None
+    ends = np.concatenate(links, axis=1)
+    graph = coo_array((np.ones(ends.shape[1]), tuple(ends)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.intp)
