@@ -1,0 +1,163 @@
+"""Aggregates for experiment trackers: numbers against a slow reference, and real local files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from contested.integrations.reporting import Aggregates, Reporter
+
+LOSSES = np.array([[1.0, 2.0, 3.0, 6.0], [0.5, 1.0, 4.0, 6.5], [0.2, 1.4, 5.0, 5.4]])
+ENTROPY = np.array([0.0, 0.9, 0.3, 0.6])
+GROUPS = {"clean": np.array([True, False, True, False]), "contested": ~np.array([True, False, True, False])}
+
+
+def test_aggregates_of_every_checkpoint_against_a_slow_reference() -> None:
+    aggregates = Aggregates({**GROUPS, "none": np.zeros(4, bool)}, ENTROPY)
+    for step, losses in enumerate(LOSSES):
+        rho = stats.spearmanr(LOSSES[: step + 1].mean(axis=0), ENTROPY).statistic
+        expected = {
+            "contested/loss/overall": losses.mean(),
+            "contested/loss/clean": (losses[0] + losses[2]) / 2,
+            "contested/loss/contested": (losses[1] + losses[3]) / 2,
+            "contested/loss_change/overall": losses.mean() - 3.0,
+            "contested/loss_change/clean": (losses[0] + losses[2]) / 2 - 2.0,
+            "contested/loss_change/contested": (losses[1] + losses[3]) / 2 - 4.0,
+            "contested/rho": rho,
+        }
+        assert aggregates.add(losses) == pytest.approx(expected)
+
+
+def test_what_is_undefined_is_left_out() -> None:
+    # Equal entropies have no ranks; without annotators there are none.
+    for entropy in (np.ones(4), None):
+        assert set(Aggregates({}, entropy).add(LOSSES[0])) == {
+            "contested/loss/overall",
+            "contested/loss_change/overall",
+        }
+
+
+def report(reporter: Reporter, first: int = 0) -> None:
+    for step in range(first, 3):
+        reporter.log({"contested/loss/a (b)": float(step)}, step * 10)
+    reporter.alert("a (b)", "It rose.", 20)
+    reporter.close()
+
+
+def read_events(folder: Path) -> Any:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return events
+
+
+def test_tensorboard_files_hold_them_each_step_once_also_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report(Reporter(["tensorboard"], output_dir=tmp_path))
+    report(Reporter(["tensorboard"], output_dir=tmp_path, after=0), first=1)
+    events = read_events(tmp_path / "runs" / "contested")
+    found = [(event.step, event.value) for event in events.Scalars("contested/loss/a (b)")]
+    assert found == [(0, 0.0), (10, 1.0), (20, 2.0)]
+    *_, text = events.Tensors("contested/alert/text_summary")
+    assert (text.step, text.tensor_proto.string_val[0]) == (20, b"It rose.")
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "elsewhere"))
+    report(Reporter(["tensorboard"], output_dir=tmp_path))
+    assert len(read_events(tmp_path / "elsewhere" / "contested").Scalars("contested/loss/a (b)")) == 3
+
+
+def test_mlflow_files_hold_them_and_no_run_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.warns(UserWarning, match="no longer go to mlflow: RuntimeError: MLflow has no active run"):
+        assert Reporter(["mlflow"], output_dir=tmp_path).names == ()
+    with mlflow.start_run() as run:
+        report(Reporter(["mlflow"], output_dir=tmp_path))
+    client = mlflow.MlflowClient()
+    found = client.get_metric_history(run.info.run_id, "contested/loss/a _b_")
+    assert [(metric.step, metric.value) for metric in found] == [(0, 0.0), (10, 1.0), (20, 2.0)]
+    assert client.get_run(run.info.run_id).data.tags["contested.alert.a _b_"] == "It rose."
+    assert len(client.search_runs([run.info.experiment_id])) == 1
+
+
+def fake_wandb(monkeypatch: pytest.MonkeyPatch, run: Any) -> None:
+    module = ModuleType("wandb")
+    module.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", module)
+
+
+def test_weights_and_biases_gets_them_on_the_trainers_axis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    fake_wandb(monkeypatch, SimpleNamespace(log=told.append, alert=lambda **given: told.append(given)))
+    report(Reporter(["wandb"], output_dir=tmp_path))
+    assert told == [
+        *({"contested/loss/a (b)": float(step), "train/global_step": step * 10} for step in range(3)),
+        {"title": "Loss has risen: a (b)", "text": "It rose."},
+    ]
+
+
+def test_only_what_is_named_gets_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_wandb(monkeypatch, None)  # would warn if it were asked
+    for names in ([], ["none"], ["codecarbon"]):
+        report(Reporter(names, output_dir=tmp_path))
+    assert not list(tmp_path.iterdir())
+    with pytest.warns(UserWarning, match="report_to names comet_ml, which"):
+        assert Reporter(["comet_ml", "tensorboard"], output_dir=tmp_path).names == ("tensorboard",)
+
+
+def test_a_tracker_that_fails_is_named_once_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(values: Any) -> None:
+        raise OSError("no route to host")
+
+    fake_wandb(monkeypatch, SimpleNamespace(log=fail, alert=fail))
+    with pytest.warns(UserWarning, match="wandb") as told:
+        report(Reporter(["wandb", "tensorboard"], output_dir=tmp_path))
+    assert [str(warning.message) for warning in told] == [
+        "Aggregates of the tracked examples no longer go to wandb: OSError: no route to host. Training and the run "
+        "folder go on without it."
+    ]
+    assert len(read_events(tmp_path / "runs" / "contested").Scalars("contested/loss/a (b)")) == 3
+
+
+TRACKIO = """
+import sys, trackio
+from contested.integrations.reporting import Reporter
+trackio.init(project="p", name="r", auto_log_cpu=False, auto_log_gpu=False)
+reporter = Reporter(["trackio"], output_dir=".")
+for step in range(3):
+    reporter.log({"contested/loss/overall": float(step)}, step * 10)
+reporter.alert("overall", "It rose.", 20)
+trackio.finish()
+"""
+
+
+def test_trackio_files_hold_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In a process of its own: trackio takes its folder from the environment when it is first imported.
+    import sqlite3
+
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
+    subprocess.run([sys.executable, "-c", TRACKIO], check=True, capture_output=True, timeout=60)
+    with sqlite3.connect(tmp_path / "p.db") as database:
+        rows = database.execute("select metrics from metrics order by id").fetchall()
+        alerts = database.execute("select title, text, level from alerts").fetchall()
+    expected = [(float(step), step * 10) for step in range(3)]
+    assert [(row["contested/loss/overall"], row["train/global_step"]) for row in _json(rows)] == expected
+    assert alerts == [("Loss has risen: overall", "It rose.", "warn")]
+
+
+def _json(rows: list[Any]) -> list[dict[str, Any]]:
+    import json
+
+    return [json.loads(row[0]) for row in rows]
