@@ -108,6 +108,18 @@ def test_texts_are_one_column_or_several():
     assert "texts" in two.has
 
 
+def test_further_values_by_name_have_the_shape_of_losses():
+    run = Trajectory.from_arrays(losses=[[1.0, 2.0], [0.5, 1.0]], extra={"tokens": [[3, 4], [3, 4]]})
+    assert run.extra["tokens"].tolist() == [[3.0, 4.0], [3.0, 4.0]]
+    with pytest.raises(DataError) as caught:
+        Trajectory.from_arrays(losses=[[1.0, 2.0]], extra={"a": [[1.0], [2.0]], "loss": [[1.0, 2.0]], "b": [1.0, 2.0]})
+    assert caught.value.problems == (
+        "extra: loss has another meaning in a run; rename it",
+        "extra 'b': given shape (2,), expected (T, N): checkpoints, examples",
+        "extra 'a': given shape (2, 1), expected (1, 2): checkpoints, examples",
+    )
+
+
 def test_all_problems_at_once():
     losses = np.ones((2, 3))
     losses[1, 2] = np.nan

@@ -122,6 +122,36 @@ def test_a_run_may_lack_losses_logits_gold_and_annotators(tmp_path: Path) -> Non
         read.required("label_counts")
 
 
+def test_further_values_of_each_example_are_columns_of_a_checkpoint(writer: RunWriter) -> None:
+    lengths = [np.array([1 / 3, 2, np.nan]), np.array([4.0, 5, 6])]
+    for step, values_of in zip((0, 100), lengths, strict=True):
+        writer.write_checkpoint(**values(step), extra={"tokens": values_of, "margin": -values_of})
+        writer.list_checkpoint(step=step, epoch=None)
+    shard = pq.read_schema(writer.path / "checkpoints" / "step-00000100.parquet")
+    assert [(field.name, str(field.type)) for field in shard][-2:] == [("tokens", "double"), ("margin", "double")]
+    read = Trajectory.load(writer.path)
+    assert list(read.extra) == ["tokens", "margin"]
+    np.testing.assert_array_equal(read.extra["tokens"], lengths)
+    read.save(writer.path.parent / "copy")
+    again = Trajectory.load(writer.path.parent / "copy")
+    np.testing.assert_array_equal(again.extra["margin"], -np.array(lengths))
+
+
+def test_further_values_of_another_shape_or_under_a_taken_name_are_refused(writer: RunWriter) -> None:
+    with pytest.raises(RunError, match=r"gave tokens \(2,\) for 3 tracked examples"):
+        writer.write_checkpoint(**values(0), extra={"tokens": np.zeros(2)})
+    with pytest.raises(RunError, match="column loss has another meaning"):
+        writer.write_checkpoint(**values(0), extra={"loss": np.zeros(3)})
+
+
+def test_columns_of_other_types_are_left_alone(writer: RunWriter) -> None:
+    record(writer, 100)
+    file = writer.path / "checkpoints" / "step-00000100.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.append_column("pred", pa.array([1, 0, 2], pa.int16())), file)
+    assert dict(Trajectory.load(writer.path).extra) == {}
+
+
 def test_checkpoints_of_different_columns_are_refused(writer: RunWriter) -> None:
     record(writer, 0)
     writer.write_checkpoint(step=100, epoch=1, losses=np.zeros(3), logits=None)

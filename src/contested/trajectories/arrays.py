@@ -18,7 +18,7 @@ from contested.errors import DataError
 from contested.trajectories.given import Checks, as_entries, as_facts, as_numbers, shown
 from contested.trajectories.given_categories import categories_of
 from contested.trajectories.label_order import TOLERANCE, contradiction, wrong_order
-from contested.trajectories.layout import StepUnit
+from contested.trajectories.layout import CHECKPOINT_COLUMNS, StepUnit
 
 Texts = Sequence[str] | Mapping[str, Sequence[str]] | pd.DataFrame
 """N texts, or text columns by name."""
@@ -46,6 +46,7 @@ class Arrays:
     run_id: str
     origin: Mapping[str, Any] | str
     check_label_order: bool
+    extra: Mapping[str, ArrayLike] | None = None
     checks: Checks = field(default_factory=Checks)
 
     def checked(self) -> dict[str, Any]:
@@ -95,7 +96,7 @@ class Arrays:
         categories, category_names = categories_of(
             self.categories, self.category_names, label_counts=counts, n_examples=n_examples, checks=self.checks
         )
-        texts = self._texts(n_examples)
+        texts, extra = self._texts(n_examples), self._extra((n_checkpoints, n_examples))
         if not self.checks.problems:
             self._plausible(losses, logits)
             self._label_order(losses, logits, gold, counts=counts, names=names, where=where)
@@ -114,6 +115,7 @@ class Arrays:
             "text_columns": tuple(texts),
             "category_names": category_names,
             "metrics": pd.DataFrame({"step": np.array([], np.int64)}),
+            "extra": extra,
         }
 
     def _numbers(self, name: str, values: ArrayLike | None, ndim: int) -> NDArray[Any] | None:
@@ -318,6 +320,16 @@ class Arrays:
         if taken := sorted(set(columns) & _RESERVED):
             self.checks.add(f"texts: the column {', '.join(taken)} has another meaning in a run; rename it")
         return columns
+
+    def _extra(self, shape: tuple[int | None, int | None]) -> dict[str, NDArray[np.float64]]:
+        given = {} if self.extra is None else dict(self.extra)
+        if taken := sorted(set(given) & set(CHECKPOINT_COLUMNS)):
+            self.checks.add(f"extra: {', '.join(taken)} has another meaning in a run; rename it")
+        found = {name: self._numbers(f"extra {name!r}", values, 2) for name, values in given.items()}
+        for name, values in found.items():
+            if values is not None and None not in shape and values.shape != shape:
+                self.checks.add(f"extra {name!r}: given shape {values.shape}, expected {shape}: checkpoints, examples")
+        return {name: values for name, values in found.items() if values is not None}
 
     def _label_order(
         self,

@@ -42,6 +42,8 @@ EXAMPLE_TYPES: dict[str, pa.DataType] = {
     "category": pa.string(),
     "split": pa.string(),
 }
+# Columns of a checkpoint with a meaning of their own; every further one of floats is a value of each example.
+CHECKPOINT_COLUMNS = ("row_key", "step", "epoch", "loss", "logits")
 # Those that every run has; a run lacks the others where it does not know them.
 EXAMPLE_KEYS = ("row_key", "example_id", "split")
 

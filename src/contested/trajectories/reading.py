@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -122,10 +122,22 @@ def read_examples(run: Path, row_keys: NDArray[np.int64]) -> pd.DataFrame:
     return tracked
 
 
-def read_checkpoints(
-    run: Path, steps: Sequence[int], row_keys: NDArray[np.int64], n_classes: int
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float32] | None]:
-    """Read losses and logits, one file after the other: of a million examples all files at once are gigabytes.
+class Recorded(NamedTuple):
+    """What the checkpoints of a run hold.
+
+    Attributes:
+        losses: Shape (T, N), or None where the run has none.
+        logits: Shape (T, N, K), or None where the run has none.
+        extra: Further values of each example by name, shape (T, N) each.
+    """
+
+    losses: NDArray[np.float64] | None
+    logits: NDArray[np.float32] | None
+    extra: dict[str, NDArray[np.float64]]
+
+
+def read_checkpoints(run: Path, steps: Sequence[int], row_keys: NDArray[np.int64], n_classes: int) -> Recorded:
+    """Read what was recorded, one file after the other: of a million examples all files at once are gigabytes.
 
     Args:
         run: The run folder.
@@ -134,14 +146,16 @@ def read_checkpoints(
         n_classes: Classes K.
 
     Returns:
-        Losses of shape (T, N) and logits of shape (T, N, K), each None where the run has none.
+        What they hold.
 
     Raises:
         RunError: If a file is damaged, or of other examples or columns than the first.
     """
-    columns = _checkpoint_columns(run, steps[0])
+    schema = pq.read_schema(run / layout.CHECKPOINTS / layout.checkpoint_name(steps[0]))
+    columns = set(schema.names)
     losses = np.empty((len(steps), len(row_keys))) if "loss" in columns else None
     logits = np.empty((len(steps), len(row_keys), n_classes), np.float32) if "logits" in columns else None
+    extra = {name: np.empty((len(steps), len(row_keys))) for name in _extra_columns(schema)}
     for index, step in enumerate(steps):
         table = _read_checkpoint(run, step)
         if set(table.schema.names) != columns or not np.array_equal(table["row_key"].to_numpy(), row_keys):
@@ -153,14 +167,20 @@ def read_checkpoints(
             losses[index] = table["loss"].to_numpy()
         if logits is not None:
             logits[index] = _logits(table, len(row_keys), n_classes, step)
+        for name, values in extra.items():
+            values[index] = table[name].to_numpy()
         del table
     pa.default_memory_pool().release_unused()
-    return losses, logits
+    return Recorded(losses, logits, extra)
 
 
-def _checkpoint_columns(run: Path, step: int) -> set[str]:
-    file = run / layout.CHECKPOINTS / layout.checkpoint_name(step)
-    return set(pq.read_schema(file).names)
+def _extra_columns(schema: pa.Schema) -> list[str]:
+    """Names of the columns that are further values of each example; other programs may add columns of other types."""
+    return [
+        field.name
+        for field in schema
+        if field.name not in layout.CHECKPOINT_COLUMNS and pa.types.is_floating(field.type)
+    ]
 
 
 def _read_checkpoint(run: Path, step: int, columns: list[str] | None = None) -> pa.Table:

@@ -25,12 +25,14 @@ class Checkpoint(NamedTuple):
         epoch: Epochs done; NaN where unknown.
         losses: Shape (N,), or None.
         logits: Shape (N, K), or None.
+        extra: Further values of each example by name, shape (N,) each.
     """
 
     step: int
     epoch: float
     losses: NDArray[np.float64] | None
     logits: NDArray[np.float32] | None
+    extra: Mapping[str, NDArray[np.float64]]
 
 
 def write_run(
@@ -65,9 +67,9 @@ def write_run(
     _write_gradients(writer, gradients)
     for line in metrics.to_dict("records"):
         writer.write_metrics({str(name): _plain(value) for name, value in line.items()})
-    for step, epoch, losses, logits in checkpoints:
+    for step, epoch, losses, logits, extra in checkpoints:
         known = None if math.isnan(epoch) else epoch
-        writer.write_checkpoint(step=step, epoch=known, losses=losses, logits=logits, exact=True)
+        writer.write_checkpoint(step=step, epoch=known, losses=losses, logits=logits, extra=extra, exact=True)
         writer.list_checkpoint(step=step, epoch=known)
     writer.finish(status)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +68,8 @@ class Trajectory:
         step_unit: What ``steps`` counts: ``step`` (of the optimiser) or ``epoch``.
         origin: Where the run comes from: ``kind`` (``contested``: trained by it; ``arrays``: from
             :meth:`from_arrays`) and whatever else is known.
+        extra: Further values that were recorded of each example at each checkpoint, by name (such as
+            ``completion_loss``), shape (T, N) each; NaN where unknown.
     """
 
     run_id: str
@@ -88,12 +89,17 @@ class Trajectory:
     gradients: Gradients | None = None
     step_unit: StepUnit = "step"
     origin: dict[str, Any] = field(default_factory=lambda: {"kind": "contested"})
+    extra: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expected = (len(self.steps), len(self.example_ids), len(self.label_names))
         given = {
             name: (array.shape, wanted)
-            for name, array, wanted in (("logits", self.logits, expected), ("losses", self.losses, expected[:2]))
+            for name, array, wanted in (
+                ("logits", self.logits, expected),
+                ("losses", self.losses, expected[:2]),
+                *((name, values, expected[:2]) for name, values in self.extra.items()),
+            )
             if array is not None
         }
         if any(shape != wanted for shape, wanted in given.values()):
@@ -201,15 +207,15 @@ class Trajectory:
         row_keys = read_row_keys(run, steps[0])
         # First of all, for reading texts takes twice their memory, if only for a moment.
         examples = read_examples(run, row_keys)
-        losses, logits = read_checkpoints(run, steps, row_keys, len(label_names))
+        recorded = read_checkpoints(run, steps, row_keys, len(label_names))
         return cls(
             run_id=manifest["run_id"],
             status=manifest["status"],
             steps=np.array(steps, np.int64),
             epochs=np.array([c["epoch"] for c in listed], np.float64),
             example_ids=examples["example_id"].to_numpy(object),
-            losses=losses,
-            logits=logits,
+            losses=recorded.losses,
+            logits=recorded.logits,
             examples=examples,
             label_names=label_names,
             text_columns=tuple(manifest.get("text_columns", ())),
@@ -221,6 +227,7 @@ class Trajectory:
             step_unit=manifest.get("step_unit", "step"),
             # Before schema 2 nothing else wrote run folders.
             origin=manifest.get("origin", {"kind": "contested"}),
+            extra=recorded.extra,
         )
 
     @classmethod
@@ -242,6 +249,7 @@ class Trajectory:
         run_id: str = "run",
         origin: Mapping[str, Any] | str = "",
         check_label_order: bool = True,
+        extra: Mapping[str, ArrayLike] | None = None,
     ) -> Self:
         """Make a run of arrays that something else recorded, checked; give losses, logits, or both.
 
@@ -268,6 +276,7 @@ class Trajectory:
             origin: Where the arrays come from, for the record: a sentence or several facts.
             check_label_order: Whether to refuse logits that are far below chance against the gold labels while
                 they fit with their classes in another order; switch it off where gold labels are wrong on purpose.
+            extra: Further values of each example at each checkpoint by name, shape (T, N) each; NaN where unknown.
 
         Returns:
             The run, complete.
@@ -303,6 +312,7 @@ class Trajectory:
             run_id=run_id,
             origin=origin,
             check_label_order=check_label_order,
+            extra=extra,
         )
         return cls(status="complete", manifest={}, **arrays.checked())
 
@@ -315,14 +325,6 @@ class Trajectory:
         Raises:
             RunError: If it holds something already or cannot be written.
         """
-        recorded = zip(
-            self.steps.tolist(),
-            self.epochs.tolist(),
-            itertools.repeat(None) if self.losses is None else self.losses,
-            itertools.repeat(None) if self.logits is None else self.logits,
-            # The steps say how many there are; what is not there has no end.
-            strict=False,
-        )
         write_run(
             user_path(path),
             header={
@@ -335,10 +337,19 @@ class Trajectory:
             },
             examples=self.examples,
             text_columns=self.text_columns,
-            checkpoints=itertools.starmap(Checkpoint, recorded),
+            checkpoints=map(self._checkpoint, range(len(self.steps))),
             metrics=self.metrics,
             gradients=self.gradients,
             status=cast(Status, self.status),
+        )
+
+    def _checkpoint(self, index: int) -> Checkpoint:
+        return Checkpoint(
+            int(self.steps[index]),
+            float(self.epochs[index]),
+            None if self.losses is None else self.losses[index],
+            None if self.logits is None else self.logits[index],
+            {name: values[index] for name, values in self.extra.items()},
         )
 
 

@@ -135,6 +135,7 @@ class RunWriter:
         epoch: float | None,
         losses: NDArray[np.floating[Any]] | None,
         logits: NDArray[np.floating[Any]] | None,
+        extra: Mapping[str, NDArray[np.floating[Any]]] | None = None,
         exact: bool = False,
     ) -> None:
         """Record one tracking pass as a file; :meth:`list_checkpoint` then makes it part of the run.
@@ -144,10 +145,27 @@ class RunWriter:
             epoch: Epochs done; None where unknown.
             losses: Shape (N,), nats; None where the run has none.
             logits: Shape (N, K); None where the run has none.
+            extra: Further values of each example by name, shape (N,) each, the same names at every checkpoint; NaN
+                where unknown. They keep their 64 bits.
             exact: Whether losses keep their 64 bits, instead of 32.
         """
+        further = {} if extra is None else dict(extra)
+        self._check_shapes(losses, logits, further)
+        table = self._checkpoint_table(step, epoch, losses=losses, logits=logits, extra=further, exact=exact)
+        with _disk_errors(self.path), atomic_path(self._checkpoint_file(step)) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    def _checkpoint_table(
+        self,
+        step: int,
+        epoch: float | None,
+        *,
+        losses: NDArray[np.floating[Any]] | None,
+        logits: NDArray[np.floating[Any]] | None,
+        extra: Mapping[str, NDArray[np.floating[Any]]],
+        exact: bool,
+    ) -> pa.Table:
         n_examples = len(self._row_keys)
-        self._check_shapes(losses, logits)
         columns: dict[str, pa.Array] = {
             "row_key": pa.array(self._row_keys),
             "step": pa.array(np.full(n_examples, step, np.int32)),
@@ -159,8 +177,8 @@ class RunWriter:
             offsets = np.arange(0, logits.size + 1, logits.shape[1], dtype=np.int32)
             flat = pa.array(logits.astype(np.float32).reshape(-1))
             columns["logits"] = pa.ListArray.from_arrays(pa.array(offsets), flat)
-        with _disk_errors(self.path), atomic_path(self._checkpoint_file(step)) as temporary:
-            pq.write_table(pa.table(columns), temporary, compression="zstd")
+        further = {name: pa.array(values.astype(np.float64)) for name, values in extra.items()}
+        return pa.table({**columns, **further})
 
     def list_checkpoint(self, *, step: int, epoch: float | None) -> None:
         """Name the checkpoint in the manifest, which makes it part of the run for every reader."""
@@ -209,12 +227,19 @@ class RunWriter:
             self.manifest["error"] = error
         self._write_manifest()
 
-    def _check_shapes(self, losses: NDArray[np.floating[Any]] | None, logits: NDArray[np.floating[Any]] | None) -> None:
-        given = {"logits": logits, "losses": losses}
+    def _check_shapes(
+        self,
+        losses: NDArray[np.floating[Any]] | None,
+        logits: NDArray[np.floating[Any]] | None,
+        extra: Mapping[str, NDArray[np.floating[Any]]],
+    ) -> None:
+        if taken := sorted(set(extra) & set(layout.CHECKPOINT_COLUMNS)):
+            raise RunError(f"A checkpoint's column {', '.join(taken)} has another meaning; give extra another name.")
+        given = {**extra, "logits": logits, "losses": losses}
         wrong = [
             f"{name} {array.shape}"
             for name, array in given.items()
-            if array is not None and (len(array) != len(self._row_keys) or array.ndim != 1 + (name == "logits"))
+            if array is not None and (len(array) != len(self._row_keys) or array.ndim != 1 + (array is logits))
         ]
         if wrong:
             raise RunError(f"A tracking pass gave {' and '.join(wrong)} for {len(self._row_keys)} tracked examples.")
