@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from contested.annotations.core import Annotations
-from contested.annotations.readers import chaosnli, counts, distributions, labels, long
+from contested.annotations.readers import annotators, chaosnli, counts, distributions, labels, long
 from contested.annotations.readers._format import Format, Options, as_names
 from contested.errors import ConfigError, DataError
 from contested.files import user_path
@@ -20,6 +20,7 @@ FORMATS: tuple[Format, ...] = (
     long.FORMAT,
     counts.FORMAT,
     labels.FORMAT,
+    annotators.FORMAT,
     distributions.FORMAT,
 )
 """Every format, in the order in which ``auto`` tries them (counts beat proportions)."""

@@ -1,0 +1,84 @@
+"""One example per row and one column per annotator, as cleanlab's ``labels_multiannotator`` has them."""
+
+from __future__ import annotations
+
+import re
+
+from contested.annotations.core import Annotations
+from contested.annotations.readers._cells import as_label
+from contested.annotations.readers._format import (
+    ID_ALIASES,
+    Format,
+    Options,
+    find_column,
+    read_fields,
+    read_ids,
+    stop_on_problems,
+)
+from contested.annotations.readers._labels import Answer, check_classes, count_answers
+from contested.rows import Table
+from contested.wording import listed
+
+_COLUMN = re.compile(r"(?:annotator|worker)_\d+")
+
+
+def matches(table: Table, options: Options) -> bool:
+    """Whether there are two columns ``annotator_<number>`` or more."""
+    return len(_columns(table)) > 1
+
+
+def _columns(table: Table) -> list[str]:
+    return [name for name in table.columns if _COLUMN.fullmatch(name)]
+
+
+def read(table: Table, options: Options) -> Annotations:
+    """Read the labels of each example; an empty cell is an annotator who gave none.
+
+    Labels are class names, or the indices of ``label_names`` where none of them is a name.
+    """
+    id_column, columns = find_column(table, options.id_column, ID_ALIASES, "id_column"), _columns(table)
+    if not columns:
+        table.add_problem(0, "there is no column annotator_1, annotator_2, …")
+    if table.problems:
+        stop_on_problems(table, FORMAT.name)
+    ids = read_ids(table, id_column)
+    answers = [
+        Answer(line_number, row, label)
+        for row, line_number in enumerate(table.line_numbers)
+        for column in columns
+        if (label := as_label(_whole(table.columns[column][row]))) is not None
+    ]
+    answered = {answer.item for answer in answers}
+    for row in sorted(set(range(len(ids))) - answered):
+        table.add_problem(table.line_numbers[row], f"no label in {listed(columns)}; expected at least one")
+    answers = _named(answers, options.label_names)
+    label_names, counts = count_answers(table, answers, n_items=len(ids), label_names=options.label_names)
+    fields = read_fields(table, {id_column, *columns}, options.text_columns)
+    if not table.problems:
+        check_classes(table, label_names)
+    stop_on_problems(table, FORMAT.name)
+    return Annotations(tuple(ids), counts, label_names, fields, source=str(table.path))
+
+
+def _whole(value: object) -> object:
+    """A whole number that pandas wrote as ``2.0``, because its column has gaps, as a number."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"\d+\.0", value) else value
+
+
+def _named(answers: list[Answer], label_names: tuple[str, ...] | None) -> list[Answer]:
+    """Answers by class name where all of them are indices of the names given."""
+    names = {str(index): name for index, name in enumerate(label_names or ())}
+    found = {answer.label for answer in answers}
+    if not found <= names.keys() or found & set(names.values()):
+        return answers
+    return [answer._replace(label=names[answer.label]) for answer in answers]
+
+
+FORMAT = Format(
+    name="annotators",
+    summary="one row per example; a column annotator_1, annotator_2, … for each annotator, empty where there is none",
+    options=frozenset({"label_names", "id_column", "text_columns"}),
+    claims=frozenset(),
+    matches=matches,
+    read=read,
+)
