@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
+from scipy.spatial import distance
 
-from contested.analysis import kl_divergence, soft_cross_entropy
+from contested.analysis import js_between, js_divergence, kl_between, kl_divergence, soft_cross_entropy
 from contested.errors import DataError
 
 HALF = [[0.5, 0.5, 0.0]]
@@ -79,3 +80,29 @@ def test_input_that_does_not_fit_is_refused(logits, shares, message):
         kl_divergence(logits, shares)
     with pytest.raises(DataError, match=message):
         soft_cross_entropy(logits, shares)
+
+
+def test_jensen_shannon_is_the_square_of_scipys_distance():
+    rng = np.random.default_rng(3)
+    logits, shares = rng.normal(0, 3, (2, 5, 4)), rng.dirichlet(np.ones(4), 5)
+    shares[0] = [1, 0, 0, 0]
+    found = js_divergence(logits, shares)
+    for t in range(2):
+        for row in range(5):
+            model = special.softmax(logits[t, row])
+            assert found[t, row] == pytest.approx(distance.jensenshannon(model, shares[row]) ** 2)
+    # At most ln 2, where nothing is shared; 0 where they agree.
+    apart = js_divergence([[[60.0, 0.0]]], [[0.0, 1.0]])
+    assert apart[0, 0] == pytest.approx(np.log(2))
+    assert js_divergence([np.log(shares[1:])], shares[1:]) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_two_models_compared_directly():
+    rng = np.random.default_rng(4)
+    first, second = rng.normal(0, 3, (6, 3)), rng.normal(0, 3, (6, 3))
+    p, q = special.softmax(first, axis=1), special.softmax(second, axis=1)
+    assert kl_between(first, second) == pytest.approx(stats.entropy(p, q, axis=1))
+    assert js_between(first, second) == pytest.approx(distance.jensenshannon(p, q, axis=1) ** 2)
+    assert kl_between(first, first + 5.0).max() == pytest.approx(0.0, abs=1e-12)
+    with pytest.raises(DataError, match=r"given shapes \(6, 3\) and \(5, 3\)"):
+        js_between(first, second[:5])

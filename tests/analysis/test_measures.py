@@ -109,6 +109,11 @@ def test_every_measure_against_a_slow_reference(unlearning_run):
             "kl_last": stats.entropy(people, shares[4]),
             "kl_change": stats.entropy(people, shares[4]) - stats.entropy(people, shares[0]),
             "soft_cross_entropy_last": -sum(people * np.log(shares[4])),
+            "js_last": (
+                stats.entropy(people, (people + shares[4]) / 2) + stats.entropy(shares[4], (people + shares[4]) / 2)
+            )
+            / 2,
+            "correct_last": right[4],
             "learning_time": below[0] if below else np.nan,
             "never_learned": not any(right),
             "forgetting_events": sum(a and not b for a, b in pairwise(right)),

@@ -31,7 +31,7 @@ from contested.analysis.controls import (
 )
 from contested.analysis.correlation import Correlation, Correlations, Direction, spearman
 from contested.analysis.curves import Curve, Curves, correct, mean_curves, share_curves
-from contested.analysis.divergence import kl_divergence, soft_cross_entropy
+from contested.analysis.divergence import js_between, js_divergence, kl_between, kl_divergence, soft_cross_entropy
 from contested.analysis.dynamics import (
     aulc,
     aulc_trapezoid,
@@ -54,6 +54,14 @@ from contested.analysis.intervals import (
     smallest_n,
 )
 from contested.analysis.measures import Measure
+from contested.analysis.paired import (
+    PairedTest,
+    false_discovery_rate,
+    paired_interval,
+    paired_intervals,
+    paired_test,
+    paired_tests,
+)
 from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau, kendall_w, rank_trend
 from contested.analysis.results import Analysis, CategorySize, statements
 from contested.analysis.seeds import (
@@ -69,6 +77,7 @@ from contested.analysis.seeds import (
     seed_interval,
 )
 from contested.analysis.summary import analyze
+from contested.analysis.transitions import Transition, transitions
 from contested.analysis.unlearning import ChangeRow, Changes, Contrast, change_by_category
 from contested.analysis.watch import Watched, alert_sentence, alerts, run_alerts, watched
 
@@ -97,12 +106,14 @@ __all__ = [
     "LabelCorrelation",
     "Measure",
     "MixedEffect",
+    "PairedTest",
     "PartialCorrelation",
     "RankTrend",
     "Regression",
     "SeedInterval",
     "SeedMean",
     "Term",
+    "Transition",
     "Verdict",
     "Watched",
     "added_variance",
@@ -119,9 +130,13 @@ __all__ = [
     "correct",
     "difference_interval",
     "expected_calibration_error",
+    "false_discovery_rate",
     "forgetting_events",
+    "js_between",
+    "js_divergence",
     "kendall_tau",
     "kendall_w",
+    "kl_between",
     "kl_divergence",
     "learning_time",
     "loss_change",
@@ -137,6 +152,10 @@ __all__ = [
     "never_learned",
     "over_seeds",
     "overlap",
+    "paired_interval",
+    "paired_intervals",
+    "paired_test",
+    "paired_tests",
     "partial_spearman",
     "prediction_entropy",
     "probability_margin",
@@ -154,5 +173,6 @@ __all__ = [
     "spearman_by_label",
     "statements",
     "text_length",
+    "transitions",
     "watched",
 ]

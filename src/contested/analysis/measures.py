@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from contested.analysis.block import Block, Source
 from contested.analysis.calibration import max_confidence, prediction_entropy
 from contested.analysis.cartography import regions
-from contested.analysis.divergence import kl_divergence, soft_cross_entropy
+from contested.analysis.divergence import js_divergence, kl_divergence, soft_cross_entropy
 from contested.analysis.dynamics import (
     aulc,
     aulc_trapezoid,
@@ -43,7 +43,8 @@ class Measure:
     """A quantity that every example has, declared once.
 
     Attributes:
-        name: Its column in examples.csv, its key in results.json.
+        name: Its column in examples.csv, its key in results.json. It ends in ``_last`` where the last checkpoint alone
+            decides it: these are what ``contested compare`` compares at any checkpoints.
         heading: Its heading in tables.
         unit: ``nats``, ``share``, ``events``, ``steps`` (epochs where the run counts those), or empty.
         needs: What a run must have; without it the measure is absent.
@@ -157,6 +158,15 @@ MEASURES: tuple[Measure, ...] = (
         of_block=lambda block: soft_cross_entropy(block.logits[-1:], block.distributions)[0],
     ),
     Measure(
+        name="js_last",
+        heading="last JS divergence",
+        unit="nats",
+        needs=("logits", "annotators"),
+        summary="mean",
+        sentence="Jensen–Shannon divergence of annotators and model at the last checkpoint: bounded, unlike KL.",
+        of_block=lambda block: js_divergence(block.logits[-1:], block.distributions)[0],
+    ),
+    Measure(
         name="learning_time",
         heading="learning time",
         unit="steps",
@@ -256,6 +266,15 @@ MEASURES: tuple[Measure, ...] = (
         summary="none",
         sentence="The class of the highest logit at the last checkpoint.",
         of_block=lambda block: np.array(block.label_names, dtype=object)[block.logits[-1].argmax(axis=1)],
+    ),
+    Measure(
+        name="correct_last",
+        heading="right at last",
+        unit="share",
+        needs=("logits", "gold"),
+        summary="share",
+        sentence="Whether the gold label has the highest logit at the last checkpoint: by category, the accuracy.",
+        of_block=lambda block: block.correct[-1],
     ),
     Measure(
         name="max_confidence_last",
