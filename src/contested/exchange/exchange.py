@@ -10,7 +10,7 @@ import numpy as np
 
 from contested.annotations import Annotations, read_annotations
 from contested.errors import ConfigError, DataError
-from contested.exchange import aum, cartography, cleanlab, coordinates, long_table
+from contested.exchange import aum, cartography, cleanlab, coordinates, long_table, tracker
 from contested.exchange.annotated import contradicted_order, counts_of
 from contested.exchange.collect import Recording
 from contested.exchange.format import Format
@@ -27,6 +27,7 @@ FORMATS: tuple[Format, ...] = (
     long_table.CSV,
     long_table.PARQUET,
     cleanlab.FORMAT,
+    tracker.FORMAT,
 )
 """Every format."""
 
