@@ -26,6 +26,9 @@ def import_(
     check_label_order: Annotated[
         bool, typer.Option(help="Refuse an order of the classes that gold labels contradict.")
     ] = True,
+    floor: Annotated[
+        float | None, typer.Option(help="What a recorded probability of 0 counts as; else it is refused.")
+    ] = None,
 ) -> None:
     """Make a run folder of what another tool recorded, for analyze and report.
 
@@ -44,6 +47,7 @@ def import_(
         label_names=names,
         run_id=out.resolve().name,
         check_label_order=check_label_order,
+        floor=floor,
     )
     trajectory.save(out)
     for note in notes:

@@ -2,5 +2,6 @@
 
 from contested.exchange.exchange import FORMATS, Imported, export_run, import_run
 from contested.exchange.format import Format
+from contested.exchange.tables import to_frame
 
-__all__ = ["FORMATS", "Format", "Imported", "export_run", "import_run"]
+__all__ = ["FORMATS", "Format", "Imported", "export_run", "import_run", "to_frame"]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TextIO
 from contested.errors import ConfigError, DataError
 from contested.exchange.collect import Collector, Record, Recording
 from contested.exchange.format import Format, new_folder, required
-from contested.exchange.long_table import as_number, csv_rows
+from contested.exchange.table_columns import as_number
+from contested.exchange.table_files import open_csv
 from contested.wording import listed
 
 if TYPE_CHECKING:
@@ -50,16 +51,14 @@ def read(source: Path, keep: Container[str] | None, label_names: tuple[str, ...]
             f"with two names in the order of the logits; given: {given}."
         )
     file = source / _FILE if source.is_dir() else source
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = csv.reader(text, strict=True)
-            header = next(lines, [])
-            _check(file, header)
-            collector = Collector(keep)
-            for row, cells in csv_rows(header, lines):
-                _add(collector, cells, f"row {row}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read as CSV: {error}.") from error
+    collector = Collector(keep)
+    with open_csv(file) as table:
+        _check(file, table.header)
+        for batch in table.batches:
+            for row, number in enumerate(batch.numbers):
+                _add(collector, {name: batch.columns[name][row] for name in _COLUMNS}, f"row {number}")
+            collector.problems += table.problems
+            table.problems.clear()
     return collector.recording(str(file), step_unit="epoch")
 
 
@@ -70,10 +69,8 @@ def _check(file: Path, header: list[str]) -> None:
         raise DataError(f"{file} lacks the columns {listed(missing)}; expected {_FILE}.{only}")
 
 
-def _add(collector: Collector, cells: Mapping[str, str] | str, where: str) -> None:
+def _add(collector: Collector, cells: Mapping[str, str], where: str) -> None:
     try:
-        if isinstance(cells, str):
-            raise ValueError(cells)
         measurement, target, other = (as_number(name, cells[name]) for name in (_COLUMNS[1], _COLUMNS[2], _COLUMNS[4]))
         if not measurement.is_integer() or {target, other} != {0, 1}:
             raise ValueError(

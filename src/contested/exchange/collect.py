@@ -24,6 +24,7 @@ class Record(NamedTuple):
         loss: Cross-entropy against the gold label in nats, or None.
         gold: Class index or class name, or None.
         probabilities: One number per class in place of ``logits``, or None.
+        epoch: Epochs done at the checkpoint, where its number counts steps, or None.
     """
 
     example_id: str
@@ -31,6 +32,7 @@ class Record(NamedTuple):
     loss: float | None = None
     gold: int | str | None = None
     probabilities: Sequence[float] | None = None
+    epoch: float | None = None
 
 
 class Rows(NamedTuple):
@@ -43,6 +45,7 @@ class Rows(NamedTuple):
         losses: Cross-entropy against the gold label in nats, shape (n,).
         gold: Class index or class name of each row, n of them.
         probabilities: Whether ``scores`` are probabilities.
+        epochs: Epochs done at each row's checkpoint, where its number counts steps, shape (n,).
     """
 
     steps: NDArray[np.int64]
@@ -51,6 +54,7 @@ class Rows(NamedTuple):
     losses: NDArray[np.floating] | None = None
     gold: Sequence[int | str | None] | None = None
     probabilities: bool = False
+    epochs: NDArray[np.floating] | None = None
 
     def select(self, rows: Sequence[int]) -> Rows:
         """Some of the rows, in the order given."""
@@ -60,6 +64,7 @@ class Rows(NamedTuple):
             scores=None if self.scores is None else self.scores[rows],
             losses=None if self.losses is None else self.losses[rows],
             gold=None if self.gold is None else [self.gold[row] for row in rows],
+            epochs=None if self.epochs is None else self.epochs[rows],
         )
 
     def record(self, row: int) -> Record:
@@ -71,6 +76,7 @@ class Rows(NamedTuple):
             loss=None if self.losses is None else float(self.losses[row]),
             gold=None if self.gold is None else self.gold[row],
             probabilities=scores if self.probabilities else None,
+            epoch=None if self.epochs is None else float(self.epochs[row]),
         )
 
 
@@ -89,6 +95,7 @@ class Recording:
         label_names: Class names that the file itself says, in the order of its logits; empty where it says none.
         probabilities: Shape (T, N, K), in place of ``logits``, or None.
         notes: What was not read, a sentence each.
+        epochs: Epochs done at each checkpoint, where ``steps`` count steps, (T,), or None.
     """
 
     ids: list[str]
@@ -101,6 +108,7 @@ class Recording:
     label_names: tuple[str, ...] = ()
     probabilities: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
+    epochs: list[float] | None = None
 
 
 class _Kind(NamedTuple):
@@ -167,6 +175,7 @@ class Collector:
     _gold: list[int | str | None] = field(default_factory=list)
     _left_out: dict[str, None] = field(default_factory=dict)
     _checkpoints: dict[int, _Checkpoint | None] = field(default_factory=dict)
+    _epochs: dict[int, float] = field(default_factory=dict)
     _kind: _Kind | None = None
 
     def add(self, step: int, record: Record, where: str) -> None:
@@ -189,6 +198,8 @@ class Collector:
             self.problems.append(f"{where}: {problem}")
             return
         row = self._row(record, where)
+        if record.epoch is not None and self._epochs.setdefault(step, record.epoch) != record.epoch:
+            self.problems.append(f"{where}: epoch is {record.epoch:g}; before, {self._epochs[step]:g} at step {step}")
         checkpoint = self._checkpoint(step)
         if checkpoint.seen[row]:
             self.problems.append(f"{where}: {record.example_id!r} is recorded a second time at checkpoint {step}")
@@ -234,8 +245,12 @@ class Collector:
             inside = known[part][known[part] < (0 if found is None else len(found.seen))]
             if len(np.unique(known[part])) < len(known[part]) or (found is not None and found.seen[inside].any()):
                 return False
+            if rows.epochs is not None and (rows.epochs[part] != self._epochs.get(step, rows.epochs[part][0])).any():
+                return False
         self._kind = kind
         for step, part in parts:
+            if rows.epochs is not None:
+                self._epochs[step] = float(rows.epochs[part][0])
             scores = None if rows.scores is None else rows.scores[part]
             self._checkpoint(step).put(known[part], scores, None if rows.losses is None else rows.losses[part])
         return True
@@ -316,6 +331,7 @@ class Collector:
             label_names=tuple(label_names),
             probabilities=scores if probabilities else None,
             notes=tuple(notes),
+            epochs=[self._epochs[step] for step in steps] if len(self._epochs) == len(steps) else None,
         )
 
     def _arrays(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from contested.annotations import Annotations, read_annotations
 from contested.errors import ConfigError, DataError
-from contested.exchange import aum, cartography, cleanlab, coordinates, long_table, tracker
+from contested.exchange import aum, cartography, cleanlab, coordinates, npz, tables, tracker
 from contested.exchange.annotated import contradicted_order, counts_of
 from contested.exchange.collect import Recording
 from contested.exchange.format import Format
@@ -24,8 +24,12 @@ FORMATS: tuple[Format, ...] = (
     cartography.FORMAT,
     coordinates.FORMAT,
     aum.FORMAT,
-    long_table.CSV,
-    long_table.PARQUET,
+    tables.JSONL,
+    tables.CSV,
+    tables.PARQUET,
+    npz.FORMAT,
+    tables.PANDAS,
+    tables.DATASET,
     cleanlab.FORMAT,
     tracker.FORMAT,
 )
@@ -46,7 +50,7 @@ class Imported(NamedTuple):
 
 def import_run(
     format: str,
-    source: str | os.PathLike[str],
+    source: Any,
     *,
     annotations: str | os.PathLike[str] | Annotations | None = None,
     label_names: Sequence[str] | None = None,
@@ -60,7 +64,7 @@ def import_run(
 
     Args:
         format: The name of one of :data:`FORMATS`.
-        source: Its file or folder.
+        source: Its file or folder; for the formats pandas and dataset the frame or data set itself.
         annotations: Annotators' labels: an annotated file, or what was read of one.
         label_names: The classes in the order of the recording's logits; needed beside annotations.
         run_id: The run's name.
@@ -80,10 +84,11 @@ def import_run(
     assert reader is not None
     names = None if label_names is None else tuple(label_names)
     annotated = _annotated(annotations, names)
-    where = user_path(source)
+    where = user_path(source) if isinstance(source, str | os.PathLike) else source
+    told_as = str(source) if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"
     recording = reader(where, None if annotated is None else frozenset(annotated.example_ids), names)
     counts, notes = (None, []) if annotated is None else counts_of(recording, annotated)
-    logits, told = as_logits(recording, str(source), floor)
+    logits, told = as_logits(recording, told_as, floor)
     trajectory = Trajectory.from_arrays(
         losses=recording.losses,
         logits=logits,
@@ -93,14 +98,15 @@ def import_run(
         label_names=names or recording.label_names or None,
         steps=recording.steps,
         step_unit=cast(StepUnit, recording.step_unit),
+        epochs=recording.epochs,
         run_id=run_id,
-        origin=_origin(format, str(source), recording, annotated),
+        origin=_origin(format, told_as, recording, annotated),
         check_label_order=check_label_order,
     )
     if check_label_order and counts is not None and trajectory.gold is not None:
         problem = contradicted_order(trajectory.gold, np.asarray(counts), trajectory.label_names)
         if problem:
-            raise DataError(f"{source} and {annotated.source if annotated else ''} contradict each other:", [problem])
+            raise DataError(f"{told_as} and {annotated.source if annotated else ''} contradict each other:", [problem])
     return Imported(trajectory, [*notes, *recording.notes, *told])
 
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from contested.errors import RunError
 from contested.exchange.collect import Recording
 from contested.files import atomic_path, temporary_folder
+from contested.wording import listed
 
 if TYPE_CHECKING:
     from contested.trajectories.trajectory import Known, Trajectory
 
-Reader = Callable[[Path, Container[str] | None, tuple[str, ...] | None], Recording]
+Reader = Callable[[Any, Container[str] | None, tuple[str, ...] | None], Recording]
 Writer = Callable[["Trajectory", Path], list[str]]
 
 
@@ -29,8 +30,8 @@ class Format:
     Attributes:
         name: What it is called on the command line.
         summary: What it holds, in a line.
-        read: Source, wanted ids (None: all) and class names (None: not given) to a recording; None where it
-            cannot be read.
+        read: Source (a path, or what else the format takes), wanted ids (None: all) and class names (None: not given)
+            to a recording; None where it cannot be read.
         write: Writes a trajectory to a path and says what was lost, a sentence each; None where it cannot be written.
     """
 
@@ -54,6 +55,21 @@ def required(trajectory: Trajectory, *names: Known) -> list[NDArray[Any]]:
         RunError: If it lacks one.
     """
     return [trajectory.required(name) for name in names]
+
+
+def not_held(trajectory: Trajectory, where: str) -> list[str]:
+    """Say which labels and texts of a run a table of its numbers does not hold.
+
+    Args:
+        trajectory: The run.
+        where: What does not hold them.
+
+    Returns:
+        A sentence, or none.
+    """
+    held = {"label_counts": "annotators' labels"} | {name: name for name in trajectory.text_columns}
+    gone = [told for name, told in held.items() if name in trajectory.examples]
+    return [f"Not in {where}: {listed(gone)}."] if gone else []
 
 
 def check_new_folder(target: Path) -> None:
