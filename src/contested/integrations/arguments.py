@@ -28,16 +28,15 @@ DECISIVE = (
 
 
 def check_supported(args: Any) -> None:
-    """Refuse training that is spread over processes or devices.
+    """Refuse training in which a model's weights are spread over processes, or one process uses several devices.
 
     Args:
         args: The Trainer's arguments.
 
     Raises:
-        ConfigError: If more than one process or device trains.
+        ConfigError: If training is of such a kind.
     """
     spread = {
-        f"{args.world_size} processes": args.world_size > 1,
         f"{args.n_gpu} GPUs in one process (DataParallel)": args.n_gpu > 1,
         "FSDP": bool(getattr(args, "fsdp", None)),
         "DeepSpeed": bool(getattr(args, "deepspeed", None)),
@@ -45,8 +44,8 @@ def check_supported(args: Any) -> None:
     found = [name for name, there in spread.items() if there]
     if found:
         raise ConfigError(
-            f"TrajectoryCallback does not yet support training with {' and '.join(found)}. Train with one process on "
-            "one device (for several GPUs, show it one: CUDA_VISIBLE_DEVICES=0), or without the callback."
+            f"TrajectoryCallback does not yet support training with {' and '.join(found)}. Train with one process per "
+            "device (torchrun, accelerate launch), or on one device (CUDA_VISIBLE_DEVICES=0), or without the callback."
         )
 
 

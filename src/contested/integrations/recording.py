@@ -72,10 +72,10 @@ class Recording:
         self._writer = RunWriter.resume(self.path, step=step)
 
     def begin(self, outputs: Outputs, *, names: tuple[str, ...], header: Mapping[str, Any]) -> None:
-        """Record step 0 in a folder without checkpoints, whatever an earlier start left there.
+        """Begin a folder without checkpoints, whatever an earlier start left there.
 
         Args:
-            outputs: What the pass at step 0 found of all examples.
+            outputs: What the pass at step 0 found of all examples; :meth:`write` records it.
             names: The classes in the order of the logits.
             header: What the manifest says beside classes, categories and counts.
         """
@@ -102,7 +102,6 @@ class Recording:
         self._writer = RunWriter.create(
             self.path, header={**known, **header}, examples=examples, text_columns=run.text_columns
         )
-        self.write(0, 0.0, outputs)
 
     def write(self, step: int, epoch: float, outputs: Outputs) -> None:
         """Record a checkpoint; values that are not finite end the recording, with a warning, and not the training.

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from torch import nn
+from numpy.typing import NDArray
 from transformers import TrainerCallback
 
 from contested.annotations import Annotations
 from contested.errors import ConfigError
 from contested.integrations.arguments import check_supported, identity_of, provenance, run_id
+from contested.integrations.distributed import Processes
 from contested.integrations.recording import Recording
 from contested.integrations.tracked import Outputs, Tracked, read_tracked
 from contested.training.tracking import inference_mode
@@ -24,7 +25,8 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
 
     At step 0, every N optimiser steps, at the ends of epochs and at the end, each step once. Training ends with the
     same bits as without it. A Trainer that resumes from a checkpoint resumes the folder: what was recorded beyond the
-    checkpoint's step is dropped. One process on one device; anything else is refused.
+    checkpoint's step is dropped. One process on one device or several that train alike (DDP), of which each answers
+    its share of the tracked examples and the first one writes; anything else is refused.
 
     Args:
         tracked: The examples to follow, as your own processing made them: a ``datasets.Dataset``, columns by name or
@@ -72,26 +74,18 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         self._name = name
         # What has been recorded is in the folder alone.
         self._recording = Recording(Path(out).expanduser(), self._tracked)
+        self._training: _Training | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Begin the folder or resume it, and record step 0."""
-        model: nn.Module = given["model"]
         check_supported(args)
-        names = self._tracked.names(model)
-        identity = identity_of(
-            args, model, given.get("train_dataloader"), every=self._every, data=self._tracked.fingerprint
-        )
+        self._training = None
+        names = self._tracked.names(given["model"])
+        processes = Processes(args.process_index, args.world_size, timeout_s=args.ddp_timeout)
         try:
-            self._recording.open(identity, step=state.global_step)
-            if state.global_step == 0:
-                header = {
-                    "run_id": self._name or run_id(args, model, identity),
-                    "origin": {"kind": "transformers.Trainer", "every": self._every},
-                    "identity": identity,
-                    "provenance": provenance(args, model, identity),
-                }
-                self._recording.begin(self._outputs(**given), names=names, header=header)
-            elif self._due(state):
+            last_step, header = processes.first(lambda: self._open(args, state, **given))
+            self._training = _Training(processes, names, header, last_step)
+            if state.global_step == 0 or self._due(state):
                 self._record(state, **given)
         except BaseException:
             self._recording.close()
@@ -114,16 +108,52 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         step, epoch = state.global_step, float(state.epoch or 0)
         return step % self._every == 0 or step >= state.max_steps or epoch.is_integer()
 
-    def _record(self, state: Any, **given: Any) -> None:
-        if self._recording.active and self._recording.last_step < state.global_step:
-            self._recording.write(state.global_step, float(state.epoch or 0), self._outputs(**given))
+    def _open(self, args: Any, state: Any, **given: Any) -> tuple[int, dict[str, Any]]:
+        """Open the folder in the process that records: the last checkpoint that counts, and what is said of the run."""
+        model, data = given["model"], self._tracked.fingerprint
+        identity = identity_of(args, model, given.get("train_dataloader"), every=self._every, data=data)
+        self._recording.open(identity, step=state.global_step)
+        return self._recording.last_step, {
+            "run_id": self._name or run_id(args, model, identity),
+            "origin": {"kind": "transformers.Trainer", "every": self._every},
+            "identity": identity,
+            "provenance": provenance(args, model, identity),
+        }
 
-    def _outputs(self, **given: Any) -> Outputs:
-        model, rows = given["model"], np.arange(len(self._tracked.ids))
+    def _record(self, state: Any, **given: Any) -> None:
+        training, step = self._training, state.global_step
+        if training is None or training.last_step >= step:
+            return
+        outputs = training.processes.merged(len(self._tracked.ids), lambda rows: self._outputs(rows, **given))
+        goes_on = training.processes.first(lambda: self._write(training, step, float(state.epoch or 0), outputs))
+        self._training = training._replace(last_step=step) if goes_on else None
+
+    def _write(self, training: _Training, step: int, epoch: float, outputs: Outputs) -> bool:
+        if step == 0:
+            self._recording.begin(names=training.names, header=training.header, outputs=outputs)
+        self._recording.write(step, epoch, outputs)
+        return self._recording.active
+
+    def _outputs(self, rows: NDArray[np.int64], **given: Any) -> Outputs:
+        tokenizer, model = given.get("processing_class"), given["model"]
         with inference_mode(model):
-            return self._tracked.outputs(
-                model, rows, processing_class=given.get("processing_class"), batch_size=self._batch_size
-            )
+            return self._tracked.outputs(model, rows, processing_class=tokenizer, batch_size=self._batch_size)
+
+
+class _Training(NamedTuple):
+    """The training that is being recorded, the same in every process but for the folder that the first one holds.
+
+    Attributes:
+        processes: The processes that train.
+        names: The classes in the order of the logits.
+        header: What the manifest says of the run.
+        last_step: The step of the last checkpoint; −1 before the first.
+    """
+
+    processes: Processes
+    names: tuple[str, ...]
+    header: dict[str, Any]
+    last_step: int
 
 
 def _check_unused(**options: Any) -> None:

@@ -1,0 +1,93 @@
+"""Two processes that train together record what one records."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+import contested as ct
+from contested.annotations import Annotations
+from contested.integrations.distributed import merge, share
+from contested.integrations.tracked import Outputs
+
+WORKER = Path(__file__).with_name("ddp_worker.py")
+
+
+def run_together(jobs: list[dict[str, Any]], folder: Path) -> None:
+    """Start the worker in two processes, and wait for both."""
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    started = []
+    for rank in range(2):
+        given = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+        command = [sys.executable, str(WORKER), str(folder / "jobs.json")]
+        started.append(subprocess.Popen(command, env={**shared, **given}, stderr=subprocess.PIPE, text=True))
+    told = [process.communicate(timeout=180)[1] for process in started]
+    assert started[0].returncode == 0, told[0]
+
+
+@pytest.fixture
+def job(checkpoint: Callable[[str], Path], annotated: Annotations) -> dict[str, Any]:
+    texts = [list(annotated.fields[name]) for name in ("premise", "hypothesis")]
+    encoded = AutoTokenizer.from_pretrained(checkpoint("bert"))(*texts)
+    rows = {name: encoded[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    rows["labels"] = annotated.majority.tolist()
+    # 29 tracked examples on two processes: one has 15, the other 14.
+    tracked = {name: values[:29] for name, values in {**rows, "id": list(annotated.example_ids)}.items()}
+    names = list(annotated.label_names)
+    return {"model": str(checkpoint("bert")), "train": rows, "tracked": tracked, "label_names": names}
+
+
+def test_two_processes_record_what_one_records_also_resumed_and_a_lost_one_is_told(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    one, two, lost = (tmp_path / name for name in ("one", "two", "lost"))
+    for folder in (one, two, lost):
+        folder.mkdir()
+    runpy.run_path(str(WORKER))["train"]({**job, "out": str(one)})
+    killed = {**job, "out": str(two), "ends": 6}
+    resumed = {**job, "out": str(two), "resume": str(two / "trainer" / "checkpoint-3")}
+    run_together([killed, resumed, {**job, "out": str(lost), "ends": 8, "lost": True}], tmp_path)
+    assert (two / "error-1.txt").read_text() == "RuntimeError: killed"
+    alone, together = ct.Trajectory.load(one / "run"), ct.Trajectory.load(two / "run")
+    assert (together.status, together.steps.tolist()) == ("complete", [0, 4, 8, 10])
+    assert list(together.example_ids) == list(alone.example_ids) == job["tracked"]["id"]
+    np.testing.assert_allclose(together.required("logits"), alone.required("logits"), atol=1e-6, rtol=1e-6)
+    assert np.abs(alone.required("logits")[-1] - alone.required("logits")[0]).max() > 0.05
+    # The lost process had no share in the pass at step 8; what was recorded before is there.
+    assert "RunError: Process 0 of 2 (counted from 0) waited in vain" in (lost / "error-0.txt").read_text()
+    rest = ct.Trajectory.load(lost / "run")
+    assert (rest.status, rest.steps.tolist()) == ("running", [0, 4])
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6])
+@pytest.mark.parametrize("evenly", [False, True])
+def test_shares_put_together_have_every_row_once_in_order(n: int, evenly: bool) -> None:
+    shares = [share(n, rank, 3, evenly=evenly) for rank in range(3)]
+    assert not evenly or len({len(rows) for rows in shares}) == 1
+    parts = [
+        # Which process answered is told by the extra value: of a row that two answered the first one's counts.
+        (rows, Outputs(rows + 0.5, np.stack([rows, -rows], 1).astype(np.float32), {"by": rows * 0.0 + rank}))
+        for rank, rows in enumerate(shares)
+        if len(rows)
+    ]
+    found = merge(n, parts)
+    np.testing.assert_array_equal(found.losses, np.arange(n) + 0.5)
+    np.testing.assert_array_equal(found.logits, np.stack([np.arange(n), -np.arange(n)], 1))
+    np.testing.assert_array_equal(found.extra["by"], np.arange(n) % 3)
+    with pytest.raises(ct.RunError, match=f"gave {n - 1} of them" if n > 1 else "gave 0 of them"):
+        merge(n, [(rows[rows > 0], Outputs(rows[rows > 0] + 0.5, None)) for rows, _ in parts])
