@@ -11,7 +11,7 @@ import pandas as pd
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_label, as_text, shown
 from contested.errors import ConfigError
-from contested.rows import Table
+from contested.rows import TEXT, Table
 from contested.wording import did_you_mean, listed
 
 ID_ALIASES = ("uid", "id", "example_id", "item_id", "guid", "pairID")
@@ -19,7 +19,7 @@ ID_ALIASES = ("uid", "id", "example_id", "item_id", "guid", "pairID")
 # Left out of the fields: the unit of a file's own entropy is unknown (bits in ChaosNLI).
 _NEVER_FIELDS = frozenset({"entropy"})
 
-_ADVICE = "Fix the file, or name other columns or another format; nothing was loaded."
+_ADVICE = "Fix the file, or name {}; nothing was loaded."
 
 
 @dataclass(frozen=True)
@@ -186,4 +186,6 @@ def _text_column(table: Table, name: str, plain: dict[str, list[object]]) -> lis
 
 def stop_on_problems(table: Table, format_name: str) -> None:
     """Raise the table's problems, if any, as a failure to read this format."""
-    table.raise_problems(f"the format {format_name}", _ADVICE)
+    # Lines without a header have no columns that a user could name.
+    instead = "another format" if table.kind == TEXT else "other columns or another format"
+    table.raise_problems(f"the format {format_name}", _ADVICE.format(instead))
