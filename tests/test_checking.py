@@ -47,5 +47,12 @@ def test_other_problems_stand_beside_those_of_such_a_value() -> None:
     assert [problem.split(":")[0] for problem in found] == ["split_seed", "categories", "noise.share"]
 
 
+def test_a_value_in_the_place_of_keys_is_told_which_keys_belong_there() -> None:
+    assert problems(RunConfig, {**NEEDED, "task": {"annotated": {"path": "a"}, "noise": 0.3}, "probes": 5}) == [
+        "task.noise: expected keys and values (share, rule), got 0.3",
+        "probes: expected keys and values (gradient_norms, every, head, mode), got 5",
+    ]
+
+
 def test_what_is_right_is_returned_with_its_numbers_read() -> None:
     assert check(LoRA, {"dropout": "1e-2"}, "It") == LoRA(dropout=0.01)

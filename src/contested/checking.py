@@ -145,7 +145,15 @@ def _sentences(detail: dict[str, Any], keys: Sequence[str | int], *, section: An
         return [f"{key}: is required and missing"]
     if detail["type"].startswith("union_tag") or keys == ["method"]:
         message = f"expected one of {', '.join(METHODS)}, or the name of another PEFT tuner"
+    elif detail["type"] == "model_type":
+        message = f"expected {_keys_of(str(keys[-1]), section)}"
     return [f"{key}: {message[:1].lower()}{message[1:]}, got {detail['input']!r}"]
+
+
+def _keys_of(name: str, section: type[Section] | None) -> str:
+    """The keys that a section's key holds, for one that was given a value instead."""
+    inner = None if section is None else section_in(section.model_fields[name])
+    return "keys and values" if inner is None else f"keys and values ({', '.join(inner.model_fields)})"
 
 
 def _known(name: str, section: type[Section], root: type[Section]) -> str:
