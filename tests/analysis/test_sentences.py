@@ -65,6 +65,23 @@ def test_moved_away_from_the_annotators(found):
     assert ", while the model moved away from the annotators on them: KL(annotators ‖ model) rose by 0.12 nats" in first
 
 
+def test_a_name_of_ones_own_is_no_adjective(found):
+    names = {"clean": "A", "ambiguous": "B", "contested": "C"}
+
+    def renamed(changes):
+        contrast = changes.contrast and changes.contrast._replace(category="C", reference="A")
+        rows = tuple(row._replace(category=names[row.category]) for row in changes.rows)
+        return changes._replace(rows=rows, contrast=contrast)
+
+    first, second, third, contrast, *_ = statements(
+        replace(found, unlearning=renamed(found.unlearning), kl=renamed(found.kl))
+    )
+    assert "examples of category C were un-learned" in first
+    assert second.startswith("Examples of category B: mean loss")
+    assert third.startswith("Examples of category A: mean loss")
+    assert "for examples of category C than for examples of category A (C minus A" in contrast
+
+
 def test_too_few_examples_claim_nothing(make):
     run = make([[40, 30, 30]] * 4 + [[100, 0, 0]] * 9, [np.zeros((13, 3)), np.full((13, 3), [1.0, 0, 0])])
     first = statements(analyze(run))[0]

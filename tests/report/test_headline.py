@@ -32,6 +32,14 @@ def test_one_run_claims_no_more_than_its_interval(change, sentence) -> None:
     assert text == f"{sentence} The loss of clean examples fell by 0.50 nats [−0.80, −0.20]."
 
 
+def test_a_name_of_ones_own_is_no_adjective() -> None:
+    assert said({"A": DOWN, "B": UP}) == (
+        "Examples of category B were un-learned: their mean loss rose by 0.50 nats [+0.20, +0.80]. The loss of "
+        "examples of category A fell by 0.50 nats [−0.80, −0.20]."
+    )
+    assert said({"A": DOWN, "B": UP}, {"A": DOWN, "B": UP}).endswith("than that of examples of category A.")
+
+
 def test_several_runs_are_compared() -> None:
     runs = [{"clean": DOWN, "contested": change} for change in (UP, DOWN, OPEN)]
     assert said(*runs) == (
@@ -62,8 +70,8 @@ def test_runs_without_categories_or_losses() -> None:
 
 def test_names_of_categories_keep_their_capitals() -> None:
     # Only the first letter of the sentence is raised.
-    assert said({"low H": DOWN, "high H": UP}).startswith("High H examples were un-learned: ")
-    assert said({"low H": DOWN, "high H": OPEN}).startswith("Whether high H examples were un-learned")
+    assert said({"low H": DOWN, "high H": UP}).startswith("Examples of category high H were un-learned: ")
+    assert said({"low H": DOWN, "high H": OPEN}).startswith("Whether examples of category high H were")
 
 
 def test_one_run_of_several_is_named_and_categories_keep_their_order() -> None:

@@ -10,6 +10,7 @@ from contested.analysis.checks import OVERALL
 from contested.analysis.correlation import Correlation, Correlations
 from contested.analysis.intervals import Verdict
 from contested.analysis.unlearning import ChangeRow, Changes, Contrast
+from contested.annotations.categories import FIXED
 from contested.formats import number, p_equation, percent
 
 _MOST_DECIMALS = 6
@@ -37,6 +38,28 @@ def of_changes(unlearning: Changes | None, kl: Changes | None, *, scope: str, in
     ]
 
 
+def examples_of(*categories: str) -> str:
+    """Name the examples of categories: the paper's are adjectives, a name of one's own is a name.
+
+    Args:
+        *categories: One or more.
+
+    Returns:
+        Words for within a sentence.
+
+    >>> examples_of("contested", "clean"), examples_of("A"), examples_of("low", "high")
+    ('contested and clean examples', 'examples of category A', 'examples of categories low and high')
+    """
+    named = " and ".join(categories)
+    if _adjectives(*categories):
+        return f"{named} examples"
+    return f"examples of {'category' if len(categories) == 1 else 'categories'} {named}"
+
+
+def _adjectives(*categories: str) -> bool:
+    return set(categories) <= set(FIXED.names)
+
+
 class _Pair(NamedTuple):
     """What changed on one category's examples, as far as the run knows."""
 
@@ -50,7 +73,7 @@ class _Pair(NamedTuple):
     @property
     def examples(self) -> str:
         name = next(row.category for row in self if row is not None)
-        return "the examples" if name == OVERALL else f"{name} examples"
+        return "the examples" if name == OVERALL else examples_of(name)
 
 
 def _pairs(losses: Changes | None, kl: Changes | None) -> list[_Pair]:
@@ -123,7 +146,7 @@ def _moved(row: ChangeRow, interval: str, also: str = "") -> str:
 
 
 def _contrast(contrast: Contrast, interval: str) -> str:
-    pair = f"{contrast.category} and {contrast.reference} examples"
+    pair = examples_of(contrast.category, contrast.reference)
     if contrast.note:
         return f"The changes in loss of {pair} are not compared: {contrast.note}."
     difference, low, high = _amounts(contrast.difference, contrast.low, contrast.high)
@@ -131,7 +154,9 @@ def _contrast(contrast: Contrast, interval: str) -> str:
     if contrast.verdict == "unclear":
         return f"The changes in loss of {pair} are not distinguishable ({numbers})."
     moved = "rose more, or fell less," if contrast.verdict == "rises" else "fell more, or rose less,"
-    return f"Loss {moved} for {contrast.category} than for {contrast.reference} examples ({numbers})."
+    name = contrast.category
+    more = name if _adjectives(name, contrast.reference) else examples_of(name)
+    return f"Loss {moved} for {more} than for {examples_of(contrast.reference)} ({numbers})."
 
 
 def of_correlations(found: Correlations, interval: str) -> str:

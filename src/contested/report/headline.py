@@ -10,6 +10,7 @@ import pandas as pd
 
 from contested.analysis import OVERALL
 from contested.analysis.intervals import verdict
+from contested.analysis.sentences import examples_of
 from contested.formats import number
 
 _AMOUNT = number("+.2f")
@@ -49,12 +50,12 @@ def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
         said = f"{rows[0].name}: {said[:1].lower()}{said[1:]}"
     below = {row.name: row for row in _changes(known, by, clean)} if len(names) > 1 else {}
     if len(rows) == 1 and rows[0].name in below:
-        return f"{said} The loss of {clean} examples {_moved(below[rows[0].name])}."
+        return f"{said} The loss of {examples_of(clean)} {_moved(below[rows[0].name])}."
     more = [row for row in rows if row.name in below and row.mean > below[row.name].mean]
     if len(rows) > 1 and below:
         none = f"{'neither' if len(rows) == 2 else 'no'} {noun} did their loss rise more, or fall less,"
         where = f"{_counted(len(more), len(rows), noun)} their loss rose more, or fell less," if more else none
-        said += f" In {where} than that of {clean} examples."
+        said += f" In {where} than that of {examples_of(clean)}."
     return said
 
 
@@ -64,7 +65,7 @@ def _changes(changes: pd.DataFrame, by: str, category: str) -> list[MeanChange]:
 
 
 def _subject(category: str) -> str:
-    return "tracked examples" if category == OVERALL else f"{category} examples"
+    return "tracked examples" if category == OVERALL else examples_of(category)
 
 
 def _starting(sentence: str) -> str:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from contested.analysis.sentences import examples_of
 from contested.formats import CHANGE, NATS, Format, shorten
 from contested.naming import Part, axis_heading, part_name
 from contested.report import change_figure, common_figures, figures
@@ -230,7 +231,7 @@ def _draw_many(
             rows = frame[where(frame)]
             x = scale.positions(rows[axis], _beside(index, len(colors)))
             _draw_line(axes, rows, names, x, color=color.line, numeric=scale.numeric)
-    change.set_title(f"{top} examples", color=QUIET)
+    change.set_title(examples_of(top), color=QUIET)
     return colors
 
 
