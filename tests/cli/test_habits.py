@@ -64,6 +64,18 @@ def test_what_cannot_be_encoded_is_escaped(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_escapes_leave_the_columns_of_a_table_aligned(tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("uid,a,b\nx,9,1\ny,4,6\nz,1,0\n")
+    done = _with_ascii("entropy", str(file), "--count-columns", "a,b")
+    assert done.returncode == 0, done.stderr
+    bands = [line for line in done.stdout.splitlines() if line.split()[:1] in (["clean"], ["ambiguous"], ["contested"])]
+    # One band begins with "0 ≤" and "contested" has no upper bound: the escape is twice, once and once there.
+    assert [band.count("\\u2264") for band in bands] == [1, 1, 1]
+    assert len({len(band) for band in bands}) == 1
+    assert len({band.index("%") for band in bands}) == 1
+
+
 def test_json_stays_json_in_any_encoding(tmp_path: Path) -> None:
     rows = [{"uid": str(row), "labels": ["très", "–", "×"][: row % 3 + 1]} for row in range(6)]
     file = tmp_path / "items.jsonl"

@@ -27,12 +27,31 @@ def console(*, stderr: bool = False, wide: bool = False) -> Console:
     from rich.console import Console
 
     class Piped(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            super().print(*(_encodable(shown, self.encoding) for shown in objects), **options)
+
         def on_broken_pipe(self) -> None:
             # Rich ends the process with 1 here; main() decides whether a closed pipe is a failure.
             raise
 
     made = Piped(stderr=stderr, highlight=False)
     return Piped(stderr=stderr, highlight=False, width=_PIPED) if wide and not made.is_terminal else made
+
+
+def _encodable(shown: Any, encoding: str) -> Any:
+    """What is printed, with escapes for characters that the stream lacks: before a table measures its columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if isinstance(shown, str):
+        return shown.encode(encoding, "backslashreplace").decode(encoding)
+    if isinstance(shown, Text):
+        shown.plain = _encodable(shown.plain, encoding)
+    if isinstance(shown, Table):
+        for column in shown.columns:
+            column.header = _encodable(column.header, encoding)
+            column._cells = [_encodable(cell, encoding) for cell in column._cells]
+    return shown
 
 
 def print_json(content: Any) -> None:
