@@ -20,6 +20,16 @@ def test_absent_classes_are_zero_and_label_order_is_fixed(write_jsonl, chaosnli_
     assert data.label_counts.tolist() == [[30, 70, 0], [0, 0, 100]]
 
 
+def test_label_names_say_the_order_of_the_classes(write_jsonl, chaosnli_row):
+    path = write_jsonl([chaosnli_row("a"), chaosnli_row("b", {"c": 100})])
+    data = read_annotations(path, label_names=["contradiction", "entailment", "neutral"])
+    assert data.label_names == ("contradiction", "entailment", "neutral")
+    assert data.label_counts.tolist() == [[0, 30, 70], [100, 0, 0]]
+    assert problems_of(path, label_names=["e", "n", "c"]) == (
+        "label_names are e, n, c; expected entailment, neutral, contradiction, in any order",
+    )
+
+
 def test_entropy_is_computed_in_nats_and_never_read(write_jsonl, chaosnli_row):
     data = read_annotations(write_jsonl([chaosnli_row("a")]))
     # −0.3 ln 0.3 − 0.7 ln 0.7; the line itself says 0.8813 (bits)
@@ -73,8 +83,8 @@ def test_files_without_its_columns_name_near_ones(write_jsonl):
 
 def test_options_of_other_formats_are_refused(write_jsonl, chaosnli_row):
     path = write_jsonl([chaosnli_row()])
-    with pytest.raises(ConfigError, match=r"chaosnli does not use label_names; it takes no options"):
-        read_annotations(path, label_names=["a", "b"])
+    with pytest.raises(ConfigError, match=r"chaosnli does not use n_annotators; it takes label_names"):
+        read_annotations(path, format="chaosnli", n_annotators=5)
 
 
 def test_the_original_labels_are_another_format_of_the_same_file(write_jsonl, chaosnli_row):

@@ -36,17 +36,21 @@ def matches(table: Table, options: Options) -> bool:
 
 
 def read(table: Table, options: Options) -> Annotations:
-    """Read a ChaosNLI file, with premise, hypothesis and source as fields."""
+    """Read a ChaosNLI file, with premise, hypothesis and source as fields; label names say the order of its classes."""
     for column in ("uid", "label_counter", "example"):
         find_column(table, column, (), "every ChaosNLI line has it")
     if not {"uid", "label_counter", "example"} <= table.columns.keys():
         stop_on_problems(table, FORMAT.name)
+    names = options.label_names or LABEL_NAMES
+    if sorted(names) != sorted(LABEL_NAMES):
+        table.add_problem(0, f"label_names are {listed(names)}; expected {listed(LABEL_NAMES)}, in any order")
     ids = read_ids(table, "uid")
     vectors = read_vectors(table, ColumnSpec(("label_counter",), _KEYS, as_count, "label_counter"))
     check_totals(table, vectors.values)
     fields = _read_examples(table)
     stop_on_problems(table, FORMAT.name)
-    return Annotations(tuple(ids), vectors.values.astype(np.int64), LABEL_NAMES, fields, source=str(table.path))
+    counts = vectors.values.astype(np.int64)[:, [LABEL_NAMES.index(name) for name in names]]
+    return Annotations(tuple(ids), counts, names, fields, source=str(table.path))
 
 
 def _read_examples(table: Table) -> pd.DataFrame:
@@ -65,7 +69,7 @@ def _read_examples(table: Table) -> pd.DataFrame:
 FORMAT = Format(
     name="chaosnli",
     summary="ChaosNLI S/MNLI, JSONL with uid, label_counter (e, n, c) and example (premise, hypothesis)",
-    options=frozenset(),
+    options=frozenset({"label_names"}),
     claims=frozenset(),
     matches=matches,
     read=read,
