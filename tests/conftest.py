@@ -65,6 +65,12 @@ def annotated() -> Annotations:
 
 
 @pytest.fixture(scope="session")
+def annotated_of() -> Callable[[int], Annotations]:
+    """Makes as many annotated examples as are wanted."""
+    return make_annotated
+
+
+@pytest.fixture(scope="session")
 def bulk() -> pd.DataFrame:
     return make_bulk()
 

@@ -16,6 +16,7 @@ from contested.errors import ConfigError
 from contested.files import user_path
 from contested.options import (
     SEED,
+    AlertSection,
     ExecutionSection,
     LoRA,
     Method,
@@ -39,6 +40,7 @@ class RunConfig(Section):
     training: TrainingSection = Field(default_factory=TrainingSection)
     tracking: TrackingSection = Field(default_factory=TrackingSection)
     probes: ProbesSection = Field(default_factory=ProbesSection)
+    alert: AlertSection = Field(default_factory=AlertSection)
     execution: ExecutionSection = Field(default_factory=ExecutionSection)
     seed: int = Field(SEED, ge=0)
     """Decides head, adapter, data order and dropout."""

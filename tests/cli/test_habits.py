@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import typing
@@ -16,6 +17,7 @@ import pytest
 from rich.console import Console
 
 import contested
+from contested.analysis.live import Alarm
 from contested.cli import app, main, register
 from contested.cli.console import path
 from contested.cli.progress import progress_bar, study_board
@@ -147,7 +149,7 @@ def test_training_tells_one_line_per_checkpoint_where_nobody_watches(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", str(config), "--out", str(tmp_path / "run")]) == 0
-    lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "is not watched" not in line]
     # 9 steps, a checkpoint every 4 and at the end; the one before the first step tells nothing.
     assert [line.split(",")[0] for line in lines] == [f"training: step {step} of 9" for step in (4, 8, 9)]
     assert all("loss " in line and "contested Δℓ" in line for line in lines)
@@ -161,6 +163,25 @@ def test_lines_of_a_run_begin_after_what_was_told_before_it_was_resumed() -> Non
             show(Progress(step, 1200, 0.98765, -0.25, checkpoint), "demo-[full]")
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == "demo-[full]: step 150 of 1,200, loss 0.988, contested Δℓ −0.250\n"
+
+
+def test_alarms_are_told_once_with_the_progress_of_a_run_and_of_a_study() -> None:
+    alarm = Alarm("contested", 100, 0.2, 0.1, 300, 300, 0.05, "It rose.")
+    shown = []
+    for terminal in (False, True):
+        console = Console(file=io.StringIO(), width=60, force_terminal=terminal, color_system=None)
+        with progress_bar(console) as show:
+            show(Progress(99, 1200, 1.0, None, 0, (), ("Too few.",)))
+            for step in (100, 101):
+                show(Progress(step, 1200, 1.0, 0.2, 100, (alarm,), ("Too few.",)))
+        with study_board(console) as board:
+            board({"a": JobStatus("running", 99, 1200, 0, 1.0)})
+            for step in (100, 101):
+                board({"a": JobStatus("running", step, 1200, 100, 1.0, 0.2, ("It rose.",))})
+        assert isinstance(console.file, io.StringIO)
+        lines = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", console.file.getvalue()).splitlines()
+        shown.append([line for line in lines if "Warning" in line])
+    assert shown == [["Warning: Too few.", "Warning: It rose.", "Warning: a: It rose."]] * 2
 
 
 def test_a_study_tells_checkpoints_and_ends_where_nobody_watches() -> None:

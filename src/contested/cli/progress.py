@@ -53,6 +53,7 @@ class progress_bar:  # noqa: N801 - used as a context manager only
         )
         self._tasks: dict[str, progress.TaskID] = {}
         self._told: dict[str, int] = {}
+        self._warned: set[str] = set()
 
     def __enter__(self) -> progress_bar:
         self._bar.start()
@@ -65,6 +66,10 @@ class progress_bar:  # noqa: N801 - used as a context manager only
         """Show the progress of a run; each run has a line of its own."""
         from rich.text import Text
 
+        for sentence in (*state.unwatched, *(alarm.message for alarm in state.alarms)):
+            if sentence not in self._warned:
+                self._warned.add(sentence)
+                self._console.print(Text(f"Warning: {sentence}", style="bold yellow"), soft_wrap=True)
         if not self._console.is_terminal:
             if state.checkpoint > self._told.get(run, 0):
                 self._console.print(Text(checkpoint_line(run, state)), soft_wrap=True)
@@ -90,6 +95,7 @@ class study_board:  # noqa: N801 - used as a context manager only
         self._before = self._total = 0
         self._ended: set[str] = set()
         self._told: dict[str, int] = {}
+        self._warned: dict[str, int] = {}
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> study_board:
@@ -121,6 +127,7 @@ class study_board:  # noqa: N801 - used as a context manager only
     def __call__(self, statuses: Mapping[str, JobStatus]) -> None:
         """Show the status of the runs."""
         for name, status in statuses.items():
+            self._warn(name, status)
             if self._live is None:
                 self._tell_checkpoint(name, status)
             if status.state in _ENDED and name not in self._ended:
@@ -128,6 +135,11 @@ class study_board:  # noqa: N801 - used as a context manager only
                 self._say(f"[{self._before + len(self._ended)}/{self._total}] {name} {_end(status)}")
         if self._live is not None:
             self._live.update(_table(statuses), refresh=True)
+
+    def _warn(self, name: str, status: JobStatus) -> None:
+        for sentence in status.alarms[self._warned.get(name, 0) :]:
+            self._say(f"Warning: {name}: {sentence}")
+        self._warned[name] = max(self._warned.get(name, 0), len(status.alarms))
 
     def _tell_checkpoint(self, name: str, status: JobStatus) -> None:
         if status.checkpoint > self._told.get(name, 0):

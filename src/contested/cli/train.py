@@ -45,6 +45,8 @@ def train(
         result = train_config(settings, out=out, on_progress=show)
     if result.trained:
         typer.echo(f"{result.run_id} is complete: {result.path}")
+        if result.ended_by == "alert":
+            typer.echo("The alert ended its training (alert.stop).")
     else:
         typer.echo(f"{result.run_id} was already complete: {result.path}")
     typer.echo(f"Next: contested report {result.path}")

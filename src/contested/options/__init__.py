@@ -5,6 +5,7 @@ The configuration, the task object and the recipe read them from here, and docs/
 
 from contested.options.methods import IA3, METHODS, PEFT, Full, LoRA, Method, method_content
 from contested.options.run import (
+    AlertSection,
     ExecutionSection,
     ModelSection,
     Precision,
@@ -42,6 +43,7 @@ __all__ = [
     "METHODS",
     "PEFT",
     "SEED",
+    "AlertSection",
     "AnnotatedSection",
     "BulkSample",
     "BulkSection",

@@ -75,6 +75,17 @@ class ProbesSection(Section):
         return self
 
 
+class AlertSection(Section):
+    """Whether the expected loss of a category rises above its start, asked at every checkpoint while training runs."""
+
+    level: float | None = Field(0.05, gt=0, lt=0.5)
+    """Chance of a false alarm over the whole run, all categories together. Null: nothing is asked."""
+    stop: bool = False
+    """An alarm ends training; the run is then complete."""
+    clusters: str | None = None
+    """Column of which equal values mark examples that are not independent; shared texts mark them where not given."""
+
+
 class ExecutionSection(Section):
     """Where and how a run is executed; not part of its identity."""
 

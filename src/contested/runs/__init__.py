@@ -3,8 +3,9 @@
 from contested.runs.folder import run_id
 from contested.runs.prepare import DataCache, check_run, encode_task, load_task, pick_device
 from contested.runs.run import train, train_config
-from contested.runs.session import Progress, RunResult
+from contested.runs.session import RunResult
 from contested.runs.stacked_runs import IncompatibleRunsError, train_stacked
+from contested.runs.watching import Progress
 from contested.training import Interrupted
 from contested.trajectories.lock import RunLockedError
 

@@ -60,7 +60,9 @@ def open_folder(
     """Begin the folder, or resume from its snapshot; without a snapshot it begins again."""
     state = out / layout.STATE
     if (out / layout.MANIFEST).exists() and training.has_snapshot(state):
-        return RunWriter.resume(out, step=training.snapshot_step(state)), True
+        writer = RunWriter.resume(out, step=training.snapshot_step(state))
+        writer.manifest.setdefault("planned_steps", planned_steps(config, components))  # absent in older folders
+        return writer, True
     for leftover in (out / layout.CHECKPOINTS, out / layout.GRADIENTS, state):
         shutil.rmtree(leftover, ignore_errors=True)
     header = {
@@ -68,8 +70,7 @@ def open_folder(
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "identity": identity,
         "config": config.model_dump(mode="json"),
-        "planned_steps": config.training.epochs
-        * steps_per_epoch(len(components.task.train_labels), config.training.batch_size),
+        "planned_steps": planned_steps(config, components),
         "label_names": list(components.task.label_names),
         "category_names": list(components.task.category_names),
         "counts": {
@@ -84,6 +85,12 @@ def open_folder(
         out, header=header, examples=components.task.examples, text_columns=components.task.text_columns
     )
     return writer, False
+
+
+def planned_steps(config: RunConfig, components: RunComponents) -> int:
+    """The step at which a run is to end."""
+    per_epoch = steps_per_epoch(len(components.task.train_labels), config.training.batch_size)
+    return config.training.epochs * per_epoch
 
 
 def identity_of(config: RunConfig, components: RunComponents) -> dict[str, Any]:

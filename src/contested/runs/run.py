@@ -12,7 +12,8 @@ from contested.config import RunConfig, check_config, resolve_paths
 from contested.files import user_path
 from contested.options import SEED, Method, ModelSection, default
 from contested.runs.prepare import DataCache, load_data
-from contested.runs.session import Progress, RunResult, open_run
+from contested.runs.session import RunResult, open_run
+from contested.runs.watching import Progress
 
 
 def train(

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from contested import tasks, training
 from contested.config import RunConfig
@@ -18,27 +16,9 @@ from contested.errors import ContestedError, RunError
 from contested.options import ProbesSection
 from contested.runs.folder import check_folder, check_same_run, identity_of, open_folder, save_model
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
+from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
 from contested.trajectories.lock import locked
-
-
-class Progress(NamedTuple):
-    """The progress of a run.
-
-    Attributes:
-        step: Optimiser steps done.
-        total_steps: Steps of the whole run.
-        loss: Training loss of the last step (weighted, nats).
-        contested_change: Mean Δℓ so far of the category of highest entropy (nats), or None before the
-            second checkpoint.
-        checkpoint: Step of the last checkpoint that was recorded since the run began or resumed; 0 before the first.
-    """
-
-    step: int
-    total_steps: int
-    loss: float
-    contested_change: float | None
-    checkpoint: int = 0
 
 
 class RunResult(NamedTuple):
@@ -49,12 +29,14 @@ class RunResult(NamedTuple):
         run_id: The run's name.
         status: ``complete``.
         trained: False if the folder already held this run, complete.
+        ended_by: ``alert`` where an alarm ended training before its planned steps; empty otherwise.
     """
 
     path: Path
     run_id: str
     status: str
     trained: bool
+    ended_by: str = ""
 
     @property
     def trajectory(self) -> Trajectory:
@@ -94,7 +76,7 @@ def open_run(
         if existing is not None:
             check_same_run(out, existing, identity)
             if existing["status"] == "complete":
-                yield RunResult(out, existing["run_id"], "complete", trained=False)
+                yield _result(out, existing, trained=False)
                 return
         writer, resume = open_folder(out, config, components, identity)
         yield RunSession(config, components, writer, resume=resume, on_progress=on_progress)
@@ -129,9 +111,7 @@ class RunSession:
         self.resume = resume
         self._components = components
         self._writer = writer
-        watch = _ContestedWatch(writer, components.task, on_progress)
-        if resume:
-            watch.read(writer)
+        watch = RunWatch(writer, components.task, config.alert, end=lambda: self.loop.end(), on_progress=on_progress)
         engine = engine_of(config, components)
         self.loop = training.TrainingLoop(
             components.model.module,
@@ -145,6 +125,8 @@ class RunSession:
             probe=gradient_probe(config.probes, components, engine, writer),
             capture=capture_of(config, components.device),
         )
+        if resume:
+            watch.read()
 
     def run(self) -> RunResult:
         """Train alone to the end.
@@ -203,11 +185,15 @@ class RunSession:
     @property
     def _through(self) -> bool:
         listed = self._writer.manifest["checkpoints"]
-        return bool(listed) and listed[-1]["step"] == self.loop.total_steps
+        return bool(listed) and self.loop.done(listed[-1]["step"])
 
     @property
     def _result(self) -> RunResult:
-        return RunResult(self._writer.path, self._writer.manifest["run_id"], "complete", trained=True)
+        return _result(self._writer.path, self._writer.manifest, trained=True)
+
+
+def _result(out: Path, manifest: Mapping[str, Any], *, trained: bool) -> RunResult:
+    return RunResult(out, manifest["run_id"], "complete", trained, manifest.get("ended_by", ""))
 
 
 def engine_of(config: RunConfig, components: RunComponents) -> training.Engine:
@@ -246,53 +232,3 @@ def gradient_probe(
         with_head=probes.head,
         mode=probes.mode,
     )
-
-
-class _ContestedWatch:
-    """Passes checkpoints on, keeps the mean Δℓ of the most disputed category, and reports the run's progress."""
-
-    def __init__(self, writer: RunWriter, task: tasks.TaskData, on_progress: Callable[[Progress], None] | None) -> None:
-        self._writer = writer
-        self._on_progress = on_progress
-        self._step: training.Step | None = None
-        self._recorded = 0
-        self._rows = (task.examples["category"] == task.category_names[-1]).to_numpy()[: task.n_tracked]
-        self._first: NDArray[np.float64] | None = None
-        self._change: float | None = None
-
-    def read(self, writer: RunWriter) -> None:
-        """Take the first and last checkpoint from a folder that is resumed."""
-        if writer.manifest["checkpoints"]:
-            losses = Trajectory.load(writer.path).required("losses")
-            self._first = losses[0]
-            self._change = self._mean(losses[-1]) if len(losses) > 1 else None
-
-    def on_step(self, step: training.Step) -> None:
-        self._step = step
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._on_progress is not None and self._step is not None:
-            step = self._step
-            self._on_progress(Progress(step.step, step.total_steps, step.loss, self._change, self._recorded))
-
-    def write_checkpoint(
-        self, *, step: int, epoch: float, losses: NDArray[np.float64], logits: NDArray[np.float32]
-    ) -> None:
-        self._writer.write_checkpoint(step=step, epoch=epoch, losses=losses, logits=logits)
-        self._change = self._mean(losses)
-        if self._first is None:
-            self._first = losses
-
-    def list_checkpoint(self, *, step: int, epoch: float) -> None:
-        self._writer.list_checkpoint(step=step, epoch=epoch)
-        self._recorded = step
-        self._tell()
-
-    def write_metrics(self, values: Mapping[str, Any]) -> None:
-        self._writer.write_metrics(values)
-
-    def _mean(self, losses: NDArray[np.float64]) -> float | None:
-        if self._first is None or not self._rows.any():
-            return None
-        return float((losses - self._first)[self._rows].mean())

@@ -11,7 +11,8 @@ from contested import training
 from contested.config import RunConfig
 from contested.errors import ContestedError, RunError, TrainingError
 from contested.runs.prepare import DataCache, load_data
-from contested.runs.session import Progress, RunResult, RunSession, open_run
+from contested.runs.session import RunResult, RunSession, open_run
+from contested.runs.watching import Progress
 from contested.training.stacked import share_frozen
 
 

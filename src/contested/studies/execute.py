@@ -52,6 +52,7 @@ class JobStatus:
         checkpoint: Step of the last checkpoint recorded in this invocation; 0 before the first.
         loss: Training loss of the last step (nats); None before it.
         contested_change: Mean Δℓ so far of the category of highest entropy (nats); None before the second checkpoint.
+        alarms: Sentences of alarms that were raised.
         message: Why it failed; empty otherwise.
     """
 
@@ -61,6 +62,7 @@ class JobStatus:
     checkpoint: int = 0
     loss: float | None = None
     contested_change: float | None = None
+    alarms: tuple[str, ...] = ()
     message: str = ""
 
 

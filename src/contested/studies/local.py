@@ -359,7 +359,8 @@ class _WorkerLoop:
         due = time.monotonic() - last > _TOLD or progress.step == progress.total_steps
         if due or progress.checkpoint > checkpoint:
             self._told[index] = (time.monotonic(), progress.checkpoint)
-            where = (*progress[:2], progress.checkpoint, progress.loss, progress.contested_change)
+            alarms = tuple(alarm.message for alarm in progress.alarms)
+            where = (*progress[:2], progress.checkpoint, progress.loss, progress.contested_change, alarms)
             # A parent that is gone breaks the pipe, which ends this run where its snapshot stands.
             self._pipe.send(("step", self._jobs[index].run_id, *where))
 

@@ -19,6 +19,7 @@ from contested.schedule import steps_per_epoch
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine, PackedEngine
+from contested.training.fitting import fit_together
 from contested.training.interruption import Interrupted, StopRequest
 from contested.training.objective import Classification, Objective
 from contested.training.packed import RunBatch
@@ -27,9 +28,6 @@ from contested.training.recipe import Recipe, checkpoint_steps, data_order, lear
 from contested.training.snapshots import load_snapshot, save_snapshot
 from contested.training.steps import Capture, Steps
 from contested.training.tracking import track
-
-_UNREAD = 20
-"""Losses that wait on the device at most."""
 
 
 class Recorder(Protocol):
@@ -149,6 +147,7 @@ class TrainingLoop:
         # Sums since the last line of metrics; in the snapshot so that a resumed run writes the same lines.
         self._sums = {"loss": 0.0, "steps": 0.0, "seconds": 0.0}
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
+        self._ended = False
 
     def fit(self, *, resume: bool = False) -> None:
         """Train to the end, or until interrupted.
@@ -229,6 +228,14 @@ class TrainingLoop:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
+    def end(self) -> None:
+        """Take no further step; what is recorded of the step at hand is the run's last."""
+        self._ended = True
+
+    def done(self, step: int) -> bool:
+        """Whether nothing is left to train after ``step`` steps."""
+        return self._ended or step >= self.total_steps
+
     def needs_weights(self, step: int) -> bool:
         """Whether something needs the weights as they are after ``step`` steps."""
         return self.probe is not None or step in self.checkpoints or step == self.total_steps
@@ -272,7 +279,7 @@ class TrainingLoop:
             self._checkpoint(step)
         elif stop.requested:
             self._save(step)
-        if stop.requested and step < self.total_steps:
+        if stop.requested and not self.done(step):
             raise Interrupted(step)
 
     def _rate(self, step: int) -> float:
@@ -326,73 +333,3 @@ class TrainingLoop:
             save_snapshot(
                 self.state, step=step, module=self.module, optimizer=self.optimizer, progress=dict(self._sums)
             )
-
-
-Advance = Callable[[Sequence[int]], torch.Tensor]
-"""Takes a step of S runs, given the steps each has done; gives their training losses, shape (S,), on the device."""
-
-
-def fit_together(
-    loops: Sequence[TrainingLoop],
-    make: Callable[[list[TrainingLoop]], Advance],
-    *,
-    resume: Sequence[bool],
-    on_failure: Callable[[int, TrainingError], None] | None = None,
-) -> None:
-    """Train runs step by step, each to its end.
-
-    Losses are read only where something depends on them, or every few steps: reading one waits for the device.
-
-    Args:
-        loops: One per run.
-        make: Makes what advances the runs that are still on their way; called again when one leaves.
-        resume: Whether each resumes from its snapshot.
-        on_failure: Told which run failed and why, while the others continue; without it the failure is raised.
-
-    Raises:
-        TrainingError: If a loss is not finite; what was recorded before stays.
-        Interrupted: On Ctrl-C or SIGTERM, with the state of every run saved.
-    """
-    steps = [loop.begin(resume=again) for loop, again in zip(loops, resume, strict=True)]
-    left = [index for index, loop in enumerate(loops) if steps[index] < loop.total_steps]
-    together: list[int] = []
-    with StopRequest() as stop:
-        while left:
-            active = [loops[index] for index in left]
-            if left != together:
-                together, advance = left, make(active)
-            losses, seconds = _advanced(active, [steps[index] for index in left], advance, stop)
-            interrupted, failed = None, []
-            for index, loop, values in zip(left, active, losses, strict=True):
-                try:
-                    for value in values:
-                        loop.record_loss(steps[index], value, seconds)
-                        steps[index] += 1
-                    loop.on_step_end(steps[index], stop)
-                except Interrupted as reason:
-                    interrupted = reason  # the others save their state too
-                except TrainingError as reason:
-                    if on_failure is None:
-                        raise
-                    on_failure(index, reason)
-                    failed.append(index)
-            if interrupted is not None:
-                raise interrupted
-            left = [index for index in left if index not in failed and steps[index] < loops[index].total_steps]
-
-
-def _advanced(
-    loops: Sequence[TrainingLoop], steps: Sequence[int], advance: Advance, stop: StopRequest
-) -> tuple[list[list[float]], float]:
-    """Take steps until something depends on them: each run's losses, and seconds per step of one run."""
-    started = time.perf_counter()
-    unread: list[torch.Tensor] = []
-    most = 1 if loops[0].device.type == "cpu" else _UNREAD
-    while True:
-        done = [step + len(unread) for step in steps]
-        unread.append(advance(done))
-        needed = any(loop.needs_weights(step + 1) for loop, step in zip(loops, done, strict=True))
-        if needed or stop.requested or len(unread) == most:
-            break
-    losses: list[list[float]] = torch.stack(unread).T.tolist()
-    return losses, (time.perf_counter() - started) / (len(unread) * len(loops))

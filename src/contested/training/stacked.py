@@ -22,7 +22,8 @@ from contested.families import family_of
 from contested.training.dropout import DropoutKeys
 from contested.training.engine import base_model, packs
 from contested.training.families import packed_forward, pools_last_token
-from contested.training.loop import TrainingLoop, fit_together
+from contested.training.fitting import fit_together
+from contested.training.loop import TrainingLoop
 from contested.training.lora import plain_lora
 from contested.training.packed import PackedBatch, Packer, RunBatch
 from contested.training.precision import cast_frozen

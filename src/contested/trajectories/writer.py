@@ -103,7 +103,10 @@ class RunWriter:
         # A crash may fall between a checkpoint's file and the manifest: the files are what counts.
         manifest["checkpoints"] = [{"step": found, "epoch": epoch} for found, epoch in epochs.items()]
         manifest["status"] = "running"
-        manifest.pop("error", None)
+        for key in ("error", "ended_by"):
+            manifest.pop(key, None)
+        if "alarms" in manifest:
+            manifest["alarms"] = [alarm for alarm in manifest["alarms"] if alarm["step"] <= step]
         _cut_lines(run / layout.METRICS, step)
         _cut_gradients(run, step)
         write_json(run / layout.MANIFEST, manifest)
