@@ -21,7 +21,7 @@ from contested.errors import (
 )
 
 if TYPE_CHECKING:
-    from contested.analysis import Analysis, analyze, statements
+    from contested.analysis import Analysis, Comparison, analyze, compare, statements
     from contested.annotations import Annotations, Categories, read_annotations
     from contested.config import RunConfig, load_config
     from contested.integrations import TrajectoryCallback
@@ -36,7 +36,7 @@ __version__ = "0.1.0"
 
 # Loaded when first used: a name costs what its module costs, and `import contested` costs nothing.
 _MODULES = {
-    "contested.analysis": ("Analysis", "analyze", "statements"),
+    "contested.analysis": ("Analysis", "Comparison", "analyze", "compare", "statements"),
     "contested.annotations": ("Annotations", "Categories", "read_annotations"),
     "contested.config": ("RunConfig", "load_config"),
     "contested.integrations": ("TrajectoryCallback",),
@@ -55,6 +55,7 @@ __all__ = [
     "Analysis",
     "Annotations",
     "Categories",
+    "Comparison",
     "ConfigError",
     "ContestedError",
     "DataError",
@@ -69,6 +70,7 @@ __all__ = [
     "Trajectory",
     "TrajectoryCallback",
     "analyze",
+    "compare",
     "hub_bulk",
     "load_config",
     "probe",

@@ -18,6 +18,8 @@ from contested.analysis.cartography import (
     regions,
 )
 from contested.analysis.checks import OVERALL
+from contested.analysis.compare import compare
+from contested.analysis.comparison import Comparison, Difference, Distance, Side
 from contested.analysis.controls import (
     Categorical,
     LabelCorrelation,
@@ -93,12 +95,15 @@ __all__ = [
     "CategorySize",
     "ChangeRow",
     "Changes",
+    "Comparison",
     "Contrast",
     "Correlation",
     "Correlations",
     "Curve",
     "Curves",
+    "Difference",
     "Direction",
+    "Distance",
     "Interval",
     "Intervals",
     "KendallTau",
@@ -112,6 +117,7 @@ __all__ = [
     "Regression",
     "SeedInterval",
     "SeedMean",
+    "Side",
     "Term",
     "Transition",
     "Verdict",
@@ -127,6 +133,7 @@ __all__ = [
     "calibration_by_category",
     "cartography",
     "change_by_category",
+    "compare",
     "correct",
     "difference_interval",
     "expected_calibration_error",

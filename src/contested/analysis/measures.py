@@ -6,7 +6,7 @@ then ``make docs``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -269,11 +269,11 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         name="correct_last",
-        heading="right at last",
+        heading="last accuracy",
         unit="share",
         needs=("logits", "gold"),
         summary="share",
-        sentence="Whether the gold label has the highest logit at the last checkpoint: by category, the accuracy.",
+        sentence="Whether the gold label has the highest logit at the last checkpoint.",
         of_block=lambda block: block.correct[-1],
     ),
     Measure(
@@ -302,18 +302,21 @@ def measures_of(trajectory: Trajectory) -> tuple[Measure, ...]:
     return tuple(measure for measure in MEASURES if trajectory.has.issuperset(measure.needs))
 
 
-def measure_columns(trajectory: Trajectory, source: Source | None = None) -> dict[str, NDArray[Any]]:
+def measure_columns(
+    trajectory: Trajectory, source: Source | None = None, measures: Sequence[Measure] | None = None
+) -> dict[str, NDArray[Any]]:
     """Every measure of every example, block by block.
 
     Args:
         trajectory: The run.
         source: Its arrays, where they are needed beside this; they are made without it.
+        measures: Which of the measures whose needs the run meets; all of them without it.
 
     Returns:
-        Values of shape (N,) in the run's own order, by name, of the measures whose needs the run meets.
+        Values of shape (N,) in the run's own order, by name.
     """
     source = source or Source(trajectory)
-    measures = measures_of(trajectory)
+    measures = measures_of(trajectory) if measures is None else measures
     columns: dict[str, NDArray[Any]] = {}
     for rows in source.blocks():
         block = Block(source, rows)

@@ -35,6 +35,8 @@ class Transition(NamedTuple):
         gained_high: Upper end of its interval.
         gained_p_value: One-sided p of so many or more gained by guessing alone.
         note: Why a number is missing; empty otherwise.
+        lost_q_value: ``lost_p_value`` adjusted for the tests of a comparison; NaN outside one.
+        gained_q_value: ``gained_p_value`` likewise.
     """
 
     category: str
@@ -53,6 +55,8 @@ class Transition(NamedTuple):
     gained_high: float
     gained_p_value: float
     note: str
+    lost_q_value: float = float("nan")
+    gained_q_value: float = float("nan")
 
 
 def transitions(
