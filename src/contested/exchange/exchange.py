@@ -10,7 +10,7 @@ import numpy as np
 
 from contested.annotations import Annotations, read_annotations
 from contested.errors import ConfigError, DataError
-from contested.exchange import aum, cartography, cleanlab, coordinates, npz, tables, tracker
+from contested.exchange import aum, cartography, cleanlab, coordinates, lm_eval, npz, tables, tracker
 from contested.exchange.annotated import contradicted_order, counts_of
 from contested.exchange.collect import Recording
 from contested.exchange.format import Format
@@ -32,6 +32,7 @@ FORMATS: tuple[Format, ...] = (
     tables.DATASET,
     cleanlab.FORMAT,
     tracker.FORMAT,
+    lm_eval.FORMAT,
 )
 """Every format."""
 
