@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 import contested as ct
 from contested.annotations import Annotations
 from contested.cli import app, register
-from contested.integrations.arguments import check_supported
+from contested.integrations.arguments import check_supported, content_fingerprint
 
 # 40 texts, 4 per batch, 2 batches per step: 5 steps per epoch, 10 in two. Every 4 steps and at ends of epochs:
 STEPS, EPOCHS = [0, 4, 5, 8, 10], [0.0, 0.8, 1.0, 1.6, 2.0]
@@ -108,16 +108,79 @@ def world(checkpoint: Callable[[str], Path], annotated: Annotations, tmp_path: P
     return World(checkpoint("bert"), annotated, tmp_path)
 
 
-@pytest.mark.parametrize("options", [{}, {"checkpointing": True}, {"lora": True}], ids=str)
-def test_training_ends_in_the_same_bits_with_and_without(world: World, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("model", "options", "steps"),
+    [
+        ({}, {}, STEPS),
+        ({"checkpointing": True}, {}, STEPS),
+        ({"lora": True}, {}, STEPS),
+        # 10 batches of an epoch are steps of 4, 4 and 2.
+        ({}, {"gradient_accumulation_steps": 4}, [0, 3, 4, 6]),
+    ],
+    ids=str,
+)
+def test_training_ends_in_the_same_bits_with_and_without(
+    world: World, model: dict[str, Any], options: dict[str, Any], steps: list[int]
+) -> None:
     ends = []
     for callbacks in ([], [world.callback()]):
-        trainer = world.trainer(*callbacks, model=world.model(**options))
+        trainer = world.trainer(*callbacks, model=world.model(**model), **options)
         trainer.train()
         ends.append((trainer.model.state_dict(), torch.get_rng_state()))
     assert all(torch.equal(ends[0][0][name], value) for name, value in ends[1][0].items())
     assert torch.equal(ends[0][1], ends[1][1])
+    assert world.load().steps.tolist() == steps
+
+
+@pytest.mark.parametrize("compiled", ["by the Trainer", "whole", "layers"])
+def test_compiled_parts_are_not_compiled_again(world: World, compiled: str) -> None:
+    ends = []
+    for callbacks in ([], [world.callback()]):
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        model, options = world.model(), {"torch_compile": True, "torch_compile_backend": "eager"}
+        if compiled == "whole":
+            model, options = torch.compile(model, backend="eager"), {"remove_unused_columns": False}
+        elif compiled == "layers":
+            options = {}
+            for layer in model.bert.encoder.layer:
+                layer.compile(backend="eager")
+        trainer = world.trainer(*callbacks, model=model, **options)
+        trainer.train()
+        graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        ends.append((getattr(trainer.model, "_orig_mod", trainer.model).state_dict(), graphs))
+    assert all(torch.equal(ends[0][0][name], value) for name, value in ends[1][0].items())
+    assert ends[0][1] == ends[1][1] > 0
     assert world.load().steps.tolist() == STEPS
+    assert world.load().manifest["provenance"]["batches"] == "packed"
+
+
+def test_what_the_trainer_logs_and_skips_is_noted_and_cut_on_resuming(world: World) -> None:
+    class Skips(TrainerCallback):
+        """Says what a gradient scaler says of a step whose gradients were not finite."""
+
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            given["optimizer"]._is_overflow = state.global_step + 1 == 7
+
+    logged: dict[int, float] = {}
+
+    class Logs(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **given: Any) -> None:
+            if "loss" in logs:
+                logged[state.global_step] = logs["loss"]
+
+    options = {"logging_steps": 2, "save_strategy": "steps", "save_steps": 4}
+    with pytest.raises(RuntimeError, match="killed"):
+        world.trainer(world.callback(), Skips(), Weights(crash=7), Logs(), **options).train()
+    assert world.load().metrics["skipped"].dropna().size == 1
+    resumed_from = str(world.out / "trainer/checkpoint-4")
+    world.trainer(world.callback(), Skips(), Logs(), **options).train(resume_from_checkpoint=resumed_from)
+    metrics = world.load().metrics
+    assert metrics["step"].tolist() == [2, 4, 6, 7, 8, 10]
+    lines = metrics[metrics["train_loss"].notna()]
+    np.testing.assert_allclose(lines["train_loss"], [logged[step] for step in (2, 4, 6, 8, 10)], rtol=1e-12)
+    assert lines["lr"].is_monotonic_decreasing
+    assert metrics.loc[metrics["skipped"] == True, "step"].tolist() == [7]  # noqa: E712
 
 
 def test_what_is_recorded_is_the_model_at_that_step(world: World) -> None:
@@ -234,10 +297,47 @@ def test_a_folder_of_another_or_a_complete_run_is_refused(world: World) -> None:
         "arguments.learning_rate: the folder has 0.01, now given 0.001",
         "every: the folder has 4, now given 5",
     )
+    world.train = world.train.select(range(39, -1, -1))
+    with pytest.raises(ct.RunError, match="holds another run") as caught:
+        world.trainer(world.callback()).train()
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["train_data"]
     (world.out / "mine").mkdir()
     (world.out / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(ct.RunError, match=r"holds no run \(it has notes.txt\)"):
         world.trainer(world.callback("mine")).train()
+
+
+def test_other_first_weights_are_another_run_unless_training_resumes(world: World) -> None:
+    options = {"save_strategy": "steps", "save_steps": 5}
+    with pytest.raises(RuntimeError, match="killed"):
+        world.trainer(world.callback(), Weights(crash=7), **options).train()
+    began = world.load().manifest["identity"]["initial_weights"]
+    other = world.model()
+    with torch.no_grad():
+        other.classifier.bias += 1
+    with pytest.raises(ct.RunError, match="holds another run") as caught:
+        world.trainer(world.callback(), model=copy.deepcopy(other), **options).train()
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["initial_weights"]
+    assert "set_seed" in caught.value.problems[0]
+    # The Trainer puts the checkpoint's weights in their place.
+    resumed_from = str(world.out / "trainer/checkpoint-5")
+    world.trainer(world.callback(), model=other, **options).train(resume_from_checkpoint=resumed_from)
+    assert (world.load().status, world.load().manifest["identity"]["initial_weights"]) == ("complete", began)
+
+
+def test_a_training_set_is_told_apart_by_its_content_without_calling_its_transform() -> None:
+    rows = [{"input_ids": [1, 2]}, {"input_ids": [3]}]
+    plain = Dataset.from_list(rows)
+    told = content_fingerprint(plain)
+    assert told == content_fingerprint(Dataset.from_list(rows)) != content_fingerprint(Dataset.from_list(rows[::-1]))
+    assert content_fingerprint(rows) != content_fingerprint(rows[::-1])
+    assert content_fingerprint([{"input_ids": torch.tensor([1, 2])}, rows[1]]) == content_fingerprint(rows)
+
+    def draws(batch: dict[str, Any]) -> dict[str, Any]:
+        raise AssertionError("a transform that draws would change the training")
+
+    assert content_fingerprint(plain.with_transform(draws)) == told
+    assert content_fingerprint(iter(rows)) is None
 
 
 def test_resuming_a_training_that_was_not_recorded_is_refused(world: World) -> None:

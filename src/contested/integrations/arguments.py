@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -25,6 +26,11 @@ DECISIVE = (
     *("train_sampling_strategy", "group_by_length", "ignore_data_skip"),
 )
 """Arguments of a Trainer that decide what it trains, and so identify a run."""
+
+INITIAL_WEIGHTS = "initial_weights"
+"""The key of an identity that only the start of a training knows."""
+
+_SAMPLED = 1000
 
 
 def check_supported(args: Any) -> None:
@@ -80,8 +86,52 @@ def identity_of(args: Any, model: nn.Module, loader: Any, *, every: int, data: s
     """
     dataset: Any = getattr(loader, "dataset", None)
     size = {"train_examples": len(dataset)} if hasattr(dataset, "__len__") else {}
-    config = {"arguments": decisive(args), "every": every, **size}
-    return {"version": IDENTITY_VERSION, "config": config, "data": data, "model": _structure(model)}
+    content = content_fingerprint(dataset)
+    return {
+        "version": IDENTITY_VERSION,
+        "config": {"arguments": decisive(args), "every": every, **size},
+        "data": data,
+        **({} if content is None else {"train_data": content}),
+        "model": _structure(model),
+        INITIAL_WEIGHTS: weights_fingerprint(model),
+    }
+
+
+def content_fingerprint(dataset: Any) -> str | None:
+    """A fingerprint of a training set's content: of at most a thousand rows, evenly spaced.
+
+    Args:
+        dataset: A ``datasets.Dataset`` (whose transform is not called), a list or a tuple. What any other answers may
+            be random, or change when it is asked.
+
+    Returns:
+        The fingerprint, the same on every machine, or None of any other data set.
+    """
+    if not hasattr(dataset, "__len__"):
+        return None
+    rows = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _SAMPLED)).astype(np.int64)).tolist()
+    if isinstance(dataset, list | tuple):
+        content: Any = [dataset[row] for row in rows]
+    elif hasattr(dataset, "with_format") and hasattr(dataset, "column_names"):
+        content = dataset.with_format("arrow")[rows].to_pydict() if rows else {}
+    else:
+        return None
+    return hashlib.sha256(json.dumps(content, default=_plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """A fingerprint of the weights that train, as they are: of at most a thousand values of each, evenly spaced."""
+    content = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        # Of weights that are spread over processes, the part that is here.
+        values: Any = parameter.detach()
+        values = values.to_local() if hasattr(values, "to_local") else values
+        sampled = values.reshape(-1)[:: max(1, values.numel() // _SAMPLED)]
+        content.update(name.encode())
+        content.update(sampled.float().cpu().numpy().tobytes())
+    return content.hexdigest()[:16]
 
 
 def run_id(args: Any, model: nn.Module, identity: Mapping[str, Any]) -> str:
@@ -101,6 +151,13 @@ def provenance(args: Any, model: nn.Module, identity: Mapping[str, Any]) -> dict
         data_fingerprint=identity["data"],
         model_fingerprint=identity["model"],
     )
+
+
+def _plain(value: Any) -> Any:
+    """What JSON cannot hold: arrays as lists, and of an unknown thing its kind, the same on every machine."""
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    return value.tolist() if hasattr(value, "tolist") else type(value).__name__
 
 
 def _structure(model: nn.Module) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ import numpy as np
 import pandas as pd
 
 from contested.errors import RunError
+from contested.integrations.arguments import INITIAL_WEIGHTS
 from contested.integrations.tracked import Outputs, Tracked
 from contested.trajectories import RunWriter, Trajectory, layout, locked, read_manifest
 from contested.trajectories.identity import differences
+
+_SEED_FIRST = " (seed before the model is made, with transformers.set_seed, where its head is new)"
 
 _HELD: dict[Path, contextlib.ExitStack] = {}
 """Locks that this process holds: training that failed here never says so, and may be started again."""
@@ -34,6 +37,7 @@ class Recording:
         self.path = out
         self._tracked = tracked
         self._writer: RunWriter | None = None
+        self._begun_here = False
 
     @property
     def active(self) -> bool:
@@ -60,7 +64,10 @@ class Recording:
         self._lock()
         existing = read_manifest(self.path) if (self.path / layout.MANIFEST).exists() else None
         if existing is not None:
-            check_same_run(self.path, existing, identity)
+            # A training that resumes has its first weights behind it; one that starts again by itself (with smaller
+            # batches) begins with whatever it has.
+            lost = step > 0 or self._begun_here
+            check_same_run(self.path, existing, identity, but={INITIAL_WEIGHTS} if lost else set())
         if step == 0:
             self._check_free(existing)
             return
@@ -102,6 +109,7 @@ class Recording:
         self._writer = RunWriter.create(
             self.path, header={**known, **header}, examples=examples, text_columns=run.text_columns
         )
+        self._begun_here = True
 
     def write(self, step: int, epoch: float, outputs: Outputs) -> None:
         """Record a checkpoint; values that are not finite end the recording, with a warning, and not the training.
@@ -115,6 +123,21 @@ class Recording:
             return
         self._writer.write_checkpoint(step=step, epoch=epoch, losses=outputs.losses, logits=outputs.logits)
         self._writer.list_checkpoint(step=step, epoch=epoch)
+
+    def note(self, step: int, epoch: float, **values: Any) -> None:
+        """Add a line to metrics.jsonl where it is being recorded.
+
+        Args:
+            step: Optimiser steps done.
+            epoch: Epochs done.
+            **values: What is to be said; a number that is not finite is written as null.
+        """
+        if self._writer is not None:
+            known = {
+                name: None if isinstance(value, float) and not np.isfinite(value) else value
+                for name, value in values.items()
+            }
+            self._writer.write_metrics({"step": step, "epoch": epoch, **known})
 
     def finish(self) -> None:
         """Say in the manifest that the run is complete, and leave the folder to others."""
@@ -167,20 +190,24 @@ class Recording:
             )
 
 
-def check_same_run(out: Path, manifest: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+def check_same_run(
+    out: Path, manifest: Mapping[str, Any], identity: Mapping[str, Any], *, but: Collection[str] = ()
+) -> None:
     """Refuse a folder that holds another run, naming all that differs.
 
     Args:
         out: The folder.
         manifest: Its manifest.
         identity: What is to be recorded now.
+        but: Parts of the identity that do not count.
 
     Raises:
         RunError: If it is another run.
     """
     problems = [
-        f"{key}: the folder has {old!r}, now given {new!r}"
+        f"{key}: the folder has {old!r}, now given {new!r}{_SEED_FIRST if key == INITIAL_WEIGHTS else ''}"
         for key, old, new in differences(manifest.get("identity", {}), dict(identity))
+        if key not in but
     ]
     if problems:
         raise RunError(

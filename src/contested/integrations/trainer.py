@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 from transformers import TrainerCallback
 
 from contested.annotations import Annotations
@@ -80,7 +84,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         """Begin the folder or resume it, and record step 0."""
         check_supported(args)
         self._training = None
-        names = self._tracked.names(given["model"])
+        names = self._tracked.names(_inner(given["model"]))
         processes = Processes(args.process_index, args.world_size, timeout_s=args.ddp_timeout)
         try:
             last_step, header = processes.first(lambda: self._open(args, state, **given))
@@ -93,12 +97,22 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Record a step that is due: before the Trainer saves a checkpoint of it."""
+        if getattr(given.get("optimizer"), "step_was_skipped", False):
+            # Its gradients were not finite in half precision; the Trainer counts it all the same.
+            self._recording.note(state.global_step, float(state.epoch or 0), skipped=True)
         if self._due(state):
             self._record(state, **given)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Record the end of an epoch, also of one that was cut short."""
         self._record(state, **given)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **given: Any) -> None:
+        """Keep the training loss and the learning rate that the Trainer logs, when it does."""
+        known = {"loss": "train_loss", "learning_rate": "lr", "grad_norm": "grad_norm"}
+        values = {kept: float(logs[name]) for name, kept in known.items() if name in (logs or {})}
+        if "train_loss" in values:
+            self._recording.note(state.global_step, float(state.epoch or 0), **values)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Say in the manifest that the run is complete; the model may be another one by now (the best)."""
@@ -110,11 +124,12 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
 
     def _open(self, args: Any, state: Any, **given: Any) -> tuple[int, dict[str, Any]]:
         """Open the folder in the process that records: the last checkpoint that counts, and what is said of the run."""
-        model, data = given["model"], self._tracked.fingerprint
+        model, data = _inner(given["model"]), self._tracked.fingerprint
         identity = identity_of(args, model, given.get("train_dataloader"), every=self._every, data=data)
         self._recording.open(identity, step=state.global_step)
         return self._recording.last_step, {
             "run_id": self._name or run_id(args, model, identity),
+            "planned_steps": state.max_steps,
             "origin": {"kind": "transformers.Trainer", "every": self._every},
             "identity": identity,
             "provenance": provenance(args, model, identity),
@@ -135,8 +150,8 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         return self._recording.active
 
     def _outputs(self, rows: NDArray[np.int64], **given: Any) -> Outputs:
-        tokenizer, model = given.get("processing_class"), given["model"]
-        with inference_mode(model):
+        tokenizer, model = given.get("processing_class"), _inner(given["model"])
+        with _without_compiling(), inference_mode(model):
             return self._tracked.outputs(model, rows, processing_class=tokenizer, batch_size=self._batch_size)
 
 
@@ -154,6 +169,20 @@ class _Training(NamedTuple):
     names: tuple[str, ...]
     header: dict[str, Any]
     last_step: int
+
+
+def _inner(model: Any) -> nn.Module:
+    """The module itself inside ``torch.compile``'s wrapper, whose mode says nothing of it."""
+    inner: nn.Module = getattr(model, "_orig_mod", model)
+    return inner
+
+
+def _without_compiling() -> contextlib.AbstractContextManager[Any]:
+    """Compiled parts run as they are written: other shapes and modes would compile them again, up to torch's limit."""
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    eager: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return eager
 
 
 def _check_unused(**options: Any) -> None:
