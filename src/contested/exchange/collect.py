@@ -49,7 +49,7 @@ class Rows(NamedTuple):
     """
 
     steps: NDArray[np.int64]
-    ids: Sequence[str]
+    ids: list[str]
     scores: NDArray[np.floating] | None = None
     losses: NDArray[np.floating] | None = None
     gold: Sequence[int | str | None] | None = None
@@ -172,6 +172,7 @@ class Collector:
     keep: Container[str] | None = None
     problems: list[str] = field(default_factory=list)
     _rows: dict[str, int] = field(default_factory=dict)
+    _ids: list[str] = field(default_factory=list)
     _gold: list[int | str | None] = field(default_factory=list)
     _left_out: dict[str, None] = field(default_factory=dict)
     _checkpoints: dict[int, _Checkpoint | None] = field(default_factory=dict)
@@ -257,29 +258,34 @@ class Collector:
 
     def _known(self, rows: Rows) -> NDArray[np.int64] | None:
         """The examples' rows, new ones made; None where one has another gold label than before."""
-        before = len(self._rows)
-        found = np.fromiter(
-            (self._rows.setdefault(name, len(self._rows)) for name in rows.ids), np.int64, len(rows.ids)
-        )
-        gold = rows.gold or [None] * len(rows.ids)
-        if len(self._rows) > before:
-            firsts = np.unique(found, return_index=True)[1]
-            self._gold.extend(gold[index] for index in firsts[found[firsts] >= before].tolist())
-        return found if list(map(self._gold.__getitem__, found.tolist())) == list(gold) else None
+        gold = list(rows.gold or [None] * len(rows.ids))
+        start = self._rows.get(rows.ids[0]) if len(rows.ids) else None
+        if start is not None and self._ids[start : start + len(rows.ids)] == rows.ids:
+            # In the order of an earlier checkpoint, as they mostly are.
+            same = self._gold[start : start + len(gold)] == gold
+            return np.arange(start, start + len(gold)) if same else None
+        found = np.fromiter(map(self._new_row, rows.ids, gold), np.int64, len(gold))
+        return found if [self._gold[row] for row in found.tolist()] == gold else None
+
+    def _new_row(self, name: str, gold: int | str | None) -> int:
+        """The row of an example, made where it has none."""
+        row = self._rows.setdefault(name, len(self._ids))
+        if row == len(self._ids):
+            self._ids.append(name)
+            self._gold.append(gold)
+        return row
 
     def _checkpoint(self, step: int) -> _Checkpoint:
         assert self._kind is not None
         checkpoint = self._checkpoints.get(step)
         if checkpoint is None:
             checkpoint = self._checkpoints[step] = _Checkpoint(self._kind)
-        checkpoint.grow(len(self._rows))
+        checkpoint.grow(len(self._ids))
         return checkpoint
 
     def _row(self, record: Record, where: str) -> int:
-        row = self._rows.setdefault(record.example_id, len(self._rows))
-        if row == len(self._gold):
-            self._gold.append(record.gold)
-        elif self._gold[row] != record.gold:
+        row = self._new_row(record.example_id, record.gold)
+        if self._gold[row] != record.gold:
             told = f"{record.gold!r}, before it was {self._gold[row]!r}"
             self.problems.append(f"{where}: the gold label of {record.example_id!r} is {told}")
         return row
@@ -311,7 +317,7 @@ class Collector:
             DataError: If a record was wrong, or an example lacks a checkpoint; all problems at once.
         """
         steps = sorted(self._checkpoints)
-        ids = list(self._rows)
+        ids = self._ids
         problems = [*self.problems, *self._incomplete(ids, steps), *self._without_gold(ids)]
         if not steps and not problems:
             problems = ["it holds no record"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +125,7 @@ def _problems(
     return told
 
 
-def _entries(array: NDArray[Any] | None) -> Sequence[str]:
+def _entries(array: NDArray[Any] | None) -> list[str]:
     return [] if array is None else [str(value) for value in array.tolist()]
 
 
