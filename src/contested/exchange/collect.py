@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ from contested.errors import DataError
 
 _LISTED = 10
 _MOST_PROBLEMS = 1_000
+_OWN_PAGES = 2**18  # bytes from which an array has pages of its own
 
 
 class Record(NamedTuple):
@@ -129,25 +132,37 @@ class _Kind(NamedTuple):
         return ""
 
 
+def _zeros(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """Zeros that go back to the system when they are dropped; the allocator keeps pieces of a megabyte to itself."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < _OWN_PAGES:
+        return np.zeros(shape, dtype)
+    return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
+
+
 class _Checkpoint:
     """The numbers of one checkpoint by the examples' rows, growing with them."""
 
-    def __init__(self, kind: _Kind) -> None:
-        self.seen = np.zeros(0, bool)
-        self.scores = np.zeros((0, kind.width), np.float32) if kind.width else None
-        self.losses = np.zeros(0, np.float64) if kind.loss else None
+    def __init__(self, kind: _Kind, n_rows: int) -> None:
+        self.seen = _zeros((n_rows,), np.bool_)
+        self.scores = _zeros((n_rows, kind.width), np.float32) if kind.width else None
+        self.losses = _zeros((n_rows,), np.float64) if kind.loss else None
 
     def grow(self, n_rows: int) -> None:
         """Make room for the examples that are known by now."""
-        if n_rows <= len(self.seen):
+        n_before = len(self.seen)
+        if n_rows <= n_before:
             return
-        size = max(n_rows, len(self.seen) * 9 // 8)
-        # In place: a copy of each checkpoint would double the memory of all.
-        self.seen.resize(size, refcheck=False)
-        if self.scores is not None:
-            self.scores.resize((size, self.scores.shape[1]), refcheck=False)
-        if self.losses is not None:
-            self.losses.resize(size, refcheck=False)
+        size = max(n_rows, n_before * 9 // 8)
+        self.seen = self._grown(self.seen, size)
+        self.scores = None if self.scores is None else self._grown(self.scores, size)
+        self.losses = None if self.losses is None else self._grown(self.losses, size)
+
+    @staticmethod
+    def _grown(array: NDArray[Any], n_rows: int) -> NDArray[Any]:
+        made = _zeros((n_rows, *array.shape[1:]), array.dtype.type)
+        made[: len(array)] = array
+        return made
 
     def put(self, rows: Any, scores: Any, losses: Any) -> None:
         """Keep the numbers of an example, or of several."""
@@ -279,7 +294,7 @@ class Collector:
         assert self._kind is not None
         checkpoint = self._checkpoints.get(step)
         if checkpoint is None:
-            checkpoint = self._checkpoints[step] = _Checkpoint(self._kind)
+            checkpoint = self._checkpoints[step] = _Checkpoint(self._kind, len(self._ids))
         checkpoint.grow(len(self._ids))
         return checkpoint
 
@@ -355,6 +370,10 @@ class Collector:
                 scores[index] = found.scores[:n_examples]
             if losses is not None and found.losses is not None:
                 losses[index] = found.losses[:n_examples]
+        for array in (scores, losses):
+            if array is not None:
+                # Nobody else has it, so that a run need not copy it.
+                array.setflags(write=False)
         return scores, losses
 
     def _incomplete(self, ids: list[str], steps: list[int]) -> list[str]:

@@ -46,8 +46,10 @@ def as_logits(
             f"{source}: {n_zeros:,} of {found.size:,} probabilities are 0, and the loss of a label with such a one is "
             "infinite. Record logits; or where they are rounded say with floor what a 0 counts as, such as 1e-6."
         )
+    found.setflags(write=True)
     for checkpoint in found:
         np.log(checkpoint if floor is None else np.maximum(checkpoint, np.float32(floor)), out=checkpoint)
+    found.setflags(write=False)
     if floor is None:
         return found, []
     highest = -np.log(floor)

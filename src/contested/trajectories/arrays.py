@@ -109,7 +109,7 @@ class Arrays:
             "epochs": epochs,
             "example_ids": np.array(ids, dtype=object),
             "losses": losses,
-            "logits": None if logits is None else logits.astype(np.float32),
+            "logits": None if logits is None else _own(logits, np.float32),
             "examples": _table(ids, texts, gold=gold, counts=counts, categories=categories),
             "label_names": names,
             "text_columns": tuple(texts),
@@ -130,7 +130,7 @@ class Arrays:
         if array.ndim != ndim or 0 in array.shape:
             self.checks.add(f"{name}: given shape {array.shape}, expected {wanted}")
             return None
-        return array.astype(np.float64) if ndim == 2 else array
+        return _own(array, np.float64) if ndim == 2 else array
 
     def _shape(self, losses: NDArray[Any] | None, logits: NDArray[Any] | None) -> tuple[int | None, int | None]:
         """T and N, each None where nothing says it or two things differ."""
@@ -377,8 +377,15 @@ def _table(
     return pd.DataFrame({**columns, "split": "train"})
 
 
+def _own(array: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
+    """An array that nobody else writes to: a copy, but of one that is read-only; a second copy of all may not fit."""
+    return array.astype(dtype, copy=bool(array.flags.writeable))
+
+
 def _cross_entropy(logits: NDArray[Any], gold: NDArray[np.int64]) -> NDArray[np.float64]:
     """One checkpoint after the other, so that no copy of all logits is made."""
     rows = np.arange(len(gold))
-    losses = [-special.log_softmax(scores.astype(np.float64), axis=1)[rows, gold] for scores in logits]
-    return np.stack(losses)
+    losses = np.empty(logits.shape[:2])
+    for index, scores in enumerate(logits):
+        losses[index] = -special.log_softmax(scores.astype(np.float64), axis=1)[rows, gold]
+    return losses
