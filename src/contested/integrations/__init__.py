@@ -1,6 +1,7 @@
 """Recording inside other libraries' training loops."""
 
+from contested.integrations.completions import Completions
 from contested.integrations.tracked import Outputs, Tracked
 from contested.integrations.trainer import TrajectoryCallback
 
-__all__ = ["Outputs", "Tracked", "TrajectoryCallback"]
+__all__ = ["Completions", "Outputs", "Tracked", "TrajectoryCallback"]

@@ -93,7 +93,7 @@ class Recording:
             ids=tracked.ids,
             gold=tracked.gold,
             label_counts=_in_order(tracked, names),
-            label_names=names or None,
+            label_names=names or tracked.label_names or None,
             texts=dict(tracked.texts) or None,
             steps=[0],
             check_label_order=False,  # An untrained head may contradict the labels.
@@ -121,7 +121,9 @@ class Recording:
         """
         if self._writer is None or self._broken(step, outputs):
             return
-        self._writer.write_checkpoint(step=step, epoch=epoch, losses=outputs.losses, logits=outputs.logits)
+        self._writer.write_checkpoint(
+            step=step, epoch=epoch, losses=outputs.losses, logits=outputs.logits, extra=outputs.extra
+        )
         self._writer.list_checkpoint(step=step, epoch=epoch)
 
     def note(self, step: int, epoch: float, **values: Any) -> None:

@@ -188,7 +188,7 @@ def read_tracked(
     Raises:
         DataError: If columns are missing or do not fit; all problems at once.
     """
-    columns = _columns(tracked)
+    columns = columns_of(tracked)
     label_column = next((name for name in _LABELS if name in columns), "labels")
     needed = [id_column, "input_ids", label_column, *text_columns]
     problems = [f"the column {name} is missing; it has {listed(columns)}" for name in needed if name not in columns]
@@ -222,7 +222,8 @@ def read_tracked(
     )
 
 
-def _columns(tracked: Any) -> dict[str, list[Any]]:
+def columns_of(tracked: Any) -> dict[str, list[Any]]:
+    """Columns by name of a ``datasets.Dataset``, of columns, or of a list of rows; a DataError of anything else."""
     if isinstance(tracked, list | tuple) and all(isinstance(row, Mapping) for row in tracked):
         names = list(dict.fromkeys(name for row in tracked for name in row))
         return {str(name): [row[name] for row in tracked if name in row] for name in names}
