@@ -155,10 +155,11 @@ def write(trajectory: Trajectory, target: Path) -> list[str]:
             more: dict[str, Any] = {} if by_annotator is None else {"labels_multiannotator": by_annotator}
             np.savez(file, **arrays, label_names=np.array(names), **more)
         else:
-            columns = {f"{_PROB}{name}": probabilities[:, index] for index, name in enumerate(names)}
-            table = pd.DataFrame({"example_id": ids, "label": gold, **columns})
+            shares = {f"{_PROB}{name}": probabilities[:, index] for index, name in enumerate(names)}
+            table = pd.DataFrame({"example_id": ids, "label": gold, **shares})
             if by_annotator is not None:
-                given = pd.DataFrame(by_annotator).astype("Int64").add_prefix(_ANNOTATOR)
+                columns = [f"{_ANNOTATOR}{number}" for number in range(1, by_annotator.shape[1] + 1)]
+                given = pd.DataFrame(by_annotator, columns=columns).astype("Int64")
                 table = pd.concat([table, given], axis=1)
             table.to_csv(file, index=False)
     return _notes(trajectory, by_annotator is not None)
