@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from contested.analysis import alert
-from contested.analysis.alert import MIN_CLUSTERS, SPENDING, boundaries
+from contested.analysis.alert import MIN_CLUSTERS, SPENDING, boundaries, normals
 from contested.errors import ConfigError, DataError
 
 STEPS = np.arange(0, 60, 10)
@@ -27,7 +27,7 @@ def test_with_independent_increments_the_published_obrien_fleming_bounds_come_ou
     time = np.arange(1, 6) / 5
     correlation = np.sqrt(np.minimum.outer(time, time) / np.maximum.outer(time, time))
     due = SPENDING["obrien-fleming"](time, 0.025)
-    found = boundaries(correlation, due, rng=generator(), n_paths=2**20)
+    found = boundaries(correlation, due, normals(5, seed=0, n_paths=2**20))
     assert found == pytest.approx([4.877, 3.357, 2.680, 2.290, 2.031], abs=0.01)
 
 
@@ -39,13 +39,13 @@ def test_what_is_spent_by_the_end_is_the_level():
 
 def test_looks_that_do_not_depend_on_each_other_spend_as_the_product_of_their_tails():
     # Survivors of the first look are 1 − a; the second spends a more where (1 − a) (1 − Φ(c)) = a.
-    found = boundaries(np.eye(2), np.array([0.1, 0.2]), rng=generator(), n_paths=2**17)
+    found = boundaries(np.eye(2), np.array([0.1, 0.2]), normals(2, seed=0, n_paths=2**17))
     assert found[0] == pytest.approx(stats.norm.isf(0.1), abs=1e-8)
     assert found[1] == pytest.approx(stats.norm.isf(0.1 / 0.9), abs=2e-3)
 
 
 def test_a_look_that_repeats_another_moves_its_boundary_down_to_what_is_spent_in_all():
-    found = boundaries(np.ones((2, 2)), np.array([0.02, 0.05]), rng=generator(), n_paths=2**17)
+    found = boundaries(np.ones((2, 2)), np.array([0.02, 0.05]), normals(2, seed=0, n_paths=2**17))
     assert found == pytest.approx(stats.norm.isf([0.02, 0.05]), abs=1e-3)
 
 
@@ -63,6 +63,19 @@ def test_one_look_by_hand():
     assert found.low == pytest.approx([0.5 - boundary * error])
     assert (found.first, found.n, found.n_clusters, found.note) == (10, 40, 40, "")
     assert found.crossed.tolist() == [True]
+
+
+def test_a_rise_up_to_the_margin_is_none():
+    losses = walks(80, rise=1.0)
+    found = alert(losses, STEPS, 50, margin=0.25)
+    without = alert(losses, STEPS, 50)
+    assert found.boundary == pytest.approx(without.boundary)
+    assert found.low == pytest.approx(without.low)  # of the rise itself
+    assert (found.crossed == (found.low > 0.25)).all()
+    # As if every later loss were lower by the margin.
+    lower = np.vstack([losses[:1], losses[1:] - 0.25])
+    assert found.statistic == pytest.approx(alert(lower, STEPS, 50).statistic)
+    assert without.statistic[-1] > found.statistic[-1]
 
 
 def test_where_few_fall_much_the_boundary_is_higher_by_halls_cubic():
@@ -190,6 +203,8 @@ def test_the_start_alone_has_no_looks():
         (DataError, {"steps": STEPS / 2}),
         (DataError, {"planned_steps": 0}),
         (DataError, {"clusters": [1, 2]}),
+        (ConfigError, {"margin": -0.1}),
+        (ConfigError, {"margin": np.nan}),
         (ConfigError, {"level": 0.5}),
         (ConfigError, {"level": 0.0}),
         (ConfigError, {"spending": "pocock"}),

@@ -29,7 +29,7 @@ def test_each_group_gets_its_share_of_the_level_and_its_own_examples():
     found = alerts(losses, STEPS, 50, groups=groups, level=0.04)
     assert list(found) == ["even", "odd"]
     for name, mask in groups.items():
-        alone = alert(losses[:, mask], STEPS, 50, level=0.02)
+        alone = alert(losses[:, mask], STEPS, 50, margin=0.02, level=0.02)
         assert found[name].boundary == pytest.approx(alone.boundary)
         assert found[name].statistic == pytest.approx(alone.statistic)
         assert (found[name].level, found[name].shared_by) == (0.02, 2)

@@ -66,6 +66,7 @@ from contested.analysis.paired import (
 )
 from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau, kendall_w, rank_trend
 from contested.analysis.results import Analysis, CategorySize, statements
+from contested.analysis.rise import Rise, highest_rise
 from contested.analysis.seeds import (
     MixedEffect,
     SeedInterval,
@@ -115,6 +116,7 @@ __all__ = [
     "PartialCorrelation",
     "RankTrend",
     "Regression",
+    "Rise",
     "SeedInterval",
     "SeedMean",
     "Side",
@@ -139,6 +141,7 @@ __all__ = [
     "expected_calibration_error",
     "false_discovery_rate",
     "forgetting_events",
+    "highest_rise",
     "js_between",
     "js_divergence",
     "kendall_tau",

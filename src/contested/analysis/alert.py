@@ -6,6 +6,7 @@ seen at every checkpoint under the same weights; the checkpoints are fixed, and 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +21,8 @@ from contested.errors import ConfigError, DataError
 MIN_CLUSTERS = 20
 """Below this many independent examples (or clusters of them) nothing is tested: Student's t does not hold."""
 
-_HIGHEST = 40.0  # the normal probability beyond it is 0 in float64
+_BEYOND = 0.5  # how far beyond its exact limits a boundary of finitely many paths is looked for at first
+_NO_CROSSINGS = 1e-300  # in place of 0, which has no logarithm
 _NO_VARIANCE = 1e-12  # residuals this small beside the losses are rounding
 _NOTHING_NEW = 1e-10  # share of variance below which a look only repeats earlier ones
 _NOT_SKEWED = 1e-6  # corrections this small are rounding
@@ -35,7 +37,7 @@ class Alert(NamedTuple):
         steps: Steps of the looks.
         estimate: Mean loss minus that at the first checkpoint.
         low: Lower bounds of the expected rise; all of them hold together with probability 1 − level.
-        statistic: Estimate by its standard error; NaN where a look could not be tested.
+        statistic: Estimate less the margin, by its standard error; NaN where a look could not be tested.
         boundary: What the statistic must exceed; infinite where nothing is left to spend.
         crossed: Whether it does.
         spent: Share of runs without a rise that would have alarmed by then, at most the level.
@@ -77,29 +79,31 @@ def alert(
     planned_steps: int,
     *,
     clusters: Sequence[Any] | NDArray[Any] | None = None,
+    margin: float = 0.0,
     level: float = 0.05,
     spending: Spending = "linear",
     seed: int = 0,
-    n_paths: int = 16384,
+    n_paths: int = 8192,
 ) -> Alert:
     """Test at each checkpoint whether the expected loss lies above its start, with one error rate for the whole run.
 
-    The hypothesis is that it does so at no checkpoint. A false alarm at any of them has probability ``level``, spent
-    along the planned steps (Lan and DeMets 1983). Each boundary is the value at which those paths of the null
-    distribution that have not crossed before spend what is due. The paths are those of a multiplier bootstrap (a
-    Gaussian multiplier for each cluster times its studentised residuals; Chernozhukov, Chetverikov and Kato 2013),
-    drawn through the correlation of the looks, which gives the same distribution. Boundaries are widened to Student's
-    t and, where few examples fall much, for that skewness (Hall 1992). They depend on no later look, so that
-    recomputing from what is recorded gives the same answers during a run and after it.
+    The hypothesis is that at no checkpoint it lies above it by more than the margin. A false alarm at any of them has
+    probability ``level``, spent along the planned steps (Lan and DeMets 1983). Each boundary is the value at which
+    those paths of the null distribution that have not crossed before spend what is due. The paths are those of a
+    multiplier bootstrap (a Gaussian multiplier for each cluster times its studentised residuals; Chernozhukov,
+    Chetverikov and Kato 2013), drawn through the correlation of the looks, which gives the same distribution.
+    Boundaries are widened to Student's t and, where few examples fall much, for that skewness (Hall 1992). They depend
+    on no later look, so that recomputing from what is recorded gives the same answers during a run and after it.
 
-    Several alerts on one run, such as one for each category, each have an error rate of their own. Of examples that
-    the run trains on, the statement is approximate, since they influence the weights.
+    Several alerts on one run each have an error rate of their own: :func:`~contested.analysis.watch.alerts` shares
+    one among them. Of examples that the run trains on, the statement is approximate, since they influence the weights.
 
     Args:
         losses: Shape ``(T, n)``, the first checkpoint being the start; the examples of one category.
         steps: Steps of the checkpoints, rising, shape ``(T,)``.
         planned_steps: The step at which the run is to end. What lies beyond it spends nothing more.
         clusters: What examples share, such as their premise, shape ``(n,)``; by default each stands for itself.
+        margin: A rise up to this is none (nats).
         level: Probability of a false alarm over the whole run.
         spending: ``linear`` in the steps, or ``obrien-fleming``, which keeps nearly all for the end.
         seed: Seed of the paths.
@@ -109,24 +113,22 @@ def alert(
         Statistic, boundary and lower bound of every look, and the first look that crossed.
 
     Raises:
-        ConfigError: If the level, the spending or the number of paths has no meaning.
+        ConfigError: If the margin, the level, the spending or the number of paths has no meaning.
+        DataError: If the planned steps end before the first checkpoint.
     """
-    if not 0.0 < level < 0.5:
-        raise ConfigError(f"level: given {level}, expected a number between 0 and 0.5, such as 0.05.")
-    if spending not in SPENDING:
-        raise ConfigError(f"spending: given {spending!r}, expected one of {', '.join(SPENDING)}.")
-    if n_paths < 1000:
-        raise ConfigError(f"n_paths: given {n_paths}, expected at least 1000; 16384 is usual.")
-    values, at = _checked(losses, steps, planned_steps)
+    _check(margin, level, spending, n_paths)
+    values, at = checked_losses(losses, steps)
+    if planned_steps <= at[0]:
+        raise DataError(f"planned_steps: given {planned_steps}, expected a step after the first checkpoint's, {at[0]}.")
     looks = _looks(values, clusters)
     share = np.minimum((at[1:] - at[0]) / (planned_steps - at[0]), 1.0)
     due = SPENDING[spending](share, level)
     tested = looks.error > 0
-    unit, rng = looks.unit[tested], keyed(np.random.default_rng(seed), "alert")
-    normal = boundaries(unit @ unit.T, due[tested], rng=rng, n_paths=n_paths)
+    unit = looks.unit[tested]
+    normal = boundaries(unit @ unit.T, due[tested], normals(len(unit), seed=seed, n_paths=n_paths))
     boundary, statistic, low = (np.full(len(due), np.nan) for _ in range(3))
-    boundary[tested] = _unskewed(stats.t.isf(stats.norm.sf(normal), looks.n_clusters - 1), unit)
-    statistic[tested] = looks.estimate[tested] / looks.error[tested]
+    boundary[tested] = unskewed(stats.t.isf(stats.norm.sf(normal), looks.n_clusters - 1), unit)
+    statistic[tested] = (looks.estimate[tested] - margin) / looks.error[tested]
     low[tested] = looks.estimate[tested] - boundary[tested] * looks.error[tested]
     crossed = statistic > boundary
     spent = np.maximum.accumulate(np.where(tested, due, 0.0))
@@ -135,45 +137,83 @@ def alert(
     return Alert(at[1:], looks.estimate, low, statistic, boundary, crossed, spent, first, *sizes, level, note)
 
 
-def boundaries(correlation: Floats, due: Floats, *, rng: np.random.Generator, n_paths: int) -> Floats:
+def normals(looks: int, *, seed: int, n_paths: int) -> Floats:
+    """Independent standard normals of each look, spread evenly over their distribution.
+
+    Args:
+        looks: Number of looks L.
+        seed: Their seed; those of a look depend on no other.
+        n_paths: Number of paths P.
+
+    Returns:
+        Shape ``(P, L)``.
+    """
+    drawn = [_normals_of_look(look, seed, n_paths) for look in range(looks)]
+    return np.stack(drawn, axis=1) if drawn else np.zeros((n_paths, 0))
+
+
+@functools.lru_cache(maxsize=128)
+def _normals_of_look(look: int, seed: int, n_paths: int) -> Floats:
+    rng = keyed(np.random.default_rng(seed), "alert", str(look))
+    return np.asarray(special.ndtri((rng.permutation(n_paths) + rng.random(n_paths)) / n_paths))
+
+
+def boundaries(correlation: Floats, due: Floats, paths: Floats) -> Floats:
     """Boundaries of looks whose statistics are jointly normal, each from those up to it.
 
     What a look spends is an average over paths of the conditional probability to cross at it, given the looks before;
-    the first boundary is thus exact. The normals of each look are spread evenly over their distribution.
+    the first boundary is thus exact.
 
     Args:
         correlation: Of the statistics of the looks, shape ``(L, L)``.
         due: What is to be spent up to each look, rising, shape ``(L,)``.
-        rng: Source of the paths.
-        n_paths: Number of paths.
+        paths: Independent standard normals, shape ``(P, L)``.
 
     Returns:
         Shape ``(L,)``; infinite where nothing is to be spent.
     """
-    roots = _roots(correlation)
-    normals = np.zeros((n_paths, len(due)))
-    alive = np.ones(n_paths, dtype=bool)
+    root = roots(correlation)
+    # What the looks before lead one to expect of each, on every path.
+    expected = paths @ np.tril(root, -1).T
+    sd = np.diag(root)
+    alive = np.ones(len(paths), dtype=bool)
     bounds = np.full(len(due), np.inf)
-    for look, increment in enumerate(np.diff(due, prepend=0.0)):
-        normals[:, look] = special.ndtri((rng.permutation(n_paths) + rng.random(n_paths)) / n_paths)
-        if increment > 0:
-            expected = normals[alive, :look] @ roots[look, :look]
-            bounds[look] = _solve(expected, roots[look, look], increment * n_paths)
-            alive[alive] = expected + roots[look, look] * normals[alive, look] <= bounds[look]
+    increments = np.diff(due, prepend=0.0)
+    # Crossing at a look is at least as likely as crossing at it first, and no likelier than crossing so far.
+    lowest, highest = -special.ndtri(due) - _BEYOND, -special.ndtri(increments) + _BEYOND
+    for look in np.flatnonzero(increments > 0):
+        between = float(lowest[look]), float(highest[look])
+        bounds[look] = _solve(expected[alive, look], float(sd[look]), increments[look] * len(paths), between)
+        alive &= expected[:, look] + sd[look] * paths[:, look] <= bounds[look]
     return bounds
 
 
-def _solve(expected: Floats, sd: float, crossings: float) -> float:
+def _solve(expected: Floats, sd: float, crossings: float, between: tuple[float, float]) -> float:
     """The value that as many paths are expected to exceed, each normal about its own expectation."""
 
     def excess(bound: float) -> float:
         above = special.ndtr((expected - bound) / sd) if sd > 0 else expected > bound
-        return float(above.sum()) - crossings
+        # Of normal tails the logarithm is nearly a parabola, on which the search is quick.
+        return float(np.log(max(float(above.sum()), _NO_CROSSINGS) / crossings))
 
-    return float(optimize.brentq(excess, -_HIGHEST, _HIGHEST, xtol=1e-10))
+    low, high = between
+    while excess(low) < 0:
+        low -= 1.0
+    while excess(high) > 0:
+        high += 1.0
+    return float(optimize.brentq(excess, low, high, xtol=1e-9))
 
 
-def _unskewed(bounds: Floats, unit: Floats) -> Floats:
+def unskewed(bounds: Floats, unit: Floats) -> Floats:
+    """Boundaries raised where few examples fall much, so that they hold for means of such changes (Hall 1992).
+
+    Args:
+        bounds: Those of means without skewness, shape ``(L,)``.
+        unit: Cluster sums of residuals, of length 1, shape ``(L, C)``.
+
+    Returns:
+        Shape ``(L,)``, none lower than before.
+    """
     # Hall's cubic T + aT²/3 + a²T³/27 + a/6, with a the skewness by √n, has no skewness; here it is inverted. Changes
     # skewed upward make the test without it too cautious, which it may be.
     skewness = np.minimum((unit**3).sum(axis=1), -_NOT_SKEWED)
@@ -181,17 +221,24 @@ def _unskewed(bounds: Floats, unit: Floats) -> Floats:
     return np.where(skewness < -_NOT_SKEWED, corrected, bounds)
 
 
-def _roots(correlation: Floats) -> Floats:
-    # Cholesky's factor row by row: a row needs earlier ones only, and a look that repeats earlier ones is allowed.
-    roots = np.zeros_like(correlation)
-    for look in range(len(roots)):
+def roots(correlation: Floats) -> Floats:
+    """Cholesky's factor, row by row: a row needs earlier ones only, and one that repeats earlier ones is allowed.
+
+    Args:
+        correlation: Shape ``(L, L)``.
+
+    Returns:
+        Lower triangle, shape ``(L, L)``.
+    """
+    found = np.zeros_like(correlation)
+    for look in range(len(found)):
         for other in range(look):
-            if roots[other, other] > 0:
-                left = correlation[look, other] - roots[look, :other] @ roots[other, :other]
-                roots[look, other] = left / roots[other, other]
-        new = 1.0 - roots[look, :look] @ roots[look, :look]
-        roots[look, look] = np.sqrt(new) if new > _NOTHING_NEW else 0.0
-    return roots
+            if found[other, other] > 0:
+                left = correlation[look, other] - found[look, :other] @ found[other, :other]
+                found[look, other] = left / found[other, other]
+        new = 1.0 - found[look, :look] @ found[look, :look]
+        found[look, look] = np.sqrt(new) if new > _NOTHING_NEW else 0.0
+    return found
 
 
 SPENDING: dict[Spending, Callable[[Floats, float], Floats]] = {
@@ -201,7 +248,30 @@ SPENDING: dict[Spending, Callable[[Floats, float], Floats]] = {
 """What is spent at a share of the planned steps, by name (Lan and DeMets 1983)."""
 
 
-def _checked(losses: ArrayLike, steps: ArrayLike, planned_steps: int) -> tuple[Floats, NDArray[np.int64]]:
+def _check(margin: float, level: float, spending: str, n_paths: int) -> None:
+    if not 0.0 <= margin < np.inf:
+        raise ConfigError(f"margin: given {margin}, expected nats from 0, such as 0.02.")
+    if not 0.0 < level < 0.5:
+        raise ConfigError(f"level: given {level}, expected a number between 0 and 0.5, such as 0.05.")
+    if spending not in SPENDING:
+        raise ConfigError(f"spending: given {spending!r}, expected one of {', '.join(SPENDING)}.")
+    if n_paths < 1000:
+        raise ConfigError(f"n_paths: given {n_paths}, expected at least 1000; 8192 is usual.")
+
+
+def checked_losses(losses: ArrayLike, steps: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
+    """Losses and steps that fit together; what is no number is NaN.
+
+    Args:
+        losses: Shape ``(T, n)``.
+        steps: Shape ``(T,)``.
+
+    Returns:
+        The same as float64 and int64.
+
+    Raises:
+        DataError: If they do not fit, or the steps do not rise.
+    """
     values, at = np.asarray(losses, dtype=np.float64), np.asarray(steps)
     if values.ndim != 2 or not len(values) or at.shape != values.shape[:1]:
         raise DataError(
@@ -209,8 +279,6 @@ def _checked(losses: ArrayLike, steps: ArrayLike, planned_steps: int) -> tuple[F
         )
     if at.dtype.kind not in "iu" or (np.diff(at) <= 0).any():
         raise DataError(f"steps: given {at.tolist()}, expected whole numbers, each above the one before.")
-    if planned_steps <= at[0]:
-        raise DataError(f"planned_steps: given {planned_steps}, expected a step after the first checkpoint's, {at[0]}.")
     return np.where(np.isfinite(values), values, np.nan), at.astype(np.int64)
 
 
@@ -218,10 +286,7 @@ def _looks(values: Floats, clusters: Sequence[Any] | NDArray[Any] | None) -> _Lo
     n = values.shape[1]
     change = values[1:] - values[:1]
     estimate = change.mean(axis=1) if n else np.full(len(change), np.nan)
-    sums = change - estimate[:, None]
-    if clusters is not None:
-        same_length(losses=n, clusters=len(clusters))
-        sums = _cluster_sums(sums, clusters)
+    sums = cluster_sums(change - estimate[:, None], clusters)
     n_clusters = sums.shape[1]
     length = np.sqrt((sums**2).sum(axis=1))
     largest = np.abs(values).max(axis=1, initial=0.0)
@@ -232,7 +297,19 @@ def _looks(values: Floats, clusters: Sequence[Any] | NDArray[Any] | None) -> _Lo
     return _Looks(estimate, error, sums / length[:, None], n_clusters)
 
 
-def _cluster_sums(residuals: Floats, clusters: Sequence[Any] | NDArray[Any]) -> Floats:
+def cluster_sums(residuals: Floats, clusters: Sequence[Any] | NDArray[Any] | None) -> Floats:
+    """Residuals summed within clusters.
+
+    Args:
+        residuals: Shape ``(L, n)``.
+        clusters: What examples share, shape ``(n,)``; None where each stands for itself.
+
+    Returns:
+        Shape ``(L, C)``, clusters in the order in which they occur.
+    """
+    if clusters is None:
+        return residuals
+    same_length(losses=residuals.shape[1], clusters=len(clusters))
     numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
     member = np.array([numbers[cluster] for cluster in clusters], dtype=np.intp)
     sums = np.zeros((len(residuals), len(numbers)))

@@ -20,6 +20,9 @@ from contested.wording import counted, listed
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
 
+MARGIN = 0.02
+"""A rise up to this (nats) is none: a warm-up shifts the classes by as much, seen in every example alike."""
+
 TEMPLATE = 0.1
 """A text that more than this share of the examples have is part of a template, and joins nothing."""
 
@@ -46,6 +49,7 @@ def alerts(
     *,
     groups: Mapping[str, NDArray[np.bool_]],
     clusters: Sequence[Any] | NDArray[Any] | None = None,
+    margin: float = MARGIN,
     level: float = 0.05,
     spending: Spending = "linear",
     seed: int = 0,
@@ -61,6 +65,7 @@ def alerts(
         planned_steps: The step at which the run is to end.
         groups: Which examples each alert is about, by its name: masks of shape ``(N,)``.
         clusters: What examples share, such as their premise, shape ``(N,)``; by default each stands for itself.
+        margin: A rise up to this is none (nats).
         level: Probability of a false alarm in any group over the whole run.
         spending: How the level is spent along the steps.
         seed: Seed of the paths.
@@ -86,6 +91,7 @@ def alerts(
             steps,
             planned_steps,
             clusters=None if clusters is None else every[mask],
+            margin=margin,
             level=level / shared,
             spending=spending,
             seed=seed,
@@ -94,12 +100,15 @@ def alerts(
     }
 
 
-def run_alerts(trajectory: Trajectory, *, level: float = 0.05, clusters: str | None = None) -> dict[str, Alert]:
+def run_alerts(
+    trajectory: Trajectory, *, level: float = 0.05, margin: float = MARGIN, clusters: str | None = None
+) -> dict[str, Alert]:
     """The alerts of a recorded run: what they said while it ran, or would have said.
 
     Args:
         trajectory: The run, complete or not.
         level: Probability of a false alarm in any category over the whole run.
+        margin: A rise up to this is none (nats).
         clusters: The column of the examples that says which belong together; those that share a text without it.
 
     Returns:
@@ -117,7 +126,7 @@ def run_alerts(trajectory: Trajectory, *, level: float = 0.05, clusters: str | N
             "how many steps are planned (planned_steps), so that its share of them is unknown. Wait for its end."
         )
     groups, shared = watched(trajectory.examples, trajectory.category_names, trajectory.text_columns, clusters=clusters)
-    return alerts(losses, trajectory.steps, planned, groups=groups, clusters=shared, level=level)
+    return alerts(losses, trajectory.steps, planned, groups=groups, clusters=shared, margin=margin, level=level)
 
 
 def planned_steps(trajectory: Trajectory) -> int | None:
