@@ -16,8 +16,16 @@ from transformers import AutoModelForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from contested.tasks import EncodedTexts
-from contested.training import PackedEngine, PaddedEngine, PassEngine, gradient_norms, tracking_pass, trained_parameters
-from contested.training.passes import packing_problem
+from contested.training import (
+    PackedEngine,
+    PaddedEngine,
+    PassEngine,
+    gradient_norms,
+    passes,
+    tracking_pass,
+    trained_parameters,
+)
+from contested.training.passes import _piece_size, packing_problem
 
 WORDS = np.arange(5, 20)
 ADAPTERS = {
@@ -336,3 +344,14 @@ def test_gradient_norms_of_a_foreign_module(foreign: Callable[..., nn.Module]) -
     torch.nn.functional.cross_entropy(logits, torch.tensor([0])).backward()
     squares = [float(p.grad.square().sum()) for p in parameters.values() if p.grad is not None]
     assert found.norms[0] == pytest.approx(sum(squares) ** 0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(("device", "sizes"), [("cpu", [16, 16, 16]), ("cuda", [48])])
+def test_the_modules_own_forward_gets_few_texts_at_once_on_a_cpu_and_a_whole_batch_elsewhere(
+    foreign: Callable[..., nn.Module], monkeypatch: pytest.MonkeyPatch, device: str, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(passes, "_piece_size", lambda _, *, alone: _piece_size(torch.device(device), alone=alone))
+    module, seen = foreign(), []
+    module.register_forward_pre_hook(lambda _, args, kwargs: seen.append(len(kwargs["input_ids"])), with_kwargs=True)
+    tracking_pass(module, texts_of([5] * 48))
+    assert seen == sizes

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from contested.training.group_layout import GroupLayout
+from contested.training.lora import Product
 
 Bias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Queries and keys (B, heads, rows, d) and the queries' positions (rows,) to what is added to their scores."""
@@ -105,7 +106,7 @@ class Groups:
             return context
         return self._biased(query, key, value, spec=spec, dropout_mask=dropout_mask, bias=bias)
 
-    def attend_pooled(self, query: Tensor, states: Tensor, key: nn.Linear, value: nn.Linear, scale: float) -> Tensor:
+    def attend_pooled(self, query: Tensor, states: Tensor, key: Product, value: Product, scale: float) -> Tensor:
         """Attention of each example's pooled token to all its tokens, without the keys and values of every token.
 
         A score is q · (W x + b) = (q W) · x + q · b, whose last term is common to the keys of a query, so that

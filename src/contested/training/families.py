@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from contested.families import family_of, packed_forward_name
 from contested.training.attention import Bias
-from contested.training.lora import linear, linears, plain_linear
+from contested.training.lora import linear, linears, product_of
 from contested.training.packed import DeviceBatch, Packer
 
 Forward = Callable[[Any, Packer, DeviceBatch], Tensor]
@@ -258,7 +258,7 @@ def _absolute(
     """Attention whose positions are in the states: context of ``query_states``, shape (queries, hidden)."""
     pooled_only, dropout = query_states is not states, _probability(attention, attention.dropout.p)
     if pooled_only and not dropout and batch.groups.layout.uniform_segments is not None and not torch.is_grad_enabled():
-        to_key, to_value = (plain_linear(layer) for layer in projections[1:])
+        to_key, to_value = (product_of(layer) for layer in projections[1:])
         if to_key is not None and to_value is not None:
             query = linear(projections[0], query_states).view(len(query_states), heads, -1)
             return batch.groups.attend_pooled(query, states, to_key, to_value, attention.scaling)

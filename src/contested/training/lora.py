@@ -9,7 +9,7 @@ back to their one input is summed up in the products, not after them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -37,8 +37,10 @@ def linears(layers: Sequence[Any], rows: Tensor) -> list[Tensor]:
     Returns:
         Shape (rows, out) of each.
     """
-    if not torch.is_grad_enabled() or torch.is_autocast_enabled(rows.device.type):
+    if torch.is_autocast_enabled(rows.device.type):
         return [layer(rows) for layer in layers]
+    if not torch.is_grad_enabled():
+        return [_without_gradients(layer, rows) for layer in layers]
     adapters = [_adapter(layer, rows) for layer in layers]
     if any(adapter is None for adapter in adapters) or all(len(adapter) == 2 for adapter in adapters if adapter):
         return [layer(rows) for layer in layers]
@@ -75,20 +77,55 @@ def plain_lora(layer: nn.Module) -> bool:
     return layer.lora_A[name].bias is None and layer.lora_B[name].bias is None
 
 
-def plain_linear(layer: Any) -> nn.Linear | None:
-    """The one product that a layer is: its own, or that of the weight its adapter is merged into.
+class Product(NamedTuple):
+    """The one product that a linear layer is without gradients.
+
+    Attributes:
+        weight: Shape (out, in).
+        bias: Shape (out,), or None.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+
+def product_of(layer: Any) -> Product | None:
+    """The one product that a layer is: its own, that of the weight its adapter is merged into, or W + s B A.
+
+    The last is a tensor of its own, made anew at every call: nothing of the layer changes.
 
     Args:
         layer: A linear layer, adapted by PEFT or not.
 
     Returns:
-        What holds the weight; None where the layer is more than that, it has hooks, or autocast is on.
+        Its weight and bias; None where the layer is more than that, it has hooks, or autocast is on.
     """
-    adapted = isinstance(layer, BaseTunerLayer) and layer.merged and not layer.disable_adapters
-    base = layer.get_base_layer() if adapted else layer
+    tuned = isinstance(layer, BaseTunerLayer) and not layer.disable_adapters
+    base = layer.get_base_layer() if tuned else layer
     if type(base) is not nn.Linear or _hooked((layer, base)) or torch.is_autocast_enabled(base.weight.device.type):
         return None
-    return base
+    return Product(base.weight, base.bias) if not tuned or layer.merged else _folded(layer, base)
+
+
+def _folded(layer: Any, base: nn.Linear) -> Product | None:
+    """A plain LoRA layer in eval mode with its adapter added to a copy of its weight, in full precision alone."""
+    if not plain_lora(layer):
+        return None
+    (name,) = layer.active_adapters
+    down, up, dropout = layer.lora_A[name], layer.lora_B[name], layer.lora_dropout[name]
+    weights = base.weight, down.weight, up.weight
+    exact = {weight.dtype for weight in weights} in ({torch.float32}, {torch.float64})
+    if not exact or _hooked((down, up, dropout)) or (dropout.training and not isinstance(dropout, nn.Identity)):
+        return None
+    return Product(torch.addmm(base.weight, up.weight, down.weight, alpha=layer.scaling[name]), base.bias)
+
+
+def _without_gradients(layer: Any, rows: Tensor) -> Tensor:
+    """What a layer gives; its adapter is folded into its weight where that is less work than to go over the rows."""
+    folds = isinstance(layer, LoraLinear) and not layer.merged and len(rows) > layer.in_features
+    product = product_of(layer) if folds else None
+    found: Tensor = layer(rows) if product is None else F.linear(rows, *product)
+    return found
 
 
 def _hooked(parts: Sequence[nn.Module]) -> bool:

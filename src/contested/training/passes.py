@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from contested.training.tracking import inference_mode, track
 
 _LIBRARIES = frozenset({"torch", "transformers", "peft"})
 _TEXT, _TOLERANCE = 16, 1e-3  # tokens and relative difference of the comparison with the module's own forward
+_FEW = 16
 
 
 def tracking_pass(
@@ -26,7 +27,8 @@ def tracking_pass(
     """Compute the logits of every text with a foreign module.
 
     The module is afterwards as it was found, bit for bit: weights, buffers, gradients, modes of each part, hooks,
-    attention, random states and autocast. Nothing of it is replaced meanwhile, and its adapters are not merged.
+    attention, random states and autocast. Nothing of it is replaced meanwhile; where adapters are folded into weights,
+    these are copies.
 
     Args:
         module: A classifier on any device, in any mode: a transformers one, PEFT's over one, or any other whose
@@ -66,8 +68,9 @@ class PassEngine:
         # A classifier whose configuration names no pad token may refuse more than one example at once.
         alone = known is None and (pad_id is None or hasattr(model, "config"))
         pad = known if known is not None else pad_id
-        pieces: dict[str, Any] = {"piece_size": 1} if alone else {}
-        self._own = PaddedEngine(module, pad_id=pad or 0, device=device, keyed=False, **pieces)
+        self._own = PaddedEngine(
+            module, pad_id=pad or 0, device=device, piece_size=_piece_size(device, alone=alone), keyed=False
+        )
         self.unpacked_because = packing_problem(module)
         self._packed: PackedEngine | None = None
         if not self.unpacked_because:
@@ -98,6 +101,13 @@ class PassEngine:
             expected, found = self._own.logits(text, row), packed.logits(text, row)
         most = _TOLERANCE * max(1.0, float(expected.abs().max()))
         return expected.shape == found.shape and bool((expected - found).abs().max() <= most)
+
+
+def _piece_size(device: torch.device, *, alone: bool) -> int:
+    """Examples that a module's own forward gets at once: on a CPU padding is dear, elsewhere every call is."""
+    if alone:
+        return 1
+    return _FEW if device.type == "cpu" else sys.maxsize
 
 
 def packing_problem(module: nn.Module) -> str:
