@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import contested as ct
+from contested.integrations.inputs import padded
 from contested.integrations.tracked import read_tracked
 
 ROWS = {"id": ["a", "b", "c"], "input_ids": [[5, 6, 0], [0, 7, 8], [9]], "labels": [0, 1, 1]}
@@ -22,8 +23,8 @@ def read(tracked: Any, annotations: ct.Annotations | None = None) -> Any:
 def test_padding_is_left_out_on_either_side(as_rows: bool) -> None:
     given = [dict(zip(MASKED, row, strict=True)) for row in zip(*MASKED.values(), strict=True)] if as_rows else MASKED
     found = read(given)
-    assert found.encoded.input_ids.tolist() == [5, 6, 7, 8, 9]
-    assert found.encoded.offsets.tolist() == [0, 2, 4, 5]
+    assert found.inputs.encoded.input_ids.tolist() == [5, 6, 7, 8, 9]
+    assert found.inputs.encoded.offsets.tolist() == [0, 2, 4, 5]
     assert (found.ids, found.gold.tolist()) == (("a", "b", "c"), [0, 1, 1])
     assert found.fingerprint == read(dict(MASKED)).fingerprint != read({**MASKED, "labels": [0, 0, 1]}).fingerprint
 
@@ -36,7 +37,7 @@ def test_annotations_are_joined_by_id_and_what_is_missing_is_counted() -> None:
         "1 of 3 tracked examples have no annotations and are left out: b",
         "1 of 3 annotated examples are not among the tracked ones: x",
     ]
-    assert (found.ids, found.encoded.input_ids.tolist()) == (("a", "c"), [5, 6, 9])
+    assert (found.ids, found.inputs.encoded.input_ids.tolist()) == (("a", "c"), [5, 6, 9])
     np.testing.assert_array_equal(found.label_counts, [[5, 0], [1, 4]])
     assert found.counts == {"tracked": 2, "tracked_without_annotations": 1, "annotated_not_tracked": 1}
     with pytest.raises(ct.DataError, match="None of the 3 ids"):
@@ -56,3 +57,33 @@ def test_all_problems_are_told_at_once() -> None:
     assert len(caught.value.problems) == 2  # no ids, no labels
     with pytest.raises(ct.DataError, match="tracked is a int"):
         read(3)
+
+
+def test_columns_beside_tokens_lose_the_same_places_and_are_padded_or_stacked() -> None:
+    rows = [
+        {"input_ids": [0, 7, 8], "attention_mask": [0, 1, 1], "position_ids": [9, 0, 1], "size": [1.5, 2.5]},
+        {"input_ids": [9], "attention_mask": [1], "position_ids": [4], "size": [3.5, 4.5]},
+    ]
+    batch = padded(rows, pad_id=6)
+    assert {name: values.tolist() for name, values in batch.items()} == {
+        "input_ids": [[7, 8], [9, 6]],
+        "attention_mask": [[1, 1], [1, 0]],
+        "position_ids": [[0, 1], [4, 0]],
+        "size": [[1.5, 2.5], [3.5, 4.5]],
+    }
+    with pytest.raises(ct.DataError, match="Give a collator") as caught:
+        padded([{**rows[0], "size": [1.0]}, {**rows[1], "size": "large"}], pad_id=6)
+    assert caught.value.problems == ("size: float64 of shape (1,) in the first row",)
+
+
+def test_an_unknown_split_is_refused_and_a_collator_needs_no_tokens() -> None:
+    with pytest.raises(ct.DataError) as caught:
+        read({**ROWS, "split": ["train", "test", "validation"]})
+    assert caught.value.problems == ("split: given test; expected train or validation",)
+    pictures = {"id": ["a", "b"], "label": [0, 1], "pixel_values": [[1.0], [2.0]]}
+    found = read_tracked(pictures, None, id_column="id", text_columns=(), collator=dict)
+    assert found.inputs.encoded is None
+    other = read_tracked(
+        {**pictures, "pixel_values": [[1.0], [3.0]]}, None, id_column="id", text_columns=(), collator=dict
+    )
+    assert found.fingerprint != other.fingerprint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -196,6 +197,62 @@ def test_what_is_recorded_is_the_model_at_that_step(world: World) -> None:
     np.testing.assert_array_equal(run.label_counts, world.annotated.label_counts[:30])
     assert run.manifest["counts"] == {"tracked": 30, "tracked_without_annotations": 0, "annotated_not_tracked": 10}
     assert run.manifest["provenance"]["packages"]["transformers"]
+
+
+def test_further_inputs_of_the_models_forward_are_passed(world: World) -> None:
+    backwards = [list(range(len(row) - 1, -1, -1)) for row in world.tracked["input_ids"]]
+    plain, weights = world.tracked, Weights()
+    world.tracked = plain.add_column("position_ids", backwards).add_column("comment", ["not an input"] * 30)
+    world.trainer(world.callback(), weights, num_train_epochs=1).train()
+    world.tracked = world.tracked.remove_columns("comment")
+    logits = world.load().required("logits")
+    np.testing.assert_allclose(logits[-1], world.slow_logits(weights.of[5]), atol=1e-5)
+    world.tracked = plain
+    assert np.abs(logits[-1] - world.slow_logits(weights.of[5])).max() > 1e-3
+
+
+def test_a_users_collator_makes_the_batches_and_its_draws_are_not_trainings(world: World) -> None:
+    texts = [list(world.annotated.fields[name])[:30] for name in ("premise", "hypothesis")]
+    tokens, weights, widths = world.tracked, Weights(), []
+    world.tracked = Dataset.from_dict(
+        {**dict(zip("ab", texts, strict=True)), "label": tokens["labels"], "id": tokens["id"]}
+    )
+
+    def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        assert set(rows[0]) == {"a", "b", "label", "id"}
+        torch.rand(3), np.random.rand(3), random.random()
+        batch = world.tokenizer(
+            [row["a"] for row in rows], [row["b"] for row in rows], padding=True, return_tensors="pt"
+        )
+        widths.append(len(rows))
+        return {**batch, "labels": torch.tensor([row["label"] for row in rows])}
+
+    ends = []
+    for callbacks in ([], [world.callback(collator=collate, batch_size=8), weights]):
+        random.seed(1)
+        trainer = world.trainer(*callbacks, num_train_epochs=1)
+        trainer.train()
+        ends.append((trainer.model.state_dict(), torch.get_rng_state(), random.random(), np.random.rand()))
+    assert all(torch.equal(ends[0][0][name], value) for name, value in ends[1][0].items())
+    assert torch.equal(ends[0][1], ends[1][1])
+    assert ends[0][2:] == ends[1][2:]
+    assert widths == [8, 8, 8, 6] * 3
+    world.tracked = tokens
+    np.testing.assert_allclose(world.load().required("logits")[-1], world.slow_logits(weights.of[5]), atol=1e-5)
+
+
+def test_validation_examples_are_tracked_and_marked_also_when_training_resumes(world: World) -> None:
+    split = ["validation" if row % 3 == 0 else "train" for row in range(30)]
+    world.tracked = world.tracked.add_column("split", split)
+    options = {"save_strategy": "steps", "save_steps": 5}
+    with pytest.raises(RuntimeError, match="killed"):
+        world.trainer(world.callback(), Weights(crash=7), **options).train()
+    world.trainer(world.callback(), **options).train(resume_from_checkpoint=str(world.out / "trainer/checkpoint-5"))
+    run = world.load()
+    assert run.required("losses").shape == (len(STEPS), 30)
+    assert run.examples["split"].tolist() == split
+    run.save(world.out / "copy")
+    assert world.load("copy").examples["split"].tolist() == split
 
 
 class KilledAfterSaving(TrainerCallback):

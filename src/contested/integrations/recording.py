@@ -105,6 +105,8 @@ class Recording:
             "category_names": list(run.category_names),
             "counts": dict(tracked.counts),
         }
+        if "split" in tracked.covariates:
+            known["tracked_splits"] = sorted({str(value) for value in tracked.covariates["split"]})
         examples = run.examples.assign(**{name: pd.Series(values) for name, values in tracked.covariates.items()})
         self._writer = RunWriter.create(
             self.path, header={**known, **header}, examples=examples, text_columns=run.text_columns

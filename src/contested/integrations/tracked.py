@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -16,12 +16,13 @@ from torch import nn
 
 from contested.annotations import Annotations
 from contested.errors import ConfigError, DataError
+from contested.integrations.arguments import content_fingerprint
+from contested.integrations.inputs import LABELS, TOKENS, Collator, Inputs, encoded_columns
 from contested.tasks import EncodedTexts
-from contested.training import tracking_pass
 from contested.training.objective import cross_entropy
 from contested.wording import listed
 
-_LABELS = ("labels", "label")
+_SPLIT = "split"
 
 
 class Outputs(NamedTuple):
@@ -106,7 +107,7 @@ class TrackedExamples:
 
     Attributes:
         ids: Their ids, unique, (N,).
-        encoded: Their tokens, without padding.
+        inputs: What a model reads of them.
         gold: Class indices, (N,).
         texts: Text columns by name, N texts each.
         label_counts: How many annotators chose each class, (N, K), or None.
@@ -114,10 +115,11 @@ class TrackedExamples:
         counts: How many were given, and how many ids only one side has.
         given_names: Class names in the order of the logits as the user says, or None.
         covariates: Further columns of the example table, (N,) each.
+        content: A fingerprint of what a model reads beside tokens; empty where there is nothing else.
     """
 
     ids: tuple[str, ...]
-    encoded: EncodedTexts
+    inputs: Inputs
     gold: NDArray[np.int64]
     texts: Mapping[str, Sequence[str]]
     label_counts: NDArray[np.int64] | None
@@ -125,6 +127,7 @@ class TrackedExamples:
     counts: Mapping[str, int]
     given_names: tuple[str, ...] | None
     covariates: Mapping[str, NDArray[Any]]
+    content: str
 
     def names(self, model: nn.Module) -> tuple[str, ...]:
         """See :class:`Tracked`; an order that nobody stated is asked for, not guessed."""
@@ -152,16 +155,20 @@ class TrackedExamples:
     def outputs(self, model: nn.Module, rows: NDArray[np.int64], *, processing_class: Any, batch_size: int) -> Outputs:
         """See :class:`Tracked`."""
         pad_id = getattr(processing_class, "pad_token_id", None)
-        logits = tracking_pass(model, _selected(self.encoded, rows), pad_id=pad_id, batch_size=batch_size)
+        logits = self.inputs.logits(model, rows, pad_id=pad_id, batch_size=batch_size)
         return Outputs(cross_entropy(logits, self.gold[rows]), logits)
 
     @property
     def fingerprint(self) -> str:
         """Of ids, tokens, labels and annotators' labels; the same on every machine."""
         content = hashlib.sha256(json.dumps([self.ids, self.label_names]).encode())
-        for array in (self.encoded.input_ids, self.encoded.offsets, self.encoded.token_type_ids, self.gold):
+        encoded = self.inputs.encoded
+        tokens = () if encoded is None else (encoded.input_ids, encoded.offsets, encoded.token_type_ids)
+        for array in (*tokens, self.gold, self.label_counts):
             content.update(b"-" if array is None else np.asarray(array, "<i8").tobytes())
-        content.update(b"-" if self.label_counts is None else np.asarray(self.label_counts, "<i8").tobytes())
+        for name, values in self.covariates.items():
+            content.update(json.dumps([name, [str(value) for value in values]]).encode())
+        content.update(self.content.encode())
         return content.hexdigest()[:16]
 
 
@@ -172,6 +179,7 @@ def read_tracked(
     id_column: str,
     text_columns: Sequence[str],
     label_names: Sequence[str] | None = None,
+    collator: Collator | None = None,
 ) -> TrackedExamples:
     """Read and check tracked examples; those that nobody annotated are left out, with a warning that counts them.
 
@@ -181,6 +189,7 @@ def read_tracked(
         id_column: The column of ids.
         text_columns: Columns to keep as text.
         label_names: Class names in the order of the model's logits, or None where the model names them.
+        collator: Makes batches of rows; rows then need no tokens.
 
     Returns:
         The examples in the order given.
@@ -188,51 +197,87 @@ def read_tracked(
     Raises:
         DataError: If columns are missing or do not fit; all problems at once.
     """
-    columns = columns_of(tracked)
-    label_column = next((name for name in _LABELS if name in columns), "labels")
-    needed = [id_column, "input_ids", label_column, *text_columns]
-    problems = [f"the column {name} is missing; it has {listed(columns)}" for name in needed if name not in columns]
+    names, column, row_of = _access(tracked)
+    label_column = next((name for name in LABELS if name in names), LABELS[0])
+    tokens = ["input_ids"] if collator is None or "input_ids" in names else []
+    needed = [id_column, *tokens, label_column, *text_columns]
+    problems = [f"the column {name} is missing; it has {listed(names)}" for name in needed if name not in names]
     if problems:
         raise DataError("The tracked examples cannot be used:", problems)
-    ids = [str(value) for value in _values(columns[id_column])]
-    gold = _gold(columns[label_column], label_column, problems)
-    encoded = _encoded(columns, ids, problems)
-    repeated = [name for name, times in Counter(ids).items() if times > 1]
-    if repeated:
-        problems.append(f"{id_column}: ids occur more than once: {listed(repeated)}")
-    if not ids:
-        problems.append("there are none")
-    if len({len(ids), len(gold), len(encoded)}) > 1:
-        problems.append(f"{len(ids)} ids, {len(gold)} labels and {len(encoded)} token lists; expected as many of each")
+    ids = [str(value) for value in _values(column(id_column))]
+    gold = _gold(column(label_column), label_column, problems)
+    found = {name: column(name) for name in TOKENS if name in names} if tokens else {}
+    encoded = encoded_columns(found, ids, problems) if tokens else None
+    split = [str(value) for value in column(_SPLIT)] if _SPLIT in names else None
+    problems += _mistakes(ids, gold, encoded, id_column=id_column, split=split)
     if problems:
         raise DataError("The tracked examples cannot be used:", problems)
-    rows, counts, found = np.arange(len(ids)), None, {"tracked": len(ids)}
+    rows, counts, numbers = np.arange(len(ids)), None, {"tracked": len(ids)}
     if annotations is not None:
-        rows, counts, found = join_annotations(ids, annotations)
+        rows, counts, numbers = join_annotations(ids, annotations)
+    known = {id_column, label_column, _SPLIT, *TOKENS, *text_columns}
+    further = tuple(name for name in names if name not in known)
+    inputs = Inputs(encoded, further, row_of, np.arange(len(ids)), collator)
     return TrackedExamples(
         tuple(ids[row] for row in rows),
-        _selected(encoded, rows),
+        inputs.selected(rows),
         gold[rows],
-        {name: [str(columns[name][row]) for row in rows.tolist()] for name in text_columns},
+        {name: [str(value) for value in np.array(column(name), object)[rows]] for name in text_columns},
         counts,
         () if annotations is None else annotations.label_names,
-        found,
+        numbers,
         None if label_names is None else tuple(label_names),
-        {},
+        {} if split is None else {_SPLIT: np.array(split, object)[rows]},
+        _content(tracked, row_of, len(ids)) if further or collator is not None else "",
     )
 
 
 def columns_of(tracked: Any) -> dict[str, list[Any]]:
     """Columns by name of a ``datasets.Dataset``, of columns, or of a list of rows; a DataError of anything else."""
+    names, column, _ = _access(tracked)
+    return {name: column(name) for name in names}
+
+
+def _access(tracked: Any) -> tuple[list[str], Callable[[str], list[Any]], Callable[[int], Mapping[str, Any]]]:
+    """Names of columns, and how to get a column and a row; nothing is read that is not asked for."""
     if isinstance(tracked, list | tuple) and all(isinstance(row, Mapping) for row in tracked):
-        names = list(dict.fromkeys(name for row in tracked for name in row))
-        return {str(name): [row[name] for row in tracked if name in row] for name in names}
+        names = list(dict.fromkeys(str(name) for row in tracked for name in row))
+        return names, lambda name: [row[name] for row in tracked if name in row], lambda row: tracked[row]
     given: Any = list(tracked) if isinstance(tracked, Mapping) else getattr(tracked, "column_names", None)
     if not isinstance(given, list):
         raise DataError(
             f"tracked is a {type(tracked).__name__}; expected a datasets.Dataset, columns by name, or a list of rows."
         )
-    return {str(name): list(tracked[name]) for name in given}
+    names = [str(name) for name in given]
+    if isinstance(tracked, Mapping):
+        return names, lambda name: list(tracked[name]), lambda row: {name: tracked[name][row] for name in names}
+    return names, lambda name: list(tracked[name]), lambda row: tracked[row]
+
+
+def _content(tracked: Any, row_of: Callable[[int], Mapping[str, Any]], n: int) -> str:
+    return content_fingerprint([row_of(row) for row in range(n)] if isinstance(tracked, Mapping) else tracked) or ""
+
+
+def _mistakes(
+    ids: list[str],
+    gold: NDArray[np.int64],
+    encoded: EncodedTexts | None,
+    *,
+    id_column: str,
+    split: list[str] | None,
+) -> Iterator[str]:
+    repeated = [name for name, times in Counter(ids).items() if times > 1]
+    if repeated:
+        yield f"{id_column}: ids occur more than once: {listed(repeated)}"
+    if not ids:
+        yield "there are none"
+    lengths = {"labels": len(gold)} | ({} if encoded is None else {"token lists": len(encoded)})
+    if any(length != len(ids) for length in lengths.values()):
+        told = " and ".join(f"{length} {name}" for name, length in lengths.items())
+        yield f"{len(ids)} ids, {told}; expected as many of each"
+    unknown = sorted(set(split or ()) - {"train", "validation"})
+    if unknown:
+        yield f"{_SPLIT}: given {listed(unknown)}; expected train or validation"
 
 
 def _values(column: Iterable[Any]) -> list[Any]:
@@ -246,38 +291,6 @@ def _gold(column: Sequence[Any], name: str, problems: list[str]) -> NDArray[np.i
         problems.append(f"{name}: {len(wrong)} of {len(given)} are no class index (0, 1, …), the first {wrong[0]!r}")
         return np.zeros(len(given), np.int64)
     return np.array(given, np.int64)
-
-
-def _encoded(columns: Mapping[str, list[Any]], ids: list[str], problems: list[str]) -> EncodedTexts:
-    tokens = [np.asarray(row, np.int32) for row in columns["input_ids"]]
-    kept = [np.ones(len(row), bool) for row in tokens]
-    if "attention_mask" in columns:
-        kept = [np.asarray(row).astype(bool) for row in columns["attention_mask"]]
-    segments = None
-    if "token_type_ids" in columns:
-        segments = [np.asarray(row, np.int32) for row in columns["token_type_ids"]]
-    wrong = [
-        name
-        for name, *parts in zip(ids, tokens, kept, segments if segments is not None else tokens, strict=False)
-        if len({part.shape for part in parts}) > 1 or not _in_one_piece(parts[1])
-    ]
-    if wrong or len(kept) != len(tokens):
-        problems.append(
-            "input_ids, attention_mask and token_type_ids differ in length, or the mask leaves no token or has a gap: "
-            f"{listed(wrong)}"
-        )
-        return EncodedTexts(np.zeros(0, np.int32), np.zeros(len(tokens) + 1, np.int64), None, 0)
-    tokens = [row[mask] for row, mask in zip(tokens, kept, strict=True)]
-    flat = None
-    if segments is not None and tokens:
-        flat = np.concatenate([row[mask] for row, mask in zip(segments, kept, strict=True)])
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in tokens])]).astype(np.int64)
-    return EncodedTexts(np.concatenate([np.zeros(0, np.int32), *tokens]), offsets, flat, 0)
-
-
-def _in_one_piece(mask: NDArray[np.bool_]) -> bool:
-    positions = np.flatnonzero(mask)
-    return len(positions) > 0 and bool(positions[-1] - positions[0] + 1 == len(positions))
 
 
 def join_annotations(
@@ -318,12 +331,3 @@ def join_annotations(
     counts = annotations.label_counts[[known[ids[row]] for row in rows.tolist()]]
     found = {"tracked": len(rows), "tracked_without_annotations": len(without), "annotated_not_tracked": len(unused)}
     return rows, counts, found
-
-
-def _selected(encoded: EncodedTexts, rows: NDArray[np.int64]) -> EncodedTexts:
-    if len(rows) == len(encoded):
-        return encoded
-    positions = np.concatenate([np.arange(encoded.offsets[row], encoded.offsets[row + 1]) for row in rows])
-    offsets = np.concatenate([[0], np.cumsum(encoded.lengths[rows])]).astype(np.int64)
-    segments = None if encoded.token_type_ids is None else encoded.token_type_ids[positions]
-    return EncodedTexts(encoded.input_ids[positions], offsets, segments, 0)

@@ -19,6 +19,7 @@ from contested.annotations import Annotations
 from contested.errors import ConfigError
 from contested.integrations.arguments import check_supported, identity_of, provenance, run_id
 from contested.integrations.distributed import Processes
+from contested.integrations.inputs import Collator
 from contested.integrations.recording import Recording
 from contested.integrations.tracked import Outputs, Tracked, read_tracked
 from contested.training.tracking import inference_mode
@@ -35,13 +36,17 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
     Args:
         tracked: The examples to follow, as your own processing made them: a ``datasets.Dataset``, columns by name or
             a list of rows, with ``input_ids``, ``labels`` (class indices) and an id each; ``attention_mask`` and
-            ``token_type_ids`` where there are any. Or any other :class:`~contested.integrations.Tracked`.
+            ``token_type_ids`` where there are any, and whatever else the model's forward takes. A column ``split``
+            says which are validation examples, that is not trained on. Or any other
+            :class:`~contested.integrations.Tracked`.
         out: The run folder, new or of this same run.
         every: Optimiser steps from one pass to the next.
         annotations: Annotators' labels, joined by id; tracked examples without are left out, with a warning.
         id_column: The column of ``tracked`` with ids.
         text_columns: Columns of ``tracked`` with texts to show in reports.
         label_names: Class names in the order of the model's logits; those of the model's configuration without it.
+        collator: Makes a batch of rows as your Trainer's ``data_collator`` does, where padding is not all there is to
+            it; rows then need no tokens.
         batch_size: Tracked examples at work at once.
         name: The run's name; made of model, seed and identity without it.
 
@@ -60,6 +65,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         id_column: str = "id",
         text_columns: Sequence[str] = (),
         label_names: Sequence[str] | None = None,
+        collator: Collator | None = None,
         batch_size: int = 64,
         name: str | None = None,
     ) -> None:
@@ -68,10 +74,17 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
                 raise ConfigError(f"{option} is {value}; expected a whole number from 1.")
         if isinstance(tracked, Tracked):
             self._tracked: Tracked = tracked
-            _check_unused(annotations=annotations, text_columns=text_columns, label_names=label_names)
+            _check_unused(
+                annotations=annotations, text_columns=text_columns, label_names=label_names, collator=collator
+            )
         else:
             self._tracked = read_tracked(
-                tracked, annotations, id_column=id_column, text_columns=text_columns, label_names=label_names
+                tracked,
+                annotations,
+                id_column=id_column,
+                text_columns=text_columns,
+                label_names=label_names,
+                collator=collator,
             )
         self._every = every
         self._batch_size = batch_size

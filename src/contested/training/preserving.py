@@ -79,7 +79,9 @@ def restore_random_states(states: dict[str, Any]) -> None:
 
 
 def _seed(module: nn.Module, seed: int) -> None:
-    """Seed torch where a module computes; ``torch.manual_seed`` would also seed devices that are not yet in use."""
+    """Seed the host, and torch where a module computes: ``torch.manual_seed`` would also seed devices not in use."""
+    random.seed(seed)
+    np.random.seed(seed)
     torch.default_generator.manual_seed(seed)
     for device in {parameter.device for parameter in module.parameters()}:
         if device.type == "cuda":

@@ -49,10 +49,11 @@ class RunWriter:
 
         Args:
             path: The folder; made with its parents where missing.
-            header: ``run_id``, ``label_names``, ``category_names`` and whatever else the manifest shall hold.
+            header: ``run_id``, ``label_names``, ``category_names`` and whatever else the manifest shall hold; where
+                examples of another split than ``train`` are tracked too, all such splits as ``tracked_splits``.
             examples: The example table: ``row_key``, ``example_id``, text columns, ``split``, covariates, and as
                 far as they are known ``gold``, ``label_counts``, ``entropy`` (nats), ``category``. Rows with
-                split ``train`` are the tracked ones.
+                split ``train`` (or one of ``tracked_splits``) are the tracked ones.
             text_columns: Which columns are the model's input text.
 
         Returns:
@@ -61,7 +62,7 @@ class RunWriter:
         Raises:
             RunError: If columns are missing, ids repeat, or nothing is tracked.
         """
-        _check_examples(examples, text_columns)
+        _check_examples(examples, text_columns, header)
         run = Path(path)
         (run / layout.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         _remove_temporaries(run)
@@ -77,7 +78,7 @@ class RunWriter:
             "checkpoints": [],
         }
         write_json(run / layout.MANIFEST, manifest)
-        return cls(run, manifest, _tracked_keys(examples))
+        return cls(run, manifest, _tracked_keys(examples, manifest))
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str], *, step: int) -> Self:
@@ -111,7 +112,7 @@ class RunWriter:
         _cut_gradients(run, step)
         write_json(run / layout.MANIFEST, manifest)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
-        return cls(run, manifest, _tracked_keys(examples))
+        return cls(run, manifest, _tracked_keys(examples, manifest))
 
     @classmethod
     def reopen(cls, path: str | os.PathLike[str]) -> Self:
@@ -129,7 +130,7 @@ class RunWriter:
         # An earlier attempt may have left half a line.
         _cut_gradients(run, manifest["checkpoints"][-1]["step"])
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
-        return cls(run, manifest, _tracked_keys(examples))
+        return cls(run, manifest, _tracked_keys(examples, manifest))
 
     def write_checkpoint(
         self,
@@ -274,7 +275,7 @@ def _disk_errors(run: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_examples(examples: pd.DataFrame, text_columns: Sequence[str]) -> None:
+def _check_examples(examples: pd.DataFrame, text_columns: Sequence[str], header: Mapping[str, Any]) -> None:
     needed = [*layout.EXAMPLE_KEYS, *text_columns]
     problems = [f"the column {name} is missing" for name in needed if name not in examples]
     if not problems:
@@ -284,7 +285,7 @@ def _check_examples(examples: pd.DataFrame, text_columns: Sequence[str]) -> None
             for value, count in examples[name].value_counts().items()
             if count > 1
         ]
-        if not (examples["split"] == "train").any():
+        if not len(_tracked_keys(examples, header)):
             problems.append("no example has the split 'train', so nothing would be tracked")
     if problems:
         raise RunError("The example table of the run is invalid:", problems)
@@ -296,8 +297,9 @@ def _remove_temporaries(run: Path) -> None:
         remove_temporaries(folder)
 
 
-def _tracked_keys(examples: pd.DataFrame) -> NDArray[np.int64]:
-    return examples.loc[examples["split"] == "train", "row_key"].to_numpy(np.int64)
+def _tracked_keys(examples: pd.DataFrame, manifest: Mapping[str, Any]) -> NDArray[np.int64]:
+    splits = manifest.get("tracked_splits", ["train"])
+    return examples.loc[examples["split"].isin(splits), "row_key"].to_numpy(np.int64)
 
 
 def _write_examples(file: Path, examples: pd.DataFrame, text_columns: Sequence[str]) -> None:
