@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contested.annotations import read_annotations
 from contested.errors import ConfigError, DataError
-from contested.exchange import import_run
+from contested.exchange import import_run, import_runs
 from contested.exchange.annotated import contradicted_order
+from contested.trajectories import Trajectory
 
 
 def _annotations(folder: Path, counts: dict[str, dict[str, int]]) -> Path:
@@ -75,3 +77,63 @@ def test_it_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
     taken = import_run("cartography", folder, annotations=file, label_names=swapped, check_label_order=False)
     assert len(taken.trajectory.example_ids) == 30
     assert not import_run("cartography", folder, annotations=file, label_names=["e", "n", "c"]).notes
+
+
+def test_texts_and_covariates_come_along(dynamics: Path, tmp_path: Path) -> None:
+    rows = [
+        {"id": name, "counts": {"e": 2, "n": 1, "c": 1}, "premise": f"p {name}", "hypothesis": f"h {name}"}
+        | {"genre": genre, "length": row, "split": "dev", "note": note, "gold": "n"}
+        for row, (name, genre, note) in enumerate([("d", "travel", 1), ("b", "fiction", "x"), ("z", "fiction", None)])
+    ]
+    file = tmp_path / "annotated.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = {"annotations": file, "label_names": ["e", "n", "c"]}
+    found = import_run("cartography", dynamics, **options).trajectory
+    assert found.text_columns == ("premise", "hypothesis")
+    assert found.examples["hypothesis"].tolist() == ["h b", "h d"]
+    assert found.examples["genre"].tolist() == ["fiction", "travel"]
+    assert found.examples["length"].tolist() == [1, 0]
+    # A run's own columns keep their meaning; numbers beside text become text.
+    assert found.examples["split"].tolist() == ["train", "train"]
+    assert found.examples["split_given"].tolist() == ["dev", "dev"]
+    assert found.required("gold").tolist() == [1, 0]
+    assert found.examples["note"].tolist() == ["x", "1"]
+    found.save(tmp_path / "run")
+    again = Trajectory.load(tmp_path / "run")
+    assert again.examples["note"].tolist() == ["x", "1"]
+    assert again.text_columns == found.text_columns
+    told = import_run("cartography", dynamics, **options, text_columns=["genre"]).trajectory
+    assert told.text_columns == ("genre",)
+    assert told.examples["premise"].tolist() == ["p b", "p d"]
+    with pytest.raises(ConfigError, match=r"no column premis to take texts from \(did you mean 'premise'\?\)"):
+        import_run("cartography", dynamics, **options, text_columns=["premis"])
+    with pytest.raises(ConfigError, match="Text columns are those of annotations"):
+        import_run("cartography", dynamics, text_columns=["premise"])
+    read = read_annotations(file, label_names=["e", "n", "c"])
+    given = import_run("cartography", dynamics, annotations=read, label_names=["e", "n", "c"]).trajectory
+    assert given.examples.equals(found.examples)
+
+
+def test_seeds_are_runs_and_not_checkpoints(tmp_path: Path) -> None:
+    folder = tmp_path / "final"
+    folder.mkdir()
+    for seed in (2, 1):
+        (folder / f"seed_{seed}.csv").write_text(
+            f"id,gold,prob_no,prob_yes\na,no,0.{seed},0.{10 - seed}\nb,yes,0.5,0.5\n"
+        )
+    (folder / ".hidden").touch()
+    file = _annotations(tmp_path, {"a": {"no": 2, "yes": 1}, "b": {"no": 1, "yes": 3}})
+    runs = [run.trajectory for run in import_runs("csv", folder, annotations=file, label_names=["no", "yes"])]
+    assert [run.run_id for run in runs] == ["seed_1", "seed_2"]
+    assert [run.losses.shape for run in runs if run.losses is not None] == [(1, 2), (1, 2)]
+    # −ln 0.1 and −ln 0.2 of the gold label.
+    assert [run.required("losses")[0, 0] for run in runs] == pytest.approx([2.302585, 1.609438])
+    assert all("annotators" in run.has for run in runs)
+    (folder / "seed_1.tsv").touch()
+    with pytest.raises(DataError, match=r"holds seed_1\.csv, seed_1\.tsv, seed_2\.csv, two of one name"):
+        import_runs("csv", folder)
+    with pytest.raises(DataError, match="is not a folder"):
+        import_runs("csv", file)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="is empty"):
+        import_runs("csv", tmp_path / "empty")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -390,3 +391,39 @@ def assert_equal(a: Trajectory, b: Trajectory) -> None:
             assert left.dtype == right.dtype, name
     pd.testing.assert_frame_equal(a.examples, b.examples)
     pd.testing.assert_frame_equal(a.metrics, b.metrics)
+
+
+def test_covariates_stand_in_the_example_table(tmp_path: Path) -> None:
+    given = {
+        "genre": ["travel", None, "fiction"],
+        "length": np.array([3, 4, 5]),
+        "share": [0.5, 1, None],
+        "seen": [True, False, True],
+    }
+    run = Trajectory.from_arrays(losses=[[0.7, 0.7, 0.7], [0.1, 0.4, 1.2]], covariates=given, texts=["x", "y", "z"])
+    run.save(tmp_path / "run")
+    for found in (run, Trajectory.load(tmp_path / "run")):
+        assert found.text_columns == ("text",)
+        assert found.examples["length"].tolist() == [3, 4, 5]
+        assert found.examples["genre"].isna().tolist() == [False, True, False]
+        assert found.examples["share"].tolist()[:2] == [0.5, 1.0]
+        assert found.examples["seen"].tolist() == [True, False, True]
+
+
+def test_covariates_that_are_none() -> None:
+    given = {"genre": ["a"], "mixed": ["a", 1], "text": ["a", "b"], "split": ["a", "b"], "one": "a"}
+    with pytest.raises(DataError) as caught:
+        Trajectory.from_arrays(losses=[[0.7, 0.7], [0.1, 1.2]], covariates=given, texts=["x", "y"])
+    assert caught.value.problems == (
+        "covariates 'genre': given 1, expected 2, one per example",
+        "covariates 'mixed': given mixed-integer values, expected only numbers or only text",
+        "covariates 'one': given 'a', expected one per example, in one dimension",
+        "covariates: the column split, text has another meaning in a run; rename it",
+    )
+
+
+def test_read_only_arrays_are_not_copied() -> None:
+    logits = np.zeros((2, 3, 2), np.float32)
+    assert not np.shares_memory(Trajectory.from_arrays(logits=logits).logits, logits)
+    logits.setflags(write=False)
+    assert np.shares_memory(Trajectory.from_arrays(logits=logits).logits, logits)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from contested.cli.console import path
 from contested.wording import counted
+
+if TYPE_CHECKING:
+    from contested.exchange import Imported
 
 
 def import_(
@@ -23,37 +26,56 @@ def import_(
     label_names: Annotated[
         str | None, typer.Option(help="The classes in the order of the logits, separated by commas.")
     ] = None,
+    text_columns: Annotated[
+        str | None,
+        typer.Option(help="Text columns of the annotated file, separated by commas; else premise,hypothesis or text."),
+    ] = None,
     check_label_order: Annotated[
         bool, typer.Option(help="Refuse an order of the classes that gold labels contradict.")
     ] = True,
     floor: Annotated[
         float | None, typer.Option(help="What a recorded probability of 0 counts as; else it is refused.")
     ] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="SOURCE is a folder of runs, such as a file per seed; OUT gets them all.")
+    ] = False,
 ) -> None:
     """Make a run folder of what another tool recorded, for analyze and report.
 
     Example: contested import cartography training_dynamics --out runs/maps --annotations chaosNLI_snli.jsonl
     --label-names entailment,neutral,contradiction
     """
-    from contested.exchange import import_run
-    from contested.exchange.format import check_new_folder
+    from contested.exchange import import_run, import_runs
+    from contested.exchange.format import check_new_folder, new_folder
 
     check_new_folder(out)
-    names = None if label_names is None else [name.strip() for name in label_names.split(",")]
-    trajectory, notes = import_run(
-        format,
-        source,
-        annotations=annotations,
-        label_names=names,
-        run_id=out.resolve().name,
-        check_label_order=check_label_order,
-        floor=floor,
-    )
-    trajectory.save(out)
+    options: dict[str, Any] = {
+        "annotations": annotations,
+        "label_names": _names(label_names),
+        "text_columns": _names(text_columns),
+        "check_label_order": check_label_order,
+        "floor": floor,
+    }
+    if not each:
+        _save(import_run(format, source, run_id=out.resolve().name, **options), out, out)
+        return
+    with new_folder(out) as folder:
+        for made in import_runs(format, source, **options):
+            name = made.trajectory.run_id
+            _save(made, folder / name, out / name)
+
+
+def _names(given: str | None) -> list[str] | None:
+    return None if given is None else [name.strip() for name in given.split(",")]
+
+
+def _save(made: Imported, folder: Path, shown: Path) -> None:
+    trajectory, notes = made
+    trajectory.save(folder)
     for note in notes:
         typer.echo(note)
     examples, checkpoints = len(trajectory.example_ids), len(trajectory.steps)
-    typer.echo(f"Wrote {counted(examples, 'example')} at {counted(checkpoints, 'checkpoint')} to {out}")
+    typer.echo(f"Wrote {counted(examples, 'example')} at {counted(checkpoints, 'checkpoint')} to {shown}")
 
 
 def export(

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
 from contested.annotations import Annotations
-from contested.errors import DataError
+from contested.errors import ConfigError, DataError
 from contested.exchange.collect import Recording, first
+from contested.trajectories.given_columns import OWN_COLUMNS
+from contested.wording import did_you_mean, listed
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEXTS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text",), ("sentence",))
 _ERRORS_APART = 3  # standard errors between two orders of the classes
 
 
-def counts_of(recording: Recording, annotations: Annotations) -> tuple[NDArray[np.int64], list[str]]:
-    """Find the annotators' counts of each recorded example.
+class Joined(NamedTuple):
+    """What annotations say of the recorded examples, N of them.
+
+    Attributes:
+        label_counts: Annotators' counts, shape (N, K).
+        texts: Text columns by name.
+        covariates: Further fields by name.
+        notes: What was missing on either side, a sentence each.
+    """
+
+    label_counts: NDArray[np.int64]
+    texts: dict[str, list[str]]
+    covariates: dict[str, list[Any]]
+    notes: list[str]
+
+
+def joined(recording: Recording, annotations: Annotations, text_columns: Sequence[str] | None) -> Joined:
+    """Find the annotators' counts, the texts and the covariates of each recorded example.
 
     Args:
         recording: Of the annotated examples alone.
         annotations: Of any examples.
+        text_columns: Which of their fields are texts; None takes premise and hypothesis, or what else is usual, as far
+            as they are there.
 
     Returns:
-        The counts, shape (N, K), and what was missing on either side, a sentence each.
+        What was found.
 
     Raises:
+        ConfigError: If a text column is missing.
         DataError: If no id is on both sides.
     """
     if not recording.ids:
@@ -32,8 +60,21 @@ def counts_of(recording: Recording, annotations: Annotations) -> tuple[NDArray[n
             f"{annotations.source} are {first(annotations.example_ids)}. The ids must be the same text on both sides."
         )
     rows = {name: row for row, name in enumerate(annotations.example_ids)}
+    found = [rows[name] for name in recording.ids]
+    fields = annotations.fields.iloc[found]
+    texts = _text_columns(fields, text_columns, annotations.source)
+    covariates = {_renamed(str(name)): _of_one_kind(fields[name]) for name in fields if name not in texts}
+    return Joined(
+        annotations.label_counts[found],
+        {name: fields[name].astype(str).tolist() for name in texts},
+        covariates,
+        _missing(recording, annotations.example_ids),
+    )
+
+
+def _missing(recording: Recording, annotated: Sequence[str]) -> list[str]:
     recorded = set(recording.ids)
-    unrecorded = [name for name in annotations.example_ids if name not in recorded]
+    unrecorded = [name for name in annotated if name not in recorded]
     notes = []
     if recording.left_out:
         n_left = len(recording.left_out)
@@ -42,8 +83,34 @@ def counts_of(recording: Recording, annotations: Annotations) -> tuple[NDArray[n
             f"{first(recording.left_out)}"
         )
     if unrecorded:
-        notes.append(f"{len(unrecorded):,} of {len(rows):,} annotated examples were not recorded: {first(unrecorded)}")
-    return annotations.label_counts[[rows[name] for name in recording.ids]], notes
+        notes.append(
+            f"{len(unrecorded):,} of {len(annotated):,} annotated examples were not recorded: {first(unrecorded)}"
+        )
+    return notes
+
+
+def _text_columns(fields: pd.DataFrame, named: Sequence[str] | None, source: str) -> tuple[str, ...]:
+    if named is None:
+        return next((names for names in _TEXTS if set(names) <= set(fields)), ())
+    missing = [name for name in named if name not in fields]
+    if missing:
+        near = did_you_mean(missing[0], map(str, fields))
+        raise ConfigError(
+            f"{source} has no column {listed(missing)} to take texts from{near}; it has {listed(fields) or 'none'}."
+        )
+    return tuple(named)
+
+
+def _renamed(name: str) -> str:
+    """As in a run that was trained, where a field bears the name of one of a run's own columns."""
+    return f"{name}_given" if name in OWN_COLUMNS else name
+
+
+def _of_one_kind(values: pd.Series[Any]) -> list[Any]:
+    """Numbers beside text become text: a run's table has one kind of value in a column."""
+    known = [None if missing else value for value, missing in zip(values.tolist(), values.isna(), strict=True)]
+    kinds = {type(value) for value in known if value is not None}
+    return known if len(kinds) < 2 or kinds == {int, float} else [v if v is None else str(v) for v in known]
 
 
 def contradicted_order(gold: NDArray[np.int64], counts: NDArray[np.int64], label_names: tuple[str, ...]) -> str:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contested.annotations import Annotations, read_annotations
 from contested.errors import ConfigError, DataError
 from contested.exchange import aum, cartography, cleanlab, coordinates, lm_eval, npz, tables, tracker
-from contested.exchange.annotated import contradicted_order, counts_of
+from contested.exchange.annotated import Joined, contradicted_order, joined
 from contested.exchange.collect import Recording
 from contested.exchange.format import Format
 from contested.exchange.probabilities import as_logits
 from contested.files import user_path
 from contested.trajectories.layout import StepUnit
 from contested.trajectories.trajectory import Trajectory
-from contested.wording import hint
+from contested.wording import hint, listed
 
 FORMATS: tuple[Format, ...] = (
     cartography.FORMAT,
@@ -55,19 +56,23 @@ def import_run(
     *,
     annotations: str | os.PathLike[str] | Annotations | None = None,
     label_names: Sequence[str] | None = None,
+    text_columns: Sequence[str] | None = None,
     run_id: str = "run",
     check_label_order: bool = True,
     floor: float | None = None,
 ) -> Imported:
     """Read what another tool recorded.
 
-    With annotations the run has the examples that are recorded and annotated, found by their ids.
+    With annotations the run has the examples that are recorded and annotated, found by their ids, with the texts and
+    covariates that stand beside them.
 
     Args:
         format: The name of one of :data:`FORMATS`.
         source: Its file or folder; for the formats pandas and dataset the frame or data set itself.
         annotations: Annotators' labels: an annotated file, or what was read of one.
         label_names: The classes in the order of the recording's logits; needed beside annotations.
+        text_columns: Which columns of the annotations are texts; without it premise and hypothesis, or what else is
+            usual, as far as they are there.
         run_id: The run's name.
         check_label_order: Whether to refuse an order of the classes that gold labels contradict; switch it off where
             gold labels are wrong on purpose.
@@ -84,31 +89,77 @@ def import_run(
     reader = _format(format, "read").read
     assert reader is not None
     names = None if label_names is None else tuple(label_names)
-    annotated = _annotated(annotations, names)
-    where = user_path(source) if isinstance(source, str | os.PathLike) else source
-    told_as = str(source) if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"
-    recording = reader(where, None if annotated is None else frozenset(annotated.example_ids), names)
-    counts, notes = (None, []) if annotated is None else counts_of(recording, annotated)
-    logits, told = as_logits(recording, told_as, floor)
-    trajectory = Trajectory.from_arrays(
+    annotated = _annotated(annotations, label_names)
+    if annotated is None and text_columns is not None:
+        raise ConfigError("Text columns are those of annotations, and none are given. Leave them out, or give both.")
+    is_path = isinstance(source, str | os.PathLike)
+    told = str(source) if is_path else f"a {type(source).__name__}"
+    keep = None if annotated is None else frozenset(annotated.example_ids)
+    recording = reader(user_path(source) if is_path else source, keep, names)
+    logits, changed = as_logits(recording, told, floor)
+    found = None if annotated is None else joined(recording, annotated, text_columns)
+    trajectory = _trajectory(
+        recording,
+        logits,
+        found,
+        label_names=names or recording.label_names or None,
+        run_id=run_id,
+        origin=_origin(format, told, recording, annotated),
+        check_label_order=check_label_order,
+    )
+    if check_label_order and annotated is not None and trajectory.gold is not None:
+        counts = trajectory.required("label_counts")
+        if problem := contradicted_order(trajectory.gold, counts, trajectory.label_names):
+            raise DataError(f"{told} and {annotated.source} contradict each other:", [problem])
+    return Imported(trajectory, [*(found.notes if found else ()), *recording.notes, *changed])
+
+
+def _trajectory(
+    recording: Recording, logits: NDArray[np.float32] | None, found: Joined | None, **given: Any
+) -> Trajectory:
+    """The run of a recording, with what annotations say of its examples."""
+    return Trajectory.from_arrays(
         losses=recording.losses,
         logits=logits,
         ids=recording.ids,
         gold=recording.gold,
-        label_counts=counts,
-        label_names=names or recording.label_names or None,
+        label_counts=None if found is None else found.label_counts,
         steps=recording.steps,
         step_unit=cast(StepUnit, recording.step_unit),
         epochs=recording.epochs,
-        run_id=run_id,
-        origin=_origin(format, told_as, recording, annotated),
-        check_label_order=check_label_order,
+        texts=None if found is None or not found.texts else found.texts,
+        covariates=None if found is None else found.covariates,
+        **given,
     )
-    if check_label_order and counts is not None and trajectory.gold is not None:
-        problem = contradicted_order(trajectory.gold, np.asarray(counts), trajectory.label_names)
-        if problem:
-            raise DataError(f"{told_as} and {annotated.source if annotated else ''} contradict each other:", [problem])
-    return Imported(trajectory, [*notes, *recording.notes, *told])
+
+
+def import_runs(format: str, folder: str | os.PathLike[str], **options: Any) -> Iterator[Imported]:
+    """Read each file of a folder, or each folder in it, as a run of its own: other seeds are runs, not checkpoints.
+
+    Args:
+        format: The name of one of :data:`FORMATS`.
+        folder: What holds the files or folders, and nothing else; hidden ones are passed over.
+        **options: See :func:`import_run`; the runs are called as their files, without the ending.
+
+    Returns:
+        The runs in the order of their names, each read when it is asked for.
+
+    Raises:
+        DataError: If there is no such folder, it is empty, or two files would make runs of one name.
+    """
+    where = user_path(folder)
+    if not where.is_dir():
+        raise DataError(f"{folder} is not a folder; expected one that holds a file, or a folder, for each run.")
+    sources = [entry for entry in sorted(where.iterdir()) if not entry.name.startswith(".")]
+    names = [entry.name if entry.is_dir() else entry.name.split(".")[0] for entry in sources]
+    if not sources or len(set(names)) < len(names):
+        found = f"holds {listed(entry.name for entry in sources)}, two of one name" if sources else "is empty"
+        raise DataError(f"{folder} {found}; expected a file, or a folder, for each run, of different names.")
+    annotated = _annotated(options.pop("annotations", None), options.get("label_names"))
+    return (
+        import_run(format, source, run_id=name, annotations=annotated, **options)
+        for source, name in zip(sources, names, strict=True)
+    )
 
 
 def export_run(format: str, trajectory: Trajectory, target: str | os.PathLike[str]) -> list[str]:
@@ -142,7 +193,7 @@ def _format(name: str, use: str) -> Format:
 
 
 def _annotated(
-    given: str | os.PathLike[str] | Annotations | None, label_names: tuple[str, ...] | None
+    given: str | os.PathLike[str] | Annotations | None, label_names: Sequence[str] | None
 ) -> Annotations | None:
     if given is None:
         return None
@@ -153,7 +204,7 @@ def _annotated(
         )
     if not isinstance(given, Annotations):
         return read_annotations(user_path(given), label_names=label_names)
-    if given.label_names != label_names:
+    if given.label_names != tuple(label_names):
         raise ConfigError(
             f"The annotations have the classes {', '.join(given.label_names)}, the recording {', '.join(label_names)}; "
             "read the annotations with these label names."

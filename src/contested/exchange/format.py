@@ -58,7 +58,7 @@ def required(trajectory: Trajectory, *names: Known) -> list[NDArray[Any]]:
 
 
 def not_held(trajectory: Trajectory, where: str) -> list[str]:
-    """Say which labels and texts of a run a table of its numbers does not hold.
+    """Say what a table of losses and logits does not hold of a run.
 
     Args:
         trajectory: The run.
@@ -67,8 +67,8 @@ def not_held(trajectory: Trajectory, where: str) -> list[str]:
     Returns:
         A sentence, or none.
     """
-    held = {"label_counts": "annotators' labels"} | {name: name for name in trajectory.text_columns}
-    gone = [told for name, told in held.items() if name in trajectory.examples]
+    gone = ["annotators' labels"] if "annotators" in trajectory.has else []
+    gone += [*trajectory.text_columns, *trajectory.extra]
     return [f"Not in {where}: {listed(gone)}."] if gone else []
 
 

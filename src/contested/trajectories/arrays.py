@@ -17,11 +17,9 @@ from contested.annotations.categories import Categories
 from contested.errors import DataError
 from contested.trajectories.given import Checks, as_entries, as_facts, as_numbers, shown
 from contested.trajectories.given_categories import categories_of
+from contested.trajectories.given_columns import Covariates, Texts, covariates_of, texts_of
 from contested.trajectories.label_order import TOLERANCE, contradiction, wrong_order
 from contested.trajectories.layout import CHECKPOINT_COLUMNS, StepUnit
-
-Texts = Sequence[str] | Mapping[str, Sequence[str]] | pd.DataFrame
-"""N texts, or text columns by name."""
 
 
 @dataclass(eq=False)
@@ -41,6 +39,7 @@ class Arrays:
     step_unit: StepUnit
     epochs: ArrayLike | None
     texts: Texts | None
+    covariates: Covariates | None
     categories: str | Categories | Sequence[str] | NDArray[Any]
     category_names: Sequence[str] | None
     run_id: str
@@ -96,7 +95,8 @@ class Arrays:
         categories, category_names = categories_of(
             self.categories, self.category_names, label_counts=counts, n_examples=n_examples, checks=self.checks
         )
-        texts, extra = self._texts(n_examples), self._extra((n_checkpoints, n_examples))
+        texts, extra = texts_of(self.texts, n_examples, self.checks), self._extra((n_checkpoints, n_examples))
+        covariates = covariates_of(self.covariates, n_examples, texts=texts, checks=self.checks)
         if not self.checks.problems:
             self._plausible(losses, logits)
             self._label_order(losses, logits, gold, counts=counts, names=names, where=where)
@@ -110,7 +110,7 @@ class Arrays:
             "example_ids": np.array(ids, dtype=object),
             "losses": losses,
             "logits": None if logits is None else _own(logits, np.float32),
-            "examples": _table(ids, texts, gold=gold, counts=counts, categories=categories),
+            "examples": _table(ids, texts, covariates, gold=gold, counts=counts, categories=categories),
             "label_names": names,
             "text_columns": tuple(texts),
             "category_names": category_names,
@@ -309,18 +309,6 @@ class Arrays:
                 "logarithms, np.log(probabilities)"
             )
 
-    def _texts(self, n_examples: int | None) -> dict[str, list[str]]:
-        if self.texts is None:
-            return {}
-        given = self.texts if isinstance(self.texts, Mapping | pd.DataFrame) else {"text": self.texts}
-        columns: dict[str, list[str]] = {}
-        for name, column in given.items():
-            entries = self.checks.entries(f"texts {str(name)!r}", column, n_examples)
-            columns[str(name)] = [str(text) for text in entries or ()]
-        if taken := sorted(set(columns) & _RESERVED):
-            self.checks.add(f"texts: the column {', '.join(taken)} has another meaning in a run; rename it")
-        return columns
-
     def _extra(self, shape: tuple[int | None, int | None]) -> dict[str, NDArray[np.float64]]:
         given = {} if self.extra is None else dict(self.extra)
         if taken := sorted(set(given) & set(CHECKPOINT_COLUMNS)):
@@ -355,12 +343,10 @@ class Arrays:
         self.checks.problems += [problem] if problem else []
 
 
-_RESERVED = frozenset({"row_key", "example_id", "gold", "label_counts", "entropy", "category", "split"})
-
-
 def _table(
     ids: list[str],
     texts: dict[str, list[str]],
+    covariates: dict[str, list[Any]],
     *,
     gold: NDArray[np.int64] | None,
     counts: NDArray[np.int64] | None,
@@ -374,7 +360,7 @@ def _table(
         columns["entropy"] = measures.entropy(counts)
     if categories is not None:
         columns["category"] = categories.tolist()
-    return pd.DataFrame({**columns, "split": "train"})
+    return pd.DataFrame({**columns, "split": "train", **covariates})
 
 
 def _own(array: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:

@@ -27,7 +27,7 @@ from contested.trajectories.saving import Checkpoint, write_run
 
 if TYPE_CHECKING:
     from contested.annotations.categories import Categories
-    from contested.trajectories.arrays import Texts
+    from contested.trajectories.given_columns import Covariates, Texts
 
 Known = Literal["losses", "logits", "gold", "label_counts", "entropy", "categories"]
 _KNOWN_AS: dict[str, str] = {
@@ -244,6 +244,7 @@ class Trajectory:
         step_unit: StepUnit = "step",
         epochs: ArrayLike | None = None,
         texts: Texts | None = None,
+        covariates: Covariates | None = None,
         categories: str | Categories | Sequence[str] | NDArray[Any] = "fixed",
         category_names: Sequence[str] | None = None,
         run_id: str = "run",
@@ -268,6 +269,7 @@ class Trajectory:
             step_unit: What ``steps`` counts: ``step`` or ``epoch``.
             epochs: Epochs done at each checkpoint, shape (T,).
             texts: The input: N texts, or text columns by name.
+            covariates: Further columns of the examples by name, such as their length; values may be missing.
             categories: How annotation entropy is cut into categories (``fixed``, ``terciles``, ``quartiles``, or own
                 :class:`~contested.Categories`), or the category of each example, shape (N,).
             category_names: The order of categories given by example; without it they are in order of rising mean
@@ -307,6 +309,7 @@ class Trajectory:
             step_unit=step_unit,
             epochs=epochs,
             texts=texts,
+            covariates=covariates,
             categories=categories,
             category_names=category_names,
             run_id=run_id,
