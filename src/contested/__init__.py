@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contested.analysis import Analysis, Comparison, analyze, compare, statements
     from contested.annotations import Annotations, Categories, read_annotations
     from contested.config import RunConfig, load_config
-    from contested.integrations import Completions, TrajectoryCallback
+    from contested.integrations import Completions, Preferences, TrajectoryCallback
     from contested.options import IA3, PEFT, Full, LoRA
     from contested.report import write_report
     from contested.runs import train, train_config
@@ -39,7 +39,7 @@ _MODULES = {
     "contested.analysis": ("Analysis", "Comparison", "analyze", "compare", "statements"),
     "contested.annotations": ("Annotations", "Categories", "read_annotations"),
     "contested.config": ("RunConfig", "load_config"),
-    "contested.integrations": ("Completions", "TrajectoryCallback"),
+    "contested.integrations": ("Completions", "Preferences", "TrajectoryCallback"),
     "contested.options": ("IA3", "PEFT", "Full", "LoRA"),
     "contested.report": ("write_report",),
     "contested.runs": ("train", "train_config"),
@@ -64,6 +64,7 @@ __all__ = [
     "LoRA",
     "ModelError",
     "NLITask",
+    "Preferences",
     "RunConfig",
     "RunError",
     "TextClassificationTask",
