@@ -136,6 +136,29 @@ def test_probabilities_alone(tmp_path: Path) -> None:
     assert (found.example_ids.tolist(), found.required("gold").tolist()) == (["7"], [1])
 
 
+def test_labels_of_any_kind_are_those_of_their_classes(tmp_path: Path) -> None:
+    names, shares = ["NA", "1", "0"], [[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.25, 0.25, 0.5]]
+    header, rows = "example_id,label,prob_NA,prob_1,prob_0\n", [",".join(map(str, row)) for row in shares]
+    # Names, of which two would be indices of others, and an id that pandas would take for a missing value.
+    given = [f"{name},{label},{row}\n" for name, label, row in zip(("null", "b", "c"), names, rows, strict=True)]
+    (tmp_path / "x.csv").write_text(header + "".join(given))
+    found = import_run("cleanlab", tmp_path / "x.csv").trajectory
+    assert found.example_ids.tolist() == ["null", "b", "c"]
+    assert found.required("gold").tolist() == [0, 1, 2]
+    # Floats, as NumPy and pandas make of whole numbers with gaps between them.
+    np.savez(tmp_path / "x.npz", pred_probs=shares, labels=[0.0, 1.0, 2.0], label_names=["a", "b", "c"])
+    found = import_run("cleanlab", tmp_path / "x.npz", label_names=["c", "b", "a"]).trajectory
+    assert found.required("gold").tolist() == [2, 1, 0]
+    np.savez(tmp_path / "x.npz", pred_probs=shares, labels=[0.0, 1.0, np.nan])
+    with pytest.raises(DataError) as caught:
+        import_run("cleanlab", tmp_path / "x.npz")
+    assert caught.value.problems == ("1 of 3 examples have no gold label: 2",)
+    (tmp_path / "x.csv").write_text(f"{header},1,{rows[0]}\n")
+    with pytest.raises(DataError, match="does not fit together") as caught:
+        import_run("cleanlab", tmp_path / "x.csv")
+    assert caught.value.problems == ("row 0 has no example_id",)
+
+
 def test_what_it_is_not(run: Trajectory, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ends in \.npz or \.csv"):
         export_run("cleanlab", run, tmp_path / "last.json")

@@ -73,9 +73,10 @@ def _read_npz(source: Path) -> dict[str, Any]:
 def _read_csv(source: Path) -> dict[str, Any]:
     import pandas as pd
 
-    table = pd.read_csv(source, dtype={"example_id": str})
+    # As text, because an id or a class may be called NA.
+    table = pd.read_csv(source, dtype=str, keep_default_na=False)
     columns = [name for name in table if str(name).startswith(_PROB)]
-    found: dict[str, Any] = {"pred_probs": table[columns].to_numpy()} if columns else {}
+    found: dict[str, Any] = {"pred_probs": table[columns].to_numpy().astype(float)} if columns else {}
     classes = [str(name).removeprefix(_PROB) for name in columns]
     if classes != [str(index) for index in range(len(classes))]:
         found["label_names"] = classes
@@ -98,7 +99,7 @@ def _checked(
     n_examples, n_classes = probabilities.shape
     ids = [str(name) for name in found.get("example_ids", range(n_examples))]
     names = tuple(str(name) for name in found.get("label_names", ()))
-    labels: list[int | str | None] | None = found["labels"].tolist() if "labels" in found else None
+    labels = [_label(value, names) for value in found["labels"].tolist()] if "labels" in found else None
     wrong = [
         f"{what}: given {given:,}, expected {wanted:,}"
         for what, given, wanted in (
@@ -110,6 +111,8 @@ def _checked(
     ]
     if label_names and names and sorted(label_names) != sorted(names):
         wrong.append(f"its classes are {listed(names)}; the label names are {listed(label_names)}")
+    if "" in ids:
+        wrong.append(f"row {ids.index('')} has no example_id")
     if wrong:
         raise DataError(f"{source} does not fit together:", wrong)
     if names and labels is not None:
@@ -118,6 +121,17 @@ def _checked(
     if label_names and names:
         return probabilities[:, [names.index(name) for name in label_names]], labels, ids, label_names
     return probabilities, labels, ids, names
+
+
+def _label(value: Any, names: tuple[str, ...]) -> int | str | None:
+    """A label as the index or the name of a class; numbers with gaps between them are stored as floats."""
+    if value is None or value == "" or value != value:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value not in names and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int) else str(value)
 
 
 def write(trajectory: Trajectory, target: Path) -> list[str]:
