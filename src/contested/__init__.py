@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contested.config import RunConfig, load_config
     from contested.integrations import Completions, Preferences, TrajectoryCallback
     from contested.options import IA3, PEFT, Full, LoRA
-    from contested.report import write_report
+    from contested.report import write_comparison, write_report
     from contested.runs import train, train_config
     from contested.runs.probe import probe
     from contested.tasks import NLITask, TextClassificationTask, hub_bulk, read_bulk
@@ -41,7 +41,7 @@ _MODULES = {
     "contested.config": ("RunConfig", "load_config"),
     "contested.integrations": ("Completions", "Preferences", "TrajectoryCallback"),
     "contested.options": ("IA3", "PEFT", "Full", "LoRA"),
-    "contested.report": ("write_report",),
+    "contested.report": ("write_comparison", "write_report"),
     "contested.runs": ("train", "train_config"),
     "contested.runs.probe": ("probe",),
     "contested.tasks": ("NLITask", "TextClassificationTask", "hub_bulk", "read_bulk"),
@@ -81,6 +81,7 @@ __all__ = [
     "statements",
     "train",
     "train_config",
+    "write_comparison",
     "write_report",
 ]
 

@@ -233,14 +233,14 @@ def test_the_sentences_say_the_numbers(unlearning_run, other):
     turned = found.transitions[2]
     said = found.statements()
     share = f"{turned.lost} ({100 * turned.lost / turned.n:.1f}%)"
-    assert said[0].startswith(f"Of {turned.n} contested examples, {share} are right in A and wrong in B")
+    assert said[0].startswith(f"Of {turned.n} contested examples, {share} are right with A and wrong with B")
     assert f"guessing alone would give {turned.by_guessing:.1f} of either. " in said[0]
     assert [sentence.split()[2] for sentence in said[1:4]] == ["ambiguous", "clean", str(120)] or said[3].startswith(
         "Of all"
     )
     kl = row_of(found, "kl", "contested")
     assert kl.direction == "higher"
-    assert f"KL(annotators ‖ model) on them is {kl.difference:.2f} nats higher in B" in said[0]
+    assert f"KL(annotators ‖ model) on them is {kl.difference:.2f} nats higher with B" in said[0]
     assert "further from the annotators." in said[0]
     assert any(sentence.startswith("The two answer ") and "KL(A ‖ B)" in sentence for sentence in said)
     within = compare(unlearning_run, n_flips=200).statements()

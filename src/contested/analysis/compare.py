@@ -85,6 +85,7 @@ def compare(
         n_clusters=len(np.unique(codes)),
         categories=tuple(context.groups),
         **numbers(states, whole, context),
+        states=(states[0], states[1]),
         confidence=confidence,
         n_resamples=n_resamples,
         n_flips=n_flips,

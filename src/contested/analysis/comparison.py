@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 
 from contested.analysis import comparison_sentences
 from contested.analysis.jsonable import jsonable
 from contested.analysis.transitions import Transition
+
+if TYPE_CHECKING:
+    from contested.trajectories import Trajectory
+
+_NOT_JSON = frozenset({"examples", "states"})
 
 Direction = Literal["higher", "lower", "unclear"]
 Family = Literal["checkpoint", "run"]
@@ -36,8 +41,8 @@ class Side(NamedTuple):
 
     @property
     def where(self) -> str:
-        """Its name with a preposition: "at step 300", or "in roberta-r4"."""
-        return f"{'at' if self.name == f'{self.step_unit} {self.step:,}' else 'in'} {self.name}"
+        """Its name with a preposition: "at step 300", or "with roberta-r4"."""
+        return f"{'at' if self.name == f'{self.step_unit} {self.step:,}' else 'with'} {self.name}"
 
 
 class Difference(NamedTuple):
@@ -136,6 +141,7 @@ class Comparison:
         distances: How far apart the two are, by category; empty without logits.
         differences: Every measure that both have, by category.
         examples: One row per example, the largest change first: id, category, answers, ``change`` and every measure.
+        states: Both models' runs at the compared checkpoints, on the shared examples in the order of their ids.
         confidence: Coverage of every interval; tests count at one minus this.
         n_resamples: Bootstrap resamples of every interval.
         n_flips: Random signs of every test that is not counted out.
@@ -154,6 +160,7 @@ class Comparison:
     distances: tuple[Distance, ...]
     differences: tuple[Difference, ...]
     examples: pd.DataFrame
+    states: tuple[Trajectory, Trajectory]
     confidence: float
     n_resamples: int
     n_flips: int
@@ -170,12 +177,13 @@ class Comparison:
         return comparison_sentences.statements(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the rows of single examples, JSON-safe, with the statements.
+        """Everything but single examples, JSON-safe, with the statements.
 
         Returns:
-            This class's fields by name, ``examples`` left out and ``statements`` added; what does not exist is null.
+            This class's fields by name, ``examples`` and ``states`` left out and ``statements`` added; what does
+            not exist is null.
         """
-        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "examples"}
+        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_JSON}
         return {name: jsonable(value) for name, value in found.items()} | {"statements": self.statements()}
 
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -48,6 +48,7 @@ def register() -> None:
         return
     # Modules of commands import what they need only when called, so that --help stays quick.
     from contested.cli.analyze import analyze
+    from contested.cli.compare import compare
     from contested.cli.demo import demo
     from contested.cli.entropy import entropy
     from contested.cli.exchange import export, import_
@@ -56,7 +57,7 @@ def register() -> None:
     from contested.cli.study import study
     from contested.cli.train import train
 
-    for command in (demo, entropy, train, probe, analyze, report):
+    for command in (demo, entropy, train, probe, analyze, report, compare):
         app.command()(command)
     app.command("import")(import_)
     app.command()(export)

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from contested import formats
+from contested.report.compared_examples import ComparedExamples
 from contested.report.declarations import FindingCard, Section
 from contested.report.examples import Example
 from contested.report.pictures import PlacedFigure
@@ -88,6 +89,7 @@ class Page(NamedTuple):
         notes: What a reader must know before trusting the numbers.
         method: How the numbers are made, as name and text.
         categories: Category names in order of rising entropy.
+        compared: The examples of two models compared; None on other pages.
     """
 
     title: str
@@ -106,6 +108,7 @@ class Page(NamedTuple):
     notes: Sequence[str] = ()
     method: Sequence[tuple[str, str]] = ()
     categories: Sequence[str] = ()
+    compared: ComparedExamples | None = None
 
     @property
     def with_annotators(self) -> bool:
