@@ -32,7 +32,7 @@ def _line(row: int, scores: Sequence[float], **changes: Any) -> dict[str, Any]:
     asked = {f"gen_args_{k}": {"arg_0": f"premise {row}", "arg_1": f" {text}"} for k, text in enumerate(choices)}
     return {
         "doc_id": row,
-        "doc": {"uid": f"d{row}", "premise": f"premise {row}", "label": _GOLD[row]},
+        "doc": {"uid": f"d{row}", "premise": f"P {row}", "hypothesis": f"H {row}", "label": _GOLD[row]},
         "target": str(_GOLD[row]),
         "arguments": asked,
         "resps": [[answer] for answer in answers],
@@ -74,6 +74,8 @@ def test_log_likelihoods_of_the_choices_are_logits(evals: Path) -> None:
     assert (found.steps.tolist(), found.step_unit) == ([0, 50, 1000], "step")  # by number, not by name
     assert found.label_names == _CHOICES
     assert found.required("gold").tolist() == list(_GOLD)
+    assert found.text_columns == ("premise", "hypothesis")
+    assert found.examples["hypothesis"].tolist() == [f"H {row}" for row in range(4)]
     expected = np.stack([_scores(step) for step in (0, 50, 1000)])
     assert found.required("logits") == pytest.approx(expected, abs=1e-5)
     # Losses are over the choices alone: −ln of the gold one's share.
@@ -100,6 +102,7 @@ def test_class_names_of_the_caller(evals: Path, tmp_path: Path) -> None:
     names = ("entailment", "neutral", "contradiction")
     found = import_run("lm-eval", evals, label_names=names, annotations=tmp_path / "annotated.jsonl").trajectory
     assert found.example_ids.tolist() == ["d1", "d3"]
+    assert found.examples["premise"].tolist() == ["P 1", "P 3"]
     assert found.label_names == names
     assert np.array_equal(found.required("logits"), straight.required("logits")[:, [1, 3]])
 
@@ -133,7 +136,7 @@ def test_targets_that_are_no_choice_leave_gold_unknown(write: Write) -> None:
     lines = [_line(row, _scores(0)[row], target="[0, 1]") for row in range(4)]
     found, (note,) = import_run("lm-eval", write("checkpoint-5", lines))
     assert "Gold labels are unknown" in note
-    assert found.has == {"logits", "classes"}
+    assert found.has == {"logits", "classes", "texts"}
     # An index that the logged accuracy contradicts is none either.
     lines = [_line(row, _scores(0)[row], acc=float(np.argmax(_scores(0)[row]) != _GOLD[row])) for row in range(4)]
     assert "Gold labels are unknown" in import_run("lm-eval", write("checkpoint-5", lines)).notes[0]
@@ -169,8 +172,11 @@ def test_the_step_is_in_the_revision_or_the_name(write: Write, tmp_path: Path) -
         file = write("EleutherAI__pythia-14m", lines, date=date)
         results = {"config": {"model_args": told}, "model_name": "EleutherAI/pythia-14m"}
         file.with_name(f"results_{date}.json").write_text(json.dumps(results))
+    # An output path that ends in .json: all files in its folder, the results under its name.
+    file = write(".", lines, date="2026-11-29T17-12-09.5")
+    file.with_name("run_2026-11-29T17-12-09.5.json").write_text(json.dumps({"model_name": "out/checkpoint-40"}))
     write("checkpoint-7/model", lines)
-    assert import_run("lm-eval", tmp_path / "evals").trajectory.steps.tolist() == [3, 7, 512]
+    assert import_run("lm-eval", tmp_path / "evals").trajectory.steps.tolist() == [3, 7, 40, 512]
     write("global_step7", lines)
     write("final", lines)
     with pytest.raises(DataError, match="Rename folders") as caught:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -91,7 +91,7 @@ def _missing(recording: Recording, annotated: Sequence[str]) -> list[str]:
 
 def _text_columns(fields: pd.DataFrame, named: Sequence[str] | None, source: str) -> tuple[str, ...]:
     if named is None:
-        return next((names for names in _TEXTS if set(names) <= set(fields)), ())
+        return usual_texts(map(str, fields))
     missing = [name for name in named if name not in fields]
     if missing:
         near = did_you_mean(missing[0], map(str, fields))
@@ -99,6 +99,16 @@ def _text_columns(fields: pd.DataFrame, named: Sequence[str] | None, source: str
             f"{source} has no column {listed(missing)} to take texts from{near}; it has {listed(fields) or 'none'}."
         )
     return tuple(named)
+
+
+def usual_texts(columns: Iterable[str]) -> tuple[str, ...]:
+    """Which columns are texts by their usual names; none where none is called so.
+
+    >>> usual_texts(["label", "hypothesis", "premise"])
+    ('premise', 'hypothesis')
+    """
+    there = set(columns)
+    return next((names for names in _TEXTS if set(names) <= there), ())
 
 
 def _renamed(name: str) -> str:

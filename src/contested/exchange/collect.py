@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -99,6 +99,7 @@ class Recording:
         probabilities: Shape (T, N, K), in place of ``logits``, or None.
         notes: What was not read, a sentence each.
         epochs: Epochs done at each checkpoint, where ``steps`` count steps, (T,), or None.
+        texts: The examples' texts by the name of their column, N each; empty where the source has none.
     """
 
     ids: list[str]
@@ -112,6 +113,7 @@ class Recording:
     probabilities: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
     epochs: list[float] | None = None
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class _Kind(NamedTuple):

@@ -127,7 +127,7 @@ def _trajectory(
         steps=recording.steps,
         step_unit=cast(StepUnit, recording.step_unit),
         epochs=recording.epochs,
-        texts=None if found is None or not found.texts else found.texts,
+        texts=(found.texts if found else {}) or recording.texts or None,
         covariates=None if found is None else found.covariates,
         **given,
     )

@@ -6,6 +6,7 @@ import glob
 import json
 import re
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def read(source: Path, keep: Container[str] | None, label_names: tuple[str, ...]
             problems at once.
     """
     files = _by_step(_files(source))
-    convention, notes = convention_of(_samples(next(iter(files.values()))), label_names)
+    seen = list(_samples(next(iter(files.values()))))
+    convention, notes = convention_of(seen, label_names)
+    texts = convention.texts(seen)
     collector, prompts = Collector(keep), _Prompts()
     for step, file in files.items():
         for where, line in _lines(file):
@@ -49,9 +52,10 @@ def read(source: Path, keep: Container[str] | None, label_names: tuple[str, ...]
                     collector.add(step, record, where)
             except (ValueError, OverflowError) as error:
                 collector.problems.append(f"{where}: {error}")
-    return collector.recording(
+    found = collector.recording(
         str(source), step_unit="step", label_names=convention.label_names, notes=[*notes, *prompts.told()]
     )
+    return replace(found, texts={column: [told[name] for name in found.ids] for column, told in texts.items()})
 
 
 class _Prompts:
@@ -134,9 +138,10 @@ def _step(file: Path) -> int | None:
 def _model(file: Path) -> list[str]:
     """The model's revision and name, as the results file of the same evaluation says them."""
     match = _NAME.fullmatch(file.name)
-    results = file.with_name(f"results_{match['date']}.json") if match else file
-    if not match or not results.is_file():
+    found = sorted(file.parent.glob(f"*_{match['date']}.json")) if match else []
+    if not found:
         return []
+    results = found[0]
     try:
         content = json.loads(results.read_bytes())
     except (OSError, ValueError) as error:

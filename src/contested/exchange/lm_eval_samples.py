@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from contested.errors import DataError
+from contested.exchange.annotated import usual_texts
 from contested.exchange.collect import Record
 
 _IDS = ("uid", "id", "example_id", "item_id", "guid", "pairID", "question_id")
@@ -106,6 +107,27 @@ class Convention:
     order: tuple[int, ...]
     label_names: tuple[str, ...]
 
+    def name(self, sample: Sample) -> str:
+        """The example's id; a ValueError says that there is none."""
+        name = str(sample.fields.get(self.id_field, "")) if self.id_field else sample.position
+        if not name:
+            raise ValueError(f"the document has no {self.id_field}, unlike those of the first checkpoint")
+        return name
+
+    def texts(self, samples: Sequence[Sample]) -> dict[str, dict[str, str]]:
+        """The documents' texts, as far as their fields have usual names.
+
+        Args:
+            samples: All of a checkpoint.
+
+        Returns:
+            Each column's text by the example's id.
+        """
+        columns = usual_texts(samples[0].fields)
+        return {
+            column: {self.name(sample): str(sample.fields.get(column, "")) for sample in samples} for column in columns
+        }
+
     def record(self, sample: Sample) -> tuple[str, Record]:
         """A sample as a record, and its id.
 
@@ -118,9 +140,7 @@ class Convention:
         Raises:
             ValueError: If it is unlike the task's first checkpoint.
         """
-        name = str(sample.fields.get(self.id_field, "")) if self.id_field else sample.position
-        if not name:
-            raise ValueError(f"the document has no {self.id_field}, unlike those of the first checkpoint")
+        name = self.name(sample)
         if len(sample.scores) != len(self.order):
             raise ValueError(f"{len(sample.scores)} choices, where the first document has {len(self.order)}")
         label = None if self.gold is None else self.gold(sample)
@@ -130,7 +150,7 @@ class Convention:
         return name, Record(name, logits=logits, gold=None if label is None else self.order.index(label))
 
 
-def convention_of(samples: Iterable[Sample], label_names: tuple[str, ...] | None) -> tuple[Convention, list[str]]:
+def convention_of(samples: Sequence[Sample], label_names: tuple[str, ...] | None) -> tuple[Convention, list[str]]:
     """Find how a task's samples are to be read from those of its first checkpoint.
 
     Args:
@@ -143,10 +163,9 @@ def convention_of(samples: Iterable[Sample], label_names: tuple[str, ...] | None
     Raises:
         DataError: If there are none, or targets can be read in two ways.
     """
-    seen = list(samples)
-    if not seen:
+    if not samples:
         raise DataError("The first file of samples holds no line.")
-    seen = [sample for sample in seen if sample.filter == seen[0].filter]
+    seen = [sample for sample in samples if sample.filter == samples[0].filter]
     id_field, notes = _id_field(seen)
     gold = _gold(seen)
     if gold is None:
