@@ -35,7 +35,7 @@ class Ends(TrainerCallback):
 
 def train(described: dict[str, Any]) -> None:
     """Train once: 40 texts, 4 per step in all, 10 steps."""
-    job = {"resume": None, "ends": 0, "lost": False, **described}
+    job = {"resume": None, "ends": 0, "lost": False, "rate": 0.02, "options": {}, **described}
     set_seed(3)
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     names = dict(enumerate(job["label_names"]))
@@ -43,10 +43,10 @@ def train(described: dict[str, Any]) -> None:
     out, size = Path(job["out"]), int(os.environ.get("WORLD_SIZE", "1"))
     args = TrainingArguments(
         **{"output_dir": str(out / "trainer"), "num_train_epochs": 1, "per_device_train_batch_size": 4 // size},
-        **{"optim": "sgd", "learning_rate": 0.02, "report_to": [], "use_cpu": True, "disable_tqdm": True},
+        **{"optim": "sgd", "learning_rate": job["rate"], "report_to": [], "use_cpu": True, "disable_tqdm": True},
         **{"save_strategy": "steps", "save_steps": 3, "ddp_backend": "gloo" if size > 1 else None},
     )
-    callback = ct.TrajectoryCallback(job["tracked"], out / "run", every=4)
+    callback = ct.TrajectoryCallback(job["tracked"], out / "run", every=4, **job["options"])
     # Before the other one, which is called after it: the pass of the step at which a process goes lacks its share.
     ends = [Ends(job["ends"], job["lost"])] if job["ends"] else []
     callbacks = [*ends, callback] if job["lost"] else [callback, *ends]

@@ -55,19 +55,24 @@ def job(checkpoint: Callable[[str], Path], annotated: Annotations) -> dict[str, 
 def test_two_processes_record_what_one_records_also_resumed_and_a_lost_one_is_told(
     job: dict[str, Any], tmp_path: Path
 ) -> None:
-    one, two, lost = (tmp_path / name for name in ("one", "two", "lost"))
-    for folder in (one, two, lost):
+    one, two, lost, ended = (tmp_path / name for name in ("one", "two", "lost", "ended"))
+    for folder in (one, two, lost, ended):
         folder.mkdir()
     runpy.run_path(str(WORKER))["train"]({**job, "out": str(one)})
     killed = {**job, "out": str(two), "ends": 6}
     resumed = {**job, "out": str(two), "resume": str(two / "trainer" / "checkpoint-3")}
-    run_together([killed, resumed, {**job, "out": str(lost), "ends": 8, "lost": True}], tmp_path)
+    # Trained towards one class; unless all processes end where the first one's alarm is raised, one waits in vain.
+    unlearned = {**job["train"], "labels": [1] * len(job["train"]["labels"])}
+    stopped = {**job, "out": str(ended), "train": unlearned, "rate": 0.3, "options": {"stop": True}}
+    run_together([killed, resumed, stopped, {**job, "out": str(lost), "ends": 8, "lost": True}], tmp_path)
     assert (two / "error-1.txt").read_text() == "RuntimeError: killed"
     alone, together = ct.Trajectory.load(one / "run"), ct.Trajectory.load(two / "run")
     assert (together.status, together.steps.tolist()) == ("complete", [0, 4, 8, 10])
     assert list(together.example_ids) == list(alone.example_ids) == job["tracked"]["id"]
     np.testing.assert_allclose(together.required("logits"), alone.required("logits"), atol=1e-6, rtol=1e-6)
     assert np.abs(alone.required("logits")[-1] - alone.required("logits")[0]).max() > 0.05
+    assert sorted(file.name for file in ended.glob("error*")) == []
+    assert ct.Trajectory.load(ended / "run").steps.tolist() == [0, 4]
     # The lost process had no share in the pass at step 8; what was recorded before is there.
     assert "RunError: Process 0 of 2 (counted from 0) waited in vain" in (lost / "error-0.txt").read_text()
     rest = ct.Trajectory.load(lost / "run")

@@ -16,6 +16,7 @@ import pandas as pd
 from contested.errors import RunError
 from contested.integrations.arguments import INITIAL_WEIGHTS
 from contested.integrations.tracked import Outputs, Tracked
+from contested.integrations.watching import Watching
 from contested.trajectories import RunWriter, Trajectory, layout, locked, read_manifest
 from contested.trajectories.identity import differences
 
@@ -31,11 +32,13 @@ class Recording:
     Args:
         out: The folder, new or of this same run.
         tracked: The examples that are followed.
+        watching: What follows each checkpoint.
     """
 
-    def __init__(self, out: Path, tracked: Tracked) -> None:
+    def __init__(self, out: Path, tracked: Tracked, watching: Watching) -> None:
         self.path = out
         self._tracked = tracked
+        self._watching = watching
         self._writer: RunWriter | None = None
         self._begun_here = False
 
@@ -50,12 +53,13 @@ class Recording:
         listed = self._writer.manifest["checkpoints"] if self._writer is not None else []
         return int(listed[-1]["step"]) if listed else -1
 
-    def open(self, identity: Mapping[str, Any], *, step: int) -> None:
+    def open(self, identity: Mapping[str, Any], *, step: int, planned_steps: int) -> None:
         """Hold the folder for this process, and resume what it has where training resumes.
 
         Args:
             identity: What identifies the run.
             step: Optimiser steps done: at 0 the folder is to be begun (:meth:`begin`).
+            planned_steps: The step at which training is to end.
 
         Raises:
             RunError: If the folder cannot be used, is another run's, complete, or not empty without a run.
@@ -77,6 +81,14 @@ class Recording:
                 "the training that is resumed as out, or train from the start."
             )
         self._writer = RunWriter.resume(self.path, step=step)
+        run = Trajectory.load(self.path)
+        self._watching.begin(
+            run.examples,
+            run.category_names,
+            run.text_columns,
+            planned_steps=planned_steps,
+            recorded=list(zip(run.steps.tolist(), run.required("losses"), strict=True)),
+        )
 
     def begin(self, outputs: Outputs, *, names: tuple[str, ...], header: Mapping[str, Any]) -> None:
         """Begin a folder without checkpoints, whatever an earlier start left there.
@@ -112,21 +124,27 @@ class Recording:
             self.path, header={**known, **header}, examples=examples, text_columns=run.text_columns
         )
         self._begun_here = True
+        self._watching.begin(examples, run.category_names, run.text_columns, planned_steps=header["planned_steps"])
 
-    def write(self, step: int, epoch: float, outputs: Outputs) -> None:
+    def write(self, step: int, epoch: float, outputs: Outputs) -> bool:
         """Record a checkpoint; values that are not finite end the recording, with a warning, and not the training.
 
         Args:
             step: Optimiser steps done.
             epoch: Epochs done.
             outputs: What the pass found of all examples.
+
+        Returns:
+            Whether an alarm is to end training.
         """
         if self._writer is None or self._broken(step, outputs):
-            return
+            return False
         self._writer.write_checkpoint(
             step=step, epoch=epoch, losses=outputs.losses, logits=outputs.logits, extra=outputs.extra
         )
+        self._watching.look(step, outputs.losses, self._writer)
         self._writer.list_checkpoint(step=step, epoch=epoch)
+        return self._watching.tell(step)
 
     def note(self, step: int, epoch: float, **values: Any) -> None:
         """Add a line to metrics.jsonl where it is being recorded.
@@ -148,6 +166,7 @@ class Recording:
         if self._writer is not None:
             self._writer.finish("complete")
             self._writer = None
+        self._watching.close()
         self.close()
 
     def close(self) -> None:

@@ -180,6 +180,7 @@ def read_tracked(
     text_columns: Sequence[str],
     label_names: Sequence[str] | None = None,
     collator: Collator | None = None,
+    covariates: Sequence[str] = (),
 ) -> TrackedExamples:
     """Read and check tracked examples; those that nobody annotated are left out, with a warning that counts them.
 
@@ -190,6 +191,7 @@ def read_tracked(
         text_columns: Columns to keep as text.
         label_names: Class names in the order of the model's logits, or None where the model names them.
         collator: Makes batches of rows; rows then need no tokens.
+        covariates: Columns to keep as they are, of these examples or of the annotated ones.
 
     Returns:
         The examples in the order given.
@@ -200,7 +202,8 @@ def read_tracked(
     names, column, row_of = _access(tracked)
     label_column = next((name for name in LABELS if name in names), LABELS[0])
     tokens = ["input_ids"] if collator is None or "input_ids" in names else []
-    needed = [id_column, *tokens, label_column, *text_columns]
+    annotated = () if annotations is None else tuple(map(str, annotations.fields))
+    needed = [id_column, *tokens, label_column, *text_columns, *sorted(set(covariates) - {*annotated})]
     problems = [f"the column {name} is missing; it has {listed(names)}" for name in needed if name not in names]
     if problems:
         raise DataError("The tracked examples cannot be used:", problems)
@@ -227,7 +230,14 @@ def read_tracked(
         () if annotations is None else annotations.label_names,
         numbers,
         None if label_names is None else tuple(label_names),
-        {} if split is None else {_SPLIT: np.array(split, object)[rows]},
+        {
+            **({} if split is None else {_SPLIT: np.array(split, object)[rows]}),
+            **{
+                name: _covariate(name, column(name) if name in names else None, annotations, ids)[rows]
+                for name in covariates
+                if name not in text_columns
+            },
+        },
         _content(tracked, row_of, len(ids)) if further or collator is not None else "",
     )
 
@@ -291,6 +301,16 @@ def _gold(column: Sequence[Any], name: str, problems: list[str]) -> NDArray[np.i
         problems.append(f"{name}: {len(wrong)} of {len(given)} are no class index (0, 1, …), the first {wrong[0]!r}")
         return np.zeros(len(given), np.int64)
     return np.array(given, np.int64)
+
+
+def _covariate(
+    name: str, column: list[Any] | None, annotations: Annotations | None, ids: Sequence[str]
+) -> NDArray[Any]:
+    """One value per example, of its own column or of the annotated example with its id; None where there is neither."""
+    if column is not None or annotations is None:
+        return np.array(_values(column or ()), dtype=object)
+    known = dict(zip(annotations.example_ids, annotations.fields[name], strict=True))
+    return np.array([known.get(example) for example in ids], dtype=object)
 
 
 def join_annotations(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import TrainerCallback
 
+from contested.analysis.live import Alarm
 from contested.annotations import Annotations
 from contested.errors import ConfigError
 from contested.integrations.arguments import check_supported, identity_of, provenance, run_id
@@ -22,6 +23,7 @@ from contested.integrations.distributed import Processes
 from contested.integrations.inputs import Collator
 from contested.integrations.recording import Recording
 from contested.integrations.tracked import Outputs, Tracked, read_tracked
+from contested.integrations.watching import Watching
 from contested.training.tracking import inference_mode
 
 
@@ -49,6 +51,12 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             it; rows then need no tokens.
         batch_size: Tracked examples at work at once.
         name: The run's name; made of model, seed and identity without it.
+        alert: Chance, over the whole run, of warning that the expected loss of a category lies above its start
+            though it never does; asked at every checkpoint. False asks nothing.
+        on_alert: Called with each :class:`~contested.analysis.live.Alarm`, in the process that records.
+        stop: Whether an alarm ends training, at the step that raised it.
+        clusters: A column of ``tracked`` or of the annotated examples, of which equal values mark examples that are
+            not independent; examples that share a text without it.
 
     Examples:
         >>> callback = ct.TrajectoryCallback(tracked, out="runs/mine", every=100)  # doctest: +SKIP
@@ -68,29 +76,27 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         collator: Collator | None = None,
         batch_size: int = 64,
         name: str | None = None,
+        alert: float | bool = 0.05,
+        on_alert: Callable[[Alarm], Any] | None = None,
+        stop: bool = False,
+        clusters: str | None = None,
     ) -> None:
         for option, value in (("every", every), ("batch_size", batch_size)):
             if value < 1:
                 raise ConfigError(f"{option} is {value}; expected a whole number from 1.")
+        reading: dict[str, Any] = {"text_columns": text_columns, "label_names": label_names, "collator": collator}
         if isinstance(tracked, Tracked):
             self._tracked: Tracked = tracked
-            _check_unused(
-                annotations=annotations, text_columns=text_columns, label_names=label_names, collator=collator
-            )
+            _check_unused(annotations=annotations, **reading)
         else:
-            self._tracked = read_tracked(
-                tracked,
-                annotations,
-                id_column=id_column,
-                text_columns=text_columns,
-                label_names=label_names,
-                collator=collator,
-            )
+            covariates = () if clusters is None else (clusters,)
+            self._tracked = read_tracked(tracked, annotations, id_column=id_column, covariates=covariates, **reading)
         self._every = every
         self._batch_size = batch_size
         self._name = name
         # What has been recorded is in the folder alone.
-        self._recording = Recording(Path(out).expanduser(), self._tracked)
+        self._watching = Watching(alert=alert, on_alert=on_alert, stop=stop, clusters=clusters)
+        self._recording = Recording(Path(out).expanduser(), self._tracked, self._watching)
         self._training: _Training | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -103,7 +109,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             last_step, header = processes.first(lambda: self._open(args, state, **given))
             self._training = _Training(processes, names, header, last_step)
             if state.global_step == 0 or self._due(state):
-                self._record(state, **given)
+                self._record(state, control, **given)
         except BaseException:
             self._recording.close()
             raise
@@ -114,11 +120,11 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             # Its gradients were not finite in half precision; the Trainer counts it all the same.
             self._recording.note(state.global_step, float(state.epoch or 0), skipped=True)
         if self._due(state):
-            self._record(state, **given)
+            self._record(state, control, **given)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Record the end of an epoch, also of one that was cut short."""
-        self._record(state, **given)
+        self._record(state, control, **given)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **given: Any) -> None:
         """Keep the training loss and the learning rate that the Trainer logs, when it does."""
@@ -139,7 +145,8 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         """Open the folder in the process that records: the last checkpoint that counts, and what is said of the run."""
         model, data = _inner(given["model"]), self._tracked.fingerprint
         identity = identity_of(args, model, given.get("train_dataloader"), every=self._every, data=data)
-        self._recording.open(identity, step=state.global_step)
+        self._recording.open(identity, step=state.global_step, planned_steps=state.max_steps)
+        self._watching.report(args.report_to, output_dir=args.output_dir, after=self._recording.last_step)
         return self._recording.last_step, {
             "run_id": self._name or run_id(args, model, identity),
             "planned_steps": state.max_steps,
@@ -148,19 +155,21 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             "provenance": provenance(args, model, identity),
         }
 
-    def _record(self, state: Any, **given: Any) -> None:
+    def _record(self, state: Any, control: Any, **given: Any) -> None:
         training, step = self._training, state.global_step
         if training is None or training.last_step >= step:
             return
         outputs = training.processes.merged(len(self._tracked.ids), lambda rows: self._outputs(rows, **given))
-        goes_on = training.processes.first(lambda: self._write(training, step, float(state.epoch or 0), outputs))
-        self._training = training._replace(last_step=step) if goes_on else None
+        done = training.processes.first(lambda: self._write(training, step, float(state.epoch or 0), outputs))
+        self._training = training._replace(last_step=step) if done.goes_on else None
+        if done.alarmed:
+            control.should_training_stop = True
 
-    def _write(self, training: _Training, step: int, epoch: float, outputs: Outputs) -> bool:
+    def _write(self, training: _Training, step: int, epoch: float, outputs: Outputs) -> _Done:
         if step == 0:
             self._recording.begin(names=training.names, header=training.header, outputs=outputs)
-        self._recording.write(step, epoch, outputs)
-        return self._recording.active
+        alarmed = self._recording.write(step, epoch, outputs)
+        return _Done(self._recording.active, alarmed)
 
     def _outputs(self, rows: NDArray[np.int64], **given: Any) -> Outputs:
         tokenizer, model = given.get("processing_class"), _inner(given["model"])
@@ -182,6 +191,13 @@ class _Training(NamedTuple):
     names: tuple[str, ...]
     header: dict[str, Any]
     last_step: int
+
+
+class _Done(NamedTuple):
+    """What came of a checkpoint: whether recording goes on, and whether an alarm ends training."""
+
+    goes_on: bool
+    alarmed: bool
 
 
 def _inner(model: Any) -> nn.Module:
