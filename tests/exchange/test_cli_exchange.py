@@ -105,6 +105,12 @@ def test_the_commands_of_the_page(recorded: Path, capsys: pytest.CaptureFixture[
     assert all((recorded / name).exists() for name in (*written, "maps/training_dynamics/dynamics_epoch_2.jsonl"))
 
 
+def test_the_python_of_the_page(recorded: Path) -> None:
+    exec(PAGE.split("```python\n")[1].split("```")[0], {})
+    assert Trajectory.load("runs/maps").text_columns == ()
+    assert len((recorded / "td_metrics.jsonl").read_text().splitlines()) == 36
+
+
 def test_every_format_is_on_the_page() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("| `")]
     for made in FORMATS:
