@@ -199,6 +199,10 @@ def test_what_is_lacking_is_left_out_and_said(unlearning_run, other):
     assert len(found.distances) == 1
     assert np.isnan(found.distances[0].toward_share)
     assert set(found.examples["change"]) == {"same", "other"}
+    changed = found.distances[0].changed
+    assert found.headline() == (
+        f"The answers of made and other differ on {changed} ({100 * changed / 120:.1f}%) of 120 examples."
+    )
     with pytest.raises(DataError, match="losses has losses but no logits, and bare no losses: nothing"):
         compare(replace(losses[0], run_id="losses"), replace(bare[0], run_id="bare"))
 
@@ -242,6 +246,12 @@ def test_the_sentences_say_the_numbers(unlearning_run, other):
     assert kl.direction == "higher"
     assert f"KL(annotators ‖ model) on them is {kl.difference:.2f} nats higher with B" in said[0]
     assert "further from the annotators." in said[0]
+    assert row_of(found, "loss", "contested").direction == "unclear"
+    counts = f"{turned.lost} turned wrong and {turned.gained} turned right from A to B"
+    assert found.headline() == (
+        f"Of {turned.n} contested examples, {counts} (by guessing alone: {turned.by_guessing:.1f} of either); "
+        "whether the loss on them differs is inconclusive; B is further from the annotators."
+    )
     assert any(sentence.startswith("The two answer ") and "KL(A ‖ B)" in sentence for sentence in said)
     within = compare(unlearning_run, n_flips=200).statements()
     assert "are right at step 0 and wrong at step 400 (1→0)" in within[0]

@@ -43,7 +43,8 @@ def test_two_runs_in_words_and_numbers(runs: Any, capsys: pytest.CaptureFixture[
     told = capsys.readouterr().out
     found = compare(*runs)
     assert told.splitlines()[0] == "other compared with one"
-    headings = told.splitlines()[1]
+    assert told.splitlines()[1] == "40 examples; * adjusted p at most 0.05"
+    headings = told.splitlines()[2]
     assert headings.split()[:4] == ["category", "n", "1→0", "0→1"]
     for row in found.transitions:
         (line,) = [line for line in told.splitlines() if line.startswith(f" {row.category} ")][:1]

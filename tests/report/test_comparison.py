@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 from scipy.special import log_softmax
 
 from contested.analysis import compare
@@ -77,7 +78,7 @@ def test_the_tables_say_the_numbers(found):
 @pytest.mark.parametrize("narrow", [False, True])
 def test_the_figures_show_every_category_and_no_text_lies_on_another(found, narrow, overlapping):
     frames = comparison_frames(found)
-    for spec in compare_figures.figures("A", "B"):
+    for spec in compare_figures.figures(found.first, found.second):
         figure = spec.draw(*spec.rows(frames), narrow=narrow)
         assert overlapping(figure) == []
         labels = {text.get_text() for text in figure.axes[0].get_yticklabels()}
@@ -129,7 +130,8 @@ def test_cards_hold_some_of_every_kind_and_both_models_answers(found):
 def test_the_page_is_whole_and_every_text_escaped(found, tmp_path):
     page = write_comparison(found, tmp_path).html.read_text(encoding="utf-8")
     said = found.statements()
-    assert page.count("guessing alone would give") == 4  # the first sentence is not repeated below
+    assert page.count("guessing alone would give") == 4
+    assert f'<p class="headline">{escape(found.headline())}</p>' in page
     assert "B &lt;b&gt; compared with A</h1>" in page
     assert HOSTILE not in page
     assert "alert(&#34;1&#34;)" in page

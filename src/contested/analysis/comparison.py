@@ -172,6 +172,10 @@ class Comparison:
         found = (row for row in self.differences if row.family == "checkpoint")
         return next((row for row in found if (row.measure, row.category) == (measure, category)), None)
 
+    def headline(self) -> str:
+        """What differs on the examples of most disagreement, in one sentence without intervals."""
+        return comparison_sentences.headline(self)
+
     def statements(self) -> list[str]:
         """What differs and how sure that is, in words; the categories of most disagreement first."""
         return comparison_sentences.statements(self)

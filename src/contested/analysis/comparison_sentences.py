@@ -16,6 +16,44 @@ _POINTS, _NATS = number(".1f"), number(".2f")
 _SIGNED_POINTS, _SIGNED_NATS = number("+.1f"), number("+.2f")
 
 
+def headline(found: Comparison) -> str:
+    """Say in one sentence what differs on the examples of most disagreement, on all of them without categories.
+
+    Args:
+        found: The comparison.
+
+    Returns:
+        Directions only where the adjusted tests give one; the intervals are in :func:`statements`.
+    """
+    sizes = {row.category: row.n for row in found.differences}
+    *categories, overall = found.categories
+    category = next((name for name in reversed(categories) if sizes.get(name)), overall)
+    row = next((row for row in found.transitions if row.category == category), None)
+    changed = next((row for row in found.distances if row.category == category), None)
+    parts = []
+    if row is not None:
+        parts.append(
+            f"of {row.n:,} {_subject(category)}, {row.lost:,} turned wrong and {row.gained:,} turned right from "
+            f"{found.first.name} to {found.second.name} (by guessing alone: {_COUNT(row.by_guessing)} of either)"
+        )
+    elif changed is not None:
+        share = f"{_share(changed.changed, changed.n)} of {changed.n:,} {_subject(category)}"
+        parts.append(f"the answers of {found.first.name} and {found.second.name} differ on {share}")
+    examples = "them" if parts else _subject(category)
+    loss, kl = (found.difference(measure, category) for measure in ("loss", "kl"))
+    if loss is not None:
+        clear = f"the loss on {examples} is {loss.direction} {found.second.where}"
+        parts.append(
+            f"whether the loss on {examples} differs is inconclusive" if loss.direction == "unclear" else clear
+        )
+    if kl is not None:
+        closer = {"lower": "closer to", "higher": "further from"}.get(kl.direction)
+        inconclusive = "which is closer to the annotators is inconclusive"
+        parts.append(f"{found.second.name} is {closer} the annotators" if closer else inconclusive)
+    told = "; ".join(parts)
+    return f"{told[:1].upper()}{told[1:]}." if told else ""
+
+
 def statements(found: Comparison) -> list[str]:
     """Say what differs between two models and how sure that is.
 

@@ -118,6 +118,8 @@ def _print(found: Comparison) -> None:
 
     show = console(wide=True)
     show.print(Text(f"{found.second.name} compared with {found.first.name}", style="bold"), soft_wrap=True)
+    clusters = f" in {found.n_clusters:,} clusters ({found.clusters})" if found.clusters else ""
+    show.print(Text(f"{found.n_examples:,} examples{clusters}; * adjusted p at most {1 - found.confidence:.4g}"))
     show.print(_by_category(found))
     if "change" in found.examples:
         show.print(_largest(found))

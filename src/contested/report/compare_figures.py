@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from contested.analysis import OVERALL
+from contested.analysis import OVERALL, Side
 from contested.formats import CHANGE, number, text
 from contested.report.declarations import FigureSpec
 from contested.report.figures import write
@@ -117,27 +117,27 @@ def _name_sides(axes: Axes, left: str, right: str) -> None:
     write(axes, f"{right} →", at=(1, 1), ha="right", **at_ends)
 
 
-def figures(first: str, second: str) -> tuple[FigureSpec, ...]:
+def figures(first: Side, second: Side) -> tuple[FigureSpec, ...]:
     """The figures of a comparison.
 
     Args:
-        first: What the first model is called.
-        second: What the second is called.
+        first: The first model.
+        second: The second.
 
     Returns:
-        Their declarations, with these names in the captions.
+        Their declarations, with the models' names in the captions.
     """
     return (
         FigureSpec(
             "changed_answers", "top", "Which answers changed",
-            f"Left: answers that are right with {first} and wrong with {second} (1→0); right: wrong with {first} and "
-            f"right with {second} (0→1), with their numbers. Black marks: how many lucky guesses alone would give.",
+            f"Left: answers that are right {first.where} and wrong {second.where} (1→0); right: the other way round "
+            "(0→1), with their numbers. Black marks: how many lucky guesses alone would give.",
             (("transitions", "category"),), changed_answers, ("category", "changed"), text,
         ),
         FigureSpec(
             "differences", "top", "What differs",
-            f"{second} minus {first}, with {{confidence}} intervals over examples. Hollow: not distinguishable from "
-            "zero by the paired test, adjusted for all tests of the comparison.",
+            f"{second.name} minus {first.name}, with {{confidence}} intervals over examples. Hollow: not "
+            "distinguishable from zero by the paired test, adjusted for all tests of the comparison.",
             (("drawn_differences", "difference"),), differences, ("measure", "category", "difference"), CHANGE,
         ),
     )  # fmt: skip

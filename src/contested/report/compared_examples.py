@@ -50,7 +50,7 @@ class ComparedExamples(NamedTuple):
         by_category: Category to its examples, the largest change first, in order of rising entropy.
         kinds: Kinds of change that occur, with what each is.
         orders: What examples can be sorted by, with what each is.
-        statements: The comparison in words, but for the page's first sentence.
+        statements: The comparison in words, but for what is absent.
     """
 
     label_names: tuple[str, ...]
@@ -95,7 +95,7 @@ def compared_examples(found: Comparison, first: Trajectory, second: Trajectory, 
         by_category=shown,
         kinds=tuple((kind, said) for kind, said in KINDS.items() if any(example.kind == kind for example in every)),
         orders=tuple((name, said) for name, said in _ORDERS.items() if any(name in example.order for example in every)),
-        statements=tuple(found.statements()[1 : len(found.statements()) - len(found.absent)]),
+        statements=tuple(said for said in found.statements() if said not in found.absent),
     )
 
 

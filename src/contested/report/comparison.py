@@ -66,7 +66,7 @@ def write_comparison(found: Comparison, out: str | os.PathLike[str], *, title: s
     remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
     results = folder / "results.json"
     write_json(results, found.to_dict())
-    specs = figures(found.first.name, found.second.name)
+    specs = figures(found.first, found.second)
     placed, files = draw_figures(specs, frames, folder / "figures", confidence)
     remove_files(folder / "figures", [spec.name for spec in specs], ("pdf", "png"), files)
     shown = [
@@ -77,7 +77,7 @@ def write_comparison(found: Comparison, out: str | os.PathLike[str], *, title: s
     page = Page(
         title=title or f"{found.second.name} compared with {found.first.name}",
         lead=_lead(found),
-        headline=found.statements()[0],
+        headline=found.headline(),
         top=[figure for figure in placed if figure.spec.section == TOP],
         banners=_banners(found),
         absent=found.absent,
