@@ -42,6 +42,19 @@ def test_a_trainer_of_ones_own(tmp_path: Path) -> None:
     assert (saved.status, saved.origin["kind"]) == ("complete", "transformers.Trainer")
 
 
+def test_completions_of_trls_trainer(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    found = run("sft_callback.py", tmp_path)
+    # 400 pairs packed into 30 rows, 8 of them per step: 4 steps per epoch.
+    assert found.steps.tolist() == [0, 4, 5, 8, 10, 12]
+    saved = ct.Trajectory.load(tmp_path / "run")
+    assert (saved.status, saved.label_names) == ("complete", ("entailment", "neutral", "contradiction"))
+    # A model that knew nothing has learned which words answer.
+    probability = saved.extra["label_words_probability"].mean(axis=1)
+    assert 5 * probability[0] < probability[-1]
+    assert saved.extra["completion_loss_mean"][-1].mean() < 0.7 * saved.extra["completion_loss_mean"][0].mean()
+
+
 def test_arrays_of_another_origin(tmp_path: Path) -> None:
     found = run("analyze_recorded.py", tmp_path)
     assert found.steps.tolist() == [1, 2, 3, 4, 5]

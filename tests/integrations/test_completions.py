@@ -220,13 +220,17 @@ def test_logits_are_the_log_probabilities_of_the_classes_words(
 
 
 def test_a_run_of_label_words_is_a_classifiers_run(world: World) -> None:
+    rows = [{**row, "split": "validation" if index % 4 == 0 else "train"} for index, row in enumerate(world.rows())]
     tracked = ct.Completions(
-        world.rows(), world.tokenizer, labels=LETTERS, annotations=world.annotated, text_columns=["prompt"]
+        rows, world.tokenizer, labels=LETTERS, annotations=world.annotated, text_columns=["prompt"]
     )
     world.trainer(ct.TrajectoryCallback(tracked, world.out / "run", every=2)).train()
     run = ct.Trajectory.load(world.out / "run")
     assert run.has >= {"losses", "logits", "gold", "annotators", "texts"}
     assert run.examples["prompt"].tolist() == world.prompts
+    assert run.examples["split"].tolist() == [row["split"] for row in rows]
+    assert run.manifest["provenance"]["packages"]["trl"] == trl.__version__
+    assert run.manifest["identity"]["config"]["arguments"]["max_length"] == 256
     given = ct.Trajectory.from_arrays(
         logits=run.logits,
         ids=run.example_ids,
@@ -322,6 +326,7 @@ def test_a_conversation_ends_with_its_last_message(world: World) -> None:
         ({"id": "same"}, {}, "ids occur more than once: same"),
         ({}, {"text_columns": ["premise"]}, "the column premise is missing; it has id, prompt, completion"),
         ({}, {"loss": "median"}, "loss is 'median'; expected mean or sum"),
+        ({"split": "test"}, {}, "split: test; expected train or validation"),
     ],
 )
 def test_what_cannot_be_followed_is_refused(

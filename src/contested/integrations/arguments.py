@@ -24,6 +24,10 @@ DECISIVE = (
     *("max_grad_norm", "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
     *("label_smoothing_factor", "neftune_noise_alpha", "seed", "data_seed", "bf16", "fp16", "dataloader_drop_last"),
     *("train_sampling_strategy", "group_by_length", "ignore_data_skip"),
+    # Of TRL's trainers.
+    *("packing", "packing_strategy", "padding_free", "max_length", "truncation_mode", "completion_only_loss"),
+    *("assistant_only_loss", "loss_type", "loss_weights", "beta", "label_smoothing", "ld_alpha", "use_weighting"),
+    *("center_rewards_coefficient", "disable_dropout", "shuffle_dataset", "sync_ref_model"),
 )
 """Arguments of a Trainer that decide what it trains, and so identify a run."""
 
@@ -144,7 +148,7 @@ def run_id(args: Any, model: nn.Module, identity: Mapping[str, Any]) -> str:
 def provenance(args: Any, model: nn.Module, identity: Mapping[str, Any]) -> dict[str, Any]:
     """Code, packages, device, and how passes run, for the manifest."""
     return run_provenance(
-        (*PACKAGES, "accelerate", "datasets"),
+        (*PACKAGES, "accelerate", "datasets", "trl"),
         device=args.device.type,
         threads=torch.get_num_threads(),
         batches="padded" if packing_problem(model) else "packed",

@@ -34,7 +34,8 @@ class Completions:
     Args:
         rows: A ``datasets.Dataset``, columns by name or a list of rows, with ids and one of: ``prompt`` and
             ``completion`` (texts or messages), ``messages`` (the last of which is the completion), ``text`` (all of
-            it), or ``input_ids`` with ``labels`` (−100 where nothing is to be predicted) or ``completion_mask``.
+            it), or ``input_ids`` with ``labels`` (−100 where nothing is to be predicted) or ``completion_mask``. A
+            column ``split`` says ``train`` or ``validation`` where some are not trained on.
         tokenizer: The tokenizer of training.
         annotations: Annotators' labels, joined by id; rows without are left out, with a warning.
         labels: The completion of each class by its name, in the order that the logits shall have. The gold label is
@@ -54,7 +55,7 @@ class Completions:
         label_counts: How many annotators chose each class, (N, K), or None.
         label_names: The classes of ``label_counts``; empty without annotations.
         texts: Text columns by name, N texts each.
-        covariates: ``prompt_tokens`` and ``completion_tokens``, (N,) each.
+        covariates: ``prompt_tokens`` and ``completion_tokens``, and ``split`` where the rows say it, (N,) each.
         counts: How many are followed, and how many were left out or cut.
         fingerprint: Of everything that decides what is recorded.
 
@@ -97,6 +98,7 @@ class Completions:
         self._loss = loss
         self._names = () if told is None else told.names
         self.gold = None if told is None else told.gold[followed.rows]
+        self.covariates = dict(followed.covariates)
         self._hold([tokens[row] for row in followed.rows.tolist()])
 
     def names(self, model: nn.Module) -> tuple[str, ...]:
@@ -134,10 +136,7 @@ class Completions:
         rows = np.arange(len(tokens))
         own = rows if self._words is None or self.gold is None else self._words.own(rows, self.gold)
         scored = self._sequences.n_scored[own]
-        self.covariates: dict[str, NDArray[Any]] = {
-            "prompt_tokens": self._sequences.lengths[own] - scored,
-            "completion_tokens": scored,
-        }
+        self.covariates |= {"prompt_tokens": self._sequences.lengths[own] - scored, "completion_tokens": scored}
         content = (self._sequences.input_ids, self._sequences.offsets, self._sequences.scored)
         facts = (self.ids, self.label_names, self._names, self._loss)
         self.fingerprint = fingerprint(facts, (*content, self.gold, self.label_counts))

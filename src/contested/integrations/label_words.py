@@ -37,8 +37,9 @@ class LabelWords:
         if same:
             raise DataError(
                 f"The words of {', '.join(names)} cannot be told apart in tokens after {len(same)} of {len(ids)} "
-                f"prompts ({listed(same[:10])}): two are alike, or one begins as another and nothing ends it. Give "
-                "other words as labels, or a tokenizer with an end-of-sequence token."
+                f"prompts ({listed(same[:10])}): two are alike, as words that the tokenizer does not know are, or one "
+                "begins as another and nothing ends it. Give other words as labels, or a tokenizer with an "
+                "end-of-sequence token."
             )
         self.sequences = Sequences.of([one for alike in tokens for one in alike])
         self._n_classes = len(names)
@@ -86,7 +87,8 @@ class LabelWords:
         found = log_probs(model, self.sequences, each, batch_size=batch_size)
         lengths = self._lengths[rows].reshape(-1)
         words = np.array([values[:length].sum() for values, length in zip(found.tokens, lengths, strict=True)])
-        return words.reshape(len(rows), -1), found.sums.reshape(len(rows), -1)[np.arange(len(rows)), gold]
+        shape = (len(rows), self._n_classes)
+        return words.reshape(shape), found.sums.reshape(shape)[np.arange(len(rows)), gold]
 
     def _single(
         self, tokens: Sequence[Sequence[Tokens]], words: Sequence[Sequence[NDArray[np.int32]]]

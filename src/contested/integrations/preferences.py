@@ -41,7 +41,8 @@ class Preferences:
     Args:
         rows: A ``datasets.Dataset``, columns by name or a list of rows, with ids and ``chosen`` and ``rejected``
             (texts or messages), with ``prompt`` before both where there is one; or ``chosen_ids`` and
-            ``rejected_ids``, with ``prompt_ids`` for DPO.
+            ``rejected_ids``, with ``prompt_ids`` for DPO. A column ``split`` says ``train`` or ``validation`` where
+            some are not trained on.
         tokenizer: The tokenizer of training.
         annotations: Annotators' votes by id, of the classes ``chosen`` and ``rejected``.
         votes_column: A column with ``[for chosen, for rejected]`` of each pair, where annotations are not given.
@@ -61,7 +62,7 @@ class Preferences:
         label_names: ``chosen`` and ``rejected``; empty without votes.
         texts: Text columns by name, N texts each.
         covariates: ``chosen_tokens`` and ``rejected_tokens``, of the whole sequence for a reward model and of the
-            answer for DPO, and ``margin`` where the rows have it, (N,) each.
+            answer for DPO, and ``margin`` and ``split`` where the rows have them, (N,) each.
         counts: How many are followed, and how many were left out or cut.
         fingerprint: Of everything that decides what is recorded, but for the reference's weights.
 
@@ -105,7 +106,7 @@ class Preferences:
         # Chosen and rejected in turn.
         self._sequences = Sequences.of([one for row in followed.rows.tolist() for one in pairs[row]])
         kept = [given.rows[row] for row in followed.rows.tolist()]
-        self.covariates = self._covariates(kept)
+        self.covariates = {**followed.covariates, **self._covariates(kept)}
         content = (self._sequences.input_ids, self._sequences.offsets, self._sequences.scored)
         facts = (self.ids, self.label_names, beta)
         self.fingerprint = fingerprint(facts, (*content, self.label_counts))

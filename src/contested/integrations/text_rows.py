@@ -18,6 +18,8 @@ from contested.integrations.sequences import is_conversation
 from contested.integrations.tracked import columns_of, join_annotations
 from contested.wording import listed
 
+_SPLIT = "split"
+
 
 class TextRows(NamedTuple):
     """N rows as they were given.
@@ -45,6 +47,7 @@ class Followed(NamedTuple):
         label_counts: How many annotators chose each class, (M, K), or None.
         label_names: The classes of ``label_counts``; empty without annotations.
         counts: How many are followed, and how many were left out and why.
+        covariates: ``split``, (M,), where the rows say it.
     """
 
     rows: NDArray[np.int64]
@@ -53,6 +56,7 @@ class Followed(NamedTuple):
     label_counts: NDArray[np.int64] | None
     label_names: tuple[str, ...]
     counts: dict[str, int]
+    covariates: dict[str, NDArray[Any]]
 
 
 def read_text_rows(given: Any, *, id_column: str, text_columns: Sequence[str]) -> TextRows:
@@ -83,6 +87,9 @@ def read_text_rows(given: Any, *, id_column: str, text_columns: Sequence[str]) -
     ]
     if repeated := [name for name, times in Counter(ids).items() if times > 1]:
         problems.append(f"{id_column}: ids occur more than once: {listed(repeated)}")
+    unknown = sorted({str(value) for value in columns.get(_SPLIT, ())} - {"train", "validation"})
+    if unknown:
+        problems.append(f"{_SPLIT}: {listed(unknown)}; expected train or validation")
     if not ids and not problems:
         problems.append("there are none")
     if problems:
@@ -141,7 +148,9 @@ def follow(
         rows, counts = rows[found], {**joined, **counts}
     texts = {name: [values[row] for row in rows] for name, values in given.texts.items()}
     ids = tuple(given.ids[row] for row in rows)
-    return Followed(rows, ids, texts, label_counts, names, {**counts, "tracked": len(rows)})
+    said = _SPLIT in given.columns
+    splits = {_SPLIT: np.array([str(given.rows[row][_SPLIT]) for row in rows], object)} if said else {}
+    return Followed(rows, ids, texts, label_counts, names, {**counts, "tracked": len(rows)}, splits)
 
 
 def fingerprint(facts: Sequence[Any], arrays: Sequence[NDArray[Any] | None]) -> str:
