@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,31 @@ def test_annotations_are_joined_by_id(tracker: Path, tmp_path: Path) -> None:
     found, notes = import_run("tracker", tracker, annotations=tmp_path / "annotated.jsonl", label_names=["e", "n", "c"])
     assert found.example_ids.tolist() == ["s1", "s3"]
     assert found.required("losses")[-1].tolist() == [0.25, 0.125]
-    assert notes[:2] == [
+    # −0.5 ln 0.5 − 0.4 ln 0.4 − 0.1 ln 0.1 = 0.9433 nats; the records say 0.5.
+    assert notes == [
         "1 of 3 recorded examples have no annotations and are left out: s2",
         "1 of 3 annotated examples were not recorded: s9",
+        "2 of 2 recorded annotation entropies are not those of the annotations, the first of 's1' (0.5 recorded, "
+        "0.9433 nats here). Check that these are the annotations that the run was tracked with.",
+        "Steps are the tracking_steps of results.json.",
+        "Not read: predictions (without logits they are not enough for a measure).",
     ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"), [(1.0, []), (math.log(2), ["The recorded annotation entropies are in bits"])]
+)
+def test_recorded_entropies_in_nats_or_in_bits(tracker: Path, tmp_path: Path, unit: float, told: list[str]) -> None:
+    content = json.loads(tracker.read_text())
+    nats = -(0.3 * math.log(0.3) + 0.7 * math.log(0.7))
+    for record in content["records"].values():
+        record["annotation_entropy"] = nats / unit
+    content["records"]["s2"]["annotation_entropy"] = None
+    tracker.write_text(json.dumps(content))
+    rows = [{"uid": name, "counts": {"e": 3, "n": 7, "c": 0}} for name in _LOSSES]
+    (tmp_path / "annotated.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    notes = import_run("tracker", tracker, annotations=tmp_path / "annotated.jsonl", label_names=["e", "n", "c"]).notes
+    assert [note.split(";")[0] for note in notes[:-2]] == told
 
 
 def test_without_steps_checkpoints_are_numbered(tracker: Path) -> None:

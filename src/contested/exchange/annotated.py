@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from contested.annotations import Annotations
+from contested.annotations import Annotations, measures
 from contested.errors import ConfigError, DataError
 from contested.exchange.collect import Recording, first
 from contested.trajectories.given_columns import OWN_COLUMNS
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TEXTS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text",), ("sentence",))
+_ENTROPY_TOLERANCE = 1e-3
 _ERRORS_APART = 3  # standard errors between two orders of the classes
 
 
@@ -64,11 +65,12 @@ def joined(recording: Recording, annotations: Annotations, text_columns: Sequenc
     fields = annotations.fields.iloc[found]
     texts = _text_columns(fields, text_columns, annotations.source)
     covariates = {_renamed(str(name)): _of_one_kind(fields[name]) for name in fields if name not in texts}
+    counts = annotations.label_counts[found]
     return Joined(
-        annotations.label_counts[found],
+        counts,
         {name: fields[name].astype(str).tolist() for name in texts},
         covariates,
-        _missing(recording, annotations.example_ids),
+        [*_missing(recording, annotations.example_ids), *_other_entropy(recording, counts)],
     )
 
 
@@ -87,6 +89,25 @@ def _missing(recording: Recording, annotated: Sequence[str]) -> list[str]:
             f"{len(unrecorded):,} of {len(annotated):,} annotated examples were not recorded: {first(unrecorded)}"
         )
     return notes
+
+
+def _other_entropy(recording: Recording, counts: NDArray[np.int64]) -> list[str]:
+    """Say where the source's own annotation entropies are not those of the annotations, or are in bits."""
+    recorded = np.array(recording.entropy or [None] * len(counts), np.float64)
+    known, expected = ~np.isnan(recorded), measures.entropy(counts)
+    differs, in_bits = (
+        known & ~(np.abs(recorded - values) <= _ENTROPY_TOLERANCE) for values in (expected, expected / np.log(2))
+    )
+    if not differs.any():
+        return []
+    if not in_bits.any():
+        return ["The recorded annotation entropies are in bits; those of the run are in nats, from the annotations."]
+    row = int(differs.argmax())
+    return [
+        f"{int(differs.sum()):,} of {int(known.sum()):,} recorded annotation entropies are not those of the "
+        f"annotations, the first of {recording.ids[row]!r} ({recorded[row]:.4g} recorded, {expected[row]:.4g} nats "
+        "here). Check that these are the annotations that the run was tracked with."
+    ]
 
 
 def _text_columns(fields: pd.DataFrame, named: Sequence[str] | None, source: str) -> tuple[str, ...]:

@@ -100,6 +100,7 @@ class Recording:
         notes: What was not read, a sentence each.
         epochs: Epochs done at each checkpoint, where ``steps`` count steps, (T,), or None.
         texts: The examples' texts by the name of their column, N each; empty where the source has none.
+        entropy: Annotation entropy of each example in a unit that the source does not say, (N,), or None.
     """
 
     ids: list[str]
@@ -114,6 +115,7 @@ class Recording:
     notes: tuple[str, ...] = ()
     epochs: list[float] | None = None
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    entropy: Sequence[float | None] | None = None
 
 
 class _Kind(NamedTuple):

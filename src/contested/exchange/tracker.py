@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,14 @@ def read(source: Path, keep: Container[str] | None, label_names: tuple[str, ...]
         rows = Rows(steps=_full(len(ids), index if steps is None else steps[index]), ids=ids, losses=checkpoint)
         collector.add_rows(rows._replace(gold=gold), lambda row: f"record {ids[row]!r}")
     unit = None if steps is None else "step"
-    return collector.recording(str(file), step_unit=unit, notes=[*notes, *_unread(records)])
+    notes += _unread(records, joined=keep is not None)
+    found = collector.recording(str(file), step_unit=unit, notes=notes)
+    return replace(found, entropy=[_entropy(records[name]) for name in found.ids])
+
+
+def _entropy(record: Any) -> float | None:
+    value = record.get("annotation_entropy")
+    return float(value) if type(value) in {int, float} else None
 
 
 def _full(n: int, value: int) -> NDArray[np.int64]:
@@ -155,13 +163,14 @@ def _lists_of_steps(content: Any) -> Iterator[list[int]]:
             yield from _lists_of_steps(part)
 
 
-def _unread(records: Mapping[str, Any]) -> list[str]:
-    """What the file has and a run cannot use."""
+def _unread(records: Mapping[str, Any], *, joined: bool) -> list[str]:
+    """What the file has and a run cannot use; entropies are compared with annotations that are joined."""
     reasons = {
         "predictions": "without logits they are not enough for a measure",
         "gradient_norms": "the file does not say of which weights",
-        "annotation_entropy": "its unit is not said; it follows from counts, given with --annotations",
     }
+    if not joined:
+        reasons["annotation_entropy"] = "its unit is not said; it follows from counts, given with --annotations"
     there = [name for name in reasons if any(_given(record.get(name)) for record in records.values())]
     return [f"Not read: {'; '.join(f'{name} ({reasons[name]})' for name in there)}."] if there else []
 
