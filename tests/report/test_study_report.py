@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from itertools import product
 
@@ -304,3 +306,33 @@ def test_every_declared_column_is_in_its_frame(rates) -> None:
         for column in table.columns:
             names = {column.name, column.low, column.high, column.sd, column.star} - {""}
             assert names <= set(frames[table.frame]), table.name
+
+
+_MEASURED = """<script>addEventListener("load", () => {
+  const page = document.documentElement, found = [page.scrollWidth, page.clientWidth];
+  for (const part of document.querySelectorAll(".scroll")) found.push([part.clientWidth, part.scrollWidth]);
+  document.body.textContent = JSON.stringify(found);
+})</script></body>"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@pytest.mark.usefixtures("unsaved")
+def test_a_table_wider_than_the_text_takes_the_window_and_never_widens_the_page(tmp_path) -> None:
+    page = write_study_report(made({"model.name": ["all-MiniLM-L6-v2-as-the-authors-published-it"]}), tmp_path).html
+    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text(encoding="utf-8"))
+    page.write_text(html.replace("</body>", _MEASURED), encoding="utf-8")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
+    widths = {}
+    for window in (1280, 600):
+        done = subprocess.run(
+            [*command, f"--window-size={window},900", page.as_uri()],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        whole, seen, *widths[window] = json.loads(re.search(r"<body>(.*)</body>", done.stdout, re.DOTALL)[1])
+        assert whole == seen
+    # The text is at most 1,040 wide; "Every group" needs more, and there is room for it in this window.
+    assert any(1040 < own == needed for own, needed in widths[1280])
+    assert any(own < needed for own, needed in widths[600])
