@@ -23,21 +23,24 @@ def course(seed: int, *, rise: float = 0.0) -> np.ndarray:
     return walks + rise * hump * GROUPS["high"]
 
 
-def looked(losses: np.ndarray, *, clusters: Any = None, level: float = 0.2) -> LiveAlert:
-    found = LiveAlert(GROUPS, STEPS[-1], clusters=clusters, level=level)
+def looked(losses: np.ndarray, *, clusters: Any = None, level: float = 0.2, **more: Any) -> LiveAlert:
+    found = LiveAlert(GROUPS, STEPS[-1], clusters=clusters, level=level, **more)
     raised = [alarm for step, values in zip(STEPS, losses, strict=True) for alarm in found.look(step, values)]
     assert tuple(raised) == found.alarms
     return found
 
 
-@pytest.mark.parametrize("clusters", [None, [f"premise {row // 2}" for row in range(90)]], ids=["alone", "pairs"])
-def test_answers_are_those_of_all_checkpoints_at_once(clusters: Any) -> None:
+PAIRS = [f"premise {row // 2}" for row in range(90)]
+
+
+@pytest.mark.parametrize(("clusters", "more"), [(None, {"margin": 0.3}), (PAIRS, {})], ids=["alone", "pairs"])
+def test_answers_are_those_of_all_checkpoints_at_once(clusters: Any, more: dict[str, float]) -> None:
     n_alarms = 0
     for seed in range(18):
         losses = course(seed, rise=(0.0, 1.0, 2.5)[seed % 3])
-        whole = alerts(losses, STEPS, STEPS[-1], groups=GROUPS, clusters=clusters, level=0.2)
+        whole = alerts(losses, STEPS, STEPS[-1], groups=GROUPS, clusters=clusters, level=0.2, **more)
         expected = {name: found.first for name, found in whole.items() if found.first is not None}
-        found = looked(losses, clusters=clusters)
+        found = looked(losses, clusters=clusters, **more)
         assert {alarm.category: alarm.step for alarm in found.alarms} == expected
         for alarm in found.alarms:
             at = STEPS.index(alarm.step) - 1
@@ -46,7 +49,7 @@ def test_answers_are_those_of_all_checkpoints_at_once(clusters: Any) -> None:
             assert (alarm.n, alarm.level) == (40, 0.2)
         n_alarms += len(expected)
     # Enough of both answers for the comparison to mean something.
-    assert 8 < n_alarms < 30
+    assert 4 < n_alarms < 30
 
 
 def test_an_alarm_says_what_was_known_at_its_checkpoint() -> None:

@@ -158,7 +158,9 @@ def test_what_belongs_together_may_be_a_column_of_either_table(world: World) -> 
     assert run.examples["genre"].tolist() == world.annotated.fields["genre"].tolist()
     world.tracked["author"] = [f"author {row // 4}" for row in range(120)]
     with pytest.warns(UserWarning, match=r"contested .* 79 examples in 30 clusters"):
-        world.trainer(world.callback("authors", clusters="author")).train()
+        world.trainer(world.callback("authors", clusters="author", alert=0.04)).train()
+    found = run_alerts(world.load("authors"))["contested"]
+    assert (found.n_clusters, found.level * found.shared_by) == (30, pytest.approx(0.04))
     with pytest.raises(ct.DataError) as caught:
         world.callback("other", clusters="writer")
     assert "the column writer is missing" in str(caught.value)

@@ -137,9 +137,13 @@ def test_killed_between_alarm_and_end_it_ends_there_when_resumed(train: Callable
 
 
 def test_what_belongs_together_may_be_a_column(train: Callable[..., Any]) -> None:
-    result = train(alert={"clusters": "genre"}, on_progress=quiet())
+    result = train(alert={"clusters": "genre", "level": 0.01}, on_progress=quiet())
     # Two genres are two independent examples, of which nothing can be said.
     assert result.trajectory.manifest["alarms"] == []
+    # Whoever asks afterwards asks as the run did.
+    found = run_alerts(result.trajectory)
+    assert {(alert.n_clusters, alert.level) for alert in found.values()} == {(2, 0.01)}
+    assert run_alerts(result.trajectory, level=0.02)["contested"].level == 0.02
     with pytest.raises(ct.DataError, match=r"no column 'gender'; they have .*genre"):
         train("other", alert={"clusters": "gender"})
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contested.analysis.alert import Alert, alert
-from contested.analysis.watch import alert_sentence, alerts
+from contested.analysis.watch import LEVEL, MARGIN, alert_sentence, alerts
 
 _WIDER = 1.3  # by simulation, boundaries vary by far less
 _HIGHEST_LEVEL = 0.49
@@ -52,6 +52,7 @@ class LiveAlert:
         planned_steps: The step at which the run is to end.
         clusters: What examples share, shape ``(N,)``; None: each stands for itself.
         level: Chance of a false alarm in any group over the whole run.
+        margin: A rise up to this is none (nats).
         unit: What steps count.
     """
 
@@ -61,13 +62,15 @@ class LiveAlert:
         planned_steps: int,
         *,
         clusters: Sequence[Any] | NDArray[Any] | None = None,
-        level: float = 0.05,
+        level: float = LEVEL,
+        margin: float = MARGIN,
         unit: str = "step",
     ) -> None:
         self._groups = dict(groups)
         self._planned = planned_steps
         self._clusters = None if clusters is None else np.asarray(clusters)
         self._level = level
+        self._margin = margin
         self._unit = unit
         self._steps: list[int] = []
         self._losses: list[NDArray[np.float64]] = []
@@ -134,11 +137,21 @@ class LiveAlert:
         rows = self._groups[name]
         losses = np.stack([values[rows] for values in self._losses])
         clusters = None if self._clusters is None else self._clusters[rows]
-        found = alert(losses, self._steps, self._planned, clusters=clusters, level=self._level / shared)
+        found = alert(
+            losses, self._steps, self._planned, clusters=clusters, margin=self._margin, level=self._level / shared
+        )
         return found._replace(shared_by=shared)
 
     def _alerts(self, losses: Sequence[NDArray[np.float64]], steps: Sequence[int], level: float) -> dict[str, Alert]:
-        return alerts(np.stack(losses), steps, self._planned, groups=self._groups, clusters=self._clusters, level=level)
+        return alerts(
+            np.stack(losses),
+            steps,
+            self._planned,
+            groups=self._groups,
+            clusters=self._clusters,
+            margin=self._margin,
+            level=level,
+        )
 
     def _alarm(self, name: str, found: Alert) -> Alarm:
         seen = _up_to_first(found)

@@ -20,6 +20,9 @@ from contested.wording import counted, listed
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
 
+LEVEL = 0.05
+"""Probability of a false alarm in any category over a whole run, where nobody says otherwise."""
+
 MARGIN = 0.02
 """A rise up to this (nats) is none: a warm-up shifts the classes by as much, seen in every example alike."""
 
@@ -50,7 +53,7 @@ def alerts(
     groups: Mapping[str, NDArray[np.bool_]],
     clusters: Sequence[Any] | NDArray[Any] | None = None,
     margin: float = MARGIN,
-    level: float = 0.05,
+    level: float = LEVEL,
     spending: Spending = "linear",
     seed: int = 0,
 ) -> dict[str, Alert]:
@@ -101,15 +104,16 @@ def alerts(
 
 
 def run_alerts(
-    trajectory: Trajectory, *, level: float = 0.05, margin: float = MARGIN, clusters: str | None = None
+    trajectory: Trajectory, *, level: float | None = None, margin: float | None = None, clusters: str | None = None
 ) -> dict[str, Alert]:
     """The alerts of a recorded run: what they said while it ran, or would have said.
 
     Args:
         trajectory: The run, complete or not.
-        level: Probability of a false alarm in any category over the whole run.
-        margin: A rise up to this is none (nats).
-        clusters: The column of the examples that says which belong together; those that share a text without it.
+        level: Probability of a false alarm in any category over the whole run; what the run was watched with without
+            it, else 0.05.
+        margin: A rise up to this is none (nats); likewise, else 0.02.
+        clusters: The column of the examples that says which belong together; likewise, else those that share a text.
 
     Returns:
         An alert for each category, for validation examples and others apart where the run has both; for all examples
@@ -125,8 +129,35 @@ def run_alerts(
             f"The run {trajectory.run_id} is not complete (status: {trajectory.status}) and its manifest does not say "
             "how many steps are planned (planned_steps), so that its share of them is unknown. Wait for its end."
         )
-    groups, shared = watched(trajectory.examples, trajectory.category_names, trajectory.text_columns, clusters=clusters)
-    return alerts(losses, trajectory.steps, planned, groups=groups, clusters=shared, margin=margin, level=level)
+    known = watched_with(trajectory)
+    columns, texts = trajectory.examples, trajectory.text_columns
+    groups, shared = watched(columns, trajectory.category_names, texts, clusters=clusters or known.clusters)
+    return alerts(
+        losses,
+        trajectory.steps,
+        planned,
+        groups=groups,
+        clusters=shared,
+        margin=known.margin if margin is None else margin,
+        level=known.level if level is None else level,
+    )
+
+
+class WatchedWith(NamedTuple):
+    """What decides the alarms of a run: level, margin (nats) and the column of clusters."""
+
+    level: float
+    margin: float
+    clusters: str | None
+
+
+def watched_with(trajectory: Trajectory) -> WatchedWith:
+    """What a run was watched with while it was recorded; what is usual where nothing is known of that."""
+    said = trajectory.manifest.get("alert") or {}
+    clusters = said.get("clusters")
+    # Saved elsewhere, a run may have lost the column.
+    known = clusters if clusters in trajectory.examples else None
+    return WatchedWith(said.get("level") or LEVEL, said.get("margin", MARGIN), known)
 
 
 def planned_steps(trajectory: Trajectory) -> int | None:

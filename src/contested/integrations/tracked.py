@@ -221,6 +221,9 @@ def read_tracked(
     known = {id_column, label_column, _SPLIT, *TOKENS, *text_columns}
     further = tuple(name for name in names if name not in known)
     inputs = Inputs(encoded, further, row_of, np.arange(len(ids)), collator)
+    kept = {} if split is None else {_SPLIT: np.array(split, object)}
+    for name in set(covariates) - {*text_columns}:
+        kept[name] = _covariate(name, column(name) if name in names else None, annotations, ids)
     return TrackedExamples(
         tuple(ids[row] for row in rows),
         inputs.selected(rows),
@@ -230,14 +233,7 @@ def read_tracked(
         () if annotations is None else annotations.label_names,
         numbers,
         None if label_names is None else tuple(label_names),
-        {
-            **({} if split is None else {_SPLIT: np.array(split, object)[rows]}),
-            **{
-                name: _covariate(name, column(name) if name in names else None, annotations, ids)[rows]
-                for name in covariates
-                if name not in text_columns
-            },
-        },
+        {name: values[rows] for name, values in kept.items()},
         _content(tracked, row_of, len(ids)) if further or collator is not None else "",
     )
 

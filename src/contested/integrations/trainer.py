@@ -150,6 +150,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         return self._recording.last_step, {
             "run_id": self._name or run_id(args, model, identity),
             "planned_steps": state.max_steps,
+            "alert": self._watching.settings,
             "origin": {"kind": "transformers.Trainer", "every": self._every},
             "identity": identity,
             "provenance": provenance(args, model, identity),

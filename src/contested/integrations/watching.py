@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from contested.analysis import watched
 from contested.analysis.live import Alarm, LiveAlert
+from contested.analysis.watch import LEVEL, MARGIN
 from contested.errors import ConfigError
 from contested.integrations.reporting import Aggregates, Reporter
 from contested.trajectories import RunWriter
-
-_LEVEL = 0.05
 
 
 class Watching:
@@ -36,7 +35,7 @@ class Watching:
     def __init__(
         self,
         *,
-        alert: float | bool = _LEVEL,
+        alert: float | bool = LEVEL,
         on_alert: Callable[[Alarm], Any] | None = None,
         stop: bool = False,
         clusters: str | None = None,
@@ -51,6 +50,11 @@ class Watching:
         self._aggregates = Aggregates({})
         self._values: dict[str, float] = {}
         self._alert: LiveAlert | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides alarms, for the manifest."""
+        return {"level": self._level, "margin": MARGIN, "clusters": self._clusters}
 
     def report(self, report_to: Sequence[str], *, output_dir: str | os.PathLike[str], after: int) -> None:
         """Say where aggregates go.
@@ -142,7 +146,7 @@ class Watching:
 
 def _level(alert: float | bool) -> float | None:
     if isinstance(alert, bool):
-        return _LEVEL if alert else None
+        return LEVEL if alert else None
     if not 0.0 < alert < 0.5:
         raise ConfigError(f"alert is {alert}; expected a number between 0 and 0.5, such as 0.05, or False.")
     return float(alert)
