@@ -91,7 +91,8 @@ def test_every_measure_against_a_slow_reference(unlearning_run):
     run = unlearning_run
     norms = np.random.default_rng(0).random((3, 120))
     norms[2] = np.nan  # at step 400 only categories were compared
-    run = replace(run, gradients=Gradients(np.array([0, 200, 400]), norms, None, True, "eval"))
+    gradients, untouched = Gradients(np.array([0, 200, 400]), norms, None, True, "eval"), np.linspace(0, 2, 120)
+    run = replace(run, gradients=gradients, baseline_losses=untouched)
     columns = measure_columns(run)
     for row in range(120):
         logits, gold, losses = run.logits[:, row], run.gold[row], run.losses[:, row]
@@ -104,6 +105,7 @@ def test_every_measure_against_a_slow_reference(unlearning_run):
             "loss_first": losses[0],
             "loss_last": losses[4],
             "loss_change": losses[4] - losses[0],
+            "loss_change_baseline": losses[4] - untouched[row],
             "rose": losses[4] > losses[0],
             "kl_first": stats.entropy(people, shares[0]),
             "kl_last": stats.entropy(people, shares[4]),

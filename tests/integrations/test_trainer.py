@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PromptEncoderConfig, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -253,6 +253,51 @@ def test_validation_examples_are_tracked_and_marked_also_when_training_resumes(w
     assert run.examples["split"].tolist() == split
     run.save(world.out / "copy")
     assert world.load("copy").examples["split"].tolist() == split
+
+
+@pytest.mark.parametrize("method", ["lora", "prompt", "transformers' own", "full", "pissa"])
+def test_the_untouched_model_is_recorded_and_the_model_left_as_it_was(world: World, method: str) -> None:
+    base = world.model()
+    configs = {
+        "lora": LoraConfig(
+            "SEQ_CLS", target_modules=["query"], init_lora_weights=False, modules_to_save=["classifier"]
+        ),
+        "prompt": PromptEncoderConfig("SEQ_CLS", num_virtual_tokens=4, encoder_hidden_size=8),
+        "pissa": LoraConfig("SEQ_CLS", target_modules=["query"], init_lora_weights="pissa"),
+        "transformers' own": LoraConfig(target_modules=["query"], init_lora_weights=False),
+    }
+    if method == "transformers' own":
+        model = copy.deepcopy(base)
+        model.add_adapter(configs[method])
+    else:
+        model = get_peft_model(copy.deepcopy(base), configs[method]) if method in configs else copy.deepcopy(base)
+    # A weight of the adapter that its owner freezes stays frozen.
+    next(weight for name, weight in model.named_parameters() if weight.requires_grad).requires_grad_(False)
+    twin = copy.deepcopy(model)
+    before = [(name, weight.requires_grad) for name, weight in model.named_parameters()]
+    trainer = world.trainer(world.callback(), model=model, num_train_epochs=1)
+    trainer.train()
+    plain = world.trainer(model=twin, num_train_epochs=1)
+    plain.train()
+    assert [(name, weight.requires_grad) for name, weight in model.named_parameters()] == before
+    assert {name: set(vars(part)) for name, part in twin.named_modules()} == {
+        name: set(vars(part)) for name, part in model.named_modules()
+    }
+    assert all(torch.equal(value, twin.state_dict()[name]) for name, value in model.state_dict().items())
+    run = world.load()
+    if method in {"full", "pissa"}:
+        assert run.baseline_losses is None
+        told = "no adapters" if method == "full" else "init_lora_weights=pissa changes the weights"
+        assert told in run.manifest["baseline"]
+        return
+    expected = world.slow_logits(base.state_dict())
+    np.testing.assert_allclose(run.baseline_logits, expected, atol=1e-5)
+    assert np.abs(run.required("logits")[0] - expected).max() > 1e-3
+    run.save(world.out / "copy")
+    np.testing.assert_array_equal(world.load("copy").baseline_logits, run.baseline_logits)
+    changes = ct.analyze(run, n_resamples=100).examples.set_index("example_id")["loss_change_baseline"]
+    wanted = run.required("losses")[-1] - run.baseline_losses
+    np.testing.assert_allclose(changes[list(run.example_ids)], wanted, atol=1e-12)
 
 
 class KilledAfterSaving(TrainerCallback):

@@ -115,6 +115,13 @@ class Block:
         return self._source.trajectory.required("logits")[:, self._given]
 
     @property
+    def baseline_losses(self) -> NDArray[np.float64]:
+        """Loss of the untouched model (nats), shape (n,)."""
+        found = self._source.trajectory.baseline_losses
+        assert found is not None, "a baseline is read only of a run that has one"
+        return found[self._given]
+
+    @property
     def gold(self) -> NDArray[np.int64]:
         """Class index, shape (n,)."""
         return self._source.gold[self._rows]

@@ -31,7 +31,7 @@ from contested.analysis.dynamics import (
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
 
-Need = Literal["losses", "logits", "classes", "gold", "annotators", "gradients"]
+Need = Literal["losses", "logits", "classes", "gold", "annotators", "gradients", "baseline"]
 """What a run may lack, as :attr:`Trajectory.has` names it."""
 
 Columns = Mapping[str, NDArray[Any]]
@@ -110,6 +110,15 @@ MEASURES: tuple[Measure, ...] = (
         summary="mean",
         sentence="Loss at the last checkpoint minus that at the first: above 0 the example was un-learned.",
         of_block=lambda block: loss_change(block.losses),
+    ),
+    Measure(
+        name="loss_change_baseline",
+        heading="Δℓ from the untouched model",
+        unit="nats",
+        needs=("losses", "baseline"),
+        summary="mean",
+        sentence="Loss at the last checkpoint minus that of the model without its adapters, where a run recorded it.",
+        of_block=lambda block: block.losses[-1] - block.baseline_losses,
     ),
     Measure(
         name="rose",

@@ -90,13 +90,16 @@ class Recording:
             recorded=list(zip(run.steps.tolist(), run.required("losses"), strict=True)),
         )
 
-    def begin(self, outputs: Outputs, *, names: tuple[str, ...], header: Mapping[str, Any]) -> None:
+    def begin(
+        self, outputs: Outputs, *, names: tuple[str, ...], header: Mapping[str, Any], baseline: Outputs | None = None
+    ) -> None:
         """Begin a folder without checkpoints, whatever an earlier start left there.
 
         Args:
             outputs: What the pass at step 0 found of all examples; :meth:`write` records it.
             names: The classes in the order of the logits.
             header: What the manifest says beside classes, categories and counts.
+            baseline: What the untouched model says of all examples, or None.
         """
         tracked = self._tracked
         run = Trajectory.from_arrays(
@@ -111,6 +114,7 @@ class Recording:
             check_label_order=False,  # An untrained head may contradict the labels.
         )
         shutil.rmtree(self.path / layout.CHECKPOINTS, ignore_errors=True)
+        (self.path / layout.BASELINE).unlink(missing_ok=True)
         known = {
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "label_names": list(run.label_names),
@@ -124,6 +128,8 @@ class Recording:
             self.path, header={**known, **header}, examples=examples, text_columns=run.text_columns
         )
         self._begun_here = True
+        if baseline is not None:
+            self._writer.write_baseline(losses=baseline.losses, logits=baseline.logits)
         self._watching.begin(examples, run.category_names, run.text_columns, planned_steps=header["planned_steps"])
 
     def write(self, step: int, epoch: float, outputs: Outputs) -> bool:

@@ -19,6 +19,7 @@ from contested.analysis.live import Alarm
 from contested.annotations import Annotations
 from contested.errors import ConfigError
 from contested.integrations.arguments import check_supported, identity_of, provenance, run_id
+from contested.integrations.baseline import baseline_problem, without_adapters
 from contested.integrations.distributed import Processes
 from contested.integrations.inputs import Collator
 from contested.integrations.recording import Recording
@@ -50,6 +51,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         collator: Makes a batch of rows as your Trainer's ``data_collator`` does, where padding is not all there is to
             it; rows then need no tokens.
         batch_size: Tracked examples at work at once.
+        baseline: Whether a further pass at step 0 records the model with its adapters disabled, where it has any.
         name: The run's name; made of model, seed and identity without it.
         alert: Chance, over the whole run, of warning that the expected loss of a category lies above its start
             though it never does; asked at every checkpoint. False asks nothing.
@@ -75,6 +77,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         label_names: Sequence[str] | None = None,
         collator: Collator | None = None,
         batch_size: int = 64,
+        baseline: bool = True,
         name: str | None = None,
         alert: float | bool = 0.05,
         on_alert: Callable[[Alarm], Any] | None = None,
@@ -93,6 +96,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             self._tracked = read_tracked(tracked, annotations, id_column=id_column, covariates=covariates, **reading)
         self._every = every
         self._batch_size = batch_size
+        self._baseline = baseline
         self._name = name
         # What has been recorded is in the folder alone.
         self._watching = Watching(alert=alert, on_alert=on_alert, stop=stop, clusters=clusters)
@@ -152,6 +156,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             "planned_steps": state.max_steps,
             "alert": self._watching.settings,
             "origin": {"kind": "transformers.Trainer", "every": self._every},
+            "baseline": self._why_no_baseline(model) or "recorded with adapters disabled",
             "identity": identity,
             "provenance": provenance(args, model, identity),
         }
@@ -161,16 +166,29 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         if training is None or training.last_step >= step:
             return
         outputs = training.processes.merged(len(self._tracked.ids), lambda rows: self._outputs(rows, **given))
-        done = training.processes.first(lambda: self._write(training, step, float(state.epoch or 0), outputs))
+        baseline = self._untouched(training.processes, **given) if step == 0 else None
+        epoch = float(state.epoch or 0)
+        done = training.processes.first(lambda: self._write(training, step, epoch, outputs, baseline))
         self._training = training._replace(last_step=step) if done.goes_on else None
         if done.alarmed:
             control.should_training_stop = True
 
-    def _write(self, training: _Training, step: int, epoch: float, outputs: Outputs) -> _Done:
+    def _write(self, training: _Training, step: int, epoch: float, outputs: Outputs, baseline: Outputs | None) -> _Done:
         if step == 0:
-            self._recording.begin(names=training.names, header=training.header, outputs=outputs)
+            self._recording.begin(outputs, names=training.names, header=training.header, baseline=baseline)
         alarmed = self._recording.write(step, epoch, outputs)
         return _Done(self._recording.active, alarmed)
+
+    def _untouched(self, processes: Processes, **given: Any) -> Outputs | None:
+        """What the model says without its adapters, where it can."""
+        model = _inner(given["model"])
+        if self._why_no_baseline(model):
+            return None
+        with without_adapters(model):
+            return processes.merged(len(self._tracked.ids), lambda rows: self._outputs(rows, **given))
+
+    def _why_no_baseline(self, model: nn.Module) -> str:
+        return baseline_problem(model) if self._baseline else "not wanted (baseline=False)"
 
     def _outputs(self, rows: NDArray[np.int64], **given: Any) -> Outputs:
         tokenizer, model = given.get("processing_class"), _inner(given["model"])

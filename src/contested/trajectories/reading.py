@@ -174,6 +174,32 @@ def read_checkpoints(run: Path, steps: Sequence[int], row_keys: NDArray[np.int64
     return Recorded(losses, logits, extra)
 
 
+def read_baseline(
+    run: Path, row_keys: NDArray[np.int64], n_classes: int
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float32] | None]:
+    """Read what the untouched model said of the tracked examples.
+
+    Args:
+        run: The run folder.
+        row_keys: Row keys of the tracked examples, shape (N,).
+        n_classes: Classes K.
+
+    Returns:
+        Losses (N,) and logits (N, K), each None where the run has none.
+
+    Raises:
+        RunError: If the file is damaged or of other examples.
+    """
+    if not (run / layout.BASELINE).exists():
+        return None, None
+    table = read_table(run / layout.BASELINE)
+    if not np.array_equal(table["row_key"].to_numpy(), row_keys):
+        raise RunError(f"{run / layout.BASELINE} is of other examples than the checkpoints; restore it from a copy.")
+    losses = table["loss"].to_numpy().astype(np.float64) if "loss" in table.schema.names else None
+    logits = _logits(table, len(row_keys), n_classes, 0) if "logits" in table.schema.names else None
+    return losses, logits
+
+
 def _extra_columns(schema: pa.Schema) -> list[str]:
     """Names of the columns that are further values of each example; other programs may add columns of other types."""
     return [

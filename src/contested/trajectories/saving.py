@@ -42,6 +42,7 @@ def write_run(
     examples: pd.DataFrame,
     text_columns: Sequence[str],
     checkpoints: Iterable[Checkpoint],
+    baseline: tuple[NDArray[np.float64] | None, NDArray[np.float32] | None],
     metrics: pd.DataFrame,
     gradients: Gradients | None,
     status: Status,
@@ -54,6 +55,7 @@ def write_run(
         examples: One row per tracked example.
         text_columns: Which columns of ``examples`` are the model's input text.
         checkpoints: What was recorded, in the order of the steps.
+        baseline: Losses and logits of the untouched model, each None where there are none.
         metrics: One row per line of metrics.jsonl.
         gradients: What gradient probes found, or None.
         status: How the run ended.
@@ -65,6 +67,8 @@ def write_run(
         raise RunError(f"{path} exists and is not an empty folder. Give a new folder for the run {header['run_id']}.")
     writer = RunWriter.create(path, header=header, examples=examples, text_columns=text_columns)
     _write_gradients(writer, gradients)
+    if any(values is not None for values in baseline):
+        writer.write_baseline(losses=baseline[0], logits=baseline[1], exact=True)
     for line in metrics.to_dict("records"):
         writer.write_metrics({str(name): _plain(value) for name, value in line.items()})
     for step, epoch, losses, logits, extra in checkpoints:

@@ -17,6 +17,7 @@ from contested.files import user_path
 from contested.trajectories.gradients import Gradients, read_gradients
 from contested.trajectories.layout import Status, StepUnit
 from contested.trajectories.reading import (
+    read_baseline,
     read_checkpoints,
     read_examples,
     read_manifest,
@@ -70,6 +71,8 @@ class Trajectory:
             :meth:`from_arrays`) and whatever else is known.
         extra: Further values that were recorded of each example at each checkpoint, by name (such as
             ``completion_loss``), shape (T, N) each; NaN where unknown.
+        baseline_losses: Losses of the untouched model, that is without adapters (nats), shape (N,), or None.
+        baseline_logits: Its logits, shape (N, K), or None.
     """
 
     run_id: str
@@ -90,6 +93,8 @@ class Trajectory:
     step_unit: StepUnit = "step"
     origin: dict[str, Any] = field(default_factory=lambda: {"kind": "contested"})
     extra: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    baseline_losses: NDArray[np.float64] | None = None
+    baseline_logits: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.steps), len(self.example_ids), len(self.label_names))
@@ -98,6 +103,8 @@ class Trajectory:
             for name, array, wanted in (
                 ("logits", self.logits, expected),
                 ("losses", self.losses, expected[:2]),
+                ("baseline_losses", self.baseline_losses, expected[1:2]),
+                ("baseline_logits", self.baseline_logits, expected[1:]),
                 *((name, values, expected[:2]) for name, values in self.extra.items()),
             )
             if array is not None
@@ -122,7 +129,8 @@ class Trajectory:
         """What the run knows of its examples.
 
         Any of ``losses``, ``logits``, ``classes`` (their names, and so their number), ``gold``, ``annotators``,
-        ``gradients`` (norms of the examples' gradients), ``texts``, ``metrics``.
+        ``gradients`` (norms of the examples' gradients), ``baseline`` (losses of the untouched model), ``texts``,
+        ``metrics``.
         """
         gradients = self.gradients
         known = {
@@ -132,6 +140,7 @@ class Trajectory:
             "gold": "gold" in self.examples,
             "annotators": "label_counts" in self.examples,
             "gradients": gradients is not None and bool(np.isfinite(gradients.norms).any()),
+            "baseline": self.baseline_losses is not None,
             "texts": bool(self.text_columns),
             "metrics": bool(len(self.metrics)),
         }
@@ -208,6 +217,7 @@ class Trajectory:
         # First of all, for reading texts takes twice their memory, if only for a moment.
         examples = read_examples(run, row_keys)
         recorded = read_checkpoints(run, steps, row_keys, len(label_names))
+        baseline_losses, baseline_logits = read_baseline(run, row_keys, len(label_names))
         return cls(
             run_id=manifest["run_id"],
             status=manifest["status"],
@@ -228,6 +238,8 @@ class Trajectory:
             # Before schema 2 nothing else wrote run folders.
             origin=manifest.get("origin", {"kind": "contested"}),
             extra=recorded.extra,
+            baseline_losses=baseline_losses,
+            baseline_logits=baseline_logits,
         )
 
     @classmethod
@@ -341,6 +353,7 @@ class Trajectory:
             examples=self.examples,
             text_columns=self.text_columns,
             checkpoints=map(self._checkpoint, range(len(self.steps))),
+            baseline=(self.baseline_losses, self.baseline_logits),
             metrics=self.metrics,
             gradients=self.gradients,
             status=cast(Status, self.status),

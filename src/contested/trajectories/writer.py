@@ -184,6 +184,25 @@ class RunWriter:
         further = {name: pa.array(values.astype(np.float64)) for name, values in extra.items()}
         return pa.table({**columns, **further})
 
+    def write_baseline(
+        self,
+        *,
+        losses: NDArray[np.floating[Any]] | None,
+        logits: NDArray[np.floating[Any]] | None,
+        exact: bool = False,
+    ) -> None:
+        """Record what the untouched model says of the tracked examples, as a file like a checkpoint's.
+
+        Args:
+            losses: Shape (N,), nats; None where the run has none.
+            logits: Shape (N, K); None where the run has none.
+            exact: Whether losses keep their 64 bits, instead of 32.
+        """
+        self._check_shapes(losses, logits, {})
+        table = self._checkpoint_table(0, 0.0, losses=losses, logits=logits, extra={}, exact=exact)
+        with _disk_errors(self.path), atomic_path(self.path / layout.BASELINE) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
     def list_checkpoint(self, *, step: int, epoch: float | None) -> None:
         """Name the checkpoint in the manifest, which makes it part of the run for every reader."""
         self.manifest["checkpoints"].append({"step": step, "epoch": epoch})
