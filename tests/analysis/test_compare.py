@@ -253,7 +253,9 @@ def test_the_sentences_say_the_numbers(unlearning_run, other):
         "whether the loss on them differs is inconclusive; B is further from the annotators."
     )
     assert any(sentence.startswith("The two answer ") and "KL(A ‖ B)" in sentence for sentence in said)
+    assert any("another seed of the same settings gives another model" in sentence for sentence in said)
     within = compare(unlearning_run, n_flips=200).statements()
+    assert not any("another seed" in sentence for sentence in within)
     assert "are right at step 0 and wrong at step 400 (1→0)" in within[0]
     running = compare(replace(unlearning_run, status="interrupted"), other, n_flips=200)
     assert "The run made is not complete (status: interrupted)." in running.statements()

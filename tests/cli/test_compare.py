@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,18 @@ def test_two_runs_in_words_and_numbers(runs: Any, capsys: pytest.CaptureFixture[
     assert found.examples["example_id"].iloc[0] in told
     assert [line.removeprefix("- ") for line in told.splitlines() if line.startswith("- ")] == found.statements()
     assert not Path("comparison").exists()
+
+
+def test_long_names_give_way_to_those_of_the_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("one", "other")):
+        run = saved(tmp_path / "first" / name, seed, 2.0)
+        settings = {"model": {"name": "m"}, "task": {"option_with_a_long_name": seed, "another_one_of_them": seed}}
+        replace(run, manifest={"config": settings}).save(tmp_path / name)
+    assert main(["compare", "one", "other"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "other compared with one"
 
 
 def test_json_is_all_that_is_printed(runs: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,11 @@ def _clusters(run: Trajectory, column: str | None) -> tuple[str, NDArray[np.intp
 def _notes(sides: Sequence[Side], whole: Sequence[Trajectory]) -> list[str]:
     unfinished = dict.fromkeys((side.run_id, side.status) for side in sides if side.status != "complete")
     notes = [f"The run {run_id} is not complete (status: {status})." for run_id, status in unfinished]
+    if sides[0].run_id != sides[1].run_id:
+        notes.append(
+            "Both runs are taken as they are: another seed of the same settings gives another model, and such "
+            "differences of models alone can be significant, too."
+        )
     if whole and not np.array_equal(whole[0].steps, whole[1].steps):
         notes.append(
             "The two runs were tracked at different steps, so that measures over whole runs, such as AULC, are means "

@@ -10,6 +10,7 @@ import typer
 from contested.cli.console import console, path, print_json
 
 _LARGEST = 5  # examples that are printed
+_LONGEST_NAME = 40  # of a run, for sentences that name both
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,7 +67,7 @@ def compare(
     found = compute(
         *runs,
         at=_checkpoints(at),
-        names=_names(names, runs),
+        names=_names(names, runs, [first, *([] if second is None else [second])]),
         clusters=clusters,
         rng=np.random.default_rng(seed),
         n_resamples=resamples,
@@ -98,7 +99,8 @@ def _checkpoints(at: str | None) -> Checkpoint | tuple[Checkpoint, Checkpoint] |
     return found[0] if len(found) == 1 else (found[0], found[1])
 
 
-def _names(given: str | None, runs: list[Trajectory]) -> tuple[str, str] | None:
+def _names(given: str | None, runs: list[Trajectory], folders: list[Path]) -> tuple[str, str] | None:
+    """What two runs are called: as given, by what differs in their settings, or where that is long by their folders."""
     from contested.errors import ConfigError
     from contested.report import run_names
 
@@ -106,6 +108,9 @@ def _names(given: str | None, runs: list[Trajectory]) -> tuple[str, str] | None:
         if len(runs) < 2:
             return None
         first, second = run_names(runs)
+        by_folder = [folder.resolve().name for folder in folders]
+        if max(len(first), len(second)) > _LONGEST_NAME and by_folder[0] != by_folder[1]:
+            first, second = by_folder
         return first, second
     names = [name.strip() for name in given.split(",")]
     if len(names) != 2 or not all(names) or names[0] == names[1]:
