@@ -56,6 +56,8 @@ def test_tables(unlearning_run):
         "unlearning",
         "kl",
         "contrasts",
+        "alerts",
+        "alert_looks",
         "correlation",
         "measures",
         "curves",

@@ -153,6 +153,7 @@ def test_an_incomplete_run_is_analysed_and_says_so(unlearning_run, status):
     assert found.n_checkpoints == 3
     assert found.notes == (
         f"The run is not complete (status: {status}): the numbers cover its 3 recorded checkpoints, up to step 200.",
+        "The alert is left out: the run is not complete, and it does not say how many steps were planned.",
     )
 
 

@@ -164,6 +164,13 @@ def test_clusters_and_other_groups_are_told():
     assert text.endswith(f"300 examples in 281 clusters; {RATE}, 3 groups together.")
 
 
+def test_examples_of_the_validation_set_and_of_own_categories_are_named_so():
+    assert told([0.2], first=300, name="contested (validation)").startswith(
+        "Mean loss of contested examples of the validation set rose above its start: at step 300 by 0.20 nats"
+    )
+    assert told([0.2], first=None, name="A").startswith("At none of 1 look was mean loss of examples of category A")
+
+
 def test_where_nothing_was_found_or_tested_this_is_told():
     assert told([0.01, 0.02], first=None) == (
         f"At none of 2 looks was mean loss of contested examples found above its start. 300 examples; {RATE}."

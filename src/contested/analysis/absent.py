@@ -24,6 +24,7 @@ _BESIDES: tuple[tuple[str, tuple[measures.Need, ...]], ...] = (
     (_CATEGORIES, ("annotators",)),
     (_CORRELATION, ("annotators", "losses")),
     ("accuracy", ("logits", "gold")),
+    ("alert of a rising loss", ("losses",)),
 )
 
 

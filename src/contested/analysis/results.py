@@ -15,6 +15,7 @@ from contested.analysis.correlation import Correlations
 from contested.analysis.curves import Curve, Curves
 from contested.analysis.jsonable import jsonable
 from contested.analysis.unlearning import Changes
+from contested.analysis.watch_run import Watch
 from contested.formats import percent
 
 
@@ -53,6 +54,8 @@ class Analysis:
         unlearning: Change of the loss against the gold label (nats), by category; None without losses.
         kl: Change of KL(annotators ‖ model) (nats), by category: "falls" is closer to the annotators. None without
             logits or annotators.
+        alert: What the alert said of each category, and its surest rise; None without losses, or where an incomplete
+            run does not say how many steps are planned.
         correlation: Spearman ρ of both AULCs with annotation entropy; None without losses or annotators.
         curves: Loss, accuracy and distance to the annotators over checkpoints, by category.
         measures: Every measure of :data:`~contested.analysis.measures.MEASURES` that the run has, by category, with
@@ -75,6 +78,7 @@ class Analysis:
     categories: tuple[CategorySize, ...]
     unlearning: Changes | None
     kl: Changes | None
+    alert: Watch | None
     correlation: Correlations | None
     curves: Curves
     measures: pd.DataFrame
@@ -101,8 +105,9 @@ class Analysis:
 
         Returns:
             Tables by name, as far as the run has what they need: ``categories``, ``unlearning`` and ``kl``
-            (``"overall"`` last), ``contrasts``, ``correlation``, ``measures``, ``curves`` (long: one row for each
-            measure, category and checkpoint) and ``examples``. Columns are the fields of the results.
+            (``"overall"`` last), ``contrasts``, ``alerts``, ``alert_looks``, ``correlation``, ``measures``,
+            ``curves`` (long: one row for each measure, category and checkpoint) and ``examples``. Columns are
+            the fields of the results.
         """
         changes = {"unlearning": self.unlearning, "kl": self.kl}
         known = {name: found for name, found in changes.items() if found is not None}
@@ -113,6 +118,7 @@ class Analysis:
             "categories": pd.DataFrame(self.categories),
             **{name: pd.DataFrame(found.every) for name, found in known.items()},
             **({"contrasts": pd.DataFrame(contrasts)} if contrasts else {}),
+            **({} if self.alert is None else self.alert.tables()),
             **({} if self.correlation is None else {"correlation": pd.DataFrame(self.correlation)}),
             "measures": self.measures,
             **({"curves": _curve_table(self.curves)} if any(self.curves[1:]) else {}),
@@ -132,13 +138,14 @@ def statements(analysis: Analysis) -> list[str]:
     Returns:
         Sentences. The first stands for the whole run: the loss of the examples with most disagreement, and whether
         the model came closer to the annotators on them; of all examples where they have no categories. Then the other
-        categories, highest against lowest category, the correlation with entropy, the analysis's notes, and what
-        could not be computed.
+        categories, highest against lowest category, the alert, the correlation with entropy, the analysis's notes, and
+        what could not be computed.
     """
     interval = f"{percent(analysis.confidence)} interval"
     correlation = analysis.correlation
     return [
         *sentences.of_changes(analysis.unlearning, analysis.kl, scope=_scope(analysis), interval=interval),
+        *(analysis.alert.sentences(analysis.step_unit) if analysis.alert else []),
         *([sentences.of_correlations(correlation, interval)] if correlation else []),
         *analysis.notes,
         *analysis.absent,

@@ -21,6 +21,8 @@ from contested.analysis.divergence import kl_divergence, soft_cross_entropy
 from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.unlearning import Changes, change_by_category
+from contested.analysis.watch import planned_steps
+from contested.analysis.watch_run import watch_run
 from contested.errors import RunError
 from contested.wording import counted
 
@@ -75,6 +77,7 @@ def analyze(
         categories=_category_sizes(run),
         unlearning=unlearning,
         kl=kl,
+        alert=watch_run(trajectory),
         correlation=_correlations(run, rng=for_correlation, **resampling),
         curves=_curves(run, rng=for_curves, **resampling),
         measures=_measures(run, {"loss_change": unlearning, "kl_change": kl}, rng=parent, **resampling),
@@ -248,6 +251,8 @@ def _notes(trajectory: Trajectory) -> tuple[str, ...]:
             f"The run is not complete (status: {trajectory.status}): the numbers cover its "
             f"{len(trajectory.steps)} recorded checkpoints, up to {unit} {last:,}."
         )
+    if trajectory.losses is not None and planned_steps(trajectory) is None:
+        notes.append("The alert is left out: the run is not complete, and it does not say how many steps were planned.")
     if trajectory.origin.get("steps") == "numbered":
         notes.append(
             f"The {trajectory.step_unit}s of the checkpoints are unknown, so they are numbered from 1; changes leave "

@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from contested.analysis.alert import MIN_CLUSTERS, Alert, Spending, alert
 from contested.analysis.checks import OVERALL, category_rows, same_length
+from contested.analysis.sentences import examples_of
 from contested.errors import DataError, RunError
 from contested.formats import number, percent
 from contested.wording import counted, listed
@@ -30,7 +31,8 @@ TEMPLATE = 0.1
 """A text that more than this share of the examples have is part of a template, and joins nothing."""
 
 _VALIDATION = "validation"
-_AMOUNT = number(".2f")
+amount = number(".2f")
+"""How nats are told."""
 
 
 class Watched(NamedTuple):
@@ -216,7 +218,7 @@ def alert_sentence(name: str, found: Alert, *, unit: str = "step", planned: int)
         One sentence or two: whether the mean loss rose above its start, from which step, by how much, on how many
         examples, and how often such a sentence is false; also where it lies below its start again.
     """
-    examples = "all examples" if name == OVERALL else f"{name} examples"
+    examples = group_examples(name)
     if found.note and not np.isfinite(found.statistic).any():
         return f"The loss of {examples} is not watched: {found.note}."
     if not len(found.steps):
@@ -227,6 +229,17 @@ def alert_sentence(name: str, found: Alert, *, unit: str = "step", planned: int)
     return f"{told}. {size}; {_rate(found, unit, planned)}."
 
 
+def group_examples(name: str) -> str:
+    """What the examples of a group are called.
+
+    >>> group_examples("clean"), group_examples("overall (validation)")
+    ('clean examples', 'all examples of the validation set')
+    """
+    category, split, _ = name.partition(f" ({_VALIDATION})")
+    words = "all examples" if category == OVERALL else examples_of(category)
+    return f"{words} of the validation set" if split else words
+
+
 def _none_found(examples: str, found: Alert) -> str:
     return f"At none of {counted(len(found.steps), 'look')} was mean loss of {examples} found above its start"
 
@@ -235,9 +248,9 @@ def _rise(examples: str, found: Alert, unit: str) -> str:
     first, last = int(np.flatnonzero(found.steps == found.first)[0]), len(found.steps) - 1
     highest = first + int(np.nanargmax(found.estimate[first:]))
     at = [f"{unit} {step:,}" for step in found.steps.tolist()]
-    amounts = [_AMOUNT(abs(amount)) for amount in found.estimate.tolist()]
+    amounts = [amount(abs(value)) for value in found.estimate.tolist()]
     told = f"Mean loss of {examples} rose above its start: at {at[first]} by {amounts[first]} nats"
-    told += f" (at least {_AMOUNT(found.low[first])})"
+    told += f" (at least {amount(found.low[first])})"
     if highest > first:
         told += f", at its highest by {amounts[highest]} at {at[highest]}"
     below = bool(found.estimate[last] < 0)

@@ -58,6 +58,14 @@ _NOTES: tuple[tuple[str, str, frozenset[str]], ...] = (
     # Where the labels of a run that something else recorded come from, it does not say.
     ("Gold label", "What most annotators chose, unless the data gives another label.", frozenset({"trained"})),
     (
+        "Alert",
+        "Whether the expected loss of a category lies more than 0.02 nats above its start at any checkpoint, tested at "
+        "each of them with one error rate of 5% for the whole run and all categories (boundaries along the planned "
+        "steps from the covariance of the looks; examples that share a text count as one cluster). Of examples that "
+        "train it holds approximately, for they influence the weights.",
+        frozenset({"losses"}),
+    ),
+    (
         "KL(annotators ‖ model)",
         "Σ p ln (p / q) between the annotators' shares p and the model's probabilities q: 0 when the model "
         "answers as the annotators do.",

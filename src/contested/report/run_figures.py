@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from contested.formats import NATS, SHARE
-from contested.report import common_figures, figures
+from contested.formats import CHANGE, NATS, SHARE
+from contested.report import alert_figure, common_figures, figures
 from contested.report.declarations import FigureSpec
 
 
@@ -58,6 +58,14 @@ FIGURES: tuple[FigureSpec, ...] = (
         "interval at that checkpoint. A line that ends higher than it began is a category that was un-learned.",
         (("loss_curves", "mean"), ("runs", "run")), loss_by_category, _ENDS, NATS,
         legend=(("n_classes", "Dotted: the loss of a uniform guess."),),
+    ),
+    FigureSpec(
+        "rise_above_start", "pictures", "The alert: loss above its start",
+        "Mean loss minus that at the first checkpoint, shaded down to the least that the expected rise was: all these "
+        "bounds hold together, over all checkpoints and categories, in 95% of runs. A point marks the first checkpoint "
+        "at which a bound lies above 0.02 nats: the alert.",
+        (("alert_looks", "estimate", "low"), ("runs", "run")), alert_figure.rise_above_start,
+        ("run", "category", "estimate"), CHANGE,
     ),
     FigureSpec(
         "kl_by_category", "pictures", "Distance to the annotators' distribution",

@@ -120,6 +120,21 @@ TABLES: tuple[Table, ...] = (
             Column("direction", "direction"), _NOTE,
         ),
     ),
+    Table(
+        "alerts", "alerts", "numbers", "The alert: did the mean loss rise above its start?",
+        "Asked at every checkpoint, with at most 5% of runs in which any category is said to have risen and did not. "
+        "Rise at the alarm, and in brackets the least that it was (all such bounds hold together). ",
+        (
+            _RUN, _CATEGORY, _N, Column("n_clusters", "clusters", COUNT), Column("first", "first alarm", COUNT),
+            Column("first_estimate", "rise at the alarm (nats)", CHANGE), Column("first_low", "at least", CHANGE),
+            Column("highest", "highest at", COUNT), Column("highest_estimate", "rise there (nats)", CHANGE),
+            Column("last_estimate", "last (nats)", CHANGE),
+            Column("rise_start", "surest rise from", COUNT), Column("rise_end", "to", COUNT),
+            Column("rise", "rise (nats)", CHANGE), Column("rise_low", "at least", CHANGE), _NOTE,
+        ),
+        folded=True,
+    ),
+    Table("alert_looks", "alert_looks", "", "The alert at every checkpoint"),
     # Data for further plots or computations: hundreds of rows, too many to read.
     Table("curves", "curves", "", "Means by category over checkpoints"),
     Table("examples", "examples", "", "Every tracked example"),
