@@ -104,7 +104,7 @@ def test_categories_that_are_given_need_no_annotators(arrays):
     assert [row.category for row in found.unlearning.rows] == ["plain", "tricky"]
     assert found.unlearning.contrast.difference > 0
     assert not any("entropy categories" in sentence for sentence in found.absent)
-    assert statements(found)[0].startswith("In this run (steps 0 to 3), tricky examples were un-learned")
+    assert statements(found)[0].startswith("In this run (steps 0 to 3), examples of category tricky were un-learned")
 
 
 def test_logits_alone_still_have_measures(arrays):

@@ -51,8 +51,8 @@ def test_the_rises_share_the_level_and_take_the_same_examples():
 def test_where_no_alarm_came_one_sentence_says_so_and_a_later_rise_is_told():
     silence, later = watch_run(recorded(FALLING)).sentences("step")
     assert silence == (
-        "No alarm: at none of 5 looks was the mean loss of examples of category high or examples of category low found more than 0.02 nats "
-        "above its start (an alarm is false in at most 5% of runs of 50 steps)."
+        "No alarm: at none of 5 looks was the mean loss of examples of category high or examples of category low found "
+        "more than 0.02 nats above its start (an alarm is false in at most 5% of runs of 50 steps)."
     )
     assert later.startswith("Mean loss of examples of category high rose between step 20 and step 50 by 1.9")
 
