@@ -14,6 +14,11 @@ def test_a_column_per_annotator_with_gaps(write_text):
     assert data.fields.to_dict("list") == {"premise": ["p", "q"]}
 
 
+def test_what_a_model_said_of_an_example_is_no_field_of_it(write_text):
+    path = write_text("x.csv", "id,genre,label,prob_no,prob_yes,annotator_1,annotator_2\na,g,1,0.5,0.5,yes,no\n")
+    assert read_annotations(path).fields.to_dict("list") == {"genre": ["g"]}
+
+
 @pytest.mark.parametrize("cells", ["0,2,1\nb,1,,\n", "0.0,2.0,1.0\nb,1.0,,\n"])
 def test_indices_of_the_classes_as_cleanlab_has_them(write_text, cells):
     path = write_text("x.csv", f"id,worker_0,worker_1,worker_2\na,{cells}")

@@ -34,7 +34,9 @@ def _columns(table: Table) -> list[str]:
 def read(table: Table, options: Options) -> Annotations:
     """Read the labels of each example; an empty cell is an annotator who gave none.
 
-    Labels are class names, or the indices of ``label_names`` where none of them is a name.
+    Labels are class names, or the indices of ``label_names`` where none of them is a name. A gold label and a model's
+    probabilities (``label``, ``prob_<class>``), as an export for cleanlab has them in the same file, describe no
+    example and are no fields.
     """
     id_column, columns = find_column(table, options.id_column, ID_ALIASES, "id_column"), _columns(table)
     if not columns:
@@ -53,7 +55,8 @@ def read(table: Table, options: Options) -> Annotations:
         table.add_problem(table.line_numbers[row], f"no label in {listed(columns)}; expected at least one")
     answers = _named(answers, options.label_names)
     label_names, counts = count_answers(table, answers, n_items=len(ids), label_names=options.label_names)
-    fields = read_fields(table, {id_column, *columns}, options.text_columns)
+    predicted = [name for name in table.columns if name == "label" or name.startswith("prob_")]
+    fields = read_fields(table, {id_column, *columns, *predicted}, options.text_columns)
     if not table.problems:
         check_classes(table, label_names)
     stop_on_problems(table, FORMAT.name)
