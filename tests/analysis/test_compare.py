@@ -192,6 +192,8 @@ def test_what_is_lacking_is_left_out_and_said(unlearning_run, other):
     assert found.categories == ("overall",)
     assert found.absent[0].startswith("Neither has logits, so these are not compared: answers")
     assert found.absent[1] == "Neither has gold labels, so these are not compared: which answers are right."
+    (sentence, *_) = found.statements()
+    assert " mean loss on all examples is " in sentence
     assert found.examples["size"].tolist() == np.abs(found.examples["loss_difference"]).tolist()
     bare = [Trajectory.from_arrays(logits=run.logits, ids=ids, run_id=run.run_id) for run in (unlearning_run, other)]
     found = compare(*bare, n_flips=200)

@@ -55,6 +55,17 @@ def test_two_runs_in_words_and_numbers(runs: Any, capsys: pytest.CaptureFixture[
     assert not Path("comparison").exists()
 
 
+def test_runs_of_losses_alone(runs: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for run in runs:
+        ids = run.example_ids.tolist()
+        Trajectory.from_arrays(losses=run.losses, ids=ids, run_id="losses").save(tmp_path / f"losses-{run.run_id}")
+    assert main(["compare", "losses-one", "losses-other"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "losses (2) compared with losses"
+    assert told[2].split() == ["category", "n", "loss", "(nats)"]
+    assert told[3].split()[:2] == ["overall", "40"]
+
+
 def test_long_names_give_way_to_those_of_the_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,11 +33,11 @@ def headline(found: Comparison) -> str:
     parts = []
     if row is not None:
         parts.append(
-            f"of {row.n:,} {_subject(category)}, {row.lost:,} turned wrong and {row.gained:,} turned right from "
+            f"of {row.n:,} {_subject(category, '')}, {row.lost:,} turned wrong and {row.gained:,} turned right from "
             f"{found.first.name} to {found.second.name} (by guessing alone: {_COUNT(row.by_guessing)} of either)"
         )
     elif changed is not None:
-        share = f"{_share(changed.changed, changed.n)} of {changed.n:,} {_subject(category)}"
+        share = f"{_share(changed.changed, changed.n)} of {changed.n:,} {_subject(category, '')}"
         parts.append(f"the answers of {found.first.name} and {found.second.name} differ on {share}")
     examples = "them" if parts else _subject(category)
     loss, kl = (found.difference(measure, category) for measure in ("loss", "kl"))
@@ -81,15 +81,15 @@ def _category(found: Comparison, category: str) -> str:
     return " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts if part)
 
 
-def _subject(category: str) -> str:
-    return "examples" if category == OVERALL else f"{category} examples"
+def _subject(category: str, every: str = "all ") -> str:
+    return f"{every}examples" if category == OVERALL else f"{category} examples"
 
 
 def _answers(found: Comparison, category: str) -> str:
     row = next((row for row in found.transitions if row.category == category), None)
     if row is None:
         return ""
-    examples = f"{'all ' if category == OVERALL else ''}{row.n:,} {_subject(category)}"
+    examples = f"{'all ' if category == OVERALL else ''}{row.n:,} {_subject(category, '')}"
     by_guessing = f"guessing alone would give {_COUNT(row.by_guessing)} of either"
     counted = (
         f"of {examples}, {_share(row.lost, row.n)} are right {found.first.where} and wrong {found.second.where} (1→0), "
@@ -157,7 +157,7 @@ def _course(found: Comparison, category: str) -> list[str]:
     """What whole runs did, in one sentence: the change of the loss."""
     for row in found.differences:
         if (row.family, row.measure, row.category) == ("run", "loss_change", category):
-            subject = "all examples" if category == OVERALL else f"{category} examples"
+            subject = _subject(category)
             if row.direction == "unclear":
                 return [f"Over the whole runs, the difference in Δℓ on {subject} is inconclusive: {_amount(row)}."]
             amount = f"{_NATS(abs(row.difference))} nats {row.direction} {found.second.where}{_sure(row)}"

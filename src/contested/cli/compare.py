@@ -141,11 +141,11 @@ def _by_category(found: Comparison) -> Table:
 
     table = Table("category", box=None)
     turned = {row.category: row for row in found.transitions}
-    columns: list[tuple[str, list[str]]] = []
+    sizes = {row.category: row.n for row in found.differences if row.family == "checkpoint"}
+    columns = [("n", [COUNT(sizes[category]) for category in found.categories])]
     if turned:
         of = [turned[category] for category in found.categories]
         columns += [
-            ("n", [COUNT(row.n) for row in of]),
             ("1→0", [COUNT(row.lost) for row in of]),
             ("0→1", [COUNT(row.gained) for row in of]),
             ("by guessing", [number(",.1f")(row.by_guessing) for row in of]),
