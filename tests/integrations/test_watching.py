@@ -88,6 +88,8 @@ def test_alarms_are_told_once_and_are_those_of_the_folder(world: World) -> None:
     assert [warning.message.args[0] for warning in warned][-2:] == [alarm.message for alarm in told]
     assert run.manifest["alarms"] == [alarm._asdict() for alarm in told]
     assert run.manifest["planned_steps"] == 12
+    # Beside it stands the folder, not a line of somebody's code.
+    assert {Path(warning.filename) for warning in warned if "rose" in str(warning.message)} == {run.path}
 
 
 def test_what_is_not_watched_is_told_at_the_start(world: World) -> None:

@@ -191,10 +191,12 @@ def test_half_a_line_of_metrics_is_left_out(writer: RunWriter) -> None:
 def test_resuming_drops_what_came_after_the_snapshot(writer: RunWriter) -> None:
     for step in (0, 100, 200):
         record(writer, step)
+    writer.manifest |= {"alarms": [{"step": 100}, {"step": 200}], "ended_by": "alert"}
     writer.finish("failed", error="nan")
     resumed = RunWriter.resume(writer.path, step=100)
     read = Trajectory.load(writer.path)
     assert read.steps.tolist() == [0, 100]
+    assert (read.manifest["alarms"], "ended_by" in read.manifest) == ([{"step": 100}], False)
     assert read.metrics["step"].tolist() == [0, 100]
     assert (read.status, "error" in read.manifest) == ("running", False)
     record(resumed, 200)

@@ -6,7 +6,9 @@ finished run. Nothing is kept but losses, which a resumed run reads back from it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,3 +168,14 @@ def _up_to_first(found: Alert) -> Alert:
     """What was known when an alarm was raised, whatever the looks after it found."""
     end = found.steps.tolist().index(found.first) + 1
     return found._replace(**{key: value[:end] for key, value in found._asdict().items() if np.ndim(value) == 1})
+
+
+def warn(sentences: Iterable[str], folder: Path) -> None:
+    """Warn of what a run has shown, in place of a line of code with the run's folder.
+
+    Args:
+        sentences: A warning each; one that was told before, of another training, is told again.
+        folder: The run folder.
+    """
+    for sentence in sentences:
+        warnings.warn_explicit(sentence, UserWarning, str(folder), 1)

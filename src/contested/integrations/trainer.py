@@ -99,7 +99,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         self._baseline = baseline
         self._name = name
         # What has been recorded is in the folder alone.
-        self._watching = Watching(alert=alert, on_alert=on_alert, stop=stop, clusters=clusters)
+        self._watching = Watching(Path(out).expanduser(), alert=alert, on_alert=on_alert, stop=stop, clusters=clusters)
         self._recording = Recording(Path(out).expanduser(), self._tracked, self._watching)
         self._training: _Training | None = None
 

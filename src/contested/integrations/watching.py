@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.analysis import watched
-from contested.analysis.live import Alarm, LiveAlert
+from contested.analysis.live import Alarm, LiveAlert, warn
 from contested.analysis.watch import LEVEL, MARGIN
 from contested.errors import ConfigError
 from contested.integrations.reporting import Aggregates, Reporter
@@ -23,6 +23,7 @@ class Watching:
     """Asks the alert at each checkpoint, tells of alarms, and passes aggregates on; the folder is the only state.
 
     Args:
+        out: The run folder.
         alert: Chance of a false alarm over the whole run; True for 0.05, False to ask nothing.
         on_alert: Called with each alarm, once.
         stop: Whether an alarm ends training.
@@ -34,6 +35,7 @@ class Watching:
 
     def __init__(
         self,
+        out: Path,
         *,
         alert: float | bool = LEVEL,
         on_alert: Callable[[Alarm], Any] | None = None,
@@ -43,6 +45,7 @@ class Watching:
         self._level = _level(alert)
         if self._level is None and (stop or on_alert is not None):
             raise ConfigError("stop and on_alert act on alarms, and alert=False raises none. Give alert=0.05.")
+        self._out = out
         self._on_alert = on_alert
         self._stop = stop
         self._clusters = clusters
@@ -97,7 +100,7 @@ class Watching:
             self._alert = LiveAlert(groups, planned_steps, clusters=clusters, level=self._level)
             self._alert.restore([step for step, _ in recorded], [losses for _, losses in recorded])
             # Whoever resumes is told again; on_alert and the trackers know.
-            _warn([alarm.message for alarm in self._alert.alarms])
+            warn([alarm.message for alarm in self._alert.alarms], self._out)
 
     def look(self, step: int, losses: NDArray[np.floating[Any]], writer: RunWriter) -> None:
         """Take a checkpoint into account before it is listed; its alarms become part of the run with it.
@@ -129,7 +132,7 @@ class Watching:
         if self._alert is None:
             return False
         raised = [alarm for alarm in self._alert.alarms if alarm.step == step]
-        _warn([alarm.message for alarm in raised] if step else self._alert.unwatched())
+        warn([alarm.message for alarm in raised] if step else self._alert.unwatched(), self._out)
         for alarm in raised:
             if self._reporter is not None:
                 self._reporter.alert(alarm.category, alarm.message, step)
@@ -150,8 +153,3 @@ def _level(alert: float | bool) -> float | None:
     if not 0.0 < alert < 0.5:
         raise ConfigError(f"alert is {alert}; expected a number between 0 and 0.5, such as 0.05, or False.")
     return float(alert)
-
-
-def _warn(sentences: Sequence[str]) -> None:
-    for sentence in sentences:
-        warnings.warn(sentence, stacklevel=5)

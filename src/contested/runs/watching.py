@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from contested import tasks, training
 from contested.analysis import watched
-from contested.analysis.live import Alarm, LiveAlert
+from contested.analysis.live import Alarm, LiveAlert, warn
 from contested.options import AlertSection
 from contested.trajectories import RunWriter, Trajectory
 
@@ -134,8 +133,7 @@ class RunWatch:
             self._end()
 
     def _warn(self, sentences: Sequence[str]) -> None:
-        for sentence in sentences:
-            warnings.warn(f"{self._writer.manifest['run_id']}: {sentence}", stacklevel=4)
+        warn([f"{self._writer.manifest['run_id']}: {sentence}" for sentence in sentences], self._writer.path)
 
     def _mean(self, losses: NDArray[np.float64]) -> float | None:
         if self._first is None or not self._rows.any():
