@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 import contested as ct
 from contested.annotations import Annotations
+from contested.integrations import log_probs as module
 from contested.integrations.log_probs import has_fused_head
 from contested.training.tracking import inference_mode
 
@@ -132,7 +133,9 @@ def test_tokens_and_what_is_scored_of_them_are_trls(world: World, form: str, len
 
 @pytest.mark.parametrize("kind", ["full", "lora", "prompt"])
 @pytest.mark.parametrize("fused", [False, True])
-def test_losses_are_those_of_one_example_at_a_time(world: World, kind: str, fused: bool) -> None:
+def test_losses_are_those_of_one_example_at_a_time(
+    world: World, kind: str, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = world.model(kind)
     if fused:
         model = world.trainer(model=model).model
@@ -146,6 +149,7 @@ def test_losses_are_those_of_one_example_at_a_time(world: World, kind: str, fuse
         np.testing.assert_allclose(extra["completion_loss_sum"], [np.sum(values) for values in slow], atol=1e-4)
         assert logits is None
     assert tracked.covariates["completion_tokens"].tolist() == [len(values) for values in slow]
+    monkeypatch.setattr(module, "_takes", lambda *_: False)  # a model that gives all its logits
     some = answered(tracked, model, rows=[31, 4, 17])
     np.testing.assert_allclose(some.losses, losses[[31, 4, 17]], atol=1e-6)
     summed = answered(ct.Completions(rows, world.tokenizer, loss="sum"), model)
@@ -221,14 +225,16 @@ def test_logits_are_the_log_probabilities_of_the_classes_words(
 
 def test_a_run_of_label_words_is_a_classifiers_run(world: World) -> None:
     rows = [{**row, "split": "validation" if index % 4 == 0 else "train"} for index, row in enumerate(world.rows())]
-    tracked = ct.Completions(
-        rows, world.tokenizer, labels=LETTERS, annotations=world.annotated, text_columns=["prompt"]
-    )
-    world.trainer(ct.TrajectoryCallback(tracked, world.out / "run", every=2)).train()
+    options = {"annotations": world.annotated, "text_columns": ["prompt"], "covariates": ["genre"]}
+    tracked = ct.Completions(rows, world.tokenizer, labels=LETTERS, **options)
+    trainer = world.trainer(ct.TrajectoryCallback(tracked, world.out / "run", every=2, clusters="genre"))
+    with pytest.warns(UserWarning, match="2 independent examples"):  # genres
+        trainer.train()
     run = ct.Trajectory.load(world.out / "run")
     assert run.has >= {"losses", "logits", "gold", "annotators", "texts"}
     assert run.examples["prompt"].tolist() == world.prompts
     assert run.examples["split"].tolist() == [row["split"] for row in rows]
+    assert run.examples["genre"].tolist() == list(world.annotated.fields["genre"])
     assert run.manifest["provenance"]["packages"]["trl"] == trl.__version__
     assert run.manifest["identity"]["config"]["arguments"]["max_length"] == 256
     given = ct.Trajectory.from_arrays(

@@ -43,6 +43,8 @@ class Completions:
         id_column: The column of ids.
         label_column: The column of gold labels, as names or as indices in the order of ``labels``.
         text_columns: Columns to show in reports.
+        covariates: Columns to keep as they are, of the rows or of the annotated examples, such as ``clusters=`` of
+            :class:`~contested.TrajectoryCallback`.
         loss: Whether the loss of a completion without ``labels`` is the mean over its tokens or their sum; the other
             is recorded beside it.
         max_length: Longest sequence in tokens, as in training; longer ones lose their end, and with ``labels`` are
@@ -55,7 +57,8 @@ class Completions:
         label_counts: How many annotators chose each class, (N, K), or None.
         label_names: The classes of ``label_counts``; empty without annotations.
         texts: Text columns by name, N texts each.
-        covariates: ``prompt_tokens`` and ``completion_tokens``, and ``split`` where the rows say it, (N,) each.
+        covariates: ``prompt_tokens`` and ``completion_tokens``, those asked for, and ``split`` where the rows
+            say it, (N,) each.
         counts: How many are followed, and how many were left out or cut.
         fingerprint: Of everything that decides what is recorded.
 
@@ -75,13 +78,16 @@ class Completions:
         id_column: str = "id",
         label_column: str = "label",
         text_columns: Sequence[str] = (),
+        covariates: Sequence[str] = (),
         loss: Literal["mean", "sum"] = "mean",
         max_length: int | None = None,
         chat_template: str | None = None,
     ) -> None:
         if loss not in _OTHER:
             raise ConfigError(f"loss is {loss!r}; expected mean or sum.")
-        given = read_text_rows(rows, id_column=id_column, text_columns=text_columns)
+        given = read_text_rows(
+            rows, id_column=id_column, text_columns=text_columns, covariates=covariates, annotations=annotations
+        )
         tokenizing = Tokenizing(tokenizer, chat_template)
         told = None if labels is None else _Told(given, labels, label_column)
         tokens = _sequences(given, tokenizing) if told is None else told.sequences(tokenizing)

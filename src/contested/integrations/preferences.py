@@ -52,6 +52,8 @@ class Preferences:
             as TRL does; columns ``ref_chosen_logps`` and ``ref_rejected_logps`` go before both.
         id_column: The column of ids.
         text_columns: Columns to show in reports.
+        covariates: Columns to keep as they are, of the rows or of the annotated examples, such as ``clusters=`` of
+            :class:`~contested.TrajectoryCallback`.
         max_length: Longest sequence in tokens, as in training: a reward model's longer pairs are left out, DPO's cut.
         batch_size: Sequences at work at once when the reference is scored.
 
@@ -62,7 +64,8 @@ class Preferences:
         label_names: ``chosen`` and ``rejected``; empty without votes.
         texts: Text columns by name, N texts each.
         covariates: ``chosen_tokens`` and ``rejected_tokens``, of the whole sequence for a reward model and of the
-            answer for DPO, and ``margin`` and ``split`` where the rows have them, (N,) each.
+            answer for DPO, those asked for, and ``margin`` and ``split`` where the rows have them, (N,)
+            each.
         counts: How many are followed, and how many were left out or cut.
         fingerprint: Of everything that decides what is recorded, but for the reference's weights.
 
@@ -83,11 +86,14 @@ class Preferences:
         reference: nn.Module | None = None,
         id_column: str = "id",
         text_columns: Sequence[str] = (),
+        covariates: Sequence[str] = (),
         max_length: int | None = None,
         batch_size: int = 16,
     ) -> None:
         _check_options(beta, reference, annotations, votes_column)
-        given = read_text_rows(rows, id_column=id_column, text_columns=text_columns)
+        given = read_text_rows(
+            rows, id_column=id_column, text_columns=text_columns, covariates=covariates, annotations=annotations
+        )
         votes = None if votes_column is None else _votes(given, votes_column)
         pairs = _pairs(given, Tokenizing(tokenizer), dpo=beta is not None)
         longer = np.array([max_length is not None and any(len(one.ids) > max_length for one in pair) for pair in pairs])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contested.annotations import Annotations
 from contested.errors import ConfigError, DataError
 from contested.integrations.sequences import is_conversation
-from contested.integrations.tracked import columns_of, join_annotations
+from contested.integrations.tracked import columns_of, covariate_of, join_annotations
 from contested.wording import listed
 
 _SPLIT = "split"
@@ -29,12 +29,14 @@ class TextRows(NamedTuple):
         columns: Names of the columns.
         rows: Values by column name, N mappings.
         texts: Columns to show in reports, N texts each.
+        covariates: Further columns to keep, and ``split`` where there is one, (N,) each.
     """
 
     ids: tuple[str, ...]
     columns: tuple[str, ...]
     rows: list[dict[str, Any]]
     texts: dict[str, list[str]]
+    covariates: dict[str, NDArray[Any]]
 
 
 class Followed(NamedTuple):
@@ -47,7 +49,7 @@ class Followed(NamedTuple):
         label_counts: How many annotators chose each class, (M, K), or None.
         label_names: The classes of ``label_counts``; empty without annotations.
         counts: How many are followed, and how many were left out and why.
-        covariates: ``split``, (M,), where the rows say it.
+        covariates: Further columns by name, (M,) each.
     """
 
     rows: NDArray[np.int64]
@@ -59,13 +61,22 @@ class Followed(NamedTuple):
     covariates: dict[str, NDArray[Any]]
 
 
-def read_text_rows(given: Any, *, id_column: str, text_columns: Sequence[str]) -> TextRows:
+def read_text_rows(
+    given: Any,
+    *,
+    id_column: str,
+    text_columns: Sequence[str],
+    covariates: Sequence[str] = (),
+    annotations: Annotations | None = None,
+) -> TextRows:
     """Read rows with ids.
 
     Args:
         given: A ``datasets.Dataset``, columns by name, or a list of rows.
         id_column: The column of ids.
         text_columns: Columns to show in reports; a conversation becomes one text.
+        covariates: Columns to keep as they are, of these rows or of the annotated examples.
+        annotations: The annotated examples, or None.
 
     Returns:
         The rows.
@@ -74,9 +85,10 @@ def read_text_rows(given: Any, *, id_column: str, text_columns: Sequence[str]) -
         DataError: If there are none, columns are missing or of different lengths, or ids occur more than once.
     """
     columns = columns_of(given)
+    annotated = () if annotations is None else tuple(map(str, annotations.fields))
     problems = [
         f"the column {name} is missing; it has {listed(columns)}"
-        for name in (id_column, *text_columns)
+        for name in (id_column, *text_columns, *(name for name in covariates if name not in annotated))
         if name not in columns
     ]
     ids = tuple(str(value) for value in columns.get(id_column, ()))
@@ -96,7 +108,10 @@ def read_text_rows(given: Any, *, id_column: str, text_columns: Sequence[str]) -
         raise DataError("The tracked examples cannot be used:", problems)
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     texts = {name: [as_text(value) for value in columns[name]] for name in text_columns}
-    return TextRows(ids, tuple(columns), rows, texts)
+    kept = {name: covariate_of(name, columns.get(name), annotations, ids) for name in covariates}
+    if _SPLIT in columns:
+        kept[_SPLIT] = np.array([str(value) for value in columns[_SPLIT]], object)
+    return TextRows(ids, tuple(columns), rows, texts, kept)
 
 
 def as_text(value: Any) -> str:
@@ -148,9 +163,8 @@ def follow(
         rows, counts = rows[found], {**joined, **counts}
     texts = {name: [values[row] for row in rows] for name, values in given.texts.items()}
     ids = tuple(given.ids[row] for row in rows)
-    said = _SPLIT in given.columns
-    splits = {_SPLIT: np.array([str(given.rows[row][_SPLIT]) for row in rows], object)} if said else {}
-    return Followed(rows, ids, texts, label_counts, names, {**counts, "tracked": len(rows)}, splits)
+    kept_columns = {name: values[rows] for name, values in given.covariates.items()}
+    return Followed(rows, ids, texts, label_counts, names, {**counts, "tracked": len(rows)}, kept_columns)
 
 
 def fingerprint(facts: Sequence[Any], arrays: Sequence[NDArray[Any] | None]) -> str:

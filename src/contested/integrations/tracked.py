@@ -223,7 +223,7 @@ def read_tracked(
     inputs = Inputs(encoded, further, row_of, np.arange(len(ids)), collator)
     kept = {} if split is None else {_SPLIT: np.array(split, object)}
     for name in set(covariates) - {*text_columns}:
-        kept[name] = _covariate(name, column(name) if name in names else None, annotations, ids)
+        kept[name] = covariate_of(name, column(name) if name in names else None, annotations, ids)
     return TrackedExamples(
         tuple(ids[row] for row in rows),
         inputs.selected(rows),
@@ -299,7 +299,7 @@ def _gold(column: Sequence[Any], name: str, problems: list[str]) -> NDArray[np.i
     return np.array(given, np.int64)
 
 
-def _covariate(
+def covariate_of(
     name: str, column: list[Any] | None, annotations: Annotations | None, ids: Sequence[str]
 ) -> NDArray[Any]:
     """One value per example, of its own column or of the annotated example with its id; None where there is neither."""
