@@ -105,6 +105,10 @@ FORMS: dict[str, Callable[[World], list[dict[str, Any]]]] = {
     "texts": lambda world: world.rows(NAMES),
     "conversations": lambda world: world.rows(chat=True),
     "text alone": as_texts,
+    # The prompt's last token becomes part of another one.
+    "merging": lambda world: [
+        {"id": row["id"], "prompt": row["prompt"] + " do", "completion": "g"} for row in world.rows()
+    ],
 }
 
 
@@ -125,6 +129,8 @@ def test_tokens_and_what_is_scored_of_them_are_trls(world: World, form: str, len
     assert (0 < lost < 40) is (length is not None and form != "text alone")
     expected = f"{lost} of 40 tracked examples are left out, for they are without a completion: "
     assert [str(warning.message)[: len(expected)] for warning in told] == [expected] * (lost > 0)
+    if form == "merging":
+        assert tracked.covariates["completion_tokens"].tolist() == [2] * 40  # " dog" and the end
     found = [tracked._sequences[row] for row in range(len(tracked.ids))]
     # The first token is nobody's to predict; TRL leaves it to the shift.
     assert [(one.ids.tolist(), one.scored.tolist()[1:]) for one in found] == [(ids, mask[1:]) for ids, mask in theirs]
@@ -139,6 +145,7 @@ def test_losses_are_those_of_one_example_at_a_time(
     model = world.model(kind)
     if fused:
         model = world.trainer(model=model).model
+        monkeypatch.delattr(module._Batch, "plain")  # no logits are built
     assert has_fused_head(model) is fused
     rows = world.rows(NAMES)
     tracked = ct.Completions(rows, world.tokenizer)
@@ -174,7 +181,7 @@ class Weights(trl.trainer.sft_trainer.TrainerCallback):
 def test_training_packed_or_not_is_recorded_and_ends_in_the_same_bits(world: World, options: dict[str, Any]) -> None:
     # Packed rows see the others that they are packed with where attention is not told of their ends; see TRL.
     ends, weights = [], Weights()
-    tracked = ct.Completions(world.rows()[:30], world.tokenizer)
+    tracked = ct.Completions(world.rows()[:30], world.tokenizer, annotations=world.annotated.select(np.arange(30)))
     callback = ct.TrajectoryCallback(tracked, world.out / "run", every=2)
     for index, callbacks in enumerate([[], [callback, weights]]):
         trainer = world.trainer(*callbacks, name=f"sft-{index}", **options)
@@ -196,6 +203,13 @@ def test_training_packed_or_not_is_recorded_and_ends_in_the_same_bits(world: Wor
         np.testing.assert_allclose(sums, [np.sum(values) for values in slow], atol=1e-4)
     assert run.examples["completion_tokens"].tolist() == [len(values) for values in slow]
     assert np.abs(run.required("losses")[-1] - run.required("losses")[0]).max() > 1
+    # Annotators chose among three classes, the model among all words: ln 3 is no guess of its.
+    assert run.label_names == world.annotated.label_names
+    assert run.has >= {"losses", "annotators"}
+    assert "classes" not in run.has
+    analysis = ct.analyze(run)
+    assert "learning_time" not in set(analysis.measures["measure"])
+    assert "The run has no classes that its losses are of, so these are not computed: learning time." in analysis.absent
 
 
 @pytest.mark.parametrize("fused", [False, True])

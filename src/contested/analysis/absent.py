@@ -46,8 +46,10 @@ def absent(trajectory: Trajectory) -> tuple[str, ...]:
         unmet = [need for need in _NAMES if need in needs and need not in has]
         if unmet:
             missing[unmet[0]].append(heading)
+    # Annotators have classes, and the losses are of none of them.
+    names = {**_NAMES, "classes": "classes that its losses are of"} if trajectory.label_names else _NAMES
     return tuple(
-        f"The run has no {_NAMES[need]}, so these are not computed: {', '.join(headings)}."
+        f"The run has no {names[need]}, so these are not computed: {', '.join(headings)}."
         for need, headings in missing.items()
         if headings
     )

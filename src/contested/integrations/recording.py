@@ -123,9 +123,11 @@ class Recording:
         }
         if "split" in tracked.covariates:
             known["tracked_splits"] = sorted({str(value) for value in tracked.covariates["split"]})
+        if outputs.logits is None and tracked.gold is None:
+            known["origin"] = {**header["origin"], "losses": "completions"}
         examples = run.examples.assign(**{name: pd.Series(values) for name, values in tracked.covariates.items()})
         self._writer = RunWriter.create(
-            self.path, header={**known, **header}, examples=examples, text_columns=run.text_columns
+            self.path, header={**header, **known}, examples=examples, text_columns=run.text_columns
         )
         self._begun_here = True
         if baseline is not None:

@@ -128,15 +128,16 @@ class Trajectory:
     def has(self) -> frozenset[str]:
         """What the run knows of its examples.
 
-        Any of ``losses``, ``logits``, ``classes`` (their names, and so their number), ``gold``, ``annotators``,
-        ``gradients`` (norms of the examples' gradients), ``baseline`` (losses of the untouched model), ``texts``,
-        ``metrics``.
+        Any of ``losses``, ``logits``, ``classes`` (names, and so the number, of those that losses are of; not where
+        ``origin`` says that ``losses`` are of ``completions``), ``gold``, ``annotators``, ``gradients`` (norms of the
+        examples' gradients), ``baseline`` (losses of the untouched model), ``texts``, ``metrics``.
         """
         gradients = self.gradients
         known = {
             "losses": self.losses is not None,
             "logits": self.logits is not None,
-            "classes": bool(self.label_names),
+            # Annotators' classes may be none that a model of completions chooses from.
+            "classes": bool(self.label_names) and self.origin.get("losses") != "completions",
             "gold": "gold" in self.examples,
             "annotators": "label_counts" in self.examples,
             "gradients": gradients is not None and bool(np.isfinite(gradients.norms).any()),
