@@ -51,7 +51,7 @@ def test_the_check_tells_pages_that_are_older_than_the_code_and_writing_them_fix
     assert main(check=False, docs=tmp_path) == ""
     assert main(check=True, docs=tmp_path) == ""
     page = tmp_path / "measures.md"
-    assert "\n| `aulc` | AULC | nats | losses | mean | Mean loss over" in page.read_text(encoding="utf-8")
+    assert "\n| `aulc` | AULC | nats | losses, course | mean | Mean loss over" in page.read_text(encoding="utf-8")
     assert "\n| `training.epochs` | `5` | Passes" in (tmp_path / "configuration.md").read_text(encoding="utf-8")
     page.write_text(page.read_text(encoding="utf-8").replace("AULC", "area"), encoding="utf-8")
     assert (

@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from contested.analysis.measures import Measure
 from contested.annotations.readers import _cells, _format
 from contested.errors import DataError
+from contested.exchange import collect, exchange, table_columns, table_files
+from contested.exchange import format as exchange_format
 from contested.report.declarations import FigureSpec
 from contested.rows import read_table
 
@@ -93,3 +95,22 @@ def test_a_figure_has_a_panel_for_each_run_and_its_categories_in_order(
     assert edges[0] == edges[1]
     assert len(edges[0]) == 41
     assert overlapping(figure) == []
+
+
+def test_a_format_of_another_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules = (collect, exchange_format, table_columns, table_files)
+    given = {name: getattr(module, name) for module in modules for name in dir(module) if not name.startswith("__")}
+    made = recipe("A format of another tool", **given)
+    monkeypatch.setattr(exchange, "FORMATS", (*exchange.FORMATS, made["FORMAT"]))
+    file = tmp_path / "votes.csv"
+    file.write_text("key,iteration,no,yes\na,10,0.5,1.5\nb,10,1,2\nb,20,3,4\na,20,0,1\n")
+    run, _ = exchange.import_run("votes", file)
+    assert run.label_names == ("no", "yes")
+    assert run.required("logits").tolist() == [[[0.5, 1.5], [1, 2]], [[0, 1], [3, 4]]]
+    file.write_text("key,iteration,no,yes\na,10,0.5,high\nb,10,1\n")
+    with pytest.raises(DataError) as caught:
+        exchange.import_run("votes", file)
+    assert caught.value.problems == (
+        "row 1: yes is 'high', expected a number",
+        "row 2: has 3 cells; the header has 4",
+    )

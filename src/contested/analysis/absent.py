@@ -15,6 +15,7 @@ _NAMES: dict[str, str] = {
     "annotators": "annotators' labels",
     "losses": "losses",
     "classes": "names of its classes",
+    "course": "second checkpoint",
 }
 """What a run can lack, the most important first. Gradients are not among them: a run without probes lacks nothing."""
 
@@ -22,7 +23,7 @@ _CATEGORIES, _CORRELATION = "entropy categories", "correlation of AULC with anno
 # What is no measure of single examples: its heading, and what it needs.
 _BESIDES: tuple[tuple[str, tuple[measures.Need, ...]], ...] = (
     (_CATEGORIES, ("annotators",)),
-    (_CORRELATION, ("annotators", "losses")),
+    (_CORRELATION, ("annotators", "losses", "course")),
     ("accuracy", ("logits", "gold")),
     ("alert of a rising loss", ("losses",)),
 )
@@ -42,7 +43,7 @@ def absent(trajectory: Trajectory) -> tuple[str, ...]:
     wanted = [*_BESIDES, *((measure.heading, measure.needs) for measure in measures.MEASURES)]
     missing: dict[str, list[str]] = {need: [] for need in _NAMES}
     for heading, needs in wanted:
-        has = trajectory.has if known.get(heading) is None else trajectory.has | {"annotators"}
+        has = measures.known_of(trajectory) | ({"annotators"} if known.get(heading) is not None else set())
         unmet = [need for need in _NAMES if need in needs and need not in has]
         if unmet:
             missing[unmet[0]].append(heading)

@@ -31,7 +31,9 @@ def learned_little(trajectory: Trajectory) -> str:
             f"{n_classes} classes reaches {1 / n_classes:.1%}"
         )
     losses = trajectory.losses
-    moved = float("inf") if losses is None or not losses.size else float(np.abs(losses[-1] - losses[0]).mean())
+    moved = float("inf")
+    if losses is not None and losses.size and len(losses) > 1:
+        moved = float(np.abs(losses[-1] - losses[0]).mean())
     if moved < _MOVED:
         return f"hardly moved: the loss of a tracked example changed by {moved:.3f} nats on average, up or down"
     return ""

@@ -31,8 +31,8 @@ from contested.analysis.dynamics import (
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
 
-Need = Literal["losses", "logits", "classes", "gold", "annotators", "gradients", "baseline"]
-"""What a run may lack, as :attr:`Trajectory.has` names it."""
+Need = Literal["losses", "logits", "classes", "gold", "annotators", "gradients", "baseline", "course"]
+"""What a run may lack, as :attr:`Trajectory.has` names it; a ``course`` are two checkpoints or more."""
 
 Columns = Mapping[str, NDArray[Any]]
 """Values of all N examples by the measure's name."""
@@ -70,7 +70,7 @@ MEASURES: tuple[Measure, ...] = (
         name="aulc",
         heading="AULC",
         unit="nats",
-        needs=("losses",),
+        needs=("losses", "course"),
         summary="mean",
         sentence="Mean loss over the checkpoints: low where an example is learned early.",
         of_block=lambda block: aulc(block.losses),
@@ -79,7 +79,7 @@ MEASURES: tuple[Measure, ...] = (
         name="aulc_trapezoid",
         heading="AULC by steps",
         unit="nats",
-        needs=("losses",),
+        needs=("losses", "course"),
         summary="mean",
         sentence="Mean loss over the steps, by the trapezoid rule: checkpoints that lie close together count less.",
         of_block=lambda block: aulc_trapezoid(block.losses, block.steps),
@@ -88,7 +88,7 @@ MEASURES: tuple[Measure, ...] = (
         name="loss_first",
         heading="first loss",
         unit="nats",
-        needs=("losses",),
+        needs=("losses", "course"),
         summary="mean",
         sentence="Loss at the first checkpoint.",
         of_block=lambda block: block.losses[0],
@@ -106,7 +106,7 @@ MEASURES: tuple[Measure, ...] = (
         name="loss_change",
         heading="Δℓ",
         unit="nats",
-        needs=("losses",),
+        needs=("losses", "course"),
         summary="mean",
         sentence="Loss at the last checkpoint minus that at the first: above 0 the example was un-learned.",
         of_block=lambda block: loss_change(block.losses),
@@ -124,7 +124,7 @@ MEASURES: tuple[Measure, ...] = (
         name="rose",
         heading="rose",
         unit="share",
-        needs=("losses",),
+        needs=("losses", "course"),
         summary="share",
         sentence="Whether the loss is higher at the last checkpoint than at the first.",
         of_columns=lambda columns: columns["loss_change"] > 0,
@@ -133,7 +133,7 @@ MEASURES: tuple[Measure, ...] = (
         name="kl_first",
         heading="first KL",
         unit="nats",
-        needs=("logits", "annotators"),
+        needs=("logits", "annotators", "course"),
         summary="mean",
         sentence="KL(annotators ‖ model) at the first checkpoint: 0 where the model answers as the annotators do.",
         of_block=lambda block: kl_divergence(block.logits[:1], block.distributions)[0],
@@ -151,7 +151,7 @@ MEASURES: tuple[Measure, ...] = (
         name="kl_change",
         heading="ΔKL",
         unit="nats",
-        needs=("logits", "annotators"),
+        needs=("logits", "annotators", "course"),
         summary="mean",
         sentence="KL(annotators ‖ model) at the last checkpoint minus that at the first: below 0 the model moved "
         "closer to the annotators. The cross-entropy under their labels changes by the same amount.",
@@ -179,7 +179,7 @@ MEASURES: tuple[Measure, ...] = (
         name="learning_time",
         heading="learning time",
         unit="steps",
-        needs=("losses", "classes"),
+        needs=("losses", "classes", "course"),
         summary="mean",
         sentence="First recorded step with a loss below that of a guess, ln K; an example that never gets there has "
         "none and is left out of means.",
@@ -189,7 +189,7 @@ MEASURES: tuple[Measure, ...] = (
         name="never_learned",
         heading="never learned",
         unit="share",
-        needs=("logits", "gold"),
+        needs=("logits", "gold", "course"),
         summary="share",
         sentence="Whether the gold label has the highest logit at no checkpoint.",
         of_block=lambda block: never_learned(block.correct),
@@ -198,7 +198,7 @@ MEASURES: tuple[Measure, ...] = (
         name="forgetting_events",
         heading="forgetting events",
         unit="events",
-        needs=("logits", "gold"),
+        needs=("logits", "gold", "course"),
         summary="mean",
         sentence="How often the example goes from right to wrong between one checkpoint and the next.",
         of_block=lambda block: forgetting_events(block.correct),
@@ -207,7 +207,7 @@ MEASURES: tuple[Measure, ...] = (
         name="aum",
         heading="AUM",
         unit="",
-        needs=("logits", "gold"),
+        needs=("logits", "gold", "course"),
         summary="mean",
         sentence="Area under the margin: mean over the checkpoints of the gold logit minus the largest other one.",
         of_block=lambda block: aum(block.logits, block.gold),
@@ -216,7 +216,7 @@ MEASURES: tuple[Measure, ...] = (
         name="probability_margin",
         heading="probability margin",
         unit="",
-        needs=("logits", "gold"),
+        needs=("logits", "gold", "course"),
         summary="mean",
         sentence="Area under the margin of probabilities in place of logits, from −1 to 1.",
         of_block=lambda block: probability_margin(block.logits, block.gold),
@@ -225,7 +225,7 @@ MEASURES: tuple[Measure, ...] = (
         name="confidence",
         heading="confidence",
         unit="",
-        needs=("logits", "gold"),
+        needs=("logits", "gold", "course"),
         summary="mean",
         sentence="Mean over the checkpoints of the gold label's probability (dataset cartography).",
         of_block=lambda block: block.cartography.confidence,
@@ -234,7 +234,7 @@ MEASURES: tuple[Measure, ...] = (
         name="variability",
         heading="variability",
         unit="",
-        needs=("logits", "gold"),
+        needs=("logits", "gold", "course"),
         summary="mean",
         sentence="Standard deviation over the checkpoints of the gold label's probability.",
         of_block=lambda block: block.cartography.variability,
@@ -243,7 +243,7 @@ MEASURES: tuple[Measure, ...] = (
         name="correctness",
         heading="correctness",
         unit="",
-        needs=("logits", "gold"),
+        needs=("logits", "gold", "course"),
         summary="mean",
         sentence="Share of the checkpoints at which the gold label has the highest logit.",
         of_block=lambda block: block.cartography.correctness,
@@ -252,7 +252,7 @@ MEASURES: tuple[Measure, ...] = (
         name="region",
         heading="region",
         unit="",
-        needs=("logits", "gold"),
+        needs=("logits", "gold", "course"),
         summary="none",
         sentence="Region of the data map: ambiguous above the median variability, else easy or hard to either side of "
         "the median confidence.",
@@ -308,7 +308,13 @@ MEASURES: tuple[Measure, ...] = (
 
 def measures_of(trajectory: Trajectory) -> tuple[Measure, ...]:
     """The measures whose needs a run meets, in the order of :data:`MEASURES`."""
-    return tuple(measure for measure in MEASURES if trajectory.has.issuperset(measure.needs))
+    known = known_of(trajectory)
+    return tuple(measure for measure in MEASURES if known.issuperset(measure.needs))
+
+
+def known_of(trajectory: Trajectory) -> frozenset[str]:
+    """What a run has of all that measures may need."""
+    return trajectory.has | ({"course"} if len(trajectory.steps) > 1 else set())
 
 
 def measure_columns(

@@ -11,12 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.analysis import sentences
+from contested.analysis.checks import OVERALL
 from contested.analysis.correlation import Correlations
 from contested.analysis.curves import Curve, Curves
 from contested.analysis.jsonable import jsonable
 from contested.analysis.unlearning import Changes
 from contested.analysis.watch_run import Watch
-from contested.formats import percent
+from contested.formats import NATS, percent
 
 
 class CategorySize(NamedTuple):
@@ -143,8 +144,9 @@ def statements(analysis: Analysis) -> list[str]:
     """
     interval = f"{percent(analysis.confidence)} interval"
     correlation = analysis.correlation
+    changes = sentences.of_changes(analysis.unlearning, analysis.kl, scope=_scope(analysis), interval=interval)
     return [
-        *sentences.of_changes(analysis.unlearning, analysis.kl, scope=_scope(analysis), interval=interval),
+        *(changes if analysis.n_checkpoints > 1 else [_standing(analysis)]),
         *(analysis.alert.sentences(analysis.step_unit) if analysis.alert else []),
         *([sentences.of_correlations(correlation, interval)] if correlation else []),
         *analysis.notes,
@@ -152,8 +154,22 @@ def statements(analysis: Analysis) -> list[str]:
     ]
 
 
+def _standing(analysis: Analysis) -> str:
+    """Where a run of one checkpoint stands; how it came there is unknown."""
+    overall = analysis.measures[analysis.measures["category"] == OVERALL].set_index("measure")["mean"]
+    parts = []
+    if "loss_last" in overall:
+        parts.append(f"the mean loss is {NATS(overall['loss_last'])} nats")
+    if "correct_last" in overall:
+        parts.append(f"{percent(overall['correct_last'])} of the examples are answered as their gold label says")
+    told = f": {' and '.join(parts)}" if parts else ""
+    return f"{_scope(analysis)}, one checkpoint was recorded{told}."
+
+
 def _scope(analysis: Analysis) -> str:
     steps = f"{analysis.step_unit}s {analysis.steps[0]:,} to {analysis.steps[-1]:,}"
+    if analysis.n_checkpoints == 1:
+        steps = f"{analysis.step_unit} {analysis.steps[0]:,}"
     if analysis.status == "complete":
         return f"In this run ({steps})"
     return f"In this incomplete run (status: {analysis.status}, {steps})"

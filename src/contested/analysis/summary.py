@@ -53,10 +53,10 @@ def analyze(
         The statistics of the run; what its data do not allow is None or left out, and ``absent`` says why.
 
     Raises:
-        RunError: If the run has fewer than two checkpoints or no examples.
+        RunError: If the run has no checkpoint or no example.
         DataError: If a loss or a logit is not finite.
     """
-    if problem := _too_short(trajectory):
+    if problem := _empty(trajectory):
         raise RunError(problem)
     run = _Measured(trajectory)
     parent = rng if rng is not None else np.random.default_rng(0)
@@ -145,14 +145,13 @@ class _Measured:
         return values.T
 
 
-def _too_short(trajectory: Trajectory) -> str:
+def _empty(trajectory: Trajectory) -> str:
     n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
-    if n_checkpoints >= 2 and n_examples >= 1:
+    if n_checkpoints >= 1 and n_examples >= 1:
         return ""
-    more = "Wait until the run has progressed, or track" if trajectory.status == "running" else "Track"
     return (
         f"The run {trajectory.run_id} has {counted(n_checkpoints, 'checkpoint')} of {counted(n_examples, 'example')} "
-        f"(status {trajectory.status}); an analysis needs at least 2 checkpoints and 1 example. {more} more often."
+        f"(status {trajectory.status}); an analysis needs at least 1 of each."
     )
 
 
@@ -192,7 +191,7 @@ def _correlations(
 
 
 def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> Curves:
-    has = run.source.trajectory.has
+    has = run.source.trajectory.has if len(run.source.steps) > 1 else frozenset()
     distances = {"logits", "annotators"} <= has
     of_rows: dict[str, tuple[Callable[[NDArray[np.intp]], Iterator[NDArray[np.float64]]], bool]] = {
         "loss": (run.losses, "losses" in has),
@@ -249,8 +248,10 @@ def _notes(trajectory: Trajectory) -> tuple[str, ...]:
     if trajectory.status != "complete":
         notes.append(
             f"The run is not complete (status: {trajectory.status}): the numbers cover its "
-            f"{len(trajectory.steps)} recorded checkpoints, up to {unit} {last:,}."
+            f"{counted(len(trajectory.steps), 'recorded checkpoint')}, up to {unit} {last:,}."
         )
+    if len(trajectory.steps) < 2:
+        return tuple(notes)
     if trajectory.losses is not None and planned_steps(trajectory) is None:
         notes.append("The alert is left out: the run is not complete, and it does not say how many steps were planned.")
     if trajectory.origin.get("steps") == "numbered":

@@ -80,9 +80,9 @@ def examples_by_category(trajectory: Trajectory, measured: pd.DataFrame, limit: 
         limit: Most examples of a category.
 
     Returns:
-        Category to examples, in order of rising entropy; nothing where the run has no losses.
+        Category to examples, in order of rising entropy; nothing where the run has no losses, or one checkpoint.
     """
-    if trajectory.losses is None:
+    if "loss_change" not in measured:
         return {}
     names = trajectory.category_names or (ALL,)
     return {name: most_unlearned(trajectory, measured, category=name, limit=limit) for name in names}

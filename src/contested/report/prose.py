@@ -28,10 +28,8 @@ def lead(trajectories: Sequence[Trajectory]) -> str:
     # Of a run whose steps are unknown nothing is known but its checkpoints.
     lengths = [_range(int(run.steps[-1]) for run in own) + f" {word}" for word, own in _by_unit(trajectories) if own]
     whole = f" and {' or '.join(lengths)}" if lengths else ""
-    return (
-        f"What {runs} did to {examples} tracked example{'' if examples == '1' else 's'}{labelled}, "
-        f"followed over {checkpoints} checkpoints{whole}."
-    )
+    followed = "recorded at one checkpoint" if checkpoints == "1" else f"followed over {checkpoints} checkpoints{whole}"
+    return f"What {runs} did to {examples} tracked example{'' if examples == '1' else 's'}{labelled}, {followed}."
 
 
 def _by_unit(trajectories: Sequence[Trajectory]) -> list[tuple[str, list[Trajectory]]]:
@@ -53,7 +51,7 @@ _NOTES: tuple[tuple[str, str, frozenset[str]], ...] = (
         "ℓ is the unweighted cross-entropy of one example against its gold label. Δℓ is ℓ at the last recorded "
         "checkpoint minus ℓ at the first: above 0, the example was un-learned, which has nothing to do with machine "
         "unlearning.",
-        frozenset({"losses"}),
+        frozenset({"losses", "course"}),
     ),
     # Where the labels of a run that something else recorded come from, it does not say.
     ("Gold label", "What most annotators chose, unless the data gives another label.", frozenset({"trained"})),
@@ -75,13 +73,13 @@ _NOTES: tuple[tuple[str, str, frozenset[str]], ...] = (
         "ρ",
         "Spearman's rank correlation of H with AULC, the mean of an example's loss over all checkpoints. "
         "Above 0: the more annotators disagree on an example, the higher its loss over the run.",
-        frozenset({"losses", "annotators"}),
+        frozenset({"losses", "annotators", "course"}),
     ),
     (
         "Learned next to nothing",
         "A run whose last accuracy is at most 1.15/K (on validation examples where it has any, else on the tracked "
         "ones), or in which the loss of a tracked example changed by less than 0.02 nats on average, up or down.",
-        frozenset({"losses"}),
+        frozenset({"losses", "course"}),
     ),
 )
 
@@ -89,6 +87,8 @@ _NOTES: tuple[tuple[str, str, frozenset[str]], ...] = (
 def notes(trajectories: Sequence[Trajectory], analyses: Sequence[Analysis]) -> list[tuple[str, str]]:
     """How the numbers are made, as pairs of name and text; what no run has is not explained."""
     has = frozenset().union(*(run.has for run in trajectories))
+    if any(len(run.steps) > 1 for run in trajectories):
+        has |= {"course"}
     if all(run.origin.get("kind") == "contested" for run in trajectories):
         has |= {"trained"}
     n_classes = _range(len(run.label_names) for run in trajectories if run.label_names)
