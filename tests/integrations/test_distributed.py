@@ -79,6 +79,19 @@ def test_two_processes_record_what_one_records_also_resumed_and_a_lost_one_is_to
     assert (rest.status, rest.steps.tolist()) == ("running", [0, 4])
 
 
+def test_processes_that_share_the_weights_record_what_one_records(job: dict[str, Any], tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    runpy.run_path(str(WORKER))["train_sharded"]({**job, "out": str(one)})
+    run_together([{**job, "out": str(two), "sharded": True}], tmp_path)
+    assert "attach it" in (two / "refused-1.txt").read_text()
+    alone, together = ct.Trajectory.load(one / "run"), ct.Trajectory.load(two / "run")
+    assert (together.status, together.steps.tolist()) == ("complete", [0, 1, 2, 3])
+    np.testing.assert_allclose(together.required("logits"), alone.required("logits"), atol=2e-6, rtol=1e-6)
+    assert np.abs(alone.required("logits")[-1] - alone.required("logits")[0]).max() > 0.01
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 6])
 @pytest.mark.parametrize("evenly", [False, True])
 def test_shares_put_together_have_every_row_once_in_order(n: int, evenly: bool) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+from torch.distributed.tensor import DTensor
 
 from contested.errors import ConfigError
 from contested.training.passes import packing_problem
@@ -37,26 +39,46 @@ INITIAL_WEIGHTS = "initial_weights"
 _SAMPLED = 1000
 
 
-def check_supported(args: Any) -> None:
-    """Refuse training in which a model's weights are spread over processes, or one process uses several devices.
+def check_supported(args: Any, model: nn.Module, *, attached: bool) -> None:
+    """Refuse training whose passes would be wrong or would hang.
 
     Args:
         args: The Trainer's arguments.
+        model: The model as the Trainer hands it over.
+        attached: Whether the callback was attached to the Trainer.
 
     Raises:
         ConfigError: If training is of such a kind.
     """
     spread = {
         f"{args.n_gpu} GPUs in one process (DataParallel)": args.n_gpu > 1,
-        "FSDP": bool(getattr(args, "fsdp", None)),
-        "DeepSpeed": bool(getattr(args, "deepspeed", None)),
+        "DeepSpeed": bool(getattr(args, "deepspeed", None)) or hasattr(next(model.parameters(), None), "ds_id"),
+        "FSDP 1 (fsdp_config version 1)": any(isinstance(part, FullyShardedDataParallel) for part in model.modules()),
+        "tensor, context or sequence parallelism": _split_otherwise(model),
     }
     found = [name for name, there in spread.items() if there]
     if found:
         raise ConfigError(
-            f"TrajectoryCallback does not yet support training with {' and '.join(found)}. Train with one process per "
-            "device (torchrun, accelerate launch), or on one device (CUDA_VISIBLE_DEVICES=0), or without the callback."
+            f"TrajectoryCallback does not support training with {' and '.join(found)}. Train with one process per "
+            "device (DDP: torchrun, accelerate launch), with FSDP 2, or on one device (CUDA_VISIBLE_DEVICES=0)."
         )
+    if is_sharded(model) and not attached:
+        raise ConfigError(
+            "The model's weights are spread over processes (FSDP). Leave the callback out of callbacks= and attach it: "
+            "TrajectoryCallback(…).attach(trainer), before trainer.train()."
+        )
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether FSDP 2 spreads the model's weights over processes, which then answer together."""
+    return any(isinstance(part, FSDPModule) for part in model.modules())
+
+
+def _split_otherwise(model: nn.Module) -> bool:
+    """Whether processes hold parts of the weights that answer the same rows, which must not be shared out."""
+    meshes = [value.device_mesh for value in model.parameters() if isinstance(value, DTensor)]
+    named = {name for mesh in meshes for name in mesh.mesh_dim_names or ()}
+    return bool(meshes) and (not is_sharded(model) or bool(named & {"tp", "cp", "sp"}))
 
 
 def decisive(args: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import distributed
+from torch import distributed, nn
+from torch.distributed.fsdp import FSDPModule
 
 from contested.errors import ContestedError, RunError
 from contested.integrations.tracked import Outputs
@@ -115,6 +116,13 @@ class Processes:
                 "training: one of them is lost. What was recorded is intact: find the reason in the others' output, "
                 "then resume training from its last checkpoint."
             ) from error
+
+
+def reshard(model: nn.Module) -> None:
+    """Spread the weights again that FSDP 2 keeps together after a forward, for whoever takes the parameters next."""
+    for part in model.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
 
 
 def share(n: int, rank: int, size: int, *, evenly: bool) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -18,9 +18,9 @@ from transformers import TrainerCallback
 from contested.analysis.live import Alarm
 from contested.annotations import Annotations
 from contested.errors import ConfigError
-from contested.integrations.arguments import check_supported, identity_of, provenance, run_id
+from contested.integrations.arguments import check_supported, identity_of, is_sharded, provenance, run_id
 from contested.integrations.baseline import baseline_problem, without_adapters
-from contested.integrations.distributed import Processes
+from contested.integrations.distributed import Processes, reshard
 from contested.integrations.inputs import Collator
 from contested.integrations.recording import Recording
 from contested.integrations.tracked import Outputs, Tracked, read_tracked
@@ -34,7 +34,8 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
     At step 0, every N optimiser steps, at the ends of epochs and at the end, each step once. Training ends with the
     same bits as without it. A Trainer that resumes from a checkpoint resumes the folder: what was recorded beyond the
     checkpoint's step is dropped. One process on one device or several that train alike (DDP), of which each answers
-    its share of the tracked examples and the first one writes; anything else is refused.
+    its share of the tracked examples and the first one writes, or several that share the weights (FSDP 2, see
+    :meth:`attach`); anything else is refused.
 
     Args:
         tracked: The examples to follow, as your own processing made them: a ``datasets.Dataset``, columns by name or
@@ -102,10 +103,28 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         self._watching = Watching(Path(out).expanduser(), alert=alert, on_alert=on_alert, stop=stop, clusters=clusters)
         self._recording = Recording(Path(out).expanduser(), self._tracked, self._watching)
         self._training: _Training | None = None
+        self._attached = False
+
+    def attach(self, trainer: Any) -> Self:
+        """Join a Trainer that is made already, as FSDP needs it: all processes then answer in step.
+
+        Args:
+            trainer: The Trainer, made without this callback and not yet training.
+
+        Returns:
+            The callback.
+
+        Examples:
+            >>> ct.TrajectoryCallback(tracked, out="runs/mine").attach(trainer)  # doctest: +SKIP
+        """
+        if self not in trainer.callback_handler.callbacks:
+            trainer.add_callback(self)
+        self._attached = True
+        return self
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Begin the folder or resume it, and record step 0."""
-        check_supported(args)
+        check_supported(args, _inner(given["model"]), attached=self._attached)
         self._training = None
         names = self._tracked.names(_inner(given["model"]))
         processes = Processes(args.process_index, args.world_size, timeout_s=args.ddp_timeout)
@@ -165,7 +184,12 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         training, step = self._training, state.global_step
         if training is None or training.last_step >= step:
             return
-        outputs = training.processes.merged(len(self._tracked.ids), lambda rows: self._outputs(rows, **given))
+        outputs = training.processes.merged(
+            len(self._tracked.ids),
+            lambda rows: self._outputs(rows, **given),
+            # Those that share the weights call the model as often as one another.
+            evenly=is_sharded(_inner(given["model"])),
+        )
         baseline = self._untouched(training.processes, **given) if step == 0 else None
         epoch = float(state.epoch or 0)
         done = training.processes.first(lambda: self._write(training, step, epoch, outputs, baseline))
@@ -188,12 +212,16 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             return processes.merged(len(self._tracked.ids), lambda rows: self._outputs(rows, **given))
 
     def _why_no_baseline(self, model: nn.Module) -> str:
+        if self._baseline and is_sharded(model):
+            return "the model's weights are spread over processes"
         return baseline_problem(model) if self._baseline else "not wanted (baseline=False)"
 
     def _outputs(self, rows: NDArray[np.int64], **given: Any) -> Outputs:
         tokenizer, model = given.get("processing_class"), _inner(given["model"])
         with _without_compiling(), inference_mode(model):
-            return self._tracked.outputs(model, rows, processing_class=tokenizer, batch_size=self._batch_size)
+            outputs = self._tracked.outputs(model, rows, processing_class=tokenizer, batch_size=self._batch_size)
+        reshard(model)
+        return outputs
 
 
 class _Training(NamedTuple):
