@@ -39,6 +39,15 @@ def test_an_analysis_gives_the_verdict_of_the_alert():
     assert told.startswith("Mean loss of examples of category high rose above its start: at step 10 by 0.9")
 
 
+def test_an_analysis_asks_as_the_run_was_asked():
+    pairs = [f"p{i // 2}" for i in range(120)]
+    run = recorded(RISING, manifest={"alert": {"level": 0.01, "margin": 0.5, "clusters": "pair"}})
+    found = watch_run(dataclasses.replace(run, examples=run.examples.assign(pair=pairs)))
+    assert (found.level, found.margin, found.alerts["high"].n_clusters) == (0.01, 0.5, 30)
+    # Without the column, as where the run was saved without it, each example stands for itself.
+    assert watch_run(run).alerts["high"].n_clusters == 60
+
+
 def test_the_rises_share_the_level_and_take_the_same_examples():
     run = recorded(FALLING)
     found = watch_run(run)

@@ -9,7 +9,15 @@ import pandas as pd
 
 from contested.analysis.alert import Alert
 from contested.analysis.rise import Rise, highest_rise
-from contested.analysis.watch import MARGIN, alert_sentence, alerts, amount, group_examples, planned_steps, watched
+from contested.analysis.watch import (
+    alert_sentence,
+    alerts,
+    amount,
+    group_examples,
+    planned_steps,
+    watched,
+    watched_with,
+)
 from contested.formats import percent
 from contested.wording import counted
 
@@ -80,23 +88,23 @@ class Watch(NamedTuple):
 _OF_LOOKS = ("estimate", "low", "statistic", "boundary", "crossed", "spent")
 
 
-def watch_run(trajectory: Trajectory, *, level: float = 0.05, margin: float = MARGIN) -> Watch | None:
+def watch_run(trajectory: Trajectory) -> Watch | None:
     """Ask after the fact what the alert asks during a run, and for rises between any two checkpoints.
 
     Args:
         trajectory: The run; the order of its examples does not matter.
-        level: Probability of a false alarm in any group over the whole run; the same for all rises together.
-        margin: A rise up to this is none (nats).
 
     Returns:
-        The answers; None where the run has no losses, or neither ended nor says how many steps are planned.
+        The answers, with what the run was watched with where it says so; None where the run has no losses, or neither
+        ended nor says how many steps are planned.
     """
     planned = planned_steps(trajectory)
     if trajectory.losses is None or planned is None or planned <= trajectory.steps[0]:
         return None
     order = np.argsort(np.asarray(trajectory.example_ids, dtype=str), kind="stable")
     table = trajectory.examples.iloc[order].reset_index(drop=True)
-    groups, clusters = watched(table, trajectory.category_names, trajectory.text_columns)
+    level, margin, column = watched_with(trajectory)
+    groups, clusters = watched(table, trajectory.category_names, trajectory.text_columns, clusters=column)
     losses, steps = trajectory.losses[:, order], trajectory.steps
     found = alerts(losses, steps, planned, groups=groups, clusters=clusters, margin=margin, level=level)
     rises = {
