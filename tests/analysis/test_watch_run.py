@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,3 +108,11 @@ def test_a_run_of_unknown_plan_or_without_losses_has_no_alert_and_says_why():
     logits = Trajectory.from_arrays(logits=np.zeros((2, 4, 2)), steps=[0, 1])
     assert analyze(logits).alert is None
     assert any("alert" in sentence for sentence in analyze(logits).absent if "no losses" in sentence)
+
+
+def test_what_the_page_on_the_alert_shows_in_python_runs(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "alert.md").read_text(encoding="utf-8")
+    exec(page.split("```python\n")[1].split("```")[0], {"run": recorded(RISING)})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("At none of 5 looks was mean loss of examples of category low found")
+    assert second.startswith("Mean loss of examples of category high rose above its start: at step 10 by 0.9")
