@@ -62,8 +62,8 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(
         "rise_above_start", "pictures", "The alert: loss above its start",
         "Mean loss minus that at the first checkpoint, shaded down to the least that the expected rise was: all these "
-        "bounds hold together, over all checkpoints and categories, in 95% of runs. A point marks the first checkpoint "
-        "at which a bound lies above 0.02 nats: the alert.",
+        "bounds hold together, over all checkpoints and categories (in 95% of runs unless set otherwise). A point "
+        "marks the first checkpoint at which a bound lies above the margin, 0.02 nats: the alert.",
         (("alert_looks", "estimate", "low"), ("runs", "run")), alert_figure.rise_above_start,
         ("run", "category", "estimate"), CHANGE,
     ),

@@ -121,9 +121,9 @@ TABLES: tuple[Table, ...] = (
         ),
     ),
     Table(
-        "alerts", "alerts", "numbers", "The alert: did the mean loss rise above its start?",
-        "Asked at every checkpoint, with at most 5% of runs in which any category is said to have risen and did not. "
-        "Rise at the alarm, and in brackets the least that it was (all such bounds hold together). ",
+        "alerts", "alerts", "numbers", "The alert: mean loss above its start",
+        "Asked at every checkpoint, with one error rate for the whole run and all categories (5% unless set so): "
+        "the rise at the alarm and the least that it was, and the surest rise between any two checkpoints.",
         (
             _RUN, _CATEGORY, _N, Column("n_clusters", "clusters", COUNT), Column("first", "first alarm", COUNT),
             Column("first_estimate", "rise at the alarm (nats)", CHANGE), Column("first_low", "at least", CHANGE),
