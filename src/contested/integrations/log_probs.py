@@ -56,9 +56,9 @@ def log_probs(
     """Score sequences with a causal language model as it stands.
 
     Batches are sorted by length and padded on the right, which no earlier token sees. A model that TRL prepared
-    computes log-probabilities without its logits (``fused_lm_head``, TRL 1.16); any other gives the logits of no more
-    positions than are scored, where its forward knows ``logits_to_keep``. The model is called once per batch, whatever
-    the lengths.
+    computes log-probabilities without its logits on a GPU (``fused_lm_head``, TRL 1.16); any other gives the logits
+    of no more positions than are scored, where its forward knows ``logits_to_keep``. The model is called once per
+    batch, whatever the lengths.
 
     Args:
         model: A causal language model, adapted by PEFT or not.
@@ -73,7 +73,7 @@ def log_probs(
     order = np.argsort(sequences.lengths[rows], kind="stable")[::-1]
     tokens: list[NDArray[np.float64]] = [np.zeros(0)] * len(rows)
     others = None if alternatives is None else np.empty((len(rows), alternatives.tokens.shape[1]))
-    fused = alternatives is None and has_fused_head(model)
+    fused = alternatives is None and has_fused_head(model) and _fused_pays(next(model.parameters()).device)
     for start in range(0, len(rows), batch_size):
         places = order[start : start + batch_size]
         batch = _Batch(sequences, rows[places], next(model.parameters()).device)
@@ -173,6 +173,11 @@ def _log_softmax(logits: Tensor, positions: NDArray[np.int64]) -> Tensor:
 def _picked(values: Tensor, tokens: Tensor) -> NDArray[np.float64]:
     picked = values.gather(1, tokens.to(values.device)[:, None])[:, 0]
     return np.asarray(picked.double().cpu().numpy(), np.float64)
+
+
+def _fused_pays(device: torch.device) -> bool:
+    """On a CPU TRL's head scores prompts and padding too: three times the work of the logits that are needed."""
+    return device.type != "cpu"
 
 
 def _takes(model: nn.Module, name: str) -> bool:
