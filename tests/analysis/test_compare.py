@@ -165,6 +165,70 @@ def test_a_model_and_itself_do_not_differ(unlearning_run):
     assert found.examples["kl"].max() == 0.0
 
 
+def test_identical_models_are_called_identical(unlearning_run):
+    found = compare(unlearning_run, replace(unlearning_run, run_id="twin"), names=("A", "B"), n_flips=200)
+    sizes = {row.category: row.n for row in found.transitions}
+    n = sizes["contested"]
+    # Of n examples none turned: at most 1 - 0.05^(1/n) of such examples do, exactly and one-sided.
+    bound = 100 * (1 - 0.05 ** (1 / n))
+    said = found.statements()
+    assert said[0] == (
+        f"Of {n} contested examples, none turned right or wrong from A to B: this happens to at most about "
+        f"{bound:.1f}% of such examples, with 95% confidence. Their losses are identical. Both are equally far from "
+        "the annotators on each of them."
+    )
+    assert "The two give the same probabilities on all 120 examples." in said
+    assert f"Over the whole runs, Δℓ is the same on each of {n} contested examples." in said
+    assert not any("inconclusive" in sentence or "differently" in sentence for sentence in said)
+    assert found.headline() == (
+        f"Of {n} contested examples, none turned right or wrong from A to B; the losses on them are identical; both "
+        "are equally far from the annotators."
+    )
+    together = compare(*(with_texts(replace(unlearning_run, run_id=name)) for name in "AB"), n_flips=200)
+    row = together.transitions[2]
+    assert row.n_clusters < row.n
+    share = f"{100 * (1 - 0.05 ** (1 / row.n_clusters)):.1f}% of clusters of such examples (0 of {row.n_clusters})"
+    assert share in together.statements()[0]
+    ids = unlearning_run.example_ids.tolist()
+    losses = [Trajectory.from_arrays(losses=unlearning_run.losses, ids=ids, run_id=name) for name in "AB"]
+    assert compare(*losses, n_flips=200).headline() == "The losses on all 120 examples are identical."
+
+
+def test_an_answer_that_is_another_wrong_one_is_no_change_of_right_and_wrong():
+    gold = np.zeros(40, int)
+    one, other = (np.eye(3)[np.where(np.arange(40) < 20, 0, wrong)][None] * 4.0 for wrong in (1, 2))
+    ids = [f"i{row}" for row in range(40)]
+    runs = [
+        Trajectory.from_arrays(logits=logits, ids=ids, gold=gold, label_names=tuple("xyz"), run_id=name)
+        for logits, name in ((one, "A"), (other, "B"))
+    ]
+    said = compare(*runs, n_flips=200).statements()
+    assert said[0].startswith(
+        "Of all 40 examples, none turned right or wrong from A to B (20 have another wrong answer)"
+    )
+    assert "The two answer 20 (50%) of all 40 examples differently" in said[1]
+
+
+def test_fewer_changes_than_guessing_gives_are_said_to_be_so():
+    # 30 wrong in both and one turned: 30 / (3 − 1) = 15 of either by guessing alone.
+    answers = np.array([0] * 10 + [1] * 30), np.array([1] + [0] * 9 + [1] * 30)
+    runs = [
+        Trajectory.from_arrays(
+            logits=4.0 * np.eye(3)[given][None],
+            ids=[f"i{row}" for row in range(40)],
+            gold=np.zeros(40, int),
+            label_names=tuple("xyz"),
+            run_id=name,
+        )
+        for given, name in zip(answers, "AB", strict=True)
+    ]
+    said = compare(*runs, n_flips=200).statements()[0]
+    assert (
+        "0 (0%) the other way round (0→1): neither is more than lucky guesses would give (15.0 of either, if a model "
+        "knows an example or guesses among all classes)." in said
+    )
+
+
 def with_texts(run):
     premises = [f"premise {row // 3}" for row in range(120)]
     examples = run.examples.assign(premise=premises, genre=[f"g{row // 6}" for row in range(120)])
@@ -193,7 +257,7 @@ def test_what_is_lacking_is_left_out_and_said(unlearning_run, other):
     assert found.absent[0].startswith("Neither has logits, so these are not compared: answers")
     assert found.absent[1] == "Neither has gold labels, so these are not compared: which answers are right."
     (sentence, *_) = found.statements()
-    assert " mean loss on all examples is " in sentence
+    assert sentence.startswith("The mean loss on all 120 examples is ")
     assert found.examples["size"].tolist() == np.abs(found.examples["loss_difference"]).tolist()
     bare = [Trajectory.from_arrays(logits=run.logits, ids=ids, run_id=run.run_id) for run in (unlearning_run, other)]
     found = compare(*bare, n_flips=200)
@@ -240,18 +304,25 @@ def test_the_sentences_say_the_numbers(unlearning_run, other):
     said = found.statements()
     share = f"{turned.lost} ({100 * turned.lost / turned.n:.1f}%)"
     assert said[0].startswith(f"Of {turned.n} contested examples, {share} are right with A and wrong with B")
-    assert f"guessing alone would give {turned.by_guessing:.1f} of either. " in said[0]
-    assert [sentence.split()[2] for sentence in said[1:4]] == ["ambiguous", "clean", str(120)] or said[3].startswith(
-        "Of all"
-    )
+    given = f"{turned.by_guessing:.1f} of either, if a model knows an example or guesses among all classes"
+    assert max(turned.lost, turned.gained) > turned.by_guessing
+    assert f"the other way round (0→1); lucky guesses alone would give {given}. " in said[0]
+    assert [sentence.partition(" are right")[0].partition(", ")[0].split(" ", 2)[2] for sentence in said[1:3]] == [
+        "ambiguous examples",
+        "clean examples",
+    ]
+    assert said[3].startswith("Of all 120 examples, ")
     kl = row_of(found, "kl", "contested")
     assert kl.direction == "higher"
-    assert f"KL(annotators ‖ model) on them is {kl.difference:.2f} nats higher with B" in said[0]
+    assert (
+        f"KL(annotators ‖ model) on them is {kl.difference:.3f} nats higher with B [{kl.low:+.3f}, {kl.high:+.3f}]"
+        in said[0]
+    )
     assert "further from the annotators." in said[0]
     assert row_of(found, "loss", "contested").direction == "unclear"
     counts = f"{turned.lost} turned wrong and {turned.gained} turned right from A to B"
     assert found.headline() == (
-        f"Of {turned.n} contested examples, {counts} (by guessing alone: {turned.by_guessing:.1f} of either); "
+        f"Of {turned.n} contested examples, {counts}; "
         "whether the loss on them differs is inconclusive; B is further from the annotators."
     )
     assert any(sentence.startswith("The two answer ") and "KL(A ‖ B)" in sentence for sentence in said)

@@ -79,12 +79,31 @@ def test_losses_alone_take_the_classes_of_the_other():
         assert pair.first.label_counts.shape == pair.second.label_counts.shape == (2, 3)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_classes_known_by_their_numbers_take_the_names_of_the_other(swapped):
+    known, unnamed = run(["a", "b"], gold=[0, 1]), run(["a", "b"], names=("0", "1", "2"), gold=[0, 1], seed=1)
+    pair = paired(*((unnamed, known) if swapped else (known, unnamed)))
+    assert [side.label_names for side in pair[:2]] == [("e", "n", "c")] * 2
+    assert np.array_equal(pair[0 if swapped else 1].logits, unnamed.logits)
+    said = (
+        "The classes of run-1 have no names (0, 1, 2): they are taken for those of run-0 in the same order (e, n, c)."
+    )
+    assert pair.notes == (said,)
+    # Two runs without names have nothing to say, and another order by number is put right.
+    assert paired(unnamed, run(["a", "b"], names=("0", "1", "2"))).notes == ()
+    turned = run(["a", "b"], names=("2", "0", "1"))
+    assert np.array_equal(paired(unnamed, turned).second.logits, turned.logits[:, :, [1, 2, 0]])
+    with pytest.raises(DataError, match=r"another gold label .* have no names .* If that order is wrong, import it"):
+        paired(known, run(["a", "b"], names=("0", "1", "2"), gold=[0, 2], seed=1))
+
+
 def test_what_does_not_mean_the_same_is_refused():
     first = run(["a", "b"], gold=[0, 1], texts={"premise": ["x", "y"]})
     with pytest.raises(DataError, match=r"share no example, .* ids such as a, b and c, d"):
         paired(first, run(["c", "d"], seed=1))
-    with pytest.raises(DataError, match=r"different classes \(e, n, c; 0, 1, 2\).* same label names"):
-        paired(first, run(["a", "b"], names=("0", "1", "2"), seed=1))
+    for names in (("0", "1"), ("0", "1", "3"), ("x", "y", "z")):
+        with pytest.raises(DataError, match=rf"different classes \(e, n, c; {', '.join(names)}\).* same label names"):
+            paired(first, run(["a", "b"], names=names, seed=1))
     with pytest.raises(DataError, match="1 of 2 examples with the same id have another gold label in them, such as b"):
         paired(first, run(["a", "b"], gold=[0, 2], seed=1))
     with pytest.raises(DataError, match="2 of 2 examples with the same id have another premise in them, such as a, b"):

@@ -56,6 +56,7 @@ class Difference(NamedTuple):
         category: The category, or ``"overall"``.
         n: Examples that have a value in both.
         n_skipped: Examples that have none in one of them.
+        n_changed: Examples whose two values differ at all.
         first: Mean in the first model (a share where the measure is yes or no).
         second: Mean in the second.
         difference: Second minus first.
@@ -73,6 +74,7 @@ class Difference(NamedTuple):
     category: str
     n: int
     n_skipped: int
+    n_changed: int
     first: float
     second: float
     difference: float

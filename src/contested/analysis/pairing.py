@@ -55,6 +55,7 @@ def paired(first: Trajectory, second: Trajectory) -> Pair:
     Raises:
         DataError: If they share no example, or mean different things by the same ids, classes or gold labels.
     """
+    first, second, unnamed = _named(first, second)
     columns = _column_order(first, second)
     ids: list[NDArray[np.str_]] = [np.asarray(run.example_ids, dtype=str) for run in (first, second)]
     shared, *rows = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
@@ -67,7 +68,7 @@ def paired(first: Trajectory, second: Trajectory) -> Pair:
     classes = first.label_names or second.label_names
     sides = [replace(side, label_names=classes) if side.logits is None else side for side in sides]
     sides[1] = _reordered(sides[1], columns, classes)
-    _refuse_other_meanings(*sides)
+    _refuse_other_meanings(sides[0], sides[1], unnamed)
     notes = [_left_out(run, own, len(shared)) for run, own in zip((first, second), ids, strict=True)]
     examples, texts, taken = _merged(*sides)
     names = (first.category_names or second.category_names) if "category" in examples else ()
@@ -80,7 +81,7 @@ def paired(first: Trajectory, second: Trajectory) -> Pair:
             f"{has.run_id} has losses but no logits, and {lacks.run_id} no losses: nothing of them can be compared. "
             "Give gold labels, with which losses follow from logits."
         )
-    return Pair(one, other, tuple(filter(None, [*notes, *taken])))
+    return Pair(one, other, tuple(filter(None, [*notes, unnamed, *taken])))
 
 
 def checkpoint_index(trajectory: Trajectory, at: Checkpoint) -> int:
@@ -148,6 +149,24 @@ def _restricted(run: Trajectory, rows: NDArray[np.intp]) -> Trajectory:
     )
 
 
+def _named(first: Trajectory, second: Trajectory) -> tuple[Trajectory, Trajectory, str]:
+    """Classes that one run knows by their numbers alone have the names of the other's; and a sentence that says so."""
+    numbers = tuple(str(index) for index in range(len(first.label_names)))
+    if len(first.label_names) != len(second.label_names) or first.label_names == second.label_names:
+        return first, second, ""
+    if numbers not in (first.label_names, second.label_names) or sorted(first.label_names) == sorted(
+        second.label_names
+    ):
+        return first, second, ""
+    run, other = (first, second) if first.label_names == numbers else (second, first)
+    said = (
+        f"The classes of {run.run_id} have no names ({', '.join(numbers)}): they are taken for those of "
+        f"{other.run_id} in the same order ({', '.join(other.label_names)})."
+    )
+    first, second = (replace(side, label_names=other.label_names) for side in (first, second))
+    return first, second, said
+
+
 def _column_order(first: Trajectory, second: Trajectory) -> list[int] | None:
     """Where the first run's classes stand in the second; None where one of them has none or the order is the same."""
     names, others = first.label_names, second.label_names
@@ -174,13 +193,15 @@ def _reordered(run: Trajectory, columns: list[int] | None, names: tuple[str, ...
     return replace(run, logits=logits, examples=examples, label_names=names)
 
 
-def _refuse_other_meanings(first: Trajectory, second: Trajectory) -> None:
+def _refuse_other_meanings(first: Trajectory, second: Trajectory, unnamed: str) -> None:
     for column in first.text_columns:
         if column in second.text_columns:
             other = (first.examples[column].str.strip() != second.examples[column].str.strip()).to_numpy()
             _refuse(first, second, other, f"have another {column} in them", "Give both the ids of the data.")
     if first.gold is not None and second.gold is not None:
         remedy = "Right and wrong would mean two things: record or import both with the same gold labels."
+        if unnamed:
+            remedy = f"{unnamed} If that order is wrong, import it with the label names in the order of its logits."
         _refuse(first, second, first.gold != second.gold, "have another gold label in them", remedy)
 
 

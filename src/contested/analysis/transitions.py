@@ -37,6 +37,7 @@ class Transition(NamedTuple):
         note: Why a number is missing; empty otherwise.
         lost_q_value: ``lost_p_value`` adjusted for the tests of a comparison; NaN outside one.
         gained_q_value: ``gained_p_value`` likewise.
+        n_clusters: Independent clusters of its examples.
     """
 
     category: str
@@ -57,6 +58,7 @@ class Transition(NamedTuple):
     note: str
     lost_q_value: float = float("nan")
     gained_q_value: float = float("nan")
+    n_clusters: int = 0
 
 
 def transitions(
@@ -158,6 +160,7 @@ def _row(
         *(beyond[0], low[0], high[0], p_values[0]),
         *(beyond[1], low[1], high[1], p_values[1]),
         found.note,
+        n_clusters=len(np.unique(clusters)),
     )
 
 

@@ -82,8 +82,9 @@ def _transitions(found: Comparison, below: str) -> Table:
     return Table(
         "transitions", "transitions", "numbers", "Which answers changed",
         f"1→0: right {found.first.where}, wrong {found.second.where}; 0→1: the other way round. By guessing: how many "
-        "of either lucky guesses alone would give, a (K − 1)th of those wrong in both; beyond guessing: the share of "
-        f"the examples that is left. Accuracy: {second} minus {first}. {below}",
+        "of either lucky guesses alone would give, if a model knows an example or guesses: a (K − 1)th of those wrong "
+        "in both; beyond guessing: the share of the examples that is left, below 0 where fewer turned than guessing "
+        f"would give. Accuracy: {second} minus {first}. {below}",
         (
             _CATEGORY, _N, _count("both_right", "right in both"), _count("both_wrong", "wrong in both"),
             _count("lost", "1→0"), _count("gained", "0→1"), Column("by_guessing", "by guessing", _ONE),
