@@ -120,8 +120,11 @@ def test_every_format_is_on_the_page() -> None:
 
 
 def test_mistakes_are_one_text_and_leave_nothing(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["import", "nothing", "training_dynamics", "--out", "runs/x"]) == 2
-    assert "Formats: cartography (" in capsys.readouterr().err
+    assert main(["import", "cartografy", "training_dynamics", "--out", "runs/x"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "contested: No format 'cartografy' (did you mean 'cartography'?) can be read. Formats:"
+    assert lines[1].startswith("  - cartography: Dataset Cartography's folder")
+    assert len(lines) == 1 + sum(made.read is not None for made in FORMATS)
     assert main(["import", "cartography", "training_dynamic", "--out", "runs/x"]) == 2
     assert "training_dynamic is not a folder" in capsys.readouterr().err
     assert main(["import", "cartography", "training_dynamics", "--out", "training_dynamics"]) == 2

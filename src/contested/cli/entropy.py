@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contested.cli import options
 from contested.cli.console import console, path, print_json
 from contested.errors import ConfigError
 from contested.formats import COUNT, SHARE
@@ -31,23 +32,13 @@ def entropy(
     bounds: Annotated[str | None, typer.Option(help="Custom category bounds in nats, such as 0.4,0.7.")] = None,
     estimator: Annotated[str, typer.Option(help="plugin or miller-madow.")] = "plugin",
     label_names: Annotated[str | None, typer.Option(help="The classes in label order, separated by commas.")] = None,
-    id_column: Annotated[str | None, typer.Option(help="Column of the item ids.")] = None,
-    count_columns: Annotated[
-        str | None, typer.Option(help="Column(s) of counts: one of lists or objects, or one per class.")
-    ] = None,
-    labels_column: Annotated[
-        str | None, typer.Option(help="Column(s) of labels: one of lists, one per annotator, or that of a long table.")
-    ] = None,
-    distribution_column: Annotated[
-        str | None, typer.Option(help="Column(s) of proportions: one of lists or objects, or one per class.")
-    ] = None,
-    annotators_column: Annotated[
-        str | None, typer.Option(help="Column of the number of annotators behind the proportions.")
-    ] = None,
-    n_annotators: Annotated[
-        int | None, typer.Option(help="Number of annotators per item, where it is the same for all.")
-    ] = None,
-    worker_column: Annotated[str | None, typer.Option(help="Annotator column of a long table.")] = None,
+    id_column: options.IdColumn = None,
+    count_columns: options.CountColumns = None,
+    labels_column: options.LabelsColumn = None,
+    distribution_column: options.DistributionColumn = None,
+    annotators_column: options.AnnotatorsColumn = None,
+    n_annotators: options.NAnnotators = None,
+    worker_column: options.WorkerColumn = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")] = False,
 ) -> None:
     """Show how much annotators disagree: per item (--out) and in summary. Entropies are in nats.
@@ -61,18 +52,19 @@ def entropy(
     scheme = _scheme(categories, bounds)
     if out is not None:
         check_writable(out)
-    data = read_annotations(
-        file,
-        format=format,
-        label_names=_split(label_names),
-        id_column=id_column,
-        count_columns=_split(count_columns),
-        labels_column=_split(labels_column),
-        distribution_column=_split(distribution_column),
-        annotators_column=annotators_column,
-        n_annotators=n_annotators,
-        worker_column=worker_column,
-    )
+    with options.spelled():
+        data = read_annotations(
+            file,
+            format=format,
+            label_names=options.names(label_names),
+            id_column=id_column,
+            count_columns=options.names(count_columns),
+            labels_column=options.names(labels_column),
+            distribution_column=options.names(distribution_column),
+            annotators_column=annotators_column,
+            n_annotators=n_annotators,
+            worker_column=worker_column,
+        )
     summary = data.summary(scheme, estimator=parse_estimator(estimator))
     if out is not None:
         write_table(data.item_table(scheme, estimator=summary.estimator), out)
@@ -80,10 +72,6 @@ def entropy(
         print_json(summary.to_json())
     else:
         _print(summary, data.source, out)
-
-
-def _split(names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",")]
 
 
 def _scheme(categories: str, bounds: str | None) -> str | Categories:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contested.cli import options
 from contested.cli.console import path
-from contested.wording import counted
+from contested.errors import ConfigError
+from contested.wording import counted, listed
 
 if TYPE_CHECKING:
+    from contested.annotations import Annotations
     from contested.exchange import Imported
 
 
@@ -30,6 +33,16 @@ def import_(
         str | None,
         typer.Option(help="Text columns of the annotated file, separated by commas; else premise,hypothesis or text."),
     ] = None,
+    annotations_format: Annotated[
+        str, typer.Option(help="Format of the annotated file; auto recognises it, an unknown name lists all.")
+    ] = "auto",
+    id_column: options.IdColumn = None,
+    count_columns: options.CountColumns = None,
+    labels_column: options.LabelsColumn = None,
+    distribution_column: options.DistributionColumn = None,
+    annotators_column: options.AnnotatorsColumn = None,
+    n_annotators: options.NAnnotators = None,
+    worker_column: options.WorkerColumn = None,
     check_label_order: Annotated[
         bool, typer.Option(help="Refuse an order of the classes that gold labels contradict.")
     ] = True,
@@ -46,27 +59,48 @@ def import_(
     --label-names entailment,neutral,contradiction
     """
     from contested.exchange import import_run, import_runs
+    from contested.exchange.exchange import check_readable
     from contested.exchange.format import check_new_folder, new_folder
 
     check_new_folder(out)
-    options: dict[str, Any] = {
-        "annotations": annotations,
-        "label_names": _names(label_names),
-        "text_columns": _names(text_columns),
+    check_readable(format)
+    reading = {
+        "id_column": id_column,
+        "count_columns": options.names(count_columns),
+        "labels_column": options.names(labels_column),
+        "distribution_column": options.names(distribution_column),
+        "annotators_column": annotators_column,
+        "n_annotators": n_annotators,
+        "worker_column": worker_column,
+    }
+    given: dict[str, Any] = {
+        "annotations": _read(annotations, annotations_format, label_names, reading),
+        "label_names": options.names(label_names),
+        "text_columns": options.names(text_columns),
         "check_label_order": check_label_order,
         "floor": floor,
     }
     if not each:
-        _save(import_run(format, source, run_id=out.resolve().name, **options), out, out)
+        _save(import_run(format, source, run_id=out.resolve().name, **given), out, out)
         return
     with new_folder(out) as folder:
-        for made in import_runs(format, source, **options):
+        for made in import_runs(format, source, **given):
             name = made.trajectory.run_id
             _save(made, folder / name, out / name)
 
 
-def _names(given: str | None) -> list[str] | None:
-    return None if given is None else [name.strip() for name in given.split(",")]
+def _read(file: Path | None, format: str, label_names: str | None, reading: dict[str, Any]) -> Annotations | None:
+    """The annotated file, read with the options that are given for it."""
+    from contested.annotations import read_annotations
+
+    named = [options.spelling(name) for name, value in reading.items() if value is not None]
+    if file is None and (named or format != "auto"):
+        told = listed([*named, *(["--annotations-format"] if format != "auto" else [])])
+        raise ConfigError(f"{told} say how an annotated file is read, and none is given. Give it with --annotations.")
+    if file is None:
+        return None
+    with options.spelled():
+        return read_annotations(file, format=format, label_names=options.names(label_names), **reading)
 
 
 def _save(made: Imported, folder: Path, shown: Path) -> None:

@@ -19,7 +19,7 @@ from contested.exchange.probabilities import as_logits
 from contested.files import user_path
 from contested.trajectories.layout import StepUnit
 from contested.trajectories.trajectory import Trajectory
-from contested.wording import hint, listed
+from contested.wording import did_you_mean, listed
 
 FORMATS: tuple[Format, ...] = (
     cartography.FORMAT,
@@ -70,7 +70,8 @@ def import_run(
         format: The name of one of :data:`FORMATS`.
         source: Its file or folder; for the formats pandas and dataset the frame or data set itself.
         annotations: Annotators' labels: an annotated file, or what was read of one.
-        label_names: The classes in the order of the recording's logits; needed beside annotations.
+        label_names: The classes in the order of the recording's logits; needed beside annotations where there are
+            logits, probabilities or numbered gold labels.
         text_columns: Which columns of the annotations are texts; without it premise and hypothesis, or what else is
             usual, as far as they are there.
         run_id: The run's name.
@@ -96,6 +97,10 @@ def import_run(
     told = str(source) if is_path else f"a {type(source).__name__}"
     keep = None if annotated is None else frozenset(annotated.example_ids)
     recording = reader(user_path(source) if is_path else source, keep, names)
+    of_names: list[str] = []
+    if annotated is not None:
+        of_names = _without_names(recording, annotated) if names is None else _unchecked(recording)
+        names = annotated.label_names
     logits, changed = as_logits(recording, told, floor)
     found = None if annotated is None else joined(recording, annotated, text_columns)
     trajectory = _trajectory(
@@ -111,7 +116,7 @@ def import_run(
         counts = trajectory.required("label_counts")
         if problem := contradicted_order(trajectory.gold, counts, trajectory.label_names):
             raise DataError(f"{told} and {annotated.source} contradict each other:", [problem])
-    return Imported(trajectory, [*(found.notes if found else ()), *recording.notes, *changed])
+    return Imported(trajectory, [*(found.notes if found else ()), *of_names, *recording.notes, *changed])
 
 
 def _trajectory(
@@ -185,11 +190,24 @@ def export_run(format: str, trajectory: Trajectory, target: str | os.PathLike[st
 def _format(name: str, use: str) -> Format:
     usable = {made.name: made for made in FORMATS if getattr(made, use) is not None}
     if name not in usable:
-        told = "; ".join(f"{made.name} ({made.summary})" for made in usable.values())
+        near = did_you_mean(name, usable)
         raise ConfigError(
-            f"No format {name!r} can be {'read' if use == 'read' else 'written'}{hint(name, usable)}. Formats: {told}."
+            f"No format {name!r}{near} can be {'read' if use == 'read' else 'written'}. Formats:",
+            [f"{made.name}: {made.summary}" for made in usable.values()],
         )
     return usable[name]
+
+
+def check_readable(format: str) -> None:
+    """Refuse a format that cannot be read, before anything is read for it.
+
+    Args:
+        format: The name of one of :data:`FORMATS`.
+
+    Raises:
+        ConfigError: If it is none, or cannot be read.
+    """
+    _format(format, "read")
 
 
 def _annotated(
@@ -197,19 +215,35 @@ def _annotated(
 ) -> Annotations | None:
     if given is None:
         return None
-    if label_names is None:
-        raise ConfigError(
-            "Annotations need the label names: which class is the first of the recording's logits, which the second, … "
-            "is not in its files. Give them in that order, such as --label-names entailment,neutral,contradiction."
-        )
     if not isinstance(given, Annotations):
         return read_annotations(user_path(given), label_names=label_names)
-    if given.label_names != tuple(label_names):
+    if label_names is not None and given.label_names != tuple(label_names):
         raise ConfigError(
             f"The annotations have the classes {', '.join(given.label_names)}, the recording {', '.join(label_names)}; "
             "read the annotations with these label names."
         )
     return given
+
+
+def _without_names(recording: Recording, annotated: Annotations) -> list[str]:
+    """Say whose class names are taken where none are given, and refuse where the recording numbers its classes."""
+    scores = recording.logits is not None or recording.probabilities is not None
+    numbered = any(isinstance(label, int) for label in recording.gold or ())
+    if scores or numbered:
+        what = "logits" if scores else "gold labels"
+        raise ConfigError(
+            f"Annotations need the label names: which class is the first of the recording's {what}, which the second, "
+            "… is not in its files. Give them in that order, such as --label-names entailment,neutral,contradiction; "
+            f"the annotated classes are {', '.join(annotated.label_names)}."
+        )
+    return [f"The classes are those of {annotated.source}: {', '.join(annotated.label_names)}."]
+
+
+def _unchecked(recording: Recording) -> list[str]:
+    """Say that nothing recorded can tell whether the order of the class names that were given is right."""
+    if recording.logits is not None or recording.probabilities is not None or recording.gold:
+        return []
+    return ["The order of the classes is not checked: the recording has neither logits nor gold labels."]
 
 
 def _origin(format: str, source: str, recording: Recording, annotated: Annotations | None) -> dict[str, object]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contested.annotations.core import Annotations
 from contested.annotations.readers import annotators, chaosnli, counts, distributions, labels, long
 from contested.annotations.readers._format import Format, Options, as_names
+from contested.annotations.readers._suggest import suggestions
 from contested.errors import ConfigError, DataError
 from contested.files import user_path
 from contested.rows import TEXT, Table, read_table, unknown_kind
@@ -122,9 +123,11 @@ def _recognised(table: Table, options: Options) -> Format:
             return known
     if not table.columns:
         table.raise_problems("annotations", "Fix these lines; nothing was loaded.")
+    found = f"{table.path} was recognised as {table.kind} with the columns {listed(table.columns)}, "
+    if likely := suggestions(table):
+        raise DataError(f"{found}but none is called as annotations usually are. Name the one that holds them:", likely)
     raise DataError(
-        f"{table.path} was recognised as {table.kind} with the columns {listed(table.columns)}, "
-        f"but not as annotations. Expected one of the formats below. Name the columns that hold the "
+        f"{found}but not as annotations. Expected one of the formats below. Name the columns that hold the "
         f"annotations (count_columns, labels_column, distribution_column or worker_column), or the format.",
         [f"{known.name}: {known.summary}" for known in FORMATS],
     )

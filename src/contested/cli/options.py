@@ -1,0 +1,78 @@
+"""Options that several commands have, and how messages spell them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from contested.errors import ContestedError
+
+IdColumn = Annotated[str | None, typer.Option(help="Column of the item ids.")]
+CountColumns = Annotated[
+    str | None, typer.Option(help="Column(s) of counts: one of lists or objects, or one per class.")
+]
+LabelsColumn = Annotated[
+    str | None,
+    typer.Option(help="Column(s) of labels: one of lists, one per annotator, or that of a long table."),
+]
+DistributionColumn = Annotated[
+    str | None, typer.Option(help="Column(s) of proportions: one of lists or objects, or one per class.")
+]
+AnnotatorsColumn = Annotated[
+    str | None, typer.Option(help="Column of the number of annotators behind the proportions.")
+]
+NAnnotators = Annotated[int | None, typer.Option(help="Number of annotators per item, where it is the same for all.")]
+WorkerColumn = Annotated[str | None, typer.Option(help="Annotator column of a long table.")]
+
+_SPELLED = (
+    "label_names",
+    "text_columns",
+    "id_column",
+    "count_columns",
+    "labels_column",
+    "distribution_column",
+    "annotators_column",
+    "n_annotators",
+    "worker_column",
+)
+# Not inside a path, a longer name or quotes: a column of a file may be called like an option.
+_NAME = re.compile(rf"(?<![\w'./-])({'|'.join(_SPELLED)})(?![\w'/-]|\.\w| is )")
+
+
+def spelling(name: str) -> str:
+    """An option as the command line spells it.
+
+    >>> spelling("labels_column")
+    '--labels-column'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def names(given: str | None) -> list[str] | None:
+    """Names that were given with commas between them.
+
+    Args:
+        given: The text, or None.
+
+    Returns:
+        The names, or None.
+    """
+    return None if given is None else [name.strip() for name in given.split(",")]
+
+
+@contextlib.contextmanager
+def spelled() -> Iterator[None]:
+    """Let errors of the reading of annotated files spell options as the command line does: ``--labels-column``."""
+    try:
+        yield
+    except ContestedError as error:
+        told = [_as_options(text) for text in (error.message, *error.problems)]
+        raise type(error)(told[0], told[1:]) from error
+
+
+def _as_options(text: str) -> str:
+    return _NAME.sub(lambda found: spelling(found[1]), text)
