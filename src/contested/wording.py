@@ -25,6 +25,28 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def few_in_common(kept: int, without: int, unused: int) -> str:
+    """Say that ids on two sides hardly meet: fewer than half of the smaller side.
+
+    Args:
+        kept: Examples that are recorded and annotated.
+        without: Recorded ones without annotations.
+        unused: Annotated ones that were not recorded.
+
+    Returns:
+        The beginning of a sentence; empty where most of either side is kept.
+
+    >>> few_in_common(5, 395, 395)
+    'Only 5 of 400 recorded and of 400 annotated examples have an id in common'
+    >>> few_in_common(380, 20, 9000), few_in_common(40, 9000, 0)
+    ('', '')
+    """
+    if 2 * kept >= kept + min(without, unused):
+        return ""
+    recorded, annotated = f"{kept + without:,} recorded", f"{counted(kept + unused, 'annotated example')}"
+    return f"Only {kept:,} of {recorded} and of {annotated} have an id in common"
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Find the known name that someone who wrote another one probably meant.
 

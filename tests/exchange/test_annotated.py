@@ -12,6 +12,7 @@ from contested.annotations import read_annotations
 from contested.errors import ConfigError, DataError
 from contested.exchange import import_run, import_runs
 from contested.exchange.annotated import contradicted_order
+from contested.report import write_report
 from contested.trajectories import Trajectory
 
 
@@ -30,16 +31,43 @@ def test_the_run_has_what_is_on_both_sides(dynamics: Path, tmp_path: Path) -> No
     assert found.example_ids.tolist() == ["b", "d"]  # in the recording's order
     assert found.required("label_counts").tolist() == [[1, 4, 0], [3, 0, 2]]
     assert found.required("logits")[0].tolist() == [[0.25, 1.5, 0.0], [1.0, 0.0, 0.5]]
-    assert notes == [
+    assert notes[:2] == [
         "2 of 4 recorded examples have no annotations and are left out: a, c",
         "1 of 3 annotated examples were not recorded: z",
     ]
-    assert found.origin["without_annotations"] == 2
+    assert (found.origin["without_annotations"], found.origin["not_recorded"]) == (2, 1)
 
 
 def test_no_id_on_both_sides(dynamics: Path, tmp_path: Path) -> None:
     file = _annotations(tmp_path, {f"x{row}": {"e": 1, "n": 1, "c": 1} for row in range(12)})
     with pytest.raises(DataError, match=r"recorded are a, b, c, d; annotated in .* are x0, .*x9, …\. The ids must"):
+        import_run("cartography", dynamics, annotations=file, label_names=["e", "n", "c"])
+
+
+def test_ids_that_hardly_meet(tmp_path: Path) -> None:
+    ids = [f"g{row:04d}" for row in range(40)]
+    recorded = [name if row < 3 else name.upper() for row, name in enumerate(ids)]
+    np.savez(tmp_path / "losses.npz", example_ids=np.array(recorded), steps=[0, 1], losses=np.ones((2, 40)))
+    file = _annotations(tmp_path, {name: {"e": 3, "n": 2} for name in ids})
+    made, notes = import_run("npz", tmp_path / "losses.npz", annotations=file)
+    assert notes[0] == (
+        "Warning: Only 3 of 40 recorded and of 40 annotated examples have an id in common; 37 of those left out differ "
+        "from annotated ids in letter case, punctuation or zeros alone, such as 'G0003' (recorded) and 'g0003' "
+        "(annotated). Check the ids before using this run."
+    )
+    html = write_report([made], tmp_path / "report", n_resamples=50).html.read_text(encoding="utf-8")
+    top = html.split("<main>")[0]
+    assert "<strong>Only 3 of 40 recorded and of 40 annotated examples have an id in common.</strong>" in top
+    assert "37 of 40 recorded examples have no annotations and are left out." in top
+    # Many more were recorded than annotated, as is usual: that is no warning.
+    few = _annotations(tmp_path, {name: {"e": 3, "n": 2} for name in ids[:3]})
+    made, notes = import_run("npz", tmp_path / "losses.npz", annotations=few)
+    assert not any("Warning" in note for note in notes)
+
+
+def test_no_id_meets_but_for_its_case(dynamics: Path, tmp_path: Path) -> None:
+    file = _annotations(tmp_path, {name: {"e": 1, "n": 1, "c": 1} for name in "ABCX"})
+    with pytest.raises(DataError, match=r"; 3 of those left out differ from .*such as 'a' \(recorded\) and 'A'"):
         import_run("cartography", dynamics, annotations=file, label_names=["e", "n", "c"])
 
 
@@ -76,7 +104,8 @@ def test_it_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
     assert "in the order e,n,c" in str(caught.value)
     taken = import_run("cartography", folder, annotations=file, label_names=swapped, check_label_order=False)
     assert len(taken.trajectory.example_ids) == 30
-    assert not import_run("cartography", folder, annotations=file, label_names=["e", "n", "c"]).notes
+    (note,) = import_run("cartography", folder, annotations=file, label_names=["e", "n", "c"]).notes
+    assert "epoch 0 is not the untrained model" in note
 
 
 def test_texts_and_covariates_come_along(dynamics: Path, tmp_path: Path) -> None:

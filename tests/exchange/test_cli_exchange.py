@@ -85,6 +85,8 @@ def test_the_commands_of_the_page(recorded: Path, capsys: pytest.CaptureFixture[
     assert told["contested import cartography training_dynamics"] == [
         "4 of 40 recorded examples have no annotations and are left out: 36, 37, 38, 39",
         "1 of 37 annotated examples were not recorded: 99",
+        "The tool's training script takes the logits of an epoch during it, with dropout on: epoch 0 is not the "
+        "untrained model.",
         "Wrote 36 examples at 3 checkpoints to runs/maps",
     ]
     runs = {file.name: Trajectory.load(file) for file in (recorded / "runs").iterdir()}
@@ -102,6 +104,10 @@ def test_the_commands_of_the_page(recorded: Path, capsys: pytest.CaptureFixture[
     assert runs["final"].required("losses") == pytest.approx(np.log(3))
     assert runs["losses"].has == {"losses"}
     written = ("report/report.html", "last.npz", "td_metrics.jsonl", "aum/aum_values.csv")
+    page = (recorded / "report" / "report.html").read_text(encoding="utf-8")
+    assert "followed over 3 checkpoints and epochs 0 to 2. 4 of 40 recorded examples have no annotations" in page
+    assert "epoch 0 is not the untrained model, and what" in page
+    assert "have an id in common" not in page
     assert all((recorded / name).exists() for name in (*written, "maps/training_dynamics/dynamics_epoch_2.jsonl"))
 
 

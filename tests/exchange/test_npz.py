@@ -33,7 +33,10 @@ def test_only_what_is_annotated_is_kept(tmp_path: Path) -> None:
     file = _save(tmp_path, ids=_IDS, epochs=[0, 2], losses=[[0.5, 1, 2], [1, 2, 3]])
     found, notes = import_run("npz", file, annotations=tmp_path / "annotated.jsonl", label_names=["n", "y"])
     assert found.required("losses").tolist() == [[1], [2]]
-    assert notes == ["2 of 3 recorded examples have no annotations and are left out: a, c"]
+    assert notes == [
+        "2 of 3 recorded examples have no annotations and are left out: a, c",
+        "The order of the classes is not checked: the recording has neither logits nor gold labels.",
+    ]
     assert (found.step_unit, found.steps.tolist()) == ("epoch", [0, 2])
 
 

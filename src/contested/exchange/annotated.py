@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ from contested.annotations import Annotations, measures
 from contested.errors import ConfigError, DataError
 from contested.exchange.collect import Recording, first
 from contested.trajectories.given_columns import OWN_COLUMNS
-from contested.wording import did_you_mean, listed
+from contested.wording import did_you_mean, few_in_common, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +32,14 @@ class Joined(NamedTuple):
         texts: Text columns by name.
         covariates: Further fields by name.
         notes: What was missing on either side, a sentence each.
+        unrecorded: How many annotated examples were not recorded.
     """
 
     label_counts: NDArray[np.int64]
     texts: dict[str, list[str]]
     covariates: dict[str, list[Any]]
     notes: list[str]
+    unrecorded: int
 
 
 def joined(recording: Recording, annotations: Annotations, text_columns: Sequence[str] | None) -> Joined:
@@ -58,7 +61,8 @@ def joined(recording: Recording, annotations: Annotations, text_columns: Sequenc
     if not recording.ids:
         raise DataError(
             f"No recorded example has annotations: recorded are {first(recording.left_out)}; annotated in "
-            f"{annotations.source} are {first(annotations.example_ids)}. The ids must be the same text on both sides."
+            f"{annotations.source} are {first(annotations.example_ids)}. The ids must be the same text on both sides"
+            f"{_alike(recording.left_out, annotations.example_ids)}."
         )
     rows = {name: row for row, name in enumerate(annotations.example_ids)}
     found = [rows[name] for name in recording.ids]
@@ -71,24 +75,50 @@ def joined(recording: Recording, annotations: Annotations, text_columns: Sequenc
         {name: fields[name].astype(str).tolist() for name in texts},
         covariates,
         [*_missing(recording, annotations.example_ids), *_other_entropy(recording, counts)],
+        annotations.n_items - len(found),
     )
 
 
 def _missing(recording: Recording, annotated: Sequence[str]) -> list[str]:
     recorded = set(recording.ids)
     unrecorded = [name for name in annotated if name not in recorded]
+    n_left = len(recording.left_out)
     notes = []
+    if few := few_in_common(len(recorded), n_left, len(unrecorded)):
+        notes.append(f"Warning: {few}{_alike(recording.left_out, unrecorded)}. Check the ids before using this run.")
     if recording.left_out:
-        n_left = len(recording.left_out)
         notes.append(
             f"{n_left:,} of {n_left + len(recorded):,} recorded examples have no annotations and are left out: "
-            f"{first(recording.left_out)}"
+            f"{first(recording.left_out)}{'' if few else _alike(recording.left_out, unrecorded)}"
         )
     if unrecorded:
         notes.append(
             f"{len(unrecorded):,} of {len(annotated):,} annotated examples were not recorded: {first(unrecorded)}"
         )
     return notes
+
+
+def _alike(recorded: Sequence[str], annotated: Sequence[str]) -> str:
+    """Say which ids would meet if it were not for letter case, punctuation or leading zeros; empty where none would."""
+    plain = {_plain(name): name for name in reversed(annotated)}
+    pairs = [(name, plain[_plain(name)]) for name in recorded if _plain(name) in plain]
+    if not pairs:
+        return ""
+    one, other = pairs[0]
+    return (
+        f"; {len(pairs):,} of those left out differ from annotated ids in letter case, punctuation or zeros alone, "
+        f"such as {one!r} (recorded) and {other!r} (annotated)"
+    )
+
+
+def _plain(name: str) -> str:
+    """An id without what two files may write differently.
+
+    >>> _plain("G-0020"), _plain("g20.0")
+    ('g20', 'g20')
+    """
+    whole = re.sub(r"\.0$", "", name.strip().casefold())
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "", whole))
 
 
 def _other_entropy(recording: Recording, counts: NDArray[np.int64]) -> list[str]:

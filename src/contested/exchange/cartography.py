@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from contested.trajectories.trajectory import Trajectory
 
 _FOLDER = "training_dynamics"
+_DURING = (
+    "The tool's training script takes the logits of an epoch during it, with dropout on: epoch 0 is not the untrained "
+    "model."
+)
 _NAME = re.compile(r"dynamics_epoch_(\d+)\.jsonl")
 
 
@@ -36,7 +41,8 @@ def read(source: Path, keep: Container[str] | None, label_names: tuple[str, ...]
     collector = Collector(keep)
     for epoch, file in _files(source):
         _read_file(file, epoch, collector)
-    return collector.recording(str(source), step_unit="epoch")
+    found = collector.recording(str(source), step_unit="epoch", notes=[_DURING])
+    return replace(found, within_epochs=True)
 
 
 def _files(source: Path) -> list[tuple[int, Path]]:

@@ -101,6 +101,7 @@ class Recording:
         epochs: Epochs done at each checkpoint, where ``steps`` count steps, (T,), or None.
         texts: The examples' texts by the name of their column, N each; empty where the source has none.
         entropy: Annotation entropy of each example in a unit that the source does not say, (N,), or None.
+        within_epochs: Whether a checkpoint is taken during its epoch, in place of at its end.
     """
 
     ids: list[str]
@@ -116,6 +117,7 @@ class Recording:
     epochs: list[float] | None = None
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     entropy: Sequence[float | None] | None = None
+    within_epochs: bool = False
 
 
 class _Kind(NamedTuple):

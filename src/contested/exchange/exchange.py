@@ -17,7 +17,7 @@ from contested.exchange.collect import Recording
 from contested.exchange.format import Format
 from contested.exchange.probabilities import as_logits
 from contested.files import user_path
-from contested.trajectories.layout import StepUnit
+from contested.trajectories.layout import WITHIN_EPOCHS, StepUnit
 from contested.trajectories.trajectory import Trajectory
 from contested.wording import did_you_mean, listed
 
@@ -109,7 +109,7 @@ def import_run(
         found,
         label_names=names or recording.label_names or None,
         run_id=run_id,
-        origin=_origin(format, told, recording, annotated),
+        origin=_origin(format, told, recording, annotated, found),
         check_label_order=check_label_order,
     )
     if check_label_order and annotated is not None and trajectory.gold is not None:
@@ -246,8 +246,13 @@ def _unchecked(recording: Recording) -> list[str]:
     return ["The order of the classes is not checked: the recording has neither logits nor gold labels."]
 
 
-def _origin(format: str, source: str, recording: Recording, annotated: Annotations | None) -> dict[str, object]:
+def _origin(
+    format: str, source: str, recording: Recording, annotated: Annotations | None, found: Joined | None
+) -> dict[str, object]:
     facts: dict[str, object] = {"format": format, "source": source}
-    if annotated is not None:
-        facts |= {"annotations": annotated.source, "without_annotations": len(recording.left_out)}
+    if recording.within_epochs:
+        facts["checkpoints"] = WITHIN_EPOCHS
+    if annotated is not None and found is not None:
+        facts["annotations"] = annotated.source
+        facts |= {"without_annotations": len(recording.left_out), "not_recorded": found.unrecorded}
     return facts

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from contested.analysis import Analysis
 from contested.formats import percent
+from contested.report.left_out import left_out
 from contested.trajectories import Trajectory
+from contested.trajectories.layout import WITHIN_EPOCHS
 
 TITLE = "What fine-tuning did to the examples people disagree on"
 
@@ -26,10 +28,25 @@ def lead(trajectories: Sequence[Trajectory]) -> str:
     labelled = f", each labelled by {_range(totals)} annotators" if totals else ""
     checkpoints = _range(len(run.steps) for run in trajectories)
     # Of a run whose steps are unknown nothing is known but its checkpoints.
-    lengths = [_range(int(run.steps[-1]) for run in own) + f" {word}" for word, own in _by_unit(trajectories) if own]
+    lengths = [_length(word, own) for word, own in _by_unit(trajectories) if own]
     whole = f" and {' or '.join(lengths)}" if lengths else ""
     followed = "recorded at one checkpoint" if checkpoints == "1" else f"followed over {checkpoints} checkpoints{whole}"
-    return f"What {runs} did to {examples} tracked example{'' if examples == '1' else 's'}{labelled}, {followed}."
+    tracked = f"{examples} tracked example{'' if examples == '1' else 's'}"
+    return " ".join([f"What {runs} did to {tracked}{labelled}, {followed}.", *_lost(trajectories)])
+
+
+def _lost(trajectories: Sequence[Trajectory]) -> list[str]:
+    """What the runs are without: a sentence where it is the same of all, else one for each."""
+    told = [(run.run_id, left_out(run).sentence) for run in trajectories]
+    sentences = dict.fromkeys(sentence for _, sentence in told)
+    return [each for each in sentences if each] if len(sentences) == 1 else [f"{name}: {it}" for name, it in told if it]
+
+
+def _length(word: str, trajectories: Sequence[Trajectory]) -> str:
+    last = _range(int(run.steps[-1]) for run in trajectories)
+    numbered = any(run.origin.get("checkpoints") == WITHIN_EPOCHS for run in trajectories)
+    # Counted from 0, and the first one is trained already: the last number is not how many there were.
+    return f"{word} 0 to {last}" if numbered else f"{last} {word}"
 
 
 def _by_unit(trajectories: Sequence[Trajectory]) -> list[tuple[str, list[Trajectory]]]:
@@ -52,6 +69,13 @@ _NOTES: tuple[tuple[str, str, frozenset[str]], ...] = (
         "checkpoint minus ℓ at the first: above 0, the example was un-learned, which has nothing to do with machine "
         "unlearning.",
         frozenset({"losses", "course"}),
+    ),
+    (
+        "Epochs",
+        "Dataset Cartography's training script takes the logits of an epoch during the epoch, with dropout on and "
+        "weights moving, and numbers epochs from 0: epoch 0 is not the untrained model, and what the first epoch "
+        "changed is in no difference.",
+        frozenset({"within epochs"}),
     ),
     # Where the labels of a run that something else recorded come from, it does not say.
     ("Gold label", "What most annotators chose, unless the data gives another label.", frozenset({"trained"})),
@@ -91,6 +115,8 @@ def notes(trajectories: Sequence[Trajectory], analyses: Sequence[Analysis]) -> l
         has |= {"course"}
     if all(run.origin.get("kind") == "contested" for run in trajectories):
         has |= {"trained"}
+    if any(run.origin.get("checkpoints") == WITHIN_EPOCHS for run in trajectories):
+        has |= {"within epochs"}
     n_classes = _range(len(run.label_names) for run in trajectories if run.label_names)
     classes = f"K = {n_classes} classes, " if "classes" in has else ""
     size = (

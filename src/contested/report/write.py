@@ -17,6 +17,7 @@ from contested.report import prose
 from contested.report.declarations import Frames, Section
 from contested.report.examples import ALL, examples_by_category
 from contested.report.headline import headline
+from contested.report.left_out import left_out
 from contested.report.page import Banner, Page, PlacedSection, RunView, placed_sections, render_page
 from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
 from contested.report.provenance import facts
@@ -171,6 +172,14 @@ def _banners(runs: Sequence[ReportRun]) -> list[Banner]:
     banners = [
         Banner(f"{subject or name} learned next to nothing.", f"It {why}. Its numbers mean little.")
         for name, why in little
+    ]
+    banners += [
+        Banner(
+            f"{f'{run.name}: ' if not subject else ''}{few}.",
+            "Everything below is of these alone. Check that ids are the same text where it was recorded and annotated.",
+        )
+        for run in runs
+        if (few := left_out(run.trajectory).few)
     ]
     return banners + [
         Banner(

@@ -19,6 +19,9 @@ FORMER_STATUSES = {"cancelled": "interrupted"}
 StepUnit = Literal["step", "epoch"]
 """What the steps of a run count."""
 
+WITHIN_EPOCHS = "within epochs"
+"""What ``origin["checkpoints"]`` says where a checkpoint is taken during its epoch, in place of at its end."""
+
 MANIFEST = "manifest.json"
 EXAMPLES = "examples.parquet"
 METRICS = "metrics.jsonl"
