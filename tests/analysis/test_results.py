@@ -59,6 +59,7 @@ def test_tables(unlearning_run):
         "alerts",
         "alert_looks",
         "correlation",
+        "regions",
         "measures",
         "curves",
         "examples",
@@ -67,7 +68,7 @@ def test_tables(unlearning_run):
     assert tables["unlearning"]["mean"].iloc[2] == found.unlearning.rows[2].mean
     assert tables["contrasts"]["measure"].tolist() == ["loss", "kl"]
     assert tables["contrasts"]["difference"].iloc[1] == found.kl.contrast.difference
-    assert tables["correlation"]["x"].tolist() == ["aulc", "aulc_trapezoid"]
+    assert tables["correlation"]["x"].tolist() == ["aulc", "aulc_trapezoid", "confidence", "variability"]
 
 
 def test_curves_table_is_long(unlearning_run):

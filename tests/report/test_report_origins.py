@@ -31,10 +31,10 @@ def arrays(trajectory):
     ("kind", "figures", "lacking"),
     [
         ("losses", {"loss_change", "loss_by_category"}, ["logits", "annotators", "names of its classes"]),
-        ("logits", {"loss_change", "loss_by_category", "accuracy_by_category"}, ["annotators"]),
+        ("logits", {"loss_change", "loss_by_category", "accuracy_by_category", "data_map"}, ["annotators"]),
         (
             "annotators",
-            {"loss_change", "loss_by_category", "accuracy_by_category", "kl_by_category", "entropy"},
+            {"loss_change", "loss_by_category", "accuracy_by_category", "data_map", "kl_by_category", "entropy"},
             [],
         ),
         ("unlabelled", set(), ["gold labels", "annotators", "losses"]),
@@ -43,7 +43,7 @@ def arrays(trajectory):
 @pytest.mark.usefixtures("kept_apart")
 def test_what_a_run_lacks_is_absent_and_said_once(tmp_path, arrays, kind, figures, lacking) -> None:
     paths = write_report([Trajectory.from_arrays(**arrays[kind])], tmp_path, **QUICK)
-    every = {"loss_change", "loss_by_category", "accuracy_by_category", "kl_by_category", "entropy"}
+    every = {"loss_change", "loss_by_category", "accuracy_by_category", "data_map", "kl_by_category", "entropy"}
     assert drawn(paths) & every == figures
     html = paths.html.read_text(encoding="utf-8")
     for name in ("logits", "gold labels", "annotators", "losses", "names of its classes"):
@@ -56,6 +56,7 @@ def test_what_a_run_lacks_is_absent_and_said_once(tmp_path, arrays, kind, figure
         "people disagree on": kind == "annotators",
         "ρ: Spearman": kind == "annotators",
         "ΔKL: mean change": kind == "annotators",
+        "Categories and regions of the data map": kind == "annotators",
         'value="entropy"': kind == "annotators",
         "Accuracy: on the gold label": kind in {"logits", "annotators"},
         "Dotted: the loss of a uniform guess": kind in {"logits", "annotators"},

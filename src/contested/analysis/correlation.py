@@ -49,15 +49,19 @@ class Correlation(NamedTuple):
 
 
 class Correlations(NamedTuple):
-    """ρ with entropy, for AULC as in the paper and weighted by steps.
+    """ρ with entropy, for AULC as in the paper and weighted by steps, and for the coordinates of the data map.
 
     Attributes:
         aulc: ρ of AULC, the plain mean over checkpoints.
         aulc_trapezoid: ρ of AULC weighted by steps.
+        confidence: ρ of the gold label's mean probability; None without logits or gold labels.
+        variability: ρ of that probability's standard deviation; None likewise.
     """
 
     aulc: Correlation
     aulc_trapezoid: Correlation
+    confidence: Correlation | None = None
+    variability: Correlation | None = None
 
 
 _BCA_EXAMPLES = 5000  # the jackknife inside BCa ranks N samples of N - 1 examples: 25 million numbers here

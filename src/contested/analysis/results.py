@@ -57,7 +57,10 @@ class Analysis:
             logits or annotators.
         alert: What the alert said of each category, and its surest rise; None without losses, or where an incomplete
             run does not say how many steps are planned.
-        correlation: Spearman ρ of both AULCs with annotation entropy; None without losses or annotators.
+        correlation: Spearman ρ of both AULCs, and of confidence and variability, with annotation entropy; None
+            without losses or annotators.
+        regions: How many examples of each category lie in each region of the data map, one row per category and
+            region; None without categories, logits, gold labels or a second checkpoint.
         curves: Loss, accuracy and distance to the annotators over checkpoints, by category.
         measures: Every measure of :data:`~contested.analysis.measures.MEASURES` that the run has, by category, with
             intervals: one row per measure and category.
@@ -81,6 +84,7 @@ class Analysis:
     kl: Changes | None
     alert: Watch | None
     correlation: Correlations | None
+    regions: pd.DataFrame | None
     curves: Curves
     measures: pd.DataFrame
     examples: pd.DataFrame
@@ -99,6 +103,7 @@ class Analysis:
         """
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "examples"}
         found["measures"] = self.measures.to_dict("records")
+        found["regions"] = None if self.regions is None else self.regions.to_dict("records")
         return {name: jsonable(value) for name, value in found.items()} | {"statements": statements(self)}
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -106,9 +111,9 @@ class Analysis:
 
         Returns:
             Tables by name, as far as the run has what they need: ``categories``, ``unlearning`` and ``kl``
-            (``"overall"`` last), ``contrasts``, ``alerts``, ``alert_looks``, ``correlation``, ``measures``,
-            ``curves`` (long: one row for each measure, category and checkpoint) and ``examples``. Columns are
-            the fields of the results.
+            (``"overall"`` last), ``contrasts``, ``alerts``, ``alert_looks``, ``correlation``, ``regions`` (one row
+            per category), ``measures``, ``curves`` (long: one row for each measure, category and checkpoint) and
+            ``examples``. Columns are the fields of the results.
         """
         changes = {"unlearning": self.unlearning, "kl": self.kl}
         known = {name: found for name, found in changes.items() if found is not None}
@@ -120,7 +125,8 @@ class Analysis:
             **{name: pd.DataFrame(found.every) for name, found in known.items()},
             **({"contrasts": pd.DataFrame(contrasts)} if contrasts else {}),
             **({} if self.alert is None else self.alert.tables()),
-            **({} if self.correlation is None else {"correlation": pd.DataFrame(self.correlation)}),
+            **({} if self.correlation is None else {"correlation": pd.DataFrame([*filter(None, self.correlation)])}),
+            **({} if self.regions is None else {"regions": _region_table(self.regions)}),
             "measures": self.measures,
             **({"curves": _curve_table(self.curves)} if any(self.curves[1:]) else {}),
             "examples": self.examples,
@@ -149,6 +155,7 @@ def statements(analysis: Analysis) -> list[str]:
         *(changes if analysis.n_checkpoints > 1 else [_standing(analysis)]),
         *(analysis.alert.sentences(analysis.step_unit) if analysis.alert else []),
         *([sentences.of_correlations(correlation, interval)] if correlation else []),
+        *([sentences.of_data_map(correlation, interval)] if correlation and correlation.confidence else []),
         *analysis.notes,
         *analysis.absent,
     ]
@@ -173,6 +180,16 @@ def _scope(analysis: Analysis) -> str:
     if analysis.status == "complete":
         return f"In this run ({steps})"
     return f"In this incomplete run (status: {analysis.status}, {steps})"
+
+
+def _region_table(regions: pd.DataFrame) -> pd.DataFrame:
+    """One row per category: its examples in each region, and their shares."""
+    rows = []
+    for category, own in regions.groupby("category", sort=False):
+        counts = dict(zip(own["region"], own["n"], strict=True))
+        shares = {f"{region}_share": share for region, share in zip(own["region"], own["share"], strict=True)}
+        rows.append({"category": category, "n": int(own["n"].sum()), **counts, **shares, "note": own["note"].iloc[0]})
+    return pd.DataFrame(rows)
 
 
 def _curve_table(curves: Curves) -> pd.DataFrame:

@@ -179,6 +179,32 @@ def of_correlations(found: Correlations, interval: str) -> str:
     return f"{claim}: Spearman ρ(AULC, H) {_rho(plain, interval)}; {also}."
 
 
+def of_data_map(found: Correlations, interval: str) -> str:
+    """Say whether the coordinates of the data map go with disagreement; "" where they are unknown.
+
+    Args:
+        found: The correlations.
+        interval: What an interval is called.
+
+    Returns:
+        A sentence.
+    """
+    if found.confidence is None or found.variability is None:
+        return ""
+    parts = [
+        f"{name} {_TENDED[part.direction]}: ρ({name}, H) {_rho(part, interval)}"
+        for name, part in (("confidence", found.confidence), ("variability", found.variability))
+    ]
+    return f"On the data map, with more disagreement {'; '.join(parts)}."
+
+
+_TENDED = {
+    "positive": "tended to be higher",
+    "negative": "tended to be lower",
+    "unclear": "is not clearly higher or lower",
+}
+
+
 def _rho(found: Correlation, interval: str) -> str:
     if math.isnan(found.rho):
         return f"is undefined ({found.note})"

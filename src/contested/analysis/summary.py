@@ -14,10 +14,12 @@ from contested.analysis.absent import absent
 from contested.analysis.block import Source
 from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
+from contested.analysis.cartography import overlap
 from contested.analysis.checks import category_rows
 from contested.analysis.correlation import Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.divergence import kl_divergence, soft_cross_entropy
+from contested.analysis.intervals import keyed
 from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.unlearning import Changes, change_by_category
@@ -79,6 +81,7 @@ def analyze(
         kl=kl,
         alert=watch_run(trajectory),
         correlation=_correlations(run, rng=for_correlation, **resampling),
+        regions=_regions(run),
         curves=_curves(run, rng=for_curves, **resampling),
         measures=_measures(run, {"loss_change": unlearning, "kl_change": kl}, rng=parent, **resampling),
         examples=_example_table(run, trajectory),
@@ -178,14 +181,23 @@ def _changes(
     return change_by_category(change, run.categories, run.names, measure=measure, rng=rng, **resampling)
 
 
+def _regions(run: _Measured) -> pd.DataFrame | None:
+    if "region" not in run.columns or not run.names:
+        return None
+    return overlap(run.given_categories, run.columns["region"], run.names)
+
+
 def _correlations(
     run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]
 ) -> Correlations | None:
+    if run.entropy is None or run.column("aulc") is None:
+        return None
+    plain, weighted = rng.spawn(2)
+    draws = {"aulc": plain, "aulc_trapezoid": weighted}
+    draws |= {name: keyed(rng, name) for name in ("confidence", "variability") if name in run.columns}
     found = {}
-    for name, child in zip(("aulc", "aulc_trapezoid"), rng.spawn(2), strict=True):
-        values = run.column(name)
-        if values is None or run.entropy is None:
-            return None
+    for name, child in draws.items():
+        values = run.columns[name][run.source.order]
         found[name] = spearman(values, run.entropy, names=(name, "entropy"), rng=child, **resampling)
     return Correlations(**found)
 

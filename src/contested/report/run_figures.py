@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contested.formats import CHANGE, NATS, SHARE
-from contested.report import alert_figure, common_figures, figures
+from contested.report import alert_figure, common_figures, data_map, figures
 from contested.report.declarations import FigureSpec
 
 
@@ -79,6 +79,14 @@ FIGURES: tuple[FigureSpec, ...] = (
         "The share of examples on which the model's first choice is the gold label, each band its {confidence} "
         "interval. Dotted: the share that a uniform guess would reach.",
         (("accuracy_curves", "mean"), ("runs", "run")), accuracy_by_category, _ENDS, SHARE,
+    ),
+    FigureSpec(
+        "data_map", "pictures", "The data map",
+        "A point is an example: up, the mean over the checkpoints of the gold label's probability; right, how much "
+        "that varies. Dashed: the medians that part the regions of dataset cartography. Ambiguous there is an example "
+        "on which the model wavers, whatever annotators say; the table of regions counts both.",
+        (("examples", "confidence", "variability", "region"), ("categories", "n")), data_map.data_map,
+        ("run", "category", ""),
     ),
     FigureSpec(
         "entropy", "pictures", "How much annotators disagree",

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from contested.analysis import OVERALL
+from contested.analysis.cartography import REGIONS
 from contested.analysis.measures import MEASURES
 from contested.formats import CHANGE, COUNT, NATS, SHARE, p_value
 from contested.report.declarations import Column, Frames, Table
@@ -113,11 +114,22 @@ TABLES: tuple[Table, ...] = (
         ),
     ),
     Table(
-        "correlation", "correlation", "", "Correlation with annotation entropy", "Spearman's ρ. " + _INTERVALS,
+        "correlation", "correlation", "numbers", "Correlation with annotation entropy", "Spearman's ρ. " + _INTERVALS,
         (
             _RUN, Column("x", "ρ of"), Column("y", "with"), Column("rho", "ρ", CHANGE, "low", "high"), _P, _N,
             Column("n_skipped", "left out", COUNT), Column("method", "interval by"),
             Column("direction", "direction"), _NOTE,
+        ),
+        folded=True,
+    ),
+    Table(
+        "regions", "regions", "numbers", "Categories and regions of the data map",
+        "Ambiguous: variability at or above its median; the others are easy with confidence at or above its median, "
+        "else hard. Shares are of the category's examples.",
+        (
+            _RUN, _CATEGORY, _N,
+            *(Column(region, region, COUNT, group="examples") for region in REGIONS),
+            *(Column(f"{region}_share", region, SHARE, group="share") for region in REGIONS), _NOTE,
         ),
     ),
     Table(

@@ -19,6 +19,7 @@ from contested.paper.report.panel_parts import (
     by_entropy,
 )
 from contested.report.change_figure import color_key
+from contested.report.data_map import draw_map
 from contested.report.declarations import FigureSpec
 from contested.report.figures import (
     layout,
@@ -135,38 +136,10 @@ def cartography(frame: pd.DataFrame, overlap: pd.DataFrame, *, narrow: bool = Fa
         )
         for index, (title, own) in enumerate(found):
             cloud, bars = grid[2 * index : 2 * index + 2]
-            _draw_map(cloud, own)
+            draw_map(cloud, own, category_colors(by_entropy(own)))
             _draw_regions(bars, overlap[overlap["dataset"].astype(str) == str(own["dataset"].iloc[0])], by_entropy(own))
             cloud.set_title(f"{title}, N = {len(own):,}")
     return figure
-
-
-def _draw_map(axes: Axes, rows: pd.DataFrame) -> None:
-    names = by_entropy(rows)
-    colors = category_colors(names)
-    x, y = rows["variability"].to_numpy(np.float64), rows["confidence"].to_numpy(np.float64)
-    # One layer in a fixed mixed order, so that no category lies on top of the others.
-    order = np.random.default_rng(0).permutation(len(rows))
-    shades = [colors[name].line for name in rows["category"].to_numpy(object)[order]]
-    axes.scatter(x[order], y[order], s=9, c=shades, alpha=0.55, linewidths=0)
-    region = rows["region"].to_numpy(object)
-    dashed: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (3, 2))}
-    if (region == "ambiguous").any():
-        border = float(x[region == "ambiguous"].min())
-        axes.axvline(border, **dashed)
-        if (region == "easy").any():
-            axes.plot([min(0.0, float(x.min())), border], [float(y[region == "easy"].min())] * 2, **dashed)
-    axes.set_xlim(min(0.0, float(x.min())), float(x.max()) * 1.03)
-    axes.set_ylim(0.0, 1.0)
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.8}
-    corners = {"easy": (0.02, 0.97, "left", "top"), "hard": (0.02, 0.03, "left", "bottom")}
-    corners["ambiguous"] = (0.98, 0.03, "right", "bottom")
-    for name, (left, up, ha, va) in corners.items():
-        axes.text(
-            left, up, name, transform=axes.transAxes, ha=ha, va=va, color=INK, fontsize=8, style="italic", bbox=box
-        )
-    axes.set_xlabel("variability (sd of the gold label's probability)")
-    axes.set_ylabel("confidence (its mean)")
 
 
 def _draw_regions(axes: Axes, overlap: pd.DataFrame, names: Sequence[str]) -> None:
