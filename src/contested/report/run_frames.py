@@ -78,6 +78,7 @@ def _run_row(run: ReportRun) -> dict[str, Any]:
         "n_classes": analysis.n_classes,
         "n_checkpoints": analysis.n_checkpoints,
         "step_unit": analysis.step_unit,
+        "first_step": int(analysis.steps[0]),
     }
     if analysis.curves.accuracy:
         row["accuracy"] = _last_accuracy(analysis)[OVERALL]
