@@ -31,7 +31,7 @@ def test_broken_jsonl_lines_are_all_noted(write_text):
     table = read_table(write_text("a.jsonl", '{"x": 1}\n{"x": \n[1]\n{"x": 4}\n'))
     assert table.columns["x"] == [1, 4]
     first, second = texts(table)
-    assert first.startswith("2: is not valid JSON: Expecting value")
+    assert first.startswith("2: is not valid JSON: cut off or damaged at character 6 (Expecting value)")
     assert second == "3: holds [1]; expected a JSON object {…}"
 
 

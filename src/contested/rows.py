@@ -8,13 +8,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from contested.errors import DataError
-from contested.wording import did_you_mean, listed
+from contested.wording import counted, did_you_mean, listed, not_json
+
+_SHOWN_LINES = 3
 
 
 class Problem(NamedTuple):
@@ -68,10 +70,22 @@ class Table:
         """
         if not self.problems:
             return
-        found = sorted(self.problems, key=lambda problem: problem.line_number)
-        texts = [f"{self.unit} {line_number}: {text}" if line_number else text for line_number, text in found]
-        count = "1 problem" if len(texts) == 1 else f"{len(texts)} problems"
+        lines: dict[str, list[int]] = {}
+        for line_number, text in sorted(self.problems, key=lambda problem: problem.line_number):
+            lines.setdefault(text, []).append(line_number)
+        texts = [f"{self._where(numbers)}{text}" for text, numbers in lines.items()]
+        count = counted(len(self.problems), "problem")
         raise DataError(f"{self.path} cannot be read as {reading_as} ({self.kind}): {count}. {advice}", texts)
+
+    def _where(self, numbers: Sequence[int]) -> str:
+        """The lines of one finding, the first few of many."""
+        if not any(numbers):
+            return ""
+        if len(numbers) == 1:
+            return f"{self.unit} {numbers[0]}: "
+        units = f"{self.unit.removesuffix('y')}ies" if self.unit.endswith("y") else f"{self.unit}s"
+        first = ", ".join(map(str, numbers[:_SHOWN_LINES]))
+        return f"{units} {first}{f', … ({len(numbers):,} in all)' if len(numbers) > _SHOWN_LINES else ''}: "
 
 
 class _Rows(NamedTuple):
@@ -185,7 +199,7 @@ def _parse_jsonl(path: Path, content: bytes) -> _Rows:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            problems.append(Problem(line_number, f"is not valid JSON: {error}"))
+            problems.append(Problem(line_number, f"is {not_json(error)}"))
             continue
         _keep_object(value, line_number, entries, problems)
     return _from_entries(entries, problems)
@@ -205,7 +219,7 @@ def _parse_json(path: Path, content: bytes) -> _Rows:
         value = json.loads(_decode(path, content))
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path} is not valid JSON: {error}. If it holds one object per line, rename it to .jsonl."
+            f"{path} is {not_json(error)}. If it holds one object per line, rename it to .jsonl."
         ) from error
     if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
         value = [{"id": key, **entry} for key, entry in value.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 
 _SHOWN_NAMES = 12
@@ -23,6 +24,24 @@ def counted(number: int, noun: str) -> str:
     ('1 problem', '1,200 problems')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def not_json(error: Exception) -> str:
+    """Say that a line or a file is not JSON, as the end of a sentence; of anything else what the error says.
+
+    >>> try:
+    ...     json.loads('{"a": 1')
+    ... except ValueError as error:
+    ...     not_json(error)
+    "not valid JSON: cut off or damaged at character 8 (Expecting ',' delimiter)"
+    """
+    if not isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON: {error}"
+    # What is cut off ends where its text ends, and not on the line after that.
+    before = error.doc.rstrip()[: error.pos]
+    line = f"line {before.count(chr(10)) + 1}, " if "\n" in before else ""
+    column = len(before) - before.rfind("\n")
+    return f"not valid JSON: cut off or damaged at {line}character {column} ({error.msg})"
 
 
 def few_in_common(kept: int, without: int, unused: int) -> str:

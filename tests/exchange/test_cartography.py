@@ -60,7 +60,7 @@ def test_every_wrong_line_is_told_at_once(dynamics: Path) -> None:
         import_run("cartography", dynamics)
     told = "\n".join(caught.value.problems)
     assert "line 1: the gold label of 'd' is 1, before it was 0" in told
-    assert "line 2: Expecting property name" in told
+    assert "line 2 is not valid JSON: cut off or damaged at character 2 (Expecting property name" in told
     assert "line 4: 'c' is recorded a second time at checkpoint 1" in told
     assert "line 5: expected an object with guid, logits_epoch_1 and gold" in told
     assert "line 6: 2 logits, where the first record has 3" in told

@@ -314,7 +314,7 @@ def test_lines_that_are_wrong(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         import_run("jsonl", file)
     assert caught.value.problems == (
-        "line 9: Expecting ',' delimiter: line 1 column 22 (char 21)",
+        "line 9 is not valid JSON: cut off or damaged at character 22 (Expecting ',' delimiter)",
         "line 10: expected an object {…}; given [1]",
         "line 3: 3 logits, where the first record has 2",
         "line 4: logits is 'high', expected a list of numbers",
@@ -341,7 +341,7 @@ def test_two_halves_of_an_object_are_none(tmp_path: Path) -> None:
     file.write_text('{"id": "a", "step": 1\n"loss": 0.5}\n{"id": "b", "step": 1, "loss": 1}, {"id": "c"}\n')
     with pytest.raises(DataError) as caught:
         import_run("jsonl", file)
-    assert [problem.split(":")[0] for problem in caught.value.problems[:3]] == ["line 1", "line 2", "line 3"]
+    assert [problem.split(" is ")[0] for problem in caught.value.problems[:3]] == ["line 1", "line 2", "line 3"]
 
 
 def test_long_lists_are_read_in_small_pieces(tmp_path: Path) -> None:

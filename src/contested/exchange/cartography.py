@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from contested.errors import DataError
 from contested.exchange.collect import Collector, Record, Recording
-from contested.exchange.format import Format, new_folder, required
+from contested.exchange.format import Format, new_folder, required, runs_inside
+from contested.wording import not_json
 
 if TYPE_CHECKING:
     from contested.trajectories.trajectory import Trajectory
@@ -54,6 +55,7 @@ def _files(source: Path) -> list[tuple[int, Path]]:
     if not files:
         raise DataError(
             f"{folder} holds no file dynamics_epoch_0.jsonl, dynamics_epoch_1.jsonl, …; name another folder."
+            f"{runs_inside(folder, _holds)}"
         )
     numbers = [epoch for epoch, _ in files]
     if numbers != list(range(len(files))):
@@ -62,6 +64,10 @@ def _files(source: Path) -> list[tuple[int, Path]]:
             "Find the missing files, or rename those that are there so that they count from 0."
         )
     return files
+
+
+def _holds(folder: Path) -> bool:
+    return any(folder.glob("dynamics_epoch_*.jsonl")) or any(folder.glob(f"{_FOLDER}/dynamics_epoch_*.jsonl"))
 
 
 def _read_file(file: Path, epoch: int, collector: Collector) -> None:
@@ -76,7 +82,9 @@ def _read_file(file: Path, epoch: int, collector: Collector) -> None:
             where = f"{file.name}, line {number}"
             try:
                 collector.add(epoch, _record(json.loads(line), f"logits_epoch_{epoch}"), where)
-            except (ValueError, OverflowError, RecursionError) as error:
+            except (json.JSONDecodeError, RecursionError) as error:
+                collector.problems.append(f"{where} is {not_json(error)}")
+            except (ValueError, OverflowError) as error:
                 collector.problems.append(f"{where}: {error}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -36,6 +37,8 @@ FORMATS: tuple[Format, ...] = (
     lm_eval.FORMAT,
 )
 """Every format."""
+
+_ROW = re.compile(r"in row (\d+)")
 
 
 class Imported(NamedTuple):
@@ -104,6 +107,7 @@ def import_run(
     logits, changed = as_logits(recording, told, floor)
     found = None if annotated is None else joined(recording, annotated, text_columns)
     trajectory = _trajectory(
+        told,
         recording,
         logits,
         found,
@@ -120,22 +124,27 @@ def import_run(
 
 
 def _trajectory(
-    recording: Recording, logits: NDArray[np.float32] | None, found: Joined | None, **given: Any
+    source: str, recording: Recording, logits: NDArray[np.float32] | None, found: Joined | None, **given: Any
 ) -> Trajectory:
     """The run of a recording, with what annotations say of its examples."""
-    return Trajectory.from_arrays(
-        losses=recording.losses,
-        logits=logits,
-        ids=recording.ids,
-        gold=recording.gold,
-        label_counts=None if found is None else found.label_counts,
-        steps=recording.steps,
-        step_unit=cast(StepUnit, recording.step_unit),
-        epochs=recording.epochs,
-        texts=(found.texts if found else {}) or recording.texts or None,
-        covariates=None if found is None else found.covariates,
-        **given,
-    )
+    try:
+        return Trajectory.from_arrays(
+            losses=recording.losses,
+            logits=logits,
+            ids=recording.ids,
+            gold=recording.gold,
+            label_counts=None if found is None else found.label_counts,
+            steps=recording.steps,
+            step_unit=cast(StepUnit, recording.step_unit),
+            epochs=recording.epochs,
+            texts=(found.texts if found else {}) or recording.texts or None,
+            covariates=None if found is None else found.covariates,
+            **given,
+        )
+    except DataError as error:
+        # Whoever gave files knows their ids, and nothing of the rows of arrays.
+        told = [_ROW.sub(lambda row: f"at the example {recording.ids[int(row[1])]!r}", each) for each in error.problems]
+        raise DataError(f"What {source} holds does not make a run:", told or [error.message]) from error
 
 
 def import_runs(format: str, folder: str | os.PathLike[str], **options: Any) -> Iterator[Imported]:

@@ -72,6 +72,20 @@ def not_held(trajectory: Trajectory, where: str) -> list[str]:
     return [f"Not in {where}: {listed(gone)}."] if gone else []
 
 
+def runs_inside(folder: Path, holds: Callable[[Path], bool]) -> str:
+    """Say which folders in a folder hold what was looked for in it: other seeds are runs of their own.
+
+    Args:
+        folder: What was given.
+        holds: Whether a folder holds a recording.
+
+    Returns:
+        A sentence with the space before it; empty where none does.
+    """
+    inside = [entry.name for entry in sorted(folder.iterdir()) if entry.is_dir() and holds(entry)]
+    return f" Its folders {listed(inside)} hold such; import each as a run of its own with --each." if inside else ""
+
+
 def check_new_folder(target: Path) -> None:
     """Refuse a folder that holds something, before anything is read for it.
 

@@ -14,7 +14,7 @@ from contested.errors import DataError
 from contested.exchange.collect import Collector, Recording, first
 from contested.exchange.format import Format
 from contested.exchange.lm_eval_samples import Sample, as_sample, convention_of
-from contested.wording import counted, listed
+from contested.wording import counted, listed, not_json
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl")
 _STEP = re.compile(r"(?<![a-z])(?:checkpoint|ckpt|global_?step|step|iter)[-_=]?(\d+)(?!\d)", re.IGNORECASE)
@@ -160,11 +160,17 @@ def _lines(file: Path) -> Iterator[tuple[str, Any]]:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield f"{file.parent.name}/{file.name}, line {number}", json.loads(line)
+                    where = f"{file.parent.name}/{file.name}, line {number}"
+                    yield where, _json(line, where)
     except OSError as error:
         raise DataError(f"{file} cannot be opened: {error.strerror}.") from error
+
+
+def _json(line: bytes, where: str) -> Any:
+    try:
+        return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} is not valid JSON: {error}.") from error
+        raise DataError(f"{where} is {not_json(error)}.") from error
 
 
 def _samples(file: Path) -> Iterator[Sample]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from contested.errors import ConfigError, DataError
+from contested.wording import not_json
 
 _CELLS = 100_000  # at work at once
 _CHARACTERS = 500_000  # of lines parsed together; the garbage collector slows down more
@@ -121,9 +122,10 @@ def _parsed(lines: list[str], number: int, table: Table) -> tuple[list[dict[str,
         try:
             found = json.loads(line) if line else {}
             if not isinstance(found, dict):
-                raise ValueError(f"expected an object {{…}}; given {line:.40}")
+                table.problems.append(f"line {at}: expected an object {{…}}; given {line:.40}")
+                continue
         except (ValueError, RecursionError) as error:
-            table.problems.append(f"line {at}: {error}")
+            table.problems.append(f"line {at} is {not_json(error)}")
             continue
         if line:
             objects.append(found)

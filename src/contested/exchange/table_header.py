@@ -14,8 +14,9 @@ _IDS = ("example_id", "uid", "id", "guid", "item_id", "pairID")
 _GOLD = ("gold", "label", "labels")
 _STEPS = ("step", "global_step")
 _SCORES = {"logits": False, "probs": True, "probabilities": True}
+_LOSSES = ("loss", "cross_entropy", "nll")
 _BY_CLASS = {"logit_": False, "prob_": True}
-_AT_CHECKPOINT = re.compile(r"(loss|logits|probs|logit_.+|prob_.+)_(step|epoch)_(\d+)")
+_AT_CHECKPOINT = re.compile(r"(loss|cross_entropy|nll|logits|probs|logit_.+|prob_.+)_(step|epoch)_(\d+)")
 _EXPECTED = (
     "expected example_id, step or epoch, and loss, logits or probs, these two as a list or as a column per class "
     "(logit_<class>, prob_<class>); gold (class index or name) may stand beside them. Or one row per example, with "
@@ -81,7 +82,7 @@ class _Found:
 
     def lacking(self) -> str:
         """What a table without any layout lacks."""
-        return "there is neither a loss, nor logits, nor probs"
+        return f"there is neither a loss, nor logits, nor probs (a loss may be called {' or '.join(_LOSSES[1:])} too)"
 
     def lists(self, examples: Examples) -> Meaning | None:
         """A row per example with lists, told by the plural of its checkpoints."""
@@ -90,7 +91,7 @@ class _Found:
             return None
         if len(units) > 1:
             self.problems.append("there are the columns steps and epochs, expected one of them")
-        loss = next((name for name in ("losses", "loss") if name in self.header), "")
+        loss = next((name for name in ("losses", *_LOSSES) if name in self.header), "")
         scores = next((name for name in _SCORES if name in self.header), "")
         values = Values((scores,) if scores else (), bool(scores), _SCORES.get(scores, False), loss)
         return self._made(
@@ -165,7 +166,7 @@ class _Found:
 
     def _values(self, suffix: str) -> tuple[Values, tuple[str, ...]]:
         """The columns of one checkpoint, which end in ``suffix``, and the names of the classes that they tell."""
-        loss = f"loss{suffix}" if f"loss{suffix}" in self.header else ""
+        loss = next((name + suffix for name in _LOSSES if name + suffix in self.header), "")
         for prefix, probabilities in _BY_CLASS.items():
             pattern = re.compile(f"{prefix}(.+){suffix}")
             classes = [match[1] for name in self.header if (match := pattern.fullmatch(name))]

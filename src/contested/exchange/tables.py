@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contested.errors import DataError
 from contested.exchange.collect import Collector, Recording
-from contested.exchange.format import Format, Reader, new_file, not_held
+from contested.exchange.format import Format, Reader, new_file, not_held, runs_inside
 from contested.exchange.table_files import (
     Batch,
     Opener,
@@ -100,10 +100,15 @@ def _parts(source: Any, suffixes: Sequence[str]) -> list[_Part]:
     if not isinstance(source, Path) or not source.is_dir():
         return [_Part(source, "")]
     endings = tuple(f"{suffix}{more}" for suffix in suffixes for more in ("", ".gz"))
-    files = [file for file in sorted(source.iterdir()) if file.name.endswith(endings) and not file.name.startswith(".")]
+    files = _ending(source, endings)
     if not files:
-        raise DataError(f"{source} is a folder without a file *{suffixes[0]}. Name a file, or another folder.")
+        inside = runs_inside(source, lambda folder: bool(_ending(folder, endings)))
+        raise DataError(f"{source} is a folder without a file *{suffixes[0]}. Name a file, or another folder.{inside}")
     return [_Part(file, file.name, *_number(file.name)) for file in files]
+
+
+def _ending(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    return [file for file in sorted(folder.iterdir()) if file.name.endswith(endings) and not file.name.startswith(".")]
 
 
 def _number(name: str) -> tuple[str, int | None]:

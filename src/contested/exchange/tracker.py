@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from contested.errors import DataError
 from contested.exchange.collect import Collector, Recording, Rows
-from contested.exchange.format import Format
-from contested.wording import counted, listed
+from contested.exchange.format import Format, runs_inside
+from contested.wording import counted, listed, not_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,8 @@ def _records(source: Path) -> tuple[Path, dict[str, Any]]:
     if len(found) != 1:
         given = f"{len(found)} ({listed(file.name for file in found)})" if found else "none"
         where = f"{source} holds {given} of them" if source.is_dir() else f"{source} is none"
-        raise DataError(f"Expected a tracker's file, {_EXPECTED}; {where}. Name one file.")
+        inside = runs_inside(source, lambda folder: any(folder.glob("*.json"))) if source.is_dir() and not found else ""
+        raise DataError(f"Expected a tracker's file, {_EXPECTED}; {where}. Name one file.{inside}")
     return next(iter(found.items()))
 
 
@@ -88,7 +89,7 @@ def _json(file: Path) -> Any:
     except OSError as error:
         raise DataError(f"{file} cannot be opened: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} is not valid JSON: {error}.") from error
+        raise DataError(f"{file} is {not_json(error)}.") from error
 
 
 def _columns(

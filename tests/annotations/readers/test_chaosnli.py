@@ -66,10 +66,9 @@ def test_all_problems_are_told_at_once_with_their_lines(write_jsonl, chaosnli_ro
         "line 5: has no annotation: all counts are 0; expected at least one",
         "line 6: label_counter is [1, 2, 3]; expected an object from label to number",
         "line 7: example has no text hypothesis",
-        "line 8: example is missing; expected an object",
+        "lines 8, 9: example is missing; expected an object",
         "line 9: uid is missing; expected an id, text or a whole number",
         "line 9: label_counter is missing; expected an object from label to number",
-        "line 9: example is missing; expected an object",
         "line 10: label_counter['e'] is True; expected a whole number ≥ 0",
     )
 

@@ -165,3 +165,11 @@ def test_format_counts_without_counts_says_what_is_missing(write_text):
 def test_wrong_rows_do_not_hide_class_columns(write_text):
     path = write_text("a.csv", "id,yes,no\na,1,2\nb,-1,2\nc,3,4\n")
     assert problems_of(path, label_names=["yes", "no"]) == ("line 3: yes is '-1'; expected a whole number ≥ 0",)
+
+
+def test_label_names_of_another_file_are_told_once(write_jsonl):
+    rows = [{"id": str(row), "counts": {"yes": 3, "no": row}} for row in range(30)]
+    found = problems_of(write_jsonl(rows), label_names=["y", "n"])
+    assert len(found) == 2
+    assert found[0].startswith("the label names y,n lack labels of the file: no (30 times), yes (30 times); if")
+    assert found[1].startswith("lines 1, 2, 3, … (30 in all): counts has the unknown label 'yes'")

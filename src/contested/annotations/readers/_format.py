@@ -10,6 +10,7 @@ import pandas as pd
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_label, as_text, shown
+from contested.annotations.readers._labels import OTHER_NAMES
 from contested.errors import ConfigError
 from contested.rows import TEXT, Table
 from contested.wording import did_you_mean, listed
@@ -20,6 +21,7 @@ ID_ALIASES = ("uid", "id", "example_id", "item_id", "guid", "pairID")
 _NEVER_FIELDS = frozenset({"entropy"})
 
 _ADVICE = "Fix the file, or name {}; nothing was loaded."
+_OF_NAMES = "Give other label names, or fix the file; nothing was loaded."
 
 
 @dataclass(frozen=True)
@@ -188,4 +190,5 @@ def stop_on_problems(table: Table, format_name: str) -> None:
     """Raise the table's problems, if any, as a failure to read this format."""
     # Lines without a header have no columns that a user could name.
     instead = "another format" if table.kind == TEXT else "other columns or another format"
-    table.raise_problems(f"the format {format_name}", _ADVICE.format(instead))
+    names = any(problem.text.startswith(OTHER_NAMES) for problem in table.problems)
+    table.raise_problems(f"the format {format_name}", _OF_NAMES if names else _ADVICE.format(instead))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,12 @@ _USUAL_ORDERS = (("entailment", "neutral", "contradiction"), ("e", "n", "c"))
 
 # More different labels than this are free text, and counting them would need N × K memory.
 _MOST_CLASSES = 1000
+
+_SYSTEMATIC = 3  # times that a label stands in a file which is no slip of the pen
+_MOST_SHOWN = 10
+
+OTHER_NAMES = "the label names"
+"""How the finding begins that the names given may be wrong, and not the file."""
 
 
 class Answer(NamedTuple):
@@ -62,6 +69,8 @@ def count_answers(
             0, f"found {len(names):,} different labels ({listed(names[:3])}, …), which looks like free text"
         )
         return Counted(names, np.zeros((n_items, 0), dtype=np.int64))
+    if label_names:
+        note_other_names(table, label_names, Counter(answer.label for answer in answers if answer.label not in joined))
     index = {name: k for k, name in enumerate(names)}
     known = [answer for answer in answers if answer.label in index]
     for answer in answers if len(known) < len(answers) else ():
@@ -105,6 +114,28 @@ def _sort_key(label: str) -> tuple[int, float, str]:
 def unknown_label(label: str, label_names: Sequence[str]) -> str:
     """Say that a label is none of the classes."""
     return f"unknown label '{label}'{did_you_mean(label, label_names)}; expected {listed(label_names)}"
+
+
+def note_other_names(table: Table, label_names: Sequence[str], found: Mapping[str, int]) -> None:
+    """Note a problem where a file uses labels again and again that are not among those given: the names may be wrong.
+
+    Args:
+        table: The file.
+        label_names: The classes as they were given.
+        found: The labels of the file, and how often each stands there.
+    """
+    often = {label: n for label, n in found.items() if n >= _SYSTEMATIC}
+    others = [label for label in order_labels(often) if label in often and label not in label_names]
+    if not others:
+        return
+    told = ", ".join(f"{label} ({often[label]:,} times)" for label in others[:_MOST_SHOWN])
+    more = f", … ({len(others):,} labels)" if len(others) > _MOST_SHOWN else ""
+    names = ",".join(order_labels(often)) if len(often) <= _MOST_SHOWN else "…"
+    table.add_problem(
+        0,
+        f"{OTHER_NAMES} {','.join(label_names)} lack labels of the file: {told}{more}; if the file is right, give "
+        f"label_names={names} in the order of your classes",
+    )
 
 
 def check_classes(table: Table, label_names: Sequence[str]) -> None:

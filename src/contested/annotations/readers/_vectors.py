@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from contested.annotations.readers._cells import as_structure, shown
 from contested.annotations.readers._format import find_column
-from contested.annotations.readers._labels import order_labels, unknown_label
+from contested.annotations.readers._labels import note_other_names, order_labels, unknown_label
 from contested.errors import ConfigError
 from contested.rows import Table
 from contested.wording import listed
@@ -61,12 +62,14 @@ class ColumnSpec(NamedTuple):
         label_names: The classes in label order; None where not given.
         parse: Reads one number; raises ValueError with the rest of the sentence "<name> is …".
         option: The option that names the columns.
+        given: Whether whoever reads the file gave the label names, in place of the format.
     """
 
     columns: tuple[str, ...]
     label_names: tuple[str, ...] | None
     parse: ParseNumber
     option: str
+    given: bool = True
 
 
 def read_vectors(table: Table, spec: ColumnSpec) -> Vectors:
@@ -106,6 +109,8 @@ def _read_structured(table: Table, spec: ColumnSpec) -> Vectors:
     cells = [as_structure(value) for value in table.columns[column]]
     keyed = _is_keyed(cells)
     names = spec.label_names or (_names_of_objects(cells) if keyed else _names_of_lists(cells))
+    if keyed and spec.given and spec.label_names:
+        note_other_names(table, names, Counter(str(key) for cell in cells if isinstance(cell, dict) for key in cell))
     values = np.full((len(cells), len(names)), np.nan)
     for i, cell in enumerate(cells):
         row = _named_row(cell, names) if keyed else _listed_row(cell, names)

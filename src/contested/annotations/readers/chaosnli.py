@@ -45,7 +45,7 @@ def read(table: Table, options: Options) -> Annotations:
     if sorted(names) != sorted(LABEL_NAMES):
         table.add_problem(0, f"label_names are {listed(names)}; expected {listed(LABEL_NAMES)}, in any order")
     ids = read_ids(table, "uid")
-    vectors = read_vectors(table, ColumnSpec(("label_counter",), _KEYS, as_count, "label_counter"))
+    vectors = read_vectors(table, ColumnSpec(("label_counter",), _KEYS, as_count, "label_counter", given=False))
     check_totals(table, vectors.values)
     fields = _read_examples(table)
     stop_on_problems(table, FORMAT.name)
