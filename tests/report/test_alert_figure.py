@@ -54,6 +54,7 @@ def test_one_look_is_a_line_from_zero_at_the_start_with_its_bound_and_distinct_t
 
 def test_a_run_without_an_alarm_is_no_empty_panel_and_panels_keep_their_width() -> None:
     stopped, quiet, whole = drawn(looks("a", [4], 0.8), looks("b", [4], -0.3), looks("c", [4, 8, 12], 0.8))
+    assert [axes.get_title("left") for axes in (stopped, quiet, whole)] == ["a", "b: no alarm", "c"]
     assert points(quiet) == [(4.0, -0.03, "ring"), (4.0, -0.15, "ring"), (4.0, -0.3, "ring")]
     # A line shows itself: it has a point only where it first raised an alarm.
     assert points(whole) == [(12.0, 0.08, "point"), (4.0, 0.133, "point"), (4.0, 0.267, "point")]

@@ -121,3 +121,18 @@ def test_steps_that_nobody_gave_are_not_made_up(tmp_path) -> None:
     # Learning time, where it is known, is counted in what the run counts.
     measures = pd.read_csv(tmp_path / "tables/measures.csv")
     assert set(measures.loc[measures["measure"] == "learning_time", "unit"]) == {"checkpoints"}
+
+
+@pytest.mark.parametrize("kind", ["losses", "logits", "annotators"])
+@pytest.mark.usefixtures("kept_apart")
+def test_a_page_without_categories_does_not_speak_of_them(tmp_path, arrays, kind) -> None:
+    paths = write_report([Trajectory.from_arrays(**arrays[kind])], tmp_path, **QUICK)
+    html = paths.html.read_text(encoding="utf-8")
+    said = [
+        "Loss by category", "the category was un-learned", "a category that was un-learned", "Every run by category",
+        "Every measure by category", "Each line is",
+    ]  # fmt: skip
+    assert {words for words in said if words in html} == (set(said) if kind == "annotators" else set())
+    assert ("Accuracy by category" in html) == (kind == "annotators")
+    # The table repeats that of runs on a page, but is a file all the same.
+    assert "summary.csv" in {path.name for path in paths.tables}

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -181,7 +182,38 @@ def test_the_examples_shown_are_those_that_rose_most(trajectory) -> None:
     # A loss is minus the log of the gold label's probability, so the bars must agree with it.
     assert -np.log(first.shares[shown[0].gold]) == pytest.approx(shown[0].loss[0], abs=1e-5)
     assert -np.log(last.shares[shown[0].gold]) == pytest.approx(shown[0].loss[1], abs=1e-5)
-    assert last.who == "model, step 200"
+    assert last.who == "step 200"
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_examples_whose_loss_fell_are_shown_only_where_none_rose(tmp_path, make) -> None:
+    run = make(n=40)
+    rising = np.arange(40) % 2 == 0
+    losses = np.where(rising, [[1.0], [1.2], [1.5]], [[1.0], [0.8], [0.7]])
+    losses[:, run.categories == "clean"] = [[1.0], [0.5], [0.4]]
+    run = replace(run, losses=losses, logits=None)
+    measured = analyze(run, **QUICK).examples
+    contested = most_unlearned(run, measured, category="contested", limit=40)
+    assert len(contested) == ((run.categories == "contested") & rising).sum()
+    assert {example.change for example in contested} == {0.5}
+    clean = most_unlearned(run, measured, category="clean", limit=40)
+    assert len(clean) == (run.categories == "clean").sum()
+    html = page(tmp_path, run)
+    assert '<h2 id="examples">The examples whose loss rose most</h2>' in html
+    assert html.count("The loss of no clean example rose; these are those whose loss fell least.") == 1
+    assert "The loss of no contested example" not in html
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_a_card_without_texts_is_headed_by_its_id(tmp_path, make) -> None:
+    bare, told = page(tmp_path / "a", make(n=20, texts={})), page(tmp_path / "b", make(n=20))
+    assert '<h3 class="mono">id-0' in bare
+    assert '<h3 class="mono">id-0' not in told
+    # Once on each card, wherever it stands.
+    for html in (bare, told):
+        cards = html.split('<li class="card"')[1:]
+        assert cards
+        assert all(card.count(">id-0") == 1 for card in cards)
 
 
 def test_runs_are_rows_and_their_categories_columns(make) -> None:

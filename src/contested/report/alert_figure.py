@@ -28,7 +28,7 @@ def rise_above_start(looks: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = 
 
     Returns:
         The figure: a shade from each line down to its lower bound, a point where an alarm first came. Of a single look
-        there is a bar down to the bound too, and a ring where it raised no alarm.
+        there is a bar down to the bound too, and a ring where it raised no alarm. A panel without any says so above.
     """
     panels = [(str(run), rows) for run, rows in looks.groupby("run", sort=False)]
     units = dict(zip(runs["run"], runs["step_unit"], strict=True))
@@ -40,7 +40,8 @@ def rise_above_start(looks: pd.DataFrame, runs: pd.DataFrame, *, narrow: bool = 
         grid[0].set_ylim(*_limits(looks))
         for index, (axes, (run, rows)) in enumerate(zip(grid, panels, strict=True)):
             _draw(axes, rows, colors, float(starts[run]))
-            axes.set_title(wrapped(run, title_length(width, columns)))
+            title = run if rows["crossed"].any() else f"{run}: no alarm"
+            axes.set_title(wrapped(title, title_length(width, columns)))
             axes.set_xlabel("optimiser steps" if units[run] == "step" else f"{units[run]}s")
             if index % columns == 0:
                 axes.set_ylabel("mean loss above its start (nats)")

@@ -25,5 +25,10 @@ FIGURES: tuple[FigureSpec, ...] = (
         "interval. Right of zero the category was un-learned, left of zero it was learned; an interval across zero "
         "is inconclusive.",
         (("changes", "mean"),), loss_change, ("of", "category", "mean"), CHANGE,
+        whole=(
+            "Change of the loss",
+            "Mean loss at the last checkpoint minus that at the first, with its {confidence} interval. Right of zero "
+            "the loss rose, left of zero it fell; an interval across zero is inconclusive.",
+        ),
     ),
 )  # fmt: skip

@@ -68,6 +68,7 @@ class Table(NamedTuple):
         number: Its number in a paper, such as "Table 1".
         folded: Whether the page shows it closed.
         legend: What its terms mean, as pairs of a term and a sentence.
+        whole: Title and caption where no run has categories; without a title it is then left out of the page.
     """
 
     name: str
@@ -80,11 +81,19 @@ class Table(NamedTuple):
     number: str = ""
     folded: bool = False
     legend: tuple[tuple[str, str], ...] = ()
+    whole: tuple[str, str] | None = None
 
     @property
     def heading(self) -> str:
         """Number and title."""
         return f"{self.number}. {self.title}" if self.number else self.title
+
+    def without_categories(self) -> Table:
+        """The table in the words for runs without categories."""
+        if self.whole is None:
+            return self
+        title, caption = self.whole
+        return self._replace(title=title, caption=caption) if title else self._replace(section="")
 
     @property
     def absent(self) -> str:
@@ -111,6 +120,7 @@ class FigureSpec(NamedTuple):
         number: Its number in a paper, such as "Figure 1".
         optional: Those of its frames without which it is drawn, too.
         legend: Sentences for the caption, each said where a column of its frames has a value that is not 0.
+        whole: Title and caption where no run has categories.
     """
 
     name: str
@@ -125,11 +135,16 @@ class FigureSpec(NamedTuple):
     number: str = ""
     optional: tuple[str, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
+    whole: tuple[str, str] | None = None
 
     @property
     def heading(self) -> str:
         """Number and title."""
         return f"{self.number}. {self.title}" if self.number else self.title
+
+    def without_categories(self) -> FigureSpec:
+        """The figure in the words for runs without categories."""
+        return self if self.whole is None else self._replace(title=self.whole[0], caption=self.whole[1])
 
     @property
     def absent(self) -> str:

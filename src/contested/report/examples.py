@@ -98,11 +98,14 @@ def most_unlearned(trajectory: Trajectory, measured: pd.DataFrame, *, category: 
         limit: Most examples to give.
 
     Returns:
-        The examples, largest Δℓ first; equal ones in the order of the data.
+        The examples, largest Δℓ first; equal ones in the order of the data. Those whose loss did not rise are left out
+        where that of another one did; where it rose in none, those whose loss fell least.
     """
     change = measured["loss_change"].to_numpy(np.float64)
     categories = trajectory.categories
     rows = np.arange(len(change)) if categories is None else np.flatnonzero(categories == category)
+    # Examples whose loss fell are shown only where none rose.
+    rows = rose if len(rose := rows[change[rows] > 0]) else rows
     chosen = rows[np.argsort(-change[rows], kind="stable")][:limit]
     # One scale for a whole list: a flat line and a steep one must not look alike.
     top = float(trajectory.required("losses")[:, chosen].max(initial=0.0))
@@ -140,7 +143,7 @@ def _answers(trajectory: Trajectory, row: int) -> Iterator[Shares]:
     if trajectory.logits is not None:
         ends = softmax(trajectory.logits[[0, -1], row].astype(np.float64), axis=1)
         for step, shares in zip((trajectory.steps[0], trajectory.steps[-1]), ends, strict=True):
-            yield Shares(f"model, {trajectory.counted_in} {step:,}", tuple(shares.tolist()))
+            yield Shares(f"{trajectory.counted_in} {step:,}", tuple(shares.tolist()))
 
 
 def spark(steps: NDArray[np.int64], losses: NDArray[np.float64], top: float) -> Spark:

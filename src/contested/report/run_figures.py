@@ -58,12 +58,17 @@ FIGURES: tuple[FigureSpec, ...] = (
         "interval at that checkpoint. A line that ends higher than it began is a category that was un-learned.",
         (("loss_curves", "mean"), ("runs", "run")), loss_by_category, _ENDS, NATS,
         legend=(("n_classes", "Dotted: the loss of a uniform guess."),),
+        whole=(
+            "Loss",
+            "The line is the mean loss on the gold label over all examples, the band its {confidence} interval at that "
+            "checkpoint.",
+        ),
     ),
     FigureSpec(
         "rise_above_start", "pictures", "The alert: loss above its start",
-        "Mean loss minus that at the first checkpoint, shaded down to the least that the expected rise was: all these "
-        "bounds hold together, over all checkpoints and categories (in 95% of runs unless set otherwise). A point "
-        "marks the first checkpoint at which a bound lies above the margin, 0.02 nats: the alert.",
+        "Lines: mean loss minus that at the first checkpoint. Shades reach down to the lower bound of the expected "
+        "rise; all bounds hold together in 95% of runs (unless set otherwise). A point marks an alarm: the first "
+        "checkpoint whose bound lies above 0.02 nats.",
         (("alert_looks", "estimate", "low"), ("runs", "run")), alert_figure.rise_above_start,
         ("run", "category", "estimate"), CHANGE,
     ),
@@ -79,6 +84,11 @@ FIGURES: tuple[FigureSpec, ...] = (
         "The share of examples on which the model's first choice is the gold label, each band its {confidence} "
         "interval. Dotted: the share that a uniform guess would reach.",
         (("accuracy_curves", "mean"), ("runs", "run")), accuracy_by_category, _ENDS, SHARE,
+        whole=(
+            "Accuracy",
+            "The share of examples on which the model's first choice is the gold label, with its {confidence} "
+            "interval. Dotted: the share that a uniform guess would reach.",
+        ),
     ),
     FigureSpec(
         "data_map", "pictures", "The data map",
@@ -87,6 +97,11 @@ FIGURES: tuple[FigureSpec, ...] = (
         "on which the model wavers, whatever annotators say; the table of regions counts both.",
         (("examples", "confidence", "variability", "region"), ("categories", "n")), data_map.data_map,
         ("run", "category", ""),
+        whole=(
+            "The data map",
+            "A point is an example: up, the mean over the checkpoints of the gold label's probability; right, how much "
+            "that varies. Dashed: the medians that part the regions of dataset cartography.",
+        ),
     ),
     FigureSpec(
         "entropy", "pictures", "How much annotators disagree",

@@ -33,7 +33,7 @@ def runs_table(categories: Sequence[str]) -> Table:
     Returns:
         The table, with the loss change of each category.
     """
-    change = f"{_CHANGE} above 0 the category was un-learned."
+    change = f"{_CHANGE} above 0 {'the category was un-learned' if categories else 'it rose'}."
     changes = [
         Column(
             name, category, CHANGE, f"{name}_low", f"{name}_high", group="mean Δℓ (nats)", legend=(_INTERVALS, change)
@@ -75,6 +75,7 @@ TABLES: tuple[Table, ...] = (
             Column("accuracy", "accuracy", SHARE, legend=("accuracy: on the gold label, at the last checkpoint.",)),
         ),
         folded=True,
+        whole=("", ""),  # it would say again what the table of runs says
     ),
     Table(
         "measures", "measures", "numbers", "Every measure by category",
@@ -84,6 +85,7 @@ TABLES: tuple[Table, ...] = (
             Column("n_skipped", "left out", COUNT), Column("mean", "mean", NATS, "low", "high"), _NOTE,
         ),
         folded=True,
+        whole=("Every measure", "Means over the examples. " + _INTERVALS + " "),
     ),
     Table(
         "categories", "categories", "", "Categories of the tracked examples", "H: annotation entropy.",

@@ -96,12 +96,15 @@ def write_report(
     tables_of_runs = stacked_tables(runs)
     frames = tables_of_runs | run_frames(runs, tables_of_runs)
     confidence = percent(runs[0].analysis.confidence)
-    declared = [runs_table(all_categories(runs)), *tables_of(tables_of_runs)]
+    declared, drawn = [runs_table(all_categories(runs)), *tables_of(tables_of_runs)], list(FIGURES)
+    if not all_categories(runs):
+        declared = [table.without_categories() for table in declared]
+        drawn = [figure.without_categories() for figure in drawn]
     tables = write_tables(declared, frames, folder / "tables", confidence)
     remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
     results = folder / "results.json"
     write_json(results, {"runs": [{"name": run.name, **run.analysis.to_dict()} for run in runs]})
-    figures, files = draw_figures(FIGURES, frames, folder / "figures", confidence)
+    figures, files = draw_figures(drawn, frames, folder / "figures", confidence)
     remove_files(folder / "figures", [figure.name for figure in FIGURES], ("pdf", "png"), files)
     shown = [
         rendered(table, frames[table.frame], confidence)
