@@ -25,9 +25,9 @@ def main(out: Path) -> ct.Analysis:
     model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes))
     pairs = {"bulk": world.bulk, "tracked": world.annotated.fields}
     prompts = {name: list(table["premise"] + " " + table["hypothesis"] + " ") for name, table in pairs.items()}
-    told = [WORDS[label] for label in world.bulk["label"]]
-    train = Dataset.from_dict({"prompt": prompts["bulk"], "completion": told})
+    train = Dataset.from_dict({"prompt": prompts["bulk"], "completion": list(world.bulk["label"].map(WORDS))})
     rows = {"id": world.annotated.example_ids, "prompt": prompts["tracked"], "label": world.annotated.majority}
+    rows["split"] = ["validation"] * len(rows["id"])  # not in the training set
     tracked = ct.Completions(rows, tokenizer, labels=WORDS, annotations=world.annotated)
     numbers = {"learning_rate": 3e-3, "num_train_epochs": 3, "packing": True, "max_length": 256}
     args = SFTConfig(str(out / "trainer"), **numbers, report_to=[], use_cpu=True, bf16=False)

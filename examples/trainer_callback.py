@@ -21,7 +21,8 @@ def main(out: Path) -> ct.Analysis:
     train = Dataset.from_dict({**bulk, "labels": [names.index(label) for label in world.bulk["label"]]})
     texts = [list(world.annotated.fields[name]) for name in ("premise", "hypothesis")]
     tracked = {**tokenizer(*texts), "id": world.annotated.example_ids, "labels": world.annotated.majority}
-    callback = ct.TrajectoryCallback(tracked, out / "run", every=10, annotations=world.annotated, label_names=names)
+    options = {"annotations": world.annotated, "label_names": names, "split": "validation"}  # not in the training set
+    callback = ct.TrajectoryCallback(tracked, out / "run", every=10, **options)
     args = TrainingArguments(str(out / "trainer"), num_train_epochs=1, learning_rate=1e-3, report_to=[], use_cpu=True)
     Trainer(model, args, train_dataset=train, processing_class=tokenizer, callbacks=[callback]).train()
     return ct.analyze(ct.Trajectory.load(out / "run"))

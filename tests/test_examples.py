@@ -40,6 +40,8 @@ def test_a_trainer_of_ones_own(tmp_path: Path) -> None:
     assert found.n_examples == 200
     saved = ct.Trajectory.load(tmp_path / "run")
     assert (saved.status, saved.origin["kind"]) == ("complete", "transformers.Trainer")
+    # Trained on is the bulk alone.
+    assert set(saved.examples["split"]) == {"validation"}
 
 
 def test_completions_of_trls_trainer(tmp_path: Path) -> None:
@@ -49,6 +51,7 @@ def test_completions_of_trls_trainer(tmp_path: Path) -> None:
     assert found.steps.tolist() == [0, 4, 5, 8, 10, 12]
     saved = ct.Trajectory.load(tmp_path / "run")
     assert (saved.status, saved.label_names) == ("complete", ("entailment", "neutral", "contradiction"))
+    assert set(saved.examples["split"]) == {"validation"}
     # A model that knew nothing has learned which words answer.
     probability = saved.extra["label_words_probability"].mean(axis=1)
     assert 5 * probability[0] < probability[-1]

@@ -11,9 +11,9 @@ import pytest
 from contested.annotations import read_annotations
 from contested.errors import ConfigError, DataError
 from contested.exchange import import_run, import_runs
-from contested.exchange.annotated import contradicted_order
 from contested.report import write_report
 from contested.trajectories import Trajectory
+from contested.trajectories.label_order import contradicted_order
 
 
 def _annotations(folder: Path, counts: dict[str, dict[str, int]]) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 import contested as ct
 from contested.integrations.inputs import padded
-from contested.integrations.tracked import read_tracked
+from contested.integrations.tracked import check_order, counts_in_order, read_tracked
 
 ROWS = {"id": ["a", "b", "c"], "input_ids": [[5, 6, 0], [0, 7, 8], [9]], "labels": [0, 1, 1]}
 MASKED = {**ROWS, "attention_mask": [[1, 1, 0], [0, 1, 1], [1]]}
@@ -87,3 +87,32 @@ def test_an_unknown_split_is_refused_and_a_collator_needs_no_tokens() -> None:
         {**pictures, "pixel_values": [[1.0], [3.0]]}, None, id_column="id", text_columns=(), collator=dict
     )
     assert found.fingerprint != other.fingerprint
+
+
+def test_an_order_of_the_classes_that_annotators_contradict_is_refused() -> None:
+    # 60 examples; nine in ten gold labels are what most annotators chose.
+    gold = np.repeat([0, 1, 2], 20)
+    chosen = gold.copy()
+    chosen[::10] = (gold[::10] + 1) % 3
+    ids = [f"x{row}" for row in range(60)]
+    annotations = ct.Annotations(tuple(ids), 5 * np.eye(3, dtype=int)[chosen], ("e", "n", "c"))
+    found = read({"id": ids, "input_ids": [[1]] * 60, "labels": gold}, annotations)
+    check_order(found, ("e", "n", "c"))
+    check_order(found, ())
+    # By hand: with n and c exchanged, 18 + 2 of the first class and of n for c agree.
+    with pytest.raises(ct.ConfigError, match="agree for 33% of 60 examples in this order, and for 90% in the order"):
+        check_order(found, ("e", "c", "n"))
+    assert counts_in_order(found, ("c", "e", "n"))[0].tolist() == [0, 0, 5]
+    assert found.label_counts[0].tolist() == [0, 5, 0]
+
+
+def test_the_split_of_all_is_told_at_once() -> None:
+    def of(tracked: Any, split: str) -> Any:
+        return read_tracked(tracked, None, id_column="id", text_columns=(), split=split)
+
+    assert of(ROWS, "validation").covariates["split"].tolist() == ["validation"] * 3
+    assert "split" not in read(ROWS).covariates
+    with pytest.raises(ct.DataError, match="split: given dev; expected train or validation"):
+        of(ROWS, "dev")
+    with pytest.raises(ct.DataError, match="split is given as a column and as an argument"):
+        of({**ROWS, "split": ["train"] * 3}, "validation")

@@ -184,6 +184,24 @@ def test_what_the_trainer_logs_and_skips_is_noted_and_cut_on_resuming(world: Wor
     assert metrics.loc[metrics["skipped"] == True, "step"].tolist() == [7]  # noqa: E712
 
 
+def test_a_wrong_order_of_the_classes_is_refused_before_anything_is_recorded(world: World) -> None:
+    model = world.model()
+    model.config.id2label = {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+    entailment, neutral, contradiction = world.annotated.label_names
+    swapped = [entailment, contradiction, neutral]
+    with pytest.raises(ct.ConfigError, match=f"order {entailment},{neutral},{contradiction}. Give") as caught:
+        world.trainer(world.callback(label_names=swapped), model=model).train()
+    assert "give check_label_order=False" in str(caught.value)
+    assert not world.out.joinpath("run").exists()
+    world.trainer(world.callback(label_names=swapped, check_label_order=False), model=model, max_steps=1).train()
+    run = world.load()
+    # Gold labels are the majority's numbers, and two of the three names now lie.
+    of_gold = np.array(world.annotated.label_names)[world.annotated.majority[:30]]
+    assert run.manifest["gold_agreement"] == pytest.approx((of_gold == entailment).mean(), abs=1e-4)
+    world.trainer(world.callback("right", label_names=world.annotated.label_names), model=model, max_steps=1).train()
+    assert world.load("right").manifest["gold_agreement"] == 1.0
+
+
 def test_what_is_recorded_is_the_model_at_that_step(world: World) -> None:
     weights = Weights()
     world.trainer(world.callback(), weights).train()

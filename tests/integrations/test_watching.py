@@ -108,6 +108,15 @@ def test_an_alarm_may_end_training_where_it_is_raised(world: World) -> None:
     assert (run.status, run.manifest["ended_by"], run.manifest["planned_steps"]) == ("complete", "alert", 12)
 
 
+@pytest.mark.filterwarnings("ignore:.*(rose above its start|is not watched)")
+@pytest.mark.parametrize("saving", [{"save_strategy": "steps", "save_steps": 100}, {"save_strategy": "no"}], ids=str)
+def test_the_model_that_an_alarm_leaves_is_saved_where_any_is(world: World, saving: dict[str, Any]) -> None:
+    trainer = world.trainer(world.callback(stop=True), learning_rate=5e-3, **saving)
+    trainer.train()
+    saved = [f"checkpoint-{trainer.state.global_step}"] if saving["save_strategy"] == "steps" else []
+    assert [folder.name for folder in (world.out / "trainer").glob("checkpoint-*")] == saved
+
+
 class Killed(TrainerCallback):
     def __init__(self, step: int) -> None:
         self.step = step

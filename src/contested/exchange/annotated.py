@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from contested.annotations import Annotations, measures
 from contested.errors import ConfigError, DataError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 _TEXTS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text",), ("sentence",))
 _ENTROPY_TOLERANCE = 1e-3
-_ERRORS_APART = 3  # standard errors between two orders of the classes
 
 
 class Joined(NamedTuple):
@@ -172,32 +170,3 @@ def _of_one_kind(values: pd.Series[Any]) -> list[Any]:
     known = [None if missing else value for value, missing in zip(values.tolist(), values.isna(), strict=True)]
     kinds = {type(value) for value in known if value is not None}
     return known if len(kinds) < 2 or kinds == {int, float} else [v if v is None else str(v) for v in known]
-
-
-def contradicted_order(gold: NDArray[np.int64], counts: NDArray[np.int64], label_names: tuple[str, ...]) -> str:
-    """Say that gold labels and annotators only agree with the classes in another order.
-
-    They do if with another order more than half of the examples agree, and more than three standard errors more
-    than with the one given.
-
-    Args:
-        gold: Class index of each example, shape (N,).
-        counts: Annotators' counts with the classes in the order given, shape (N, K).
-        label_names: The order given.
-
-    Returns:
-        A sentence or two; empty where nothing is wrong.
-    """
-    n_examples, n_classes = counts.shape
-    pairs = np.zeros((n_classes, n_classes), np.int64)
-    np.add.at(pairs, (gold, counts.argmax(axis=1)), 1)
-    of_gold, of_annotators = optimize.linear_sum_assignment(pairs, maximize=True)
-    given, best = float(np.trace(pairs)), float(pairs[of_gold, of_annotators].sum())
-    if best <= n_examples / 2 or best - given <= _ERRORS_APART * np.sqrt(best + given):
-        return ""
-    names = ",".join(label_names[index] for index in of_annotators)
-    return (
-        f"label names {','.join(label_names)}: gold labels and the annotators' majority agree for "
-        f"{given / n_examples:.0%} of {n_examples:,} examples in this order, and for {best / n_examples:.0%} in the "
-        f"order {names}. Give the order in which the classes are numbered in the recording"
-    )

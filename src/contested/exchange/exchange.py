@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from contested.annotations import Annotations, read_annotations
 from contested.errors import ConfigError, DataError
 from contested.exchange import aum, cartography, cleanlab, coordinates, lm_eval, npz, tables, tracker
-from contested.exchange.annotated import Joined, contradicted_order, joined
+from contested.exchange.annotated import Joined, joined
 from contested.exchange.collect import Recording
 from contested.exchange.format import Format
 from contested.exchange.probabilities import as_logits
 from contested.files import user_path
+from contested.trajectories.label_order import contradicted_order
 from contested.trajectories.layout import WITHIN_EPOCHS, StepUnit
 from contested.trajectories.trajectory import Trajectory
 from contested.wording import did_you_mean, listed
@@ -119,7 +120,7 @@ def import_run(
     if check_label_order and annotated is not None and trajectory.gold is not None:
         counts = trajectory.required("label_counts")
         if problem := contradicted_order(trajectory.gold, counts, trajectory.label_names):
-            raise DataError(f"{told} and {annotated.source} contradict each other:", [problem])
+            raise DataError(f"{told} and {annotated.source} contradict each other:", [f"{problem} in the recording"])
     return Imported(trajectory, [*(found.notes if found else ()), *of_names, *recording.notes, *changed])
 
 

@@ -15,10 +15,11 @@ import pandas as pd
 
 from contested.errors import RunError
 from contested.integrations.arguments import INITIAL_WEIGHTS
-from contested.integrations.tracked import Outputs, Tracked
+from contested.integrations.tracked import Outputs, Tracked, counts_in_order
 from contested.integrations.watching import Watching
 from contested.trajectories import RunWriter, Trajectory, layout, locked, read_manifest
 from contested.trajectories.identity import differences
+from contested.trajectories.label_order import agreement
 
 _SEED_FIRST = " (seed before the model is made, with transformers.set_seed, where its head is new)"
 
@@ -107,7 +108,7 @@ class Recording:
             logits=None if outputs.logits is None else outputs.logits[None],
             ids=tracked.ids,
             gold=tracked.gold,
-            label_counts=_in_order(tracked, names),
+            label_counts=counts_in_order(tracked, names),
             label_names=names or tracked.label_names or None,
             texts=dict(tracked.texts) or None,
             steps=[0],
@@ -115,7 +116,7 @@ class Recording:
         )
         shutil.rmtree(self.path / layout.CHECKPOINTS, ignore_errors=True)
         (self.path / layout.BASELINE).unlink(missing_ok=True)
-        known = {
+        known: dict[str, Any] = {
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "label_names": list(run.label_names),
             "category_names": list(run.category_names),
@@ -123,6 +124,8 @@ class Recording:
         }
         if "split" in tracked.covariates:
             known["tracked_splits"] = sorted({str(value) for value in tracked.covariates["split"]})
+        if run.gold is not None and run.label_counts is not None:
+            known["gold_agreement"] = round(agreement(run.gold, run.label_counts), 4)
         if outputs.logits is None and tracked.gold is None:
             known["origin"] = {**header["origin"], "losses": "completions"}
         examples = run.examples.assign(**{name: pd.Series(values) for name, values in tracked.covariates.items()})
@@ -246,10 +249,3 @@ def check_same_run(
             "train as the folder was made:",
             problems,
         )
-
-
-def _in_order(tracked: Tracked, names: tuple[str, ...]) -> Any:
-    """Annotators' label counts (N, K) in the order of the logits; as they are where there are no logits."""
-    if tracked.label_counts is None or not names:
-        return tracked.label_counts
-    return tracked.label_counts[:, [tracked.label_names.index(name) for name in names]]

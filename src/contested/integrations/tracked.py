@@ -20,6 +20,7 @@ from contested.integrations.arguments import content_fingerprint
 from contested.integrations.inputs import LABELS, TOKENS, Collator, Inputs, encoded_columns
 from contested.tasks import EncodedTexts
 from contested.training.objective import cross_entropy
+from contested.trajectories.label_order import contradicted_order
 from contested.wording import listed
 
 _SPLIT = "split"
@@ -181,6 +182,7 @@ def read_tracked(
     label_names: Sequence[str] | None = None,
     collator: Collator | None = None,
     covariates: Sequence[str] = (),
+    split: str | None = None,
 ) -> TrackedExamples:
     """Read and check tracked examples; those that nobody annotated are left out, with a warning that counts them.
 
@@ -192,6 +194,7 @@ def read_tracked(
         label_names: Class names in the order of the model's logits, or None where the model names them.
         collator: Makes batches of rows; rows then need no tokens.
         covariates: Columns to keep as they are, of these examples or of the annotated ones.
+        split: Of all examples, in place of a column; None: as the column says.
 
     Returns:
         The examples in the order given.
@@ -211,8 +214,11 @@ def read_tracked(
     gold = _gold(column(label_column), label_column, problems)
     found = {name: column(name) for name in TOKENS if name in names} if tokens else {}
     encoded = encoded_columns(found, ids, problems) if tokens else None
-    split = [str(value) for value in column(_SPLIT)] if _SPLIT in names else None
-    problems += _mistakes(ids, gold, encoded, id_column=id_column, split=split)
+    splits = [str(value) for value in column(_SPLIT)] if _SPLIT in names else None
+    if split is not None:
+        problems += ["split is given as a column and as an argument; give one of them"] if splits else []
+        splits = [split] * len(ids)
+    problems += _mistakes(ids, gold, encoded, id_column=id_column, split=splits)
     if problems:
         raise DataError("The tracked examples cannot be used:", problems)
     rows, counts, numbers = np.arange(len(ids)), None, {"tracked": len(ids)}
@@ -221,7 +227,7 @@ def read_tracked(
     known = {id_column, label_column, _SPLIT, *TOKENS, *text_columns}
     further = tuple(name for name in names if name not in known)
     inputs = Inputs(encoded, further, row_of, np.arange(len(ids)), collator)
-    kept = {} if split is None else {_SPLIT: np.array(split, object)}
+    kept = {} if splits is None else {_SPLIT: np.array(splits, object)}
     for name in set(covariates) - {*text_columns}:
         kept[name] = covariate_of(name, column(name) if name in names else None, annotations, ids)
     return TrackedExamples(
@@ -236,6 +242,42 @@ def read_tracked(
         {name: values[rows] for name, values in kept.items()},
         _content(tracked, row_of, len(ids)) if further or collator is not None else "",
     )
+
+
+def check_order(tracked: Tracked, names: tuple[str, ...]) -> None:
+    """Refuse an order of the classes that gold labels and annotators contradict.
+
+    Args:
+        tracked: The examples.
+        names: The classes in the order of the logits.
+
+    Raises:
+        ConfigError: If gold labels and annotators only agree with the classes in another order.
+    """
+    counts = counts_in_order(tracked, names)
+    if tracked.gold is None or counts is None or not names:
+        return
+    if problem := contradicted_order(tracked.gold, counts, names):
+        raise ConfigError(
+            "The labels of the tracked examples and their annotations contradict each other: "
+            f"{problem}, by label_names or the model's id2label, or make the labels again in this order. "
+            "Where labels are wrong on purpose, give check_label_order=False."
+        )
+
+
+def counts_in_order(tracked: Tracked, names: tuple[str, ...]) -> NDArray[np.int64] | None:
+    """Annotators' label counts (N, K) in the order of the logits; as they are where there are no logits.
+
+    Args:
+        tracked: The examples.
+        names: The classes in the order of the logits; empty without logits.
+
+    Returns:
+        The counts, or None without annotators.
+    """
+    if tracked.label_counts is None or not names:
+        return tracked.label_counts
+    return tracked.label_counts[:, [tracked.label_names.index(name) for name in names]]
 
 
 def columns_of(tracked: Any) -> dict[str, list[Any]]:

@@ -23,7 +23,7 @@ from contested.integrations.baseline import baseline_problem, without_adapters
 from contested.integrations.distributed import Processes, reshard
 from contested.integrations.inputs import Collator
 from contested.integrations.recording import Recording
-from contested.integrations.tracked import Outputs, Tracked, read_tracked
+from contested.integrations.tracked import Outputs, Tracked, check_order, read_tracked
 from contested.integrations.watching import Watching
 from contested.training.tracking import inference_mode
 
@@ -49,6 +49,10 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         id_column: The column of ``tracked`` with ids.
         text_columns: Columns of ``tracked`` with texts to show in reports.
         label_names: Class names in the order of the model's logits; those of the model's configuration without it.
+        check_label_order: Whether to refuse an order of the classes with which gold labels and annotators disagree
+            while they agree in another; switch it off where gold labels are wrong on purpose.
+        split: ``"validation"`` where none of the tracked examples is trained on, ``"train"`` (so without it) where
+            they are; in place of a column.
         collator: Makes a batch of rows as your Trainer's ``data_collator`` does, where padding is not all there is to
             it; rows then need no tokens.
         batch_size: Tracked examples at work at once.
@@ -76,6 +80,8 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         id_column: str = "id",
         text_columns: Sequence[str] = (),
         label_names: Sequence[str] | None = None,
+        check_label_order: bool = True,
+        split: str | None = None,
         collator: Collator | None = None,
         batch_size: int = 64,
         baseline: bool = True,
@@ -89,6 +95,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             if value < 1:
                 raise ConfigError(f"{option} is {value}; expected a whole number from 1.")
         reading: dict[str, Any] = {"text_columns": text_columns, "label_names": label_names, "collator": collator}
+        reading["split"] = split
         if isinstance(tracked, Tracked):
             self._tracked: Tracked = tracked
             _check_unused(annotations=annotations, **reading)
@@ -98,6 +105,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         self._every = every
         self._batch_size = batch_size
         self._baseline = baseline
+        self._check_label_order = check_label_order
         self._name = name
         # What has been recorded is in the folder alone.
         self._watching = Watching(Path(out).expanduser(), alert=alert, on_alert=on_alert, stop=stop, clusters=clusters)
@@ -127,12 +135,14 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         check_supported(args, _inner(given["model"]), attached=self._attached)
         self._training = None
         names = self._tracked.names(_inner(given["model"]))
+        if self._check_label_order:
+            check_order(self._tracked, names)
         processes = Processes(args.process_index, args.world_size, timeout_s=args.ddp_timeout)
         try:
             last_step, header = processes.first(lambda: self._open(args, state, **given))
             self._training = _Training(processes, names, header, last_step)
             if state.global_step == 0 or self._due(state):
-                self._record(state, control, **given)
+                self._record(args, state, control, **given)
         except BaseException:
             self._recording.close()
             raise
@@ -143,11 +153,11 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             # Its gradients were not finite in half precision; the Trainer counts it all the same.
             self._recording.note(state.global_step, float(state.epoch or 0), skipped=True)
         if self._due(state):
-            self._record(state, control, **given)
+            self._record(args, state, control, **given)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Record the end of an epoch, also of one that was cut short."""
-        self._record(state, control, **given)
+        self._record(args, state, control, **given)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **given: Any) -> None:
         """Keep the training loss and the learning rate that the Trainer logs, when it does."""
@@ -180,7 +190,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             "provenance": provenance(args, model, identity),
         }
 
-    def _record(self, state: Any, control: Any, **given: Any) -> None:
+    def _record(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         training, step = self._training, state.global_step
         if training is None or training.last_step >= step:
             return
@@ -196,6 +206,8 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         self._training = training._replace(last_step=step) if done.goes_on else None
         if done.alarmed:
             control.should_training_stop = True
+            # Nobody asked for a checkpoint at just this step, and there will be no other.
+            control.should_save |= args.save_strategy != "no"
 
     def _write(self, training: _Training, step: int, epoch: float, outputs: Outputs, baseline: Outputs | None) -> _Done:
         if step == 0:

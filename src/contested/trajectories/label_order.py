@@ -1,4 +1,4 @@
-"""Whether logits have their classes in the order of the gold labels: the mistake that no shape can show."""
+"""Whether logits, gold labels and annotators number the classes alike: the mistake that no shape can show."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ TOLERANCE = 1e-3
 """How far given losses may lie from those of the logits, in nats and per nat above 1."""
 
 _BLOCK = 1_000_000  # logits at work at once
+_ERRORS_APART = 3  # standard errors between two orders of the classes
 
 
 class Mismatch(NamedTuple):
@@ -158,6 +159,48 @@ def wrong_order(
         f"logits: {accuracy:.0%} right against {against} at the last checkpoint and never above chance, but {best:.0%} "
         f"if their classes are in the order {shown_order(order, label_names)}. Reorder the logits or the label_names; "
         "if the labels are wrong on purpose, give check_label_order=False"
+    )
+
+
+def agreement(gold: NDArray[np.int64], counts: NDArray[np.int64]) -> float:
+    """How often the gold label is what most annotators chose.
+
+    Args:
+        gold: Class index of each example, shape (N,).
+        counts: Annotators' counts with the classes in the same order, shape (N, K).
+
+    Returns:
+        The share of the examples; of several classes chosen equally often, any counts.
+    """
+    return float((counts[np.arange(len(gold)), gold] == counts.max(axis=1)).mean())
+
+
+def contradicted_order(gold: NDArray[np.int64], counts: NDArray[np.int64], label_names: Sequence[str]) -> str:
+    """Say that gold labels and annotators only agree with the classes in another order.
+
+    They do if with another order more than half of the examples agree, and more than three standard errors more
+    than with the one given.
+
+    Args:
+        gold: Class index of each example, shape (N,).
+        counts: Annotators' counts with the classes in the order given, shape (N, K).
+        label_names: The order given.
+
+    Returns:
+        A sentence or two without the last full stop; empty where nothing is wrong.
+    """
+    n_examples, n_classes = counts.shape
+    pairs = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(pairs, (gold, counts.argmax(axis=1)), 1)
+    of_gold, of_annotators = optimize.linear_sum_assignment(pairs, maximize=True)
+    given, best = float(np.trace(pairs)), float(pairs[of_gold, of_annotators].sum())
+    if best <= n_examples / 2 or best - given <= _ERRORS_APART * np.sqrt(best + given):
+        return ""
+    names = ",".join(label_names[index] for index in of_annotators.tolist())
+    return (
+        f"label names {','.join(label_names)}: gold labels and the annotators' majority agree for "
+        f"{given / n_examples:.0%} of {n_examples:,} examples in this order, and for {best / n_examples:.0%} in the "
+        f"order {names}. Give the order in which the classes are numbered"
     )
 
 
