@@ -49,7 +49,10 @@ def test_losses_alone(arrays):
         "The run has no annotators' labels, so these are not computed: entropy categories, correlation of AULC with "
         "annotation entropy"
     )
-    assert classes.startswith("The run has no names of its classes, so these are not computed: learning time")
+    assert classes.startswith(
+        "The run has no number of its classes (its label names give it, in an import --label-names), so these are not "
+        "computed: learning time"
+    )
     # What lacks several things is named once.
     assert sum("ΔKL" in sentence for sentence in found.absent) == 1
     told = statements(found)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from contested.analysis.absent import absent
 from contested.errors import DataError
 from contested.exchange import import_run
 from contested.trajectories import Trajectory
@@ -36,6 +39,22 @@ def test_a_loss_has_other_names(name: str, tmp_path: Path) -> None:
     wide.write_text(json.dumps({"id": "a", f"{name}_epoch_1": 1.5, f"{name}_epoch_2": 0.5}) + "\n")
     made = import_run("jsonl", wide).trajectory
     assert made.required("losses").tolist() == [[1.5], [0.5]]
+
+
+def test_the_number_of_classes_of_losses_comes_with_their_names(tmp_path: Path) -> None:
+    file = _table(tmp_path / "table.jsonl", loss=0.25)
+    without, named = (import_run("jsonl", file, label_names=names).trajectory for names in (None, ["yes", "no"]))
+    told = [sentence for sentence in absent(without) if "learning time" in sentence]
+    assert told[0].startswith("The run has no number of its classes (its label names give it, in an import --label-")
+    assert not any("learning time" in sentence for sentence in absent(named))
+
+
+def test_a_mistake_is_told_before_scipy_is_loaded(tmp_path: Path) -> None:
+    code = "import sys; from contested.cli import main; main(sys.argv[1:]); print('scipy' in sys.modules)"
+    command = [sys.executable, "-c", code, "import", "nothing", str(tmp_path), "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "No format 'nothing'" in done.stderr
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize("format", ["cartography", "jsonl", "tracker"])

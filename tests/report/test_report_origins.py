@@ -30,7 +30,7 @@ def arrays(trajectory):
 @pytest.mark.parametrize(
     ("kind", "figures", "lacking"),
     [
-        ("losses", {"loss_change", "loss_by_category"}, ["logits", "annotators", "names of its classes"]),
+        ("losses", {"loss_change", "loss_by_category"}, ["logits", "annotators", "number of its classes"]),
         ("logits", {"loss_change", "loss_by_category", "accuracy_by_category", "data_map"}, ["annotators"]),
         (
             "annotators",
@@ -46,7 +46,7 @@ def test_what_a_run_lacks_is_absent_and_said_once(tmp_path, arrays, kind, figure
     every = {"loss_change", "loss_by_category", "accuracy_by_category", "data_map", "kl_by_category", "entropy"}
     assert drawn(paths) & every == figures
     html = paths.html.read_text(encoding="utf-8")
-    for name in ("logits", "gold labels", "annotators", "losses", "names of its classes"):
+    for name in ("logits", "gold labels", "annotators", "losses", "number of its classes"):
         assert html.count(f"The run has no {name}") == (name in lacking), name
     assert ('id="examples"' in html) == (kind != "unlabelled")
     assert ("Compare the annotators' answers" in html) == (kind == "annotators")

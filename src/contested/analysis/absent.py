@@ -14,7 +14,7 @@ _NAMES: dict[str, str] = {
     "gold": "gold labels",
     "annotators": "annotators' labels",
     "losses": "losses",
-    "classes": "names of its classes",
+    "classes": "number of its classes (its label names give it, in an import --label-names)",
     "course": "second checkpoint",
 }
 """What a run can lack, the most important first. Gradients are not among them: a run without probes lacks nothing."""

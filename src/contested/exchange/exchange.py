@@ -18,7 +18,6 @@ from contested.exchange.collect import Recording
 from contested.exchange.format import Format
 from contested.exchange.probabilities import as_logits
 from contested.files import user_path
-from contested.trajectories.label_order import contradicted_order
 from contested.trajectories.layout import WITHIN_EPOCHS, StepUnit
 from contested.trajectories.trajectory import Trajectory
 from contested.wording import did_you_mean, listed
@@ -118,6 +117,9 @@ def import_run(
         check_label_order=check_label_order,
     )
     if check_label_order and annotated is not None and trajectory.gold is not None:
+        # Here, for SciPy takes longer to load than most mistakes take to be told.
+        from contested.trajectories.label_order import contradicted_order
+
         counts = trajectory.required("label_counts")
         if problem := contradicted_order(trajectory.gold, counts, trajectory.label_names):
             raise DataError(f"{told} and {annotated.source} contradict each other:", [f"{problem} in the recording"])
