@@ -138,6 +138,10 @@ def test_the_page_is_whole_and_every_text_escaped(found, tmp_path):
     assert HOSTILE not in page
     assert "alert(&#34;1&#34;)" in page
     assert page.count("<svg") == 4
+    # A wide table begins where the text does: it grows to the right and is not moved.
+    (scroll,) = re.findall(r"\.scroll \{ width: max-content;[^}]*\}", page)
+    assert "calc(50vw + 34rem - 4rem)" in scroll
+    assert not re.search(r"margin-left|transform", scroll)
     assert 'data-kind="1→0"' in page
     assert '<option value="0→1">0→1: turned right</option>' in page
     assert re.search(r"https?://(?!www\.w3\.org)", page) is None

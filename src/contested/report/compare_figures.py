@@ -131,7 +131,8 @@ def figures(first: Side, second: Side) -> tuple[FigureSpec, ...]:
         FigureSpec(
             "changed_answers", "top", "Which answers changed",
             f"Left: answers that are right {first.where} and wrong {second.where} (1→0); right: the other way round "
-            "(0→1), with their numbers. Black marks: how many lucky guesses alone would give.",
+            "(0→1), with their numbers. Black marks: how many lucky guesses alone would give, if a model "
+        "knows an example or guesses.",
             (("transitions", "category"),), changed_answers, ("category", "changed"), text,
         ),
         FigureSpec(
