@@ -79,6 +79,7 @@ class Table:
 
     def _where(self, numbers: Sequence[int]) -> str:
         """The lines of one finding, the first few of many."""
+        numbers = list(dict.fromkeys(numbers))
         if not any(numbers):
             return ""
         if len(numbers) == 1:

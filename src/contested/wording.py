@@ -41,7 +41,7 @@ def not_json(error: Exception) -> str:
     before = error.doc.rstrip()[: error.pos]
     line = f"line {before.count(chr(10)) + 1}, " if "\n" in before else ""
     column = len(before) - before.rfind("\n")
-    return f"not valid JSON: cut off or damaged at {line}character {column} ({error.msg})"
+    return f"not valid JSON: cut off or damaged at {line}character {column} ({error.msg.removesuffix(' starting at')})"
 
 
 def few_in_common(kept: int, without: int, unused: int) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from contested.analysis.absent import absent
-from contested.errors import DataError
+from contested.errors import DataError, RunError
 from contested.exchange import import_run
 from contested.trajectories import Trajectory
 
@@ -72,6 +72,7 @@ def test_a_folder_of_seeds_is_told_of_each(format: str, tmp_path: Path) -> None:
 def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
     for seed in ("seed1", "seed2"):
         Trajectory.from_arrays(losses=[[1.0], [0.5]]).save(tmp_path / "runs" / seed)
-    with pytest.raises(Exception, match=r"The folders seed1, seed2 in it are runs: give .*runs/seed1\.") as caught:
+    with pytest.raises(RunError, match=r"The folders seed1, seed2 in it are runs: give .*runs/seed1\.$"):
         Trajectory.load(tmp_path / "runs")
-    assert "contested import" in str(caught.value)
+    with pytest.raises(RunError, match=r"Give the folder that contested train, contested import or Trajectory"):
+        Trajectory.load(tmp_path)

@@ -26,7 +26,7 @@ def test_it_prints_the_statements_and_every_path(run, run_folder, make, tmp_path
     lines = result.output.splitlines()
     assert lines[0] == "LoRA r4, roberta-base"
     assert lines[1].startswith("  - In this run (steps 0 to 200), ")
-    assert str(folder / "report" / "report.html") in lines
+    assert lines[-1] == f"Open {folder / 'report' / 'report.html'}"
     assert str(folder / "report" / "tables" / "summary.tex") in lines
     assert (folder / "report" / "report.html").is_file()
 

@@ -63,8 +63,9 @@ def report(
         typer.echo(run)
         for statement in statements:
             typer.echo(f"  - {statement}")
-    for file in (paths.html, paths.results, *paths.tables, *paths.figures):
+    for file in (paths.results, *paths.tables, *paths.figures):
         typer.echo(str(file))
+    typer.echo(f"Open {paths.html}")
 
 
 def _report_study(folder: Path, out: Path | None, *, title: str | None, resamples: int, seed: int, json: bool) -> None:

@@ -46,12 +46,12 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def _runs_in(folder: Path) -> str:
-    """Name the runs in a folder of runs, such as an import with --each makes, with a space after the sentence."""
+    """Name the runs in a folder of runs, such as an import with --each makes; empty where there is none."""
     found = sorted(manifest.parent.name for manifest in folder.glob(f"*/{layout.MANIFEST}"))
     if not found:
         return ""
     told = f"The folders {listed(found)} in it are runs" if len(found) > 1 else f"The folder {found[0]} in it is a run"
-    return f"{told}: give one of them, such as {folder / found[0]}. "
+    return f"{told}: give one of them, such as {folder / found[0]}."
 
 
 def read_manifest(run: Path) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def read_manifest(run: Path) -> dict[str, Any]:
         manifest = json.loads((run / layout.MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(
-            f"{run} is not a run folder: it has no {layout.MANIFEST}. {_runs_in(run)}Give the folder that contested "
-            "train, contested import or Trajectory.save wrote."
+            f"{run} is not a run folder: it has no {layout.MANIFEST}. "
+            + (_runs_in(run) or "Give the folder that contested train, contested import or Trajectory.save wrote.")
         ) from None
     except json.JSONDecodeError as error:
         raise RunError(
