@@ -1,8 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from contested.analysis.learned import learned_little
+from contested.analysis.learned import at_chance, learned_little
 from contested.trajectories import Trajectory
 
 
@@ -29,6 +31,17 @@ def run(*, right: int, moved: float = 1.0, val_accuracy: float | None = None) ->
         category_names=(),
         metrics=metrics,
         manifest={},
+    )
+
+
+def test_a_run_whose_loss_rose_did_something_whatever_it_learned() -> None:
+    flat = run(right=7, moved=0.1)
+    risen = dataclasses.replace(flat, losses=flat.losses + np.array([[0.0], [0.5]]))
+    # By less than can be told from none: its standard error is 0.1 / sqrt(19) = 0.023.
+    hardly = dataclasses.replace(flat, losses=flat.losses + np.array([[0.0], [0.05]]))
+    assert [bool(learned_little(found)) for found in (flat, hardly, risen)] == [True, True, False]
+    assert at_chance(risen) == (
+        "last accuracy on tracked examples is 35.0%, and guessing one of 3 classes reaches 33.3%"
     )
 
 

@@ -119,6 +119,15 @@ def test_runs_that_something_else_recorded(given, said, missing, invoke, tmp_pat
     assert (tmp_path / "run/results/measures.md").exists()
 
 
+def test_where_the_alert_ended_a_run_is_said_first(invoke, tmp_path):
+    losses = np.array([[0.7], [1.2]]) + np.random.default_rng(0).normal(0, 0.05, (2, 40))
+    run = Trajectory.from_arrays(losses=losses, steps=[0, 4], run_id="stopped")
+    run.manifest.update(planned_steps=40, ended_by="alert")
+    run.save(tmp_path / "run")
+    lines = invoke(tmp_path / "run").stdout.splitlines()
+    assert [line.strip() for line in lines[:2]] == ["stopped", "The alert ended this run at step 4 of 40."]
+
+
 def test_a_run_that_learned_next_to_nothing_says_so_first_and_empty_categories_have_no_verdict(invoke, tmp_path):
     # 2 classes, one annotator's vote of 10 for the other: H = 0.33 nats, all clean. Losses move by 0.01 nats.
     losses = np.array([[0.7] * 20, [0.69] * 20])
@@ -127,7 +136,7 @@ def test_a_run_that_learned_next_to_nothing_says_so_first_and_empty_categories_h
     run.save(tmp_path / "run")
     lines = invoke(tmp_path / "run").stdout.splitlines()
     assert lines[0].strip() == "still"
-    assert lines[1].startswith("This run learned next to nothing: it hardly moved")
+    assert lines[1].startswith("This run learned next to nothing. It hardly moved")
     logits = np.repeat([[[0.0, 0.0]], [[2.0, 0.0]]], 20, axis=1)
     Trajectory.from_arrays(logits=logits, gold="majority", label_counts=counts, run_id="sure").save(tmp_path / "sure")
     table = invoke(tmp_path / "sure").stdout.split("- In this run")[0]

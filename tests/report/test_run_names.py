@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,12 @@ def run(run_id: str = "id", **changes):
             config[head][tail] = value
         else:
             config[head] = value
-    return SimpleNamespace(run_id=run_id, manifest={"config": config})
+    return SimpleNamespace(run_id=run_id, manifest={"config": config}, path=None)
+
+
+def at(path: str, run_id: str):
+    """A run of no settings in a folder."""
+    return SimpleNamespace(run_id=run_id, manifest={}, path=Path(path))
 
 
 FULL = {"method": {"name": "full"}}
@@ -55,7 +61,19 @@ def vera(rank: int) -> dict[str, Any]:
         # Threads and the run's own name change nothing of the run.
         ([run("a", execution={"threads": 2}), run("b", name="y")], ["a", "b"]),
         ([run("a"), run("a")], ["a", "a (2)"]),
-        ([SimpleNamespace(run_id="arrays", manifest={})], ["arrays"]),
+        ([SimpleNamespace(run_id="arrays", manifest={}, path=None)], ["arrays"]),
+        # A hash tells nobody which run is which: the folder does, where there is one for each and they differ.
+        ([at("runs/mine", "model-s0-9b0918f7"), at("runs/alert", "model-s0-1c55d1e0")], ["mine", "alert"]),
+        ([at("runs/mine", "model"), at("runs/alert", "model")], ["mine", "alert"]),
+        (
+            [at("runs/mine", "low-s0-9b0918f7"), at("runs/alert", "high-s0-1c55d1e0")],
+            ["low-s0-9b0918f7", "high-s0-1c55d1e0"],
+        ),
+        (
+            [at("a/run", "model-s0-9b0918f7"), at("b/run", "model-s0-1c55d1e0")],
+            ["model-s0-9b0918f7", "model-s0-1c55d1e0"],
+        ),
+        ([run("model-s0-9b0918f7"), at("runs/alert", "model-s0-1c55d1e0")], ["model-s0-9b0918f7", "model-s0-1c55d1e0"]),
     ],
 )
 def test_runs_are_named_by_what_differs(runs, names) -> None:

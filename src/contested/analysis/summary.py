@@ -23,7 +23,7 @@ from contested.analysis.intervals import keyed
 from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.unlearning import Changes, change_by_category
-from contested.analysis.watch import planned_steps
+from contested.analysis.watch import ended_by_alert, planned_steps
 from contested.analysis.watch_run import watch_run
 from contested.errors import RunError
 from contested.wording import counted
@@ -262,6 +262,8 @@ def _notes(trajectory: Trajectory) -> tuple[str, ...]:
             f"The run is not complete (status: {trajectory.status}): the numbers cover its "
             f"{counted(len(trajectory.steps), 'recorded checkpoint')}, up to {unit} {last:,}."
         )
+    if ended := ended_by_alert(trajectory):
+        notes.append(f"The alert ended this run {ended}.")
     if len(trajectory.steps) < 2:
         return tuple(notes)
     if trajectory.losses is not None and planned_steps(trajectory) is None:

@@ -171,6 +171,14 @@ def planned_steps(trajectory: Trajectory) -> int | None:
     return last if trajectory.status == "complete" and len(trajectory.steps) > 1 else None
 
 
+def ended_by_alert(trajectory: Trajectory) -> str:
+    """Where an alarm ended a run, such as "at step 4 of 40"; "" where none did."""
+    if trajectory.manifest.get("ended_by") != "alert":
+        return ""
+    last, planned = int(trajectory.steps[-1]), planned_steps(trajectory)
+    return f"at {trajectory.counted_in} {last:,}" + (f" of {planned:,}" if planned not in {None, last} else "")
+
+
 def watched(
     examples: pd.DataFrame, category_names: Sequence[str], text_columns: Sequence[str], *, clusters: str | None = None
 ) -> Watched:
@@ -227,6 +235,11 @@ def alert_sentence(name: str, found: Alert, *, unit: str = "step", planned: int)
     size += "" if found.n == found.n_clusters else f" in {counted(found.n_clusters, 'cluster')}"
     told = _none_found(examples, found) if found.first is None else _rise(examples, found, unit)
     return f"{told}. {size}; {_rate(found, unit, planned)}."
+
+
+def rise_sentence(name: str, found: Alert, *, unit: str = "step") -> str:
+    """How far the mean loss of a group that raised an alarm rose, and where it lies in the end, in one sentence."""
+    return f"{_rise(group_examples(name), found, unit)}."
 
 
 def group_examples(name: str) -> str:

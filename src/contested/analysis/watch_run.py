@@ -53,6 +53,11 @@ class Watch(NamedTuple):
         rows = [_row(name, found, self.rises[name]) for name, found in self.alerts.items()]
         return {"alerts": pd.DataFrame(rows), "alert_looks": pd.concat(looks, ignore_index=True)}
 
+    @property
+    def alarms(self) -> dict[str, Alert]:
+        """The alerts of the groups that raised one, the categories of highest entropy first."""
+        return {name: found for name, found in reversed(self.alerts.items()) if found.first is not None}
+
     def sentences(self, unit: str) -> list[str]:
         """What the alarms are, or that there is none; then rises that began later than the first checkpoint.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from contested.analysis import Analysis, ChangeRow
+    from contested.trajectories import Trajectory
 
 
 def analyze(
@@ -36,7 +37,6 @@ def analyze(
     import numpy as np
 
     from contested.analysis import analyze as compute
-    from contested.analysis.learned import learned_little
     from contested.files import write_json
     from contested.report import write_run_tables
     from contested.studies.folder import is_study
@@ -55,7 +55,7 @@ def analyze(
     if json:
         print_json(results)
     else:
-        _print(found, learned_little(trajectory))
+        _print(found, trajectory)
         typer.echo(f"Wrote results.json and {len(tables)} table files to {folder}")
 
 
@@ -77,16 +77,20 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
     typer.echo(f"Wrote results.json and {len(tables)} table files to {where}")
 
 
-def _print(found: Analysis, little: str) -> None:
+def _print(found: Analysis, trajectory: Trajectory) -> None:
     from rich.text import Text
 
     from contested.analysis import statements
+    from contested.report.banners import alarm_banners, learning_banners
+    from contested.report.runs import ReportRun
 
     # Text, not markup: a name may hold square brackets.
     show = console(wide=True)
     show.print(Text(found.run_id, style="bold"), soft_wrap=True)
-    if little:
-        show.print(Text(f"This run learned next to nothing: it {little}."), soft_wrap=True)
+    runs = [ReportRun(found.run_id, trajectory, found)]
+    # What the alert found is among the statements in full.
+    for banner in [*(alarm._replace(text="") for alarm in alarm_banners(runs)), *learning_banners(runs)]:
+        show.print(Text(f"{banner.strong} {banner.text}".strip()), soft_wrap=True)
     show.print(_changes(found))
     for sentence in statements(found):
         show.print(Text(f"- {sentence}"), soft_wrap=True)

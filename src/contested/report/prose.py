@@ -102,7 +102,9 @@ _NOTES: tuple[tuple[str, str, frozenset[str]], ...] = (
     (
         "Learned next to nothing",
         "A run whose last accuracy is at most 1.15/K (on validation examples where it has any, else on the tracked "
-        "ones), or in which the loss of a tracked example changed by less than 0.02 nats on average, up or down.",
+        "ones), or in which the loss of a tracked example changed by less than 0.02 nats on average, up or down; "
+        "in either case without an alarm, and without a rise of the mean loss of all tracked examples by more "
+        "than 0.02 nats and three standard errors.",
         frozenset({"losses", "course"}),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import PurePath
 from typing import Any
@@ -15,6 +16,7 @@ from contested.options import METHODS
 from contested.trajectories import Trajectory
 
 _LONGEST = 300
+_HASH = re.compile(r"-[0-9a-f]{8}$")  # that ends an id which nobody chose
 _NOT_A_SETTING = ("name", "execution.")
 _METHODS = {"full": "full fine-tuning", "ia3": "IA3"}
 
@@ -26,8 +28,8 @@ def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
         trajectories: The runs.
 
     Returns:
-        Names that differ, such as "LoRA r4, 1e−3": the run id where a run has no settings or two have the same, and
-        a number behind it where that comes twice too.
+        Names that differ, such as "LoRA r4, 1e−3": the run id where a run has no settings or two have the same; the
+        name of its folder where ids differ by no more than a hash; a number behind where a name comes twice even so.
     """
     settings = [dict(flattened(trajectory.manifest, "config")) for trajectory in trajectories]
     methods = [_method(trajectory.manifest) for trajectory in trajectories]
@@ -37,8 +39,16 @@ def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
     within = {key for key in differing if _differs_within_a_method(settings, key)}
     names = [_name(setting, shown, method, within) for setting, method in zip(settings, methods, strict=True)]
     if "" in names or len(set(names)) < len(names):
-        names = [trajectory.run_id for trajectory in trajectories]
+        names = _identified(trajectories)
     return _numbered(names)
+
+
+def _identified(trajectories: Sequence[Trajectory]) -> list[str]:
+    """Run ids, or the names of the folders where those tell runs apart and ids do so by a hash alone or not at all."""
+    ids = [trajectory.run_id for trajectory in trajectories]
+    folders = [trajectory.path.resolve().name for trajectory in trajectories if trajectory.path is not None]
+    told_apart = len({_HASH.sub("", run_id) for run_id in ids}) == len(ids)
+    return ids if told_apart or len(set(folders)) < len(ids) else folders
 
 
 def _keys(settings: Sequence[Mapping[str, str]]) -> list[str]:

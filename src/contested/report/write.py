@@ -9,16 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from contested.analysis import Analysis, statements
-from contested.analysis.learned import learned_little
 from contested.errors import RunError
 from contested.files import user_path, write_json, write_text
 from contested.formats import percent
 from contested.report import prose
+from contested.report.banners import banners
 from contested.report.declarations import Frames, Section
 from contested.report.examples import ALL, examples_by_category
 from contested.report.headline import headline
-from contested.report.left_out import left_out
-from contested.report.page import Banner, Page, PlacedSection, RunView, placed_sections, render_page
+from contested.report.page import Page, PlacedSection, RunView, placed_sections, render_page
 from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
 from contested.report.provenance import facts
 from contested.report.run_figures import FIGURES
@@ -149,7 +148,7 @@ def _page(
         lead=prose.lead(trajectories),
         headline=headline(frames["changes"], "run", "run") or (statements(analyses[0])[0] if len(runs) == 1 else ""),
         top=[placed for placed in figures if placed.spec.section == TOP],
-        banners=_banners(runs),
+        banners=banners(runs),
         absent=_absent(runs),
         sections=sections,
         runs=[_view(run, cards) for run in runs],
@@ -166,31 +165,6 @@ def _absent(runs: Sequence[ReportRun]) -> list[str]:
             whose.setdefault(sentence, []).append(run.name)
     return [
         sentence if len(names) == len(runs) else f"{', '.join(names)}: {sentence}" for sentence, names in whose.items()
-    ]
-
-
-def _banners(runs: Sequence[ReportRun]) -> list[Banner]:
-    little = [(run.name, why) for run in runs if (why := learned_little(run.trajectory))]
-    subject = "This run" if len(runs) == 1 else ""
-    banners = [
-        Banner(f"{subject or name} learned next to nothing.", f"It {why}. Its numbers mean little.")
-        for name, why in little
-    ]
-    banners += [
-        Banner(
-            f"{f'{run.name}: ' if not subject else ''}{few}.",
-            "Everything below is of these alone. Check that ids are the same text where it was recorded and annotated.",
-        )
-        for run in runs
-        if (few := left_out(run.trajectory).few)
-    ]
-    return banners + [
-        Banner(
-            f"{subject or run.name} is not complete (status: {run.trajectory.status}).",
-            "Everything below covers only what it had recorded.",
-        )
-        for run in runs
-        if run.trajectory.status != "complete"
     ]
 
 

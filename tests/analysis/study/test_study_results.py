@@ -51,7 +51,7 @@ def test_too_few_resamples_are_refused(any_study):
 
 def test_runs_at_chance_are_named(any_study):
     one = any_study.cell(rate=1e-4)
-    found = any_study.results([one], (any_study.RATE,), {one["run_id"]: any_study.run(0.1, accuracy=1 / 3)})
+    found = any_study.results([one], (any_study.RATE,), {one["run_id"]: any_study.run(-0.1, accuracy=1 / 3)})
     assert any("learned next to nothing: it stayed at chance" in note and one["name"] in note for note in found.notes)
     assert found.warnings == (
         f"1 of 1 runs learned next to nothing: {one['name']}. They stayed at chance or hardly moved, so their "
@@ -59,10 +59,23 @@ def test_runs_at_chance_are_named(any_study):
     )
 
 
+def test_a_run_at_chance_that_the_alert_ended_is_noted_and_does_not_mean_little(any_study):
+    one = any_study.cell(rate=1e-4)
+    stopped = any_study.run(0.3, accuracy=1 / 3)
+    stopped.manifest.update(ended_by="alert", planned_steps=400)
+    found = any_study.results([one], (any_study.RATE,), {one["run_id"]: stopped})
+    assert found.warnings == ()
+    assert found.notes[-2:] == (
+        f"{one['name']} did not get above chance: its last accuracy on validation examples is 33.3%, and guessing one "
+        "of 3 classes reaches 33.3%.",
+        f"{one['name']} was ended by the alert at step 100 of 400.",
+    )
+
+
 @pytest.mark.parametrize(("n", "who"), [(2, "Both"), (3, "All 3")])
 def test_where_no_run_learned_none_is_named(any_study, n, who):
     cells = [any_study.cell(rate=rate) for rate in (1e-4, 1e-3, 1e-2)[:n]]
-    runs = {cell["run_id"]: any_study.run(0.1, accuracy=1 / 3) for cell in cells}
+    runs = {cell["run_id"]: any_study.run(-0.1, accuracy=1 / 3) for cell in cells}
     found = any_study.results(cells, (any_study.RATE,), runs)
     said = "they stayed at chance or hardly moved, so their numbers mean little."
     assert found.warnings == (f"{who} runs learned next to nothing: {said}",)

@@ -136,7 +136,7 @@ def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
 
 
 def notes_of(study: StudyRuns) -> list[str]:
-    """What holds for single cells: runs left out, and runs that did not learn."""
+    """What holds for single cells: runs left out, runs that did not learn, and those that the alert ended."""
     notes = [
         f"{named(cell)} is excluded ({cell['excluded']}) and not expected."
         for _, cell in study.cells[study.cells["excluded"] != ""].iterrows()
@@ -147,11 +147,14 @@ def notes_of(study: StudyRuns) -> list[str]:
             absent.setdefault(sentence, []).append(run.run_id)
     notes += [f"{', '.join(ids)}: {sentence}" for sentence, ids in absent.items()]
     names = study.cells.set_index("run_id")["name"]
-    return notes + [
-        f"{names[run.run_id]} learned next to nothing: it {run.learned_little}."
-        for run in study.runs.values()
-        if run.learned_little
-    ]
+    for run in study.runs.values():
+        told = {
+            "learned next to nothing: it": run.learned_little,
+            "did not get above chance: its": run.at_chance,
+            "was ended by the alert": run.ended_by_alert,
+        }
+        notes += [f"{names[run.run_id]} {what} {how}." for what, how in told.items() if how]
+    return notes
 
 
 def warnings_of(study: StudyRuns) -> tuple[str, ...]:

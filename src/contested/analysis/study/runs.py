@@ -14,8 +14,9 @@ from contested.analysis.absent import absent
 from contested.analysis.block import Source
 from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
-from contested.analysis.learned import learned_little
+from contested.analysis.learned import at_chance, learned_little
 from contested.analysis.measures import measure_columns
+from contested.analysis.watch import ended_by_alert
 from contested.annotations.measures import entropy
 from contested.errors import RunError
 
@@ -54,6 +55,8 @@ class Run:
         gradients: What a gradient probe recorded, or None.
         absent: What cannot be computed of it, and why, one sentence each.
         learned_little: Why it learned next to nothing; "" where it learned.
+        at_chance: That it did not get above chance, and yet its loss rose; "" otherwise.
+        ended_by_alert: Where an alarm ended it; "" where none did.
     """
 
     run_id: str
@@ -77,6 +80,8 @@ class Run:
     gradients: RecordedProbe | None
     absent: tuple[str, ...]
     learned_little: str
+    at_chance: str
+    ended_by_alert: str
 
     @property
     def aulc(self) -> NDArray[np.float64]:
@@ -177,6 +182,7 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
     ids = np.asarray(trajectory.example_ids, dtype=str)[order]
     if len(np.unique(ids)) < n_examples:
         raise RunError("an example id is duplicated among its tracked examples")
+    little = learned_little(trajectory)
     examples = trajectory.examples.iloc[order].reset_index(drop=True)
     counts, logits = trajectory.label_counts, trajectory.logits
     gold = _ordered(trajectory.gold, order)
@@ -201,7 +207,9 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "train_loss": _last(trajectory.metrics, "train_loss"),
         "gradients": _gradients(trajectory, order),
         "absent": absent(trajectory),
-        "learned_little": learned_little(trajectory),
+        "learned_little": little,
+        "at_chance": "" if little else at_chance(trajectory),
+        "ended_by_alert": ended_by_alert(trajectory),
     }
 
 
