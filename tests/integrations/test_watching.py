@@ -127,6 +127,20 @@ class Killed(TrainerCallback):
 
 
 @pytest.mark.filterwarnings("ignore:.*(rose above its start|is not watched)")
+def test_what_shares_a_text_and_which_rise_counts_are_in_the_manifest(world: World) -> None:
+    world.tracked["premise"] = [f"premise {row // 2}" for row in range(120)]
+    world.trainer(world.callback(text_columns=["premise"], margin=50.0)).train()
+    run = world.load()
+    used = {"level": 0.05, "margin": 50.0, "clusters": None, "shared_texts": ["premise"], "n_clusters": 60}
+    assert run.manifest["alert"] == used
+    # Which is more than the loss rises by, where without it the mean of contested examples rose.
+    assert raised(run) == []
+    assert run_alerts(run, margin=0.02)["contested"].first is not None
+    with pytest.raises(ct.ConfigError, match="margin is -1; expected nats from 0"):
+        world.callback("other", margin=-1)
+
+
+@pytest.mark.filterwarnings("ignore:.*(rose above its start|is not watched)")
 def test_what_is_resumed_raises_what_it_has_not_raised_before(world: World) -> None:
     saving = {"save_strategy": "steps", "save_steps": 3, "learning_rate": 5e-4}
     world.trainer(world.callback("whole", every=4), name="whole", **saving).train()
@@ -172,6 +186,8 @@ def test_what_belongs_together_may_be_a_column_of_either_table(world: World) -> 
         world.trainer(world.callback("authors", clusters="author", alert=0.04)).train()
     found = run_alerts(world.load("authors"))["contested"]
     assert (found.n_clusters, found.level * found.shared_by) == (30, pytest.approx(0.04))
+    used = {"level": 0.04, "margin": 0.02, "clusters": "author", "shared_texts": [], "n_clusters": 30}
+    assert world.load("authors").manifest["alert"] == used
     with pytest.raises(ct.DataError) as caught:
         world.callback("other", clusters="writer")
     assert "the column writer is missing" in str(caught.value)

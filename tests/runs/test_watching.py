@@ -12,7 +12,9 @@ import pytest
 
 import contested as ct
 from contested.analysis import run_alerts
+from contested.analysis.watch import MARGIN
 from contested.config import check_config
+from contested.options import AlertSection
 from contested.runs import Progress, RunResult, train_stacked
 
 # 96 tracked examples, of which 10, 23 and 63 in the categories, and at a rate so high that losses rise: 21 steps.
@@ -24,7 +26,7 @@ RECIPE: dict[str, Any] = {
 TASK: dict[str, Any] = {"composition": "low", "class_weights": False}
 STEPS = [0, 2, 4, 6, 7, 8, 10, 12, 14, 16, 18, 20, 21]
 NOT_WATCHED = "The loss of clean examples is not watched: 10 independent examples: too few to test (20 needed)."
-ROSE = "Mean loss of {} examples rose above its start: at step 4 by"
+ROSE = "Mean loss of {} examples rose above its start: at step {} by"
 
 
 @pytest.fixture
@@ -58,16 +60,16 @@ def test_alarms_are_warned_of_once_recorded_and_those_of_the_finished_folder(tra
     sentences = [str(warning.message) for warning in told]
     assert sentences[0] == f"mine: {NOT_WATCHED}"
     assert [sentence.split(" by ")[0] + " by" for sentence in sentences[1:]] == [
-        f"mine: {ROSE.format(name)}" for name in ("ambiguous", "contested")
+        f"mine: {ROSE.format(name, step)}" for name, step in (("contested", 4), ("ambiguous", 6))
     ]
     trajectory = result.trajectory
     assert trajectory.steps.tolist() == STEPS
     found = run_alerts(trajectory)
     expected = [(name, alert.first) for name, alert in found.items() if alert.first is not None]
-    assert alarms_of(result) == expected == [("ambiguous", 4), ("contested", 4)]
-    (_, alarm) = trajectory.manifest["alarms"]
+    assert sorted(alarms_of(result)) == expected == [("ambiguous", 6), ("contested", 4)]
+    (alarm, _) = trajectory.manifest["alarms"]
     assert alarm["rise"] == pytest.approx(found["contested"].estimate[1], abs=1e-6)
-    assert (alarm["n"], alarm["level"], f"mine: {alarm['message']}") == (63, 0.05, sentences[2])
+    assert (alarm["n"], alarm["level"], f"mine: {alarm['message']}") == (63, 0.05, sentences[1])
 
 
 def test_training_does_not_notice_and_may_go_without(train: Callable[..., Any]) -> None:
@@ -86,9 +88,9 @@ def test_an_alarm_may_end_training(train: Callable[..., Any]) -> None:
     assert (stopped.status, stopped.ended_by, whole.ended_by) == ("complete", "alert", "")
     assert stopped.trajectory.steps.tolist() == [0, 2, 4]
     np.testing.assert_array_equal(stopped.trajectory.logits, whole.trajectory.logits[:3])
-    assert alarms_of(stopped) == [("ambiguous", 4), ("contested", 4)]
+    assert alarms_of(stopped) == [("contested", 4)]
     assert (seen[-1].step, seen[-1].total_steps) == (4, 21)
-    assert [alarm.category for alarm in seen[-1].alarms] == ["ambiguous", "contested"]
+    assert [alarm.category for alarm in seen[-1].alarms] == ["contested"]
     assert seen[0].unwatched == (NOT_WATCHED,)
     again = train("stopped", alert={"stop": True})
     assert (again.trained, again.ended_by) == (False, "alert")
@@ -137,13 +139,17 @@ def test_killed_between_alarm_and_end_it_ends_there_when_resumed(train: Callable
 
 
 def test_what_belongs_together_may_be_a_column(train: Callable[..., Any]) -> None:
-    result = train(alert={"clusters": "genre", "level": 0.01}, on_progress=quiet())
+    result = train(alert={"clusters": "genre", "level": 0.01, "margin": 0.3}, on_progress=quiet())
     # Two genres are two independent examples, of which nothing can be said.
     assert result.trajectory.manifest["alarms"] == []
     # Whoever asks afterwards asks as the run did.
     found = run_alerts(result.trajectory)
     assert {(alert.n_clusters, alert.level) for alert in found.values()} == {(2, 0.01)}
     assert run_alerts(result.trajectory, level=0.02)["contested"].level == 0.02
+    used = {"level": 0.01, "margin": 0.3, "clusters": "genre", "shared_texts": [], "n_clusters": 2}
+    assert result.trajectory.manifest["alert"] == used
+    assert train("lenient", alert={"margin": 50.0}, on_progress=quiet()).trajectory.manifest["alarms"] == []
+    assert AlertSection().margin == MARGIN
     with pytest.raises(ct.DataError, match=r"no column 'gender'; they have .*genre"):
         train("other", alert={"clusters": "gender"})
 

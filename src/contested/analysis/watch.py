@@ -213,6 +213,32 @@ def watched(
     return Watched(groups, shared)
 
 
+def alert_settings(
+    found: Watched, text_columns: Sequence[str], *, level: float | None, margin: float, clusters: str | None
+) -> dict[str, Any]:
+    """What decides the alarms of a run, for its manifest.
+
+    Args:
+        found: What is watched.
+        text_columns: Which columns hold texts.
+        level: Probability of a false alarm in any category over the whole run; None where nothing is asked.
+        margin: A rise up to this is none (nats).
+        clusters: The column that says which examples belong together, or None.
+
+    Returns:
+        These settings, the text columns by which examples were found to belong together (``shared_texts``; none where
+        a column says it or no two share a text), and how many clusters there are.
+    """
+    own = next(iter(found.groups.values())).size
+    return {
+        "level": level,
+        "margin": margin,
+        "clusters": clusters,
+        "shared_texts": [] if clusters is not None or found.clusters is None else list(text_columns),
+        "n_clusters": own if found.clusters is None else len(set(_numbered(found.clusters).tolist())),
+    }
+
+
 def alert_sentence(name: str, found: Alert, *, unit: str = "step", planned: int) -> str:
     """Say in plain words what the looks at a group found.
 

@@ -90,6 +90,7 @@ class Recording:
             planned_steps=planned_steps,
             recorded=list(zip(run.steps.tolist(), run.required("losses"), strict=True)),
         )
+        self._writer.manifest["alert"] = self._watching.settings
 
     def begin(
         self, outputs: Outputs, *, names: tuple[str, ...], header: Mapping[str, Any], baseline: Outputs | None = None
@@ -129,13 +130,14 @@ class Recording:
         if outputs.logits is None and tracked.gold is None:
             known["origin"] = {**header["origin"], "losses": "completions"}
         examples = run.examples.assign(**{name: pd.Series(values) for name, values in tracked.covariates.items()})
+        self._watching.begin(examples, run.category_names, run.text_columns, planned_steps=header["planned_steps"])
+        known["alert"] = self._watching.settings
         self._writer = RunWriter.create(
             self.path, header={**header, **known}, examples=examples, text_columns=run.text_columns
         )
         self._begun_here = True
         if baseline is not None:
             self._writer.write_baseline(losses=baseline.losses, logits=baseline.logits)
-        self._watching.begin(examples, run.category_names, run.text_columns, planned_steps=header["planned_steps"])
 
     def write(self, step: int, epoch: float, outputs: Outputs) -> bool:
         """Record a checkpoint; values that are not finite end the recording, with a warning, and not the training.

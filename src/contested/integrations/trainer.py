@@ -16,6 +16,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from contested.analysis.live import Alarm
+from contested.analysis.watch import MARGIN
 from contested.annotations import Annotations
 from contested.errors import ConfigError
 from contested.integrations.arguments import check_supported, identity_of, is_sharded, provenance, run_id
@@ -60,6 +61,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         name: The run's name; made of model, seed and identity without it.
         alert: Chance, over the whole run, of warning that the expected loss of a category lies above its start
             though it never does; asked at every checkpoint. False asks nothing.
+        margin: A rise up to this is none (nats).
         on_alert: Called with each :class:`~contested.analysis.live.Alarm`, in the process that records.
         stop: Whether an alarm ends training, at the step that raised it.
         clusters: A column of ``tracked`` or of the annotated examples, of which equal values mark examples that are
@@ -87,6 +89,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         baseline: bool = True,
         name: str | None = None,
         alert: float | bool = 0.05,
+        margin: float = MARGIN,
         on_alert: Callable[[Alarm], Any] | None = None,
         stop: bool = False,
         clusters: str | None = None,
@@ -108,8 +111,9 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         self._check_label_order = check_label_order
         self._name = name
         # What has been recorded is in the folder alone.
-        self._watching = Watching(Path(out).expanduser(), alert=alert, on_alert=on_alert, stop=stop, clusters=clusters)
-        self._recording = Recording(Path(out).expanduser(), self._tracked, self._watching)
+        folder = Path(out).expanduser()
+        self._watching = Watching(folder, alert=alert, margin=margin, on_alert=on_alert, stop=stop, clusters=clusters)
+        self._recording = Recording(folder, self._tracked, self._watching)
         self._training: _Training | None = None
         self._attached = False
 
@@ -183,7 +187,6 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         return self._recording.last_step, {
             "run_id": self._name or run_id(args, model, identity),
             "planned_steps": state.max_steps,
-            "alert": self._watching.settings,
             "origin": {"kind": "transformers.Trainer", "every": self._every},
             "baseline": self._why_no_baseline(model) or "recorded with adapters disabled",
             "identity": identity,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contested.analysis import watched
 from contested.analysis.live import Alarm, LiveAlert, warn
-from contested.analysis.watch import LEVEL, MARGIN
+from contested.analysis.watch import LEVEL, MARGIN, alert_settings
 from contested.errors import ConfigError
 from contested.integrations.reporting import Aggregates, Reporter
 from contested.trajectories import RunWriter
@@ -25,6 +25,7 @@ class Watching:
     Args:
         out: The run folder.
         alert: Chance of a false alarm over the whole run; True for 0.05, False to ask nothing.
+        margin: A rise up to this is none (nats).
         on_alert: Called with each alarm, once.
         stop: Whether an alarm ends training.
         clusters: The column of the examples that says which belong together; those that share a text without it.
@@ -38,6 +39,7 @@ class Watching:
         out: Path,
         *,
         alert: float | bool = LEVEL,
+        margin: float = MARGIN,
         on_alert: Callable[[Alarm], Any] | None = None,
         stop: bool = False,
         clusters: str | None = None,
@@ -45,6 +47,9 @@ class Watching:
         self._level = _level(alert)
         if self._level is None and (stop or on_alert is not None):
             raise ConfigError("stop and on_alert act on alarms, and alert=False raises none. Give alert=0.05.")
+        if not 0.0 <= margin < np.inf:
+            raise ConfigError(f"margin is {margin}; expected nats from 0, such as {MARGIN}.")
+        self._margin = margin
         self._out = out
         self._on_alert = on_alert
         self._stop = stop
@@ -53,11 +58,8 @@ class Watching:
         self._aggregates = Aggregates({})
         self._values: dict[str, float] = {}
         self._alert: LiveAlert | None = None
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What decides alarms, for the manifest."""
-        return {"level": self._level, "margin": MARGIN, "clusters": self._clusters}
+        self.settings: dict[str, Any] = {}
+        """What decides alarms, for the manifest; known once it has begun."""
 
     def report(self, report_to: Sequence[str], *, output_dir: str | os.PathLike[str], after: int) -> None:
         """Say where aggregates go.
@@ -90,14 +92,16 @@ class Watching:
         Raises:
             DataError: If the examples lack the column of clusters.
         """
-        groups, clusters = watched(examples, category_names, text_columns, clusters=self._clusters)
+        found = watched(examples, category_names, text_columns, clusters=self._clusters)
+        level, margin, column = self._level, self._margin, self._clusters
+        self.settings = alert_settings(found, text_columns, level=level, margin=margin, clusters=column)
         entropy = examples["entropy"].to_numpy(np.float64) if "entropy" in examples else None
-        self._aggregates = Aggregates(groups, entropy)
+        self._aggregates = Aggregates(found.groups, entropy)
         for _, losses in recorded:
             self._aggregates.add(losses)
         self._alert = None
-        if self._level is not None:
-            self._alert = LiveAlert(groups, planned_steps, clusters=clusters, level=self._level)
+        if level is not None:
+            self._alert = LiveAlert(found.groups, planned_steps, clusters=found.clusters, level=level, margin=margin)
             self._alert.restore([step for step, _ in recorded], [losses for _, losses in recorded])
             # Whoever resumes is told again; on_alert and the trackers know.
             warn([alarm.message for alarm in self._alert.alarms], self._out)

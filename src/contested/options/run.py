@@ -80,6 +80,8 @@ class AlertSection(Section):
 
     level: float | None = Field(0.05, gt=0, lt=0.5)
     """Chance of a false alarm over the whole run, all categories together. Null: nothing is asked."""
+    margin: float = Field(0.02, ge=0)
+    """A rise of the mean loss up to this is none (nats)."""
     stop: bool = False
     """An alarm ends training; the run is then complete."""
     clusters: str | None = None

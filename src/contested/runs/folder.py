@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from contested import models, training
-from contested.analysis.watch import MARGIN
 from contested.config import RunConfig, identified, identifying, recorded
 from contested.errors import RunError
 from contested.files import temporary_folder
@@ -72,7 +71,6 @@ def open_folder(
         "identity": identity,
         "config": config.model_dump(mode="json"),
         "planned_steps": planned_steps(config, components),
-        "alert": {"level": config.alert.level, "margin": MARGIN, "clusters": config.alert.clusters},
         "label_names": list(components.task.label_names),
         "category_names": list(components.task.category_names),
         "counts": {

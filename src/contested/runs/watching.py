@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from contested import tasks, training
 from contested.analysis import watched
 from contested.analysis.live import Alarm, LiveAlert, warn
+from contested.analysis.watch import alert_settings
 from contested.options import AlertSection
 from contested.trajectories import RunWriter, Trajectory
 
@@ -142,8 +143,13 @@ class RunWatch:
 
 
 def _alert(writer: RunWriter, task: tasks.TaskData, settings: AlertSection) -> LiveAlert | None:
-    if settings.level is None:
-        return None
+    """The alert, None where nothing is asked; what decides it becomes part of the run."""
+    level, margin, column = settings.level, settings.margin, settings.clusters
     tracked = task.examples[: task.n_tracked].reset_index(drop=True)
-    groups, clusters = watched(tracked, task.category_names, task.text_columns, clusters=settings.clusters)
-    return LiveAlert(groups, writer.manifest["planned_steps"], clusters=clusters, level=settings.level)
+    found = watched(tracked, task.category_names, task.text_columns, clusters=column)
+    said = alert_settings(found, task.text_columns, level=level, margin=margin, clusters=column)
+    writer.manifest["alert"] = said
+    if level is None:
+        return None
+    planned = writer.manifest["planned_steps"]
+    return LiveAlert(found.groups, planned, clusters=found.clusters, level=level, margin=margin)
