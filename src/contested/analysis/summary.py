@@ -264,6 +264,8 @@ def _notes(trajectory: Trajectory) -> tuple[str, ...]:
         )
     if ended := ended_by_alert(trajectory):
         notes.append(f"The alert ended this run {ended}.")
+    if mixed := _mixed_splits(trajectory):
+        notes.append(mixed)
     if len(trajectory.steps) < 2:
         return tuple(notes)
     if trajectory.losses is not None and planned_steps(trajectory) is None:
@@ -276,3 +278,16 @@ def _notes(trajectory: Trajectory) -> tuple[str, ...]:
     elif first > 0:
         notes.append(f"The first checkpoint is at {unit} {first}, not 0: changes leave out what happened before it.")
     return tuple(notes)
+
+
+def _mixed_splits(trajectory: Trajectory) -> str:
+    """Say that numbers are of examples that are trained on and of others together; empty where they are not."""
+    splits = trajectory.examples.get("split")
+    n_apart = 0 if splits is None else int((splits == "validation").sum())
+    n_others = len(trajectory.example_ids) - n_apart
+    if not n_apart or not n_others:
+        return ""
+    return (
+        f"Means and correlations are of training and validation examples together: {n_others:,} marked as trained on, "
+        f"{n_apart:,} as not. The alert asks of them apart."
+    )
