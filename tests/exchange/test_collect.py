@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from contested.errors import DataError
-from contested.exchange.collect import Collector, Record, Recording, Rows
+from contested.exchange.collect import Collector
+from contested.exchange.records import Record, Recording, Rows
 
 
 def _rows(steps: list[int], ids: str, gold: list[int] | None = None) -> Rows:

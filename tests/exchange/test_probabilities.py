@@ -7,8 +7,9 @@ import pytest
 from scipy import special
 
 from contested.errors import ConfigError, DataError
-from contested.exchange.collect import Collector, Record, Recording
+from contested.exchange.collect import Collector
 from contested.exchange.probabilities import as_logits
+from contested.exchange.records import Record, Recording
 
 
 def _recording(*rows: list[float]) -> Recording:

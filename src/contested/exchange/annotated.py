@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from contested.annotations import Annotations, measures
 from contested.errors import ConfigError, DataError
-from contested.exchange.collect import Recording, first
+from contested.exchange.collect import first
+from contested.exchange.records import Recording
 from contested.trajectories.given_columns import OWN_COLUMNS
 from contested.wording import did_you_mean, few_in_common, listed
 

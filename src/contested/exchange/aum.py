@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from contested.errors import ConfigError, DataError
-from contested.exchange.collect import Collector, Record, Recording
+from contested.exchange.collect import Collector
 from contested.exchange.format import Format, new_folder, required
+from contested.exchange.records import Record, Recording
 from contested.exchange.table_columns import as_number
 from contested.exchange.table_files import open_csv
 from contested.wording import listed

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contested.errors import DataError
-from contested.exchange.collect import Collector, Record, Recording
+from contested.exchange.collect import Collector
 from contested.exchange.format import Format, new_folder, required, runs_inside
+from contested.exchange.records import Record, Recording
 from contested.wording import not_json
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contested.errors import ConfigError, DataError
-from contested.exchange.collect import Collector, Recording, Rows
+from contested.exchange.collect import Collector
 from contested.exchange.format import Format, new_file, required
+from contested.exchange.records import Recording, Rows
 from contested.wording import listed
 
 if TYPE_CHECKING:

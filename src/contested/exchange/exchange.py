@@ -14,9 +14,9 @@ from contested.annotations import Annotations, read_annotations
 from contested.errors import ConfigError, DataError
 from contested.exchange import aum, cartography, cleanlab, coordinates, lm_eval, npz, tables, tracker
 from contested.exchange.annotated import Joined, joined
-from contested.exchange.collect import Recording
 from contested.exchange.format import Format
 from contested.exchange.probabilities import as_logits
+from contested.exchange.records import Recording
 from contested.files import user_path
 from contested.trajectories.layout import WITHIN_EPOCHS, StepUnit
 from contested.trajectories.trajectory import Trajectory

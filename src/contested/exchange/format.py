@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from contested.errors import RunError
-from contested.exchange.collect import Recording
+from contested.exchange.records import Recording
 from contested.files import atomic_path, temporary_folder
 from contested.wording import listed
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from contested.errors import DataError
-from contested.exchange.collect import Collector, Recording, first
+from contested.exchange.collect import Collector, first
 from contested.exchange.format import Format
 from contested.exchange.lm_eval_samples import Sample, as_sample, convention_of
+from contested.exchange.records import Recording
 from contested.wording import counted, listed, not_json
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl")

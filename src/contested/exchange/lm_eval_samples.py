@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from contested.errors import DataError
 from contested.exchange.annotated import usual_texts
-from contested.exchange.collect import Record
+from contested.exchange.records import Record
 
 _IDS = ("uid", "id", "example_id", "item_id", "guid", "pairID", "question_id")
 

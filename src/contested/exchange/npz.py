@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contested.errors import DataError
-from contested.exchange.collect import Collector, Recording, Rows
+from contested.exchange.collect import Collector
 from contested.exchange.format import Format, new_file, not_held
+from contested.exchange.records import Recording, Rows
 from contested.wording import listed
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contested.errors import ConfigError, DataError
-from contested.exchange.collect import Recording, first
+from contested.exchange.collect import first
+from contested.exchange.records import Recording
 
 _SUM_TOLERANCE = 1e-2
 """How far the sum of a row may lie from 1: probabilities written with two decimals still pass."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.exchange.collect import Record, Rows
+from contested.exchange.records import Record, Rows
 
 Columns = Mapping[str, Sequence[Any]]
 """Some rows of a table by column, all of one length."""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contested.errors import DataError
-from contested.exchange.collect import Collector, Recording
+from contested.exchange.collect import Collector
 from contested.exchange.format import Format, Reader, new_file, not_held, runs_inside
+from contested.exchange.records import Recording
 from contested.exchange.table_files import (
     Batch,
     Opener,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contested.errors import DataError
-from contested.exchange.collect import Collector, Recording, Rows
+from contested.exchange.collect import Collector
 from contested.exchange.format import Format, runs_inside
+from contested.exchange.records import Recording, Rows
 from contested.wording import counted, listed, not_json
 
 if TYPE_CHECKING:
