@@ -61,7 +61,7 @@ def test_runs_of_losses_alone(runs: Any, tmp_path: Path, capsys: pytest.CaptureF
         Trajectory.from_arrays(losses=run.losses, ids=ids, run_id="losses").save(tmp_path / f"losses-{run.run_id}")
     assert main(["compare", "losses-one", "losses-other"]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == "losses (2) compared with losses"
+    assert told[0] == "losses-other compared with losses-one"  # both have the id "losses"
     assert told[2].split() == ["category", "n", "loss", "(nats)"]
     assert told[3].split()[:2] == ["overall", "40"]
 
