@@ -59,8 +59,8 @@ def test_an_alarm_says_what_was_known_at_its_checkpoint() -> None:
     assert alarm.category == "high"
     assert alarm.rise == pytest.approx((losses[STEPS.index(alarm.step)] - losses[0])[GROUPS["high"]].mean())
     assert 0 < alarm.low < alarm.rise
-    start = f"Mean loss of high examples rose above its start: at epoch {alarm.step} by {alarm.rise:.2f} nats (at least"
-    assert alarm.message.startswith(start)
+    start = "Mean loss of examples of category high rose above its start: at"
+    assert alarm.message.startswith(f"{start} epoch {alarm.step} by {alarm.rise:.2f} nats (at least")
     assert "an alarm is false in at most 5% of runs of 120 epochs, 2 groups together" in alarm.message
 
 
@@ -92,5 +92,5 @@ def test_groups_too_small_to_be_tested_are_named() -> None:
     found = LiveAlert({**GROUPS, "none": np.zeros(90, bool)}, STEPS[-1])
     found.look(0, course(0)[0])
     assert found.unwatched() == (
-        "The loss of few examples is not watched: 10 independent examples: too few to test (20 needed).",
+        "The loss of examples of category few is not watched: 10 independent examples: too few to test (20 needed).",
     )

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -146,8 +148,10 @@ def tensors(values: Any) -> list[Tensor]:
 
 def live() -> Iterator[Tensor]:
     gc.collect()
+    # Tensors without memory of their own are what an earlier torch.compile was traced with.
     return (
         each
         for each in gc.get_objects()
-        if issubclass(type(each), Tensor) and each.layout == torch.strided and each.numel()
+        if issubclass(type(each), Tensor) and not issubclass(type(each), FakeTensor | FunctionalTensor)
+        if each.layout == torch.strided and each.numel()
     )
