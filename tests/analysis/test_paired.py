@@ -18,7 +18,7 @@ from contested.analysis import (
     paired_test,
     paired_tests,
 )
-from contested.analysis.paired import cluster_codes
+from contested.analysis.clusters import cluster_codes
 from contested.errors import ConfigError, DataError
 
 
@@ -165,6 +165,7 @@ def test_adjusted_p_values_are_those_of_statsmodels_and_missing_ones_are_no_test
 def test_clusters_are_numbered_as_they_occur():
     assert cluster_codes(["b", "a", "b"], 3).tolist() == [0, 1, 0]
     assert cluster_codes(None, 3).tolist() == [0, 1, 2]
+    assert cluster_codes([np.nan, "a", float("nan"), None], 4).tolist() == [0, 1, 0, 0]
     with pytest.raises(DataError, match="examples 3, clusters 2"):
         cluster_codes(["a", "b"], 3)
 

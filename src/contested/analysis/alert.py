@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
-from contested.analysis.checks import same_length
+from contested.analysis.clusters import cluster_codes, cluster_sums
 from contested.analysis.intervals import keyed
 from contested.errors import ConfigError, DataError
 
@@ -288,7 +288,7 @@ def _looks(values: Floats, clusters: Sequence[Any] | NDArray[Any] | None) -> _Lo
     n = values.shape[1]
     change = values[1:] - values[:1]
     estimate = change.mean(axis=1) if n else np.full(len(change), np.nan)
-    sums = cluster_sums(change - estimate[:, None], clusters)
+    sums = cluster_residuals(change - estimate[:, None], clusters)
     n_clusters = sums.shape[1]
     length = np.sqrt((sums**2).sum(axis=1))
     largest = np.abs(values).max(axis=1, initial=0.0)
@@ -299,8 +299,8 @@ def _looks(values: Floats, clusters: Sequence[Any] | NDArray[Any] | None) -> _Lo
     return _Looks(estimate, error, sums / length[:, None], n_clusters)
 
 
-def cluster_sums(residuals: Floats, clusters: Sequence[Any] | NDArray[Any] | None) -> Floats:
-    """Residuals summed within clusters.
+def cluster_residuals(residuals: Floats, clusters: Sequence[Any] | NDArray[Any] | None) -> Floats:
+    """Residuals of looks, summed within clusters.
 
     Args:
         residuals: Shape ``(L, n)``.
@@ -311,12 +311,8 @@ def cluster_sums(residuals: Floats, clusters: Sequence[Any] | NDArray[Any] | Non
     """
     if clusters is None:
         return residuals
-    same_length(losses=residuals.shape[1], clusters=len(clusters))
-    numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
-    member = np.array([numbers[cluster] for cluster in clusters], dtype=np.intp)
-    sums = np.zeros((len(residuals), len(numbers)))
-    np.add.at(sums.T, member, residuals.T)
-    return sums
+    codes = cluster_codes(clusters, residuals.shape[1])
+    return np.ascontiguousarray(cluster_sums(residuals.T, codes).T)
 
 
 def _note(steps: NDArray[np.int64], looks: _Looks) -> str:

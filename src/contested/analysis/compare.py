@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contested.analysis.checks import category_rows, check_resampling
+from contested.analysis.clusters import cluster_codes
 from contested.analysis.compare_numbers import Context, numbers
 from contested.analysis.comparison import Comparison, Side
-from contested.analysis.paired import cluster_codes
 from contested.analysis.pairing import Checkpoint, Pair, at_checkpoint, checkpoint_index, names_of, paired
 from contested.analysis.watch import watched
 from contested.errors import ConfigError, RunError

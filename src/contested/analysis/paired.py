@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from contested.analysis.checks import check_resampling, finite_array, same_length
+from contested.analysis.checks import check_resampling, finite_array
+from contested.analysis.clusters import cluster_codes, cluster_sums
 from contested.analysis.intervals import BOOTSTRAP, Interval, Intervals, expanded_quantiles, resampled_counts, too_few
 from contested.errors import ConfigError, DataError
 
@@ -38,26 +39,6 @@ class PairedTest(NamedTuple):
     n: int
     n_clusters: int
     method: str
-
-
-def cluster_codes(clusters: Sequence[Any] | NDArray[Any] | None, n: int) -> NDArray[np.intp]:
-    """Number the clusters of n examples in the order in which they occur.
-
-    Args:
-        clusters: What examples share, such as their premise, shape ``(n,)``; None where each stands for itself.
-        n: Examples.
-
-    Returns:
-        From 0, shape ``(n,)``.
-
-    Raises:
-        DataError: If there is not one entry for each example.
-    """
-    if clusters is None:
-        return np.arange(n, dtype=np.intp)
-    same_length(examples=n, clusters=len(clusters))
-    numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters], dtype=np.intp)
 
 
 def paired_intervals(
@@ -198,9 +179,7 @@ def _of_clusters(note: str, n_clusters: int, n: int) -> str:
 def _sums(array: Floats, codes: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Each cluster's sums, shape (G, S), and how many examples it holds, shape (G,)."""
     sizes = np.bincount(codes).astype(np.float64)
-    sums = np.zeros((len(sizes), array.shape[1]))
-    np.add.at(sums, codes, array)
-    return sums, sizes
+    return cluster_sums(array, codes), sizes
 
 
 def _exact(sums: Floats) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from contested.analysis.alert import MIN_CLUSTERS, checked_losses, cluster_sums, normals, roots, unskewed
+from contested.analysis.alert import MIN_CLUSTERS, checked_losses, cluster_residuals, normals, roots, unskewed
 from contested.errors import ConfigError
 
 _NO_VARIANCE = 1e-24  # of a change, beside the losses' own: rounding
@@ -85,7 +85,7 @@ def highest_rise(
     whole = np.isfinite(values).all(axis=1)
     values, at = values[whole], at[whole]
     n = values.shape[1]
-    sums = cluster_sums(values - values.mean(axis=1, keepdims=True), clusters) if n else values
+    sums = cluster_residuals(values - values.mean(axis=1, keepdims=True), clusters) if n else values
     n_clusters = sums.shape[1]
     few = f"{n_clusters} independent examples: too few to test ({MIN_CLUSTERS} needed)"
     note = few if n_clusters < MIN_CLUSTERS else "" if len(at) > 1 else "fewer than two checkpoints with finite losses"

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import category_rows, same_length
+from contested.analysis.clusters import cluster_codes
 from contested.analysis.intervals import keyed
-from contested.analysis.paired import cluster_codes, paired_intervals
+from contested.analysis.paired import paired_intervals
 from contested.errors import DataError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from contested.analysis.alert import MIN_CLUSTERS, Alert, Spending, alert
 from contested.analysis.checks import OVERALL, category_rows, same_length
+from contested.analysis.clusters import cluster_codes
 from contested.analysis.sentences import examples_of
 from contested.errors import DataError, RunError
 from contested.formats import number, percent
@@ -85,8 +86,9 @@ def alerts(
     if values.ndim != 2:
         raise DataError(f"losses: given an array of shape {values.shape}, expected (T, N).")
     same_length(losses=values.shape[1], **{f"group {name}": len(mask) for name, mask in groups.items()})
-    every = np.arange(values.shape[1]) if clusters is None else _numbered(clusters)
-    same_length(losses=values.shape[1], clusters=len(every))
+    if clusters is not None:
+        same_length(losses=values.shape[1], clusters=len(clusters))
+    every = cluster_codes(clusters, values.shape[1])
     masks = {name: np.asarray(mask, dtype=bool) for name, mask in groups.items()}
     tested = sum(len(np.unique(every[mask])) >= MIN_CLUSTERS for mask in masks.values())
     shared = max(tested, 1)
@@ -235,7 +237,7 @@ def alert_settings(
         "margin": margin,
         "clusters": clusters,
         "shared_texts": [] if clusters is not None or found.clusters is None else list(text_columns),
-        "n_clusters": own if found.clusters is None else len(set(_numbered(found.clusters).tolist())),
+        "n_clusters": len(np.unique(cluster_codes(found.clusters, own))),
     }
 
 
@@ -303,16 +305,12 @@ def _rate(found: Alert, unit: str, planned: int) -> str:
     return whole + (f", {counted(found.shared_by, 'group')} together" if found.shared_by > 1 else "")
 
 
-def _numbered(clusters: Iterable[Any]) -> NDArray[np.intp]:
-    return pd.factorize(np.asarray(clusters, dtype=object), use_na_sentinel=False)[0]
-
-
 def _sharing_texts(examples: pd.DataFrame, text_columns: Sequence[str]) -> NDArray[np.intp] | None:
     """The clusters of examples that share a text, directly or through others; None where none does."""
     n = len(examples)
     links: list[NDArray[np.intp]] = []
     for column in text_columns:
-        numbers = _numbered(examples[column].str.strip())
+        numbers = cluster_codes(examples[column].str.strip().to_numpy(object), n)
         sizes = np.bincount(numbers, minlength=1)
         firsts = np.zeros(len(sizes), dtype=np.intp)
         firsts[numbers[::-1]] = np.arange(n)[::-1]
