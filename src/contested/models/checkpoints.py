@@ -39,6 +39,7 @@ def load_config(backbone: str, *, label_names: Sequence[str], revision: str | No
         return AutoConfig.from_pretrained(
             backbone,
             revision=revision,
+            trust_remote_code=False,
             num_labels=len(label_names),
             id2label=dict(enumerate(label_names)),
             label2id={name: index for index, name in enumerate(label_names)},
@@ -93,6 +94,7 @@ def load_module(
                 backbone,
                 config=config,
                 revision=revision,
+                trust_remote_code=False,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,

@@ -27,7 +27,9 @@ def load_tokenizer(backbone: str, *, padding_side: str, revision: str | None = N
         ModelError: If it cannot be loaded or has neither a pad nor an end token.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(backbone, revision=revision, padding_side=padding_side)
+        tokenizer = AutoTokenizer.from_pretrained(
+            backbone, revision=revision, padding_side=padding_side, trust_remote_code=False
+        )
     except (OSError, ValueError, ImportError) as error:
         reason = _missing_package(error) or first_line(error)
         raise ModelError(f"Cannot load the tokenizer of {backbone!r}: {reason}") from error

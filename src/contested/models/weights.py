@@ -69,7 +69,7 @@ def _load_adapter(module: PeftModel, folder: Path) -> list[str]:
 
 def _load_whole(module: nn.Module, folder: Path) -> list[str]:
     loaded, info = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, output_loading_info=True
     )
     problems = [f"{name} is missing" for name in info["missing_keys"]]
     problems += [f"{name} is not part of it" for name in info["unexpected_keys"]]

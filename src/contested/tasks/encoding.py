@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,12 @@ from numpy.typing import NDArray
 from contested.families import SINGLE_TEXT
 from contested.files import atomic_path
 
-_CACHE_FORMAT = "1"
+_CACHE_FORMAT = "2"
+_DIGEST_SIZE = hashlib.sha256().digest_size
+_ELSEWHERE = frozenset({"name_or_path", "verbose", "deprecation_warnings", "init_kwargs", "files_loaded"})
+"""Attributes of a tokenizer that decide no id, or say what others say."""
+_IN_RULES = frozenset({"_vocab", "_merges"})
+"""What a fast tokenizer's rules say too, and take long to write."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +59,7 @@ def encode(
     *,
     max_length: int,
     template: str | None = None,
+    decoder: bool = False,
     cache: str | os.PathLike[str] | None = None,
 ) -> EncodedTexts:
     """Tokenise the text columns of a table.
@@ -62,21 +72,25 @@ def encode(
         texts: One row per text, its columns in order.
         max_length: Longest input in tokens; longer ones are cut (of a pair, the longer text).
         template: How a column enters the one text that a model reads (see :class:`contested.families.Family`).
-        cache: Folder where the result is kept by content, or None.
+        decoder: One text that names its columns, as with the template that all families of decoders have.
+        cache: Folder where the result is kept by content, or None. What is damaged there is encoded again, and a
+            folder that cannot be written is left alone.
 
     Returns:
         The token ids in the order of the rows.
     """
     columns = [[str(value) for value in texts[name]] for name in texts]
-    if template is not None or len(columns) > 2:
+    if template is not None or decoder or len(columns) > 2:
         columns = [single_texts(texts, template or SINGLE_TEXT)]
-    file = None if cache is None else Path(cache) / f"{_key(tokenizer, columns, max_length)}.npz"
-    if file is not None and file.exists():
-        return _load(file)
-    encoded = _encode(tokenizer, columns, max_length)
-    if file is not None:
-        _store(encoded, file)
-    return encoded
+    if cache is None:
+        return _encode(tokenizer, columns, max_length)
+    file = Path(cache) / f"{_key(tokenizer, columns, max_length)}.tokens"
+    found = _load(file)
+    if found is None:
+        found = _encode(tokenizer, columns, max_length)
+        with contextlib.suppress(OSError):  # A full disk or a folder of somebody else costs the next run's time alone.
+            _store(found, file)
+    return found
 
 
 def single_texts(texts: pd.DataFrame, template: str = SINGLE_TEXT) -> list[str]:
@@ -121,30 +135,82 @@ def _encode(tokenizer: Any, columns: list[list[str]], max_length: int) -> Encode
 
 
 def _key(tokenizer: Any, columns: list[list[str]], max_length: int) -> str:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    rules = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     digest = hashlib.sha256()
-    for part in (_CACHE_FORMAT, type(tokenizer).__name__, rules, str(max_length), str(tokenizer.model_input_names)):
+    for part in (_CACHE_FORMAT, str(max_length), *_settings(tokenizer)):
         digest.update(part.encode() + b"\0")
     for column in columns:
         digest.update(json.dumps(column).encode() + b"\0")
     return digest.hexdigest()
 
 
+def _settings(tokenizer: Any) -> list[str]:
+    """Everything that decides a tokenizer's ids: its class and library, its rules, every setting it holds."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    kind = type(tokenizer)
+    left_out = _ELSEWHERE | (_IN_RULES if backend is not None else frozenset())
+    held = {name: value for name, value in vars(tokenizer).items() if name not in left_out}
+    return [
+        f"{kind.__module__}.{kind.__qualname__} {version('transformers')} {version('tokenizers')}",
+        _rules(backend) if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True),
+        json.dumps({name: _plain(value) for name, value in held.items()}, sort_keys=True),
+        str([str(token) for token in tokenizer.all_special_tokens]),
+        *_files(tokenizer),
+    ]
+
+
+def _rules(backend: Any) -> str:
+    """A fast tokenizer's rules, without what its last call left there: every call sets both again."""
+    backend.no_truncation()
+    backend.no_padding()
+    return str(backend.to_str())
+
+
+def _files(tokenizer: Any) -> list[str]:
+    """Content of the files that a slow tokenizer reads itself, such as a SentencePiece model."""
+    names = getattr(tokenizer, "vocab_files_names", {})
+    files = [Path(file) for name in sorted(names) if isinstance(file := getattr(tokenizer, name, None), str)]
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
+
+
+def _plain(value: Any, within: tuple[int, ...] = ()) -> Any:
+    """A setting as JSON; of an object its own settings, of what holds none its kind alone."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if type(value).__name__ == "AddedToken":  # Of the library tokenizers, which only models and training import.
+        return repr(value)
+    inside = (*within, id(value))
+    if isinstance(value, list | tuple):
+        return [_plain(part, inside) for part in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    held = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
+    if id(value) in within:
+        held = {}
+    return [type(value).__name__, {str(name): _plain(part, inside) for name, part in held.items()}]
+
+
 def _store(encoded: EncodedTexts, file: Path) -> None:
+    """Keep token ids behind the digest of their bytes."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = {
-        "input_ids": encoded.input_ids,
-        "offsets": encoded.offsets,
-        "truncated": np.int64(encoded.truncated),
-    }
+    arrays: dict[str, Any] = {"input_ids": encoded.input_ids, "offsets": encoded.offsets}
+    arrays["truncated"] = np.int64(encoded.truncated)
     if encoded.token_type_ids is not None:
         arrays["token_type_ids"] = encoded.token_type_ids
-    with atomic_path(file) as temporary, temporary.open("wb") as content:
-        np.savez(content, **arrays)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    with atomic_path(file) as temporary:
+        temporary.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
 
 
-def _load(file: Path) -> EncodedTexts:
-    with np.load(file) as stored:
+def _load(file: Path) -> EncodedTexts | None:
+    """What is kept, or None where there is nothing, or not what was written."""
+    try:
+        whole = file.read_bytes()
+    except OSError:
+        return None
+    digest, content = whole[:_DIGEST_SIZE], whole[_DIGEST_SIZE:]
+    if hashlib.sha256(content).digest() != digest:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         segments = stored.get("token_type_ids")
         return EncodedTexts(stored["input_ids"], stored["offsets"], segments, int(stored["truncated"]))
