@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from contested.annotations import Annotations
 
 # What the tests set up must not depend on what a user's cache or hub login holds.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# A shell that starts tests in the background has them ignore Ctrl-C, which some tests send themselves.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LABELS = ("entailment", "neutral", "contradiction")
 WORDS = ["a", "dog", "cat", "man", "woman", "runs", "sleeps", "sits", "in", "the", "park", "house", "red", "two"]

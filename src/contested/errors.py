@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 _SHOWN_PROBLEMS = 20
@@ -51,10 +52,33 @@ class RunError(ContestedError):
     """A run folder is missing, unreadable, in use, or holds another run."""
 
 
+class DiskError(RunError):
+    """Writing broke off: the disk is full, or failing. What was recorded before is intact."""
+
+    exit_code = 1
+
+
 class TrainingError(ContestedError):
     """A run started and failed, for example by a non-finite loss."""
 
     exit_code = 1
+
+
+# What the machine is to blame for, not what was given.
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
+
+
+def write_error(error: OSError, message: str) -> RunError:
+    """Make an error of a failed write.
+
+    Args:
+        error: What the system said.
+        message: What failed and what to do.
+
+    Returns:
+        A :class:`DiskError` where the disk is full or failing, else a :class:`RunError`: the place given was no good.
+    """
+    return DiskError(message) if error.errno in _OF_THE_DISK else RunError(message)
 
 
 _TRAIN_PACKAGES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from contested.cli import main
@@ -115,6 +117,51 @@ def test_a_failed_run_ends_in_1(fails: Callable[..., str], config: Path, tmp_pat
     text = fails("train", config, *overrides, "--out", tmp_path / "run", code=1)
     assert "Everything recorded before is intact. Lower the learning rate" in text
     assert Trajectory.load(tmp_path / "run").status == "failed"
+
+
+def test_a_full_disk_ends_a_run_in_1(
+    fails: Callable[..., str], config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = pq.write_table
+
+    def full(table: Any, file: Path, **options: Any) -> None:
+        if "step-00000004" in Path(file).name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(table, file, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", full)
+        text = fails("train", config, "--out", tmp_path / "run", code=1)
+    assert "No space left on device. Everything recorded so far is intact; make room" in text
+    assert Trajectory.load(tmp_path / "run").steps.tolist() == [0]
+    assert main(["train", str(config), "--out", str(tmp_path / "run")]) == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 1), (errno.EIO, 1), (errno.EACCES, 2), (errno.EROFS, 2)])
+def test_a_place_that_cannot_take_a_study_is_bad_input_and_a_full_disk_is_not(
+    number: int, code: int, fails: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(study: Any, out: Path) -> None:
+        raise OSError(number, os.strerror(number), str(out))
+
+    monkeypatch.setattr("contested.studies.mini_world.make_parts", refused)
+    said = fails("study", "run", "paper", "--scale", "mini", "--out", tmp_path / "mini", code=code)
+    assert f"Cannot write to {tmp_path / 'mini'}: {os.strerror(number)}" in said
+
+
+def test_what_the_system_refuses_is_one_line(
+    fails: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> Any:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path / "examples.parquet"))
+
+    monkeypatch.setattr(Trajectory, "load", refused)
+    (tmp_path / "manifest.json").write_text("{}")
+    said = fails("report", tmp_path, code=1)
+    assert said == (
+        f"contested: the system refused to read or write (Input/output error: {tmp_path / 'examples.parquet'}). "
+        "Mend that, then repeat the command.\n"
+    )
 
 
 def test_a_run_without_a_second_checkpoint_says_what_is_absent(

@@ -71,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments, or those of the process.
 
     Returns:
-        0 done (also where the reader of stdout has gone away), 1 a run failed, 2 bad input or usage, 130 interrupted.
+        0 done (also where the reader of stdout has gone away), 1 a run failed or a disk is full, 2 bad input or usage,
+        130 interrupted.
     """
     _replace_what_cannot_be_encoded()
     try:
@@ -105,7 +106,20 @@ def _run(argv: Sequence[str] | None) -> int:
             raise
         print(f"contested: {explained}", file=sys.stderr)
         return explained.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _say_refused(error)
     return _say_interrupted() if outcome == _INTERRUPTED else int(outcome or 0)
+
+
+def _say_refused(error: OSError) -> int:
+    """What the system refused and no command expected, mostly on a full or failing disk: no fault of the program."""
+    what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    print(
+        f"contested: the system refused to read or write ({what}). Mend that, then repeat the command.", file=sys.stderr
+    )
+    return 1
 
 
 def _say_interrupted() -> int:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from contested.stopping import leave_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,8 +38,37 @@ def console(*, stderr: bool = False, wide: bool = False) -> Console:
             # Rich ends the process with 1 here; main() decides whether a closed pipe is a failure.
             raise
 
-    made = Piped(stderr=stderr, highlight=False)
-    return Piped(stderr=stderr, highlight=False, width=_PIPED) if wide and not made.is_terminal else made
+    # The stream of this moment, as a console finds it: tests and notebooks replace it.
+    stream: Any = _Lasting(sys.stderr if stderr else sys.stdout)
+    made = Piped(file=stream, highlight=False)
+    return Piped(file=stream, highlight=False, width=_PIPED) if wide and not made.is_terminal else made
+
+
+class _Lasting:
+    """A stream that outlives its terminal: what is written after the terminal's end is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> Any:
+        """Write as the stream does."""
+        return self._until_gone(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        """Flush as the stream does."""
+        self._until_gone(self._stream.flush)
+
+    def _until_gone(self, write: Callable[[], Any]) -> Any:
+        try:
+            return write()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            leave_terminal()
+            return 0
 
 
 def _encodable(shown: Any, encoding: str) -> Any:

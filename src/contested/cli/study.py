@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contested.cli.console import console, path, print_json
-from contested.errors import ConfigError, RunError
+from contested.errors import ConfigError, write_error
 from contested.studies.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -208,12 +208,12 @@ def _statuses(cells: Sequence[Cell], out: Path) -> dict[str, str]:
 def _make_miniature(content: Study, out: Path, scale: str | None) -> None:
     if scale is None:
         return
-    from contested.studies.mini import make_parts
+    from contested.studies.mini_world import make_parts
 
     try:
         make_parts(content, out)
     except OSError as error:
-        raise RunError(f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
+        raise write_error(error, f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
 
 
 def _outcome_json(outcome: StudyOutcome) -> dict[str, object]:

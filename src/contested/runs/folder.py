@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from contested import models, training
 from contested.config import RunConfig, identified, identifying, recorded
-from contested.errors import RunError
+from contested.errors import DiskError, RunError, write_error
 from contested.files import temporary_folder
 from contested.runs.prepare import RunComponents
 from contested.schedule import steps_per_epoch
@@ -46,7 +46,7 @@ def check_folder(out: Path) -> None:
             pass
         content = {file.name for file in out.iterdir()}
     except OSError as error:
-        raise RunError(f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
+        raise write_error(error, f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
     foreign = sorted(name for name in content - known if not name.startswith("."))
     if foreign and layout.MANIFEST not in content:
         raise RunError(
@@ -174,7 +174,7 @@ def save_model(config: RunConfig, components: RunComponents, out: Path) -> None:
     except (OSError, SafetensorError) as error:
         # A full disk is an error of its own kind where the weights' writer meets it.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RunError(
+        raise DiskError(
             f"Cannot save the trained model to {target}: {reason}. The trajectory is intact; make "
             "room or fix the permissions, then give the same command to resume."
         ) from error

@@ -8,14 +8,15 @@ folder says by itself how far it came. :class:`contested.studies.local.LocalExec
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from types import FrameType
+from typing import Literal, NamedTuple, Protocol
 
 from contested.config import RunConfig
+from contested.stopping import stop_signals
 from contested.studies.folder import forget_failure, note_failure
 from contested.studies.plan import UNKNOWN, Cost
 
@@ -110,8 +111,8 @@ def carry_out(
 ) -> dict[str, JobStatus]:
     """Watch submitted jobs to their ends; a failed one does not stop the others.
 
-    Ctrl-C and SIGTERM stop the executor in good order the first time, and at once the second time. Why a job failed is
-    kept in the study's folder.
+    Ctrl-C, SIGTERM and SIGHUP stop the executor in good order the first time, and at once the second time. Why a job
+    failed is kept in the study's folder.
 
     Args:
         executor: What the jobs were submitted to.
@@ -123,7 +124,7 @@ def carry_out(
     """
     found: Mapping[str, JobStatus] = {}
     notes, told = _Notes(jobs), 0.0
-    with _Signals(executor), contextlib.closing(executor.watch()) as watched:
+    with _stopped_by_signals(executor), contextlib.closing(executor.watch()) as watched:
         for found in watched:
             notes.keep(found)
             if on_change is not None and time.monotonic() - told > _TOLD:
@@ -153,25 +154,17 @@ class _Notes:
                 forget_failure(self._folders[run_id])
 
 
-class _Signals:
-    """Ctrl-C and SIGTERM stop an executor in good order the first time, and raise KeyboardInterrupt the second time."""
+@contextlib.contextmanager
+def _stopped_by_signals(executor: Executor) -> Iterator[None]:
+    """Let signals stop an executor in good order the first time, and raise KeyboardInterrupt the second time."""
+    stopping = False
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-        self._stopping = False
-        self._former: dict[int, Any] = {}
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:
+            raise KeyboardInterrupt
+        stopping = True
+        executor.stop()
 
-    def __enter__(self) -> None:
-        def handle(number: int, frame: Any) -> None:
-            if self._stopping:
-                raise KeyboardInterrupt
-            self._stopping = True
-            self._executor.stop()
-
-        with contextlib.suppress(ValueError):  # not the main thread: the caller decides
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._former[number] = signal.signal(number, handle)
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
+    with stop_signals(handle):
+        yield

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contested.config import RunConfig, identifying, recorded
-from contested.errors import RunError
+from contested.errors import RunError, write_error
 from contested.files import write_text
 from contested.studies.cells import Cell
 from contested.studies.content import STUDY_FILE
@@ -66,7 +66,7 @@ def begin(study: Study, out: Path) -> None:
         (out / RUNS).mkdir(parents=True, exist_ok=True)
         write_text(out / STUDY_FILE, dump_study(study))
     except OSError as error:
-        raise RunError(f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
+        raise write_error(error, f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
 
 
 def run_folder(out: Path, cell: Cell) -> Path:

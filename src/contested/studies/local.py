@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contested.config import RunConfig, check_config
 from contested.errors import ContestedError
+from contested.stopping import STOP_SIGNALS
 from contested.studies.backbone import stacks
 from contested.studies.execute import Job, JobStatus, State, Submitted
 from contested.studies.plan import Device, measure, slots
@@ -284,8 +285,9 @@ def _without_main() -> Iterator[None]:
 
 def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
     """A worker's life: run after run, until the pipe brings None or breaks."""
-    # Ctrl-C reaches the whole process group; the parent passes it on once, as SIGTERM.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a terminal sends reaches the whole process group; the parent passes it on once, as SIGTERM.
+    for number in {*STOP_SIGNALS} - {signal.SIGTERM}:
+        signal.signal(number, signal.SIG_IGN)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -6,30 +6,18 @@ weights), but its numbers say nothing about the backbone: a mini study shows tha
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from contested.config import RunConfig
-from contested.demo import ENCODER_PATH, make_world
-from contested.demo.world import captions
-from contested.files import write_text
 from contested.studies.axis_forms import axis_problems, axis_values
 from contested.studies.content import replace_axis
-from contested.studies.file import Study
+from contested.studies.mini_world import N_ANNOTATED, N_BULK, WORLD, stand_in
 
-WORLD = "world"
-"""The folder in a mini study's folder that holds data and backbones."""
-
-_ANNOTATED, _BULK = 400, 1000
 _SEEDS = 2
-_DECODER_VOCABULARY = 1000
 _LARGE = 2e9  # weights above which a decoder's stand-in has twice the layers
 _DEBERTA_LAYERS = 2
-_FOLDER = re.compile(r"^(encoder|decoder|deberta)-(\d+)-layers$")
 _OF_DATA = {"annotated", "bulk", "text_columns", "label_names"}
 
 
@@ -38,7 +26,7 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
 
     Args:
         content: A study file's keys; changed in place.
-        out: The study's folder, in which :func:`make_parts` puts data and backbones.
+        out: The study's folder, in which :func:`~contested.studies.mini_world.make_parts` puts data and backbones.
 
     Returns:
         The content.
@@ -105,7 +93,7 @@ def _shrink_models(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -
             encoders += [] if named in encoders else [named]
             kind, layers = "encoder", 3 - encoders.index(named) % 3
         weights = 0.13e6 * layers
-        bundle["model"] = {"name": str(world / f"{kind}-{layers}-layers"), "max_length": 64}
+        bundle["model"] = {"name": str(world / stand_in(kind, layers)), "max_length": 64}
         bundle["facts"] = {"layers": layers, "hidden": 128, "body": weights, "params": weights + 0.09e6}
         bundle["facts"] |= {"decoder": True} if kind == "decoder" else {}
 
@@ -122,98 +110,7 @@ def _shrink_data(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -> 
         bundle["task"]["annotated"] = {"path": str(world / f"{name}.jsonl")}
         if bulk:
             bundle["task"]["bulk"] = {"path": str(world / f"{name}_bulk.jsonl")}
-        bundle["facts"] = {**bundle.get("facts", {}), "tokens": 22, "annotated": _ANNOTATED}
+        bundle["facts"] = {**bundle.get("facts", {}), "tokens": 22, "annotated": N_ANNOTATED}
     if bulk:
         task = bundles[0][1].setdefault("task", {})
-        task["bulk"] = {**task.get("bulk", {}), "size": _BULK, "seed": 42}
-
-
-def make_parts(study: Study, out: Path) -> None:
-    """Write the data and the stand-ins that a shrunk study names, where they are not there yet.
-
-    Args:
-        study: The shrunk study.
-        out: Its folder.
-    """
-    world = out.resolve() / WORLD
-    world.mkdir(parents=True, exist_ok=True)
-    bundles = [study.defaults, *(value.overrides for values in study.axes.values() for value in values.values())]
-    sets = [Path(path) for bundle in bundles if (path := bundle.get("task", {}).get("annotated", {}).get("path"))]
-    for number, file in enumerate(dict.fromkeys(file for file in sets if file.parent == world)):
-        _write_world(world, file.stem, seed=number)
-    models = [Path(name) for bundle in bundles if (name := bundle.get("model", {}).get("name"))]
-    for folder in dict.fromkeys(models):
-        known = _FOLDER.match(folder.name)
-        if folder.parent == world and known and not (folder / "config.json").exists():
-            _write_backbone(folder, decoder=known[1] == "decoder", layers=int(known[2]))
-
-
-def _write_world(world: Path, name: str, *, seed: int) -> None:
-    annotated, bulk = world / f"{name}.jsonl", world / f"{name}_bulk.jsonl"
-    if annotated.exists() and bulk.exists():
-        return
-    made = make_world(n_annotated=_ANNOTATED, n_bulk=_BULK + 200, seed=seed)
-    letters = {label: label[0] for label in made.annotated.label_names}
-    rows = [
-        {
-            "uid": example_id,
-            "label_counter": {letters[label]: int(n) for label, n in zip(letters, counts, strict=True) if n},
-            "example": {"premise": premise, "hypothesis": hypothesis, "source": name},
-        }
-        for example_id, counts, premise, hypothesis in zip(
-            made.annotated.example_ids,
-            made.annotated.label_counts,
-            made.annotated.fields["premise"],
-            made.annotated.fields["hypothesis"],
-            strict=True,
-        )
-    ]
-    write_text(annotated, "".join(json.dumps(row) + "\n" for row in rows))
-    columns = ["example_id", "premise", "hypothesis", "label"]
-    write_text(bulk, made.bulk[columns].to_json(orient="records", lines=True, force_ascii=False))
-
-
-def _write_backbone(folder: Path, *, decoder: bool, layers: int) -> None:
-    """A stand-in: layers of the embedded encoder, or random weights of another family."""
-    import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer, DebertaV2Config, PreTrainedModel, Qwen2Config
-
-    from contested.models import quiet
-
-    config = AutoConfig.from_pretrained(ENCODER_PATH)
-    tokenizer = _decoder_tokenizer() if decoder else AutoTokenizer.from_pretrained(ENCODER_PATH)
-    shape = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": config.hidden_size,
-        "num_hidden_layers": layers,
-        "num_attention_heads": config.num_attention_heads,
-        "intermediate_size": config.intermediate_size,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    temporary = folder.with_name(f".{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    tokenizer.save_pretrained(temporary)
-    model: PreTrainedModel
-    with torch.random.fork_rng(), quiet():
-        torch.manual_seed(0)
-        if decoder:
-            model = AutoModel.from_config(Qwen2Config(**shape, num_key_value_heads=config.num_attention_heads))
-        elif folder.name.startswith("deberta"):
-            relative: dict[str, Any] = {
-                "relative_attention": True,
-                "pos_att_type": ["p2c", "c2p"],
-                "type_vocab_size": 0,
-            }
-            model = AutoModel.from_config(DebertaV2Config(**shape, **relative, max_position_embeddings=128))
-        else:
-            model = AutoModel.from_pretrained(ENCODER_PATH, num_hidden_layers=layers, dtype=torch.float32)
-        model.save_pretrained(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
-
-
-def _decoder_tokenizer() -> Any:
-    """Byte-level BPE on the world's texts: transformers reads every folder of the decoder's family as such."""
-    from transformers import Qwen2Tokenizer
-
-    return Qwen2Tokenizer().train_new_from_iterator(captions(2000, seed=0), vocab_size=_DECODER_VOCABULARY)
+        task["bulk"] = {**task.get("bulk", {}), "size": N_BULK, "seed": 42}

@@ -40,7 +40,7 @@ def fit_together(
 
     Raises:
         TrainingError: If a loss is not finite; what was recorded before stays.
-        Interrupted: On Ctrl-C or SIGTERM, with the state of every run saved.
+        Interrupted: On Ctrl-C, SIGTERM or SIGHUP, with the state of every run saved.
     """
     steps = [loop.begin(resume=again) for loop, again in zip(loops, resume, strict=True)]
     left = [index for index, loop in enumerate(loops) if not loop.done(steps[index])]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import threading
+from contextlib import ExitStack
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 from contested.errors import ContestedError
+from contested.stopping import stop_signals
 
 
 class Interrupted(ContestedError):  # noqa: N818 - requested, not an error, but it ends the command all the same
@@ -21,24 +21,20 @@ class Interrupted(ContestedError):  # noqa: N818 - requested, not an error, but 
 
 
 class StopRequest:
-    """Turns the first Ctrl-C or SIGTERM into a request that is met between two steps; a second one acts at once."""
+    """Turns a first Ctrl-C, SIGTERM or SIGHUP into a request, met between two steps; a second one acts at once."""
 
     def __init__(self) -> None:
         self.requested = False
-        self._former: dict[int, Any] = {}
+        self._handled = ExitStack()
 
     def __enter__(self) -> Self:
-        # Only the main thread may handle signals; elsewhere the caller decides.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._former[number] = signal.signal(number, self._handle)
+        self._handled.enter_context(stop_signals(self._handle))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
+        self._handled.close()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:

@@ -157,7 +157,7 @@ class TrainingLoop:
 
         Raises:
             TrainingError: If a loss is not finite; what was recorded before stays.
-            Interrupted: On Ctrl-C or SIGTERM, after the step at hand, with the state saved.
+            Interrupted: On Ctrl-C, SIGTERM or SIGHUP, after the step at hand, with the state saved.
         """
         fit_together([self], lambda _: self._steps(), resume=[resume])
 

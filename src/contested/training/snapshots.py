@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from contested.errors import RunError
+from contested.errors import DiskError, RunError
 from contested.files import atomic_path
 from contested.training.preserving import random_states, restore_random_states
 
@@ -47,7 +47,7 @@ def save_snapshot(
         # torch's own writer reports a full disk as a RuntimeError about positions in the file.
         reason = error.strerror if isinstance(error, OSError) else None
         free = f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB are free there" if folder.exists() else "no such folder"
-        raise RunError(
+        raise DiskError(
             f"Cannot write the snapshot {folder / _FILE}: {reason or 'writing broke off'} ({free}). Everything "
             "recorded so far is intact; free some space or fix the permissions, then resume with the same command."
         ) from error

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from contested.errors import RunError
+from contested.errors import DiskError, RunError
 from contested.files import atomic_path, remove_temporaries, write_json, write_text
 from contested.trajectories import layout
 from contested.trajectories.reading import read_manifest
@@ -288,7 +288,7 @@ def _disk_errors(run: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(
+        raise DiskError(
             f"Cannot write to the run folder {run}: {error.strerror or error}. Everything recorded so far is "
             "intact; make room or fix the permissions, then give the same command to resume."
         ) from error
