@@ -115,6 +115,8 @@ def read_rows(file: Path, problems: list[str]) -> pd.DataFrame | None:
     except DataError as error:
         problems.append(error.message)
         return None
+    for name in sorted(table.repeated):
+        problems.append(f"{file.name}: the header has the column {name} twice, with different values; rename one")
     for number, text in table.problems:
         problems.append(f"{file.name}, {table.unit} {number}: {text}" if number else f"{file.name}: {text}")
     frame = pd.DataFrame(table.columns, index=range(len(table.line_numbers))).assign(_line=table.line_numbers)

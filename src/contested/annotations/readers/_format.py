@@ -105,6 +105,11 @@ def find_column(table: Table, named: str | None, aliases: Sequence[str], option:
         The column, or ``""`` where there is none: a problem was added to the table.
     """
     if named is not None:
+        if named in table.repeated:
+            table.add_problem(
+                0, f"the header has the column {named} ({option}) twice, with different values; rename one"
+            )
+            return ""
         if named not in table.columns:
             near = did_you_mean(named, table.columns)
             table.add_problem(0, f"there is no column '{named}' ({option}){near}; {_columns(table)}")

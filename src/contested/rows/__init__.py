@@ -1,0 +1,91 @@
+"""Files of rows, read with the line of every row.
+
+:data:`KINDS` has every kind of file; errors, help texts and documents name what stands there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from contested.errors import DataError
+from contested.rows.content import decode, plain_suffix, read_content
+from contested.rows.delimited import parse_delimited
+from contested.rows.json_rows import parse_json, parse_jsonl
+from contested.rows.parquet_rows import parse_parquet
+from contested.rows.table import Kind, Problem, Rows, Table, Trace
+from contested.wording import listed
+
+__all__ = ["FILE_KINDS", "KINDS", "TEXT", "Kind", "Problem", "Rows", "Table", "Trace", "read_table", "unknown_kind"]
+
+TEXT = "text"
+"""The kind of a file that is of none of :data:`KINDS`."""
+
+KINDS: tuple[Kind, ...] = (
+    Kind("JSONL", (".jsonl", ".ndjson"), parse_jsonl, sniff=lambda content: content.lstrip().startswith(b"{")),
+    Kind("JSON", (".json",), parse_json, unit="entry"),
+    Kind("CSV", (".csv",), lambda path, content: parse_delimited(path, content, ",")),
+    Kind("TSV", (".tsv",), lambda path, content: parse_delimited(path, content, "\t")),
+    Kind("Parquet", (".parquet", ".pq"), parse_parquet, unit="row", sniff=lambda content: content.startswith(b"PAR1")),
+)
+"""Every kind of file of rows; each may be compressed with gzip (``.csv.gz``)."""
+
+FILE_KINDS = f"{', '.join(kind.title for kind in KINDS[:-1])} or {KINDS[-1].title}"
+"""The kinds as part of a sentence."""
+
+
+def read_table(path: Path, *, lines: bool = False) -> Table:
+    """Read a file of rows; lines that cannot be parsed become problems of the table.
+
+    Args:
+        path: A file of one of :data:`KINDS`, told by its suffix, else by its content.
+        lines: Whether a file of an unknown type is read as lines: kind ``text``, and one column ``line`` with all of
+            them, empty ones too.
+
+    Returns:
+        The rows.
+
+    Raises:
+        DataError: If the path is missing or a folder, or the file is empty or of another kind.
+    """
+    content, notes = read_content(path)
+    if not content.strip():
+        raise DataError(f"{path} is empty; expected one item (or annotation) per row.")
+    found = _kind(path, content)
+    if found is None and not lines:
+        raise unknown_kind(path)
+    rows = found.parse(path, content) if found else _parse_lines(path, content)
+    kind = found.name if found else TEXT
+    if not rows.line_numbers and not rows.problems:
+        raise DataError(f"{path} holds no rows ({kind}); expected one item (or annotation) per row.")
+    return Table(
+        path,
+        kind,
+        rows.columns,
+        rows.line_numbers,
+        rows.problems,
+        unit=rows.unit or (found.unit if found else "line"),
+        unnamed=dict(rows.unnamed),
+        repeated=rows.repeated,
+        trace=Trace([*notes, *rows.notes], {}),
+    )
+
+
+def _kind(path: Path, content: bytes) -> Kind | None:
+    suffix = plain_suffix(path)
+    named = [kind for kind in KINDS if suffix in kind.suffixes]
+    return next(iter([*named, *(kind for kind in KINDS if kind.sniff(content))]), None)
+
+
+def unknown_kind(path: Path) -> DataError:
+    """The error that a file is of an unknown type."""
+    suffixes = [suffix for kind in KINDS for suffix in kind.suffixes]
+    return DataError(
+        f"{path} is of an unknown type: its suffix '{path.suffix}' is not recognised, nor is its content. "
+        f"Expected {FILE_KINDS} ({listed(suffixes)}); rename or convert the file."
+    )
+
+
+def _parse_lines(path: Path, content: bytes) -> Rows:
+    text, notes = decode(path, content)
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return Rows({"line": [*lines]}, list(range(1, len(lines) + 1)), [], notes)

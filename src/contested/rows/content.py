@@ -1,0 +1,143 @@
+"""The content of a file: unpacked where it is compressed, decoded by its byte-order mark."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from contested.errors import DataError
+from contested.wording import did_you_mean
+
+_GZIP = b"\x1f\x8b"
+_ARCHIVES = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook: unpack it, or save the sheet as CSV UTF-8",
+    b"BZh": "compressed with bzip2: unpack it first",
+    b"\xfd7zXZ\x00": "compressed with xz: unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed with Zstandard: unpack it first",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV UTF-8",
+}
+_ENCODINGS = {
+    # UTF-32 first: its mark begins with that of UTF-16.
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+# Text shrinks to a tenth; what grows more than a hundredfold into many megabytes is made to fill memory.
+_LARGEST_GROWTH = 100
+_SMALL = 64 * 2**20
+
+
+class Text(NamedTuple):
+    """Decoded text.
+
+    Attributes:
+        text: The text, without its byte-order mark.
+        notes: A sentence where the encoding is another than UTF-8.
+    """
+
+    text: str
+    notes: list[str]
+
+
+def read_content(path: Path) -> tuple[bytes, list[str]]:
+    """Read a file, unpacked where it is gzip.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content, and a sentence where it was unpacked.
+
+    Raises:
+        DataError: If it is missing, a folder, cannot be opened or unpacked, or is an archive of another kind.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; expected one file of rows. Name a file in it.")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist{_near_file(path)}. Check the path.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
+    for mark, what in _ARCHIVES.items():
+        if content.startswith(mark):
+            raise DataError(f"{path} is {what}.")
+    if not content.startswith(_GZIP):
+        return content, []
+    return _unpacked(path, content), ["The file was unpacked with gzip."]
+
+
+def plain_suffix(path: Path) -> str:
+    """The suffix of a file in lower case, without that of its compression: ``.csv`` of ``a.CSV.gz``."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
+
+
+def _unpacked(path: Path, content: bytes) -> bytes:
+    limit = max(_SMALL, _LARGEST_GROWTH * len(content))
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            unpacked = packed.read(limit + 1)
+    except EOFError as error:
+        raise DataError(f"{path} is cut off: its gzip data have no end. Download or copy it again.") from error
+    except (OSError, zlib.error) as error:
+        raise DataError(f"{path} is damaged: {error}. Download or copy it again.") from error
+    if len(unpacked) > limit:
+        raise DataError(f"{path} unpacks to more than {_LARGEST_GROWTH} times its size; unpack it yourself.")
+    return unpacked
+
+
+def _near_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" (nor does the folder {path.parent})"
+    return did_you_mean(path.name, (entry.name for entry in path.parent.iterdir()))
+
+
+def decode(path: Path, content: bytes) -> Text:
+    """Decode text: UTF-8, or UTF-16 and UTF-32 by their byte-order mark.
+
+    Args:
+        path: The file, for messages.
+        content: Its content.
+
+    Returns:
+        The text.
+
+    Raises:
+        DataError: If it is in another encoding, or no text.
+    """
+    name = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), None)
+    if name is not None:
+        try:
+            return Text(content.decode(name), [f"The file was decoded as {name}, by its byte-order mark."])
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path} begins as {name} does and is damaged: {error.reason}. Save it as UTF-8."
+            ) from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path} is not UTF-8: line {line} holds the byte 0x{content[error.start]:02x}. {_advice(content)}"
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{path} holds NUL bytes, as no text in UTF-8 does. {_advice(content)}")
+    return Text(text, [])
+
+
+def _advice(content: bytes) -> str:
+    """How to convert: UTF-16 without its mark has a zero in every other byte; Latin-1 has none."""
+    zeros = [content[start:4096:2].count(0) for start in (0, 1)]
+    half = len(content[:4096]) // 2
+    if max(zeros) > 0.3 * half:
+        order = "le" if zeros[1] > zeros[0] else "be"
+        return f"It looks like UTF-16 without a byte-order mark: convert it with iconv -f utf-16{order} -t utf-8."
+    if max(zeros):
+        return "It looks like a binary file; expected text or Parquet."
+    return "Save it as UTF-8, for example with iconv -f latin1 -t utf-8."

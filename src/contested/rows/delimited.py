@@ -1,0 +1,176 @@
+"""CSV, TSV and their kin: which separator, what is quoted, which cells a row has."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from contested.rows.content import decode
+from contested.rows.table import Problem, Rows
+from contested.wording import counted, listed
+
+# Excel's own first line, which says the separator and is no row.
+_DECLARED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_SAMPLE = 50  # records that tell the separator
+
+UNNAMED = "Unnamed: {}"
+"""What pandas calls a column without a name, by its position from 0."""
+
+
+class _Record(NamedTuple):
+    """One row: the line where it begins, its cells, and whether a quoted cell may have swallowed others."""
+
+    line_number: int
+    cells: list[str]
+    suspect: bool = False
+
+
+class _Source(NamedTuple):
+    """The text of a file, and the number of its first line."""
+
+    text: str
+    first_line: int
+    delimiter: str
+
+
+def parse_delimited(path: Path, content: bytes, usual: str) -> Rows:
+    """Read rows of cells with a separator between them.
+
+    Args:
+        path: The file, for messages.
+        content: Its content.
+        usual: The separator that its suffix promises; another is taken where the file declares or shows it.
+
+    Returns:
+        The rows.
+    """
+    text, notes = decode(path, content)
+    source = _source(text, usual)
+    if source.delimiter != usual:
+        named = _SEPARATORS.get(source.delimiter, repr(source.delimiter))
+        notes.append(f"Cells are separated by {named}.")
+    problems: list[Problem] = []
+    records = list(_records(source, problems))
+    if (problems or any(record.suspect for record in records)) and source.delimiter == "\t":
+        records = _unquoted(source, records, problems, notes)
+    elif any(record.suspect for record in records):
+        notes += _swallowed(source, records)
+    header = records[0].cells if records else []
+    return _columns(header, [*_whole_rows(header, records[1:], problems)], problems, notes)
+
+
+def _source(text: str, usual: str) -> _Source:
+    declared = _DECLARED.match(text)
+    if declared is not None:
+        return _Source(text[declared.end() :], 2, declared[1])
+    others = [separator for separator in _SEPARATORS if separator != usual]
+    widths = {delimiter: _widths(_Source(text, 1, delimiter)) for delimiter in (usual, *others)}
+    even = [delimiter for delimiter, found in widths.items() if found[0] > 1 and len(set(found)) == 1]
+    uneven = [delimiter for delimiter, found in widths.items() if found[0] > 1]
+    # A comma within words must not outdo the separator that the header shows alone.
+    return _Source(text, 1, next(iter([*even, *uneven]), usual))
+
+
+def _widths(source: _Source) -> list[int]:
+    """The number of cells of the first records; uneven where one of them cannot be parsed."""
+    problems: list[Problem] = []
+    found = [len(record.cells) for record in islice(_records(source, problems), _SAMPLE)]
+    return [*found, *([-1] if problems else [])] or [0]
+
+
+def _records(source: _Source, problems: list[Problem]) -> Iterator[_Record]:
+    """Yield every record that holds a cell; a quoted cell may span lines."""
+    reader = csv.reader(io.StringIO(source.text, newline=""), delimiter=source.delimiter, strict=True)
+    while True:
+        begin, first = reader.line_num + source.first_line, reader.line_num
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problems.append(Problem(begin, f"cannot be parsed: {error}; nothing after it was read"))
+            return
+        if cells:
+            spans = reader.line_num - first > 1
+            yield _Record(begin, cells, spans and any("\n" in cell and source.delimiter in cell for cell in cells))
+
+
+def _unquoted(source: _Source, quoted: list[_Record], problems: list[Problem], notes: list[str]) -> list[_Record]:
+    """Records of a file in which quotation marks may be text: those of its lines, where all lines are whole rows."""
+    lines = source.text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    plain = [
+        _Record(number, line.split(source.delimiter))
+        for number, line in enumerate(lines, start=source.first_line)
+        if line
+    ]
+    width = len(plain[0].cells)
+    if not plain[0].cells[0].startswith('"') and all(len(record.cells) == width for record in plain):
+        problems.clear()
+        notes.append("Quotation marks were read as text: every line is a whole row without them.")
+        return plain
+    problems += [
+        Problem(
+            record.line_number,
+            "a quoted cell holds tabs and line breaks, so that it may have swallowed other rows: where quotation "
+            'marks are text, write each of them twice and quote the cell ("a ""b"" c"), or save the file as JSONL',
+        )
+        for record in quoted
+        if record.suspect
+    ]
+    return quoted
+
+
+def _swallowed(source: _Source, records: Sequence[_Record]) -> list[str]:
+    """Say which cells of a CSV span lines that look like whole rows; text with commas and line breaks may, too."""
+    width = len(records[0].cells)
+    numbers = [record.line_number for record in records if record.suspect and _holds_row(source, record, width)]
+    if not numbers:
+        return []
+    return [
+        f"Quoted cells span lines that look like rows of their own (from line {listed(numbers)}): if quotation marks "
+        f"are text there, these rows were not read."
+    ]
+
+
+def _holds_row(source: _Source, record: _Record, width: int) -> bool:
+    inner = [line for cell in record.cells if "\n" in cell for line in cell.split("\n")[1:]]
+    return any(line.count(source.delimiter) >= max(width - 2, 1) for line in inner)
+
+
+def _whole_rows(header: Sequence[str], records: Sequence[_Record], problems: list[Problem]) -> Iterator[_Record]:
+    for record in records:
+        if len(record.cells) == len(header):
+            yield record
+        else:
+            cells = counted(len(record.cells), "cell")
+            problems.append(Problem(record.line_number, f"has {cells}; the header has {len(header)}"))
+
+
+def _columns(header: Sequence[str], rows: Sequence[_Record], problems: list[Problem], notes: list[str]) -> Rows:
+    values: list[list[object]] = [
+        [row.cells[j] if row.cells[j] != "" else None for row in rows] for j in range(len(header))
+    ]
+    times = Counter(header)
+    first: dict[str, list[object]] = {}
+    repeated = set()
+    for name, column in zip(header, values, strict=True):
+        if name and first.setdefault(name, column) != column:
+            repeated.add(name)
+    columns = {name: column for name, column in first.items() if name not in repeated}
+    unnamed = {UNNAMED.format(j): values[j] for j, name in enumerate(header) if not name}
+    same = [name for name, number in times.items() if name and number > 1 and name not in repeated]
+    if same:
+        notes.append(f"Columns that the header has twice with the same values were read once: {listed(same)}.")
+    if repeated:
+        notes.append(
+            f"Columns that the header has twice with different values were not read: {listed(sorted(repeated))}."
+        )
+    numbers = [row.line_number for row in rows]
+    return Rows(columns, numbers, problems, notes, unnamed, frozenset(repeated))

@@ -1,0 +1,162 @@
+"""Rows of a file as columns, with the line of every row and what was found on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from contested.errors import DataError
+from contested.wording import counted
+
+_SHOWN_LINES = 3
+
+
+class Problem(NamedTuple):
+    """One finding in a file.
+
+    Attributes:
+        line_number: Line, or whatever :attr:`Kind.unit` says, counted from 1; 0 for the file as a whole.
+        text: What is wrong there.
+    """
+
+    line_number: int
+    text: str
+
+
+class Trace(NamedTuple):
+    """How a file was read; readers add to it.
+
+    Attributes:
+        notes: Whole sentences on what was recognised, taken for granted or left out.
+        roles: What was read, such as ``ids``, to the columns that it was read from.
+    """
+
+    notes: list[str]
+    roles: dict[str, list[str]]
+
+    @classmethod
+    def empty(cls) -> Trace:
+        """A trace of nothing yet."""
+        return cls([], {})
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file as columns of equal length; a value that is absent is None.
+
+    Attributes:
+        path: The file.
+        kind: The name of a kind of file, or ``text``: lines that no kind knows, in a column ``line``.
+        columns: Name of each column to its values.
+        line_numbers: Where each row begins in the file, in units of ``unit``.
+        problems: Findings so far; readers add theirs, so that all are reported at once.
+        unit: What a line number counts: an entry of JSON and a row of Parquet are not lines.
+        unnamed: Columns that the header leaves without a name, under those that pandas gives them (``Unnamed: 0``).
+        repeated: Names that several columns have, with different values; none of these columns is read.
+        trace: How the file was read.
+    """
+
+    path: Path
+    kind: str
+    columns: dict[str, list[object]]
+    line_numbers: list[int]
+    problems: list[Problem] = field(default_factory=list)
+    unit: str = "line"
+    unnamed: dict[str, list[object]] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
+    trace: Trace = field(default_factory=Trace.empty)
+
+    def add_problem(self, line_number: int, text: str) -> None:
+        """Note a finding at a line of the file (0: the file as a whole)."""
+        self.problems.append(Problem(line_number, text))
+
+    def add_note(self, sentence: str) -> None:
+        """Note how the file was read: what no reader should have to guess."""
+        self.trace.notes.append(sentence)
+
+    def raise_problems(self, reading_as: str, advice: str) -> None:
+        """Raise all findings so far, in the order of the file.
+
+        Args:
+            reading_as: The format that was read.
+            advice: What to do.
+
+        Raises:
+            DataError: If there is any finding.
+        """
+        if not self.problems:
+            return
+        lines: dict[str, list[int]] = {}
+        for line_number, text in sorted(self.problems, key=lambda problem: problem.line_number):
+            lines.setdefault(text, []).append(line_number)
+        texts = [f"{self.where(numbers)}{text}" for text, numbers in lines.items()]
+        count = counted(len(self.problems), "problem")
+        raise DataError(f"{self.path} cannot be read as {reading_as} ({self.kind}): {count}. {advice}", texts)
+
+    def where(self, numbers: Sequence[int]) -> str:
+        """The lines of one finding, the first few of many, as the beginning of a sentence."""
+        numbers = list(dict.fromkeys(numbers))
+        if not any(numbers):
+            return ""
+        if len(numbers) == 1:
+            return f"{self.unit} {numbers[0]}: "
+        units = f"{self.unit.removesuffix('y')}ies" if self.unit.endswith("y") else f"{self.unit}s"
+        first = ", ".join(map(str, numbers[:_SHOWN_LINES]))
+        return f"{units} {first}{f', … ({len(numbers):,} in all)' if len(numbers) > _SHOWN_LINES else ''}: "
+
+
+class Rows(NamedTuple):
+    """What a kind of file makes of its content; see :class:`Table`.
+
+    Attributes:
+        columns: Name of each column to its values.
+        line_numbers: Where each row begins.
+        problems: Findings.
+        notes: How the content was read, one sentence each.
+        unnamed: Columns without a name.
+        repeated: Names of several columns.
+        unit: What a line number counts, where it is not what the kind says.
+    """
+
+    columns: dict[str, list[object]]
+    line_numbers: list[int]
+    problems: list[Problem]
+    notes: list[str]
+    unnamed: Mapping[str, list[object]] = MappingProxyType({})
+    repeated: frozenset[str] = frozenset()
+    unit: str = ""
+
+
+class Kind(NamedTuple):
+    """A kind of file.
+
+    Attributes:
+        title: How it is written in sentences.
+        suffixes: The endings that say it, lower-case with their dot.
+        parse: Its rows, from a path (for errors) and the file's content.
+        unit: What a line number counts.
+        sniff: Whether content under an unknown suffix is of this kind.
+    """
+
+    title: str
+    suffixes: tuple[str, ...]
+    parse: Callable[[Path, bytes], Rows]
+    unit: str = "line"
+    sniff: Callable[[bytes], bool] = lambda _: False
+
+    @property
+    def name(self) -> str:
+        """Its name in tables and errors."""
+        return self.title.lower()
+
+
+def shown(value: object) -> str:
+    """A value as it appears in a message, cut to a few words."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "a value nested too deeply to be shown"
+    return text if len(text) <= 40 else text[:40] + "…"
