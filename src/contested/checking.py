@@ -50,18 +50,6 @@ def numbers(value: Any) -> Any:
     return value
 
 
-def yaml_problem(error: Exception) -> str:
-    """What is wrong with a YAML text: line, column, and the two lines that point at it.
-
-    Args:
-        error: What reading it raised.
-
-    Returns:
-        The text, without the reader's name for its input.
-    """
-    return str(error).replace(' in "<unicode string>",', " at")
-
-
 def key_at(location: Sequence[str | int]) -> str:
     """The keys and positions that lead to a value, as one writes them.
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, field_validator
 
 from contested import overrides as language
-from contested.checking import check, yaml_problem
+from contested.checking import check
 from contested.errors import ConfigError
 from contested.files import user_path
 from contested.options import (
@@ -29,6 +28,7 @@ from contested.options import (
     method_content,
     names_file,
 )
+from contested.yaml_files import read_yaml
 
 
 class RunConfig(Section):
@@ -78,12 +78,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         ConfigError: With every problem at once; unknown keys name the nearest known one.
     """
     file = user_path(path)
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Cannot read the configuration {file}: {error.strerror}. Give a YAML file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid YAML: {yaml_problem(error)}") from error
+    content = read_yaml(file, "the configuration")
     if not isinstance(content, dict):
         raise ConfigError(f"{file} must hold keys and values (model:, task:, …), but holds {type(content).__name__}.")
     resolve_paths(content, file.parent)

@@ -11,12 +11,47 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from contested.errors import ConfigError
+
 _TEMPORARY = ".tmp"
+_MAX_NAME = 255
+_MAX_PATH = 4095
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
-    """A path as a user writes it: ``~`` is the user's home folder."""
-    return Path(path).expanduser()
+    """A path as a user writes it: ``~`` is the user's home folder.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The path, its home folder filled in.
+
+    Raises:
+        ConfigError: If no file can have such a path, or there is no such user.
+    """
+    text = os.fspath(path)
+    if why := _impossible(text):
+        raise ConfigError(f"The path {text[:60]!r}{'…' * (len(text) > 60)} {why}. Give the path of a file or folder.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"The path {text!r} begins with a user's home folder, and there is no such user. Write the folder out."
+        ) from None
+
+
+def _impossible(path: str) -> str:
+    """Why the system would refuse to look for a path; Linux and macOS know names of 255 bytes at most."""
+    try:
+        names = os.fsencode(path).split(os.fsencode(os.sep))
+    except UnicodeEncodeError as error:
+        return f"holds the character U+{ord(path[error.start]):04X}, which no name can have"
+    if "\0" in path:
+        return "holds a null character, which no name can have"
+    longest = max(map(len, names))
+    too_long = longest > _MAX_NAME or len(path) > _MAX_PATH
+    return f"is too long: {max(longest, len(path)):,} characters" if too_long else ""
 
 
 @contextlib.contextmanager

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from pydantic.fields import FieldInfo
 
-from contested.checking import yaml_problem
 from contested.errors import ConfigError
 from contested.files import user_path
 from contested.options import (
@@ -26,6 +24,9 @@ from contested.options import (
     options_of,
     section_in,
 )
+from contested.text_files import bad_character
+from contested.wording import shown
+from contested.yaml_files import parse_yaml
 
 VARIABLE = "{"
 """What begins with it is a study's variable and no path yet."""
@@ -60,12 +61,10 @@ def parse(text: str, *, what: str = "the override", example: str = "training.epo
         ConfigError: If it is no ``key=value`` or its value no YAML.
     """
     key, sign, raw = text.partition("=")
-    if not sign or not all(key.split(".")):
-        raise ConfigError(f"Cannot read {what} {text!r}; expected key=value, such as {example}.")
-    try:
-        return Override(tuple(key.split(".")), yaml.safe_load(raw), text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"Cannot read the value of {what} {text!r}: {yaml_problem(error)}") from None
+    if not sign or not all(key.split(".")) or bad_character(key) is not None:
+        raise ConfigError(f"Cannot read {what} {shown(text)}; expected key=value, such as {example}.")
+    value = parse_yaml(raw, f"Cannot read the value of {what} {shown(text)}")
+    return Override(tuple(key.split(".")), value, text)
 
 
 def assign(content: dict[str, Any], override: Override, *, what: str = "The override") -> None:

@@ -7,6 +7,25 @@ import json
 from collections.abc import Iterable
 
 _SHOWN_NAMES = 12
+_SHOWN_CHARACTERS = 60
+
+
+def shown(value: object, limit: int = _SHOWN_CHARACTERS) -> str:
+    """A value as one writes it, the long ones cut.
+
+    Args:
+        value: Any value.
+        limit: How many characters of it are shown.
+
+    Returns:
+        Its text.
+
+    >>> shown("abc"), shown("a" * 100, limit=5)
+    ("'abc'", "'aaaa…")
+    """
+    # A text is cut before it is written out: it may be as long as a file.
+    text = repr(value[: limit + 1] if isinstance(value, str) else value)
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def listed(names: Iterable[object]) -> str:

@@ -8,9 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from contested.checking import numbers, yaml_problem
+from contested.checking import numbers
 from contested.config import path_of, resolve_paths
 from contested.errors import ConfigError
 from contested.files import user_path
@@ -18,6 +16,7 @@ from contested.overrides import Override, assign, merge, parse
 from contested.studies.axis_forms import axis_values, is_keyed, value_lists
 from contested.studies.presets import PRESETS, preset_text
 from contested.wording import hint
+from contested.yaml_files import parse_yaml, read_yaml
 
 STUDY_FILE = "study.yaml"
 
@@ -39,13 +38,10 @@ def read_content(source: str | os.PathLike[str], seen: tuple[str, ...] = ()) -> 
     Raises:
         ConfigError: If it cannot be read, or extends itself.
     """
-    text, name, folder = _text(source)
+    content, name, folder = _content(source)
     if name in seen:
         raise ConfigError(f"The study {name} extends itself ({' -> '.join((*seen, name))}).")
-    try:
-        content = numbers(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not valid YAML: {yaml_problem(error)}") from error
+    content = numbers(content)
     if not isinstance(content, dict):
         raise ConfigError(f"{name} must hold keys and values (name:, axes:, groups:, …).")
     anchor(content, folder)
@@ -74,19 +70,17 @@ def _name_of(file: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file).stem).strip("-._") or "study"
 
 
-def _text(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
+def _content(source: str | os.PathLike[str]) -> tuple[Any, str, Path]:
+    """What a study file or preset holds, its name, and where its relative paths begin."""
     if str(source) in PRESETS:
-        return preset_text(str(source)), str(source), Path.cwd()
+        return parse_yaml(preset_text(str(source)), f"The preset {source} is not valid YAML"), str(source), Path.cwd()
     file = user_path(source)
     if (file / STUDY_FILE).is_file():
         file = file / STUDY_FILE
     if not file.is_file():
         near = hint(str(source), PRESETS)
         raise ConfigError(f"{source} is neither a study file nor a preset{near if near.endswith('?') else f'{near}.'}")
-    try:
-        return file.read_text(encoding="utf-8"), str(file), file.resolve().parent
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read the study file {file}: {error}") from error
+    return read_yaml(file, "the study file"), str(file), file.resolve().parent
 
 
 def anchor(content: dict[str, Any], folder: Path) -> None:
