@@ -22,6 +22,7 @@ from contested.config import RunConfig, identified, identifying, recorded
 from contested.errors import DiskError, RunError, write_error
 from contested.files import temporary_folder
 from contested.runs.prepare import RunComponents
+from contested.runs.proving import engine_check, engine_notes
 from contested.schedule import steps_per_epoch
 from contested.trajectories import RunWriter, layout
 from contested.trajectories.identity import IDENTITY_VERSION, differences, digest
@@ -55,13 +56,18 @@ def check_folder(out: Path) -> None:
 
 
 def open_folder(
-    out: Path, config: RunConfig, components: RunComponents, identity: dict[str, Any]
+    out: Path, config: RunConfig, components: RunComponents, identity: dict[str, Any], proven: training.Proven
 ) -> tuple[RunWriter, bool]:
     """Begin the folder, or resume from its snapshot; without a snapshot it begins again."""
+    said = {
+        "checks": {"engine": engine_check(proven)},
+        "notes": [*components.notes, *engine_notes(proven)],
+    }
     state = out / layout.STATE
     if (out / layout.MANIFEST).exists() and training.has_snapshot(state):
         writer = RunWriter.resume(out, step=training.snapshot_step(state))
         writer.manifest.setdefault("planned_steps", planned_steps(config, components))  # absent in older folders
+        writer.manifest.update(said)
         return writer, True
     for leftover in (out / layout.CHECKPOINTS, out / layout.GRADIENTS, state):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -79,7 +85,8 @@ def open_folder(
             "trainable_params": components.model.trainable_params,
             "total_params": components.model.total_params,
         },
-        "provenance": _provenance(components),
+        "provenance": _provenance(components, proven),
+        **said,
     }
     writer = RunWriter.create(
         out, header=header, examples=components.task.examples, text_columns=components.task.text_columns
@@ -180,14 +187,14 @@ def save_model(config: RunConfig, components: RunComponents, out: Path) -> None:
         ) from error
 
 
-def _provenance(components: RunComponents) -> dict[str, Any]:
+def _provenance(components: RunComponents, proven: training.Proven) -> dict[str, Any]:
     device = components.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return run_provenance(
         device=device.type,
         device_name=name,
         threads=torch.get_num_threads(),
-        batches="packed" if training.packs(components.model.module) else "padded",
+        batches=proven.name,
         data_fingerprint=components.task.fingerprint,
         model_fingerprint=components.model.fingerprint,
     )

@@ -33,12 +33,14 @@ class RunComponents:
         task: What trains and what is tracked.
         encoded: Token ids and targets.
         device: Where it trains.
+        notes: What is to be said of them, a sentence each.
     """
 
     model: models.TextModel
     task: tasks.TaskData
     encoded: training.TrainingSet
     device: torch.device
+    notes: tuple[str, ...] = ()
 
 
 class DataCache:

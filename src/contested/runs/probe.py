@@ -13,7 +13,8 @@ from contested.files import user_path
 from contested.options import ExecutionSection, ProbeMode, ProbesSection, default
 from contested.runs.folder import weights_folder
 from contested.runs.prepare import RunComponents, check_run, load_task, prepare
-from contested.runs.session import engine_of, gradient_probe
+from contested.runs.proving import prove_engine
+from contested.runs.session import gradient_probe
 from contested.trajectories import RunWriter, Trajectory, layout, probed, read_manifest
 from contested.trajectories.lock import locked
 
@@ -95,7 +96,8 @@ def probe(
                 mode=mode,
             )
             components = _trained(run, manifest, config, task)
-            found = gradient_probe(probes, components, engine_of(config, components), RunWriter.reopen(run))
+            engine = prove_engine(config, components, manifest).engine
+            found = gradient_probe(probes, components, engine, RunWriter.reopen(run))
             assert found is not None, "something is to be recorded"
             found(step, step)
         return ProbeResult(run, manifest["run_id"], step, tuple(added))

@@ -16,6 +16,7 @@ from contested.errors import ContestedError, RunError
 from contested.options import ProbesSection
 from contested.runs.folder import check_folder, check_same_run, identity_of, open_folder, save_model
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
+from contested.runs.proving import prove_engine
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
 from contested.trajectories.lock import locked
@@ -67,6 +68,7 @@ def open_run(
 
     Raises:
         RunError: If the folder is in use, holds another run, or cannot be written.
+        ModelError: If no engine gives the logits of the library's own forward.
     """
     check_folder(out)
     with locked(out):
@@ -78,8 +80,9 @@ def open_run(
             if existing["status"] == "complete":
                 yield _result(out, existing, trained=False)
                 return
-        writer, resume = open_folder(out, config, components, identity)
-        yield RunSession(config, components, writer, resume=resume, on_progress=on_progress)
+        proven = prove_engine(config, components, existing)
+        writer, resume = open_folder(out, config, components, identity, proven)
+        yield RunSession(config, components, writer, proven, resume=resume, on_progress=on_progress)
 
 
 class RunSession:
@@ -89,6 +92,7 @@ class RunSession:
         config: The checked configuration.
         components: The run's parts.
         writer: Writes its folder.
+        proven: Computes its logits.
         resume: Whether it resumes from its snapshot.
         on_progress: Called after each step and each checkpoint.
 
@@ -103,6 +107,7 @@ class RunSession:
         config: RunConfig,
         components: RunComponents,
         writer: RunWriter,
+        proven: training.Proven,
         *,
         resume: bool,
         on_progress: Callable[[Progress], None] | None,
@@ -112,18 +117,18 @@ class RunSession:
         self._components = components
         self._writer = writer
         watch = RunWatch(writer, components.task, config.alert, end=lambda: self.loop.end(), on_progress=on_progress)
-        engine = engine_of(config, components)
         self.loop = training.TrainingLoop(
             components.model.module,
-            engine,
+            proven.engine,
             components.encoded,
             recipe(config),
             recorder=watch,
             state=writer.path / layout.STATE,
             tracking_batch_size=config.execution.tracking_batch_size,
             observer=None if on_progress is None else watch.on_step,
-            probe=gradient_probe(config.probes, components, engine, writer),
+            probe=gradient_probe(config.probes, components, proven.engine, writer),
             capture=capture_of(config, components.device),
+            merge=proven.merges,
         )
         if resume:
             watch.read()
@@ -194,16 +199,6 @@ class RunSession:
 
 def _result(out: Path, manifest: Mapping[str, Any], *, trained: bool) -> RunResult:
     return RunResult(out, manifest["run_id"], "complete", trained, manifest.get("ended_by", ""))
-
-
-def engine_of(config: RunConfig, components: RunComponents) -> training.Engine:
-    """What computes a run's logits."""
-    return training.make_engine(
-        components.model.module,
-        pad_id=int(components.model.tokenizer.pad_token_id),
-        device=components.device,
-        precision=config.training.precision,
-    )
 
 
 def capture_of(config: RunConfig, device: torch.device) -> training.Capture | None:

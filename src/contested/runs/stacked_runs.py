@@ -71,7 +71,10 @@ def _share(sessions: Sequence[RunSession]) -> None:
     modules = [sessions[0].loop.module, sessions[-1].loop.module]
     if len(sessions) == 1:
         return
-    problem = training.stack_problem(modules[0])
+    packed = all(isinstance(session.loop.engine, training.PackedEngine) for session in sessions)
+    problem = training.stack_problem(modules[0]) or (
+        "" if packed else "packed, its logits are not those of a text alone"
+    )
     if problem:
         raise IncompatibleRunsError(f"{sessions[0].config.model.name}: {problem}.")
     try:

@@ -2,7 +2,7 @@
 
 from contested.schedule import steps_per_epoch
 from contested.training.dropout import DropoutKey
-from contested.training.engine import Engine, PackedEngine, PaddedEngine, make_engine, packs
+from contested.training.engine import Engine, EngineName, PackedEngine, PaddedEngine, make_engine, packs
 from contested.training.gradients import (
     Alignment,
     GradientNorms,
@@ -15,6 +15,7 @@ from contested.training.loop import Recorder, Step, TrainingLoop, TrainingSet
 from contested.training.objective import Classification, Objective, cross_entropy
 from contested.training.passes import PassEngine, tracking_pass
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
+from contested.training.proof import Proven, proven_engine
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
 from contested.training.snapshots import has_snapshot, snapshot_step
 from contested.training.stacked import StackedEngine, fit_stacked, stack_problem
@@ -28,6 +29,7 @@ __all__ = [
     "CudaGraphs",
     "DropoutKey",
     "Engine",
+    "EngineName",
     "GradientNorms",
     "GradientProbe",
     "GradientRecorder",
@@ -37,6 +39,7 @@ __all__ = [
     "PaddedEngine",
     "PassEngine",
     "Probe",
+    "Proven",
     "Recipe",
     "Recorder",
     "StackedEngine",
@@ -53,6 +56,7 @@ __all__ = [
     "learning_rate",
     "make_engine",
     "packs",
+    "proven_engine",
     "snapshot_step",
     "stack_problem",
     "steps_per_epoch",

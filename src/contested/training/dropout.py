@@ -76,9 +76,13 @@ class DropoutKeys:
 
     Args:
         module: The model.
+
+    Attributes:
+        always: Whether attention goes the way of its dropout also where it drops nothing; see :meth:`as_in_training`.
     """
 
     def __init__(self, module: nn.Module) -> None:
+        self.always = False
         self._names = {part: name for name, part in module.named_modules()}
         # A key made once stays: captured graphs read it.
         self._columns: dict[tuple[str, int], list[Tensor]] = {}
@@ -127,6 +131,19 @@ class DropoutKeys:
             yield
         finally:
             self._rows = self._pooled = self._step = None
+
+    @contextlib.contextmanager
+    def as_in_training(self) -> Iterator[None]:
+        """Let attention with keys compute what it computes in training, with masks of ones, while this lasts.
+
+        Yields:
+            Nothing.
+        """
+        self.always = True
+        try:
+            yield
+        finally:
+            self.always = False
 
     @contextlib.contextmanager
     def sharing(self, numbers: Tensor) -> Iterator[None]:

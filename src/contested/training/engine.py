@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from contested.training.families import packed_forward, pools_last_token
 from contested.training.packed import PackedBatch, Packer, RunBatch
 from contested.training.padded import attention_keys, use_keyed_attention
 from contested.training.precision import at_least_float32, cast_frozen
+
+EngineName = Literal["packed", "padded", "equal lengths", "one by one"]
+"""How rows become batches, from fast to slow: without padding, padded, cut at every length, or not at all."""
 
 
 class Engine(Protocol):
@@ -42,26 +45,61 @@ class BatchEngine(Protocol):
         ...
 
 
-def make_engine(module: nn.Module, *, pad_id: int, device: torch.device, precision: str = "float32") -> Engine:
-    """Choose the engine for a module: packed for the families that can, padded for all others.
+def make_engine(
+    module: nn.Module,
+    *,
+    pad_id: int,
+    device: torch.device,
+    precision: str = "float32",
+    name: EngineName | None = None,
+    keyed_attention: bool = True,
+) -> PackedEngine | PaddedEngine:
+    """Make the engine of a name for a module, or the fastest that is not known to be wrong for it.
 
     Args:
         module: A transformers or PEFT classifier.
         pad_id: The pad token.
         device: Where the module is.
         precision: ``float32``, or ``bfloat16`` for autocast.
+        name: Which engine; None: the first of :func:`engine_names`.
+        keyed_attention: Whether the attention of a padded module is replaced by a keyed one where it can be.
 
     Returns:
         The engine.
     """
-    if packs(module):
+    chosen = engine_names(module)[0] if name is None else name
+    if chosen == "packed":
         return PackedEngine(module, device=device, precision=precision)
-    return PaddedEngine(module, pad_id=pad_id, device=device, precision=precision)
+    return PaddedEngine(
+        module, pad_id=pad_id, device=device, precision=precision, piece_size=1 if chosen == "one by one" else 16,
+        equal_lengths=chosen == "equal lengths", keyed_attention=keyed_attention,
+    )  # fmt: skip
+
+
+def engine_names(module: nn.Module) -> tuple[EngineName, ...]:
+    """The engines that may serve a module, from fast to slow; whether they do is for :mod:`contested.training.proof`.
+
+    Args:
+        module: A transformers or PEFT classifier.
+
+    Returns:
+        At least ``one by one``, which alone serves a module that is known to look across examples.
+    """
+    if looks_across(module):
+        return ("one by one",)
+    slower: tuple[EngineName, ...] = ("padded", "equal lengths", "one by one")
+    return ("packed", *slower) if packs(module) else slower
 
 
 def packs(module: nn.Module) -> bool:
     """Whether this module's family and adapter can run without padding."""
-    return not _adds_tokens(module) and packed_forward(base_model(module)) is not None
+    return not (_adds_tokens(module) or looks_across(module)) and packed_forward(base_model(module)) is not None
+
+
+def looks_across(module: nn.Module) -> str:
+    """Why the examples of a batch see each other in an adapted module, or an empty text where nothing is known."""
+    kinds = {config.peft_type.value for config in getattr(module, "peft_config", {}).values()}
+    return next((reason for kind, reason in _LOOK_ACROSS.items() if kind in kinds), "")
 
 
 class PackedEngine:
@@ -97,6 +135,11 @@ class PackedEngine:
         if precision == "bfloat16":
             cast_frozen(module)
 
+    @property
+    def keys(self) -> DropoutKeys | None:
+        """The keys of the module's dropout, shared by all its engines; None where it is left as it is."""
+        return self._packer.keys
+
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`Engine`."""
         return self.forward(self.collate([RunBatch(texts, rows, key)]).to(self._packer.device))[0]
@@ -126,8 +169,10 @@ class PaddedEngine:
         device: Where the module is.
         precision: ``float32``, or ``bfloat16`` for autocast; frozen weights are then cast once, for good.
         piece_size: Examples per piece.
+        equal_lengths: Whether a piece holds examples of one length alone, so that nothing is padded.
         keyed: Whether the module's dropout and attention are replaced by keyed ones; without it the module is left as
             it is.
+        keyed_attention: Whether its attention is, too; without it PyTorch's generator drops what its functions drop.
     """
 
     def __init__(
@@ -138,30 +183,43 @@ class PaddedEngine:
         device: torch.device,
         precision: str = "float32",
         piece_size: int = 16,
+        equal_lengths: bool = False,
         keyed: bool = True,
+        keyed_attention: bool = True,
     ) -> None:
         self._module = module
         self._pad_id = pad_id
         self._device = device
         self._bfloat16 = precision == "bfloat16"
         self._piece_size = piece_size
+        self._equal_lengths = equal_lengths
         self._keys: DropoutKeys | None = None
         if keyed:
             self._last = pools_last_token(base_model(module))
             keys = DropoutKeys.of(module)
-            use_keyed_attention(base_model(module))
+            if keyed_attention:
+                use_keyed_attention(base_model(module))
             # Tokens that a prompt adds have no place among an example's own: PyTorch's generator drops then.
             self._keys = None if _adds_tokens(module) else keys
         if self._bfloat16:
             cast_frozen(module)
 
+    @property
+    def keys(self) -> DropoutKeys | None:
+        """As :attr:`PackedEngine.keys`; None also where what a prompt adds has no keys."""
+        return self._keys
+
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`Engine`."""
         by_length = np.argsort(texts.lengths[rows], kind="stable")
-        n_pieces = max(1, round(len(rows) / self._piece_size))
-        pieces = [self._forward(texts, rows[part], key) for part in np.array_split(by_length, n_pieces)]
+        pieces = [self._forward(texts, rows[part], key) for part in self._pieces(texts.lengths[rows], by_length)]
         restore = torch.from_numpy(np.argsort(by_length, kind="stable")).to(self._device)
         return at_least_float32(torch.cat(pieces)[restore])
+
+    def _pieces(self, lengths: NDArray[np.int64], by_length: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        if self._equal_lengths:
+            return equal_length_batches(lengths, self._piece_size)
+        return np.array_split(by_length, max(1, round(len(by_length) / self._piece_size)))
 
     def _forward(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None) -> Tensor:
         with self._keyed(texts, rows, key):
@@ -195,6 +253,21 @@ class PaddedEngine:
         if texts.token_type_ids is not None:
             arrays["token_type_ids"] = np.where(real, texts.token_type_ids[source], 0)
         return {name: torch.from_numpy(array.astype(np.int64)).to(self._device) for name, array in arrays.items()}
+
+
+def equal_length_batches(lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut rows into batches of at most ``size`` of equal length.
+
+    >>> [batch.tolist() for batch in equal_length_batches(np.array([5, 4, 5, 5]), 2)]
+    [[1], [0, 2], [3]]
+    """
+    by_length = np.argsort(lengths, kind="stable")
+    runs = np.split(by_length, np.flatnonzero(np.diff(lengths[by_length])) + 1)
+    return [run[start : start + size] for run in runs for start in range(0, len(run), size)]
+
+
+_LOOK_ACROSS = {"LILY": "Lily's router averages over all tokens of a batch"}
+"""By PEFT's name of the tuner."""
 
 
 def _adds_tokens(module: nn.Module) -> bool:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
-from contested.training.engine import Engine
+from contested.training.engine import Engine, equal_length_batches
 from contested.training.layerwise import LayerwiseNorms, UnfitError
 from contested.training.objective import Classification, Objective
 from contested.training.precision import at_least_float32
@@ -212,17 +212,6 @@ class _Losses:
     def outputs(self, rows: NDArray[np.int64]) -> Tensor:
         """What the engine gives for ``rows``, shape (len(rows), …)."""
         return self._engine.logits(self._texts, rows, self._key)
-
-
-def equal_length_batches(lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """Cut rows into batches of at most ``size`` of equal length.
-
-    >>> [batch.tolist() for batch in equal_length_batches(np.array([5, 4, 5, 5]), 2)]
-    [[1], [0, 2], [3]]
-    """
-    by_length = np.argsort(lengths, kind="stable")
-    runs = np.split(by_length, np.flatnonzero(np.diff(lengths[by_length])) + 1)
-    return [run[start : start + size] for run in runs for start in range(0, len(run), size)]
 
 
 def _in_batches(layers: LayerwiseNorms, losses: _Losses) -> NDArray[np.float64]:

@@ -99,6 +99,7 @@ class TrainingLoop:
         probe: Called at step 0 and after each step, before the step's snapshot.
         capture: Captures whole steps on packed batches, such as :class:`contested.training.steps.CudaGraphs`; None:
             every step is started piece by piece.
+        merge: Whether adapters are merged into the weights that they adapt while examples are tracked.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class TrainingLoop:
         observer: Callable[[Step], None] | None = None,
         probe: Probe | None = None,
         capture: Capture | None = None,
+        merge: bool = True,
     ) -> None:
         self.module = module
         self.engine = engine
@@ -125,6 +127,7 @@ class TrainingLoop:
         self.observer = observer
         self.probe = probe
         self.capture = capture
+        self.merge = merge
         self.per_epoch = steps_per_epoch(len(data.train), recipe.batch_size)
         self.total_steps = self.per_epoch * recipe.epochs
         self.checkpoints = frozenset(checkpoint_steps(recipe, len(data.train)))
@@ -298,7 +301,7 @@ class TrainingLoop:
             return
         started = time.perf_counter()
         epoch = step / self.per_epoch
-        logits = track(self.engine, self.module, self.data.tracked, batch_size=self.tracking_batch_size)
+        logits = self._track(self.data.tracked)
         losses = self.data.objective.recorded_losses(logits, self.data.tracked_targets)
         if not np.isfinite(losses).all():
             raise TrainingError(
@@ -311,10 +314,13 @@ class TrainingLoop:
         self._save(step)
         self.recorder.list_checkpoint(step=step, epoch=epoch)
 
+    def _track(self, texts: EncodedTexts) -> NDArray[np.float32]:
+        return track(self.engine, self.module, texts, batch_size=self.tracking_batch_size, merge=self.merge)
+
     def _metrics(self, step: int, epoch: float, started: float) -> dict[str, Any]:
         metric, objective = None, self.data.objective
         if len(self.data.validation):
-            outputs = track(self.engine, self.module, self.data.validation, batch_size=self.tracking_batch_size)
+            outputs = self._track(self.data.validation)
             metric = objective.metric(outputs, self.data.validation_targets)
         steps = self._sums["steps"]
         return {

@@ -247,7 +247,9 @@ class Packer:
             repeats = query.shape[1] // key.shape[1]
             key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
         spec = MaskSpec(scale, causal, window, pooled_only)
-        dropout_mask = self._dropout_mask(module, query.shape[1], dropout, spec) if dropout else None
+        dropout_mask = (
+            self._dropout_mask(module, query.shape[1], dropout, spec) if dropout or self.keys.always else None
+        )
         if query.dtype == torch.bfloat16 and self.device.type == "cpu":
             # The backward pass of bfloat16 attention is several times slower than float32's on CPUs.
             parts = (query.float(), key.float(), value.float())

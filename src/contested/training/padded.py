@@ -31,6 +31,17 @@ def use_keyed_attention(model: Any) -> None:
         model.set_attn_implementation(_NAME)
 
 
+def attention_name(model: Any) -> str:
+    """The attention that a transformers model has now, for :func:`set_attention`."""
+    return str(model.config._attn_implementation)
+
+
+def set_attention(model: Any, name: str) -> None:
+    """Give a model back the attention that :func:`attention_name` named; one that is not replaceable has it still."""
+    if model._can_set_attn_implementation() and attention_name(model) != name:
+        model.set_attn_implementation(name)
+
+
 @contextlib.contextmanager
 def attention_keys(keys: DropoutKeys) -> Iterator[None]:
     """Name the keys of the pass that runs while this lasts.
@@ -60,7 +71,7 @@ def _attention(
     **further: Any,
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention whose dropout is keyed; queries (B, heads, L, size), mask true where seen."""
-    if not dropout or not _KEYS:
+    if not _KEYS or not (dropout or _KEYS[-1].always):
         context: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **further
         )
@@ -72,11 +83,18 @@ def _attention(
     if attention_mask is None and getattr(module, "is_causal", False):
         attention_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     if attention_mask is not None:
-        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+        scores = _masked(scores, attention_mask)
     probabilities = scores.softmax(-1)
     keys = _KEYS[-1]
     probabilities = probabilities * keys.probabilities_mask(module, keys.rows, probabilities, dropout)
     return (probabilities.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
+
+
+def _masked(scores: Tensor, mask: Tensor) -> Tensor:
+    """Scores with a mask that is true where a key is seen, or that is added, as some models make it themselves."""
+    if mask.dtype == torch.bool:
+        return scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return scores + mask.to(scores.dtype)
 
 
 AttentionInterface.register(_NAME, _attention)
