@@ -73,11 +73,11 @@ def test_of_two_folders_with_one_run_the_complete_one_counts(cells: list[Cell], 
     assert StudyFolder(tmp_path / "both", cells[:1]).folder(cells[0]) == both
 
 
-def test_a_damaged_manifest_is_a_failed_run(cells: list[Cell], tmp_path: Path) -> None:
+def test_a_run_with_a_damaged_manifest_is_unreadable(cells: list[Cell], tmp_path: Path) -> None:
     run = write(tmp_path, cells[0], version=2)
     (run / "manifest.json").write_text("{")
     state = StudyFolder(tmp_path, cells).states[cells[0].run_id]
-    assert state.status == "failed"
+    assert state.status == "unreadable"
     assert "is damaged" in state.error
 
 

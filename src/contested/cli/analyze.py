@@ -74,6 +74,8 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
         return
     typer.echo(f"{study.name}: {study.description}" if study.description else study.name)
     print_claims(claims)
+    for gap in found.gaps:
+        typer.echo(gap)
     typer.echo(f"Wrote results.json and {len(tables)} table files to {where}")
 
 

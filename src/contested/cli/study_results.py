@@ -43,7 +43,7 @@ def read_study(folder: Path, *, seed: int, resamples: int) -> ReadStudy:
         The study and its results.
 
     Raises:
-        RunError: If no run is complete.
+        RunError: If no run is complete, or none of them can be read.
     """
     import numpy as np
 

@@ -19,18 +19,20 @@ from contested.trajectories.identity import digest
 
 RUNS = "runs"
 FAILURES = "failures"
+UNREADABLE = "unreadable"
+"""The status of a run whose manifest is damaged."""
 
 
 class RunState(NamedTuple):
     """The state of a run's folder.
 
     Attributes:
-        status: ``missing``, ``running``, ``complete``, ``failed``, ``interrupted`` or ``other`` (the folder holds a
-            run of another configuration).
+        status: ``missing``, ``running``, ``complete``, ``failed``, ``interrupted``, ``other`` (the folder holds a run
+            of another configuration) or ``unreadable`` (its manifest is damaged).
         epoch: Epochs done at the last checkpoint.
         checkpoints: Checkpoints recorded.
         params: Weights of its model; NaN where unknown.
-        error: Why it failed; empty otherwise.
+        error: Why it failed or cannot be read; empty otherwise.
     """
 
     status: str
@@ -186,7 +188,7 @@ def _state(cell: Cell, folder: Path, manifest: dict[str, Any] | RunError | None)
         error = noted.read_text(encoding="utf-8") if noted.is_file() else ""
         return RunState("failed" if error else "missing", 0.0, 0, math.nan, error)
     if isinstance(manifest, RunError):
-        return RunState("failed", 0.0, 0, math.nan, manifest.message)
+        return RunState(UNREADABLE, 0.0, 0, math.nan, str(manifest))
     listed = manifest["checkpoints"]
     return RunState(
         status=manifest["status"] if _identity(manifest) == _key(cell.config) else "other",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from contested.errors import ContestedError, RunError
 from contested.studies.axes import study_axes
 from contested.studies.cells import Cell, cell_table, expand
 from contested.studies.file import Study, open_study
-from contested.studies.folder import StudyFolder
+from contested.studies.folder import UNREADABLE, StudyFolder
 from contested.trajectories import Trajectory
 
 
@@ -26,7 +26,7 @@ class OpenedStudy(NamedTuple):
         cells: Its cells.
         table: One row per cell, as the analysis reads them.
         axes: What the cells differ in besides the seed: columns of the table.
-        trajectories: The complete runs by run id.
+        trajectories: The complete runs by run id; to ask for one that cannot be read raises why.
         params: The number of weights of each run's model, by run id, where it is known.
     """
 
@@ -48,7 +48,7 @@ def open_results(folder: Path) -> OpenedStudy:
         The study, its cells and its runs.
 
     Raises:
-        RunError: If no run is complete, or one cannot be read.
+        RunError: If no run is complete, or none of them can be read.
     """
     study = open_study(folder)
     cells = expand(study)
@@ -59,20 +59,52 @@ def open_results(folder: Path) -> OpenedStudy:
         raise RunError(
             f"No run of the study {study.name} in {folder} is complete; see contested study status {folder}."
         )
-    trajectories: dict[str, Trajectory] = {}
-    for cell in complete:
-        try:
-            trajectories[cell.run_id] = Trajectory.load(held.folder(cell))
-        except ContestedError as error:
-            raise RunError(f"The run {cell.run_id} cannot be read: {error.message}", error.problems) from error
+    runs = {cell.run_id: _load(held.folder(cell)) for cell in complete}
+    damaged = {name: error for name, error in runs.items() if isinstance(error, ContestedError)}
+    if len(damaged) == len(runs):
+        raise RunError(
+            f"No complete run of the study {study.name} in {folder} can be read:",
+            [f"{name}: {error.message}" for name, error in damaged.items()],
+        )
+    damaged |= {name: RunError(state.error) for name, state in found.items() if state.status == UNREADABLE}
+    statuses = {name: UNREADABLE if name in damaged else state.status for name, state in found.items()}
     return OpenedStudy(
         study=study,
         cells=cells,
-        table=cell_table(study, cells, {name: state.status for name, state in found.items()}),
+        table=cell_table(study, cells, statuses),
         axes=axes_of(study),
-        trajectories=trajectories,
+        trajectories=_Runs(runs | damaged),
         params={name: state.params for name, state in found.items() if not math.isnan(state.params)},
     )
+
+
+class _Runs(Mapping[str, Trajectory]):
+    """Runs by run id, of which some cannot be read: whoever asks for one of those hears why."""
+
+    def __init__(self, runs: Mapping[str, Trajectory | ContestedError]) -> None:
+        self._runs = runs
+
+    def __getitem__(self, run_id: str) -> Trajectory:
+        found = self._runs[run_id]
+        if isinstance(found, ContestedError):
+            raise found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._runs
+
+
+def _load(folder: Path) -> Trajectory | ContestedError:
+    try:
+        return Trajectory.load(folder)
+    except ContestedError as error:
+        return error
 
 
 def axes_of(study: Study) -> tuple[Axis, ...]:
