@@ -57,7 +57,7 @@ def fit_together(
                     for value in values:
                         loop.record_loss(steps[index], value, seconds)
                         steps[index] += 1
-                    loop.on_step_end(steps[index], stop)
+                    loop.arrive(steps[index], stop)
                 except Interrupted as reason:
                     interrupted = reason  # the others save their state too
                 except TrainingError as reason:

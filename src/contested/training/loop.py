@@ -266,7 +266,7 @@ class TrainingLoop:
         if self.observer is not None:
             self.observer(Step(step + 1, self.total_steps, loss, self._rate(step)))
 
-    def on_step_end(self, step: int, stop: StopRequest) -> None:
+    def arrive(self, step: int, stop: StopRequest) -> None:
         """Do what the weights after ``step`` steps are needed for: probe, checkpoint, and the end on request.
 
         Args:
@@ -339,3 +339,7 @@ class TrainingLoop:
             save_snapshot(
                 self.state, step=step, module=self.module, optimizer=self.optimizer, progress=dict(self._sums)
             )
+
+
+Trainer = TrainingLoop
+"""The loop's former name."""
