@@ -17,7 +17,8 @@ def preserved(module: nn.Module, *, seed: int) -> Iterator[None]:
     """Let a module run without a trace: its modes and buffers, every random state and autocast's cache.
 
     Modes are put back module by module, since a part may be in another mode than the rest. They are only set as
-    attributes: a module's own ``train`` may do more, such as merging weights.
+    attributes: a module's own ``train`` may do more, such as merging weights. Parts that a forward replaces, as
+    BigBird's does with its attention, are put back with what the module notes of it.
 
     Args:
         module: The module; its weights are not looked after.
@@ -26,7 +27,7 @@ def preserved(module: nn.Module, *, seed: int) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    modes = [(part, part.training) for part in module.modules()]
+    found = [(part, dict(part._modules), _notes(part)) for part in module.modules()]
     # The tensors themselves beside their content: a forward may put another tensor in a buffer's place.
     buffers = [(part, dict(part._buffers)) for part in module.modules() if part._buffers]
     contents = [(buffer, buffer.clone()) for _, held in buffers for buffer in held.values() if buffer is not None]
@@ -46,8 +47,17 @@ def preserved(module: nn.Module, *, seed: int) -> Iterator[None]:
             for buffer, content in contents:
                 if not torch.equal(buffer, content):
                     buffer.copy_(content)
-        for part, training in modes:
-            part.training = training
+        for part, parts, notes in found:
+            if part._modules != parts:
+                part._modules.clear()
+                part._modules.update(parts)
+            held = vars(part)
+            held.update({name: value for name, value in notes.items() if held.get(name, part) is not value})
+
+
+def _notes(part: nn.Module) -> dict[str, Any]:
+    """What a module holds besides tensors and parts that a forward might change: its mode, and words and numbers."""
+    return {name: value for name, value in vars(part).items() if value is None or isinstance(value, str | int | float)}
 
 
 def set_modes(module: nn.Module, *, training: bool) -> None:

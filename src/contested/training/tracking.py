@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -34,6 +35,9 @@ def inference_mode(module: nn.Module) -> Iterator[None]:
 def merged_adapters(module: nn.Module) -> Iterator[None]:
     """LoRA and IA3 folded into the weights they adapt, which are put back bit for bit; in float32 alone.
 
+    A weight that other layers use too, as with LoRA's ``layer_replication``, cannot hold the adapter of one: such
+    layers compute with theirs beside it.
+
     Args:
         module: A model, adapted by PEFT or not.
 
@@ -41,13 +45,14 @@ def merged_adapters(module: nn.Module) -> Iterator[None]:
         Nothing.
     """
     layers = [part for part in module.modules() if isinstance(part, LoraLayer | IA3Layer) and not part.merged]
+    uses = Counter(id(weight) for part in module.modules() for weight in part._parameters.values())
     kept: list[tuple[nn.Parameter, torch.Tensor]] = []
     done = []
     try:
         for layer in layers:
             weights = list(layer.get_base_layer().parameters())
             # A merged weight in half precision would lose small adapters to rounding.
-            if any(weight.dtype != torch.float32 for weight in weights):
+            if any(weight.dtype != torch.float32 or uses[id(weight)] > 1 for weight in weights):
                 continue
             kept += [(weight, weight.data.clone()) for weight in weights]
             done.append(layer)
