@@ -83,11 +83,23 @@ def bulk() -> pd.DataFrame:
 _QWEN2_VOCABULARY = 320  # 256 bytes, an end token, and pieces of the words
 
 
+# The windows end within most texts; caps are low enough to bend scores.
+_GEMMA = {"query_pre_attn_scalar": 8, "sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"]}
+_DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "qwen2": ("Qwen2Config", {}),
+    "qwen3": ("Qwen3Config", {}),
+    "llama": ("LlamaConfig", {}),
+    "mistral": ("MistralConfig", {"sliding_window": 5}),
+    "gemma2": ("Gemma2Config", {**_GEMMA, "attn_logit_softcapping": 2.0}),
+    "gemma3_text": ("Gemma3TextConfig", _GEMMA),
+}
+
+
 def _tokenizer(kind: str) -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
-    if kind in {"qwen2", "qwen3", "llama"}:
+    if kind in _DECODERS:
         # transformers reads every folder of this family as byte-level BPE; of another tokenizer it would find no word.
         return Qwen2Tokenizer().train_new_from_iterator([" ".join(WORDS)] * 2, vocab_size=_QWEN2_VOCABULARY)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -141,11 +153,11 @@ def _config(kind: str) -> Any:
         windows = {"local_attention": 8, "global_attn_every_n_layers": 2}
         own = {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
         return tf.ModernBertConfig(**sizes, **bert, **windows, **own, initializer_cutoff_factor=2.0)
-    if kind in {"qwen2", "qwen3", "llama"}:
+    if kind in _DECODERS:
         del sizes["pad_token_id"]
         sizes["vocab_size"] = _QWEN2_VOCABULARY
-        name = {"qwen2": "Qwen2Config", "qwen3": "Qwen3Config", "llama": "LlamaConfig"}[kind]
-        return getattr(tf, name)(**sizes, **bert, num_key_value_heads=1, head_dim=8)
+        name, own = _DECODERS[kind]
+        return getattr(tf, name)(**sizes, **bert, num_key_value_heads=1, head_dim=8, **own)
     raise ValueError(kind)
 
 

@@ -30,11 +30,16 @@ class Family:
         ia3_feedforward: Those of ``ia3_targets`` that are scaled at their input.
         pools_last_token: Whether the pooled token, the one that the head reads, is an example's last, not its first.
         padding_side: Where the tokenizer pads.
+        pads_left: Whether batches must be padded on the left, because the head reads the last cell whatever it holds.
         template: How each text column enters the one text that the model reads, with ``{name}`` and ``{value}``; None
             where the tokenizer joins two columns itself.
         positions_after_pad: Whether positions are counted from behind the pad token's id instead of from 0.
         forward: Name of the packed forward in :mod:`contested.training.families`, or None: batches are padded.
         packed_with: Values of keys of config.json without which there is no packed forward; a key that is absent fits.
+        windows_everywhere: Whether ``sliding_window`` of config.json holds in every layer; else in those that its
+            ``layer_types`` name.
+        caps_scores: Whether ``attn_logit_softcapping`` of config.json holds; elsewhere it is there and not used.
+        not_text: Pattern of the names of modules that text never reaches, which adapters leave out.
         stack_problem: Why LoRA runs over one backbone cannot train together although they run packed, or empty.
     """
 
@@ -43,10 +48,14 @@ class Family:
     ia3_feedforward: tuple[str, ...] = ()
     pools_last_token: bool = False
     padding_side: Literal["left", "right"] = "right"
+    pads_left: bool = False
     template: str | None = None
     positions_after_pad: bool = False
     forward: str | None = None
     packed_with: Mapping[str, Any] = field(default_factory=dict)
+    windows_everywhere: bool = False
+    caps_scores: bool = False
+    not_text: str = ""
     stack_problem: str = ""
 
 
@@ -65,6 +74,8 @@ _LLAMA = Family(
     template=SINGLE_TEXT,
     forward="llama",
 )
+
+_GEMMA = replace(_LLAMA, packed_with={"use_bidirectional_attention": False})
 
 FAMILIES: dict[str, Family] = {
     "bert": _BERT,
@@ -96,9 +107,13 @@ FAMILIES: dict[str, Family] = {
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
     "llama": _LLAMA,
-    "mistral": _LLAMA,
-    # Its layers have further norms and soft caps.
-    "gemma2": replace(_LLAMA, forward=None),
+    "mistral": replace(_LLAMA, windows_everywhere=True),
+    "gemma2": replace(_GEMMA, caps_scores=True),
+    "gemma3": replace(_GEMMA, not_text=r".*\b(vision_tower|multi_modal_projector)\b.*"),
+    "gemma3_text": _GEMMA,
+    # Which expert computes a token is known on the device alone: padded, like every mixture of experts.
+    "gpt_oss": replace(_LLAMA, forward=None, ia3_targets=("k_proj", "v_proj"), ia3_feedforward=()),
+    "xlnet": Family(pools_last_token=True, padding_side="left", pads_left=True),
 }
 
 _UNKNOWN = Family()
@@ -110,6 +125,19 @@ def family_of(model_type: str | None) -> Family:
     return FAMILIES.get(model_type or "", _UNKNOWN)
 
 
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config.json that is about text: all of it, or its ``text_config`` where it has one.
+
+    Args:
+        config: Content of a config.json.
+
+    Returns:
+        The part.
+    """
+    nested: Mapping[str, Any] | None = config.get("text_config")
+    return nested or config
+
+
 def input_limit(config: Mapping[str, Any]) -> int | None:
     """The longest input that a model reads.
 
@@ -118,11 +146,34 @@ def input_limit(config: Mapping[str, Any]) -> int | None:
 
     Returns:
         Tokens; None where it sets no limit, or does not say.
+
+    >>> input_limit({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1})
+    512
     """
-    positions: int | None = config.get("max_position_embeddings")
-    if positions is not None and family_of(config.get("model_type")).positions_after_pad:
+    positions: int | None = text_config(config).get("max_position_embeddings")
+    if positions is None or positions < 0:  # XLNet says -1 for none
+        return None
+    if family_of(config.get("model_type")).positions_after_pad:
         return positions - (config.get("pad_token_id") or 0) - 1
     return positions
+
+
+def full_attention_limit(config: Mapping[str, Any]) -> int | None:
+    """The longest text that a model with sparse attention (BigBird) reads with full attention.
+
+    A longer one is read with sparse attention, unless a shorter one was read before it, which makes the model change
+    its attention for good.
+
+    Args:
+        config: Content of its config.json.
+
+    Returns:
+        Tokens; None for other models.
+    """
+    if config.get("attention_type") != "block_sparse":
+        return None
+    blocks: int = 5 + 2 * config["num_random_blocks"]
+    return blocks * int(config["block_size"])
 
 
 def packed_forward_name(config: Mapping[str, Any]) -> str | None:
@@ -141,7 +192,7 @@ def packed_forward_name(config: Mapping[str, Any]) -> str | None:
     """
     family = family_of(config.get("model_type"))
     needed = {**_ALWAYS, **family.packed_with}
-    fits = all(config.get(key) in (None, value) for key, value in needed.items())
+    fits = all(text_config(config).get(key) in (None, value) for key, value in needed.items())
     return family.forward if fits else None
 
 
@@ -157,8 +208,9 @@ def size_of(config: Mapping[str, Any]) -> tuple[int | None, int | None]:
     >>> size_of({"model_type": "distilbert", "n_layers": 6, "dim": 768})
     (6, 768)
     """
+    about = text_config(config)
 
     def first(names: tuple[str, ...]) -> int | None:
-        return next((config[name] for name in names if name in config), None)
+        return next((about[name] for name in names if name in about), None)
 
     return first(_LAYERS), first(_WIDTH)

@@ -11,6 +11,7 @@ from contested.training import DropoutKey, PackedEngine, PaddedEngine
 from contested.training.packed import RunBatch
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert", "qwen2", "llama", "qwen3")
+FAMILIES += ("mistral", "gemma2", "gemma3_text")
 KEY = DropoutKey(seed=3, step=5)
 
 

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from contested.errors import ModelError
-from contested.families import Family, family_of
+from contested.families import Family, family_of, full_attention_limit
 from contested.models.checkpoints import fingerprint, head_modules, input_limit, load_config, load_module
 from contested.models.methods import FULL, peft_config, tuner_class
 from contested.models.tokenizers import first_line, load_tokenizer
@@ -34,6 +34,7 @@ class TextModel(NamedTuple):
         trainable_params: Number of weights that train, head included.
         total_params: Number of all weights, adapters included.
         fingerprint: Names the checkpoint's content: a hub commit, or a hash of the local files.
+        pad_id: The token that fills batches up, as the model knows it.
     """
 
     module: nn.Module
@@ -43,6 +44,7 @@ class TextModel(NamedTuple):
     trainable_params: int
     total_params: int
     fingerprint: str
+    pad_id: int
 
 
 def build(
@@ -85,7 +87,7 @@ def build(
     config = load_config(backbone, label_names=label_names, revision=revision)
     family = family_of(config.model_type)
     tokenizer = load_tokenizer(backbone, padding_side=family.padding_side, revision=revision)
-    config.pad_token_id = tokenizer.pad_token_id
+    pad_id = _settle(config, tokenizer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module, head = load_module(backbone, config, revision)
@@ -100,6 +102,7 @@ def build(
         trainable_params=sum(p.numel() for p in module.parameters() if p.requires_grad),
         total_params=sum(p.numel() for p in module.parameters()),
         fingerprint=fingerprint(backbone, config),
+        pad_id=pad_id,
     )
 
 
@@ -134,10 +137,11 @@ def preflight(
             skeleton = AutoModelForSequenceClassification.from_config(config)
     except (ModelError, ValueError) as error:
         return [str(error), *_unknown_method(method, options or {})]
-    if tokenizer.pad_token_id >= config.vocab_size:
+    embeddings = getattr(config.get_text_config(), "vocab_size", None)  # CANINE hashes characters and has none
+    if embeddings is not None and tokenizer.pad_token_id >= embeddings:
         problems.append(
             f"the tokenizer's pad token {tokenizer.pad_token!r} has the id {tokenizer.pad_token_id}, but the model "
-            f"has {config.vocab_size} embeddings; save the tokenizer that belongs to this checkpoint"
+            f"has {embeddings} embeddings; save the tokenizer that belongs to this checkpoint"
         )
     room = input_limit(config)
     if max_length is not None and room is not None and max_length > room:
@@ -145,6 +149,30 @@ def preflight(
     if method != FULL:
         problems += _method_problems(skeleton, config, method, options or {})
     return problems
+
+
+def _settle(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Decide what a model would else decide by the batches that it meets: its pad token, and BigBird's attention.
+
+    Args:
+        config: The model's configuration, which is changed.
+        tokenizer: Its tokenizer, which then pads with the same token where the configuration names none.
+
+    Returns:
+        The pad token's id.
+    """
+    if full_attention_limit(config.to_dict()) is not None:
+        config.attention_type = "original_full"
+    about = config.get_text_config()
+    # A pad token that the configuration names stays: RoBERTa counts positions from it, decoders pool the token before.
+    if about.pad_token_id is None or about.pad_token_id < 0:
+        last = tokenizer.pad_token_id
+        if tokenizer("a")["input_ids"][-1:] == [last]:
+            # Decoders would take an end token that every text has for padding, and pool the token before it.
+            others = (tokenizer.bos_token_id, tokenizer.unk_token_id, tokenizer.mask_token_id)
+            tokenizer.pad_token_id = next((other for other in others if other not in (None, last)), last)
+        about.pad_token_id = config.pad_token_id = tokenizer.pad_token_id
+    return int(about.pad_token_id)
 
 
 def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftModel:

@@ -54,8 +54,9 @@ def load_config(backbone: str, *, label_names: Sequence[str], revision: str | No
 def input_limit(config: PretrainedConfig) -> int | None:
     """Longest input in tokens, or None where the architecture sets no limit."""
     # The class of a configuration knows keys by other names too, and their defaults.
-    keys = ("max_position_embeddings", "model_type", "pad_token_id")
-    return families.input_limit({key: getattr(config, key, None) for key in keys})
+    about = config.get_text_config()
+    known = {key: getattr(about, key, None) for key in ("max_position_embeddings", "pad_token_id")}
+    return families.input_limit({"model_type": config.model_type, **known})
 
 
 def fingerprint(backbone: str, config: PretrainedConfig) -> str:

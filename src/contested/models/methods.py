@@ -87,8 +87,9 @@ def tuner_class(method: str, options: Mapping[str, Any]) -> type[PeftConfig]:
 def _family_defaults(family: Family, accepted: Mapping[str, Any]) -> dict[str, Any]:
     if "target_modules" not in accepted:
         return {}
+    others = {"exclude_modules": family.not_text} if family.not_text and "exclude_modules" in accepted else {}
     if "feedforward_modules" in accepted:
         defaults = {"target_modules": family.ia3_targets, "feedforward_modules": family.ia3_feedforward}
     else:
         defaults = {"target_modules": family.lora_targets}
-    return {key: list(modules) for key, modules in defaults.items() if modules}
+    return {key: list(modules) for key, modules in defaults.items() if modules} | others

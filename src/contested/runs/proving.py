@@ -30,7 +30,7 @@ def prove_engine(
     return training.proven_engine(
         components.model.module,
         data.tracked,
-        pad_id=int(components.model.tokenizer.pad_token_id),
+        pad_id=components.model.pad_id,
         device=components.device,
         precision=config.training.precision,
         others=[data.train, data.validation],

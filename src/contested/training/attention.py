@@ -38,12 +38,14 @@ class MaskSpec(NamedTuple):
         causal: Whether a token sees only those before it and itself.
         window: A token sees those less than this many positions away; None: all.
         pooled_only: Whether only the pooled token of each example is a query: its last one if causal, else its first.
+        softcap: What scaled scores are bent to stay below, by tanh; None: nothing.
     """
 
     scale: float
     causal: bool
     window: int | None
     pooled_only: bool
+    softcap: float | None = None
 
 
 class Groups:
@@ -101,7 +103,7 @@ class Groups:
         """
         if self._plain(spec, dropout_mask, bias):
             return self._in_uniform_segments(query, key, value, spec)
-        if bias is None:
+        if bias is None and spec.softcap is None:
             context: Tensor = _Attention.apply(query, key, value, self, spec, dropout_mask)  # type: ignore[no-untyped-call]
             return context
         return self._biased(query, key, value, spec=spec, dropout_mask=dropout_mask, bias=bias)
@@ -198,7 +200,7 @@ class Groups:
         """Whether segments of equal length can attend as views: without gradients, and where all is seen."""
         if torch.is_grad_enabled() or self.layout.uniform_segments is None:
             return False
-        if dropout_mask is not None or bias is not None:
+        if dropout_mask is not None or bias is not None or spec.softcap is not None:
             return False
         longest = max(width for _, width in self.layout.shapes)
         return (spec.pooled_only or not spec.causal) and (spec.window is None or longest <= spec.window)
@@ -226,9 +228,9 @@ class Groups:
         *,
         spec: MaskSpec,
         dropout_mask: DropoutMask | None,
-        bias: Bias,
+        bias: Bias | None,
     ) -> Tensor:
-        """Attention whose scores have a part with gradients of its own; autograd does the whole backward pass."""
+        """Attention whose scores are more than a product; autograd does the whole backward pass."""
         heads, size = key.shape[1:]
         index, cell_of_row = self.cell_indices(heads)
         # Queries of pooled tokens alone are cells already: one per example and head.
@@ -247,7 +249,12 @@ class Groups:
             strict=True,
         ):
             q, k, v = (part.unflatten(0, (count, heads)) for part in parts)  # (count, heads, rows, d)
-            scores = (q @ k.mT + bias(q, k, torch.arange(q.shape[2], device=q.device))) * spec.scale
+            scores = q @ k.mT
+            if bias is not None:
+                scores = scores + bias(q, k, torch.arange(q.shape[2], device=q.device))
+            scores = scores * spec.scale
+            if spec.softcap is not None:
+                scores = (scores / spec.softcap).tanh() * spec.softcap
             probabilities = (scores if mask is None else scores + mask).softmax(-1)
             if dropout_mask is not None:
                 probabilities = probabilities * dropout_mask(rows, k.shape[2])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, shared_key
-from contested.training.families import packed_forward, pools_last_token
+from contested.training.families import packed_forward, pads_left, pooling
 from contested.training.packed import PackedBatch, Packer, RunBatch
 from contested.training.padded import attention_keys, use_keyed_attention
 from contested.training.precision import at_least_float32, cast_frozen
@@ -146,7 +146,7 @@ class PackedEngine:
 
     def collate(self, batches: Sequence[RunBatch]) -> PackedBatch:
         """See :class:`BatchEngine`; a single run."""
-        return self._packer.collate(batches, pools_last=pools_last_token(self._model))
+        return self._packer.collate(batches, pooling(self._model))
 
     def forward(self, batch: PackedBatch) -> list[Tensor]:
         """See :class:`BatchEngine`."""
@@ -161,7 +161,8 @@ class PaddedEngine:
     A batch is sorted by length and cut into pieces of equal size, each padded to its own longest
     example; the pieces' logits are put back in order, so one backward goes through all of them. Each
     example sees exactly what it would see in one padded batch. Padding goes to the right for decoders too: they
-    look back only, and their heads take the last token that is not padding.
+    look back only, and their heads take the last token that is not padding. It goes to the left where a head takes the
+    last cell.
 
     Args:
         module: A transformers or PEFT classifier.
@@ -194,8 +195,9 @@ class PaddedEngine:
         self._piece_size = piece_size
         self._equal_lengths = equal_lengths
         self._keys: DropoutKeys | None = None
+        self._left = pads_left(base_model(module))
         if keyed:
-            self._last = pools_last_token(base_model(module))
+            self._last = pooling(base_model(module)).last
             keys = DropoutKeys.of(module)
             if keyed_attention:
                 use_keyed_attention(base_model(module))
@@ -233,19 +235,25 @@ class PaddedEngine:
                 stack.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
             if key is not None and self._keys is not None:
                 lengths = texts.lengths[rows]
-                keys = row_keys(key, rows[:, None], np.arange(lengths.max())[None, :])
-                pooled = keys[np.arange(len(rows)), lengths - 1 if self._last else 0]
+                keys = row_keys(key, rows[:, None], self._positions(lengths))
+                last = -1 if self._left else lengths - 1
+                pooled = keys[np.arange(len(rows)), last if self._last else 0]
                 given = (torch.from_numpy(np.asarray(part)) for part in (keys, pooled, shared_key(key)))
                 stack.enter_context(self._keys.keyed(*(part.to(self._device) for part in given)))
                 stack.enter_context(attention_keys(self._keys))
             yield
 
+    def _positions(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Position of each cell within its example, shape (B, longest); outside of it, that of padding."""
+        longest = int(lengths.max())
+        return np.arange(longest)[None, :] - (longest - lengths if self._left else 0 * lengths)[:, None]
+
     def _pad(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         """Inputs of the module's forward, each of shape (B, longest); cells past an example's end are padding."""
         lengths = texts.lengths[rows]
-        columns = np.arange(int(lengths.max()))[None, :]
-        real = columns < lengths[:, None]
-        source = np.where(real, texts.offsets[rows][:, None] + columns, 0)
+        positions = self._positions(lengths)
+        real = (positions >= 0) & (positions < lengths[:, None])
+        source = np.where(real, texts.offsets[rows][:, None] + positions, 0)
         arrays = {
             "input_ids": np.where(real, texts.input_ids[source], self._pad_id),
             "attention_mask": real,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from contested.families import family_of, packed_forward_name
 from contested.training.attention import Bias
 from contested.training.lora import linear, linears, product_of
-from contested.training.packed import DeviceBatch, Packer
+from contested.training.packed import DeviceBatch, Packer, Pooling
 
 Forward = Callable[[Any, Packer, DeviceBatch], Tensor]
 """A transformers classifier, its packer and a batch to logits (B, K)."""
@@ -36,19 +36,29 @@ def packed_forward(model: Any) -> Forward | None:
     return None if name is None else FORWARDS[name]
 
 
-def pools_last_token(model: Any) -> bool:
-    """Whether the pooled token of an example is its last one, not its first."""
-    return family_of(model.config.model_type).pools_last_token
+def pooling(model: Any) -> Pooling:
+    """Which token of an example a transformers classifier pools."""
+    return Pooling(
+        last=family_of(model.config.model_type).pools_last_token, pad_id=model.config.get_text_config().pad_token_id
+    )
+
+
+def pads_left(model: Any) -> bool:
+    """Whether batches of a model must be padded on the left; of one that is not transformers', no."""
+    config = getattr(model, "config", None)
+    return family_of(getattr(config, "model_type", None)).pads_left
 
 
 def _bert(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
     """BERT, RoBERTa, XLM-R and ELECTRA."""
     backbone = model.base_model
-    start = model.config.pad_token_id + 1 if family_of(model.config.model_type).positions_after_pad else 0
+    positions = batch.positions
+    if family_of(model.config.model_type).positions_after_pad:
+        positions = _positions_after_pad(batch, backbone.embeddings.padding_idx)
     states = backbone.embeddings(
         input_ids=batch.input_ids[None],
         token_type_ids=None if batch.token_type_ids is None else batch.token_type_ids[None],
-        position_ids=batch.positions[None] + start,
+        position_ids=positions[None],
     )[0]
     if hasattr(backbone, "embeddings_project"):
         states = backbone.embeddings_project(states)
@@ -59,6 +69,14 @@ def _bert(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
     pooler = getattr(backbone, "pooler", None)
     logits: Tensor = model.classifier(first if pooler is None else model.dropout(pooler(first)))
     return logits
+
+
+def _positions_after_pad(batch: DeviceBatch, pad_id: int) -> Tensor:
+    """Positions as RoBERTa counts them, shape (T,): from behind the pad token's id, past pad tokens in a text."""
+    real = (batch.input_ids != pad_id).long()
+    counted = real.cumsum(0)
+    before = counted[batch.first] - real[batch.first]
+    return (counted - before[batch.example]) * real + pad_id
 
 
 def _bert_layer(layer: Any, states: Tensor, packer: Packer, batch: DeviceBatch, pooled: Tensor | None) -> Tensor:
@@ -94,30 +112,75 @@ def _distilbert(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
 
 
 def _llama(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:
-    """Llama, Mistral, Qwen2 and Qwen3, which pool the last token."""
-    backbone = model.model
+    """Llama, Mistral, Qwen2, Qwen3, Gemma-2 and Gemma-3, which pool the last token."""
+    backbone, config = getattr(model.model, "language_model", model.model), model.config.get_text_config()
     states = backbone.embed_tokens(batch.input_ids)
-    cos, sin = (part[0, :, None] for part in backbone.rotary_emb(states[None], batch.positions[None]))
-    layers = backbone.layers[: model.config.num_hidden_layers]
-    for layer in layers:
+    angles = _angles(backbone.rotary_emb, states, batch.positions, config)
+    layers = backbone.layers[: config.num_hidden_layers]
+    for index, layer in enumerate(layers):
         pooled = batch.last if layer is layers[-1] else None
-        attention = layer.self_attn
-        normed = layer.input_layernorm(states)
-        query_states = normed if pooled is None else normed[pooled]
-        projections = attention.q_proj, attention.k_proj, attention.v_proj
-        query, key, value = _projected(projections, query_states, normed, -1, attention.head_dim)
-        if hasattr(attention, "q_norm"):
-            query, key = attention.q_norm(query), attention.k_norm(key)
-        query = _rotated(query, cos if pooled is None else cos[pooled], sin if pooled is None else sin[pooled])
-        context = packer.attend(
-            attention, query, _rotated(key, cos, sin), value, batch,
-            scale=attention.scaling, dropout=_probability(attention, attention.attention_dropout),
-            pooled_only=pooled is not None, causal=True, window=getattr(attention, "sliding_window", None),
+        attended = _causal(
+            layer, layer.input_layernorm(states), angles(index), packer=packer, batch=batch, pooled=pooled,
+            window=_window(config, layer.self_attn, index),
         )  # fmt: skip
-        states = (states if pooled is None else states[pooled]) + linear(attention.o_proj, context)
-        states = states + layer.mlp(layer.post_attention_layernorm(states))
+        states = states if pooled is None else states[pooled]
+        if hasattr(layer, "pre_feedforward_layernorm"):  # Gemma's
+            states = states + layer.post_attention_layernorm(attended)
+            found = layer.mlp(layer.pre_feedforward_layernorm(states))
+            states = states + layer.post_feedforward_layernorm(found)
+        else:
+            states = states + attended
+            states = states + layer.mlp(layer.post_attention_layernorm(states))
     logits: Tensor = model.score(backbone.norm(states))
     return logits
+
+
+def _causal(
+    layer: Any,
+    normed: Tensor,
+    angles: Sequence[Tensor],
+    *,
+    packer: Packer,
+    batch: DeviceBatch,
+    pooled: Tensor | None,
+    window: int | None,
+) -> Tensor:
+    """Attention of a decoder's layer to what was before, with rotary positions; shape (queries, hidden)."""
+    attention, (cos, sin) = layer.self_attn, angles
+    query_states = normed if pooled is None else normed[pooled]
+    projections = attention.q_proj, attention.k_proj, attention.v_proj
+    query, key, value = _projected(projections, query_states, normed, -1, attention.head_dim)
+    if hasattr(attention, "q_norm"):
+        query, key = attention.q_norm(query), attention.k_norm(key)
+    query = _rotated(query, cos if pooled is None else cos[pooled], sin if pooled is None else sin[pooled])
+    context = packer.attend(
+        attention, query, _rotated(key, cos, sin), value, batch,
+        scale=attention.scaling, dropout=_probability(attention, attention.attention_dropout),
+        pooled_only=pooled is not None, causal=True, window=window,
+        softcap=attention.attn_logit_softcapping if family_of(attention.config.model_type).caps_scores else None,
+    )  # fmt: skip
+    return linear(attention.o_proj, context)
+
+
+def _angles(rotary: Any, states: Tensor, positions: Tensor, config: Any) -> Callable[[int], Sequence[Tensor]]:
+    """Cosines and sines of each token, (T, 1, d), for a layer; Gemma-3 has others in layers with a window."""
+    if not hasattr(rotary, "layer_types"):
+        everywhere = tuple(part[0, :, None] for part in rotary(states[None], positions[None]))
+        return lambda index: everywhere
+    by_type = {
+        kind: tuple(part[0, :, None] for part in rotary(states[None], positions[None], kind))
+        for kind in set(config.layer_types)
+    }
+    return lambda index: by_type[config.layer_types[index]]
+
+
+def _window(config: Any, attention: Any, index: int) -> int | None:
+    """How far a layer of a decoder looks back, as the library's masks have it; None: to the start."""
+    # Attention that may have a window knows so, but for Mistral's; the layer's place says whether it has one.
+    local = family_of(config.model_type).windows_everywhere
+    if hasattr(attention, "sliding_window"):
+        local = config.layer_types[index] == "sliding_attention"
+    return config.sliding_window if local else None
 
 
 def _modernbert(model: Any, packer: Packer, batch: DeviceBatch) -> Tensor:

@@ -34,6 +34,7 @@ class DeviceBatch(NamedTuple):
         input_ids: Shape (T,).
         token_type_ids: Shape (T,), or None.
         positions: Position of each token within its example, from 0, shape (T,).
+        example: Example of each token, shape (T,).
         first: Row of each example's first token, shape (B,).
         last: Row of each example's last token, shape (B,).
         width: Cells of the longest example.
@@ -43,10 +44,35 @@ class DeviceBatch(NamedTuple):
     input_ids: Tensor
     token_type_ids: Tensor | None
     positions: Tensor
+    example: Tensor
     first: Tensor
     last: Tensor
     width: int
     groups: Groups
+
+
+class Pooling(NamedTuple):
+    """Which token of an example the head reads.
+
+    Attributes:
+        last: Whether it is the last one, not the first.
+        pad_id: Tokens of this id at the end of a text are not it, as the library's heads count from there; None: every
+            token counts.
+    """
+
+    last: bool
+    pad_id: int | None = None
+
+    def lengths(self, texts: EncodedTexts, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens of each text that its logits depend on, shape (rows,): up to the last that is read, one at least."""
+        lengths = texts.lengths[rows]
+        while self.last and self.pad_id is not None:
+            # Nothing before a token sees it where the last one is pooled, so what follows that one can be left out.
+            unread = (texts.input_ids[texts.offsets[rows] + lengths - 1] == self.pad_id) & (lengths > 1)
+            if not unread.any():
+                break
+            lengths = lengths - unread
+        return lengths
 
 
 class RunBatch(NamedTuple):
@@ -139,17 +165,17 @@ class Packer:
         self._single_group = single_group or self._bucket is not None
         self._constants: dict[Hashable, tuple[Tensor, ...]] = {}
 
-    def collate(self, batches: Sequence[RunBatch], *, pools_last: bool) -> PackedBatch:
+    def collate(self, batches: Sequence[RunBatch], pooling: Pooling) -> PackedBatch:
         """Put the texts of a batch end to end.
 
         Args:
             batches: One per run.
-            pools_last: Whether the last token is pooled, not the first.
+            pooling: Which token of each is pooled.
 
         Returns:
             The batch, in the host's memory.
         """
-        runs = [_FlatRun.of(batch, pools_last=pools_last) for batch in batches]
+        runs = [_FlatRun.of(batch, pooling) for batch in batches]
         if self._bucket is not None:
             # Runs of one number of tokens: the stack's adapters then need one batched product.
             most = max(len(run.input_ids) for run in runs)
@@ -187,6 +213,7 @@ class Packer:
             input_ids=fields["input_ids"],
             token_type_ids=fields.get("token_type_ids"),
             positions=fields["positions"],
+            example=fields["example"],
             first=ends - fields["lengths"],
             last=ends - 1,
             width=shape.width,
@@ -222,6 +249,7 @@ class Packer:
         pooled_only: bool = False,
         causal: bool = False,
         window: int | None = None,
+        softcap: float | None = None,
         bias: Bias | None = None,
     ) -> Tensor:
         """Attention within each example.
@@ -237,6 +265,7 @@ class Packer:
             pooled_only: Whether only the pooled token of each example is a query: the last if causal, else the first.
             causal: Whether a token sees only those before it and itself.
             window: A token sees those less than this many positions away; None: all.
+            softcap: What scores are bent to stay below, by tanh; None: nothing.
             bias: Added to the scores before they are scaled.
 
         Returns:
@@ -246,7 +275,7 @@ class Packer:
             # Several heads of queries share one of keys and values.
             repeats = query.shape[1] // key.shape[1]
             key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
-        spec = MaskSpec(scale, causal, window, pooled_only)
+        spec = MaskSpec(scale, causal, window, pooled_only, softcap)
         dropout_mask = (
             self._dropout_mask(module, query.shape[1], dropout, spec) if dropout or self.keys.always else None
         )
@@ -308,11 +337,11 @@ class _FlatRun(NamedTuple):
         )
 
     @classmethod
-    def of(cls, batch: RunBatch, *, pools_last: bool) -> _FlatRun:
+    def of(cls, batch: RunBatch, pooling: Pooling) -> _FlatRun:
         """The texts of a batch in this order."""
-        texts, by_length = batch.texts, np.argsort(batch.texts.lengths[batch.rows], kind="stable")
-        rows = batch.rows[by_length]
-        lengths = texts.lengths[rows]
+        texts, lengths = batch.texts, pooling.lengths(batch.texts, batch.rows)
+        by_length = np.argsort(lengths, kind="stable")
+        rows, lengths = batch.rows[by_length], lengths[by_length]
         ends = np.cumsum(lengths)
         example = np.repeat(np.arange(len(rows)), lengths)
         positions = np.arange(ends[-1]) - (ends - lengths)[example]
@@ -325,7 +354,7 @@ class _FlatRun(NamedTuple):
             token_type_ids=None if texts.token_type_ids is None else texts.token_type_ids[source],
             positions=positions,
             keys=keys,
-            pooled=keys if batch.key is None else keys[ends - 1 if pools_last else ends - lengths],
+            pooled=keys if batch.key is None else keys[ends - 1 if pooling.last else ends - lengths],
             order=np.argsort(by_length, kind="stable"),
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
@@ -15,6 +16,9 @@ from transformers.masking_utils import sdpa_mask
 from contested.training.dropout import DropoutKeys
 
 _NAME = "contested_padded"
+_KNOWN = frozenset({"gemma2", "gpt_oss", "t5gemma"})
+"""Models for which the fused attention is not enough because of soft caps or sinks alone."""
+
 _KEYS: list[DropoutKeys] = []
 """The keys of the pass that runs; the library's attention functions are global."""
 
@@ -22,12 +26,13 @@ _KEYS: list[DropoutKeys] = []
 def use_keyed_attention(model: Any) -> None:
     """Let a model's attention drop by key where there are keys.
 
-    A model whose attention is not replaceable keeps its own, which drops by its ``torch.nn.Dropout`` modules.
+    A model whose attention is not replaceable keeps its own, which drops by its ``torch.nn.Dropout`` modules; so does
+    one that has more to it than the library's fused attention and what is known here.
 
     Args:
         model: A transformers model.
     """
-    if model._can_set_attn_implementation():
+    if model._can_set_attn_implementation() and (model._supports_sdpa or model.config.model_type in _KNOWN):
         model.set_attn_implementation(_NAME)
 
 
@@ -68,10 +73,16 @@ def _attention(
     *,
     dropout: float = 0.0,
     scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **further: Any,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention whose dropout is keyed; queries (B, heads, L, size), mask true where seen."""
-    if not _KEYS or not (dropout or _KEYS[-1].always):
+    """Attention whose dropout is keyed, with soft caps and sinks where the model has them.
+
+    Queries (B, heads, L, size); the mask is true where a key is seen, or added to the scores; sinks (heads,).
+    """
+    keyed = bool(_KEYS) and (bool(dropout) or _KEYS[-1].always)
+    if not keyed and softcap is None and s_aux is None:
         context: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **further
         )
@@ -80,21 +91,47 @@ def _attention(
         repeats = query.shape[1] // key.shape[1]
         key, value = repeat_kv(key, repeats), repeat_kv(value, repeats)
     scores = query @ key.mT * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if attention_mask is None and getattr(module, "is_causal", False):
-        attention_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    if attention_mask is not None:
-        scores = _masked(scores, attention_mask)
-    probabilities = scores.softmax(-1)
-    keys = _KEYS[-1]
-    probabilities = probabilities * keys.probabilities_mask(module, keys.rows, probabilities, dropout)
+    if softcap is not None:
+        scores = (scores / softcap).tanh() * softcap
+    probabilities = _softmax(_masked(scores, module, attention_mask, **further), s_aux)
+    if keyed:
+        keys = _KEYS[-1]
+        probabilities = probabilities * keys.probabilities_mask(module, keys.rows, probabilities, dropout)
+    elif dropout:
+        probabilities = F.dropout(probabilities, dropout)
     return (probabilities.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
 
 
-def _masked(scores: Tensor, mask: Tensor) -> Tensor:
-    """Scores with a mask that is true where a key is seen, or that is added, as some models make it themselves."""
-    if mask.dtype == torch.bool:
-        return scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return scores + mask.to(scores.dtype)
+def _masked(
+    scores: Tensor,
+    module: nn.Module,
+    attention_mask: Tensor | None,
+    *,
+    is_causal: bool | None = None,
+    position_bias: Tensor | None = None,
+    **_: Any,
+) -> Tensor:
+    """Scores (B, heads, queries, keys) with what the library's own attention adds to them."""
+    if position_bias is not None:
+        scores = scores + position_bias
+    if is_causal is None:
+        is_causal = getattr(module, "is_causal", True)
+    if attention_mask is None and is_causal:
+        attention_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if attention_mask is None:
+        return scores
+    if attention_mask.dtype == torch.bool:
+        return scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    return scores + attention_mask.to(scores.dtype)
+
+
+def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:
+    """Probabilities of the keys; what goes to a sink, a key of each head without a value, is lost."""
+    exact = torch.promote_types(scores.dtype, torch.float32)
+    if sinks is None:
+        return scores.softmax(-1, dtype=exact)
+    of_sinks = sinks.view(1, -1, 1, 1).expand(*scores.shape[:3], 1).to(scores.dtype)
+    return torch.cat([scores, of_sinks], -1).softmax(-1, dtype=exact)[..., :-1]
 
 
 AttentionInterface.register(_NAME, _attention)

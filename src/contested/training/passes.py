@@ -13,7 +13,6 @@ from torch.nn.modules import module as registry
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine, PackedEngine, PaddedEngine, base_model, packs
-from contested.training.families import pools_last_token
 from contested.training.tracking import inference_mode, track
 
 _LIBRARIES = frozenset({"torch", "transformers", "peft"})
@@ -79,7 +78,6 @@ class PassEngine:
                 self._packed = packed
             else:
                 self.unpacked_because = "its own forward gives other logits than the packed one"
-        self._pooled_pad = known if self._packed is not None and pools_last_token(model) else None
 
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`contested.training.Engine`; in training mode PyTorch's generator decides what is dropped."""
@@ -87,11 +85,7 @@ class PassEngine:
 
     def suited_to(self, texts: EncodedTexts) -> Engine:
         """What computes the logits of these texts: the packed engine, or the module's own forward."""
-        if self._packed is None or not len(texts):
-            return self._own
-        # Such a classifier pools the last token that is no padding, which here is not the last one.
-        ends_in_pad = self._pooled_pad is not None and texts.input_ids[texts.offsets[1:] - 1] == self._pooled_pad
-        return self._own if np.any(ends_in_pad) else self._packed
+        return self._own if self._packed is None or not len(texts) else self._packed
 
     def _agree(self, packed: PackedEngine, pad_id: int | None, vocabulary: int) -> bool:
         """Hold the packed forward against the module's own on one made-up text: a module may be more than its parts."""

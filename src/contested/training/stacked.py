@@ -21,7 +21,7 @@ from contested.errors import TrainingError
 from contested.families import family_of
 from contested.training.dropout import DropoutKeys
 from contested.training.engine import base_model, packs
-from contested.training.families import packed_forward, pools_last_token
+from contested.training.families import packed_forward, pooling
 from contested.training.fitting import fit_together
 from contested.training.loop import TrainingLoop
 from contested.training.lora import plain_lora
@@ -144,7 +144,7 @@ class StackedEngine:
 
     def collate(self, batches: Sequence[RunBatch]) -> PackedBatch:
         """See :class:`contested.training.engine.BatchEngine`; one batch per run."""
-        return self._packer.collate(batches, pools_last=pools_last_token(self._model))
+        return self._packer.collate(batches, pooling(self._model))
 
     def forward(self, batch: PackedBatch) -> list[Tensor]:
         """See :class:`contested.training.engine.BatchEngine`."""
