@@ -216,7 +216,8 @@ def _batch_against_single(backbone: Path, options: dict[str, Any], examples: pd.
         made[0].tokenizer, examples[["premise", "hypothesis"]], max_length=LENGTH, template=made[0].family.template
     )
     together, alone = (built.module for built in made)
-    engine = training.make_engine(together, pad_id=int(made[0].tokenizer.pad_token_id), device=torch.device("cpu"))
+    pad_id = int(made[0].tokenizer.pad_token_id)
+    engine = training.proven_engine(together, texts, pad_id=pad_id, device=torch.device("cpu")).engine
     together.eval()
     rows = np.arange(len(texts))
     found = _gradients(together, lambda: engine.logits(texts, rows))
