@@ -1,0 +1,51 @@
+"""What of a folder's content must be the same whenever and however often the same command was given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+# Moments and durations.
+_OF_TIME = frozenset({"created_at", "finished_at", "seconds", "tracking_seconds", "probe_seconds"})
+# What follows from them.
+_SEALS = frozenset({"digest", "metrics.jsonl"})
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """Every file of a folder but locks: bytes, or of a manifest and of metrics what does not tell the time.
+
+    Args:
+        folder: Any folder.
+
+    Returns:
+        Path to content.
+    """
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != ".lock")
+    return {str(file.relative_to(folder)): _content(file) for file in files}
+
+
+def _content(file: Path) -> Any:
+    if file.name == "manifest.json":
+        return _timeless(json.loads(file.read_text()))
+    if file.name == "metrics.jsonl":
+        return [_timeless(json.loads(line)) for line in file.read_text().splitlines()]
+    return file.read_bytes()
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(inner) for key, inner in value.items() if key not in _OF_TIME | _SEALS}
+    return value
+
+
+def hidden(folder: Path) -> list[str]:
+    """Whatever somebody left who was writing: every hidden file or folder but locks.
+
+    Args:
+        folder: Any folder.
+
+    Returns:
+        Their paths, sorted.
+    """
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.name != ".lock")
