@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import signal
 import threading
@@ -15,6 +16,8 @@ import pandas as pd
 import pytest
 
 from contested.annotations import Annotations
+from contested.trajectories.checksums import checksum_of
+from contested.trajectories.manifest import sealed
 
 # What the tests set up must not depend on what a user's cache or hub login holds.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -31,6 +34,33 @@ WORDS += ["premise", "hypothesis", ":", "."]
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokenised texts of one test are not another's, nor the user's."""
     monkeypatch.setenv("CONTESTED_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def reseal() -> Callable[..., dict[str, Any]]:
+    """Makes a run folder that a test has changed one that was written so: manifest, sizes and checksums."""
+
+    def make(run: Path, **changes: Any) -> dict[str, Any]:
+        content = {**json.loads((run / "manifest.json").read_text()), **changes}
+        content["files"] = {name: checksum_of(run / name) for name in content["files"] if (run / name).exists()}
+        content = sealed(content)
+        (run / "manifest.json").write_text(json.dumps(content))
+        return content
+
+    return make
+
+
+@pytest.fixture
+def make_former() -> Callable[..., dict[str, Any]]:
+    """Makes a run folder one of schema 2, whose manifest knows no files."""
+
+    def make(run: Path, **changes: Any) -> dict[str, Any]:
+        content = {**json.loads((run / "manifest.json").read_text()), "schema_version": 2, **changes}
+        content = {key: value for key, value in content.items() if key not in {"files", "digest"}}
+        (run / "manifest.json").write_text(json.dumps(content))
+        return content
+
+    return make
 
 
 def sentence(rng: np.random.Generator) -> str:

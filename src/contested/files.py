@@ -1,21 +1,36 @@
-"""Atomic files: written under a temporary name, flushed, then renamed."""
+"""Files that are whole or not there: written under a temporary name, flushed to the disk, then renamed.
+
+Whoever writes a temporary file or folder holds a lock on it, which goes with the process however it ends. So what a
+dead process left behind is told from what another one is writing, and goes when the next file is written beside it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import importlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from contested.errors import ConfigError
 
-_TEMPORARY = ".tmp"
+# Windows has no such locks: nothing can be told there of another process's temporary files.
+_fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
+
+_TEMPORARY = ".contested-tmp"
+_FORMER_TEMPORARY = ".tmp"
+"""How earlier versions named them, which held no lock."""
+_LONGEST = 100
+"""Bytes of a file's name in that of its temporary file: a name has 255 at most."""
 _MAX_NAME = 255
 _MAX_PATH = 4095
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
+"""What a file system answers that knows no flushing of folders."""
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -58,45 +73,113 @@ def _impossible(path: str) -> str:
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the same folder that replaces ``path`` when the block ends well.
 
+    File and folder are then on the disk: what is written afterwards may rely on them, whatever stops the machine.
+
     Args:
         path: The final path of the file; its folder must exist.
 
     Yields:
-        A path to write to. If the block raises, it is removed and ``path`` is left as it was.
+        An empty file to write to. If the block raises, it is removed and ``path`` is left as it was.
     """
     target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_TEMPORARY, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes files private; give the result the rights an ordinary open() would have.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _temporary(target, _new_file) as temporary:
+        try:
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of ``path`` when the block ends well, with all that is in it.
+
+    Args:
+        path: The final path of the folder; its parent must exist. A folder that is there already is removed just
+            before.
+
+    Yields:
+        An empty folder of the same name to write in. If the block raises, it is removed and ``path`` is left as it was.
+    """
+    target = Path(path)
+    with temporary_folder(target) as holder:
+        made = holder / target.name
+        made.mkdir()
+        yield made
+        settle(made)
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(made, target)
+    sync_folder(target.parent)
 
 
 @contextlib.contextmanager
 def temporary_folder(beside: Path) -> Iterator[Path]:
     """Yield a temporary folder next to ``beside``, for what shall take its place; it is removed in the end."""
-    with tempfile.TemporaryDirectory(
-        prefix=f".{beside.name}.", suffix=_TEMPORARY, dir=beside.parent, ignore_cleanup_errors=True
-    ) as name:
-        yield Path(name)
+    with _temporary(beside, _new_folder) as made:
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove the temporary files and folders that killed processes left in ``folder``; nobody may be writing there."""
-    for leftover in folder.glob(f".*{_TEMPORARY}"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+def settle(folder: Path) -> None:
+    """Give what was written into a new folder ordinary rights, whoever wrote it, and flush all of it to the disk."""
+    rights = folder.stat().st_mode & 0o666
+    for root, _, names in os.walk(folder):
+        for name in names:
+            file = Path(root, name)
+            file.chmod(rights)
+            _sync(file)
+        sync_folder(Path(root))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with its parents where they are missing, each on the disk before the next."""
+    missing = []
+    while not path.exists():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush which files a folder holds, and under which names, to the disk."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folders.
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def temporaries(folder: Path, *, former: bool = False) -> list[Path]:
+    """Find the temporary files and folders that dead processes left in a folder.
+
+    Args:
+        folder: Where to look; it may be missing.
+        former: Whether those of earlier versions count too, of which nobody knows whether they are being written: only
+            where nobody else may write.
+
+    Returns:
+        Their paths, sorted.
+    """
+    return sorted(path for path in _named_temporary(folder, former=former) if _left_behind(path))
+
+
+def remove_temporaries(folder: Path, *, former: bool = False) -> None:
+    """Remove what :func:`temporaries` finds."""
+    for path in _named_temporary(folder, former=former):
+        _left_behind(path, then=_remove)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -108,3 +191,95 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write ``value`` as indented JSON to ``path`` atomically; NaN is refused, not written."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def _temporary(target: Path, make: Callable[[Path], int]) -> Iterator[Path]:
+    """Yield a new temporary path beside ``target``, held by this process; the block removes or renames it."""
+    remove_temporaries(target.parent)
+    start = target.name.encode()[:_LONGEST].decode(errors="ignore")
+    path, handle = _make_held(target.parent, start, make)
+    try:
+        yield path
+    finally:
+        os.close(handle)
+
+
+def _make_held(folder: Path, start: str, make: Callable[[Path], int]) -> tuple[Path, int]:
+    while True:
+        path = folder / f".{start}.{secrets.token_hex(8)}{_TEMPORARY}"
+        handle = make(path)
+        _hold(handle, wait=True)
+        # Before it was held, somebody may have taken it for left behind and removed it.
+        if _is_at(handle, path):
+            return path, handle
+        os.close(handle)
+
+
+def _new_file(path: Path) -> int:
+    # The system takes the process's umask off these rights, as of any file that a program writes.
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+
+
+def _new_folder(path: Path) -> int:
+    path.mkdir()
+    return os.open(path, os.O_RDONLY) if hasattr(os, "O_DIRECTORY") else os.open(os.devnull, os.O_RDONLY)
+
+
+def _hold(handle: int, *, wait: bool = False) -> bool:
+    """Lock what is open; False where another process holds it, or nobody can say."""
+    if _fcntl is None:
+        return False
+    try:
+        _fcntl.flock(handle, _fcntl.LOCK_EX | (0 if wait else _fcntl.LOCK_NB))
+    except OSError:  # held, or on a file system without locks
+        return False
+    return True
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.name == "nt" or os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _named_temporary(folder: Path, *, former: bool) -> list[Path]:
+    endings = (_TEMPORARY, _FORMER_TEMPORARY) if former else (_TEMPORARY,)
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                Path(entry.path) for entry in entries if entry.name.startswith(".") and entry.name.endswith(endings)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _left_behind(path: Path, then: Callable[[Path], None] | None = None) -> bool:
+    """Whether nobody writes a temporary file or folder; where so, ``then`` is called while nobody else can hold it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:  # gone by now, no file of ours, or not for us to read
+        return False
+    try:
+        if not _hold(handle):
+            return False
+        if then is not None:
+            then(path)
+        return True
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    # Where it cannot be removed it stays: whoever is writing beside it will hear of the same trouble.
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as written:
+        os.fsync(written.fileno())

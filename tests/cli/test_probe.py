@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contested.cli import main
-from contested.trajectories import Trajectory
+from contested.trajectories import Trajectory, read_manifest
+
+Reseal = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def run(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Pat
 
 
 def test_a_finished_run_is_probed_once(run: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = (run / "manifest.json").read_bytes()
+    manifest = read_manifest(run)
     assert main(["probe", str(run), "--no-alignment"]) == 0
     assert f"recorded norms at step 9: {run}" in capsys.readouterr().out
     found = Trajectory.load(run).gradients
@@ -33,7 +36,10 @@ def test_a_finished_run_is_probed_once(run: Path, config: Path, capsys: pytest.C
     assert f"had already been probed at step 9: {run}" in capsys.readouterr().out
     assert {file.name: file.read_bytes() for file in (run / "gradients").iterdir()} == written
     # It is the same run as before, and as complete.
-    assert (run / "manifest.json").read_bytes() == manifest
+    now = read_manifest(run)
+    added = {"gradients/alignment.jsonl", "gradients/step-00000009.parquet"}
+    assert now["files"].keys() == manifest["files"].keys() | added
+    assert {**now, "files": 0, "digest": 0} == {**manifest, "files": 0, "digest": 0}
     assert main(["train", str(config), "--out", str(run)]) == 0
     assert "was already complete" in capsys.readouterr().out
 
@@ -48,29 +54,32 @@ def test_probes_of_another_kind_are_refused(run: Path, fails: Callable[..., str]
     assert not list((run / "gradients").glob("*.parquet"))
 
 
-def test_what_cannot_be_probed(run: Path, fails: Callable[..., str], tmp_path: Path) -> None:
+def test_what_cannot_be_probed(run: Path, fails: Callable[..., str], tmp_path: Path, reseal: Reseal) -> None:
     assert "does not exist" in fails("probe", tmp_path / "none")
     assert "is not a run folder" in fails("probe", tmp_path)
     assert "Nothing to probe" in fails("probe", run, "--no-norms", "--no-alignment")
     assert "'median' is not one of 'eval', 'train'" in fails("probe", run, "--mode", "median")
     assert "expected auto, cpu, cuda, cuda:N or mps" in fails("probe", run, "--device", "gpu")
-    manifest = json.loads((run / "manifest.json").read_text())
-    (run / "manifest.json").write_text(json.dumps({**manifest, "status": "cancelled"}))
+    reseal(run, status="cancelled")
     assert "is not complete (status interrupted)" in fails("probe", run)
-    (run / "manifest.json").write_text(json.dumps(manifest))
-    (run / "adapter" / "adapter_model.safetensors").unlink()
+    reseal(run, status="complete")
+    weights = run / "adapter" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert "The trained weights of this run are not as they were written" in fails("probe", run)
+    reseal(run)
     assert "Cannot load the trained weights" in fails("probe", run)
     assert not (run / "gradients").exists()
 
 
-def test_other_data_or_another_backbone_are_named(run: Path, fails: Callable[..., str], tmp_path: Path) -> None:
-    manifest = json.loads((run / "manifest.json").read_text())
-    other = {**manifest, "identity": {**manifest["identity"], "model": "sha256:0"}}
-    (run / "manifest.json").write_text(json.dumps(other))
+def test_other_data_or_another_backbone_are_named(
+    run: Path, fails: Callable[..., str], tmp_path: Path, reseal: Reseal
+) -> None:
+    identity = read_manifest(run)["identity"]
+    reseal(run, identity={**identity, "model": "sha256:0"})
     text = fails("probe", run)
     assert "model: the run has 'sha256:0', now found 'sha256:" in text
     assert "data:" not in text
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    reseal(run, identity=identity)
     lines = (tmp_path / "people.jsonl").read_text().splitlines()
     changed = json.loads(lines[0])
     changed["premise"] += " red"

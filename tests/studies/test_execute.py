@@ -16,7 +16,7 @@ from contested.runs import train_config
 from contested.studies import Job, JobStatus, StudyStart, Submitted, expand, load_study, run_study
 from contested.studies.execute import State, carry_out
 from contested.studies.folder import StudyFolder
-from contested.trajectories import Trajectory
+from contested.trajectories import Trajectory, read_manifest
 
 ANOTHER = "its folder holds a run of another configuration; move it away"
 
@@ -163,15 +163,13 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert (executor.stopped, executor.closed) == (1, True)
 
 
-def test_folders_of_other_configurations_are_left_alone(study: Any, tmp_path: Path) -> None:
-    import json
-
+def test_folders_of_other_configurations_are_left_alone(study: Any, tmp_path: Path, reseal: Any) -> None:
     run_study(study, tmp_path / "out", executor=InProcess())
     name = expand(study)[0].run_id
-    manifest = tmp_path / "out" / "runs" / name / "manifest.json"
-    content = json.loads(manifest.read_text())
-    content["identity"]["config"]["seed"] = 9
-    manifest.write_text(json.dumps(content))
+    run = tmp_path / "out" / "runs" / name
+    identity = read_manifest(run)["identity"]
+    identity["config"]["seed"] = 9
+    reseal(run, identity=identity)
     outcome = run_study(study, tmp_path / "out", executor=InProcess())
     assert outcome.failed == {name: ANOTHER}
     assert len(outcome.complete) == 3

@@ -134,12 +134,12 @@ def test_what_would_stop_every_run_is_said_before_the_first(
 
 
 def test_a_folder_with_another_configuration_is_refused(
-    study_file: Path, started: Path, capsys: pytest.CaptureFixture[str]
+    study_file: Path, started: Path, capsys: pytest.CaptureFixture[str], reseal: Any
 ) -> None:
     folder = next(path for path in (started / "runs").iterdir() if "lora" in path.name)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["identity"]["config"]["training"]["epochs"] = 9
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    identity = json.loads((folder / "manifest.json").read_text())["identity"]
+    identity["config"]["training"]["epochs"] = 9
+    reseal(folder, identity=identity)
     assert main(["study", "run", str(study_file), "--out", str(started), "--set", "seeds=[1]"]) == 1
     said = capsys.readouterr().out
     assert f"{folder.name} failed" in said

@@ -237,7 +237,7 @@ def test_a_snapshot_of_another_model_is_refused(
 ) -> None:
     parts("bert", before).loop(Recipe(**{**NUMBERS, "epochs": 1}), recorder=Kept(), state=tmp_path).fit()
     with pytest.raises(
-        RunError, match=r"snapshot\.pt is of another model: \d+ weights, expected \d+; first difference"
+        RunError, match=r"step-00000006\.pt is of another model: \d+ weights, expected \d+; first difference"
     ):
         parts("bert", after).loop(RECIPE, recorder=Kept(), state=tmp_path).fit(resume=True)
 
@@ -311,7 +311,7 @@ def test_a_full_disk_at_a_snapshot_is_one_clear_error(
         save(state, file)
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(RunError, match=r"snapshot\.pt: writing broke off \(.* MB are free there\)\. Everything"):
+    with pytest.raises(RunError, match=r"step-00000006\.pt: writing broke off \(.* MB are free there\)\. Everything"):
         loop.fit()
     assert kept.listed == [0, 3]
     monkeypatch.undo()

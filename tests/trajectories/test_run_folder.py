@@ -16,6 +16,7 @@ import pytest
 from contested.errors import RunError
 from contested.trajectories import RunWriter, Trajectory, layout
 
+Reseal = Callable[..., dict[str, Any]]
 HEADER = {
     "run_id": "r",
     "config": {"a": 1},
@@ -96,9 +97,9 @@ def test_the_files_have_the_columns_and_types_of_the_contract(writer: RunWriter)
 def test_a_folder_of_schema_1_is_read_as_one_that_contested_trained(writer: RunWriter) -> None:
     record(writer, 0)
     manifest = json.loads((writer.path / "manifest.json").read_text())
-    assert (manifest["schema_version"], manifest["origin"], manifest["step_unit"]) == (2, {"kind": "contested"}, "step")
-    # Schema 1 had neither key, and every column.
-    old = {key: value for key, value in manifest.items() if key not in {"origin", "step_unit"}}
+    assert (manifest["schema_version"], manifest["origin"], manifest["step_unit"]) == (3, {"kind": "contested"}, "step")
+    # Schema 1 had none of these keys, and every column.
+    old = {key: value for key, value in manifest.items() if key not in {"origin", "step_unit", "files", "digest"}}
     (writer.path / "manifest.json").write_text(json.dumps({**old, "schema_version": 1}))
     read = Trajectory.load(writer.path)
     assert (read.origin, read.step_unit) == ({"kind": "contested"}, "step")
@@ -144,11 +145,12 @@ def test_further_values_of_another_shape_or_under_a_taken_name_are_refused(write
         writer.write_checkpoint(**values(0), extra={"loss": np.zeros(3)})
 
 
-def test_columns_of_other_types_are_left_alone(writer: RunWriter) -> None:
+def test_columns_of_other_types_are_left_alone(writer: RunWriter, reseal: Reseal) -> None:
     record(writer, 100)
     file = writer.path / "checkpoints" / "step-00000100.parquet"
     table = pq.read_table(file)
     pq.write_table(table.append_column("pred", pa.array([1, 0, 2], pa.int16())), file)
+    reseal(writer.path)
     assert dict(Trajectory.load(writer.path).extra) == {}
 
 
@@ -213,11 +215,13 @@ def test_resuming_removes_what_a_killed_process_was_writing(writer: RunWriter) -
     assert {file for file in writer.path.rglob("*") if file.is_file()} == written
 
 
-def test_resuming_finds_a_checkpoint_that_was_not_listed_any_more(writer: RunWriter) -> None:
-    # Killed between the snapshot of step 100 and the manifest.
+def test_a_checkpoint_that_was_not_listed_any_more_is_recorded_again(writer: RunWriter) -> None:
+    # Killed between the checkpoint of step 100 and the manifest: what counts is the snapshot before.
     record(writer, 0)
     writer.write_checkpoint(**values(100))
-    RunWriter.resume(writer.path, step=100)
+    resumed = RunWriter.resume(writer.path, step=0)
+    assert layout.checkpoint_steps(writer.path) == [0]
+    record(resumed, 100)
     assert Trajectory.load(writer.path).steps.tolist() == [0, 100]
 
 
@@ -336,7 +340,7 @@ def test_duplicate_ids_and_missing_columns_are_refused(tmp_path: Path) -> None:
         (lambda run: (run / "manifest.json").write_text("{"), "is damaged"),
         (lambda run: (run / "manifest.json").write_text("{}"), "lacks schema_version, run_id"),
         (lambda run: set_manifest(run, schema_version=99), "was written in format 99; .* Upgrade contested"),
-        (lambda run: set_manifest(run, checkpoints=[]), "has no checkpoint yet"),
+        (lambda run: set_manifest(run, checkpoints=[]), "is damaged: its content is not what its digest was taken of"),
         (lambda run: (run / "checkpoints" / layout.checkpoint_name(0)).unlink(), "Cannot read .*step-00000000"),
         (lambda run: (run / "checkpoints" / layout.checkpoint_name(0)).write_bytes(b"PAR1"), "Cannot read"),
     ],
@@ -345,6 +349,11 @@ def test_damaged_folders_are_named(writer: RunWriter, break_it: Any, wanted: str
     record(writer, 0)
     break_it(writer.path)
     with pytest.raises(RunError, match=wanted):
+        Trajectory.load(writer.path)
+
+
+def test_a_run_without_a_checkpoint_yet_says_so(writer: RunWriter) -> None:
+    with pytest.raises(RunError, match=r"has no checkpoint yet \(status running\)"):
         Trajectory.load(writer.path)
 
 
@@ -394,9 +403,12 @@ def truncated(run: Path) -> None:
     ],
     ids=["cut short", "another order", "fewer examples", "fewer classes", "unknown examples", "examples twice"],
 )
-def test_damaged_checkpoints_are_named(writer: RunWriter, break_it: Any, wanted: str) -> None:
+def test_damaged_checkpoints_of_folders_without_checksums_are_named(
+    writer: RunWriter, break_it: Any, wanted: str, make_former: Reseal
+) -> None:
     for step in (0, 100):
         record(writer, step)
+    make_former(writer.path)
     break_it(writer.path)
     with pytest.raises(RunError, match=wanted):
         Trajectory.load(writer.path)
@@ -412,9 +424,8 @@ def test_no_folder_at_all(tmp_path: Path) -> None:
         Trajectory.load(tmp_path / "nowhere")
 
 
-def test_the_status_of_an_older_folder_has_its_name_of_now(writer: RunWriter) -> None:
+def test_the_status_of_an_older_folder_has_its_name_of_now(writer: RunWriter, make_former: Reseal) -> None:
     record(writer, 0)
-    manifest = json.loads((writer.path / "manifest.json").read_text())
-    (writer.path / "manifest.json").write_text(json.dumps({**manifest, "status": "cancelled"}))
+    make_former(writer.path, status="cancelled")
     assert Trajectory.load(writer.path).status == "interrupted"
     assert RunWriter.resume(writer.path, step=0).manifest["status"] == "running"

@@ -19,11 +19,15 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[key=value]...", help="Overrides, such as training.epochs=3.")
     ] = None,
+    *,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Remove what the folder holds of this run, and begin again.")
+    ] = False,
 ) -> None:
     """Fine-tune once and record every tracked example at every checkpoint.
 
     The same command on the same folder resumes where the run stopped, whatever stopped it; the result is that of an
-    uninterrupted run.
+    uninterrupted run. A folder that has lost something of what was recorded is not resumed: --from-start begins again.
 
     Example: contested train run.yaml method=full training.learning_rate=2e-5 --out runs/full
     """
@@ -42,7 +46,7 @@ def train(
     for line in slowdowns(settings, on_cpu=on_cpu):
         errors.print(Text(f"Warning: {line}."), soft_wrap=True)
     with progress_bar(errors) as show:
-        result = train_config(settings, out=out, on_progress=show)
+        result = train_config(settings, out=out, on_progress=show, from_start=from_start)
     if result.trained:
         typer.echo(f"{result.run_id} is complete: {result.path}")
         if result.ended_by == "alert":

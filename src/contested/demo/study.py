@@ -57,6 +57,7 @@ def run_demo(out: Path, *, seed: int = 42, on_progress: Callable[[str, Progress]
             if on_progress is not None:
                 on_progress(name, progress)
 
+        settings: dict[str, Any] = {**SETTINGS}
         result = train(
             str(ENCODER_PATH),
             method,
@@ -66,7 +67,7 @@ def run_demo(out: Path, *, seed: int = 42, on_progress: Callable[[str, Progress]
             seed=seed,
             name=f"demo-{name}-s{seed}",
             on_progress=show,
-            **SETTINGS,
+            **settings,
         )
         runs[name] = result.path
         trajectories.append(result.trajectory)

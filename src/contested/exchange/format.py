@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from contested.errors import RunError
 from contested.exchange.records import Recording
-from contested.files import atomic_path, temporary_folder
+from contested.files import atomic_folder, atomic_path, make_folder
 from contested.wording import listed
 
 if TYPE_CHECKING:
@@ -114,12 +113,9 @@ def new_folder(target: Path) -> Iterator[Path]:
     """
     check_new_folder(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_folder(target) as made:
-            folder = made / "new"
-            folder.mkdir()
-            yield folder
-            os.replace(folder, target)
+        make_folder(target.parent)
+        with atomic_folder(target) as made:
+            yield made
     except OSError as error:
         raise RunError(f"{target} cannot be written: {error.strerror or error}.") from error
 
@@ -140,7 +136,7 @@ def new_file(target: Path) -> Iterator[Path]:
     if target.exists():
         raise RunError(f"{target} exists. Give a new file.")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         with atomic_path(target) as made:
             yield made
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import re
 import shutil
@@ -18,14 +17,17 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from contested import models, training
+from contested.analysis.live import warn
 from contested.config import RunConfig, identified, identifying, recorded
 from contested.errors import DiskError, RunError, write_error
-from contested.files import temporary_folder
+from contested.files import atomic_folder
 from contested.runs.prepare import RunComponents
 from contested.runs.proving import engine_check, engine_notes
 from contested.schedule import steps_per_epoch
-from contested.trajectories import RunWriter, layout
+from contested.trajectories import RunWriter, inspect_run, layout, read_manifest, resuming
+from contested.trajectories.checksums import RunFiles
 from contested.trajectories.identity import IDENTITY_VERSION, differences, digest
+from contested.trajectories.lock import check_lock
 from contested.trajectories.provenance import run_provenance
 
 
@@ -56,21 +58,42 @@ def check_folder(out: Path) -> None:
 
 
 def open_folder(
-    out: Path, config: RunConfig, components: RunComponents, identity: dict[str, Any], proven: training.Proven
+    out: Path,
+    config: RunConfig,
+    components: RunComponents,
+    identity: dict[str, Any],
+    proven: training.Proven,
+    *,
+    from_start: bool = False,
 ) -> tuple[RunWriter, bool]:
-    """Begin the folder, or resume from its snapshot; without a snapshot it begins again."""
-    said = {
+    """Begin the folder, or resume it from its last whole snapshot; where nothing was recorded it begins again.
+
+    Args:
+        out: The folder, locked.
+        config: The configuration.
+        components: The run's parts.
+        identity: What identifies the run.
+        proven: Computes its logits.
+        from_start: Whether to begin again whatever was recorded.
+
+    Returns:
+        Its writer, and whether it is resumed.
+
+    Raises:
+        RunError: If something that was recorded is missing, damaged or not listed.
+    """
+    said: dict[str, Any] = {
         "checks": {"engine": engine_check(proven)},
         "notes": [*components.notes, *engine_notes(proven)],
     }
-    state = out / layout.STATE
-    if (out / layout.MANIFEST).exists() and training.has_snapshot(state):
-        writer = RunWriter.resume(out, step=training.snapshot_step(state))
+    step = None if from_start else resume_step(out)
+    if step is not None:
+        writer = RunWriter.resume(out, step=step)
         writer.manifest.setdefault("planned_steps", planned_steps(config, components))  # absent in older folders
         writer.manifest.update(said)
         return writer, True
-    for leftover in (out / layout.CHECKPOINTS, out / layout.GRADIENTS, state):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for weights in layout.WEIGHTS if from_start else ():
+        shutil.rmtree(out / weights, ignore_errors=True)
     header = {
         "run_id": run_id(config, identity),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -92,6 +115,64 @@ def open_folder(
         out, header=header, examples=components.task.examples, text_columns=components.task.text_columns
     )
     return writer, False
+
+
+def resume_step(out: Path) -> int | None:
+    """Find the snapshot from which a run resumes.
+
+    Args:
+        out: The folder, locked.
+
+    Returns:
+        Steps done there; None where nothing was recorded yet.
+
+    Raises:
+        RunError: If something was, and no snapshot of it is left, or the manifest is gone.
+    """
+    if not (out / layout.MANIFEST).exists():
+        if layout.checkpoint_steps(out):
+            resuming.refuse(out, "its manifest is gone", [f"{layout.MANIFEST} is missing"])
+        return None
+    manifest = read_manifest(out)
+    if layout.FILES not in manifest:
+        step = max(layout.snapshot_steps(out), default=training.former_snapshot_step(out / layout.STATE))
+        faults = [] if step is not None else [f"{layout.STATE}/ is missing"]
+    else:
+        step, faults = _last_whole(RunFiles(out, manifest))
+    if step is None and manifest["checkpoints"]:
+        resuming.refuse(out, "no snapshot of it is left", faults or [f"{layout.STATE}/ is missing"])
+    if step is not None and faults:
+        warn([f"{fault}; the run resumes from the snapshot before it, of step {step:,}." for fault in faults], out)
+    return step
+
+
+def _last_whole(files: RunFiles) -> tuple[int | None, list[str]]:
+    """The step of the last snapshot that is as it was written, and what is wrong with those after it."""
+    faults: list[str] = []
+    for name in reversed(files.named(layout.STATE)):
+        fault = files.fault(name)
+        if fault is None:
+            return layout.step_of(name), faults
+        faults.append(f"{name} {fault.what}")
+    return None, faults
+
+
+def check_whole(out: Path) -> None:
+    """Refuse a complete run that is not as it was written.
+
+    Args:
+        out: The folder.
+
+    Raises:
+        RunError: If something is missing, damaged or not listed.
+    """
+    health = inspect_run(out)
+    if health.damage:
+        raise RunError(
+            f"{out} holds this run, complete, but not as it was written. {' '.join(health.readable)} "
+            f"{resuming.FROM_START}",
+            [damage.what for damage in health.damage],
+        )
 
 
 def planned_steps(config: RunConfig, components: RunComponents) -> int:
@@ -168,16 +249,25 @@ def weights_folder(config: RunConfig, out: Path) -> Path:
     return out / ("model" if config.method.name == "full" else "adapter")
 
 
-def save_model(config: RunConfig, components: RunComponents, out: Path) -> None:
-    """Write the adapter or model under a temporary name, then rename the whole folder."""
+def save_model(config: RunConfig, components: RunComponents, out: Path) -> str:
+    """Write the adapter or model under a temporary name, then rename the whole folder.
+
+    Args:
+        config: The configuration.
+        components: The run's parts.
+        out: The run folder.
+
+    Returns:
+        The name of the folder of weights.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
     target = weights_folder(config, out)
+    check_lock(out)
     try:
-        with temporary_folder(target) as beside:
-            temporary = beside / target.name
-            temporary.mkdir(mode=0o755)
-            models.save(components.model.module, components.model.tokenizer, temporary)
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(temporary, target)
+        with atomic_folder(target) as made:
+            models.save(components.model.module, components.model.tokenizer, made)
     except (OSError, SafetensorError) as error:
         # A full disk is an error of its own kind where the weights' writer meets it.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -185,6 +275,7 @@ def save_model(config: RunConfig, components: RunComponents, out: Path) -> None:
             f"Cannot save the trained model to {target}: {reason}. The trajectory is intact; make "
             "room or fix the permissions, then give the same command to resume."
         ) from error
+    return target.name
 
 
 def _provenance(components: RunComponents, proven: training.Proven) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from contested.runs.prepare import RunComponents, check_run, load_task, prepare
 from contested.runs.proving import prove_engine
 from contested.runs.session import gradient_probe
 from contested.trajectories import RunWriter, Trajectory, layout, probed, read_manifest
+from contested.trajectories.checksums import RunFiles
 from contested.trajectories.lock import locked
 
 _MODE: ProbeMode = default(ProbesSection, "mode")
@@ -55,7 +56,7 @@ def probe(
     """Record the gradients at the last step of a complete run, as a probe at the end of its training does.
 
     The trained weights are loaded from the folder, the data and the backbone from where the run's configuration says;
-    they must be those that the run was trained on. The manifest is left as it is.
+    they must be those that the run was trained on.
 
     Args:
         path: The run folder.
@@ -96,10 +97,11 @@ def probe(
                 mode=mode,
             )
             components = _trained(run, manifest, config, task)
-            engine = prove_engine(config, components, manifest).engine
-            found = gradient_probe(probes, components, engine, RunWriter.reopen(run))
+            engine, writer = prove_engine(config, components, manifest).engine, RunWriter.reopen(run)
+            found = gradient_probe(probes, components, engine, writer)
             assert found is not None, "something is to be recorded"
             found(step, step)
+            writer.list_files()
         return ProbeResult(run, manifest["run_id"], step, tuple(added))
 
 
@@ -158,5 +160,7 @@ def _trained(
             "trained with a task object from Python needs that object (task=):",
             problems,
         )
-    models.load_trained(components.model.module, weights_folder(config, run))
+    weights = weights_folder(config, run)
+    RunFiles(run, manifest).check(weights.name, "The trained weights")
+    models.load_trained(components.model.module, weights)
     return components

@@ -26,6 +26,7 @@ def train(
     seed: int = SEED,
     name: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    from_start: bool = False,
     **sections: dict[str, Any],
 ) -> RunResult:
     """Train one run from Python; the same folder resumes it.
@@ -39,6 +40,7 @@ def train(
         seed: Decides head, adapter, data order and dropout.
         name: A readable run id; made from model, method and seed where not given.
         on_progress: Called after each step.
+        from_start: Whether to remove what the folder holds of this run and begin again.
         **sections: ``training``, ``tracking``, ``probes`` and ``execution`` as in the YAML configuration.
 
     Returns:
@@ -57,7 +59,9 @@ def train(
     }
     resolve_paths(content, Path.cwd())
     config = check_config(content, "given to train()")
-    return execute(config, task.prepare(config.seed), out=user_path(out), on_progress=on_progress)
+    return execute(
+        config, task.prepare(config.seed), out=user_path(out), on_progress=on_progress, from_start=from_start
+    )
 
 
 def train_config(
@@ -66,6 +70,7 @@ def train_config(
     out: str | os.PathLike[str],
     on_progress: Callable[[Progress], None] | None = None,
     cache: DataCache | None = None,
+    from_start: bool = False,
 ) -> RunResult:
     """Train the run that a configuration describes; the same folder resumes it.
 
@@ -74,6 +79,7 @@ def train_config(
         out: The run folder.
         on_progress: Called after each step.
         cache: What the runs of this process have in common; the run is the same without.
+        from_start: Whether to remove what the folder holds of this run and begin again.
 
     Returns:
         Where the run is.
@@ -82,7 +88,7 @@ def train_config(
         ContestedError: One of its kinds, before any long computation where possible.
     """
     data = load_data(config, cache)
-    return execute(config, data, out=user_path(out), on_progress=on_progress, cache=cache)
+    return execute(config, data, out=user_path(out), on_progress=on_progress, cache=cache, from_start=from_start)
 
 
 def execute(
@@ -92,6 +98,7 @@ def execute(
     out: Path,
     on_progress: Callable[[Progress], None] | None,
     cache: DataCache | None = None,
+    from_start: bool = False,
 ) -> RunResult:
     """Run or resume one run in its folder, under the folder's lock.
 
@@ -101,14 +108,16 @@ def execute(
         out: The run folder.
         on_progress: Called after each step.
         cache: What the runs of this process have in common.
+        from_start: Whether to remove what the folder holds of this run and begin again.
 
     Returns:
         Where the run is.
 
     Raises:
-        RunError: If the folder is in use, holds another run, or cannot be written.
+        RunError: If the folder is in use, holds another run, has lost something that was recorded, or cannot be
+            written.
         TrainingError: If the run failed; its manifest then says why.
         training.Interrupted: On Ctrl-C, with the state saved and status ``interrupted``.
     """
-    with open_run(config, data, out=out, on_progress=on_progress, cache=cache) as found:
+    with open_run(config, data, out=out, on_progress=on_progress, cache=cache, from_start=from_start) as found:
         return found if isinstance(found, RunResult) else found.run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from contested import tasks, training
 from contested.config import RunConfig
 from contested.errors import ContestedError, RunError
 from contested.options import ProbesSection
-from contested.runs.folder import check_folder, check_same_run, identity_of, open_folder, save_model
+from contested.runs.folder import check_folder, check_same_run, check_whole, identity_of, open_folder, save_model
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
 from contested.runs.proving import prove_engine
 from contested.runs.watching import Progress, RunWatch
@@ -53,6 +52,7 @@ def open_run(
     out: Path,
     on_progress: Callable[[Progress], None] | None = None,
     cache: DataCache | None = None,
+    from_start: bool = False,
 ) -> Iterator[RunSession | RunResult]:
     """Begin a run in its folder, or resume it; the folder's lock is held until the context ends.
 
@@ -62,27 +62,41 @@ def open_run(
         out: The run folder.
         on_progress: Called after each step.
         cache: What the runs of this process have in common.
+        from_start: Whether to remove what the folder holds of this run and begin again.
 
     Yields:
         What is to be done, or the run's result where the folder holds it complete.
 
-    Raises:
-        RunError: If the folder is in use, holds another run, or cannot be written.
         ModelError: If no engine gives the logits of the library's own forward.
+
+    Raises:
+        RunError: If the folder is in use, holds another run, has lost something that was recorded, or cannot be
+            written.
     """
     check_folder(out)
     with locked(out):
         components = prepare(config, data, cache)
         identity = identity_of(config, components)
-        existing = read_manifest(out) if (out / layout.MANIFEST).exists() else None
+        existing = _existing(out, from_start=from_start)
         if existing is not None:
             check_same_run(out, existing, identity)
-            if existing["status"] == "complete":
+            if existing["status"] == "complete" and not from_start:
+                check_whole(out)
                 yield _result(out, existing, trained=False)
                 return
-        proven = prove_engine(config, components, existing)
-        writer, resume = open_folder(out, config, components, identity, proven)
+        proven = prove_engine(config, components, None if from_start else existing)
+        writer, resume = open_folder(out, config, components, identity, proven, from_start=from_start)
         yield RunSession(config, components, writer, proven, resume=resume, on_progress=on_progress)
+
+
+def _existing(out: Path, *, from_start: bool) -> dict[str, Any] | None:
+    """The manifest that is there; a damaged one is none where the run begins again."""
+    try:
+        return read_manifest(out) if (out / layout.MANIFEST).exists() else None
+    except RunError:
+        if from_start:
+            return None
+        raise
 
 
 class RunSession:
@@ -175,7 +189,7 @@ class RunSession:
         """Save the model after what is done inside, and write into the manifest how it ended."""
         try:
             yield
-            save_model(self.config, self._components, self._writer.path)
+            self._writer.list_weights(save_model(self.config, self._components, self._writer.path))
         except (training.Interrupted, KeyboardInterrupt):
             self._writer.finish("interrupted")
             raise
@@ -185,7 +199,6 @@ class RunSession:
                 self._writer.finish("failed", error=error.message)
             raise
         self._writer.finish("complete")
-        shutil.rmtree(self._writer.path / layout.STATE, ignore_errors=True)
 
     @property
     def _through(self) -> bool:

@@ -17,7 +17,7 @@ from contested.training.passes import PassEngine, tracking_pass
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
 from contested.training.proof import Proven, proven_engine
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
-from contested.training.snapshots import has_snapshot, snapshot_step
+from contested.training.snapshots import former_snapshot_step
 from contested.training.stacked import StackedEngine, fit_stacked, stack_problem
 from contested.training.steps import Capture, CudaGraphs
 from contested.training.tracking import track
@@ -49,15 +49,14 @@ __all__ = [
     "checkpoint_steps",
     "cross_entropy",
     "fit_stacked",
+    "former_snapshot_step",
     "gradient_norms",
     "group_alignment",
     "groups_of",
-    "has_snapshot",
     "learning_rate",
     "make_engine",
     "packs",
     "proven_engine",
-    "snapshot_step",
     "stack_problem",
     "steps_per_epoch",
     "track",

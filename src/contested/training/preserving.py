@@ -70,7 +70,7 @@ def random_states() -> dict[str, Any]:
     """Every random state that training may draw from; a device that has done nothing yet has drawn nothing."""
     return {
         "python": random.getstate(),
-        "numpy": np.random.get_state(),
+        "numpy": _plain(np.random.get_state()),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # type: ignore[no-untyped-call]
         "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
@@ -80,12 +80,17 @@ def random_states() -> dict[str, Any]:
 def restore_random_states(states: dict[str, Any]) -> None:
     """Undo what was drawn since :func:`random_states`."""
     random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
+    np.random.set_state(tuple(states["numpy"]))
     torch.set_rng_state(states["torch"])
     if states["cuda"]:
         torch.cuda.set_rng_state_all(states["cuda"])
     if states["mps"] is not None:
         torch.mps.set_rng_state(states["mps"])
+
+
+def _plain(state: Any) -> list[Any]:
+    """NumPy's state in numbers and text alone, as it takes it back."""
+    return [part.tolist() if isinstance(part, np.ndarray) else part for part in state]
 
 
 def _seed(module: nn.Module, seed: int) -> None:

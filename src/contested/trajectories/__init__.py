@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from contested.trajectories.gradients import Gradients, Probed, probed
     from contested.trajectories.identity import IDENTITY_VERSION
+    from contested.trajectories.integrity import Damage, RunHealth, inspect_run, remove_leftovers
     from contested.trajectories.layout import SCHEMA_VERSION, STATUSES, Status
     from contested.trajectories.lock import RunLockedError, locked
+    from contested.trajectories.manifest import read_manifest
     from contested.trajectories.provenance import run_provenance
-    from contested.trajectories.reading import read_manifest, read_metrics
+    from contested.trajectories.reading import read_metrics
     from contested.trajectories.trajectory import Trajectory
     from contested.trajectories.writer import RunWriter
 
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
 _MODULES = {
     "contested.trajectories.gradients": ("Gradients", "Probed", "probed"),
     "contested.trajectories.identity": ("IDENTITY_VERSION",),
+    "contested.trajectories.integrity": ("Damage", "RunHealth", "inspect_run", "remove_leftovers"),
     "contested.trajectories.layout": ("SCHEMA_VERSION", "STATUSES", "Status"),
     "contested.trajectories.lock": ("RunLockedError", "locked"),
     "contested.trajectories.provenance": ("run_provenance",),
-    "contested.trajectories.reading": ("read_manifest", "read_metrics"),
+    "contested.trajectories.manifest": ("read_manifest",),
+    "contested.trajectories.reading": ("read_metrics",),
     "contested.trajectories.trajectory": ("Trajectory",),
     "contested.trajectories.writer": ("RunWriter",),
 }
@@ -32,16 +36,20 @@ __all__ = [
     "IDENTITY_VERSION",
     "SCHEMA_VERSION",
     "STATUSES",
+    "Damage",
     "Gradients",
     "Probed",
+    "RunHealth",
     "RunLockedError",
     "RunWriter",
     "Status",
     "Trajectory",
+    "inspect_run",
     "locked",
     "probed",
     "read_manifest",
     "read_metrics",
+    "remove_leftovers",
     "run_provenance",
 ]
 

@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 from contested.errors import RunError
 from contested.trajectories import layout
+from contested.trajectories.checksums import RunFiles
+from contested.trajectories.manifest import read_manifest
 from contested.trajectories.reading import read_lines, read_table
+
+_ALIGNMENT = f"{layout.GRADIENTS}/{layout.ALIGNMENT}"
 
 ALIGNMENT_COLUMNS = (
     *("step", "group", "reference", "cosine"),
@@ -73,18 +77,18 @@ def probed(run: Path) -> list[Probed]:
     Raises:
         RunError: If a file is damaged.
     """
-    folder = run / layout.GRADIENTS
-    norms = {step: _facts(read_table(folder / layout.checkpoint_name(step))) for step in layout.norm_steps(run)}
+    files = RunFiles(run, read_manifest(run))
+    norms = {step: _facts(table) for step, table in _norms(files).items()}
     found = [Probed(step, "norms", bool(facts["head"]), facts["mode"]) for step, facts in norms.items()]
-    lines = read_lines(folder / layout.ALIGNMENT)
+    lines = read_lines(files, _ALIGNMENT)
     return found + [Probed(line["step"], "alignment", bool(line["head"]), line["mode"]) for line in lines]
 
 
-def read_gradients(run: Path, *, row_keys: NDArray[np.int64], last_step: int) -> Gradients | None:
+def read_gradients(files: RunFiles, *, row_keys: NDArray[np.int64], last_step: int) -> Gradients | None:
     """Read a run's gradient probes.
 
     Args:
-        run: The run folder.
+        files: The run's files.
         row_keys: Row keys of the tracked examples, shape (N,).
         last_step: Step of the last checkpoint that counts; later probes do not count yet.
 
@@ -94,20 +98,27 @@ def read_gradients(run: Path, *, row_keys: NDArray[np.int64], last_step: int) ->
     Raises:
         RunError: If a file is damaged or of other examples.
     """
-    folder = run / layout.GRADIENTS
-    taken = [step for step in layout.norm_steps(run) if step <= last_step]
-    tables = {step: read_table(folder / layout.checkpoint_name(step)) for step in taken}
-    lines = [line for line in read_lines(folder / layout.ALIGNMENT) if line["step"] <= last_step]
+    tables = _norms(files, last_step)
+    lines = [line for line in read_lines(files, _ALIGNMENT) if line["step"] <= last_step]
     steps = sorted({*tables, *(line["step"] for line in lines)})
     if not steps:
         return None
     norms = np.full((len(steps), len(row_keys)), math.nan)
     for step, table in tables.items():
         if not np.array_equal(table["row_key"].to_numpy(), row_keys):
-            raise RunError(f"The gradient norms at step {step} of {run} are of other examples than its checkpoints.")
+            raise RunError(
+                f"The gradient norms at step {step} of {files.run} are of other examples than its checkpoints."
+            )
         norms[steps.index(step)] = table["norm"].to_numpy()
     facts = lines[-1] if lines else _facts(next(iter(tables.values())))
     return Gradients(np.array(steps, np.int64), norms, _alignment(lines), bool(facts["head"]), facts["mode"])
+
+
+def _norms(files: RunFiles, last_step: int | None = None) -> dict[int, pa.Table]:
+    """The tables of norms by step, rising."""
+    steps = {layout.step_of(name): name for name in files.named(layout.GRADIENTS)}
+    taken = sorted(step for step in steps if step is not None and (last_step is None or step <= last_step))
+    return {step: read_table(files, steps[step]) for step in taken}
 
 
 def _facts(table: pa.Table) -> dict[str, Any]:

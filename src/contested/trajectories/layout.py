@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
-"""1: every run has losses, logits, gold labels, annotators and categories. 2: each of them may be missing."""
+SCHEMA_VERSION = 3
+"""1: every run has losses, logits, gold labels, annotators and categories. 2: each of them may be missing. 3: the
+manifest has size and checksum of every file, and a digest of itself."""
 
 Status = Literal["running", "complete", "failed", "interrupted"]
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -30,7 +31,15 @@ BASELINE = "baseline.parquet"
 GRADIENTS = "gradients"
 ALIGNMENT = "alignment.jsonl"
 STATE = "state"
+WEIGHTS = ("adapter", "model")
 LOCK = ".lock"
+
+FILES = "files"
+"""Key of a manifest: size and SHA-256 of every file that is part of the run, by its path."""
+DIGEST = "digest"
+"""Key of a manifest: SHA-256 of its own content without this key."""
+GROWING = frozenset({METRICS, f"{GRADIENTS}/{ALIGNMENT}"})
+"""Files that lines are added to: a manifest knows their beginning, and what follows it does not count yet."""
 
 NORM_SCHEMA = pa.schema([("row_key", pa.int64()), ("step", pa.int32()), ("norm", pa.float64())])
 # Metadata of a file of norms: a JSON object with head, mode, method and notes.
@@ -51,7 +60,9 @@ CHECKPOINT_COLUMNS = ("row_key", "step", "epoch", "loss", "logits")
 # Those that every run has; a run lacks the others where it does not know them.
 EXAMPLE_KEYS = ("row_key", "example_id", "split")
 
-_CHECKPOINT_NAME = re.compile(r"^step-(\d{8,})\.parquet$")
+_OF_A_STEP = re.compile(
+    rf"(?:(?:{CHECKPOINTS}|{GRADIENTS})/step-(\d{{8,}})\.parquet|{STATE}/step-(\d{{8,}})\.pt)", re.A
+)
 
 
 def checkpoint_name(step: int) -> str:
@@ -63,16 +74,42 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}.parquet"
 
 
+def snapshot_name(step: int) -> str:
+    """The file name of the snapshot at ``step``."""
+    return f"step-{step:08d}.pt"
+
+
+def step_of(name: str) -> int | None:
+    """The step that a file of a run is of.
+
+    Args:
+        name: Its path in the run folder, with slashes.
+
+    Returns:
+        The step; None of a file that is of no single step.
+
+    >>> step_of("checkpoints/step-00000100.parquet"), step_of("metrics.jsonl")
+    (100, None)
+    """
+    found = _OF_A_STEP.fullmatch(name)
+    return None if found is None else int(found.group(1) or found.group(2))
+
+
 def checkpoint_steps(run: Path) -> list[int]:
     """The steps of the checkpoint files that lie in the run folder, rising."""
-    return _steps(run / CHECKPOINTS)
+    return _steps(run, CHECKPOINTS)
 
 
 def norm_steps(run: Path) -> list[int]:
     """The steps of the files of gradient norms that lie in the run folder, rising."""
-    return _steps(run / GRADIENTS)
+    return _steps(run, GRADIENTS)
 
 
-def _steps(folder: Path) -> list[int]:
-    names = (_CHECKPOINT_NAME.match(file.name) for file in folder.glob("step-*.parquet"))
-    return sorted(int(name.group(1)) for name in names if name)
+def snapshot_steps(run: Path) -> list[int]:
+    """The steps of the snapshots that lie in the run folder, rising."""
+    return _steps(run, STATE)
+
+
+def _steps(run: Path, folder: str) -> list[int]:
+    steps = (step_of(f"{folder}/{file.name}") for file in (run / folder).glob("step-*"))
+    return sorted(step for step in steps if step is not None)

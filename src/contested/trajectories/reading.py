@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from contested.errors import RunError
 from contested.trajectories import layout
-from contested.wording import listed
+from contested.trajectories.checksums import Fault, RunFiles, restore
+from contested.trajectories.manifest import read_manifest
 
 
-def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
+def read_table(files: RunFiles, name: str, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file of a run.
 
     Args:
-        file: The file.
+        files: The run's files.
+        name: Its path in the run folder, with slashes.
         columns: Which columns; all of them without it.
 
     Returns:
@@ -32,82 +34,109 @@ def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
         RunError: If it is missing or damaged.
     """
     try:
-        return pq.read_table(file, columns=columns)
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"Cannot read {file}: {error}. The manifest lists it; restore it from a copy.") from None
+        return pq.read_table(pa.BufferReader(files.read(name)), columns=columns, page_checksum_verification=True)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise RunError(f"Cannot read {files.run / name}: {error}. {restore(files.run)}") from None
 
 
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object per line; a last line cut short by a crash is left out."""
-    if not file.exists():
+def read_lines(files: RunFiles, name: str) -> list[dict[str, Any]]:
+    """Read a file of one JSON object per line; a last line cut short by a crash is left out.
+
+    Args:
+        files: The run's files.
+        name: Its path in the run folder, with slashes.
+
+    Returns:
+        The objects; none where the run has no such file.
+
+    Raises:
+        RunError: If it is damaged.
+    """
+    if not files.has(name):
         return []
+    return lines_of(files.run / name, files.read(name))
+
+
+def lines_of(file: Path, content: bytes) -> list[dict[str, Any]]:
+    """Parse what was read of a file of one JSON object per line.
+
+    Args:
+        file: The file, for messages.
+        content: What was read of it.
+
+    Returns:
+        The objects of its whole lines.
+
+    Raises:
+        RunError: If a line is no JSON object; the error names every such line.
+    """
+    found, problems = [], []
     # Every whole line ends in a newline, so what follows the last one is either empty or half a line.
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        try:
+            parsed = json.loads(line)
+        except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or nested beyond reason
+            problems.append(f"line {number}: {error}")
+            continue
+        if isinstance(parsed, dict) and isinstance(parsed.get("step"), int | float):
+            found.append(parsed)
+        else:
+            problems.append(f"line {number}: expected an object with a step")
+    if problems:
+        raise RunError(f"{file} is damaged. {restore(file.parent)}", problems)
+    return found
 
 
-def _runs_in(folder: Path) -> str:
-    """Name the runs in a folder of runs, such as an import with --each makes; empty where there is none."""
-    found = sorted(manifest.parent.name for manifest in folder.glob(f"*/{layout.MANIFEST}"))
-    if not found:
-        return ""
-    told = f"The folders {listed(found)} in it are runs" if len(found) > 1 else f"The folder {found[0]} in it is a run"
-    return f"{told}: give one of them, such as {folder / found[0]}."
-
-
-def read_manifest(run: Path) -> dict[str, Any]:
-    """Read and check a run's manifest.
+def check_content(run: Path, name: str) -> Fault | None:
+    """Read a file of a run whose manifest knows no files, as far as that shows whether it is damaged.
 
     Args:
         run: The run folder.
+        name: The file's path in it, with slashes.
 
     Returns:
-        The manifest.
+        What is wrong with it, or None.
+    """
+    file, files = run / name, RunFiles(run, {})
+    if not file.exists():
+        return Fault("missing", "is missing")
+    try:
+        if name.endswith(".parquet"):
+            read_table(files, name)
+        elif name in layout.GROWING:
+            read_lines(files, name)
+    except RunError as error:
+        return Fault("damaged", f"cannot be read ({error.message})")
+    return None
+
+
+def read_metrics(run: Path, files: RunFiles | None = None) -> pd.DataFrame:
+    """Read metrics.jsonl as one row per line; a last line cut short by a crash is left out.
+
+    Args:
+        run: The run folder.
+        files: Its files; by its manifest where not given.
+
+    Returns:
+        A row per line.
 
     Raises:
-        RunError: If there is none, it is damaged, or it was written by a newer version.
+        RunError: If it is damaged.
     """
-    if not run.exists():
-        raise RunError(f"{run} does not exist. Give a run folder.")
-    try:
-        manifest = json.loads((run / layout.MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(
-            f"{run} is not a run folder: it has no {layout.MANIFEST}. "
-            + (_runs_in(run) or "Give the folder that contested train, contested import or Trajectory.save wrote.")
-        ) from None
-    except json.JSONDecodeError as error:
-        raise RunError(
-            f"{run / layout.MANIFEST} is damaged ({error}). It is written whole or not at all, so something "
-            "else changed it; restore it from a copy."
-        ) from None
-    missing = [key for key in ("schema_version", "run_id", "status", "checkpoints") if key not in manifest]
-    if missing:
-        raise RunError(f"{run / layout.MANIFEST} is not a run's manifest: it lacks {', '.join(missing)}.")
-    if manifest["schema_version"] > layout.SCHEMA_VERSION:
-        raise RunError(
-            f"{run} was written in format {manifest['schema_version']}; this version reads up to "
-            f"{layout.SCHEMA_VERSION}. Upgrade contested."
-        )
-    status = manifest["status"]
-    return {**manifest, "status": layout.FORMER_STATUSES.get(status, status)}
-
-
-def read_metrics(run: Path) -> pd.DataFrame:
-    """Read metrics.jsonl as one row per line; a last line cut short by a crash is left out."""
-    lines = read_lines(run / layout.METRICS)
+    lines = read_lines(RunFiles(run, read_manifest(run)) if files is None else files, layout.METRICS)
     return pd.DataFrame(lines) if lines else pd.DataFrame({"step": np.array([], np.int64)})
 
 
-def read_row_keys(run: Path, step: int) -> NDArray[np.int64]:
+def read_row_keys(files: RunFiles, step: int) -> NDArray[np.int64]:
     """The row keys of the tracked examples in the order of a checkpoint's rows, shape (N,)."""
-    return np.asarray(_read_checkpoint(run, step, ["row_key"])["row_key"].to_numpy())
+    return np.asarray(_read_checkpoint(files, step, ["row_key"])["row_key"].to_numpy())
 
 
-def read_examples(run: Path, row_keys: NDArray[np.int64]) -> pd.DataFrame:
+def read_examples(files: RunFiles, row_keys: NDArray[np.int64]) -> pd.DataFrame:
     """Read the tracked examples of a run.
 
     Args:
-        run: The run folder.
+        files: The run's files.
         row_keys: Row keys of the tracked examples, shape (N,).
 
     Returns:
@@ -116,7 +145,7 @@ def read_examples(run: Path, row_keys: NDArray[np.int64]) -> pd.DataFrame:
     Raises:
         RunError: If the table is damaged, has a key twice, or lacks one.
     """
-    table = read_table(run / layout.EXAMPLES)
+    run, table = files.run, read_table(files, layout.EXAMPLES)
     known = pd.Index(table["row_key"].to_numpy())
     if known.has_duplicates:
         raise RunError(f"{run / layout.EXAMPLES} has a duplicated row_key; restore it from a copy.")
@@ -146,11 +175,11 @@ class Recorded(NamedTuple):
     extra: dict[str, NDArray[np.float64]]
 
 
-def read_checkpoints(run: Path, steps: Sequence[int], row_keys: NDArray[np.int64], n_classes: int) -> Recorded:
+def read_checkpoints(files: RunFiles, steps: Sequence[int], row_keys: NDArray[np.int64], n_classes: int) -> Recorded:
     """Read what was recorded, one file after the other: of a million examples all files at once are gigabytes.
 
     Args:
-        run: The run folder.
+        files: The run's files.
         steps: Steps of the checkpoints to read.
         row_keys: Row keys of the tracked examples, shape (N,).
         n_classes: Classes K.
@@ -161,17 +190,17 @@ def read_checkpoints(run: Path, steps: Sequence[int], row_keys: NDArray[np.int64
     Raises:
         RunError: If a file is damaged, or of other examples or columns than the first.
     """
-    schema = pq.read_schema(run / layout.CHECKPOINTS / layout.checkpoint_name(steps[0]))
+    schema = _read_checkpoint(files, steps[0]).schema
     columns = set(schema.names)
     losses = np.empty((len(steps), len(row_keys))) if "loss" in columns else None
     logits = np.empty((len(steps), len(row_keys), n_classes), np.float32) if "logits" in columns else None
     extra = {name: np.empty((len(steps), len(row_keys))) for name in _extra_columns(schema)}
     for index, step in enumerate(steps):
-        table = _read_checkpoint(run, step)
+        table = _read_checkpoint(files, step)
         if set(table.schema.names) != columns or not np.array_equal(table["row_key"].to_numpy(), row_keys):
             raise RunError(
-                f"The checkpoint at step {step} of {run} tracks other examples, or other columns, than the first one; "
-                "the folder mixes two runs. Train into an empty folder."
+                f"The checkpoint at step {step} of {files.run} tracks other examples, or other columns, than the first "
+                "one; the folder mixes two runs. Train into an empty folder."
             )
         if losses is not None:
             losses[index] = table["loss"].to_numpy()
@@ -185,12 +214,12 @@ def read_checkpoints(run: Path, steps: Sequence[int], row_keys: NDArray[np.int64
 
 
 def read_baseline(
-    run: Path, row_keys: NDArray[np.int64], n_classes: int
+    files: RunFiles, row_keys: NDArray[np.int64], n_classes: int
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float32] | None]:
     """Read what the untouched model said of the tracked examples.
 
     Args:
-        run: The run folder.
+        files: The run's files.
         row_keys: Row keys of the tracked examples, shape (N,).
         n_classes: Classes K.
 
@@ -200,11 +229,13 @@ def read_baseline(
     Raises:
         RunError: If the file is damaged or of other examples.
     """
-    if not (run / layout.BASELINE).exists():
+    if not files.has(layout.BASELINE):
         return None, None
-    table = read_table(run / layout.BASELINE)
+    table = read_table(files, layout.BASELINE)
     if not np.array_equal(table["row_key"].to_numpy(), row_keys):
-        raise RunError(f"{run / layout.BASELINE} is of other examples than the checkpoints; restore it from a copy.")
+        raise RunError(
+            f"{files.run / layout.BASELINE} is of other examples than the checkpoints; restore it from a copy."
+        )
     losses = table["loss"].to_numpy().astype(np.float64) if "loss" in table.schema.names else None
     logits = _logits(table, len(row_keys), n_classes, 0) if "logits" in table.schema.names else None
     return losses, logits
@@ -219,8 +250,8 @@ def _extra_columns(schema: pa.Schema) -> list[str]:
     ]
 
 
-def _read_checkpoint(run: Path, step: int, columns: list[str] | None = None) -> pa.Table:
-    return read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(step), columns)
+def _read_checkpoint(files: RunFiles, step: int, columns: list[str] | None = None) -> pa.Table:
+    return read_table(files, f"{layout.CHECKPOINTS}/{layout.checkpoint_name(step)}", columns)
 
 
 def _logits(table: pa.Table, n_examples: int, n_classes: int, step: int) -> NDArray[np.float32]:

@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from contested.errors import RunError
 from contested.files import user_path
+from contested.trajectories.checksums import RunFiles
 from contested.trajectories.gradients import Gradients, read_gradients
 from contested.trajectories.layout import Status, StepUnit
+from contested.trajectories.manifest import read_manifest
 from contested.trajectories.reading import (
     read_baseline,
     read_checkpoints,
     read_examples,
-    read_manifest,
     read_metrics,
     read_row_keys,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from contested.annotations.categories import Categories
     from contested.trajectories.given_columns import Covariates, Texts
 
+_LOOKS = 3
 Known = Literal["losses", "logits", "gold", "label_counts", "entropy", "categories"]
 _KNOWN_AS: dict[str, str] = {
     "losses": "losses",
@@ -204,9 +206,20 @@ class Trajectory:
             RunError: If the folder is missing, is not a run folder, was written by a newer version,
                 has no checkpoint yet, or its files contradict each other.
         """
-        run = user_path(path)
-        manifest = read_manifest(run)
-        listed = manifest["checkpoints"]
+        run, looks = user_path(path), 0
+        while True:
+            manifest, looks = read_manifest(run), looks + 1
+            try:
+                return cls._read(run, manifest)
+            except RunError:
+                # Whoever resumes the run may have dropped meanwhile what the manifest listed before.
+                if looks == _LOOKS or read_manifest(run) == manifest:
+                    raise
+
+    @classmethod
+    def _read(cls, run: Path, manifest: dict[str, Any]) -> Self:
+        """Read what a manifest lists."""
+        files, listed = RunFiles(run, manifest), manifest["checkpoints"]
         if not listed:
             raise RunError(
                 f"The run {run} has no checkpoint yet (status {manifest['status']}). "
@@ -214,11 +227,11 @@ class Trajectory:
             )
         steps = [c["step"] for c in listed]
         label_names = tuple(manifest.get("label_names", ()))
-        row_keys = read_row_keys(run, steps[0])
+        row_keys = read_row_keys(files, steps[0])
         # First of all, for reading texts takes twice their memory, if only for a moment.
-        examples = read_examples(run, row_keys)
-        recorded = read_checkpoints(run, steps, row_keys, len(label_names))
-        baseline_losses, baseline_logits = read_baseline(run, row_keys, len(label_names))
+        examples = read_examples(files, row_keys)
+        recorded = read_checkpoints(files, steps, row_keys, len(label_names))
+        baseline_losses, baseline_logits = read_baseline(files, row_keys, len(label_names))
         return cls(
             run_id=manifest["run_id"],
             status=manifest["status"],
@@ -231,10 +244,10 @@ class Trajectory:
             label_names=label_names,
             text_columns=tuple(manifest.get("text_columns", ())),
             category_names=tuple(manifest.get("category_names", ())),
-            metrics=read_metrics(run),
+            metrics=read_metrics(run, files),
             manifest=manifest,
             path=run,
-            gradients=read_gradients(run, row_keys=row_keys, last_step=listed[-1]["step"]),
+            gradients=read_gradients(files, row_keys=row_keys, last_step=listed[-1]["step"]),
             step_unit=manifest.get("step_unit", "step"),
             # Before schema 2 nothing else wrote run folders.
             origin=manifest.get("origin", {"kind": "contested"}),
@@ -371,4 +384,4 @@ class Trajectory:
 
 
 # What is written from the trajectory itself, whatever the manifest of the run said before.
-_WRITTEN = frozenset({"schema_version", "run_id", "status", "text_columns", "checkpoints"})
+_WRITTEN = frozenset({"schema_version", "run_id", "status", "text_columns", "checkpoints", "files", "digest"})

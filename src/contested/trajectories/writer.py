@@ -17,9 +17,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from contested.errors import DiskError, RunError
-from contested.files import atomic_path, remove_temporaries, write_json, write_text
+from contested.files import atomic_path, make_folder
 from contested.trajectories import layout
-from contested.trajectories.reading import read_manifest
+from contested.trajectories.ledger import Ledger
+from contested.trajectories.leftovers import drop_unlisted
+from contested.trajectories.lock import check_lock
+from contested.trajectories.manifest import read_manifest, write_manifest
+from contested.trajectories.resuming import resumed
 
 
 class RunWriter:
@@ -35,6 +39,7 @@ class RunWriter:
         self.path = path
         self.manifest = manifest
         self._row_keys = row_keys
+        self._ledger = Ledger(path, manifest.get(layout.FILES, {}))
 
     @classmethod
     def create(
@@ -64,10 +69,6 @@ class RunWriter:
         """
         _check_examples(examples, text_columns, header)
         run = Path(path)
-        (run / layout.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        _remove_temporaries(run)
-        _write_examples(run / layout.EXAMPLES, examples, text_columns)
-        write_text(run / layout.METRICS, "")
         manifest: dict[str, Any] = {
             "schema_version": layout.SCHEMA_VERSION,
             "status": "running",
@@ -76,9 +77,19 @@ class RunWriter:
             **header,
             "text_columns": list(text_columns),
             "checkpoints": [],
+            layout.FILES: {},
         }
-        write_json(run / layout.MANIFEST, manifest)
-        return cls(run, manifest, _tracked_keys(examples, manifest))
+        with _disk_errors(run):
+            make_folder(run)
+            # First, so that whatever stops this finds a run that has recorded nothing, not one that has lost it all.
+            write_manifest(run, manifest)
+            drop_unlisted(run, manifest)
+            make_folder(run / layout.CHECKPOINTS)
+        writer = cls(run, manifest, _tracked_keys(examples, manifest))
+        writer._write_table(layout.EXAMPLES, _example_table(examples, text_columns))
+        writer._append(layout.METRICS, "")
+        writer._write_manifest()
+        return writer
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str], *, step: int) -> Self:
@@ -90,33 +101,19 @@ class RunWriter:
 
         Returns:
             A writer positioned right after the checkpoint at ``step``.
+
+        Raises:
+            RunError: If something that was recorded up to there is missing, damaged, or not listed.
         """
         run = Path(path)
-        _remove_temporaries(run)
-        manifest = read_manifest(run)
-        epochs: dict[int, float] = {}
-        for found in layout.checkpoint_steps(run):
-            file = run / layout.CHECKPOINTS / layout.checkpoint_name(found)
-            if found > step:
-                file.unlink()
-            else:
-                epochs[found] = pq.read_table(file, columns=["epoch"])["epoch"][0].as_py()
-        # A crash may fall between a checkpoint's file and the manifest: the files are what counts.
-        manifest["checkpoints"] = [{"step": found, "epoch": epoch} for found, epoch in epochs.items()]
-        manifest["status"] = "running"
-        for key in ("error", "ended_by"):
-            manifest.pop(key, None)
-        if "alarms" in manifest:
-            manifest["alarms"] = [alarm for alarm in manifest["alarms"] if alarm["step"] <= step]
-        _cut_lines(run / layout.METRICS, step)
-        _cut_gradients(run, step)
-        write_json(run / layout.MANIFEST, manifest)
+        with _disk_errors(run):
+            manifest = resumed(run, step)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
         return cls(run, manifest, _tracked_keys(examples, manifest))
 
     @classmethod
     def reopen(cls, path: str | os.PathLike[str]) -> Self:
-        """Add gradients to a run that has ended; its manifest stays as it is.
+        """Add gradients to a run that has ended; :meth:`list_files` makes them part of it.
 
         Args:
             path: The run folder.
@@ -125,10 +122,9 @@ class RunWriter:
             A writer for gradients.
         """
         run = Path(path)
-        _remove_temporaries(run)
         manifest = read_manifest(run)
-        # An earlier attempt may have left half a line.
-        _cut_gradients(run, manifest["checkpoints"][-1]["step"])
+        with _disk_errors(run):
+            drop_unlisted(run, manifest)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
         return cls(run, manifest, _tracked_keys(examples, manifest))
 
@@ -156,8 +152,7 @@ class RunWriter:
         further = {} if extra is None else dict(extra)
         self._check_shapes(losses, logits, further)
         table = self._checkpoint_table(step, epoch, losses=losses, logits=logits, extra=further, exact=exact)
-        with _disk_errors(self.path), atomic_path(self._checkpoint_file(step)) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        self._write_table(f"{layout.CHECKPOINTS}/{layout.checkpoint_name(step)}", table)
 
     def _checkpoint_table(
         self,
@@ -200,17 +195,34 @@ class RunWriter:
         """
         self._check_shapes(losses, logits, {})
         table = self._checkpoint_table(0, 0.0, losses=losses, logits=logits, extra={}, exact=exact)
-        with _disk_errors(self.path), atomic_path(self.path / layout.BASELINE) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        self._write_table(layout.BASELINE, table)
 
     def list_checkpoint(self, *, step: int, epoch: float | None) -> None:
         """Name the checkpoint in the manifest, which makes it part of the run for every reader."""
         self.manifest["checkpoints"].append({"step": step, "epoch": epoch})
         self._write_manifest()
+        with _disk_errors(self.path):
+            drop_unlisted(self.path, self.manifest, only=layout.STATE)
+
+    def list_weights(self, folder: str) -> None:
+        """Make a folder of trained weights part of the run; the manifest names its files when the run is finished.
+
+        Args:
+            folder: ``adapter`` or ``model``.
+        """
+        with _disk_errors(self.path):
+            for file in sorted((self.path / folder).rglob("*")):
+                if file.is_file():
+                    self._ledger.wrote(file.relative_to(self.path).as_posix())
+
+    def list_files(self) -> None:
+        """Name what was written in the manifest; that of a folder of an earlier schema knows no files and stays."""
+        if layout.FILES in self.manifest:
+            self._write_manifest()
 
     def write_metrics(self, values: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl and flush it to the disk."""
-        self._append(layout.METRICS, values)
+        self._append(layout.METRICS, _line(values))
 
     def write_gradient_norms(self, *, step: int, norms: NDArray[np.float64], facts: Mapping[str, Any]) -> None:
         """Record the tracked examples' gradient norms at one step as a file.
@@ -225,17 +237,11 @@ class RunWriter:
         schema = layout.NORM_SCHEMA.with_metadata({layout.NORM_FACTS: json.dumps(dict(facts))})
         columns = [self._row_keys, np.full(len(norms), step, np.int32), norms]
         table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=schema)
-        file = self.path / layout.GRADIENTS / layout.checkpoint_name(step)
-        with _disk_errors(self.path):
-            file.parent.mkdir(exist_ok=True)
-            with atomic_path(file) as temporary:
-                pq.write_table(table, temporary, compression="zstd")
+        self._write_table(f"{layout.GRADIENTS}/{layout.checkpoint_name(step)}", table)
 
     def write_alignment(self, values: Mapping[str, Any]) -> None:
         """Append one line to gradients/alignment.jsonl and flush it to the disk."""
-        with _disk_errors(self.path):
-            (self.path / layout.GRADIENTS).mkdir(exist_ok=True)
-        self._append(f"{layout.GRADIENTS}/{layout.ALIGNMENT}", values)
+        self._append(f"{layout.GRADIENTS}/{layout.ALIGNMENT}", _line(values))
 
     def finish(self, status: layout.Status, *, error: str | None = None) -> None:
         """Write the run's end into the manifest.
@@ -249,6 +255,9 @@ class RunWriter:
         if error is not None:
             self.manifest["error"] = error
         self._write_manifest()
+        if status == "complete":
+            with _disk_errors(self.path):
+                drop_unlisted(self.path, self.manifest)
 
     def _check_shapes(
         self,
@@ -267,19 +276,28 @@ class RunWriter:
         if wrong:
             raise RunError(f"A tracking pass gave {' and '.join(wrong)} for {len(self._row_keys)} tracked examples.")
 
-    def _append(self, name: str, values: Mapping[str, Any]) -> None:
-        line = json.dumps(dict(values), ensure_ascii=False, allow_nan=False) + "\n"
-        with _disk_errors(self.path), (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+    def _write_table(self, name: str, table: pa.Table) -> None:
+        check_lock(self.path)
+        file = self.path / name
+        with _disk_errors(self.path):
+            make_folder(file.parent)
+            with atomic_path(file) as temporary:
+                pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+                self._ledger.wrote(name, temporary)
 
-    def _checkpoint_file(self, step: int) -> Path:
-        return self.path / layout.CHECKPOINTS / layout.checkpoint_name(step)
+    def _append(self, name: str, line: str) -> None:
+        check_lock(self.path)
+        with _disk_errors(self.path):
+            make_folder((self.path / name).parent)
+            self._ledger.append(name, line)
 
     def _write_manifest(self) -> None:
+        check_lock(self.path)
+        listed = {checkpoint["step"] for checkpoint in self.manifest["checkpoints"]}
         with _disk_errors(self.path):
-            write_json(self.path / layout.MANIFEST, self.manifest)
+            snapshots = self.manifest["status"] != "complete"
+            self.manifest[layout.FILES] = self._ledger.listing(listed, snapshots=snapshots)
+            write_manifest(self.path, self.manifest)
 
 
 @contextlib.contextmanager
@@ -310,18 +328,12 @@ def _check_examples(examples: pd.DataFrame, text_columns: Sequence[str], header:
         raise RunError("The example table of the run is invalid:", problems)
 
 
-def _remove_temporaries(run: Path) -> None:
-    """Remove what a process that was killed while it wrote left behind."""
-    for folder in (run, run / layout.CHECKPOINTS, run / layout.GRADIENTS, run / layout.STATE):
-        remove_temporaries(folder)
-
-
 def _tracked_keys(examples: pd.DataFrame, manifest: Mapping[str, Any]) -> NDArray[np.int64]:
     splits = manifest.get("tracked_splits", ["train"])
     return examples.loc[examples["split"].isin(splits), "row_key"].to_numpy(np.int64)
 
 
-def _write_examples(file: Path, examples: pd.DataFrame, text_columns: Sequence[str]) -> None:
+def _example_table(examples: pd.DataFrame, text_columns: Sequence[str]) -> pa.Table:
     fixed = [name for name in layout.EXAMPLE_TYPES if name in examples]
     covariates = [name for name in examples if name not in fixed and name not in text_columns]
     order = [*fixed[:2], *text_columns, *fixed[2:], *covariates]
@@ -329,19 +341,8 @@ def _write_examples(file: Path, examples: pd.DataFrame, text_columns: Sequence[s
     for index, name in enumerate(order):
         if name in layout.EXAMPLE_TYPES:
             table = table.set_column(index, name, table[name].cast(layout.EXAMPLE_TYPES[name]))
-    with _disk_errors(file.parent), atomic_path(file) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    return table
 
 
-def _cut_gradients(run: Path, step: int) -> None:
-    for found in layout.norm_steps(run):
-        if found > step:
-            (run / layout.GRADIENTS / layout.checkpoint_name(found)).unlink()
-    if (run / layout.GRADIENTS / layout.ALIGNMENT).exists():
-        _cut_lines(run / layout.GRADIENTS / layout.ALIGNMENT, step)
-
-
-def _cut_lines(file: Path, step: int) -> None:
-    whole_lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
-    kept = [line for line in whole_lines if json.loads(line)["step"] <= step]
-    write_text(file, "".join(line + "\n" for line in kept))
+def _line(values: Mapping[str, Any]) -> str:
+    return json.dumps(dict(values), ensure_ascii=False, allow_nan=False) + "\n"
