@@ -32,7 +32,7 @@ def sentencepiece_only(tmp_path: Path) -> Path:
     folder = tmp_path / "deberta-v3-like"
     with torch.random.fork_rng():
         config = transformers.DebertaV2Config(
-            vocab_size=64,
+            vocab_size=32,
             hidden_size=16,
             num_hidden_layers=1,
             num_attention_heads=2,

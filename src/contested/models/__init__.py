@@ -3,16 +3,20 @@
 from contested.models.build import TextModel, build, preflight
 from contested.models.checkpoints import quiet
 from contested.models.methods import FULL, peft_types, tuner_class
+from contested.models.vocabulary import READS_LAST_END, embeddings_of, takes_token_types
 from contested.models.weights import load_trained, save
 
 __all__ = [
     "FULL",
+    "READS_LAST_END",
     "TextModel",
     "build",
+    "embeddings_of",
     "load_trained",
     "peft_types",
     "preflight",
     "quiet",
     "save",
+    "takes_token_types",
     "tuner_class",
 ]

@@ -18,9 +18,20 @@ from transformers import (
 
 from contested.errors import ModelError
 from contested.families import Family, family_of, full_attention_limit
-from contested.models.checkpoints import fingerprint, head_modules, input_limit, load_config, load_module
+from contested.models.checkpoints import (
+    declared_config,
+    fingerprint,
+    head_modules,
+    input_limit,
+    load_config,
+    load_module,
+    quantisation_problems,
+)
 from contested.models.methods import FULL, peft_config, tuner_class
 from contested.models.tokenizers import first_line, load_tokenizer
+from contested.models.vocabulary import READS_LAST_END, vocabulary_notes, vocabulary_problems
+
+_PROBLEM_TYPE = "single_label_classification"
 
 
 class TextModel(NamedTuple):
@@ -35,6 +46,7 @@ class TextModel(NamedTuple):
         total_params: Number of all weights, adapters included.
         fingerprint: Names the checkpoint's content: a hub commit, or a hash of the local files.
         pad_id: The token that fills batches up, as the model knows it.
+        notes: What is to be said of checkpoint and tokenizer, a sentence each.
     """
 
     module: nn.Module
@@ -45,6 +57,7 @@ class TextModel(NamedTuple):
     total_params: int
     fingerprint: str
     pad_id: int
+    notes: tuple[str, ...] = ()
 
 
 def build(
@@ -85,24 +98,32 @@ def build(
     if problems:
         raise ModelError(f"{backbone} cannot be trained with the method {method}:", problems)
     config = load_config(backbone, label_names=label_names, revision=revision)
+    # What follows is of the same commit, whatever is pushed meanwhile.
+    revision = getattr(config, "_commit_hash", None) or revision
+    declared = declared_config(backbone, revision)
     family = family_of(config.model_type)
-    tokenizer = load_tokenizer(backbone, padding_side=family.padding_side, revision=revision)
+    plain_texts = config.model_type in READS_LAST_END
+    tokenizer = load_tokenizer(backbone, padding_side=family.padding_side, revision=revision, plain_texts=plain_texts)
     pad_id = _settle(config, tokenizer)
+    notes = _settle_problem_type(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module, head = load_module(backbone, config, revision)
+        loaded = load_module(backbone, config, revision, declared=declared, label_names=label_names)
+        module: nn.Module = loaded.module
         if method != FULL:
-            module = _adapt(module, peft_config(method, options or {}, family=family, head=head), head)
+            adapter = peft_config(method, options or {}, family=family, head=loaded.head)
+            module = _adapt(loaded.module, adapter, loaded.head)
     module.train()
     return TextModel(
         module=module,
         tokenizer=tokenizer,
         family=family,
-        head=head,
+        head=loaded.head,
         trainable_params=sum(p.numel() for p in module.parameters() if p.requires_grad),
         total_params=sum(p.numel() for p in module.parameters()),
         fingerprint=fingerprint(backbone, config),
         pad_id=pad_id,
+        notes=(*notes, *loaded.notes, *vocabulary_notes(tokenizer, loaded.module)),
     )
 
 
@@ -135,14 +156,15 @@ def preflight(
         tokenizer = load_tokenizer(backbone, padding_side=side, revision=revision)
         with torch.device("meta"):
             skeleton = AutoModelForSequenceClassification.from_config(config)
+    except ImportError as error:  # some architectures need packages of their own
+        return [
+            f"{backbone} needs a package that is not installed: {first_line(error)}",
+            *_unknown_method(method, options or {}),
+        ]
     except (ModelError, ValueError) as error:
         return [str(error), *_unknown_method(method, options or {})]
-    embeddings = getattr(config.get_text_config(), "vocab_size", None)  # CANINE hashes characters and has none
-    if embeddings is not None and tokenizer.pad_token_id >= embeddings:
-        problems.append(
-            f"the tokenizer's pad token {tokenizer.pad_token!r} has the id {tokenizer.pad_token_id}, but the model "
-            f"has {embeddings} embeddings; save the tokenizer that belongs to this checkpoint"
-        )
+    problems += quantisation_problems(declared_config(backbone, revision))
+    problems += vocabulary_problems(tokenizer, skeleton)
     room = input_limit(config)
     if max_length is not None and room is not None and max_length > room:
         problems.append(f"max_length is {max_length}, but {backbone} reads at most {room} tokens; lower max_length")
@@ -173,6 +195,15 @@ def _settle(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int
             tokenizer.pad_token_id = next((other for other in others if other not in (None, last)), last)
         about.pad_token_id = config.pad_token_id = tokenizer.pad_token_id
     return int(about.pad_token_id)
+
+
+def _settle_problem_type(config: PretrainedConfig) -> list[str]:
+    """Make a model one of exclusive classes, which is how a run trains it, and say so where it was of another kind."""
+    declared = config.problem_type
+    if declared in (None, _PROBLEM_TYPE):
+        return []
+    config.problem_type = _PROBLEM_TYPE
+    return [f"The checkpoint's problem_type {declared!r} is not used: a run chooses one class."]
 
 
 def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftModel:

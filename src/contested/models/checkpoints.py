@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
@@ -13,7 +15,29 @@ from transformers.utils import logging as hf_logging
 
 from contested import families
 from contested.errors import ModelError
+from contested.models.heads import settle_head
 from contested.models.tokenizers import first_line
+
+_QUANTISATION = ("quantization_config", "compression_config")
+_QUANTISED = re.compile(r"\.(SCB|weight_format|absmax|quant_map|qweight|qzeros|scales|g_idx|weight_scale\w*)$")
+"""Endings of what a file of quantised weights holds beside them."""
+_IN_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\.")
+_OLD_BUFFERS = re.compile(r"\.(attn|attention)\.(masked_)?bias$|\.inv_freq$|\.position_ids$")
+"""What older files hold that models now compute."""
+
+
+class Loaded(NamedTuple):
+    """A classifier with its weights.
+
+    Attributes:
+        module: The classifier.
+        head: Its modules that are not of the checkpoint: the head, and a pooler where it brings none.
+        notes: What is to be said of it, a sentence each.
+    """
+
+    module: PreTrainedModel
+    head: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def load_config(backbone: str, *, label_names: Sequence[str], revision: str | None = None) -> PretrainedConfig:
@@ -36,19 +60,46 @@ def load_config(backbone: str, *, label_names: Sequence[str], revision: str | No
             "save_pretrained wrote, or a hub name such as roberta-base."
         )
     try:
-        return AutoConfig.from_pretrained(
-            backbone,
-            revision=revision,
-            trust_remote_code=False,
-            num_labels=len(label_names),
-            id2label=dict(enumerate(label_names)),
-            label2id={name: index for index, name in enumerate(label_names)},
-        )
+        with quiet():
+            return AutoConfig.from_pretrained(
+                backbone,
+                revision=revision,
+                trust_remote_code=False,
+                num_labels=len(label_names),
+                id2label=dict(enumerate(label_names)),
+                label2id={name: index for index, name in enumerate(label_names)},
+            )
     except (OSError, ValueError) as error:
         raise ModelError(
             f"Cannot load the backbone {backbone!r}: {first_line(error)} "
             "Give a hub name that this machine can reach or has cached, or a local folder."
         ) from error
+
+
+def declared_config(backbone: str, revision: str | None = None) -> dict[str, Any]:
+    """Content of a checkpoint's config.json as it is written there; its :func:`load_config` succeeded before.
+
+    Args:
+        backbone: A hub name or a local folder.
+        revision: A hub branch, tag or commit.
+
+    Returns:
+        Keys and values.
+    """
+    declared: dict[str, Any] = PretrainedConfig.get_config_dict(backbone, revision=revision)[0]
+    return declared
+
+
+def quantisation_problems(declared: Mapping[str, Any]) -> list[str]:
+    """One sentence where a config.json says that its weights are quantised, whether they are or not."""
+    found = next((declared[key] for key in _QUANTISATION if declared.get(key)), None)
+    if found is None:
+        return []
+    method = found.get("quant_method") if isinstance(found, Mapping) else None
+    return [
+        f"its config.json declares quantised weights ({method or 'of no named method'}), and a run trains weights in "
+        "float32; give the checkpoint that was not quantised, or remove quantization_config where its weights are not"
+    ]
 
 
 def input_limit(config: PretrainedConfig) -> int | None:
@@ -74,21 +125,29 @@ def fingerprint(backbone: str, config: PretrainedConfig) -> str:
 
 
 def load_module(
-    backbone: str, config: PretrainedConfig, revision: str | None
-) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    backbone: str,
+    config: PretrainedConfig,
+    revision: str | None,
+    *,
+    declared: Mapping[str, Any],
+    label_names: Sequence[str],
+) -> Loaded:
     """Load a backbone with a classifier on it in float32.
 
     Args:
         backbone: A hub name or a local folder.
         config: From :func:`load_config`.
         revision: A hub branch, tag or commit.
+        declared: From :func:`declared_config`.
+        label_names: Class names in the order of the logits, length K.
 
     Returns:
-        The classifier, and its modules that are not of the checkpoint: the head, and a pooler where it brings none.
+        The classifier, its head drawn from torch's random state unless the checkpoint has one for these classes.
 
     Raises:
         ModelError: If the weights cannot be loaded, or are not those of the architecture.
     """
+    before = torch.get_rng_state()
     try:
         with quiet():
             module, info = AutoModelForSequenceClassification.from_pretrained(
@@ -103,6 +162,23 @@ def load_module(
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"Cannot load the weights of {backbone!r}: {first_line(error)}") from error
     head = head_modules(module)
+    unused = sorted(info["unexpected_keys"])
+    quantised = [name for name in unused if _QUANTISED.search(name)]
+    if quantised:
+        raise ModelError(
+            f"The weights of {backbone!r} are quantised ({quantised[0]}), which its config.json does not say, so that "
+            "they would be read as what they are not. Give the checkpoint that was not quantised."
+        )
+    fresh_pooler = _check_backbone(backbone, module, info, head)
+    said = settle_head(
+        module, head, absent=info["missing_keys"], declared=declared, label_names=label_names, random_state=before
+    )
+    notes = ([said] if said else []) + _unused_layers(unused)
+    return Loaded(module, ((*head, fresh_pooler) if fresh_pooler else head), tuple(notes))
+
+
+def _check_backbone(backbone: str, module: PreTrainedModel, info: Mapping[str, Any], head: Sequence[str]) -> str:
+    """Name of a pooler that the checkpoint lacks, or empty; an error where it lacks anything else of the backbone."""
     absent = _backbone_only(info["missing_keys"], head)
     absent += _backbone_only([entry[0] for entry in info["mismatched_keys"]], head)
     # A BERT-like checkpoint may come without the pooler, which then belongs to what is learned from scratch.
@@ -112,11 +188,21 @@ def load_module(
     if absent:
         total = len(module.base_model.state_dict())
         raise ModelError(
-            f"{backbone!r} is not a checkpoint of the architecture {config.model_type!r} that its config.json "
+            f"{backbone!r} is not a checkpoint of the architecture {module.config.model_type!r} that its config.json "
             f"names: {len(absent)} of {total} backbone weights are missing or of another size, "
             f"first {absent[0]}. Give the folder of one whole checkpoint."
         )
-    return module, ((*head, pooler) if fresh_pooler else head)
+    return pooler if fresh_pooler else ""
+
+
+def _unused_layers(unused: Sequence[str]) -> list[str]:
+    found = [name for name in unused if _IN_A_LAYER.search(name) and not _OLD_BUFFERS.search(name)]
+    if not found:
+        return []
+    return [
+        f"{len(found)} weights of layers in the checkpoint are not used, as the layers that its config.json describes "
+        f"lack them (first {found[0]}): check that it belongs to these weights."
+    ]
 
 
 def head_modules(module: PreTrainedModel) -> tuple[str, ...]:

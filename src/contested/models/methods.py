@@ -20,6 +20,13 @@ _NEEDS_OWN_LOOP = {
     "xlora": "it mixes adapters that are trained beforehand",
 }
 
+_FROM_DATA = {
+    "eva": "from activations on a data set (initialize_lora_eva_weights)",
+    "corda": "from activations on a data set (preprocess_corda)",
+    "lora_ga": "from gradients on a data set (preprocess_loraga)",
+}
+"""Initialisations of LoRA that need a pass over data before training, which a run does not make."""
+
 
 def peft_types() -> tuple[str, ...]:
     """Names of every PEFT tuner that the installed peft offers, lower case."""
@@ -64,7 +71,7 @@ def tuner_class(method: str, options: Mapping[str, Any]) -> type[PeftConfig]:
         The class.
 
     Raises:
-        ModelError: For an unknown tuner, unknown options, or a tuner that this loop cannot train.
+        ModelError: For an unknown tuner, unknown options, or a tuner or an initialisation that this loop cannot train.
     """
     name = method.lower()
     classes: dict[str, type[PeftConfig]] = {
@@ -80,6 +87,12 @@ def tuner_class(method: str, options: Mapping[str, Any]) -> type[PeftConfig]:
         raise ModelError(
             f"The method {name} does not know {', '.join(map(repr, unknown))}. "
             f"{classes[name].__name__} knows: {', '.join(accepted)}."
+        )
+    start = str(options.get("init_lora_weights", "")).lower()
+    if start in _FROM_DATA:
+        raise ModelError(
+            f"init_lora_weights {start} cannot be used here: it draws the adapter {_FROM_DATA[start]}, which no run "
+            "makes. Leave it out, or choose one that needs the weights alone (pissa, olora, orthogonal, gaussian)."
         )
     return classes[name]
 

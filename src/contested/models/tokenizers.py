@@ -7,32 +7,43 @@ import importlib.util
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from contested.errors import ModelError
+from contested.models.vocabulary import no_words
 
 _SENTENCEPIECE = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
 """Package to module: what transformers reads a tokenizer with that is a SentencePiece model alone."""
+_SAVE = "Save the tokenizer that belongs to the checkpoint into its folder (tokenizer.save_pretrained)."
 
 
-def load_tokenizer(backbone: str, *, padding_side: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    backbone: str, *, padding_side: str, revision: str | None = None, plain_texts: bool = False
+) -> PreTrainedTokenizerBase:
     """Load a backbone's tokenizer, with the end token as pad token where there is none.
 
     Args:
         backbone: A hub name or a local folder.
         padding_side: ``left`` or ``right``.
         revision: A hub branch, tag or commit.
+        plain_texts: Whether special tokens that stand in a text are read as its letters.
 
     Returns:
         The tokenizer.
 
     Raises:
-        ModelError: If it cannot be loaded or has neither a pad nor an end token.
+        ModelError: If it cannot be loaded, knows no words, or has neither a pad nor an end token.
     """
+    given = {"split_special_tokens": True} if plain_texts else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            backbone, revision=revision, padding_side=padding_side, trust_remote_code=False
+            backbone, revision=revision, padding_side=padding_side, trust_remote_code=False, **given
         )
     except (OSError, ValueError, ImportError) as error:
-        reason = _missing_package(error) or first_line(error)
+        reason = _missing_package(error) or _missing_files(error) or first_line(error)
         raise ModelError(f"Cannot load the tokenizer of {backbone!r}: {reason}") from error
+    if no_words(tokenizer):
+        raise ModelError(
+            f"The tokenizer of {backbone!r} knows no words: its files are missing "
+            f"({', '.join(sorted({*tokenizer.vocab_files_names.values(), 'tokenizer.json'}))}). {_SAVE}"
+        )
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ModelError(
@@ -44,7 +55,22 @@ def load_tokenizer(backbone: str, *, padding_side: str, revision: str | None = N
 
 def first_line(error: BaseException) -> str:
     """The message of another library's error, without its advice on calls that are not the user's."""
+    if "custom code" in str(error) or "trust_remote_code" in str(error):
+        return (
+            "it needs Python code of its own (auto_map in its config.json), which is never run here. Give a "
+            "checkpoint whose architecture transformers has."
+        )
     return str(error).strip().split("\n", 1)[0]
+
+
+def _missing_files(error: BaseException) -> str:
+    """That vocabulary files are missing; empty where that is not what failed."""
+    said = str(error)
+    if "instantiate the backend tokenizer" not in said and "`vocab` and `merges`" not in said:
+        return ""
+    return (
+        f"its files are missing or incomplete (tokenizer.json, or its vocabulary and, of some kinds, merges). {_SAVE}"
+    )
 
 
 def _missing_package(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ from contested.annotations import Annotations, read_annotations
 from contested.config import RunConfig
 from contested.errors import ConfigError, DataError
 from contested.options import BulkSection, Method, TaskOptions, TaskSection
+from contested.runs.words import check_words
 
 _KEPT = 2  # data sets: a study's runs alternate between no more
 
@@ -195,6 +197,10 @@ def prepare(config: RunConfig, data: tasks.TaskData, cache: DataCache | None = N
 
     Returns:
         Everything the loop needs.
+
+    Raises:
+        ModelError: If a checkpoint cannot be loaded or does not fit the method.
+        DataError: If the model cannot read the texts as they are.
     """
     if config.execution.threads is not None:
         torch.set_num_threads(config.execution.threads)
@@ -213,7 +219,8 @@ def prepare(config: RunConfig, data: tasks.TaskData, cache: DataCache | None = N
     model.module.to(device)
     length = config.model.max_length
     encoded = encode_task(data, model, length) if cache is None else cache.tokens(config, data, model)
-    return RunComponents(model, data, encoded, device)
+    notes = (*data.notes, *model.notes, *check_words(data, model, encoded))
+    return RunComponents(model, data, encoded, device, notes)
 
 
 def keep_freed_memory() -> None:
@@ -245,11 +252,13 @@ def encode_task(data: tasks.TaskData, model: models.TextModel, max_length: int) 
     Returns:
         Token ids and labels, tracked examples first.
     """
+    types = models.takes_token_types(model.module)
 
     def tokens(texts: Any) -> tasks.EncodedTexts:
-        return tasks.encode(
+        made = tasks.encode(
             model.tokenizer, texts, max_length=max_length, template=model.family.template, cache=tasks.cache_folder()
         )
+        return made if types else dataclasses.replace(made, token_type_ids=None)
 
     columns = list(data.text_columns)
     tracked, validation = data.examples[: data.n_tracked], data.examples[data.n_tracked :]

@@ -31,6 +31,7 @@ class TaskData:
         soft_labels: Whether annotated examples train on the annotators' distribution.
         depends_on_seed: Whether the run's seed decided anything of it.
         counts: What was dropped, sampled and kept, for the manifest and its readers.
+        notes: What is to be said of the data, a sentence each.
     """
 
     label_names: tuple[str, ...]
@@ -42,6 +43,7 @@ class TaskData:
     soft_labels: bool = False
     depends_on_seed: bool = False
     counts: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def n_tracked(self) -> int:

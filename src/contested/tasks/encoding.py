@@ -52,6 +52,17 @@ class EncodedTexts:
         """Number of tokens of each text, shape (M,)."""
         return np.diff(self.offsets)
 
+    def count(self, among: NDArray[np.int64] | int) -> NDArray[np.int64]:
+        """How many tokens of each text are among some ids, shape (M,)."""
+        ends = np.concatenate([[0], np.cumsum(np.isin(self.input_ids, among))])
+        return np.diff(ends[self.offsets])
+
+    def rest(self, start: int) -> EncodedTexts:
+        """The texts from one on."""
+        first = self.offsets[start]
+        segments = None if self.token_type_ids is None else self.token_type_ids[first:]
+        return EncodedTexts(self.input_ids[first:], self.offsets[start:] - first, segments, self.truncated)
+
 
 def encode(
     tokenizer: Any,

@@ -26,6 +26,7 @@ from contested.options import (
 )
 from contested.tasks.data import TaskData, trained_labels
 from contested.tasks.interventions import TrainingChanges, intervene
+from contested.tasks.texts import empty_texts, text_problems
 
 _OWN_COLUMNS = {
     *("row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "label"),
@@ -110,6 +111,7 @@ class TextClassificationTask:
             raise DataError(
                 f"A text column cannot be called {', '.join(reserved)}: the run folder has such a column. Rename it."
             )
+        self._check_texts()
         if options.soft_labels and options.noise:
             raise DataError("Label noise and soft labels exclude each other: soft labels do not read the label.")
         examples, names = self._examples()
@@ -128,7 +130,17 @@ class TextClassificationTask:
             soft_labels=options.soft_labels,
             depends_on_seed=drawn.taken and options.intervention_seed is None,
             counts={"tracked": n_tracked, "validation": len(examples) - n_tracked, **counts, **changes},
+            notes=tuple(empty_texts(pd.concat([examples, bulk]), options.text_columns)),
         )
+
+    def _check_texts(self) -> None:
+        columns = self.options.text_columns
+        given = self.annotated.fields[columns].assign(example_id=list(self.annotated.example_ids))
+        problems = text_problems(given, columns, "annotated example")
+        if self.bulk is not None and {"example_id", *columns} <= set(self.bulk):
+            problems += text_problems(self.bulk, columns, "bulk example")
+        if problems:
+            raise DataError("Texts cannot be used; mend them or leave these examples out:", problems)
 
     def _examples(self) -> tuple[pd.DataFrame, tuple[str, ...]]:
         annotated, options = self.annotated, self.options
@@ -334,7 +346,7 @@ def normalise(text: str) -> str:
     >>> normalise("A man's hat - red!")
     'amanshatred'
     """
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+    return re.sub(r"[^a-z0-9]", "", str(text).lower())
 
 
 def _normalised(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:

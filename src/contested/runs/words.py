@@ -1,0 +1,196 @@
+"""Whether a model gets real words: token ids held against its embeddings, and what its tokenizer made of the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contested import models, tasks, training
+from contested.errors import DataError
+from contested.wording import counted, listed
+
+_MANY_UNKNOWN = 0.25
+"""From this share of unknown tokens on nothing is trained: a tokenizer of another language gives more than half."""
+_SAID_UNKNOWN = 0.01
+
+
+class _Part(NamedTuple):
+    """Texts of a run.
+
+    Attributes:
+        what: What one of them is.
+        ids: Their example ids.
+        texts: Their tokens.
+    """
+
+    what: str
+    ids: Sequence[str]
+    texts: tasks.EncodedTexts
+
+    def first(self, rows: NDArray[np.int64]) -> str:
+        """The first of some examples by its id, and how many more there are."""
+        more = f" and {len(rows) - 1:,} more" if len(rows) > 1 else ""
+        return f"{self.what} {self.ids[rows[0]]!r}{more}"
+
+
+def check_words(data: tasks.TaskData, model: models.TextModel, encoded: training.TrainingSet) -> tuple[str, ...]:
+    """Refuse texts that a model cannot read as they are, before anything is trained.
+
+    Args:
+        data: The concrete task.
+        model: Decides the tokens.
+        encoded: The task's tokens.
+
+    Returns:
+        What is to be said of them, a sentence each.
+
+    Raises:
+        DataError: With every text that has no token, ids beyond the model's embeddings or end tokens that its head
+            would miscount, by example id; or if many tokens are unknown.
+    """
+    parts = _parts(data, encoded)
+    plain = _plain_text(data, model)
+    problems = [problem for part in parts for problem in _problems(part, model, plain)]
+    unknown, notes = _unknown(parts, model)
+    if problems or unknown:
+        raise DataError(
+            "The model cannot read the texts as they are; give the tokenizer that belongs to it, change these texts "
+            "or leave these examples out:",
+            [*unknown, *problems],
+        )
+    return (*notes, *_marked(data, parts, model, plain), *_cut(data, model, encoded))
+
+
+def _parts(data: tasks.TaskData, encoded: training.TrainingSet) -> list[_Part]:
+    """Every text once: of the training set the bulk alone, as its other examples are tracked."""
+    ids = data.examples["example_id"].tolist()
+    bulk = data.bulk["example_id"].tolist()
+    return [
+        _Part("tracked example", ids[: data.n_tracked], encoded.tracked),
+        _Part("validation example", ids[data.n_tracked :], encoded.validation),
+        _Part("bulk example", bulk, encoded.train.rest(len(encoded.train) - len(bulk))),
+    ]
+
+
+def _plain_text(data: tasks.TaskData, model: models.TextModel) -> tasks.EncodedTexts:
+    """The tokens of texts in which nothing is special, which are those that the tokenizer adds by itself, and words."""
+    table = pd.DataFrame({name: ["a"] for name in data.text_columns})
+    return tasks.encode(model.tokenizer, table, max_length=2**20, template=model.family.template)
+
+
+def _problems(part: _Part, model: models.TextModel, plain: tasks.EncodedTexts) -> Iterator[str]:
+    rows, texts, tokenizer = models.embeddings_of(model.module), part.texts, model.tokenizer
+    if rows.tokens is not None:
+        for number, where in _beyond(texts, texts.input_ids, rows.tokens):
+            token = tokenizer.convert_ids_to_tokens(number)
+            yield f"{part.first(where)}: the token {token!r} has the id {number}, the model {rows.tokens:,} embeddings"
+    if rows.types is not None and texts.token_type_ids is not None:
+        for number, where in _beyond(texts, texts.token_type_ids, rows.types):
+            there = counted(rows.types, "embedding")
+            yield f"{part.first(where)}: the token type {number}, and the model has {there} of token types"
+    added = plain.count(_added_ids(tokenizer))[0] if model.family.template is None else 0
+    empty = np.flatnonzero(texts.lengths <= added)
+    if len(empty):
+        yield f"{part.first(empty)}: the tokenizer makes no token of the text"
+    if _config(model).model_type in models.READS_LAST_END:
+        yield from _miscounted(part, model, plain)
+
+
+def _beyond(texts: tasks.EncodedTexts, ids: NDArray[np.int32], rows: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Ids that have no row in a table of the model, each with the texts that have it."""
+    places = np.flatnonzero((ids >= rows) | (ids < 0))
+    of = np.searchsorted(texts.offsets, places, side="right") - 1
+    for number in np.unique(ids[places]):
+        yield int(number), np.unique(of[ids[places] == number])
+
+
+def _miscounted(part: _Part, model: models.TextModel, plain: tasks.EncodedTexts) -> Iterator[str]:
+    """Texts with other than the tokenizer's own end tokens, where a head reads at the last of as many as all have."""
+    config = _config(model)
+    wanted, found = plain.count(config.eos_token_id)[0], part.texts.count(config.eos_token_id)
+    wrong = np.flatnonzero((found != wanted) | (found == 0))
+    if len(wrong):
+        yield (
+            f"{part.first(wrong)}: {counted(int(found[wrong[0]]), 'end token')} where {max(wanted, 1)} belong, at the "
+            f"last of which the head of {config.model_type} reads"
+        )
+
+
+def _unknown(parts: Sequence[_Part], model: models.TextModel) -> tuple[list[str], list[str]]:
+    """What is wrong, and what is to be said, where tokens are unknown to the tokenizer."""
+    tokenizer, among = model.tokenizer, _added_ids(model.tokenizer)
+    if tokenizer.unk_token_id is None or tokenizer.unk_token_id in among:
+        return [], []  # a tokenizer of bytes, to which nothing is unknown
+    numbers = [part.texts.count(tokenizer.unk_token_id) for part in parts]
+    words = [part.texts.lengths - part.texts.count(among) for part in parts]
+    share = sum(map(np.sum, numbers)) / max(1, sum(map(np.sum, words)))
+    said = f"{share:.1%} of the tokens are unknown to the tokenizer ({tokenizer.unk_token})"
+    if share >= _MANY_UNKNOWN:
+        return [f"{said}: it was not made for these texts, or its files are incomplete"], []
+    notes = [f"{said}."] if share >= _SAID_UNKNOWN else []
+    for part, unknown, length in zip(parts, numbers, words, strict=True):
+        rows = np.flatnonzero((unknown == length) & (length > 0))
+        if len(rows):
+            notes.append(f"The tokenizer knows no token of {part.first(rows)}.")
+    return [], notes
+
+
+def _marked(
+    data: tasks.TaskData, parts: Sequence[_Part], model: models.TextModel, plain: tasks.EncodedTexts
+) -> list[str]:
+    """Say which texts hold special tokens, and whether they are read as such or as letters."""
+    tokenizer = model.tokenizer
+    if tokenizer.split_special_tokens:
+        return _as_letters(data, tokenizer)
+    notes = []
+    for part in parts:
+        found = {number: part.texts.count(number) > plain.count(number)[0] for number in _added_ids(tokenizer)}
+        rows = np.flatnonzero(np.any(list(found.values()), axis=0)) if found else np.zeros(0, np.int64)
+        if len(rows):
+            names = [tokenizer.convert_ids_to_tokens(int(number)) for number, where in found.items() if where.any()]
+            notes.append(f"Special tokens in the text of {part.first(rows)} are read as such ({listed(names)}).")
+    return notes
+
+
+def _as_letters(data: tasks.TaskData, tokenizer: Any) -> list[str]:
+    columns = [*data.text_columns]
+    texts = pd.concat([data.examples[columns], data.bulk[columns]]).astype(str)
+    holds = [texts[name].str.contains(str(tokenizer.eos_token), regex=False) for name in columns]
+    number = int(np.any(holds, axis=0).sum())
+    if not number:
+        return []
+    return [
+        f"The end token {tokenizer.eos_token!r} stands in the text of {counted(number, 'example')}; it is read as "
+        "letters, as the model's head reads at the last end token. The saved tokenizer does the same."
+    ]
+
+
+def _cut(data: tasks.TaskData, model: models.TextModel, encoded: training.TrainingSet) -> list[str]:
+    """Say how many texts are cut, and what of them."""
+    sets = {"training": encoded.train, "tracked": encoded.tracked, "validation": encoded.validation}
+    cut = [f"{texts.truncated:,} of {len(texts):,} {name}" for name, texts in sets.items() if texts.truncated]
+    if not cut:
+        return []
+    longest = max(int(texts.lengths.max()) for texts in sets.values() if len(texts))
+    said = f"Texts longer than {longest} tokens are cut ({', '.join(cut)}); model.max_length sets this."
+    if model.family.template is not None and len(data.text_columns) > 1:
+        side = 0 if model.tokenizer.truncation_side == "left" else -1
+        said += f" What is cut is of {data.text_columns[side]}, which may be lost altogether."
+    return [said]
+
+
+def _added_ids(tokenizer: Any) -> NDArray[np.int64]:
+    """Ids of special tokens that stand for no word: all but one that stands for unknown words alone."""
+    names = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+    unknown = names.pop("unk_token", None)
+    kept = [token for token in tokenizer.all_special_tokens if token != unknown or token in names.values()]
+    return np.array(sorted({tokenizer.convert_tokens_to_ids(token) for token in kept}), np.int64)
+
+
+def _config(model: models.TextModel) -> Any:
+    module: Any = model.module
+    return (module.get_base_model() if hasattr(module, "get_base_model") else module).config
