@@ -88,7 +88,10 @@ def test_fixed_bounds_with_other_numbers_of_classes_are_noted(write_text):
 
 def test_agreement_that_is_undefined_is_said(write_text):
     text = invoke(write_text("x.csv", "id,labels\na,x\nb,y\n"))
-    assert text.count("undefined: no item has two annotations") == 2
+    assert text.count("undefined: no item has two annotations") == 3
+    given = json.loads(invoke(write_text("x.csv", "id,labels\na,x\nb,y\n"), "--json"))
+    assert given["entropy_nats"] == {"mean": None, "median": None}
+    assert given["categories"] == {"clean": 0, "ambiguous": 0, "contested": 0, "unknown": 2}
 
 
 @pytest.mark.parametrize(

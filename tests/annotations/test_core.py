@@ -121,15 +121,6 @@ def test_summary_of_single_annotations_has_null_agreement():
     assert any("2 of 2 examples have one annotation" in note for note in summary.notes)
 
 
-def test_summary_notes_fixed_bounds_outside_three_classes():
-    five = Annotations(("a",), np.array([[20, 20, 0, 0, 0]]), tuple("abcde"))
-    assert "K = 5, with entropies up to ln 5 = 1.609" in five.summary().notes[0]
-    assert "Consider terciles" in five.summary().notes[0]
-    two = Annotations(("a",), np.array([[20, 20]]), ("no", "yes"))
-    assert "no example is contested" in two.summary().notes[0]
-    assert two.summary(Categories.from_bounds([0.5])).notes == ()
-
-
 def test_summary_notes_few_annotators(data):
     assert "has 10 annotations" in data.summary().notes[0]
     hundred = Annotations(("a",), np.array([[50, 50, 0]]), ("e", "n", "c"))

@@ -35,9 +35,14 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "items.jsonl"
     path.write_text("old", encoding="utf-8")
     with pytest.raises(ValueError, match="JSON"):
-        write_table(pd.DataFrame({"x": [float("nan")]}), path)
+        write_table(pd.DataFrame({"x": [float("inf")]}), path)
     assert path.read_text(encoding="utf-8") == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_missing_number_is_null_in_json_lines(tmp_path):
+    write_table(pd.DataFrame({"x": [float("nan"), 1.5]}), tmp_path / "a.jsonl")
+    assert (tmp_path / "a.jsonl").read_text(encoding="utf-8") == '{"x": null}\n{"x": 1.5}\n'
 
 
 def test_places_that_cannot_be_written_are_refused(tmp_path):

@@ -1,6 +1,6 @@
 """Annotated files to label counts; label counts to entropy, categories and agreement (NumPy and pandas only)."""
 
-from contested.annotations.categories import FIXED, Categories, categorize, resolve_categories
+from contested.annotations.categories import FIXED, UNKNOWN, Categories, categorize, cut_counts, resolve_categories
 from contested.annotations.core import Annotations, AnnotatorRange, EntropyAverages, Summary
 from contested.annotations.measures import (
     distributions,
@@ -11,16 +11,20 @@ from contested.annotations.measures import (
     ties,
 )
 from contested.annotations.readers import FORMATS, read_annotations
+from contested.annotations.receipt import Receipt
 
 __all__ = [
     "FIXED",
     "FORMATS",
+    "UNKNOWN",
     "Annotations",
     "AnnotatorRange",
     "Categories",
     "EntropyAverages",
+    "Receipt",
     "Summary",
     "categorize",
+    "cut_counts",
     "distributions",
     "entropy",
     "krippendorff_alpha",

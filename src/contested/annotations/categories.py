@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contested.annotations import measures
 from contested.errors import ConfigError, DataError
 from contested.wording import did_you_mean, listed
+
+UNKNOWN = "unknown"
+"""The category of an example with one annotation: it may be clean or contested, and nobody can tell."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Categories:
             problems.append("names must differ from one another")
         if "overall" in self.names:
             problems.append("'overall' is reserved for all examples; rename that category")
+        if UNKNOWN in self.names:
+            problems.append(f"'{UNKNOWN}' is reserved for examples with one annotation; rename that category")
         if not np.isfinite(self.bounds).all() or not (np.diff(self.bounds) > 0).all():
             problems.append("bounds must be finite and rise strictly")
         if any(bound <= 0 for bound in self.bounds):
@@ -135,6 +142,39 @@ def _quantile_categories(entropy: NDArray[np.float64], scheme: str) -> Categorie
             f"distinct values, so bands would be empty. Use fixed or own bounds."
         )
     return Categories(names, tuple(values[above].tolist()))
+
+
+class CutCounts(NamedTuple):
+    """Examples by how much their annotators disagree.
+
+    Attributes:
+        categories: The category of each example, (N,); :data:`UNKNOWN` where it has a single annotation.
+        bands: The names and bounds of the others.
+    """
+
+    categories: NDArray[np.str_]
+    bands: Categories
+
+
+def cut_counts(
+    label_counts: ArrayLike, scheme: str | Categories = "fixed", *, estimator: measures.Estimator = "plugin"
+) -> CutCounts:
+    """Cut examples into categories by their annotators' labels.
+
+    Args:
+        label_counts: Annotations per class, shape (N, K); each row holds at least one.
+        scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`; quantiles are those of the examples with
+            two annotations or more.
+        estimator: The entropy that is cut.
+
+    Returns:
+        The categories.
+    """
+    counts = measures.check_counts(label_counts)
+    entropy = measures.entropy(counts, estimator)
+    several = counts.sum(axis=1) > 1
+    bands = resolve_categories(entropy[several], scheme)
+    return CutCounts(np.where(several, bands.assign(entropy), UNKNOWN), bands)
 
 
 def categorize(entropy: ArrayLike, scheme: str | Categories = "fixed") -> NDArray[np.str_]:

@@ -13,12 +13,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from contested.annotations import measures
-from contested.annotations.categories import FIXED, FIXED_CLASSES, Categories, resolve_categories
+from contested.annotations.categories import UNKNOWN, Categories, cut_counts
 from contested.annotations.measures import Estimator
+from contested.annotations.notes import summary_notes
+from contested.annotations.receipt import Receipt
 from contested.errors import DataError
 from contested.wording import listed
-
-_FEW_ANNOTATORS = 20
 
 
 # eq=False: comparing arrays and frames field by field has no single truth value.
@@ -33,6 +33,7 @@ class Annotations:
         fields: Text columns and covariates: N rows on a RangeIndex.
         source: Where the annotations come from, such as the file read.
         reading: How they are read again: path, format and options, covariates. None where no file holds them.
+        receipt: What the file was taken for when it was read: columns, votes, what was left out. None without a file.
 
     Examples:
         >>> data = Annotations(("a", "b"), [[9, 1], [5, 5]], ("no", "yes"))
@@ -46,6 +47,7 @@ class Annotations:
     fields: pd.DataFrame = field(default_factory=pd.DataFrame)
     source: str = ""
     reading: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
+    receipt: Receipt | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         counts = measures.check_counts(self.label_counts)
@@ -84,6 +86,11 @@ class Annotations:
             These annotations. Whatever is made of them, such as a selection, is without the note.
         """
         object.__setattr__(self, "reading", reading)
+        return self
+
+    def with_receipt(self, receipt: Receipt) -> Self:
+        """Attach the receipt of the reading; whatever is made of these annotations is without it."""
+        object.__setattr__(self, "receipt", receipt)
         return self
 
     @property
@@ -129,10 +136,9 @@ class Annotations:
             estimator: The entropy that is cut: ``plugin`` or ``miller-madow``.
 
         Returns:
-            Category names, shape (N,).
+            Category names, shape (N,); ``unknown`` where an example has a single annotation.
         """
-        values = measures.entropy(self.label_counts, estimator)
-        return resolve_categories(values, scheme).assign(values)
+        return cut_counts(self.label_counts, scheme, estimator=estimator).categories
 
     def select(self, rows: ArrayLike) -> Annotations:
         """Return some of the examples, with their ids.
@@ -169,46 +175,64 @@ class Annotations:
         if self.n_items == 0:
             raise DataError("There is no example to summarise.")
         annotators = self.n_annotators
-        values = measures.entropy(self.label_counts, estimator)
-        bands = resolve_categories(values, scheme)
+        cut = cut_counts(self.label_counts, scheme, estimator=estimator)
+        several = annotators > 1
+        values = measures.entropy(self.label_counts, estimator)[several]
+        notes = summary_notes(annotators, values, n_classes=self.n_classes, bands=cut.bands, estimator=estimator)
         return Summary(
             n_items=self.n_items,
             n_classes=self.n_classes,
             annotators=AnnotatorRange(int(annotators.min()), float(np.median(annotators)), int(annotators.max())),
-            entropy_nats=EntropyAverages(float(values.mean()), float(np.median(values))),
-            categories=bands.count(values),
+            entropy_nats=_averages(values),
+            categories={**cut.bands.count(values), **({UNKNOWN: int((~several).sum())} if not several.all() else {})},
             ties=int(self.ties.sum()),
             estimator=estimator,
             label_names=self.label_names,
-            category_bounds=bands.bounds,
+            category_bounds=cut.bands.bounds,
             krippendorff_alpha=measures.krippendorff_alpha(self.label_counts),
             pairwise_agreement=measures.pairwise_agreement(self.label_counts),
             tied_ids=tuple(self.example_ids[row] for row in np.flatnonzero(self.ties)),
-            notes=_notes(annotators, self.n_classes, bands),
+            notes=(*(self.receipt.notes if self.receipt else ()), *notes),
         )
 
     def item_table(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> pd.DataFrame:
         """Return one row per example: id, annotators, counts, both entropies, majority, tie, category.
+
+        Where the classes are numbers on a scale, ``label_standard_deviation`` and ``label_pair_distance`` follow.
 
         Args:
             scheme: How entropy is cut into categories; see `categories`.
             estimator: The entropy that is cut.
 
         Returns:
-            N rows; ``counts`` maps each label to its count.
+            N rows; ``counts`` maps each label to its count. An example with one annotation has no entropy.
         """
-        return pd.DataFrame(
+        several = self.n_annotators > 1
+        table = pd.DataFrame(
             {
                 "example_id": list(self.example_ids),
                 "n_annotators": self.n_annotators,
                 "counts": [dict(zip(self.label_names, row, strict=True)) for row in self.label_counts.tolist()],
-                "entropy_nats": self.entropy,
-                "entropy_miller_madow_nats": measures.entropy(self.label_counts, "miller-madow"),
+                "entropy_nats": np.where(several, self.entropy, np.nan),
+                "entropy_miller_madow_nats": np.where(
+                    several, measures.entropy(self.label_counts, "miller-madow"), np.nan
+                ),
                 "majority": [self.label_names[k] for k in self.majority],
                 "tie": self.ties,
                 "category": self.categories(scheme, estimator=estimator).tolist(),
             }
         )
+        scale = measures.scale_of(self.label_names)
+        if scale is not None:
+            table["label_standard_deviation"] = measures.standard_deviation(self.label_counts, scale)
+            table["label_pair_distance"] = measures.mean_pair_distance(self.label_counts, scale)
+        return table
+
+
+def _averages(values: NDArray[np.float64]) -> EntropyAverages:
+    if not len(values):
+        return EntropyAverages(math.nan, math.nan)
+    return EntropyAverages(float(values.mean()), float(np.median(values)))
 
 
 class AnnotatorRange(NamedTuple):
@@ -226,7 +250,7 @@ class AnnotatorRange(NamedTuple):
 
 
 class EntropyAverages(NamedTuple):
-    """Entropy in nats over all examples.
+    """Entropy in nats over the examples with two annotations or more; nan without one.
 
     Attributes:
         mean: Its mean.
@@ -246,7 +270,8 @@ class Summary:
         n_classes: K, the number of classes.
         annotators: Annotations per example.
         entropy_nats: Entropy over the examples, by ``estimator``.
-        categories: Examples per category, in order of rising entropy.
+        categories: Examples per category, in order of rising entropy; then ``unknown``, those with one annotation,
+            where there are any.
         ties: Examples whose highest count is shared by two classes or more.
         estimator: How entropy was estimated.
         label_names: The classes in label order.
@@ -282,7 +307,7 @@ class Summary:
             "n_items": self.n_items,
             "n_classes": self.n_classes,
             "annotators": self.annotators._asdict(),
-            "entropy_nats": self.entropy_nats._asdict(),
+            "entropy_nats": {name: _or_none(value) for name, value in self.entropy_nats._asdict().items()},
             "categories": dict(self.categories),
             "ties": self.ties,
             "entropy_estimator": self.estimator,
@@ -298,26 +323,3 @@ class Summary:
 
 def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _notes(annotators: NDArray[np.int64], n_classes: int, bands: Categories) -> tuple[str, ...]:
-    notes = []
-    if bands == FIXED and n_classes != FIXED_CLASSES:
-        reach = " No plug-in entropy can reach 0.7, so no example is contested." if n_classes == 2 else ""
-        notes.append(
-            f"The fixed bounds 0.4 and 0.7 nats were made for K = {FIXED_CLASSES} classes; this file has "
-            f"K = {n_classes}, with entropies up to ln {n_classes} = {math.log(n_classes):.3f}.{reach} "
-            f"Consider terciles."
-        )
-    if np.median(annotators) < _FEW_ANNOTATORS:
-        notes.append(
-            f"The median example has {np.median(annotators):g} annotations: entropy is at most ln n and "
-            f"biased low with few annotators. Compare the miller-madow estimator."
-        )
-    single = int((annotators < 2).sum())
-    if single:
-        notes.append(
-            f"{single} of {len(annotators)} examples have one annotation: their entropy is 0 by "
-            f"construction, and alpha and agreement leave them out."
-        )
-    return tuple(notes)

@@ -63,7 +63,8 @@ def _write_jsonl(frame: pd.DataFrame, path: Path) -> None:
     records: Iterable[dict[str, object]] = frame.to_dict("records")  # type: ignore[assignment]
     with path.open("w", encoding="utf-8", newline="\n") as lines:
         for record in records:
-            lines.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            plain = {name: None if value != value else value for name, value in record.items()}
+            lines.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from contested.rows import FILE_KINDS
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from contested.annotations import Categories, Summary
+    from contested.annotations import Annotations, Categories, Summary
 
 
 def entropy(
@@ -39,9 +40,12 @@ def entropy(
     annotators_column: options.AnnotatorsColumn = None,
     n_annotators: options.NAnnotators = None,
     worker_column: options.WorkerColumn = None,
+    missing: options.Missing = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")] = False,
 ) -> None:
     """Show how much annotators disagree: per item (--out) and in summary. Entropies are in nats.
+
+    What the file was taken for comes first: which column is what, votes per item, and what was left out.
 
     Example: contested entropy chaosNLI_snli.jsonl --out items.csv
     """
@@ -64,14 +68,15 @@ def entropy(
             annotators_column=annotators_column,
             n_annotators=n_annotators,
             worker_column=worker_column,
+            missing=options.names(missing),
         )
     summary = data.summary(scheme, estimator=parse_estimator(estimator))
     if out is not None:
         write_table(data.item_table(scheme, estimator=summary.estimator), out)
     if json:
-        print_json(summary.to_json())
+        print_json({**summary.to_json(), "reading": None if data.receipt is None else data.receipt.to_json()})
     else:
-        _print(summary, data.source, out)
+        _print(summary, data, out)
 
 
 def _scheme(categories: str, bounds: str | None) -> str | Categories:
@@ -87,40 +92,47 @@ def _scheme(categories: str, bounds: str | None) -> str | Categories:
         raise ConfigError(f"--bounds must be numbers such as 0.4,0.7; given: {bounds}.") from error
 
 
-def _print(summary: Summary, source: str, out: Path | None) -> None:
+def _print(summary: Summary, data: Annotations, out: Path | None) -> None:
     from rich.text import Text
 
     # Text, not markup: a path or a label may hold square brackets.
     show = console()
-    show.print(Text(source, style="bold"), soft_wrap=True)
-    show.print(_overview(summary))
+    show.print(Text(data.source, style="bold"), soft_wrap=True)
+    if data.receipt is not None:
+        show.print(_pairs(data.receipt.lines()))
+    show.print(_pairs(_overview(summary)))
     show.print(_bands(summary))
     for note in summary.notes:
-        show.print(Text(f"Note: {note}"))
+        show.print(Text(f"Note: {options.as_options(note)}"))
     if out is not None:
         show.print(Text(f"Wrote {summary.n_items:,} rows to {out}"), soft_wrap=True)
 
 
-def _overview(summary: Summary) -> Table:
+def _pairs(lines: Mapping[str, str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(show_header=False, box=None)
+    for name, value in lines.items():
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def _overview(summary: Summary) -> dict[str, str]:
     annotators, averages = summary.annotators, summary.entropy_nats
-    lines = {
+    return {
         "items (N)": COUNT(summary.n_items),
         "classes (K)": f"{summary.n_classes}: {', '.join(summary.label_names)}",
         "annotators per item": f"min {annotators.min}, median {annotators.median:g}, max {annotators.max}",
         f"entropy in nats ({summary.estimator})": (
             f"mean {averages.mean:.4f}, median {averages.median:.4f}; ln K = {summary.max_entropy_nats:.4f}"
+            if not math.isnan(averages.mean)
+            else "undefined: no item has two annotations"
         ),
         "ties for the majority": COUNT(summary.ties),
         "Krippendorff's alpha (nominal)": _defined(summary.krippendorff_alpha),
         "pairwise agreement": _defined(summary.pairwise_agreement),
     }
-    for name, value in lines.items():
-        table.add_row(Text(name), Text(value))
-    return table
 
 
 def _defined(value: float) -> str:
@@ -136,7 +148,7 @@ def _bands(summary: Summary) -> Table:
     table.add_column("share", justify="right")
     lower = ("0", *(f"{bound:.4g}" for bound in summary.category_bounds))
     upper = (*lower[1:], None)
-    for (name, count), low, high in zip(summary.categories.items(), lower, upper, strict=True):
-        band = f"{low} ≤ H" + (f" < {high}" if high else "")
+    bands = [f"{low} ≤ H" + (f" < {high}" if high else "") for low, high in zip(lower, upper, strict=True)]
+    for (name, count), band in zip(summary.categories.items(), [*bands, "one annotation"], strict=False):
         table.add_row(Text(name), band, COUNT(count), SHARE(count / summary.n_items))
     return table

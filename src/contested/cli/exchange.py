@@ -43,6 +43,7 @@ def import_(
     annotators_column: options.AnnotatorsColumn = None,
     n_annotators: options.NAnnotators = None,
     worker_column: options.WorkerColumn = None,
+    missing: options.Missing = None,
     check_label_order: Annotated[
         bool, typer.Option(help="Refuse an order of the classes that gold labels contradict.")
     ] = True,
@@ -72,6 +73,7 @@ def import_(
         "annotators_column": annotators_column,
         "n_annotators": n_annotators,
         "worker_column": worker_column,
+        "missing": options.names(missing),
     }
     given: dict[str, Any] = {
         "annotations": _read(annotations, annotations_format, label_names, reading),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import re
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from contested.errors import ContestedError
+from contested.errors import ConfigError, ContestedError
 
 IdColumn = Annotated[str | None, typer.Option(help="Column of the item ids.")]
 CountColumns = Annotated[
@@ -27,6 +28,10 @@ AnnotatorsColumn = Annotated[
 ]
 NAnnotators = Annotated[int | None, typer.Option(help="Number of annotators per item, where it is the same for all.")]
 WorkerColumn = Annotated[str | None, typer.Option(help="Annotator column of a long table.")]
+Missing = Annotated[
+    str | None,
+    typer.Option(help="What stands for no answer, such as -1, separated by commas; beside empty cells, NA, nan and -."),
+]
 
 _SPELLED = (
     "label_names",
@@ -40,7 +45,8 @@ _SPELLED = (
     "worker_column",
 )
 # Not inside a path, a longer name or quotes: a column of a file may be called like an option.
-_NAME = re.compile(rf"(?<![\w'./-])({'|'.join(_SPELLED)})(?![\w'/-]|\.\w| is )")
+# "missing" is a word, too, and an option only before its value.
+_NAME = re.compile(rf"(?<![\w'./-])({'|'.join(_SPELLED)}|missing(?==))(?![\w'/-]|\.\w| is )")
 
 
 def spelling(name: str) -> str:
@@ -53,7 +59,7 @@ def spelling(name: str) -> str:
 
 
 def names(given: str | None) -> list[str] | None:
-    """Names that were given with commas between them.
+    """Names that were given with commas between them; one that holds a comma is quoted: ``'"Yes, surely",No'``.
 
     Args:
         given: The text, or None.
@@ -61,7 +67,15 @@ def names(given: str | None) -> list[str] | None:
     Returns:
         The names, or None.
     """
-    return None if given is None else [name.strip() for name in given.split(",")]
+    if given is None:
+        return None
+    try:
+        [found] = csv.reader([given], skipinitialspace=True, strict=True) if given else [[""]]
+    except (csv.Error, ValueError) as error:
+        raise ConfigError(
+            f"{given!r} cannot be read as names with commas between them: {error}. Close every quotation mark."
+        ) from error
+    return [name.strip() for name in found]
 
 
 @contextlib.contextmanager
@@ -70,9 +84,10 @@ def spelled() -> Iterator[None]:
     try:
         yield
     except ContestedError as error:
-        told = [_as_options(text) for text in (error.message, *error.problems)]
+        told = [as_options(text) for text in (error.message, *error.problems)]
         raise type(error)(told[0], told[1:]) from error
 
 
-def _as_options(text: str) -> str:
+def as_options(text: str) -> str:
+    """A sentence on the reading of a file with options as the command line spells them."""
     return _NAME.sub(lambda found: spelling(found[1]), text)

@@ -66,7 +66,7 @@ def read_table(path: Path, *, lines: bool = False) -> Table:
         unit=rows.unit or (found.unit if found else "line"),
         unnamed=dict(rows.unnamed),
         repeated=rows.repeated,
-        trace=Trace([*notes, *rows.notes], {}),
+        trace=Trace([*notes, *rows.notes]),
     )
 
 

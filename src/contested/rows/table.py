@@ -26,21 +26,31 @@ class Problem(NamedTuple):
     text: str
 
 
-class Trace(NamedTuple):
+@dataclass
+class Trace:
     """How a file was read; readers add to it.
 
     Attributes:
-        notes: Whole sentences on what was recognised, taken for granted or left out.
+        notes: Whole sentences on what was recognised or taken for granted.
         roles: What was read, such as ``ids``, to the columns that it was read from.
+        missing: What stood for no answer, to the number of times.
+        left_out: Whole sentences on what was not taken, and why.
     """
 
-    notes: list[str]
-    roles: dict[str, list[str]]
+    notes: list[str] = field(default_factory=list)
+    roles: dict[str, list[str]] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
-    @classmethod
-    def empty(cls) -> Trace:
-        """A trace of nothing yet."""
-        return cls([], {})
+    def count_missing(self, written: str, times: int = 1) -> None:
+        """Count cells, or parts of lists, in which something stands for no answer."""
+        self.missing[written] = self.missing.get(written, 0) + times
+
+    def read_from(self, role: str, column: str) -> None:
+        """Note that a column was read as something."""
+        known = self.roles.setdefault(role, [])
+        if column not in known:
+            known.append(column)
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Table:
     unit: str = "line"
     unnamed: dict[str, list[object]] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
-    trace: Trace = field(default_factory=Trace.empty)
+    trace: Trace = field(default_factory=Trace)
 
     def add_problem(self, line_number: int, text: str) -> None:
         """Note a finding at a line of the file (0: the file as a whole)."""

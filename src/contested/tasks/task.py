@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.annotations import Annotations, Categories, resolve_categories
+from contested.annotations import Annotations, Categories, cut_counts
 from contested.checking import check
 from contested.errors import DataError
 from contested.options import (
@@ -145,7 +145,7 @@ class TextClassificationTask:
     def _examples(self) -> tuple[pd.DataFrame, tuple[str, ...]]:
         annotated, options = self.annotated, self.options
         scheme = _scheme(options.categories)
-        categories = annotated.categories(scheme)
+        categories, bands = cut_counts(annotated.label_counts, scheme)
         train, validation = stratified_split(categories, options.validation_fraction, options.split_seed)
         split = np.full(annotated.n_items, "train", object)
         split[validation] = "validation"
@@ -167,7 +167,8 @@ class TextClassificationTask:
         table = pd.concat([table, covariates], axis=1)
         table = table.iloc[np.concatenate([train, validation])].reset_index(drop=True)
         table.insert(0, "row_key", np.arange(len(table), dtype=np.int64))
-        return table, resolve_categories(annotated.entropy, scheme).names
+        # Examples with one annotation are in no category: nobody can tell how much people disagree on them.
+        return table, bands.names
 
     def _intervened(
         self, examples: pd.DataFrame, names: tuple[str, ...], drawn: _Drawn

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations import measures
-from contested.annotations.categories import Categories, resolve_categories
+from contested.annotations.categories import Categories, cut_counts
 from contested.errors import ContestedError
 from contested.trajectories.given import Checks, as_entries, shown
 
@@ -42,7 +42,7 @@ def categories_of(
     if isinstance(categories, str | Categories):
         if category_names is not None:
             checks.add("category_names: only for categories given by example, and none are given")
-        return _cut(entropy, categories, checks)
+        return _cut(label_counts, categories, checks)
     entries = checks.entries("categories", categories, n_examples)
     if entries is None:
         return None, ()
@@ -55,8 +55,8 @@ def categories_of(
     return given, _by_entropy(given, known) if names is None else names
 
 
-def _cut(entropy: NDArray[np.float64] | None, scheme: str | Categories, checks: Checks) -> Found:
-    if entropy is None:
+def _cut(label_counts: NDArray[np.int64] | None, scheme: str | Categories, checks: Checks) -> Found:
+    if label_counts is None:
         if scheme != "fixed":
             checks.add(
                 f"categories: given {shown(scheme)}, which cuts annotation entropy and needs label_counts; give these, "
@@ -64,11 +64,11 @@ def _cut(entropy: NDArray[np.float64] | None, scheme: str | Categories, checks: 
             )
         return None, ()
     try:
-        cut = resolve_categories(entropy, scheme)
+        cut = cut_counts(label_counts, scheme)
     except ContestedError as error:
         checks.add(f"categories: {error}")
         return None, ()
-    return cut.assign(entropy).astype(object), cut.names
+    return cut.categories.astype(object), cut.bands.names
 
 
 def _ordered(category_names: Sequence[str] | None, used: set[str], checks: Checks) -> tuple[str, ...] | None:

@@ -131,13 +131,6 @@ def test_missing_columns_are_told_together_with_near_names(write_text):
     assert "no column 'premis' to read as text (text_columns) (did you mean 'premise'?)" in found[1]
 
 
-def test_ids_are_never_positions(write_text):
-    found = problems_of(write_text("a.csv", "yes,no\n1,2\n"), count_columns=["yes", "no"])
-    assert found == (
-        "no column uid or id or example_id or item_id or guid or pairID; name one with id_column; columns: yes, no",
-    )
-
-
 def test_text_columns_come_first_and_must_hold_text(write_text):
     path = write_text("a.csv", 'id,genre,premise,counts\na,x,p,"[1, 2]"\nb,,,"[1, 2]"\n')
     assert problems_of(path, text_columns=["premise"]) == ("line 3: premise is missing; expected text",)

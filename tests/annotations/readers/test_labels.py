@@ -54,10 +54,9 @@ def test_all_problems_are_told_at_once_with_their_lines(write_jsonl):
     ]
     assert problems_of(write_jsonl(rows), label_names=["no", "yes"]) == (
         "line 1: unknown label 'yse' (did you mean 'yes'?); expected no, yes",
-        "line 2: labels is []; expected at least one label",
-        "line 3: labels is missing; expected at least one label",
         "line 4: id 'a' is already on line 1; ids must be unique",
-        "line 5: labels is [['no']]; expected a list of labels",
+        "line 5: labels is [['no']]; expected one label per annotator; annotators who gave several labels each have no "
+        "distribution over classes",
     )
 
 
@@ -83,10 +82,13 @@ def test_annotators_who_gave_several_labels_are_refused_unless_named(write_jsonl
     assert data.label_counts.tolist() == [[1, 1, 1]]
 
 
-def test_columns_without_any_label_are_told(write_text):
+def test_items_without_any_label_are_left_out_and_said(write_text):
     path = write_text("x.csv", "id,w0,w1\na,,\nb,x,y\n")
-    found = problems_of(path, labels_column=["w0", "w1"])
-    assert found == ("line 2: no label in w0, w1; expected at least one",)
+    data = read_annotations(path, labels_column=["w0", "w1"])
+    assert (data.example_ids, data.label_counts.tolist()) == (("b",), [[1, 1]])
+    assert data.receipt.left_out == ("1 of 2 items has no label and was left out: a",)
+    empty = write_text("y.csv", "id,w0,w1\na,,\nb,,NA\n")
+    assert problems_of(empty, labels_column=["w0", "w1"])[0] == "no item has a label"
 
 
 def test_free_text_is_not_a_class(write_jsonl):

@@ -64,13 +64,13 @@ def test_columns_that_vary_within_an_item_are_no_fields_of_it(write_text):
 
 
 def test_all_problems_are_told_at_once_with_their_lines(write_text):
-    path = write_text("x.csv", "task,worker,label\na,1,yes\na,1,no\na,2,yess\n,3,yes\nb,,\nb,1,no\n")
+    path = write_text("x.csv", "task,worker,label\na,1,yes\na,1,no\na,2,yess\n,3,yes\nb,,yes\nb,1,no\n")
     assert problems_of(path, label_names=["no", "yes"]) == (
-        "line 3: worker '1' already annotated task 'a' on line 2; expected one label each",
+        "line 3: worker '1' already annotated task 'a' with 'yes' on line 2, and here with 'no'; expected one label "
+        "each",
         "line 4: unknown label 'yess' (did you mean 'yes'?); expected no, yes",
         "line 5: task is missing; expected one value",
         "line 6: worker is missing; expected one value",
-        "line 6: label is missing; expected one value",
     )
 
 
@@ -82,9 +82,9 @@ def test_required_text_must_be_one_an_item(write_text):
 def test_missing_columns_are_told_together(write_text):
     found = problems_of(write_text("x.csv", "thing,labell\na,b\n"), format="long")
     assert [text.split(";")[0] for text in found] == [
+        "no column worker or annotator or annotator_id or worker_id or rater or rater_id",
         "no column task or item or example_id or uid or item_id or id",
-        "no column worker or annotator or annotator_id or worker_id",
-        "no column label or annotation or answer",
+        "no column label or annotation or answer or rating or score or vote",
     ]
 
 

@@ -9,6 +9,7 @@ from contested.annotations.core import Annotations
 from contested.annotations.readers import annotators, chaosnli, counts, distributions, labels, long
 from contested.annotations.readers._format import Format, Options, as_names
 from contested.annotations.readers._suggest import suggestions
+from contested.annotations.receipt import Receipt, count_votes
 from contested.errors import ConfigError, DataError
 from contested.files import user_path
 from contested.rows import TEXT, Table, read_table, unknown_kind
@@ -43,6 +44,7 @@ def read_annotations(
     annotators_column: str | None = None,
     n_annotators: int | None = None,
     worker_column: str | None = None,
+    missing: str | Sequence[str] | None = None,
 ) -> Annotations:
     """Read an annotated file.
 
@@ -66,6 +68,8 @@ def read_annotations(
         annotators_column: The number of annotators behind a distribution.
         n_annotators: That number, where it is the same for all.
         worker_column: The annotator of a row in a long table.
+        missing: What stands for no answer, such as ``-1``, beside empty cells, NA, N/A, nan, null and ``-`` (where no
+            label is ``+``). A class in ``label_names`` is an answer whatever it looks like.
 
     Returns:
         The annotations, in the order of the file.
@@ -80,6 +84,8 @@ def read_annotations(
         annotators_column=annotators_column,
         n_annotators=n_annotators,
         worker_column=worker_column,
+        missing=as_names(missing, "missing"),
+        by_name=format != "auto",
     )
     chosen = None if format == "auto" else _named(format)
     if chosen is not None:
@@ -88,8 +94,24 @@ def read_annotations(
     table = read_table(file, lines=True)
     if table.kind == TEXT and not any(known.matches(table, options) for known in ([chosen] if chosen else FORMATS)):
         raise unknown_kind(table.path)
-    found = (chosen or _recognised(table, options)).read(table, options)
+    known = chosen or _recognised(table, options)
+    found = known.read(table, options)
+    found.with_receipt(_receipt(known, table, found))
     return found.read_by(path=str(file.resolve()), format=format, options=options.written())
+
+
+def _receipt(read_as: Format, table: Table, found: Annotations) -> Receipt:
+    trace = table.trace
+    return Receipt(
+        format=read_as.name,
+        kind=table.kind,
+        columns={role: tuple(columns) for role, columns in trace.roles.items()},
+        label_names=found.label_names,
+        votes=count_votes(found.n_annotators),
+        missing=dict(trace.missing),
+        left_out=tuple(trace.left_out),
+        notes=tuple(trace.notes),
+    )
 
 
 def _named(name: str) -> Format:

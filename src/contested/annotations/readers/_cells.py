@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
+from collections.abc import Iterable
 from typing import cast
+
+from contested.rows.table import shown as shown_value
 
 _LARGEST_COUNT = 10**9
 
-_SEPARATORS = re.compile(r"[|;,]")
+NOTHING = frozenset({"NA", "N/A", "n/a", "#N/A", "nan", "NaN", "NAN", "<NA>", "NaT", "NULL", "null"})
+"""What is written where an annotator gave no answer, unless ``missing`` or ``label_names`` say otherwise."""
+
+_SEPARATORS = "|;,"
+
+_NUMBER = re.compile(r"(?P<sign>[+-]?)(?=\.?[0-9])(?P<whole>[0-9]*)(?:\.(?P<decimals>[0-9]*))?")
 
 
 def shown(value: object) -> str:
     """Return a value as it appears in a message, cut to a few words."""
-    if value is None:
-        return "missing"
-    text = repr(value)
-    return text if len(text) <= 40 else text[:40] + "…"
+    return "missing" if value is None else shown_value(value)
 
 
 def as_number(value: object) -> float:
@@ -81,42 +85,36 @@ def as_text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def as_structure(value: object) -> object:
-    """Return a list or object written as JSON in a CSV cell; any other value unchanged."""
-    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
-def split_labels(text: str) -> list[str]:
-    """Return the labels in a text that separates them by ``|``, ``;`` or ``,``."""
-    return [part.strip() for part in _SEPARATORS.split(text)]
-
-
-def as_labels(value: object) -> list[str]:
-    """Return the labels in a cell, without the missing ones.
+def canonical(label: str) -> str | None:
+    """Return one way to write a number, whatever its spelling; None of what is no number.
 
     Args:
-        value: A list, an object from annotator to label, JSON of either, labels separated by
-            ``|``, ``;`` or ``,``, or one label.
+        label: A label as text.
 
     Returns:
-        The labels.
+        The number.
 
-    Raises:
-        ValueError: If a part is itself a list or object; the message completes "<name> is …".
+    Examples:
+        >>> [canonical(label) for label in ("1.0", "01", "-0", "+.50", "1e3", "yes")]
+        ['1', '1', '0', '0.5', None, None]
     """
-    parts = as_structure(value)
-    if isinstance(parts, dict):
-        parts = list(parts.values())
-    elif isinstance(parts, str):
-        parts = split_labels(parts)
-    elif not isinstance(parts, list):
-        parts = [parts]
-    if any(isinstance(part, list | dict) for part in parts):
-        raise ValueError(f"{shown(value)}; expected a list of labels")
-    labels = (as_label(part) for part in parts)
-    return [label for label in labels if label is not None]
+    found = _NUMBER.fullmatch(label)
+    if found is None:
+        return None
+    whole, decimals = (found["whole"].lstrip("0") or "0"), (found["decimals"] or "").rstrip("0")
+    size = f"{whole}.{decimals}" if decimals else whole
+    return f"-{size}" if found["sign"] == "-" and size != "0" else size
+
+
+def separator_of(texts: Iterable[str]) -> str:
+    """Return what separates labels in the cells of a column: the first of ``|``, ``;`` and ``,`` that any of them has.
+
+    A comma beside a bar is part of a label ("Yes, surely|No"), or the comma of a decimal ("1,0|2,0").
+    """
+    found = {character for text in texts for character in _SEPARATORS if character in text}
+    return next((character for character in _SEPARATORS if character in found), _SEPARATORS[-1])
+
+
+def split_labels(text: str, separator: str = "") -> list[str]:
+    """Return the labels in a text, by a separator, or by the first of ``|``, ``;`` and ``,`` that it has."""
+    return [part.strip() for part in text.split(separator or separator_of([text]))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -15,10 +16,27 @@ from contested.errors import ConfigError
 from contested.rows import TEXT, Table
 from contested.wording import did_you_mean, listed
 
-ID_ALIASES = ("uid", "id", "example_id", "item_id", "guid", "pairID")
+ID_ALIASES = (
+    *("uid", "id", "example_id", "item_id", "guid", "pairID", "text_id", "sentence_id", "post_id", "comment_id"),
+    *("tweet_id", "doc_id", "document_id", "question_id", "instance_id", "sample_id", "pair_id", "hit_id", "unit_id"),
+)
 
 # Left out of the fields: the unit of a file's own entropy is unknown (bits in ChaosNLI).
 _NEVER_FIELDS = frozenset({"entropy"})
+
+_ROLES = {
+    "id_column": "ids",
+    "count_columns": "counts",
+    "labels_column": "labels",
+    "distribution_column": "proportions",
+    "annotators_column": "annotators per item",
+    "worker_column": "annotators",
+}
+_ROW_NUMBER = "row number"
+
+_NOT_WORDS = re.compile(r"[\W_]+")
+_FIRST_UNNAMED = "Unnamed: 0"
+_SHOWN_ALIASES = 6
 
 _ADVICE = "Fix the file, or name {}; nothing was loaded."
 _OF_NAMES = "Give other label names, or fix the file; nothing was loaded."
@@ -37,6 +55,9 @@ class Options:
     annotators_column: str | None = None
     n_annotators: int | None = None
     worker_column: str | None = None
+    missing: tuple[str, ...] | None = None
+    by_name: bool = False
+    """Whether the format was named, so that what looks unlike it is not refused; no option of its own."""
 
     def given(self) -> frozenset[str]:
         """Return the names of the options that were given."""
@@ -44,7 +65,7 @@ class Options:
 
     def written(self) -> dict[str, Any]:
         """Return the options that were given as a configuration writes them."""
-        values = ((option.name, getattr(self, option.name)) for option in fields(self))
+        values = ((option.name, getattr(self, option.name)) for option in fields(self) if option.name != "by_name")
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values if value is not None}
 
 
@@ -93,7 +114,7 @@ def as_names(given: str | Sequence[str] | None, option: str) -> tuple[str, ...] 
 
 
 def find_column(table: Table, named: str | None, aliases: Sequence[str], option: str) -> str:
-    """Return the column to use: the one named, else the first usual name that the file has.
+    """Return the column to use: the one named, else the first usual name that the file has, in whatever case.
 
     Args:
         table: The file.
@@ -105,20 +126,96 @@ def find_column(table: Table, named: str | None, aliases: Sequence[str], option:
         The column, or ``""`` where there is none: a problem was added to the table.
     """
     if named is not None:
-        if named in table.repeated:
-            table.add_problem(
-                0, f"the header has the column {named} ({option}) twice, with different values; rename one"
-            )
+        if _is_repeated(table, (named,), option):
             return ""
         if named not in table.columns:
             near = did_you_mean(named, table.columns)
             table.add_problem(0, f"there is no column '{named}' ({option}){near}; {_columns(table)}")
-        return named if named in table.columns else ""
-    for alias in aliases:
-        if alias in table.columns:
-            return alias
-    table.add_problem(0, f"no column {' or '.join(aliases)}; name one with {option}; {_columns(table)}")
-    return ""
+            return ""
+    found = named or alias_column(table, aliases)
+    if found is None and _is_repeated(table, aliases, option):
+        return ""
+    if found is None:
+        usual = " or ".join(aliases[:_SHOWN_ALIASES])
+        table.add_problem(0, f"no column {usual}; name one with {option}; {_columns(table)}")
+        return ""
+    table.trace.read_from(_ROLES.get(option, option), found)
+    return found
+
+
+def _is_repeated(table: Table, names: Sequence[str], option: str) -> bool:
+    repeated = [name for name in names if name in table.repeated]
+    for name in repeated[:1]:
+        table.add_problem(0, f"the header has the column {name} ({option}) twice, with different values; rename one")
+    return bool(repeated)
+
+
+def alias_column(table: Table, aliases: Sequence[str]) -> str | None:
+    """Return the column with the first of some usual names, in whatever case and with whatever stands between words.
+
+    Args:
+        table: The file.
+        aliases: The usual names, such as ``annotator_id``, for which ``AnnotatorID`` and ``annotator id`` do as well.
+
+    Returns:
+        The column, or None.
+    """
+    return next(iter(alias_columns(table, aliases)), None)
+
+
+def alias_columns(table: Table, aliases: Sequence[str]) -> list[str]:
+    """Return all columns with usual names, in the order of the names; one that is exactly so before others."""
+    by_name: dict[str, list[str]] = {}
+    for column in table.columns:
+        by_name.setdefault(_NOT_WORDS.sub("", column).casefold(), []).append(column)
+    near = [by_name.get(_NOT_WORDS.sub("", alias).casefold(), []) for alias in aliases]
+    exact = [[alias] if alias in table.columns else [] for alias in aliases]
+    return list(dict.fromkeys(column for found in zip(exact, near, strict=True) for part in found for column in part))
+
+
+def find_ids(table: Table, named: str | None) -> str:
+    """Return the column of the ids; where none is named or usual, one that the header does not name, or row numbers.
+
+    Args:
+        table: The file; row numbers become a column of it.
+        named: The column that the user named, if any.
+
+    Returns:
+        The column, or ``""`` where there is none: a problem was added to the table.
+    """
+    if named is not None:
+        unnamed = next(iter(table.unnamed), "") if named in ("", _FIRST_UNNAMED) else named
+        if unnamed in table.unnamed:
+            table.columns[unnamed] = table.unnamed.pop(unnamed)
+        return find_column(table, unnamed or named, (), "id_column")
+    if _is_repeated(table, ID_ALIASES, "id_column"):
+        return ""
+    usual = alias_columns(table, ID_ALIASES)
+    whole = [column for column in usual if _identifies(table.columns[column])]
+    if usual:
+        table.trace.read_from("ids", (whole or usual)[0])
+        return (whole or usual)[0]
+    return _ids_of_rows(table)
+
+
+def _ids_of_rows(table: Table) -> str:
+    for name, values in table.unnamed.items():
+        if _identifies(values):
+            table.columns[name] = table.unnamed.pop(name)
+            table.trace.read_from("ids", f"{name} (the header has no name for it)")
+            return name
+    table.columns[_ROW_NUMBER] = [str(number) for number in range(1, len(table.line_numbers) + 1)]
+    table.trace.read_from("ids", _ROW_NUMBER)
+    table.add_note(
+        "No column is called as ids are: items are numbered by their rows, from 1. Name the column of the ids with "
+        "id_column if there is one; another order of the rows gives other ids."
+    )
+    return _ROW_NUMBER
+
+
+def _identifies(values: Sequence[object]) -> bool:
+    names = [as_label(value) for value in values]
+    return None not in names and len(set(names)) == len(names)
 
 
 def _columns(table: Table) -> str:
@@ -167,7 +264,7 @@ def read_fields(table: Table, used: Collection[str], text_columns: Sequence[str]
 def _flattened(table: Table, used: Collection[str]) -> dict[str, list[object]]:
     plain: dict[str, list[object]] = {}
     for name, column in table.columns.items():
-        if name in used or name in _NEVER_FIELDS:
+        if name in used or name.casefold() in _NEVER_FIELDS:
             continue
         objects = [value for value in column if isinstance(value, dict)]
         if not objects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -9,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.annotations.readers._cells import split_labels
+from contested.annotations.readers._classes import note_classes, note_measurements
+from contested.annotations.readers._votes import Answer, unified, without_missing
 from contested.rows import Table
 from contested.wording import did_you_mean, listed
 
@@ -19,6 +21,9 @@ _USUAL_ORDERS = (("entailment", "neutral", "contradiction"), ("e", "n", "c"))
 # More different labels than this are free text, and counting them would need N × K memory.
 _MOST_CLASSES = 1000
 
+# What joins labels in an answer of several: "joy|anger", "joy and anger", "joy anger".
+_JOINTS = tuple(re.compile(pattern) for pattern in (r"[|;,]", r"[+&/]", r"\s(?:and|or)\s", r"\s"))
+
 _SYSTEMATIC = 3  # times that a label stands in a file which is no slip of the pen
 _MOST_SHOWN = 10
 
@@ -26,29 +31,27 @@ OTHER_NAMES = "the label names"
 """How the finding begins that the names given may be wrong, and not the file."""
 
 
-class Answer(NamedTuple):
-    """One annotator's label of one item.
+class Counted(NamedTuple):
+    """Votes of all items.
 
     Attributes:
-        line_number: Its line in the file.
-        item: The row of the item, from 0.
-        label: The class, as the file names it.
+        label_names: The classes in label order.
+        counts: Votes per class, shape (N, K).
+        answers: The votes that were counted, in the order of the file.
     """
-
-    line_number: int
-    item: int
-    label: str
-
-
-class Counted(NamedTuple):
-    """The classes in label order, and counts of shape (N, K)."""
 
     label_names: tuple[str, ...]
     counts: NDArray[np.int64]
+    answers: list[Answer]
 
 
 def count_answers(
-    table: Table, answers: Sequence[Answer], *, n_items: int, label_names: tuple[str, ...] | None
+    table: Table,
+    answers: Sequence[Answer],
+    *,
+    n_items: int,
+    label_names: tuple[str, ...] | None,
+    missing: Sequence[str] | None = None,
 ) -> Counted:
     """Count each item's labels.
 
@@ -57,20 +60,25 @@ def count_answers(
         answers: Every annotation.
         n_items: N.
         label_names: The classes, if given; else those found are taken, in their usual order.
+        missing: What stands for no answer, beside what usually does.
 
     Returns:
-        The classes and the counts.
+        The classes, the counts, and the answers that name a class.
     """
-    found = {answer.label for answer in answers}
-    joined = _joined(found)
-    names = label_names or order_labels(found - joined)
+    answers = without_missing(table, answers, missing=missing, label_names=label_names)
+    answers = unified(table, answers, label_names)
+    found = Counter(answer.label for answer in answers)
+    joined = _joined(found) - set(label_names or ())
+    names = label_names or order_labels(found.keys() - joined)
     if len(names) > _MOST_CLASSES:
         table.add_problem(
             0, f"found {len(names):,} different labels ({listed(names[:3])}, …), which looks like free text"
         )
-        return Counted(names, np.zeros((n_items, 0), dtype=np.int64))
+        return Counted(names, np.zeros((n_items, 0), dtype=np.int64), answers)
     if label_names:
-        note_other_names(table, label_names, Counter(answer.label for answer in answers if answer.label not in joined))
+        note_other_names(table, label_names, {label: n for label, n in found.items() if label not in joined})
+    elif not note_measurements(table, names, len(answers)):
+        note_classes(table, names)
     index = {name: k for k, name in enumerate(names)}
     known = [answer for answer in answers if answer.label in index]
     for answer in answers if len(known) < len(answers) else ():
@@ -78,13 +86,20 @@ def count_answers(
             table.add_problem(answer.line_number, _not_a_class(answer.label, names, joined))
     counts = np.zeros((n_items, len(names)), dtype=np.int64)
     np.add.at(counts, ([a.item for a in known], [index[a.label] for a in known]), 1)
-    return Counted(names, counts)
+    return Counted(names, counts, known)
 
 
 def _joined(found: Collection[str]) -> set[str]:
-    """Return the labels that join others found, such as ``entailment,neutral``: multi-label answers."""
-    parts = {label: split_labels(label) for label in found}
-    return {label for label, names in parts.items() if len(names) > 1 and set(names) <= set(found)}
+    """Return the labels that join others: of labels found, or of the same parts in another order."""
+    known = set(found)
+    joined = set()
+    for joint in _JOINTS:
+        parts = {label: [part.strip() for part in joint.split(label)] for label in known}
+        several = {label: names for label, names in parts.items() if len(names) > 1 and all(names)}
+        joined |= {label for label, names in several.items() if set(names) <= known}
+        orders = Counter(tuple(sorted(names)) for names in several.values())
+        joined |= {label for label, names in several.items() if orders[tuple(sorted(names))] > 1}
+    return joined
 
 
 def _not_a_class(label: str, label_names: Sequence[str], joined: Collection[str]) -> str:

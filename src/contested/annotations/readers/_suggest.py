@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from contested.annotations.readers._cells import as_structure, split_labels
+from contested.annotations.readers._cells import separator_of, split_labels
+from contested.annotations.readers._printed import as_structure
 from contested.rows import Table
 
 _READ = 200  # values of a column that are looked at
@@ -25,7 +26,7 @@ def suggestions(table: Table) -> list[str]:
 
 
 def _told(values: Sequence[object]) -> Iterator[str]:
-    found = [as_structure(value) for value in islice((v for v in values if v is not None), _READ)]
+    found = [_structure(value) for value in islice((v for v in values if v is not None), _READ)]
     parts = [list(value.values()) if isinstance(value, dict) else value for value in found]
     if not parts:
         return
@@ -43,6 +44,13 @@ def _told(values: Sequence[object]) -> Iterator[str]:
         yield from _of_numbers(rows, what, keyed=keyed)
 
 
+def _structure(value: object) -> object:
+    try:
+        return as_structure(value)
+    except ValueError:
+        return value
+
+
 def _of_numbers(rows: Sequence[Sequence[float]], what: str, *, keyed: bool) -> Iterator[str]:
     if all(isinstance(cell, int) or cell.is_integer() for row in rows for cell in row):
         counts = f"{{name}} holds {what} of whole numbers: count_columns='{{name}}'"
@@ -56,6 +64,7 @@ def _of_numbers(rows: Sequence[Sequence[float]], what: str, *, keyed: bool) -> I
 
 def _join_labels(texts: Sequence[str]) -> bool:
     """Whether texts such as ``a|b|b`` take few labels again and again; a sentence with commas does not."""
-    rows = [split_labels(text) for text in texts]
+    separator = separator_of(texts)
+    rows = [split_labels(text, separator) for text in texts]
     cells = [cell for row in rows for cell in row]
     return all(len(row) > 1 for row in rows) and len(set(cells)) <= len(cells) / 2

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.annotations.readers._cells import as_structure, shown
+from contested.annotations.readers._cells import NOTHING, canonical, shown
+from contested.annotations.readers._classes import note_classes
 from contested.annotations.readers._format import find_column
 from contested.annotations.readers._labels import note_other_names, order_labels, unknown_label
+from contested.annotations.readers._printed import as_structure
 from contested.errors import ConfigError
 from contested.rows import Table
 from contested.wording import listed
@@ -92,6 +94,8 @@ def read_vectors(table: Table, spec: ColumnSpec) -> Vectors:
 
 def _read_wide(table: Table, spec: ColumnSpec) -> Vectors:
     names = spec.label_names or spec.columns
+    if spec.label_names is None:
+        note_classes(table, names)
     if len(names) != len(spec.columns):
         raise ConfigError(
             f"{spec.option} names {len(spec.columns)} columns ({listed(spec.columns)}) and label_names "
@@ -106,20 +110,36 @@ def _read_wide(table: Table, spec: ColumnSpec) -> Vectors:
 
 def _read_structured(table: Table, spec: ColumnSpec) -> Vectors:
     column = spec.columns[0]
-    cells = [as_structure(value) for value in table.columns[column]]
+    cells, unread = _structures(table, column)
     keyed = _is_keyed(cells)
-    names = spec.label_names or (_names_of_objects(cells) if keyed else _names_of_lists(cells))
+    names = spec.label_names or (_names_of_objects(table, cells) if keyed else _names_of_lists(cells))
     if keyed and spec.given and spec.label_names:
         note_other_names(table, names, Counter(str(key) for cell in cells if isinstance(cell, dict) for key in cell))
     values = np.full((len(cells), len(names)), np.nan)
     for i, cell in enumerate(cells):
-        row = _named_row(cell, names) if keyed else _listed_row(cell, names)
+        if i in unread:
+            continue
+        row = _named_row(table, cell, names) if keyed else _listed_row(cell, names)
         if isinstance(row, str):
             table.add_problem(table.line_numbers[i], f"{column} {row}")
             continue
         for k, value in enumerate(row):
             values[i, k] = _parsed(table, i, f"{column}[{names[k]!r}]", value, spec.parse)
     return Vectors(names, values)
+
+
+def _structures(table: Table, column: str) -> tuple[list[object], set[int]]:
+    """The lists or objects of a column, and the rows that hold neither: their problem is noted."""
+    cells: list[object] = []
+    unread = set()
+    for i, value in enumerate(table.columns[column]):
+        try:
+            cells.append(as_structure(value))
+        except ValueError as error:
+            table.add_problem(table.line_numbers[i], f"{column} is {error}")
+            cells.append(None)
+            unread.add(i)
+    return cells, unread
 
 
 def _parsed(table: Table, row: int, name: str, value: object, parse: ParseNumber) -> float:
@@ -135,8 +155,16 @@ def _is_keyed(cells: Sequence[object]) -> bool:
     return next((isinstance(cell, dict) for cell in cells if isinstance(cell, dict | list)), True)
 
 
-def _names_of_objects(cells: Sequence[object]) -> tuple[str, ...]:
-    return order_labels({str(key) for cell in cells if isinstance(cell, dict) for key in cell})
+def _names_of_objects(table: Table, cells: Sequence[object]) -> tuple[str, ...]:
+    keys = {str(key) for cell in cells if isinstance(cell, dict) for key in cell} - NOTHING
+    names = order_labels({canonical(key) or key for key in keys})
+    note_classes(table, names)
+    return names
+
+
+def _class_of(key: str, names: tuple[str, ...], by_number: Mapping[str, str]) -> str:
+    """The class that a key names; 1.0 names the class 1."""
+    return key if key in names else by_number.get(canonical(key) or "", key)
 
 
 def _names_of_lists(cells: Sequence[object]) -> tuple[str, ...]:
@@ -144,15 +172,21 @@ def _names_of_lists(cells: Sequence[object]) -> tuple[str, ...]:
     return tuple(str(k) for k in range(max(set(lengths), key=lengths.count)))
 
 
-def _named_row(cell: object, names: tuple[str, ...]) -> list[object] | str:
+def _named_row(table: Table, cell: object, names: tuple[str, ...]) -> list[object] | str:
     if not isinstance(cell, dict):
         return f"is {shown(cell)}; expected an object from label to number"
-    unknown = [str(key) for key in cell if str(key) not in names]
+    by_number = {number: name for name in names if (number := canonical(name)) is not None}
+    by_name = {_class_of(str(key), names, by_number): value for key, value in cell.items()}
+    if len(by_name) < len(cell):
+        return f"is {shown(cell)}, in which two keys are one number; expected one number per class"
+    for key in [key for key in by_name if key in NOTHING and key not in names]:
+        table.trace.count_missing(key)
+        del by_name[key]
+    unknown = [key for key in by_name if key not in names]
     if unknown:
         return "has the " + "; and the ".join(unknown_label(key, names) for key in unknown)
-    by_name = {str(key): value for key, value in cell.items()}
-    # An absent class, and the null that Parquet writes for it, has no annotation.
-    return [by_name.get(name) if by_name.get(name) is not None else 0 for name in names]
+    # An absent class, and the null or nan that is written for it, has no annotation.
+    return [0 if (value := by_name.get(name)) is None or value in NOTHING else value for name in names]
 
 
 def _listed_row(cell: object, names: tuple[str, ...]) -> list[object] | str:

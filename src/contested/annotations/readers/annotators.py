@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 
 from contested.annotations.core import Annotations
-from contested.annotations.readers._cells import as_label
 from contested.annotations.readers._format import (
-    ID_ALIASES,
     Format,
     Options,
-    find_column,
+    find_ids,
     read_fields,
     read_ids,
     stop_on_problems,
 )
-from contested.annotations.readers._labels import Answer, check_classes, count_answers
+from contested.annotations.readers._labels import check_classes, count_answers
+from contested.annotations.readers._votes import Answer, column_answers, left_out, without_missing
 from contested.rows import Table
-from contested.wording import listed
 
 _COLUMN = re.compile(r"(?:annotator|worker)_\d+")
 
@@ -32,40 +30,37 @@ def _columns(table: Table) -> list[str]:
 
 
 def read(table: Table, options: Options) -> Annotations:
-    """Read the labels of each example; an empty cell is an annotator who gave none.
+    """Read the labels of each example; an empty cell is an annotator who gave none, and items without any are left out.
 
     Labels are class names, or the indices of ``label_names`` where none of them is a name. A gold label and a model's
     probabilities (``label``, ``prob_<class>``), as an export for cleanlab has them in the same file, describe no
     example and are no fields.
     """
-    id_column, columns = find_column(table, options.id_column, ID_ALIASES, "id_column"), _columns(table)
+    id_column, columns = find_ids(table, options.id_column), _columns(table)
     if not columns:
         table.add_problem(0, "there is no column annotator_1, annotator_2, …")
     if table.problems:
         stop_on_problems(table, FORMAT.name)
+    for column in columns:
+        table.trace.read_from("labels", column)
     ids = read_ids(table, id_column)
-    answers = [
-        Answer(line_number, row, label)
-        for row, line_number in enumerate(table.line_numbers)
-        for column in columns
-        if (label := as_label(_whole(table.columns[column][row]))) is not None
-    ]
-    answered = {answer.item for answer in answers}
-    for row in sorted(set(range(len(ids))) - answered):
-        table.add_problem(table.line_numbers[row], f"no label in {listed(columns)}; expected at least one")
+    answers = [answer._replace(label=_whole(answer.label)) for answer in column_answers(table, columns)]
+    answers = without_missing(table, answers, missing=options.missing, label_names=options.label_names)
     answers = _named(answers, options.label_names)
-    label_names, counts = count_answers(table, answers, n_items=len(ids), label_names=options.label_names)
+    found = count_answers(table, answers, n_items=len(ids), label_names=options.label_names)
+    rows = left_out(table, ids, {answer.item for answer in found.answers})
     predicted = [name for name in table.columns if name == "label" or name.startswith("prob_")]
     fields = read_fields(table, {id_column, *columns, *predicted}, options.text_columns)
     if not table.problems:
-        check_classes(table, label_names)
+        check_classes(table, found.label_names)
     stop_on_problems(table, FORMAT.name)
-    return Annotations(tuple(ids), counts, label_names, fields, source=str(table.path))
+    kept = [ids[row] for row in rows]
+    return Annotations(tuple(kept), found.counts[rows], found.label_names, fields.iloc[rows], source=str(table.path))
 
 
-def _whole(value: object) -> object:
-    """A whole number that pandas wrote as ``2.0``, because its column has gaps, as a number."""
-    return float(value) if isinstance(value, str) and re.fullmatch(r"\d+\.0", value) else value
+def _whole(label: str) -> str:
+    """A whole number that pandas wrote as ``2.0``, because its column has gaps."""
+    return label.removesuffix(".0") if re.fullmatch(r"\d+\.0", label) else label
 
 
 def _named(answers: list[Answer], label_names: tuple[str, ...] | None) -> list[Answer]:
@@ -80,7 +75,7 @@ def _named(answers: list[Answer], label_names: tuple[str, ...] | None) -> list[A
 FORMAT = Format(
     name="annotators",
     summary="one row per example; a column annotator_1, annotator_2, … for each annotator, empty where there is none",
-    options=frozenset({"label_names", "id_column", "text_columns"}),
+    options=frozenset({"label_names", "id_column", "text_columns", "missing"}),
     claims=frozenset(),
     matches=matches,
     read=read,

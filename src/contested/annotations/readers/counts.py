@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_count
 from contested.annotations.readers._format import (
-    ID_ALIASES,
     Format,
     Options,
+    alias_column,
     find_column,
+    find_ids,
     read_fields,
     read_ids,
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes
 from contested.annotations.readers._vectors import ColumnSpec, check_totals, class_columns, hold_numbers, read_vectors
+from contested.annotations.readers._votes import note_sets
 from contested.rows import Table
+from contested.wording import listed
 
 ALIASES = ("label_counts", "label_counter", "label_count", "counts")
 
@@ -31,26 +37,36 @@ def matches(table: Table, options: Options) -> bool:
 def _columns(table: Table, options: Options) -> tuple[str, ...]:
     if options.count_columns:
         return options.count_columns
-    for alias in ALIASES:
-        if alias in table.columns:
-            return (alias,)
-    return class_columns(table, options.label_names)
+    usual = alias_column(table, ALIASES)
+    return (usual,) if usual is not None else class_columns(table, options.label_names)
 
 
 def read(table: Table, options: Options) -> Annotations:
     """Read label counts."""
-    id_column = find_column(table, options.id_column, ID_ALIASES, "id_column")
+    id_column = find_ids(table, options.id_column)
     columns = _columns(table, options) or (find_column(table, None, ALIASES, "count_columns"),)
     if not (id_column and all(columns)):
         stop_on_problems(table, FORMAT.name)
     ids = read_ids(table, id_column)
     vectors = read_vectors(table, ColumnSpec(columns, options.label_names, as_count, "count_columns"))
     check_totals(table, vectors.values)
+    if not options.by_name and not table.problems:
+        _check_sets(table, vectors.values, columns)
     fields = read_fields(table, {id_column, *columns}, options.text_columns)
     if not table.problems:
         check_classes(table, vectors.label_names)
     stop_on_problems(table, FORMAT.name)
     return Annotations(tuple(ids), vectors.values.astype(np.int64), vectors.label_names, fields, source=str(table.path))
+
+
+def _check_sets(table: Table, counts: NDArray[np.float64], columns: Sequence[str]) -> None:
+    """Note a problem where counts are 0 or 1 throughout: marks of the labels of an item, and not numbers of votes."""
+    totals = counts.sum(axis=1)
+    several = int((totals > 1).sum()) if counts.size else 0
+    if several and counts.max() <= 1:
+        # Sets differ in size; where it is the same for all, it may be that of the annotators.
+        sure = len(set(totals.tolist())) > 1
+        note_sets(table, several, f"labels in {listed(columns)}", format=FORMAT.name, sure=sure)
 
 
 FORMAT = Format(

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_count, as_number
 from contested.annotations.readers._format import (
-    ID_ALIASES,
     Format,
     Options,
+    alias_column,
     find_column,
+    find_ids,
     read_fields,
     read_ids,
     stop_on_problems,
@@ -41,15 +42,13 @@ def matches(table: Table, options: Options) -> bool:
 def _columns(table: Table, options: Options) -> tuple[str, ...]:
     if options.distribution_column:
         return options.distribution_column
-    for alias in ALIASES:
-        if alias in table.columns:
-            return (alias,)
-    return class_columns(table, options.label_names)
+    usual = alias_column(table, ALIASES)
+    return (usual,) if usual is not None else class_columns(table, options.label_names)
 
 
 def read(table: Table, options: Options) -> Annotations:
     """Read proportions as the counts that they come from."""
-    id_column = find_column(table, options.id_column, ID_ALIASES, "id_column")
+    id_column = find_ids(table, options.id_column)
     columns = _columns(table, options) or (find_column(table, None, ALIASES, "distribution_column"),)
     annotators = _read_annotators(table, options)
     if not (id_column and all(columns)):
@@ -106,7 +105,7 @@ def _read_annotators(table: Table, options: Options) -> NDArray[np.float64]:
 
 
 def _annotators_column(table: Table, options: Options) -> str | None:
-    return options.annotators_column or next((a for a in ANNOTATORS_ALIASES if a in table.columns), None)
+    return options.annotators_column or alias_column(table, ANNOTATORS_ALIASES)
 
 
 def _annotators_in(table: Table, column: str) -> NDArray[np.float64]:

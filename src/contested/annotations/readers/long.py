@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from contested.annotations.core import Annotations
+from contested.annotations.readers import counts, distributions, labels
 from contested.annotations.readers._cells import as_label, shown
 from contested.annotations.readers._format import (
+    ID_ALIASES,
     Format,
     Options,
+    alias_column,
+    alias_columns,
     find_column,
     read_fields,
     stop_on_problems,
 )
-from contested.annotations.readers._labels import Answer, check_classes, count_answers
+from contested.annotations.readers._labels import check_classes, count_answers
+from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers._votes import EMPTY, Answer, left_out, unified, without_missing
 from contested.rows import Table
+from contested.wording import counted
 
-ITEM_ALIASES = ("task", "item", "example_id", "uid", "item_id", "id")
-WORKER_ALIASES = ("worker", "annotator", "annotator_id", "worker_id")
-LABEL_ALIASES = ("label", "annotation", "answer")
+ITEM_ALIASES = ("task", "item", "example_id", "uid", "item_id", "id", "task_id", "question", *ID_ALIASES)
+WORKER_ALIASES = (
+    *(
+        "worker",
+        "annotator",
+        "annotator_id",
+        "worker_id",
+        "rater",
+        "rater_id",
+        "coder",
+        "coder_id",
+        "judge",
+        "judge_id",
+    ),
+    *("user", "user_id", "participant", "participant_id", "respondent_id", "expert_id", "labeler_id", "annotator_name"),
+)
+LABEL_ALIASES = (
+    *("label", "annotation", "answer", "rating", "score", "vote"),
+    *("judgment", "judgement", "choice", "response"),
+)
+_WHOLE_ITEM = (labels.ALIASES, counts.ALIASES, distributions.ALIASES)
+_SAMPLE = 200
 
 
 class _Columns(NamedTuple):
@@ -35,7 +62,7 @@ class _Rows(NamedTuple):
 
     Attributes:
         items: Each item's row in the result: items keep the order in which they first occur.
-        codes: The item of each row of the file.
+        codes: The item of each row of the file, also of those without a label.
         answers: Every label with its item and line.
     """
 
@@ -45,61 +72,137 @@ class _Rows(NamedTuple):
 
 
 def matches(table: Table, options: Options) -> bool:
-    """Whether item, annotator and label are all there, and labels are single values."""
-    label_column = next(iter(options.labels_column or ()), None) or _first(table, LABEL_ALIASES)
-    item_column = options.id_column or _first(table, ITEM_ALIASES)
-    if not (item_column and label_column and _first(table, WORKER_ALIASES)):
+    """Whether item, annotator and label are all there, and rows are single annotations."""
+    label_column = next(iter(options.labels_column or ()), None) or alias_column(table, LABEL_ALIASES)
+    item_column = options.id_column or _item_column(table, alias_column(table, WORKER_ALIASES))
+    if not (item_column and label_column and alias_column(table, WORKER_ALIASES)):
         return False
     several = len(options.labels_column or ()) > 1
-    return not several and not any(isinstance(v, list | dict) for v in table.columns.get(label_column, []))
+    cells = table.columns.get(label_column, [])[:_SAMPLE]
+    lists = sum(map(_is_structure, cells)) * 2 > len(cells)
+    return not (several or lists) and (
+        _repeats(table.columns.get(item_column, [])) or not any(alias_column(table, names) for names in _WHOLE_ITEM)
+    )
 
 
-def _first(table: Table, aliases: tuple[str, ...]) -> str | None:
-    return next((alias for alias in aliases if alias in table.columns), None)
+def _is_structure(value: object) -> bool:
+    """Whether a cell holds all labels of an item."""
+    try:
+        return isinstance(as_structure(value), list | dict)
+    except ValueError:
+        return True
+
+
+def _repeats(values: Sequence[object]) -> bool:
+    return len({as_label(value) for value in values}) < len(values)
+
+
+def _item_column(table: Table, worker: str | None) -> str | None:
+    """Return the usual name whose column holds the items: of several, one in which an annotator is once per item."""
+    usual = alias_columns(table, ITEM_ALIASES)
+    vary = [column for column in usual if len({as_label(value) for value in table.columns[column]}) > 1] or usual
+    repeat = [column for column in vary if _repeats(table.columns[column])] or vary
+    if worker is None or len(repeat) < 2:
+        return next(iter(repeat), None)
+    return next((column for column in repeat if _is_once(table, column, worker)), repeat[0])
+
+
+def _is_once(table: Table, item: str, worker: str) -> bool:
+    pairs = {*zip(map(as_label, table.columns[item]), map(as_label, table.columns[worker]), strict=True)}
+    return len(pairs) == len(table.line_numbers)
 
 
 def read(table: Table, options: Options) -> Annotations:
-    """Read a long table; examples keep the order in which they first occur."""
+    """Read a long table; examples keep the order in which they first occur.
+
+    Rows without a label are left out, and so are those that repeat an annotator's label of the same item.
+    """
     label_column = next(iter(options.labels_column or ()), None)
+    worker = find_column(table, options.worker_column, WORKER_ALIASES, "worker_column")
+    item = options.id_column or (_item_column(table, worker or None))
     columns = _Columns(
-        item=find_column(table, options.id_column, ITEM_ALIASES, "id_column"),
-        worker=find_column(table, options.worker_column, WORKER_ALIASES, "worker_column"),
+        item=find_column(table, item, ITEM_ALIASES, "id_column"),
+        worker=worker,
         label=find_column(table, label_column, LABEL_ALIASES, "labels_column"),
     )
     if not all(columns):
         stop_on_problems(table, FORMAT.name)
-    rows = _read_rows(table, columns)
-    label_names, counts = count_answers(table, rows.answers, n_items=len(rows.items), label_names=options.label_names)
+    rows = _read_rows(table, columns, options)
+    found = count_answers(table, rows.answers, n_items=len(rows.items), label_names=options.label_names)
     fields = read_fields(table, set(columns), options.text_columns)
     if not table.problems:
-        check_classes(table, label_names)
+        check_classes(table, found.label_names)
         _check_texts(table, rows, fields, options)
+    kept = left_out(table, list(rows.items), {answer.item for answer in rows.answers})
     stop_on_problems(table, FORMAT.name)
-    fields = _item_fields(fields, rows.codes)
-    return Annotations(tuple(rows.items), counts, label_names, fields, source=str(table.path))
+    fields = _item_fields(fields, rows.codes).iloc[kept]
+    ids = [*rows.items]
+    return Annotations(
+        tuple(ids[row] for row in kept), found.counts[kept], found.label_names, fields, source=str(table.path)
+    )
 
 
-def _read_rows(table: Table, columns: _Columns) -> _Rows:
+def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
     rows = _Rows({}, [], [])
-    first_line: dict[tuple[str, str], int] = {}
-    for line_number, *cells in zip(table.line_numbers, *(table.columns[column] for column in columns), strict=True):
-        item, worker, label = (as_label(cell) for cell in cells)
-        if item is None or worker is None or label is None:
-            _note_missing(table, line_number, columns, cells)
-        elif first_line.setdefault((item, worker), line_number) != line_number:
+    cells = [[as_label(cell) for cell in table.columns[column]] for column in columns[:2]]
+    answers = _answers(table, columns, options)
+    first: dict[tuple[str, str], Answer] = {}
+    repeated = []
+    for i, (line_number, item, worker) in enumerate(zip(table.line_numbers, *cells, strict=True)):
+        if item is None or (worker is None and i in answers):
+            _note_missing(table, line_number, columns, i)
+            continue
+        rows.codes.append(rows.items.setdefault(item, len(rows.items)))
+        if (answer := answers.get(i)) is None:
+            continue
+        before = first.setdefault((item, str(worker)), answer)
+        if before is answer:
+            rows.answers.append(answer._replace(item=rows.codes[-1]))
+        elif before.label == answer.label:
+            repeated.append(line_number)
+        else:
             table.add_problem(
                 line_number,
-                f"{columns.worker} '{worker}' already annotated {columns.item} '{item}' "
-                f"on {table.unit} {first_line[item, worker]}; expected one label each",
+                f"{columns.worker} '{worker}' already annotated {columns.item} '{item}' with '{before.label}' on "
+                f"{table.unit} {before.line_number}, and here with '{answer.label}'; expected one label each",
             )
-        else:
-            rows.codes.append(rows.items.setdefault(item, len(rows.items)))
-            rows.answers.append(Answer(line_number, rows.codes[-1], label))
+    if repeated:
+        were = "row that repeats an annotator's label of the same item was"
+        if len(repeated) > 1:
+            were = "rows that repeat an annotator's label of the same item were"
+        table.trace.left_out.append(f"{len(repeated):,} {were} left out: {_lines(table, repeated)}")
     return rows
 
 
-def _note_missing(table: Table, line_number: int, columns: _Columns, cells: list[object]) -> None:
-    for column, cell in zip(columns, cells, strict=True):
+def _answers(table: Table, columns: _Columns, options: Options) -> dict[int, Answer]:
+    """Return the answer of each row that has one, by row."""
+    values = [as_label(cell) for cell in table.columns[columns.label]]
+    for i, value in enumerate(table.columns[columns.label]):
+        if isinstance(value, list | dict):
+            table.add_problem(table.line_numbers[i], f"{columns.label} is {shown(value)}; expected one value")
+    given = [Answer(table.line_numbers[i], i, label) for i, label in enumerate(values) if label is not None]
+    answered = without_missing(table, given, missing=options.missing, label_names=options.label_names)
+    answered = unified(table, answered, options.label_names)
+    found = {answer.item: answer for answer in answered}
+    empty = len(values) - len(given)
+    if empty:
+        table.trace.count_missing(EMPTY, empty)
+    without = [number for i, number in enumerate(table.line_numbers) if i not in found]
+    if without:
+        was = "was" if len(without) == 1 else "were"
+        table.trace.left_out.append(
+            f"{counted(len(without), 'row')} without a label {was} left out: {_lines(table, without)}"
+        )
+    return found
+
+
+def _lines(table: Table, numbers: Sequence[int]) -> str:
+    return table.where(numbers).removesuffix(": ")
+
+
+def _note_missing(table: Table, line_number: int, columns: _Columns, row: int) -> None:
+    for column in columns[:2]:
+        cell = table.columns[column][row]
         if as_label(cell) is None:
             table.add_problem(line_number, f"{column} is {shown(cell)}; expected one value")
 
@@ -129,7 +232,7 @@ def _item_fields(fields: pd.DataFrame, codes: list[int]) -> pd.DataFrame:
 FORMAT = Format(
     name="long",
     summary="one row per annotation; columns item (or task, uid), annotator (or worker) and label (or answer)",
-    options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "worker_column"}),
+    options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "worker_column", "missing"}),
     claims=frozenset({"worker_column"}),
     matches=matches,
     read=read,

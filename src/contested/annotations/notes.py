@@ -1,0 +1,100 @@
+"""What to keep in mind when reading the summary of an annotated set."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contested.annotations.categories import FIXED, FIXED_CLASSES, SCHEMES, Categories, resolve_categories
+from contested.annotations.measures import Estimator, largest_entropy
+from contested.errors import DataError
+from contested.wording import counted, listed
+
+_FEW_ANNOTATORS = 20
+
+
+def summary_notes(
+    annotators: NDArray[np.int64],
+    values: NDArray[np.float64],
+    *,
+    n_classes: int,
+    bands: Categories,
+    estimator: Estimator,
+) -> tuple[str, ...]:
+    """Say what bounds the entropies of a set, and which of them mean little.
+
+    Args:
+        annotators: Annotations of each example, (N,).
+        values: Entropy in nats of the examples with two annotations or more.
+        n_classes: K.
+        bands: How entropy was cut.
+        estimator: How entropy was estimated.
+
+    Returns:
+        Whole sentences.
+    """
+    several = annotators[annotators > 1]
+    notes = _on_bounds(several, values, n_classes=n_classes, estimator=estimator) if bands == FIXED else []
+    if np.median(annotators) < _FEW_ANNOTATORS:
+        notes.append(
+            f"The median example has {_annotations(np.median(annotators))}: entropy is at most ln n and "
+            f"biased low with few annotators. Compare the miller-madow estimator."
+        )
+    single = len(annotators) - len(several)
+    if single:
+        have, are = ("has", "it is") if single == 1 else ("have", "they are")
+        notes.append(
+            f"{single:,} of {counted(len(annotators), 'example')} {have} one annotation, which shows no disagreement "
+            f"whatever people think: {are} unknown, not clean, and mean and median entropy, alpha and agreement "
+            f"leave {'it' if single == 1 else 'them'} out."
+        )
+    return tuple(notes)
+
+
+def _annotations(number: float) -> str:
+    return f"{number:g} annotation{'' if number == 1 else 's'}"
+
+
+def _on_bounds(
+    annotators: NDArray[np.int64], values: NDArray[np.float64], *, n_classes: int, estimator: Estimator
+) -> list[str]:
+    """What the fixed bounds can and cannot tell apart here."""
+    highest = FIXED.bounds[-1]
+    reach = {int(n): largest_entropy(int(n), n_classes, estimator) for n in np.unique(annotators)}
+    below = [n for n, largest in reach.items() if largest < highest]
+    sentences = []
+    if n_classes != FIXED_CLASSES:
+        sentences.append(
+            f"The fixed bounds 0.4 and 0.7 nats were made for K = {FIXED_CLASSES} classes; this file has "
+            f"K = {n_classes}, with entropies up to ln {n_classes} = {math.log(n_classes):.3f}."
+        )
+    if below and len(below) == len(reach):
+        largest = max(reach.values())
+        few = f"{max(below)} annotations per example and {n_classes} classes"
+        sentences.append(f"With at most {few}, entropy reaches {largest:.3f} < {highest}: no example can be contested.")
+    elif below:
+        n_below = int(np.isin(annotators, below).sum())
+        few = f"{counted(n_below, 'example')} with {max(below)} annotations or fewer"
+        sentences.append(f"The {few} cannot be contested: their entropy reaches at most {reach[max(below)]:.3f}.")
+    if not sentences:
+        return []
+    return [" ".join([*sentences, *_advice(values)])]
+
+
+def _advice(values: NDArray[np.float64]) -> list[str]:
+    """Name a scheme that these entropies can be cut by; none is named that would be refused."""
+    for scheme in SCHEMES[1:]:
+        try:
+            resolve_categories(values, scheme)
+        except DataError:
+            continue
+        return [f"Consider {scheme}."]
+    distinct = np.unique(values)
+    if len(distinct) < 2:
+        return []
+    shown = listed(f"{value:.3f}" for value in distinct[:4])
+    return [
+        f"Consider bounds of your own, between the values that occur ({shown}{', …' if len(distinct) > 4 else ''})."
+    ]

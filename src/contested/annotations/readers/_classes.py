@@ -1,0 +1,116 @@
+"""What the names of classes give away: spellings, numbers, and what may be no class at all."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from contested.annotations.measures import scale_of
+from contested.annotations.readers._cells import canonical
+from contested.rows import Table
+from contested.wording import listed
+
+# Written for no answer in some files, and for an answer in others.
+_MAYBE_NOTHING = frozenset(
+    {"None", "NONE", "?", "??", ".", "..", "--", "n.a.", "nil", "missing", "MISSING", "undefined"}
+)
+_CODES = frozenset({"-9", "-99", "-999", "99", "999", "9999", "-8", "-88", "88", "888"})
+_LONGEST_SCALE = 20
+_MANY = 20  # different numbers beyond which a scale is a measurement
+_FEWEST_MEASUREMENTS = 5
+
+
+def note_classes(table: Table, names: Sequence[str]) -> None:
+    """Say what is odd about the classes that a file uses.
+
+    Args:
+        table: The file, which takes the notes.
+        names: The classes found.
+    """
+    _note_spellings(table, names)
+    _note_codes(table, names)
+    scale = scale_of(names)
+    if scale is not None:
+        _note_scale(table, scale.tolist())
+
+
+def _note_spellings(table: Table, names: Sequence[str]) -> None:
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(_folded(name), []).append(name)
+    several = [found for found in alike.values() if len(found) > 1]
+    if several:
+        told = "; ".join(listed(found) for found in several)
+        table.add_note(
+            f"Classes differ in upper and lower case or in blanks only: {told}. They were read as classes of their "
+            "own; if they are the same, write them alike."
+        )
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
+
+
+def _note_codes(table: Table, names: Sequence[str]) -> None:
+    numbers = {name: float(number) for name in names if (number := canonical(name)) is not None}
+    negative = [name for name, value in numbers.items() if value < 0]
+    maybe = [name for name in names if name in _MAYBE_NOTHING]
+    others = [abs(value) for name, value in numbers.items() if name not in _CODES]
+    maybe += [name for name in numbers if name in _CODES and others and max(others) <= abs(numbers[name]) / 4]
+    if negative == ["-1"] and len(numbers) == len(names) and "-1" not in maybe:
+        maybe.append("-1")
+    if maybe:
+        are, them = ("is a class", "it") if len(maybe) == 1 else ("are classes", "them")
+        table.add_note(
+            f"{listed(maybe)} {are} here; some files write {them} where an annotator gave no answer. If this one does, "
+            f"give missing={','.join(maybe)}."
+        )
+
+
+def _note_scale(table: Table, values: Sequence[float]) -> None:
+    table.add_note(
+        "The classes are numbers, and entropy takes them as names without an order: 2, 2, 3, 3 and 1, 1, 5, 5 disagree "
+        "alike. The standard deviation and the mean distance of two annotators, which know the order, are in the table "
+        "of items."
+    )
+    if all(value.is_integer() for value in values) and max(values) - min(values) <= _LONGEST_SCALE:
+        lowest, highest = int(min(values)), int(max(values))
+        absent = [str(value) for value in range(lowest, highest + 1) if value not in values]
+        if absent:
+            names = ",".join(map(str, range(lowest, highest + 1)))
+            table.add_note(
+                f"Nobody answered {listed(absent)}, so that ln K counts {len(values)} classes; if these were answers "
+                f"too, give label_names={names}."
+            )
+
+
+def note_measurements(table: Table, names: Sequence[str], n_answers: int) -> bool:
+    """Note where labels are measurements on a scale, and not classes.
+
+    Args:
+        table: The file; fractions are a problem, many whole numbers a note.
+        names: The labels found.
+        n_answers: How often labels stand in the file.
+
+    Returns:
+        Whether they are.
+    """
+    numbers = [number for name in names if (number := canonical(name)) is not None]
+    if len(numbers) < max(len(names), _FEWEST_MEASUREMENTS):
+        return False
+    fractions = sum("." in number for number in numbers)
+    if fractions and (len(names) > _MANY or (2 * fractions >= len(names) and 2 * len(names) > n_answers)):
+        table.add_problem(
+            0,
+            f"the labels are {len(names):,} different numbers such as {listed(names[:2])}, as measurements on a scale "
+            "are; entropy needs classes: cut the scale into a few intervals first, or give all numbers in label_names",
+        )
+        return True
+    if len(names) > _MANY:
+        table.add_note(
+            f"The labels are {len(names):,} different numbers, as of a slider; each is a class of its own, and entropy "
+            f"reaches ln {len(names)} = {math.log(len(names)):.3f}. Cut the scale into a few intervals for classes."
+        )
+    return len(names) > _MANY
