@@ -79,6 +79,7 @@ class Disk:
         elif done.kind is Kind.UNLINK:
             folder, name = self._place(done.path)
             folder.named.pop(name, None)
+            self._forget(done.path)
         else:
             folder, name = self._place(done.path)
             folder.named[name] = _Folder()
@@ -113,6 +114,10 @@ class Disk:
         if former != path and not path.endswith(" (deleted)"):
             self._rename(former, path)
 
+    def _forget(self, path: str) -> None:
+        """A file without a name is never met again, but its inode is."""
+        self._files = {inode: known for inode, known in self._files.items() if known[1] != path}
+
     def _write(self, done: Done) -> None:
         file, _ = self._files[done.inode]
         file.written.extend(bytes(max(0, done.offset - len(file.written))))
@@ -131,6 +136,7 @@ class Disk:
         folder.sure = dict(folder.named)
 
     def _rename(self, old: str, new: str) -> None:
+        self._forget(new)
         (before, was), (after, name) = self._place(old), self._place(new)
         after.named[name] = before.named.pop(was)
         for inode, (file, path) in self._files.items():

@@ -69,3 +69,16 @@ def test_appending_within_a_folder_that_is_renamed() -> None:
     )
     assert found["nothing unflushed"] == {"y/a": b"one"}
     assert found["content without names"] == {"y/a": b"onetwo"}
+
+
+def test_the_inode_of_what_is_gone_is_taken_again() -> None:
+    found = states(
+        *MADE,
+        did(Kind.UNLINK, ".a"),
+        did(Kind.FOLDER, "x"),
+        did(Kind.CREATE, "x/a", inode=2),
+        did(Kind.SYNC, "x/a", inode=2),
+        did(Kind.SYNC, "x", inode=1),
+        did(Kind.SYNC, "", inode=9),
+    )
+    assert found["nothing unflushed"] == {"x/a": b""}

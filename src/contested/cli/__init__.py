@@ -56,8 +56,9 @@ def register() -> None:
     from contested.cli.report import report
     from contested.cli.study import study
     from contested.cli.train import train
+    from contested.cli.verify import verify
 
-    for command in (demo, entropy, train, probe, analyze, report, compare):
+    for command in (demo, entropy, train, probe, analyze, report, compare, verify):
         app.command()(command)
     app.command("import")(import_)
     app.command()(export)

@@ -33,6 +33,7 @@ ALIGNMENT = "alignment.jsonl"
 STATE = "state"
 WEIGHTS = ("adapter", "model")
 LOCK = ".lock"
+OWNER = ".owner"
 
 FILES = "files"
 """Key of a manifest: size and SHA-256 of every file that is part of the run, by its path."""
