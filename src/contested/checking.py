@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from contested.errors import ConfigError
 from contested.options import METHODS, Section, section_in
-from contested.wording import counted, hint
+from contested.wording import counted, hint, shown
 
 S = TypeVar("S", bound=Section)
 
@@ -135,7 +135,7 @@ def _sentences(detail: dict[str, Any], keys: Sequence[str | int], *, section: An
         message = f"expected one of {', '.join(METHODS)}, or the name of another PEFT tuner"
     elif detail["type"] == "model_type":
         message = f"expected {_keys_of(str(keys[-1]), section)}"
-    return [f"{key}: {message[:1].lower()}{message[1:]}, got {detail['input']!r}"]
+    return [f"{key}: {message[:1].lower()}{message[1:]}, got {shown(detail['input'])}"]
 
 
 def _keys_of(name: str, section: type[Section] | None) -> str:

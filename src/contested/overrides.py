@@ -6,6 +6,7 @@ of the former one away.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,7 +89,9 @@ def assign(content: dict[str, Any], override: Override, *, what: str = "The over
             inner[parent] = {}
         inner, above = inner[parent], parent
         if not isinstance(inner, dict):
-            raise ConfigError(f"{what} {override.text!r} does not fit: {parent} holds {inner!r}, not further keys.")
+            raise ConfigError(
+                f"{what} {shown(override.text)} does not fit: {parent} holds {shown(inner)}, not further keys."
+            )
     kept = drop_exclusive(above, inner, {last: override.value})
     for key in [key for key in inner if key not in kept]:
         del inner[key]
@@ -156,15 +159,17 @@ def named_values(content: Any, root: type[Section]) -> Iterator[tuple[dict[str, 
     Yields:
         What holds an option, its key there, and its declaration.
     """
-    for keys, field in options_of(root):
-        if not (names_file(field) or names_checkpoint(field)):
-            continue
-        *parents, last = keys
+    for (*parents, last), field in _naming_options(root):
         inner = content
         for parent in parents:
             inner = inner.get(parent) if isinstance(inner, dict) else None
         if isinstance(inner, dict) and inner.get(last) is not None:
             yield inner, last, field
+
+
+@functools.cache
+def _naming_options(root: type[Section]) -> tuple[tuple[tuple[str, ...], FieldInfo], ...]:
+    return tuple((keys, field) for keys, field in options_of(root) if names_file(field) or names_checkpoint(field))
 
 
 def resolve_paths(content: dict[str, Any], folder: Path, root: type[Section]) -> None:

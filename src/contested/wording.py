@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _SHOWN_NAMES = 12
 _SHOWN_CHARACTERS = 60
+_COMPARED_NAMES = 500
 
 
 def shown(value: object, limit: int = _SHOWN_CHARACTERS) -> str:
@@ -93,12 +95,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         known: What there is.
 
     Returns:
-        The nearest known name, in whatever case; None where none is near.
+        The nearest known name, in whatever case; None where none is near, or too many are known to compare them all.
 
     >>> nearest("Learningrate", ["epochs", "learning_rate"])
     'learning_rate'
     """
-    by_lower = {word.lower(): word for word in known}
+    by_lower = {word.lower(): word for word in itertools.islice(known, _COMPARED_NAMES)}
+    if len(by_lower) == _COMPARED_NAMES or len(name) > _SHOWN_CHARACTERS:
+        return by_lower.get(name.lower())
     near = difflib.get_close_matches(name.lower(), by_lower, n=1)
     return by_lower[near[0]] if near else None
 
@@ -109,7 +113,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near!r}?)" if near is not None else ""
 
 
-def hint(name: str, known: Iterable[str], *, otherwise: str = "there are") -> str:
+def hint(name: str, known: Collection[str], *, otherwise: str = "there are") -> str:
     """Return ``; did you mean 'x'?``, or what there is where no known name is near.
 
     >>> hint("lorra", ["lora", "full"])
@@ -117,8 +121,9 @@ def hint(name: str, known: Iterable[str], *, otherwise: str = "there are") -> st
     >>> hint("x", ["lora", "full"], otherwise="known here:")
     '; known here: lora, full'
     """
-    names = list(known)
-    near = nearest(name, names)
+    near = nearest(name, known)
     if near is not None:
         return f"; did you mean {near!r}?"
-    return f"; {otherwise} {', '.join(names)}" if names else ""
+    if len(known) > _COMPARED_NAMES:
+        return f"; {otherwise} {', '.join(itertools.islice(known, _SHOWN_NAMES))}, … ({len(known):,} in all)"
+    return f"; {otherwise} {', '.join(known)}" if known else ""

@@ -128,4 +128,7 @@ def method_content(value: Any) -> Any:
     if not isinstance(name, str) or name in METHODS:
         return {**value, "name": name}
     options = {key: part for key, part in value.items() if key not in {"name", "options"}}
-    return {"name": default(PEFT, "name"), "type": name, "options": {**options, **value.get("options", {})}}
+    further = value.get("options", {})
+    # What are no keys and values is refused by the check of the section.
+    given = {**options, **further} if isinstance(further, Mapping) else further
+    return {"name": default(PEFT, "name"), "type": name, "options": given}

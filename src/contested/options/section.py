@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from types import NoneType
 from typing import Any, ClassVar, get_args
@@ -12,6 +13,9 @@ from pydantic.fields import FieldInfo
 # What the text of an option names on the disk: data, or a checkpoint where it is no name of the hub.
 FILE: dict[str, Any] = {"names": "file"}
 CHECKPOINT: dict[str, Any] = {"names": "checkpoint"}
+
+
+_REQUIRED = object()
 
 
 class Section(BaseModel):
@@ -32,11 +36,20 @@ class Section(BaseModel):
         """
         values = self.model_dump(mode="json")
         found: dict[str, Any] = {}
-        for name, field in type(self).model_fields.items():
+        for name, standard in _defaults(type(self)).items():
             value = getattr(self, name)
-            if field.is_required() or value != field.get_default(call_default_factory=True):
+            if standard is _REQUIRED or value != standard:
                 found[name] = value.differing() if isinstance(value, Section) else values[name]
         return found
+
+
+@functools.cache
+def _defaults(section: type[Section]) -> dict[str, Any]:
+    """The default of every option, to compare with; :data:`_REQUIRED` where there is none."""
+    return {
+        name: _REQUIRED if field.is_required() else default(section, name)
+        for name, field in section.model_fields.items()
+    }
 
 
 def default(section: type[Section], name: str) -> Any:

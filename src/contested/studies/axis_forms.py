@@ -9,7 +9,7 @@ from typing import Any
 from contested.naming import checkpoint_name, short
 from contested.options import METHODS, method_content, options_of
 from contested.overrides import nested
-from contested.wording import nearest
+from contested.wording import nearest, shown
 
 
 def is_keyed(values: Any) -> bool:
@@ -60,16 +60,16 @@ def axis_problems(name: str, values: Any, root: Any) -> list[str]:
     if is_keyed(values):
         name, values = str(values["key"]), values["values"]
         if not isinstance(values, list):
-            return [f"{axis}.values: expected a list of values, got {values!r}"]
+            return [f"{axis}.values: expected a list of values, got {shown(values)}"]
     if isinstance(values, list):
         again = [value for value, count in Counter(value_names(name, values)).items() if count > 1]
         problems = [f"{axis}: the value {value} is given more than once" for value in again]
         return problems + _unknown_key(axis, name, root)
     if not isinstance(values, dict):
-        return [f"{axis}: expected a list of values of one key, or settings by name, got {values!r}"]
+        return [f"{axis}: expected a list of values of one key, or settings by name, got {shown(values)}"]
     wrong = [key for key, value in values.items() if not isinstance(value, dict | None)]
     return [
-        f"{axis}.{key}: expected settings of a run, such as {{training: {{epochs: 3}}}}, got {values[key]!r}"
+        f"{axis}.{key}: expected settings of a run, such as {{training: {{epochs: 3}}}}, got {shown(values[key])}"
         for key in wrong
     ]
 
@@ -85,7 +85,7 @@ def _unknown_key(axis: str, key: str, root: Any) -> list[str]:
     near = nearest(key, known) or next((option for option in known if option.endswith(f".{key}")), None)
     meant = f"; did you mean {near!r}?" if near else "."
     return [
-        f"{axis}: a run's configuration has no key {key!r}{meant} "
+        f"{axis}: a run's configuration has no key {shown(key)}{meant} "
         "Give a key with a list of values, or settings of a run by name"
     ]
 
@@ -114,11 +114,18 @@ def value_names(key: str, values: Sequence[Any]) -> list[str]:
 
 def _told_apart(names: Sequence[str], values: Sequence[Any]) -> list[str]:
     """The names, with what their values differ in where several have the same one."""
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, Mapping):
+            alike.setdefault(name, []).append(value)
+    varying = {
+        name: {part for other in others for part in {**first, **other} if other.get(part) != first.get(part)}
+        for name, (first, *others) in alike.items()
+    }
     found = []
     for name, value in zip(names, values, strict=True):
-        alike = [other for own, other in zip(names, values, strict=True) if own == name and isinstance(other, Mapping)]
         parts = value.items() if isinstance(value, Mapping) else ()
-        differing = {part: inner for part, inner in parts if any(other.get(part) != inner for other in alike)}
+        differing = {part: inner for part, inner in parts if part in varying[name]}
         found.append(f"{name}-{_value_name('', differing)}" if differing else name)
     return found
 

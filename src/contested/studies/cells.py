@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from contested.config import RunConfig, check_config, identifying
 from contested.errors import ConfigError
 from contested.naming import Part, label
 from contested.overrides import merge
-from contested.studies.axes import study_axes
+from contested.studies.axes import StudyAxis, study_axes
 from contested.studies.backbone import read_checkpoint_info
 from contested.studies.content import EVERY, FIRST
 from contested.studies.file import AxisValue, ModelInfo, Study
@@ -22,6 +23,9 @@ from contested.trajectories.identity import digest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MAX_CELLS = 10_000
+"""The most cells of a study's groups together."""
 
 _ABSENT = object()
 
@@ -69,6 +73,8 @@ def expand(study: Study) -> list[Cell]:
     Raises:
         ConfigError: With the problems of all cells at once.
     """
+    _check_size(study)
+    axes = study_axes(study)
     points: dict[tuple[str, ...], list[str]] = {}
     for name, group in study.groups.items():
         for coordinates in _grid(study, group.where):
@@ -79,7 +85,7 @@ def expand(study: Study) -> list[Cell]:
     problems: list[str] = []
     for values, groups in points.items():
         try:
-            cell = _cell(study, dict(zip(study.axes, values, strict=True)), tuple(groups))
+            cell = _cell(study, axes, dict(zip(study.axes, values, strict=True)), tuple(groups))
         except ConfigError as error:
             coordinates = dict(zip(study.axes, values, strict=True))
             problems += [_origin(study, coordinates, text) for text in error.problems] or [error.message]
@@ -145,9 +151,26 @@ def cell_table(study: Study, cells: Sequence[Cell], status: Mapping[str, str]) -
 
 def _grid(study: Study, where: Mapping[str, list[str]]) -> Iterator[dict[str, str]]:
     """Every point of a group's grid: axis -> value, in the order of the axes."""
-    lines = [_values(axis, where.get(axis, [FIRST]), study.axes[axis]) for axis in study.axes]
-    for point in itertools.product(*lines):
+    for point in itertools.product(*_lines(study, where)):
         yield dict(zip(study.axes, point, strict=True))
+
+
+def _lines(study: Study, where: Mapping[str, list[str]]) -> list[list[str]]:
+    """The values of each axis that a group takes."""
+    return [_values(axis, where.get(axis, [FIRST]), study.axes[axis]) for axis in study.axes]
+
+
+def _check_size(study: Study) -> None:
+    """Refuse grids that nobody means: a few axes with a hundred values each have more points than can be counted."""
+    sizes = {name: [len(line) for line in _lines(study, group.where)] for name, group in study.groups.items()}
+    if sum(map(math.prod, sizes.values())) > MAX_CELLS:
+        largest = max(sizes, key=lambda name: math.prod(sizes[name]))
+        factors = [str(size) for size in sizes[largest] if size > 1]
+        raise ConfigError(
+            f"The study {study.name} has more than {MAX_CELLS:,} cells; the largest of its groups, {largest}, has "
+            f"{' × '.join(factors[:12])}{' × …' * (len(factors) > 12)}. Take fewer values of its axes, or make several "
+            "studies of it."
+        )
 
 
 def _values(axis: str, asked: list[str], known: Mapping[str, AxisValue]) -> list[str]:
@@ -161,7 +184,7 @@ def _matches(study: Study, where: Mapping[str, list[str]], coordinates: Mapping[
     return all(coordinates[axis] in _values(axis, values, study.axes[axis]) for axis, values in where.items())
 
 
-def _cell(study: Study, coordinates: dict[str, str], groups: tuple[str, ...]) -> Cell:
+def _cell(study: Study, axes: Sequence[StudyAxis], coordinates: dict[str, str], groups: tuple[str, ...]) -> Cell:
     content = merge({}, study.defaults)
     for axis, value in coordinates.items():
         content = merge(content, study.axes[axis][value].overrides)
@@ -170,11 +193,11 @@ def _cell(study: Study, coordinates: dict[str, str], groups: tuple[str, ...]) ->
             content = merge(content, entry.set)
     where = ", ".join(f"{axis} {value}" for axis, value in coordinates.items())
     config = check_config(content, f"of the cell {where or study.name}")
-    run_id = _run_id(study, coordinates, config)
+    run_id = _run_id(axes, coordinates, config)
     return Cell(
         run_id=run_id,
         coordinates=coordinates,
-        label=_label(study, coordinates),
+        label=_label(axes, coordinates),
         config=config.model_copy(update={"name": run_id}),
         groups=tuple(name for name in groups if study.select is None or name in study.select),
         condition=any(study.groups[name].conditions for name in groups),
@@ -193,15 +216,15 @@ def _joined(first: Cell, second: Cell) -> Cell:
     )
 
 
-def _label(study: Study, coordinates: Mapping[str, str]) -> str:
-    several = [axis for axis in study_axes(study) if len(axis.values) > 1]
+def _label(axes: Sequence[StudyAxis], coordinates: Mapping[str, str]) -> str:
+    several = [axis for axis in axes if len(axis.values) > 1]
     return label(Part(axis.name, axis.values[coordinates[axis.name]], axis.plain, axis.key) for axis in several)
 
 
-def _run_id(study: Study, coordinates: Mapping[str, str], config: RunConfig) -> str:
+def _run_id(axes: Sequence[StudyAxis], coordinates: Mapping[str, str], config: RunConfig) -> str:
     """The names of the run's values on the axes, its seed, and a hash of its configuration."""
     parts = []
-    for axis in study_axes(study):
+    for axis in axes:
         name = coordinates[axis.name]
         if axis.numeric:
             # A number is named where it has left the first one, so that one more axis renames no run of the others.

@@ -15,6 +15,7 @@ from contested.files import user_path
 from contested.overrides import Override, assign, merge, parse
 from contested.studies.axis_forms import axis_values, is_keyed, value_lists
 from contested.studies.presets import PRESETS, preset_text
+from contested.studies.shapes import shaped
 from contested.wording import hint
 from contested.yaml_files import parse_yaml, read_yaml
 
@@ -41,20 +42,18 @@ def read_content(source: str | os.PathLike[str], seen: tuple[str, ...] = ()) -> 
     content, name, folder = _content(source)
     if name in seen:
         raise ConfigError(f"The study {name} extends itself ({' -> '.join((*seen, name))}).")
-    content = numbers(content)
-    if not isinstance(content, dict):
-        raise ConfigError(f"{name} must hold keys and values (name:, axes:, groups:, …).")
+    content = shaped(numbers(content), name)
     anchor(content, folder)
     base = content.pop("extends", None)
     if base is None:
         if Path(name).suffix:
             content.setdefault("name", _name_of(name))
         return content
-    inner = Path(folder, str(base))
+    inner = folder / user_path(str(base))
     below = read_content(inner if inner.is_file() else str(base), (*seen, name))
     for axis, values in (content.get("axes") or {}).items():
         # A list or a keyed axis replaces the one below; named values join those below.
-        if isinstance(values, list) or is_keyed(values):
+        if isinstance(values, list) or (is_keyed(values) and isinstance(values["values"], list)):
             replace_axis(below, axis, values)
             del below["axes"][axis]
     # What the study below says of itself is not true of this one.
@@ -169,9 +168,14 @@ def _set_backbone(content: dict[str, Any], name: str, path: str) -> None:
     if "backbone" not in axes:
         raise ConfigError(f"--set backbone: the study has no axis backbone; it has {', '.join(axes) or 'none'}.")
     axis = axes["backbone"]
+    if name and not isinstance(axis, dict):
+        raise ConfigError(
+            f"--set backbone.{name}: the study's axis backbone is a list without names; give it other values with "
+            f"--set 'axes.backbone=[{path}]'."
+        )
     if name:
         if name not in axis:
-            raise ConfigError(f"--set backbone.{name}: the study has no such backbone{hint(name, list(axis))}.")
+            raise ConfigError(f"--set backbone.{name}: the study has no such backbone{hint(name, axis)}.")
         axis[name] = model
         return
     label = re.sub(r"[^A-Za-z0-9.]+", "-", Path(path).name).strip("-").lower() or "backbone"

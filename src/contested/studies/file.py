@@ -17,7 +17,8 @@ from contested.options import Section
 from contested.studies.axis_forms import axis_problems, axis_values, value_lists
 from contested.studies.content import EVERY, FIRST, STUDY_FILE, filled, read_content, set_key
 from contested.studies.presets import REPORTS
-from contested.wording import counted, hint
+from contested.studies.shapes import shaped
+from contested.wording import counted, hint, shown
 
 # Axis to the names of values, of which a file may give one without a list.
 Where = Annotated[dict[str, list[str]], BeforeValidator(value_lists)]
@@ -157,12 +158,12 @@ class Study(Section):
         for key, where in wheres:
             problems += _unknown_values(key, where, self.axes)
         problems += [
-            f"select: there is no group {name!r}{hint(name, list(self.groups))}"
+            f"select: there is no group {shown(name)}{hint(name, self.groups)}"
             for name in self.select or ()
             if name not in self.groups
         ]
         if self.report not in (None, *REPORTS):
-            problems.append(f"report: there is no report {self.report!r}{hint(str(self.report), REPORTS)}")
+            problems.append(f"report: there is no report {shown(self.report)}{hint(str(self.report), REPORTS)}")
         if self.expected and self.report is None:
             problems.append("expected: known values are shown by a report such as paper; add report: paper")
         if problems:
@@ -203,6 +204,7 @@ def _content(
         content = reshape(content)
     for text in sets:
         set_key(content, text)
+        content = shaped(content, f"{source} with --set {shown(text)}")
     return content
 
 
@@ -269,10 +271,10 @@ def _unknown_values(key: str, where: Mapping[str, list[str]], axes: Mapping[str,
     problems = []
     for axis, values in where.items():
         if axis not in axes:
-            problems.append(f"{key}: there is no axis {axis!r}{hint(axis, list(axes))}")
+            problems.append(f"{key}: there is no axis {shown(axis)}{hint(axis, axes)}")
             continue
         problems += [
-            f"{key}.{axis}: there is no value {value!r}{hint(value, list(axes[axis]))}"
+            f"{key}.{axis}: there is no value {shown(value)}{hint(value, axes[axis])}"
             for value in values
             if value not in {EVERY, FIRST} and value not in axes[axis]
         ]

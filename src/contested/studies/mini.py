@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from contested.config import RunConfig
+from contested.naming import is_number
 from contested.studies.axis_forms import axis_problems, axis_values
 from contested.studies.content import replace_axis
 from contested.studies.mini_world import N_ANNOTATED, N_BULK, WORLD, stand_in
@@ -51,8 +52,9 @@ def shrink(content: dict[str, Any], out: Path) -> dict[str, Any]:
         if all(set(value) == {"seed"} for value in values.values()):
             replace_axis(content, name, dict(list(values.items())[:_SEEDS]))
     for entry in content.get("overrides") or []:
-        if entry["set"].get("probes", {}).get("every"):
-            entry["set"]["probes"]["every"] = 40
+        probes = entry.get("set", {}).get("probes", {})
+        if probes.get("every"):
+            probes["every"] = 40
     # Known numbers belong to the backbones and data that were named.
     content["expected"] = []
     name, about = content.get("name", "study"), content.get("description")
@@ -86,7 +88,8 @@ def _shrink_models(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -
             continue
         facts = bundle.get("facts", {})
         if facts.get("decoder"):
-            kind, layers = "decoder", 4 if float(facts.get("params", 0)) > _LARGE else 2
+            params = facts.get("params")
+            kind, layers = "decoder", 4 if is_number(params) and params > _LARGE else 2
         elif "deberta" in f"{name} {named}".lower():
             kind, layers = "deberta", _DEBERTA_LAYERS
         else:
@@ -113,4 +116,4 @@ def _shrink_data(bundles: Sequence[tuple[str, dict[str, Any]]], world: Path) -> 
         bundle["facts"] = {**bundle.get("facts", {}), "tokens": 22, "annotated": N_ANNOTATED}
     if bulk:
         task = bundles[0][1].setdefault("task", {})
-        task["bulk"] = {**task.get("bulk", {}), "size": N_BULK, "seed": 42}
+        task["bulk"] = {**(task.get("bulk") or {}), "size": N_BULK, "seed": 42}
