@@ -114,3 +114,26 @@ def test_a_missing_file_and_a_broken_override(file: Path, tmp_path: Path) -> Non
         load_config(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="expected key=value"):
         load_config(file, ["seed"])
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seed=9223372036854775808", "seed: input should be less than or equal to 9223372036854775807"),
+        ("task.split_seed=4294967296", "task.split_seed: input should be less than 4294967296"),
+        ("execution.threads=1000000000", "execution.threads: input should be less than or equal to 1024"),
+        ("training.epochs=1000000000000", "training.epochs: input should be less than or equal to 100000"),
+        ("method.r=1000000000", "r: input should be less than or equal to 65536"),
+        ("training.learning_rate=.inf", "training.learning_rate: input should be a finite number"),
+        ("training.learning_rate=1e999", "training.learning_rate: input should be a finite number"),
+        ("task.categories=[.nan]", "task.categories"),
+        ("method.extra={a: [{b: .nan}]}", "expected finite numbers, got nan"),
+        ("task.annotated.options={x: .inf}", "expected finite numbers, got inf"),
+    ],
+)
+def test_numbers_that_nothing_can_run_with_are_refused(tmp_path, override, said):
+    file = tmp_path / "run.yaml"
+    file.write_text("model: {name: x}\ntask: {annotated: {path: a.jsonl}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, [override])
+    assert said in str(caught.value)

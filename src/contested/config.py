@@ -14,6 +14,7 @@ from contested.checking import check
 from contested.errors import ConfigError
 from contested.files import user_path
 from contested.options import (
+    MAX_SEED,
     SEED,
     AlertSection,
     ExecutionSection,
@@ -42,7 +43,7 @@ class RunConfig(Section):
     probes: ProbesSection = Field(default_factory=ProbesSection)
     alert: AlertSection = Field(default_factory=AlertSection)
     execution: ExecutionSection = Field(default_factory=ExecutionSection)
-    seed: int = Field(SEED, ge=0)
+    seed: int = Field(SEED, ge=0, le=MAX_SEED)
     """Decides head, adapter, data order and dropout."""
     name: str | None = None
     """A readable run id; made from model, method and seed where not given."""

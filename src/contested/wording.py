@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
+import re
 from collections.abc import Collection, Iterable
 
 _SHOWN_NAMES = 12
+_ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SHOWN_CHARACTERS = 60
 _COMPARED_NAMES = 500
 
@@ -28,6 +30,24 @@ def shown(value: object, limit: int = _SHOWN_CHARACTERS) -> str:
     # A text is cut before it is written out: it may be as long as a file.
     text = repr(value[: limit + 1] if isinstance(value, str) else value)
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def visible(text: str) -> str:
+    r"""A text in which nothing acts: what a terminal or a reader of either direction would obey is written out.
+
+    Control characters (but for tabs and line ends), overrides of the direction of writing, and halves of surrogate
+    pairs become escapes; marks of direction, which texts of several scripts need, stay.
+
+    Args:
+        text: Any text, of whoever made a file.
+
+    Returns:
+        The text, to be shown.
+
+    >>> print(visible("a\x1b[2Jb\u202ec"))
+    a\u001b[2Jb\u202ec
+    """
+    return _ACTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
 
 
 def listed(names: Iterable[object]) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from contested.errors import ConfigError, DataError
 from contested.files import atomic_path
+from contested.spreadsheets import guarded_frame
 from contested.wording import listed
 
 
@@ -52,7 +53,7 @@ def _write_tsv(frame: pd.DataFrame, path: Path) -> None:
 
 def _write_delimited(frame: pd.DataFrame, path: Path, separator: str) -> None:
     plain = frame.apply(lambda column: column.map(_flat), axis=0)
-    plain.to_csv(path, sep=separator, index=False, lineterminator="\n")
+    guarded_frame(plain).to_csv(path, sep=separator, index=False, lineterminator="\n")
 
 
 def _flat(value: object) -> object:

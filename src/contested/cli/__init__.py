@@ -11,6 +11,7 @@ import typer
 
 from contested import __version__
 from contested.errors import ContestedError, without_train_extra
+from contested.wording import visible
 
 # Typer may bring its own copy of click or use the installed one; this is the base of the errors of the one in use.
 _CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -99,7 +100,7 @@ def _run(argv: Sequence[str] | None) -> int:
         error.show()
         return int(error.exit_code)
     except ContestedError as error:
-        print(f"contested: {error}", file=sys.stderr)
+        print(f"contested: {visible(str(error))}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
         explained = without_train_extra(error)

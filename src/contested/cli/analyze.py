@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contested.cli.console import console, path, print_json
+from contested.cli.console import console, echo, path, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -56,7 +56,7 @@ def analyze(
         print_json(results)
     else:
         _print(found, trajectory)
-        typer.echo(f"Wrote results.json and {len(tables)} table files to {folder}")
+        echo(f"Wrote results.json and {len(tables)} table files to {folder}")
 
 
 def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int, json: bool) -> None:
@@ -72,11 +72,11 @@ def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int,
     if json:
         print_json(content)
         return
-    typer.echo(f"{study.name}: {study.description}" if study.description else study.name)
+    echo(f"{study.name}: {study.description}" if study.description else study.name)
     print_claims(claims)
     for gap in found.gaps:
-        typer.echo(gap)
-    typer.echo(f"Wrote results.json and {len(tables)} table files to {where}")
+        echo(gap)
+    echo(f"Wrote results.json and {len(tables)} table files to {where}")
 
 
 def _print(found: Analysis, trajectory: Trajectory) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contested.cli.console import console, path, print_json
+from contested.cli.console import console, echo, path, print_json
 
 _LARGEST = 5  # examples that are printed
 _LONGEST_NAME = 40  # of a run, for sentences that name both
@@ -78,7 +78,7 @@ def compare(
         return
     _print(found)
     if paths is not None:
-        typer.echo(f"Wrote {paths.html}, {len(paths.figures)} figure files and {len(paths.tables)} table files")
+        echo(f"Wrote {paths.html}, {len(paths.figures)} figure files and {len(paths.tables)} table files")
 
 
 def _checkpoints(at: str | None) -> Checkpoint | tuple[Checkpoint, Checkpoint] | None:

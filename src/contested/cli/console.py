@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 from contested.stopping import leave_terminal
+from contested.wording import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,12 +75,12 @@ class _Lasting:
 
 
 def _encodable(shown: Any, encoding: str) -> Any:
-    """What is printed, with escapes for characters that the stream lacks: before a table measures its columns."""
+    """What is printed, with escapes for what would act and what the stream lacks: before a table measures columns."""
     from rich.table import Table
     from rich.text import Text
 
     if isinstance(shown, str):
-        return shown.encode(encoding, "backslashreplace").decode(encoding)
+        return visible(shown).encode(encoding, "backslashreplace").decode(encoding)
     if isinstance(shown, Text):
         shown.plain = _encodable(shown.plain, encoding)
     if isinstance(shown, Table):
@@ -87,13 +90,24 @@ def _encodable(shown: Any, encoding: str) -> Any:
     return shown
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line as it is given, with escapes for what a terminal would obey.
+
+    Args:
+        text: The line.
+        err: Whether it goes to stderr.
+    """
+    typer.echo(visible(text), err=err)
+
+
 def print_json(content: Any) -> None:
     """Print a value as JSON, as plain ASCII where stdout can encode nothing else.
 
     Args:
         content: The value.
     """
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    # Within a JSON text the escapes are those of JSON.
+    text = visible(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contested.cli import options
-from contested.cli.console import path
+from contested.cli.console import echo, path
 from contested.errors import ConfigError
 from contested.wording import counted, listed
 
@@ -109,9 +109,9 @@ def _save(made: Imported, folder: Path, shown: Path) -> None:
     trajectory, notes = made
     trajectory.save(folder)
     for note in notes:
-        typer.echo(note)
+        echo(note)
     examples, checkpoints = len(trajectory.example_ids), len(trajectory.steps)
-    typer.echo(f"Wrote {counted(examples, 'example')} at {counted(checkpoints, 'checkpoint')} to {shown}")
+    echo(f"Wrote {counted(examples, 'example')} at {counted(checkpoints, 'checkpoint')} to {shown}")
 
 
 def export(
@@ -128,5 +128,5 @@ def export(
     from contested.trajectories import Trajectory
 
     for note in export_run(format, Trajectory.load(run), out):
-        typer.echo(note)
-    typer.echo(f"Wrote {run} as {format} to {out}")
+        echo(note)
+    echo(f"Wrote {run} as {format} to {out}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from contested.cli.console import path
+from contested.cli.console import echo, path
 
 
 class Mode(StrEnum):
@@ -38,6 +38,6 @@ def probe(
 
     found = record(run, norms=norms, alignment=alignment, head=head, mode=mode.value, device=device)
     if found.added:
-        typer.echo(f"{found.run_id}: recorded {' and '.join(found.added)} at step {found.step}: {found.path}")
+        echo(f"{found.run_id}: recorded {' and '.join(found.added)} at step {found.step}: {found.path}")
     else:
-        typer.echo(f"{found.run_id} had already been probed at step {found.step}: {found.path}")
+        echo(f"{found.run_id} had already been probed at step {found.step}: {found.path}")

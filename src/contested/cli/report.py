@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from contested.cli.console import path, print_json
+from contested.cli.console import echo, path, print_json
 
 
 def report(
@@ -60,12 +60,12 @@ def report(
         print_json(written | files | said)
         return
     for run, statements in paths.statements.items():
-        typer.echo(run)
+        echo(run)
         for statement in statements:
-            typer.echo(f"  - {statement}")
+            echo(f"  - {statement}")
     for file in (paths.results, *paths.tables, *paths.figures):
-        typer.echo(str(file))
-    typer.echo(f"Open {paths.html}")
+        echo(str(file))
+    echo(f"Open {paths.html}")
 
 
 def _report_study(folder: Path, out: Path | None, *, title: str | None, resamples: int, seed: int, json: bool) -> None:
@@ -88,12 +88,12 @@ def _report_study(folder: Path, out: Path | None, *, title: str | None, resample
         answers = {claim.key: {"verdict": claim.verdict, "answer": claim.answer} for claim in claims}
         print_json(written | ({"claims": answers} if answers else {}))
         return
-    typer.echo(str(paths.html))
+    echo(str(paths.html))
     if paths.headline:
-        typer.echo(paths.headline)
+        echo(paths.headline)
     print_claims(claims)
     for gap in found.gaps:
-        typer.echo(gap)
+        echo(gap)
     if paths.missing:
-        typer.echo(f"Nothing to show in {len(paths.missing)} of the tables and figures: {', '.join(paths.missing)}")
-    typer.echo(f"Wrote {len(paths.tables)} table files and {len(paths.figures)} figure files beside {paths.html}")
+        echo(f"Nothing to show in {len(paths.missing)} of the tables and figures: {', '.join(paths.missing)}")
+    echo(f"Wrote {len(paths.tables)} table files and {len(paths.figures)} figure files beside {paths.html}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contested.cli.console import console, path, print_json
+from contested.cli.console import console, echo, path, print_json
 from contested.errors import ConfigError, write_error
 from contested.studies.presets import PRESETS
 
@@ -155,7 +155,7 @@ def status(
     held = StudyFolder(folder, cells)
     console(wide=True).print(status_table(cells, held.states))
     if held.others:
-        typer.echo(f"{held.others} runs in this folder belong to another version of the study; left alone.", err=True)
+        echo(f"{held.others} runs in this folder belong to another version of the study; left alone.", err=True)
 
 
 def _follow(cells: Sequence[Cell], folder: Path) -> None:
@@ -229,15 +229,15 @@ def _outcome_json(outcome: StudyOutcome) -> dict[str, object]:
 
 def _print_outcome(outcome: StudyOutcome) -> None:
     for name, message in outcome.failed.items():
-        typer.echo(f"{name} failed:\n  " + message.replace("\n", "\n  "))
+        echo(f"{name} failed:\n  " + message.replace("\n", "\n  "))
     stopped = f"{len(outcome.interrupted)} interrupted, {len(outcome.waiting)} not started"
-    typer.echo(
+    echo(
         f"{len(outcome.complete)} of {outcome.n_runs} runs complete, {len(outcome.failed)} failed, {stopped}: "
         f"{outcome.out}"
     )
     if outcome.interrupted or outcome.waiting:
-        typer.echo("The same command resumes the study.")
+        echo("The same command resumes the study.")
     elif outcome.failed:
-        typer.echo("Fix what failed; the same command then tries it again and skips what is complete.")
+        echo("Fix what failed; the same command then tries it again and skips what is complete.")
     else:
-        typer.echo(f"Next: contested report {outcome.out}")
+        echo(f"Next: contested report {outcome.out}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import typer
+from contested.cli.console import echo
 
 if TYPE_CHECKING:
     from contested.analysis.study import StudyResults
@@ -70,5 +70,5 @@ def print_claims(claims: Sequence[Claim]) -> None:
         claims: The claims with their verdicts.
     """
     for claim in claims:
-        typer.echo(f"({claim.key}) {claim.claim}: {claim.verdict}")
-        typer.echo(f"    {claim.answer}")
+        echo(f"({claim.key}) {claim.claim}: {claim.verdict}")
+        echo(f"    {claim.answer}")

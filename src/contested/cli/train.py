@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from contested.cli.console import console, path
+from contested.cli.console import console, echo, path
 
 
 def train(
@@ -48,9 +48,9 @@ def train(
     with progress_bar(errors) as show:
         result = train_config(settings, out=out, on_progress=show, from_start=from_start)
     if result.trained:
-        typer.echo(f"{result.run_id} is complete: {result.path}")
+        echo(f"{result.run_id} is complete: {result.path}")
         if result.ended_by == "alert":
-            typer.echo("The alert ended its training (alert.stop).")
+            echo("The alert ended its training (alert.stop).")
     else:
-        typer.echo(f"{result.run_id} was already complete: {result.path}")
-    typer.echo(f"Next: contested report {result.path}")
+        echo(f"{result.run_id} was already complete: {result.path}")
+    echo(f"Next: contested report {result.path}")

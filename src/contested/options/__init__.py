@@ -16,6 +16,7 @@ from contested.options.run import (
     TrainingSection,
 )
 from contested.options.section import (
+    MAX_SEED,
     Section,
     default,
     named_files,
@@ -40,6 +41,7 @@ from contested.options.task import (
 
 __all__ = [
     "IA3",
+    "MAX_SEED",
     "METHODS",
     "PEFT",
     "SEED",

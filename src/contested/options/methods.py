@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from contested.options.section import Section, default
+from contested.options.section import FreeOptions, Section, default
 
 
 class MethodSection(Section):
@@ -39,7 +39,7 @@ class Tuner(MethodSection):
 
     target_modules: list[str] | None = None
     """Modules to adapt; the architecture's defaults where not given."""
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: FreeOptions = Field(default_factory=dict)
     """Further fields of the tuner's configuration class."""
 
     @property
@@ -57,7 +57,7 @@ class LoRA(MethodSection):
     """Low-rank adaptation (Hu et al. 2022) with the paper's settings."""
 
     name: Literal["lora"] = "lora"
-    r: int = Field(4, ge=1)
+    r: int = Field(4, ge=1, le=65_536)
     """Rank."""
     alpha: float | None = Field(None, gt=0)
     """Scaling numerator; 2r where not given."""
@@ -65,7 +65,7 @@ class LoRA(MethodSection):
     """Dropout before the adapter."""
     target_modules: list[str] | None = None
     """Modules to adapt; the architecture's query and value (decoders: q, k, v, o) where not given."""
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: FreeOptions = Field(default_factory=dict)
     """Further fields of peft.LoraConfig, such as use_rslora or use_dora."""
 
     @property
@@ -95,7 +95,7 @@ class PEFT(MethodSection):
     name: Literal["peft"] = "peft"
     type: str
     """The tuner as PEFT spells its type, in any case: vera, dora is LoRA with extra, oft, …"""
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: FreeOptions = Field(default_factory=dict)
     """Fields of the tuner's configuration class."""
 
     @property

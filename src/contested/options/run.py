@@ -29,7 +29,7 @@ class TrainingSection(Section):
 
     learning_rate: float = Field(2e-5, gt=0)
     """Peak of the schedule."""
-    epochs: int = Field(5, ge=1)
+    epochs: int = Field(5, ge=1, le=100_000)
     """Passes over the training set."""
     batch_size: int = Field(32, ge=1)
     """Examples per step; the last batch of an epoch may be smaller."""
@@ -93,7 +93,7 @@ class ExecutionSection(Section):
 
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=1_024)
     """CPU threads; all cores where not given."""
     tracking_batch_size: int = Field(64, ge=1)
     """Examples per forward pass in tracking and validation."""

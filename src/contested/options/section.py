@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from types import NoneType
-from typing import Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 # What the text of an option names on the disk: data, or a checkpoint where it is no name of the hub.
@@ -18,6 +19,23 @@ CHECKPOINT: dict[str, Any] = {"names": "checkpoint"}
 _REQUIRED = object()
 
 
+def _finite(value: Any) -> Any:
+    """Refuse what no record of a run can hold: NaN and infinity, wherever they lie in free options."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        _finite(part)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected finite numbers, got {value}")
+    return value
+
+
+FreeOptions = Annotated[dict[str, Any], AfterValidator(_finite)]
+"""Further options that are passed on as they are."""
+
+MAX_SEED = 2**63 - 1
+"""What every generator of random numbers takes."""
+
+
 class Section(BaseModel):
     """A part of the configuration: immutable, and without room for unknown keys.
 
@@ -25,7 +43,9 @@ class Section(BaseModel):
         alternatives: Groups of keys of which one configuration has one: to set a key of one takes the others away.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+    )
     alternatives: ClassVar[tuple[frozenset[str], ...]] = ()
 
     def differing(self) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from contested.options.section import FILE, Section, named_files
+from contested.options.section import FILE, MAX_SEED, FreeOptions, Section, named_files
 
 SEED = 42
 
@@ -23,7 +23,7 @@ class AnnotatedSection(Section):
     """Its file, of a kind that contested entropy reads; needed."""
     format: str = "auto"
     """Its format; recognised from the content where not given."""
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: FreeOptions = Field(default_factory=dict)
     """Further arguments of contested.read_annotations."""
     covariates: str | None = Field(None, json_schema_extra=FILE)
     """A file of rows with the example ids and further columns, such as genre."""
@@ -44,7 +44,7 @@ class BulkSample(Section):
 
     size: int | None = Field(20_000, ge=1)
     """How many are sampled without replacement; null takes all."""
-    seed: int = Field(SEED, ge=0)
+    seed: int = Field(SEED, ge=0, le=MAX_SEED)
     """Seed of that sample."""
 
 
@@ -96,7 +96,7 @@ class TaskOptions(Section):
     """The input text's columns, in order."""
     validation_fraction: float = Field(0.2, ge=0, lt=1)
     """Share of the annotated set kept for validation."""
-    split_seed: int = Field(SEED, ge=0)
+    split_seed: int = Field(SEED, ge=0, lt=2**32)
     """Seed of the split, shared by every run of a study."""
     categories: CategoryScheme | list[float] | OwnCategories = "fixed"
     """Entropy categories: fixed at 0.4 and 0.7 nats, by quantiles, own bounds in nats, or own names and bounds."""
@@ -108,7 +108,7 @@ class TaskOptions(Section):
     """Label noise; the tracked losses stay against the gold labels."""
     soft_labels: bool = False
     """Train annotated examples on the annotators' distribution instead of on its majority."""
-    intervention_seed: int | None = Field(None, ge=0)
+    intervention_seed: int | None = Field(None, ge=0, le=MAX_SEED)
     """Seed of noise and of the balanced composition; the run's seed where not given."""
 
     def resolved_seed(self, run_seed: int) -> int:

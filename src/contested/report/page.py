@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -17,6 +19,10 @@ from contested.report.examples import Example
 from contested.report.pictures import PlacedFigure
 from contested.report.style import category_colors, color_property, colors_in_the_dark
 from contested.report.table_cells import RenderedTable
+from contested.wording import visible
+
+_SCRIPTS = (("examples.html.j2", "script"), ("compared.html.j2", "compared_script"))
+"""The template and the macro of each script that a page may have."""
 
 
 class Banner(NamedTuple):
@@ -153,6 +159,7 @@ def render_page(page: Page) -> str:
     environment = Environment(
         loader=PackageLoader("contested.report", ""),
         autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,  # markup is of the page itself
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -166,8 +173,21 @@ def render_page(page: Page) -> str:
         "colors": list(categories.values()),
         "palette": _palette(page),
         "version": version("contested"),
+        "policy": _policy(environment),
     }
     return environment.get_template("page.html.j2").render(values) + "\n"
+
+
+def _policy(environment: Environment) -> str:
+    """What the page may do, were a text ever to become markup: run its own two scripts, and load nothing at all."""
+    macros = [getattr(environment.get_template(template).module, macro) for template, macro in _SCRIPTS]
+    scripts = [str(macro()).partition("<script>")[2].partition("</script>")[0] for macro in macros]
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
 
 
 def _palette(page: Page) -> list[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from contested.files import atomic_path
+from contested.wording import visible
 
 INK = "#20262e"
 QUIET = "#667080"
@@ -61,6 +62,8 @@ RC: Any = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "svg.fonttype": "none",
+    # A dollar in the name of a run or a category is a dollar.
+    "text.parse_math": False,
 }
 
 
@@ -242,7 +245,7 @@ def inline_svg(figure: Figure, name: str) -> str:
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", re.sub(r"\s+", " ", svg), count=1)
     known = _PAGE_COLORS | {color: color_property(color) for color in colors_in_the_dark()}
-    return re.sub(r"#[0-9a-f]{6}\b", lambda found: _variable(known, found[0]), svg).strip()
+    return visible(re.sub(r"#[0-9a-f]{6}\b", lambda found: _variable(known, found[0]), svg).strip())
 
 
 def color_property(color: str) -> str:

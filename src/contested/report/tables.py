@@ -12,6 +12,8 @@ from contested.files import write_text
 from contested.report.declarations import Frames, Table
 from contested.report.latex import to_latex
 from contested.report.table_cells import Cells, RenderedTable, rendered
+from contested.spreadsheets import guarded_frame
+from contested.wording import visible
 
 
 def write_tables(tables: Sequence[Table], frames: Frames, folder: Path, confidence: str) -> list[Path]:
@@ -44,8 +46,8 @@ def write_tables(tables: Sequence[Table], frames: Frames, folder: Path, confiden
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """The table as CSV: every digit of every number, an empty field where one is missing."""
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    """The table as CSV: every digit of every number, an empty field where one is missing, no cell a formula."""
+    return str(guarded_frame(frame).to_csv(index=False, lineterminator="\n"))
 
 
 def to_markdown(shown: RenderedTable) -> str:
@@ -69,12 +71,14 @@ def markdown_rows(cells: Cells) -> str:
 
 
 def escape_markdown(cell: str) -> str:
-    r"""Text for a cell of a Markdown table.
+    r"""Text for a cell of a Markdown table: no cell ends, no tag or link begins, nothing acts within it.
 
-    >>> escape_markdown("a|b, p < 0.001")
-    'a\\|b, p < 0.001'
+    >>> print(escape_markdown("a|b, p < 0.001, [a](b:c)"))
+    a\|b, p < 0.001, [a\](b:c)
     """
-    escaped = cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    escaped = visible(cell).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    # Brackets are those of intervals, until what follows makes a link of them.
+    escaped = re.sub(r"\](?=[(\[:])", r"\\]", escaped)
     # A "<" before a letter or a sign would open a tag; "< 0.001" is read as it stands.
     return re.sub(r"<(?=\S)", r"\\<", escaped)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from contested.formats import number, p_equation, shorten
@@ -68,6 +68,8 @@ def gradient_norms(frame: pd.DataFrame, tests: pd.DataFrame, *, narrow: bool = F
         norms = frame["norm"].to_numpy(np.float64)
         if norms.min() > 0 and norms.max() / norms.min() > _LOG_FROM:
             grid[0].set_yscale("log")
+            grid[0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            grid[0].yaxis.set_minor_formatter(NullFormatter())
         for index, (axes, (title, rows)) in enumerate(zip(grid, found, strict=True)):
             _draw_boxes(axes, rows, points=len(frame) <= _MOST_POINTS)
             axes.set_title(wrapped(title, title_length(width, columns)))
