@@ -65,6 +65,7 @@ _BERT = Family(
     ia3_feedforward=("intermediate.dense",),
     forward="bert",
 )
+_ROBERTA = replace(_BERT, positions_after_pad=True)
 _LLAMA = Family(
     lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"),
     ia3_targets=("k_proj", "v_proj", "down_proj"),
@@ -79,8 +80,19 @@ _GEMMA = replace(_LLAMA, packed_with={"use_bidirectional_attention": False})
 
 FAMILIES: dict[str, Family] = {
     "bert": _BERT,
-    "roberta": replace(_BERT, positions_after_pad=True),
-    "xlm-roberta": replace(_BERT, positions_after_pad=True),
+    **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "data2vec-text"), _ROBERTA),
+    # Relatives whose layers are other than RoBERTa's.
+    **dict.fromkeys(
+        ("longformer", "luke", "layoutlmv3", "lilt", "markuplm", "roberta-prelayernorm", "xlm-roberta-xl", "xmod"),
+        replace(_ROBERTA, forward=None),
+    ),
+    "mpnet": Family(
+        lora_targets=("attn.q", "attn.v"),
+        ia3_targets=("attn.q", "attn.v", "intermediate.dense"),
+        ia3_feedforward=("intermediate.dense",),
+        positions_after_pad=True,
+    ),
+    "ibert": Family(positions_after_pad=True),
     "electra": _BERT,
     "distilbert": Family(
         lora_targets=("q_lin", "v_lin"),
@@ -104,6 +116,10 @@ FAMILIES: dict[str, Family] = {
         forward="modernbert",
         packed_with={"classifier_pooling": "cls"},
     ),
+    # Of one task type alone, which is the default.
+    "ernie": _BERT,
+    "gemma": _LLAMA,
+    "ministral": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
     "llama": _LLAMA,

@@ -41,14 +41,19 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3_text": ("Gemma3Text", {**GEMMA, "attn_logit_softcapping": 2.0}),
     "gemma3": ("Gemma3", {"text_config": {**GEMMA, **IDS}, "vision_config": VISION}),
     "gpt_oss": ("GptOss", {**GEMMA, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "gemma": ("Gemma", DECODER),
+    "ministral": ("Ministral", {**GEMMA, "query_pre_attn_scalar": None}),
     "roberta": ("Roberta", {**BERT, "type_vocab_size": 1}),
+    "camembert": ("Camembert", BERT),
+    "data2vec-text": ("Data2VecText", BERT),
+    "ernie": ("Ernie", {**BERT, "use_task_id": True}),
     "xlnet": ("XLNet", {"d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 32}),
     "layoutlm": ("LayoutLM", BERT),
     "t5": ("T5", {"d_model": 16, "d_kv": 8, "num_layers": 2, "num_heads": 2, "d_ff": 32, "decoder_start_token_id": 0}),
     "big_bird": ("BigBird", {**BERT, "attention_type": "original_full"}),
 }
 PACKED = ("mistral", "mistral without a window", "llama with a key that it does not read", "qwen2", "gemma2")
-PACKED += ("gemma3_text", "gemma3", "roberta")
+PACKED += ("gemma3_text", "gemma3", "gemma", "ministral", "roberta", "camembert", "data2vec-text", "ernie")
 
 
 def classifier(kind: str, **config: Any) -> Any:

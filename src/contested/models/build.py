@@ -193,7 +193,8 @@ def _settle(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int
             # Decoders would take an end token that every text has for padding, and pool the token before it.
             others = (tokenizer.bos_token_id, tokenizer.unk_token_id, tokenizer.mask_token_id)
             tokenizer.pad_token_id = next((other for other in others if other not in (None, last)), last)
-        about.pad_token_id = config.pad_token_id = tokenizer.pad_token_id
+        about.pad_token_id = tokenizer.pad_token_id
+    config.pad_token_id = about.pad_token_id
     return int(about.pad_token_id)
 
 

@@ -190,13 +190,17 @@ class DropoutKeys:
 
         Args:
             module: The attention module, whose name is the site.
-            rows: Row keys of the queries, shape (B, queries).
+            rows: Row keys of the tokens, shape (B, L). Where there is not a query of each, as behind a pooling of
+                positions, queries belong to no token.
             probabilities: Shape (B, heads, queries, keys).
             p: Share dropped.
 
         Returns:
             0 or 1 / (1 - p), in the shape of ``probabilities``.
         """
+        lead = probabilities.shape[0], probabilities.shape[2]
+        if rows.shape != lead:
+            rows = self._shared_keys(torch.arange(lead[0] * lead[1], device=rows.device)).view(lead)
         queries = torch.arange(rows.numel(), device=rows.device).view(rows.shape)
         mask = self.attention_dropout_mask(module, rows.flatten(), probabilities.shape[1], p)
         return mask(queries, probabilities.shape[-1]).to(probabilities.dtype)

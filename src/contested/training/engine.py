@@ -140,6 +140,10 @@ class PackedEngine:
         """The keys of the module's dropout, shared by all its engines; None where it is left as it is."""
         return self._packer.keys
 
+    def lengths(self, texts: EncodedTexts) -> NDArray[np.int64]:
+        """Tokens of each text that are computed, shape (len(texts),): those that its logits depend on."""
+        return pooling(self._model).lengths(texts, np.arange(len(texts)))
+
     def logits(self, texts: EncodedTexts, rows: NDArray[np.int64], key: DropoutKey | None = None) -> Tensor:
         """See :class:`Engine`."""
         return self.forward(self.collate([RunBatch(texts, rows, key)]).to(self._packer.device))[0]

@@ -38,9 +38,15 @@ def packed_forward(model: Any) -> Forward | None:
 
 def pooling(model: Any) -> Pooling:
     """Which token of an example a transformers classifier pools."""
-    return Pooling(
-        last=family_of(model.config.model_type).pools_last_token, pad_id=model.config.get_text_config().pad_token_id
-    )
+    return Pooling(last=family_of(model.config.model_type).pools_last_token, pad_id=pad_id_of(model))
+
+
+def pad_id_of(model: Any) -> int | None:
+    """The pad token that a model's configuration names, in the part of it that is about text; None: it names none."""
+    config = getattr(model, "config", None)
+    about = config.get_text_config() if hasattr(config, "get_text_config") else config
+    pad_id: int | None = getattr(about, "pad_token_id", None)
+    return pad_id
 
 
 def pads_left(model: Any) -> bool:

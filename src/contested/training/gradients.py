@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
-from contested.training.engine import Engine, equal_length_batches
+from contested.training.engine import Engine, PackedEngine, equal_length_batches
 from contested.training.layerwise import LayerwiseNorms, UnfitError
 from contested.training.objective import Classification, Objective
 from contested.training.precision import at_least_float32
@@ -197,7 +197,7 @@ class _Losses:
         self._objective = objective.to(device)
         # Below zero, where no run's seed is.
         self._key = DropoutKey(-1 - seed, 0)
-        self.lengths = texts.lengths
+        self.lengths = engine.lengths(texts) if isinstance(engine, PackedEngine) else texts.lengths
 
     def __call__(self, rows: NDArray[np.int64]) -> Tensor:
         """Losses of ``rows``, shape (len(rows),)."""

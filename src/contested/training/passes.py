@@ -13,6 +13,7 @@ from torch.nn.modules import module as registry
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import Engine, PackedEngine, PaddedEngine, base_model, packs
+from contested.training.families import pad_id_of
 from contested.training.tracking import inference_mode, track
 
 _LIBRARIES = frozenset({"torch", "transformers", "peft"})
@@ -63,7 +64,7 @@ class PassEngine:
         self._module = module
         model = base_model(module)
         device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-        known = getattr(getattr(model, "config", None), "pad_token_id", None)
+        known = pad_id_of(model)
         # A classifier whose configuration names no pad token may refuse more than one example at once.
         alone = known is None and (pad_id is None or hasattr(model, "config"))
         pad = known if known is not None else pad_id
@@ -74,7 +75,7 @@ class PassEngine:
         self._packed: PackedEngine | None = None
         if not self.unpacked_because:
             packed = PackedEngine(module, device=device, keyed=False)
-            if self._agree(packed, known, model.config.vocab_size):
+            if self._agree(packed, known, model.config.get_text_config().vocab_size):
                 self._packed = packed
             else:
                 self.unpacked_because = "its own forward gives other logits than the packed one"
