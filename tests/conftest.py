@@ -176,6 +176,11 @@ def _config(kind: str) -> Any:
     if kind == "albert":
         dropout = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "classifier_dropout_prob": 0.1}
         return tf.AlbertConfig(**sizes, **bert, **dropout, embedding_size=8)
+    if kind == "big_bird":
+        # Texts of more than 28 tokens would be read with sparse attention.
+        return tf.BigBirdConfig(**sizes, **bert, block_size=4, num_random_blocks=1)
+    if kind == "xlnet":
+        return tf.XLNetConfig(**sizes, d_model=16, n_layer=2, n_head=2, d_inner=32)
     if kind == "electra":
         return tf.ElectraConfig(**sizes, **bert, embedding_size=8)
     if kind == "modernbert":

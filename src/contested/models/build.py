@@ -104,8 +104,8 @@ def build(
     family = family_of(config.model_type)
     plain_texts = config.model_type in READS_LAST_END
     tokenizer = load_tokenizer(backbone, padding_side=family.padding_side, revision=revision, plain_texts=plain_texts)
-    pad_id = _settle(config, tokenizer)
-    notes = _settle_problem_type(config)
+    pad_id = _settle_pad(config, tokenizer)
+    notes = [*_settle_attention(config), *_settle_problem_type(config)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         loaded = load_module(backbone, config, revision, declared=declared, label_names=label_names)
@@ -173,20 +173,30 @@ def preflight(
     return problems
 
 
-def _settle(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Decide what a model would else decide by the batches that it meets: its pad token, and BigBird's attention.
+def _settle_attention(config: PretrainedConfig) -> list[str]:
+    """Make BigBird's attention the one that it would change to, for good, at the first text that is not long."""
+    limit = full_attention_limit(config.to_dict())
+    if limit is None:
+        return []
+    config.attention_type = "original_full"
+    return [
+        f"Texts of every length are read with full attention, as this model reads all texts after the first of at most "
+        f"{limit} tokens. Load it with attention_type='original_full' where longer ones come first."
+    ]
+
+
+def _settle_pad(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Let model and tokenizer agree on a pad token where the model's configuration names none.
 
     Args:
-        config: The model's configuration, which is changed.
-        tokenizer: Its tokenizer, which then pads with the same token where the configuration names none.
+        config: The model's configuration; a pad token that it names stays.
+        tokenizer: Its tokenizer.
 
     Returns:
         The pad token's id.
     """
-    if full_attention_limit(config.to_dict()) is not None:
-        config.attention_type = "original_full"
     about = config.get_text_config()
-    # A pad token that the configuration names stays: RoBERTa counts positions from it, decoders pool the token before.
+    # RoBERTa counts positions from the pad token that is named, and decoders pool the token before it.
     if about.pad_token_id is None or about.pad_token_id < 0:
         last = tokenizer.pad_token_id
         if tokenizer("a")["input_ids"][-1:] == [last]:

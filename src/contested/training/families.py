@@ -43,7 +43,7 @@ def pooling(model: Any) -> Pooling:
 
 def pad_id_of(model: Any) -> int | None:
     """The pad token that a model's configuration names, in the part of it that is about text; None: it names none."""
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     about = config.get_text_config() if hasattr(config, "get_text_config") else config
     pad_id: int | None = getattr(about, "pad_token_id", None)
     return pad_id
