@@ -132,6 +132,10 @@ def test_preflight_names_every_incompatibility_at_once(checkpoint: Callable[[str
         ("loar", {}, "There is no method 'loar'; did you mean 'lora'?"),
         ("lora", {"rank": 4}, "does not know 'rank'. LoraConfig knows: "),
         ("adalora", {}, "cannot be trained here: it re-allocates its ranks"),
+        ("poly", {}, "cannot be trained here: its forward wants to know which of several tasks each example is of"),
+        ("cpt", {}, "cannot be trained here: PEFT has it for causal language models alone"),
+        ("ln_tuning", {}, "PEFT knows no norms of 'bert'; give target_modules (its norms: LayerNorm)"),
+        ("lora", {"target_modules": ["attention"]}, "to this model: Target module BertAttention is not supported."),
     ],
 )
 def test_methods_that_do_not_exist_or_fit(
@@ -140,6 +144,28 @@ def test_methods_that_do_not_exist_or_fit(
     with pytest.raises(ModelError) as caught:
         models.build(str(checkpoint("bert")), label_names=LABELS, method=method, options=options)
     assert wanted in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 2  # what failed, and one problem
+
+
+def test_a_tuner_of_other_modules_than_linear_ones_keeps_its_own_targets(checkpoint: Callable[[str], Path]) -> None:
+    built = models.build(str(checkpoint("llama")), label_names=LABELS, method="ln_tuning")
+    trained = {name for name, p in built.module.named_parameters() if p.requires_grad}
+    # Two layers with two norms each, and the last one; beside them the head.
+    assert len([name for name in trained if "norm" in name]) == 2 * 2 + 1
+    assert all("norm" in name or ".score." in name for name in trained)
+
+
+def test_layers_to_adapt_are_named_whatever_their_kind(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    from transformers import GPT2Config, GPT2Model
+
+    GPT2Model(GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, n_positions=32)).save_pretrained(tmp_path)
+    for file in checkpoint("bert").glob("tokenizer*"):
+        shutil.copy(file, tmp_path)
+    problems = models.preflight(str(tmp_path), n_classes=3, method="lora", options={}, max_length=None)
+    # GPT-2 has Conv1D in place of linear layers; its head is one and trains anyway.
+    assert problems == [
+        "'gpt2' has no entry in contested.families; give target_modules (its linear layers: c_attn, c_fc, c_proj)"
+    ]
 
 
 def test_a_folder_without_checkpoint_and_a_name_nobody_has(tmp_path: Path) -> None:

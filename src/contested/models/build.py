@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel, PromptLearningConfig, get_peft_model
+from peft.utils import TRANSFORMERS_MODELS_TO_LNTUNING_TARGET_MODULES_MAPPING
 from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
@@ -15,6 +17,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.pytorch_utils import Conv1D
 
 from contested.errors import ModelError
 from contested.families import Family, family_of, full_attention_limit
@@ -27,7 +30,7 @@ from contested.models.checkpoints import (
     load_module,
     quantisation_problems,
 )
-from contested.models.methods import FULL, peft_config, tuner_class
+from contested.models.methods import FULL, OTHER_TARGETS, peft_config, tuner_class
 from contested.models.tokenizers import first_line, load_tokenizer
 from contested.models.vocabulary import READS_LAST_END, vocabulary_notes, vocabulary_problems
 
@@ -224,7 +227,7 @@ def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftMod
             warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
             adapted = get_peft_model(module, config)
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
-        raise ModelError(f"PEFT cannot apply {config.peft_type.value} to this model: {first_line(error)}") from error
+        raise ModelError(f"PEFT cannot apply {config.peft_type.value} to this model: {_reason(error)}") from error
     # Prompt-learning configurations have no modules_to_save: their head is part of the task's own wrapper.
     for name, parameter in adapted.named_parameters():
         if not isinstance(config, PromptLearningConfig):
@@ -238,6 +241,12 @@ def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftMod
             "PEFT does not train it. Choose another method."
         )
     return adapted
+
+
+def _reason(error: BaseException) -> str:
+    """PEFT's message on one line: a module that it shows with all its parts is named by its class."""
+    text = re.sub(r"\(\n.*?^\)", "", str(error), flags=re.DOTALL | re.MULTILINE)
+    return text if text != str(error) and "\n" not in text else first_line(error)
 
 
 def _trains(module: nn.Module, part: str) -> bool:
@@ -267,11 +276,7 @@ def _method_problems(
         return []
     names = [name for name, _ in skeleton.named_modules()]
     if not targets:
-        linear = {name.rsplit(".", 1)[-1] for name, m in skeleton.named_modules() if isinstance(m, nn.Linear)}
-        return [
-            f"{config.model_type!r} has no entry in contested.families; give target_modules "
-            f"(its linear layers: {', '.join(sorted(linear))})"
-        ]
+        return _missing_targets(skeleton, config.model_type, method.lower(), head)
     problems = [
         f"the target module {target!r} does not exist in {config.model_type!r}"
         for target in sorted(targets)
@@ -284,3 +289,21 @@ def _method_problems(
         if any(name.split(".", 1)[0] == part and (name == target or name.endswith(f".{target}")) for name in names)
     ]
     return problems + in_head
+
+
+def _missing_targets(skeleton: PreTrainedModel, model_type: str, method: str, head: Sequence[str]) -> list[str]:
+    """What to give as target modules where there is no default; nothing where PEFT has one."""
+    if method in OTHER_TARGETS:
+        if method != "ln_tuning" or model_type in TRANSFORMERS_MODELS_TO_LNTUNING_TARGET_MODULES_MAPPING:
+            return []
+        norms = _leaves(skeleton, head, lambda part: "norm" in type(part).__name__.lower())
+        return [f"PEFT knows no norms of {model_type!r}; give target_modules (its norms: {norms})"]
+    linear = _leaves(skeleton, head, lambda part: isinstance(part, nn.Linear | Conv1D))
+    return [f"{model_type!r} has no entry in contested.families; give target_modules (its linear layers: {linear})"]
+
+
+def _leaves(skeleton: PreTrainedModel, head: Sequence[str], wanted: Callable[[nn.Module], bool]) -> str:
+    """Last names of the wanted modules of a backbone; with the one before where the last is a number."""
+    found = (name.split(".") for name, part in skeleton.named_modules() if wanted(part))
+    inside = [name for name in found if name[0] not in head]
+    return ", ".join(sorted({".".join(name[-2:]) if name[-1].isdigit() else name[-1] for name in inside}))

@@ -14,9 +14,12 @@ from contested.wording import hint
 
 FULL = "full"
 
-# Tuners that need more than one forward and one backward pass per step, with what they would need.
-_NEEDS_OWN_LOOP = {
+# Tuners that need more than a classifier's forward and backward pass per step, with what they would need.
+_NOT_HERE = {
     "adalora": "it re-allocates its ranks at every step from the gradients (update_and_allocate)",
+    "cpt": "PEFT has it for causal language models alone",
+    "multitask_prompt_tuning": "its forward wants to know which of several tasks each example is of (task_ids)",
+    "poly": "its forward wants to know which of several tasks each example is of (task_ids)",
     "xlora": "it mixes adapters that are trained beforehand",
 }
 
@@ -26,6 +29,9 @@ _FROM_DATA = {
     "lora_ga": "from gradients on a data set (preprocess_loraga)",
 }
 """Initialisations of LoRA that need a pass over data before training, which a run does not make."""
+
+OTHER_TARGETS = frozenset({"adaption_prompt", "ln_tuning", "shadow", "trainable_tokens"})
+"""Tuners whose ``target_modules`` are no linear layers, so that a family's are not theirs: PEFT has their defaults."""
 
 
 def peft_types() -> tuple[str, ...]:
@@ -39,7 +45,7 @@ def peft_config(method: str, options: Mapping[str, Any], *, family: Family, head
     Args:
         method: A tuner's name as PEFT spells its type (``lora``, ``ia3``, ``vera``, …), any case.
         options: Fields of that tuner's configuration class. ``target_modules`` (and, for
-            a tuner that has them, ``feedforward_modules``) default to the family's.
+            a tuner that has them, ``feedforward_modules``) default to the family's, but for :data:`OTHER_TARGETS`.
         family: The architecture's facts.
         head: Top-level modules outside the backbone; they are trained and saved whole.
 
@@ -51,7 +57,7 @@ def peft_config(method: str, options: Mapping[str, Any], *, family: Family, head
     """
     tuner = tuner_class(method, options)
     accepted = inspect.signature(tuner).parameters
-    filled = {**_family_defaults(family, accepted), **options}
+    filled = {**({} if method.lower() in OTHER_TARGETS else _family_defaults(family, accepted)), **options}
     if "modules_to_save" in accepted:
         filled["modules_to_save"] = sorted({*head, *(filled.get("modules_to_save") or ())})
     try:
@@ -79,8 +85,8 @@ def tuner_class(method: str, options: Mapping[str, Any]) -> type[PeftConfig]:
     }
     if name not in classes:
         raise ModelError(f"There is no method {method!r}{hint(name, [FULL, *peft_types()])}")
-    if name in _NEEDS_OWN_LOOP:
-        raise ModelError(f"The method {name} cannot be trained here: {_NEEDS_OWN_LOOP[name]}.")
+    if name in _NOT_HERE:
+        raise ModelError(f"The method {name} cannot be trained here: {_NOT_HERE[name]}.")
     accepted = inspect.signature(classes[name]).parameters
     unknown = [key for key in options if key not in accepted]
     if unknown:
