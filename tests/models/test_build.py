@@ -158,7 +158,7 @@ def test_a_tuner_of_other_modules_than_linear_ones_keeps_its_own_targets(checkpo
 def test_layers_to_adapt_are_named_whatever_their_kind(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2Model
 
-    GPT2Model(GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, n_positions=32)).save_pretrained(tmp_path)
+    GPT2Model(GPT2Config(vocab_size=23, n_embd=16, n_layer=1, n_head=2, n_positions=32)).save_pretrained(tmp_path)
     for file in checkpoint("bert").glob("tokenizer*"):
         shutil.copy(file, tmp_path)
     problems = models.preflight(str(tmp_path), n_classes=3, method="lora", options={}, max_length=None)

@@ -31,7 +31,7 @@ from contested.models.checkpoints import (
     quantisation_problems,
 )
 from contested.models.methods import FULL, OTHER_TARGETS, peft_config, tuner_class
-from contested.models.tokenizers import first_line, load_tokenizer
+from contested.models.tokenizers import first_line, load_tokenizer, sentence
 from contested.models.vocabulary import READS_LAST_END, vocabulary_notes, vocabulary_problems
 
 _PROBLEM_TYPE = "single_label_classification"
@@ -164,8 +164,14 @@ def preflight(
             f"{backbone} needs a package that is not installed: {first_line(error)}",
             *_unknown_method(method, options or {}),
         ]
-    except (ModelError, ValueError) as error:
+    except ModelError as error:
         return [str(error), *_unknown_method(method, options or {})]
+    except Exception as error:  # of a config.json whose numbers do not fit together, in words of the library's
+        return [
+            f"no classifier can be made of the config.json of {backbone}: {sentence(error)} Give a checkpoint "
+            "that transformers can classify with, as save_pretrained wrote it",
+            *_unknown_method(method, options or {}),
+        ]
     problems += quantisation_problems(declared_config(backbone, revision))
     problems += vocabulary_problems(tokenizer, skeleton)
     room = input_limit(config)
@@ -226,7 +232,9 @@ def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftMod
             # peft still asks for a name that transformers has renamed; nothing a user could do about.
             warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
             adapted = get_peft_model(module, config)
-    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # each tuner has its own words for what it cannot adapt
         raise ModelError(f"PEFT cannot apply {config.peft_type.value} to this model: {_reason(error)}") from error
     # Prompt-learning configurations have no modules_to_save: their head is part of the task's own wrapper.
     for name, parameter in adapted.named_parameters():
@@ -299,6 +307,8 @@ def _missing_targets(skeleton: PreTrainedModel, model_type: str, method: str, he
         norms = _leaves(skeleton, head, lambda part: "norm" in type(part).__name__.lower())
         return [f"PEFT knows no norms of {model_type!r}; give target_modules (its norms: {norms})"]
     linear = _leaves(skeleton, head, lambda part: isinstance(part, nn.Linear | Conv1D))
+    if not linear:
+        return [f"{model_type!r} has no linear layers that PEFT could adapt; train it in full, with method=full"]
     return [f"{model_type!r} has no entry in contested.families; give target_modules (its linear layers: {linear})"]
 
 

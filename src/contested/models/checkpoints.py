@@ -16,7 +16,7 @@ from transformers.utils import logging as hf_logging
 from contested import families
 from contested.errors import ModelError
 from contested.models.heads import settle_head
-from contested.models.tokenizers import first_line
+from contested.models.tokenizers import sentence
 
 _QUANTISATION = ("quantization_config", "compression_config")
 _QUANTISED = re.compile(r"\.(SCB|weight_format|absmax|quant_map|qweight|qzeros|scales|g_idx|weight_scale\w*)$")
@@ -69,9 +69,9 @@ def load_config(backbone: str, *, label_names: Sequence[str], revision: str | No
                 id2label=dict(enumerate(label_names)),
                 label2id={name: index for index, name in enumerate(label_names)},
             )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # what a config.json says may end in any error of the library's
         raise ModelError(
-            f"Cannot load the backbone {backbone!r}: {first_line(error)} "
+            f"Cannot load the backbone {backbone!r}: {sentence(error)} "
             "Give a hub name that this machine can reach or has cached, or a local folder."
         ) from error
 
@@ -159,8 +159,10 @@ def load_module(
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"Cannot load the weights of {backbone!r}: {first_line(error)}") from error
+    except Exception as error:  # damaged weights, or sizes that do not fit together, in words of the library's
+        raise ModelError(
+            f"Cannot load the weights of {backbone!r}: {sentence(error)} Give the folder as save_pretrained wrote it."
+        ) from error
     head = head_modules(module)
     unused = sorted(info["unexpected_keys"])
     quantised = [name for name in unused if _QUANTISED.search(name)]

@@ -13,6 +13,9 @@ _SENTENCEPIECE = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf
 """Package to module: what transformers reads a tokenizer with that is a SentencePiece model alone."""
 _SAVE = "Save the tokenizer that belongs to the checkpoint into its folder (tokenizer.save_pretrained)."
 
+_SAYS_LITTLE = (AssertionError, AttributeError, LookupError, TypeError)
+"""Errors whose text alone says little."""
+
 
 def load_tokenizer(
     backbone: str, *, padding_side: str, revision: str | None = None, plain_texts: bool = False
@@ -36,7 +39,7 @@ def load_tokenizer(
         tokenizer = AutoTokenizer.from_pretrained(
             backbone, revision=revision, padding_side=padding_side, trust_remote_code=False, **given
         )
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # a damaged file ends in any error of the library's
         reason = _missing_package(error) or _missing_files(error) or first_line(error)
         raise ModelError(f"Cannot load the tokenizer of {backbone!r}: {reason}") from error
     if no_words(tokenizer):
@@ -60,7 +63,15 @@ def first_line(error: BaseException) -> str:
             "it needs Python code of its own (auto_map in its config.json), which is never run here. Give a "
             "checkpoint whose architecture transformers has."
         )
-    return str(error).strip().split("\n", 1)[0]
+    first, *rest = str(error).strip().splitlines() or [""]
+    said = f"{first} {rest[0].strip()}" if rest and first.endswith(":") else first
+    return f"{type(error).__name__}: {said}" if isinstance(error, _SAYS_LITTLE) else said
+
+
+def sentence(error: BaseException) -> str:
+    """:func:`first_line` with a full stop, to be followed by what to do."""
+    said = first_line(error)
+    return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
 def _missing_files(error: BaseException) -> str:
