@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -33,16 +32,17 @@ TIMEOUT = 180
 """Seconds for one trial."""
 BOTH = ("bert", "llama")
 """The encoder and the decoder that meet every method."""
+FURTHER = ("roberta", "deberta-v2", "modernbert", "gpt2", "gemma2", "mixtral", "t5", "bart", "xlnet", "fnet")
+"""Further architectures that meet every method: packed and not, decoders, experts, two stacks, padding that counts."""
 PACKAGES = ("torch", "transformers", "peft")
 
 
 def plan() -> Iterator[tuple[str, str]]:
-    """Every architecture under full fine-tuning and LoRA, and every method on an encoder and a decoder."""
+    """Every architecture under full fine-tuning and LoRA, and every method on a few architectures."""
     for architecture in tiny.ARCHITECTURES:
         yield from ((architecture, method) for method in ("full", "lora"))
-    for method in METHODS:
-        if method not in {"full", "lora"}:
-            yield from ((architecture, method) for architecture in BOTH)
+    for architecture in (*BOTH, *FURTHER):
+        yield from ((architecture, method) for method in METHODS if method not in {"full", "lora"})
 
 
 def one(architecture: str, method: str, timeout: float = TIMEOUT) -> trial.Outcome:
@@ -95,13 +95,18 @@ def told(outcome: trial.Outcome, seconds: float) -> str:
     return " ".join([f"{seconds:5.1f}s", *filter(None, parts)])
 
 
-def written(outcomes: Sequence[trial.Outcome]) -> dict[str, Any]:
-    """What docs/models.md is made from."""
-    return {
+def write(outcomes: Sequence[trial.Outcome], file: Path) -> None:
+    """Put outcomes into the file that docs/models.md is made from, in place of those of the same pairs; a line each."""
+    known = json.loads(file.read_text(encoding="utf-8"))["outcomes"] if file.is_file() else []
+    rows = {(row["architecture"], row["method"]): row for row in known}
+    rows |= {(each.architecture, each.method): each._asdict() for each in outcomes}
+    head = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "outcomes": [outcome._asdict() for outcome in outcomes],
     }
+    lines = ",\n".join(json.dumps(rows[pair], ensure_ascii=False) for pair in sorted(rows))
+    content = f'{json.dumps(head)[:-1]}, "outcomes": [\n{lines}\n]}}\n'
+    file.write_text(content, encoding="utf-8")
 
 
 def main() -> int:
@@ -118,7 +123,7 @@ def main() -> int:
         outcomes.append(one(architecture, method))
         print(told(outcomes[-1], time.perf_counter() - started), flush=True)
     if given.out is not None:
-        given.out.write_text(json.dumps(written(outcomes), indent=1) + "\n", encoding="utf-8")
+        write(outcomes, given.out)
     return sum(outcome.fault for outcome in outcomes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,14 +123,19 @@ _OWN: dict[str, dict[str, Any]] = {
 
 
 def checkpoint(model_type: str, folder: Path) -> None:
-    """Write a tiny random checkpoint without a head, and its tokenizer, into a folder."""
+    """Write a tiny random checkpoint without a head, and its tokenizer, into a folder.
+
+    Where a package that the architecture needs is not installed, there are no weights.
+    """
     tokens = tokenizer(model_type)
     config = configuration(model_type, tokens)
     torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_config(config)
-    _enliven(model)
-    getattr(model, model.base_model_prefix, model).save_pretrained(folder)
+    config.save_pretrained(folder)
     tokens.save_pretrained(folder)
+    with contextlib.suppress(ImportError):
+        model = AutoModelForSequenceClassification.from_config(config)
+        _enliven(model)
+        getattr(model, model.base_model_prefix, model).save_pretrained(folder)
 
 
 def configuration(model_type: str, tokens: PreTrainedTokenizerBase) -> Any:

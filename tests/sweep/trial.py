@@ -30,6 +30,7 @@ from contested import models, tasks, training
 from contested.errors import ContestedError
 from contested.families import family_of
 from contested.models.checkpoints import head_modules
+from contested.models.methods import OTHER_TARGETS
 from contested.options.methods import Method, method_content
 from contested.runs.prepare import method_parts
 from contested.tasks.encoding import single_texts
@@ -42,7 +43,7 @@ CLOSE_GRADIENTS = 1e-3
 APART = 0.01
 """Logits of different texts must differ so much; else nothing could be seen to be wrong."""
 LENGTH = 64
-_ATTENTION = "q|v|query|value|(q|v)_proj|(q|v)_lin|query_proj|value_proj|in_proj|c_attn|query_key_value|qkv_proj|W?qkv"
+_ATTENTION = "W?[qv]|query|value|[qv]_(proj|lin)|(query|value|in|qkv)_proj|c_attn|query_key_value|W?qkv"
 
 
 class Outcome(NamedTuple):
@@ -86,11 +87,12 @@ def attempt(architecture: str, method: str, options: dict[str, Any], folder: Pat
         What came of it; no error escapes.
     """
     try:
-        return _attempt(architecture, method, options, folder)
+        outcome = _attempt(architecture, method, options, folder)
     except Exception as error:
         *_, last = traceback.extract_tb(error.__traceback__)
         where = f"{'/'.join(Path(last.filename).parts[-2:])}:{last.lineno}"
-        return Outcome(architecture, method, "traceback", said=f"{where} {type(error).__name__}: {_line(error)}")
+        outcome = Outcome(architecture, method, "traceback", said=f"{where} {type(error).__name__}: {_line(error)}")
+    return outcome._replace(said=outcome.said.replace(str(folder / "backbone"), architecture))
 
 
 def _attempt(architecture: str, method: str, options: dict[str, Any], folder: Path) -> Outcome:
@@ -147,20 +149,30 @@ def _targets(backbone: Path, options: dict[str, Any]) -> dict[str, Any]:
     """The modules to adapt that a user would name, where the product has no default for an architecture."""
     kind = options["name"].upper()
     accepted = PEFT_TYPE_TO_CONFIG_MAPPING.get(kind)
+    norms = kind == "LN_TUNING"
     family = family_of(AutoConfig.from_pretrained(backbone).model_type)
-    if accepted is None or "target_modules" in options or family.lora_targets:
+    if accepted is None or "target_modules" in options or (family.lora_targets and not norms):
         return {}
-    if "target_modules" not in accepted.__dataclass_fields__:
+    if "target_modules" not in accepted.__dataclass_fields__ or options["name"] in OTHER_TARGETS - {"ln_tuning"}:
         return {}
     with torch.device("meta"):
         skeleton = AutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(backbone))
-    names = [name for name, part in skeleton.named_modules() if isinstance(part, nn.Linear | Conv1D | nn.Conv1d)]
+    wanted = _is_norm if norms else _is_linear
+    names = [name for name, part in skeleton.named_modules() if wanted(part) and not name.rsplit(".", 1)[-1].isdigit()]
     head = head_modules(skeleton)
     inside = {name.rsplit(".", 1)[-1] for name in names if name.split(".", 1)[0] not in head}
     outside = {name.rsplit(".", 1)[-1] for name in names if name.split(".", 1)[0] in head}
     named = {name for name in inside if re.fullmatch(_ATTENTION, name)} or inside
     chosen = sorted(named - outside)
     return {"target_modules": chosen, **({"feedforward_modules": []} if kind == "IA3" else {})}
+
+
+def _is_linear(part: nn.Module) -> bool:
+    return isinstance(part, nn.Linear | Conv1D | nn.Conv1d)
+
+
+def _is_norm(part: nn.Module) -> bool:
+    return "norm" in type(part).__name__.lower()
 
 
 def _engine(manifest: dict[str, Any]) -> tuple[str, str, str]:
