@@ -16,7 +16,7 @@ from contested import models
 from contested.errors import ModelError
 from contested.tasks import EncodedTexts
 from contested.training import PackedEngine, PaddedEngine, packed, proven_engine, track
-from contested.training.proof import chosen_examples
+from contested.training.samples import chosen_examples
 
 CPU = torch.device("cpu")
 

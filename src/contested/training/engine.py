@@ -267,6 +267,14 @@ class PaddedEngine:
         return {name: torch.from_numpy(array.astype(np.int64)).to(self._device) for name, array in arrays.items()}
 
 
+def reads_padding(module: nn.Module) -> str:
+    """Why the padding behind a text may change its logits, or an empty text where nothing is known."""
+    model = base_model(module)
+    if any(isinstance(part, nn.Conv1d | nn.Conv2d) for part in model.modules()):
+        return "its convolutions read it"
+    return "its Fourier transform reads it" if model.config.model_type == "fnet" else ""
+
+
 def equal_length_batches(lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     """Cut rows into batches of at most ``size`` of equal length.
 
