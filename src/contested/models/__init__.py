@@ -3,6 +3,7 @@
 from contested.models.build import TextModel, build, preflight
 from contested.models.checkpoints import quiet
 from contested.models.methods import FULL, peft_types, tuner_class
+from contested.models.reloading import load_saved
 from contested.models.vocabulary import READS_LAST_END, embeddings_of, takes_token_types
 from contested.models.weights import load_trained, save
 
@@ -12,6 +13,7 @@ __all__ = [
     "TextModel",
     "build",
     "embeddings_of",
+    "load_saved",
     "load_trained",
     "peft_types",
     "preflight",

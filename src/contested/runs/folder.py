@@ -7,7 +7,7 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from contested.config import RunConfig, identified, identifying, recorded
 from contested.errors import DiskError, RunError, write_error
 from contested.files import atomic_folder
 from contested.runs.prepare import RunComponents
-from contested.runs.proving import engine_check, engine_notes
+from contested.runs.proving import Proof
 from contested.schedule import steps_per_epoch
 from contested.trajectories import RunWriter, inspect_run, layout, read_manifest, resuming
 from contested.trajectories.checksums import RunFiles
@@ -62,7 +62,7 @@ def open_folder(
     config: RunConfig,
     components: RunComponents,
     identity: dict[str, Any],
-    proven: training.Proven,
+    proof: Proof,
     *,
     from_start: bool = False,
 ) -> tuple[RunWriter, bool]:
@@ -73,7 +73,7 @@ def open_folder(
         config: The configuration.
         components: The run's parts.
         identity: What identifies the run.
-        proven: Computes its logits.
+        proof: What it has proven.
         from_start: Whether to begin again whatever was recorded.
 
     Returns:
@@ -83,8 +83,8 @@ def open_folder(
         RunError: If something that was recorded is missing, damaged or not listed.
     """
     said: dict[str, Any] = {
-        "checks": {"engine": engine_check(proven)},
-        "notes": [*components.notes, *engine_notes(proven)],
+        "checks": proof.checks,
+        "notes": [*components.notes, *proof.notes],
     }
     step = None if from_start else resume_step(out)
     if step is not None:
@@ -108,7 +108,7 @@ def open_folder(
             "trainable_params": components.model.trainable_params,
             "total_params": components.model.total_params,
         },
-        "provenance": _provenance(components, proven),
+        "provenance": _provenance(components, proof),
         **said,
     }
     writer = RunWriter.create(
@@ -249,13 +249,14 @@ def weights_folder(config: RunConfig, out: Path) -> Path:
     return out / ("model" if config.method.name == "full" else "adapter")
 
 
-def save_model(config: RunConfig, components: RunComponents, out: Path) -> str:
+def save_model(config: RunConfig, components: RunComponents, out: Path, *, check: Callable[[Path], None]) -> str:
     """Write the adapter or model under a temporary name, then rename the whole folder.
 
     Args:
         config: The configuration.
         components: The run's parts.
         out: The run folder.
+        check: Given the folder of what was written, before it takes its place; what it raises keeps it from there.
 
     Returns:
         The name of the folder of weights.
@@ -268,6 +269,7 @@ def save_model(config: RunConfig, components: RunComponents, out: Path) -> str:
     try:
         with atomic_folder(target) as made:
             models.save(components.model.module, components.model.tokenizer, made)
+            check(made)
     except (OSError, SafetensorError) as error:
         # A full disk is an error of its own kind where the weights' writer meets it.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -278,14 +280,14 @@ def save_model(config: RunConfig, components: RunComponents, out: Path) -> str:
     return target.name
 
 
-def _provenance(components: RunComponents, proven: training.Proven) -> dict[str, Any]:
+def _provenance(components: RunComponents, proof: Proof) -> dict[str, Any]:
     device = components.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return run_provenance(
         device=device.type,
         device_name=name,
         threads=torch.get_num_threads(),
-        batches=proven.name,
+        batches=proof.engine.name,
         data_fingerprint=components.task.fingerprint,
         model_fingerprint=components.model.fingerprint,
     )

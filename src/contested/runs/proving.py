@@ -1,13 +1,87 @@
-"""What a run proves: before step 0 that its engine is right, after the end that its saved weights are."""
+"""What a run proves: before step 0 that its engine is right and its model can be saved, in the end that it was."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
 
-from contested import training
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from contested import models, training
 from contested.config import RunConfig
+from contested.errors import ModelError, TrainingError
+from contested.runs.free_memory import free_memory
 from contested.runs.prepare import RunComponents
+
+_LARGE = 1 << 30  # bytes of a whole model that is not saved before its run
+_ROOM = 1.25  # memory of a second copy of a model, in units of its weights
+
+
+class Proof(NamedTuple):
+    """What a run has proven before step 0.
+
+    Attributes:
+        engine: Its engine.
+        not_loadable: Why nobody can say whether the saved weights will be right, or empty.
+    """
+
+    engine: training.Proven
+    not_loadable: str
+
+    @property
+    def checks(self) -> dict[str, Any]:
+        """What the manifest says of it."""
+        proven = self.engine
+        engine = {
+            "name": proven.name,
+            "because": proven.because,
+            "examples": proven.examples,
+            "largest_difference": proven.difference,
+            "merges": proven.merges,
+        }
+        return {"engine": engine, **({"weights": {"not_checked": self.not_loadable}} if self.not_loadable else {})}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of it, a sentence each; nothing where all is as usual."""
+        found = []
+        if self.engine.because:
+            found.append(f"Batches are computed {_SAID[self.engine.name]}, which takes longer: {self.engine.because}.")
+        if not self.engine.merges:
+            found.append("Adapters stay apart from the weights that they adapt: merged they gave other logits.")
+        if self.not_loadable:
+            found.append(f"Whether the saved weights are right is not checked: {self.not_loadable}.")
+        return tuple(found)
+
+
+_SAID: dict[training.EngineName, str] = {
+    "packed": "without padding",
+    "padded": "with padding",
+    "equal lengths": "in pieces of equal lengths",
+    "one by one": "one example at a time",
+}
+
+
+def prove(config: RunConfig, components: RunComponents, before: Mapping[str, Any] | None = None) -> Proof:
+    """Prove what can be proven before a run costs anything.
+
+    Args:
+        config: The checked configuration.
+        components: The run's parts, as they were built.
+        before: The run's manifest where it began earlier: it keeps its engine, or takes a slower one.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        ModelError: If no engine gives the logits of the library's own forward, or the saved model would not.
+    """
+    not_loadable = _check_saving(config, components)
+    return Proof(prove_engine(config, components, before), not_loadable)
 
 
 def prove_engine(
@@ -30,43 +104,105 @@ def prove_engine(
     return training.proven_engine(
         components.model.module,
         data.tracked,
-        pad_id=components.model.pad_id,
-        device=components.device,
+        **_where(components),
         precision=config.training.precision,
         others=[data.train, data.validation],
         fastest=_engine_before(before or {}),
     )
 
 
-def engine_check(proven: training.Proven) -> dict[str, Any]:
-    """What the manifest says of a proven engine."""
-    return {
-        "name": proven.name,
-        "because": proven.because,
-        "examples": proven.examples,
-        "largest_difference": proven.difference,
-        "merges": proven.merges,
-    }
+def check_weights(
+    config: RunConfig, components: RunComponents, folder: Path, logits: NDArray[np.float32]
+) -> dict[str, Any]:
+    """Load saved weights as their user will, and hold them against what was recorded last.
 
+    Args:
+        config: The run's configuration.
+        components: Its parts.
+        folder: Where the weights were saved.
+        logits: Of the last checkpoint, shape (N, K).
 
-def engine_notes(proven: training.Proven) -> tuple[str, ...]:
-    """What is to be said of an engine: nothing where it is the fastest that the family has."""
-    found = []
-    if proven.because:
-        found.append(f"Batches are computed {_SAID[proven.name]}, which takes longer: {proven.because}.")
-    if not proven.merges:
-        found.append(
-            "Adapters stay apart from their weights while examples are tracked: merged they gave other logits."
+    Returns:
+        What the manifest says of it: ``largest_difference``, or ``not_checked`` with the reason.
+
+    Raises:
+        TrainingError: If they are not the weights of the last checkpoint.
+    """
+    rows = training.chosen_rows(components.encoded.tracked.lengths)
+    sample, expected = training.selected(components.encoded.tracked, rows), logits[rows]
+    found = _loaded_logits(config, components, folder, sample)
+    if isinstance(found, str):
+        return {"not_checked": found}
+    difference = training.largest_difference(found, expected)
+    most = training.TOLERANCE[config.training.precision] * training.unit(expected)
+    if difference > most:
+        raise TrainingError(
+            f"The weights that were saved are not those of the last checkpoint: loaded by {_how(config)}, they give "
+            f"logits that differ by up to {difference:.2g} (at most {most:.2g} is rounding). They are not kept; what "
+            "was recorded is intact. Choose another method, or other options of this one."
         )
-    return tuple(found)
+    return {"largest_difference": difference}
 
 
-_SAID: dict[training.EngineName, str] = {
-    "packed": "without padding",
-    "padded": "with padding",
-    "equal lengths": "in pieces of equal length",
-    "one by one": "one example at a time",
-}
+def _check_saving(config: RunConfig, components: RunComponents) -> str:
+    """Save the model as it is, an adapter moved, and load it again; why this cannot be done, or empty."""
+    module, tracked = components.model.module, components.encoded.tracked
+    if config.method.name == "full" and 4 * components.model.total_params > _LARGE:
+        return ""  # in the end alone: to write it twice may take minutes
+    sample = training.selected(tracked, training.chosen_rows(tracked.lengths))
+    with training.moved_adapters(module, sample, **_where(components)), tempfile.TemporaryDirectory() as name:
+        expected = training.own_logits(module, sample, **_where(components))
+        try:
+            models.save(module, components.model.tokenizer, Path(name))
+        except Exception as error:
+            return f"they cannot be saved to {name} ({training.error_line(error)})"
+        found = _loaded_logits(config, components, Path(name), sample)
+    if isinstance(found, str):
+        return found
+    difference = training.largest_difference(found, expected)
+    most = training.TOLERANCE["float32"] * training.unit(expected)
+    if difference > most:
+        raise ModelError(
+            f"What method {config.method.label} trains cannot be given to others: saved, and loaded by {_how(config)}, "
+            f"it gives logits that differ by up to {difference:.2g} (at most {most:.2g} is rounding). Choose another "
+            "initialisation or method."
+        )
+    return ""
+
+
+def _loaded_logits(
+    config: RunConfig, components: RunComponents, folder: Path, sample: Any
+) -> NDArray[np.float32] | str:
+    """Logits of the saved weights, or why there are none."""
+    device, pad_id = components.device, int(components.model.tokenizer.pad_token_id)
+    size = int(_ROOM * 4 * components.model.total_params)
+    devices = [each for each in (device, torch.device("cpu")) if _has_room(each, size)]
+    if not devices:
+        return f"a second copy of the model takes {size / 1e9:.1f} GB of memory, which are not free"
+    try:
+        module = models.load_saved(
+            folder,
+            backbone=None if config.method.name == "full" else config.model.name,
+            n_classes=len(components.task.label_names),
+            pad_id=pad_id,
+            revision=config.model.revision,
+        )
+        return training.own_logits(module.to(devices[0]), sample, pad_id=pad_id, device=devices[0])
+    except Exception as error:
+        return f"{_how(config)} cannot load them ({training.error_line(error)})"
+
+
+def _has_room(device: torch.device, size: int) -> bool:
+    free = free_memory(device)
+    return free is None or free > size
+
+
+def _how(config: RunConfig) -> str:
+    return "AutoModelForSequenceClassification" if config.method.name == "full" else "PeftModel.from_pretrained"
+
+
+def _where(components: RunComponents) -> dict[str, Any]:
+    return {"pad_id": int(components.model.tokenizer.pad_token_id), "device": components.device}
 
 
 def _engine_before(manifest: Mapping[str, Any]) -> training.EngineName | None:

@@ -15,7 +15,7 @@ from contested.errors import ContestedError, RunError
 from contested.options import ProbesSection
 from contested.runs.folder import check_folder, check_same_run, check_whole, identity_of, open_folder, save_model
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
-from contested.runs.proving import prove_engine
+from contested.runs.proving import check_weights, prove
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
 from contested.trajectories.lock import locked
@@ -84,9 +84,9 @@ def open_run(
                 check_whole(out)
                 yield _result(out, existing, trained=False)
                 return
-        proven = prove_engine(config, components, None if from_start else existing)
-        writer, resume = open_folder(out, config, components, identity, proven, from_start=from_start)
-        yield RunSession(config, components, writer, proven, resume=resume, on_progress=on_progress)
+        proof = prove(config, components, None if from_start else existing)
+        writer, resume = open_folder(out, config, components, identity, proof, from_start=from_start)
+        yield RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
 
 
 def _existing(out: Path, *, from_start: bool) -> dict[str, Any] | None:
@@ -130,7 +130,9 @@ class RunSession:
         self.resume = resume
         self._components = components
         self._writer = writer
-        watch = RunWatch(writer, components.task, config.alert, end=lambda: self.loop.end(), on_progress=on_progress)
+        self._watch = watch = RunWatch(
+            writer, components.task, config.alert, end=lambda: self.loop.end(), on_progress=on_progress
+        )
         self.loop = training.TrainingLoop(
             components.model.module,
             proven.engine,
@@ -189,7 +191,8 @@ class RunSession:
         """Save the model after what is done inside, and write into the manifest how it ended."""
         try:
             yield
-            self._writer.list_weights(save_model(self.config, self._components, self._writer.path))
+            weights = save_model(self.config, self._components, self._writer.path, check=self._check_weights)
+            self._writer.list_weights(weights)
         except (training.Interrupted, KeyboardInterrupt):
             self._writer.finish("interrupted")
             raise
@@ -199,6 +202,13 @@ class RunSession:
                 self._writer.finish("failed", error=error.message)
             raise
         self._writer.finish("complete")
+
+    def _check_weights(self, folder: Path) -> None:
+        logits = self._watch.last_logits
+        assert logits is not None, "a run ends with a checkpoint"
+        checks = self._writer.manifest["checks"]
+        if "weights" not in checks:
+            checks["weights"] = check_weights(self.config, self._components, folder, logits)
 
     @property
     def _through(self) -> bool:

@@ -49,6 +49,9 @@ class RunWatch:
         end: Ends training at the step at hand.
         on_progress: Told after each step and each checkpoint. Without it an alarm is a warning.
 
+    Attributes:
+        last_logits: Of the last checkpoint, shape (N, K); None before the first.
+
     Raises:
         DataError: If the tracked examples lack the column that says what belongs together.
     """
@@ -72,6 +75,7 @@ class RunWatch:
         self._rows = (task.examples["category"] == task.category_names[-1]).to_numpy()[: task.n_tracked]
         self._first: NDArray[np.float64] | None = None
         self._change: float | None = None
+        self.last_logits: NDArray[np.float32] | None = None
 
     def read(self) -> None:
         """Take what a resumed folder has recorded into account; where an alarm of it ends training, end it now."""
@@ -79,6 +83,7 @@ class RunWatch:
             return
         run = Trajectory.load(self._writer.path)
         losses = run.required("losses")
+        self.last_logits = run.required("logits")[-1]
         self._first = losses[0]
         self._change = self._mean(losses[-1]) if len(losses) > 1 else None
         if self._alert is not None:
@@ -96,6 +101,7 @@ class RunWatch:
     ) -> None:
         """See :class:`contested.training.Recorder`."""
         self._writer.write_checkpoint(step=step, epoch=epoch, losses=losses, logits=logits)
+        self.last_logits = logits
         self._change = self._mean(losses)
         if self._first is None:
             self._first = losses

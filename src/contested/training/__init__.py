@@ -17,12 +17,22 @@ from contested.training.passes import PassEngine, tracking_pass
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
 from contested.training.proof import Proven, proven_engine
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
-from contested.training.snapshots import former_snapshot_step
+from contested.training.reference import (
+    TOLERANCE,
+    error_line,
+    largest_difference,
+    moved_adapters,
+    own_logits,
+    unit,
+)
+from contested.training.samples import chosen_rows, selected
+from contested.training.snapshots import former_snapshot_step, has_snapshot, snapshot_step
 from contested.training.stacked import StackedEngine, fit_stacked, stack_problem
 from contested.training.steps import Capture, CudaGraphs
 from contested.training.tracking import track
 
 __all__ = [
+    "TOLERANCE",
     "Alignment",
     "Capture",
     "Classification",
@@ -47,19 +57,26 @@ __all__ = [
     "TrainingLoop",
     "TrainingSet",
     "checkpoint_steps",
+    "chosen_rows",
     "cross_entropy",
+    "error_line",
     "fit_stacked",
     "former_snapshot_step",
     "gradient_norms",
     "group_alignment",
     "groups_of",
+    "largest_difference",
     "learning_rate",
     "make_engine",
+    "moved_adapters",
+    "own_logits",
     "packs",
     "proven_engine",
+    "selected",
     "stack_problem",
     "steps_per_epoch",
     "track",
     "tracking_pass",
     "trained_parameters",
+    "unit",
 ]

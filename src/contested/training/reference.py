@@ -112,6 +112,26 @@ class Gradients:
         return np.asarray(logits.detach().cpu().numpy())
 
 
+def own_logits(module: nn.Module, sample: EncodedTexts, *, pad_id: int, device: torch.device) -> NDArray[np.float32]:
+    """Logits of a module's own forward alone.
+
+    Args:
+        module: A transformers or PEFT classifier; it is left as it was found.
+        sample: The examples, n of them.
+        pad_id: The pad token, of which none is needed.
+        device: Where the module is.
+
+    Returns:
+        Shape (n, K).
+
+    Raises:
+        ModelError: If the forward fails.
+    """
+    with failing(module), inference_mode(module):
+        logits = own_engine(module, pad_id, device).logits(sample, np.arange(len(sample)))
+        return np.asarray(logits.cpu().numpy())
+
+
 def own_engine(module: nn.Module, pad_id: int, device: torch.device) -> PaddedEngine:
     """The module's own forward on one example at a time, nothing of it replaced."""
     return PaddedEngine(module, pad_id=pad_id, device=device, piece_size=1, keyed=False)

@@ -36,6 +36,11 @@ def chosen_rows(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.argsort(lengths[rows], kind="stable")]
 
 
+def selected(texts: EncodedTexts, rows: NDArray[np.int64]) -> EncodedTexts:
+    """Some of many texts, in the order of ``rows``."""
+    return _end_to_end([(texts, int(row)) for row in rows])
+
+
 def chosen_examples(texts: EncodedTexts, others: Sequence[EncodedTexts] = ()) -> EncodedTexts:
     """A few texts of lengths as different as possible, the shortest and the longest among them, and two of one length.
 
