@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -182,6 +183,19 @@ def test_alarms_are_told_once_with_the_progress_of_a_run_and_of_a_study() -> Non
         lines = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", console.file.getvalue()).splitlines()
         shown.append([line for line in lines if "Warning" in line])
     assert shown == [["Warning: Too few.", "Warning: It rose.", "Warning: a: It rose."]] * 2
+
+
+def test_notes_are_told_once_before_the_first_step_and_once_for_all_runs_of_a_study() -> None:
+    console = Console(file=io.StringIO(), width=60)
+    with progress_bar(console) as show:
+        for step in (0, 1, 2):
+            show(Progress(step, 1200, math.nan if step == 0 else 1.0, None, notes=("It takes [longer].",)))
+    with study_board(console) as board:
+        first, second = (JobStatus("running", step, 1200, notes=("It takes [longer].",)) for step in (0, 1))
+        board({"a": first})
+        board({"a": second, "b": first})
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "Note: It takes [longer].\nNote: a: It takes [longer].\n"
 
 
 def test_a_study_tells_checkpoints_and_ends_where_nobody_watches() -> None:

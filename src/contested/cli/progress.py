@@ -11,6 +11,7 @@ from contested.formats import CHANGE
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from contested.runs import Progress
     from contested.studies import JobStatus, StudyStart
@@ -66,10 +67,10 @@ class progress_bar:  # noqa: N801 - used as a context manager only
         """Show the progress of a run; each run has a line of its own."""
         from rich.text import Text
 
+        for sentence in state.notes:
+            self._print_once(Text(f"Note: {sentence}"))
         for sentence in (*state.unwatched, *(alarm.message for alarm in state.alarms)):
-            if sentence not in self._warned:
-                self._warned.add(sentence)
-                self._console.print(Text(f"Warning: {sentence}", style="bold yellow"), soft_wrap=True)
+            self._print_once(Text(f"Warning: {sentence}", style="bold yellow"))
         if not self._console.is_terminal:
             if state.checkpoint > self._told.get(run, 0):
                 self._console.print(Text(checkpoint_line(run, state)), soft_wrap=True)
@@ -79,6 +80,11 @@ class progress_bar:  # noqa: N801 - used as a context manager only
         if run not in self._tasks:
             self._tasks[run] = self._bar.add_task(run, total=state.total_steps, loss=state.loss, change=change)
         self._bar.update(self._tasks[run], completed=state.step, loss=state.loss, change=change)
+
+    def _print_once(self, line: Text) -> None:
+        if line.plain not in self._warned:
+            self._warned.add(line.plain)
+            self._console.print(line, soft_wrap=True)
 
 
 class study_board:  # noqa: N801 - used as a context manager only
@@ -96,6 +102,7 @@ class study_board:  # noqa: N801 - used as a context manager only
         self._ended: set[str] = set()
         self._told: dict[str, int] = {}
         self._warned: dict[str, int] = {}
+        self._noted: set[str] = set()
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> study_board:
@@ -137,6 +144,10 @@ class study_board:  # noqa: N801 - used as a context manager only
             self._live.update(_table(statuses), refresh=True)
 
     def _warn(self, name: str, status: JobStatus) -> None:
+        for sentence in status.notes:
+            if sentence not in self._noted:  # runs of one study have much in common
+                self._noted.add(sentence)
+                self._say(f"Note: {name}: {sentence}")
         for sentence in status.alarms[self._warned.get(name, 0) :]:
             self._say(f"Warning: {name}: {sentence}")
         self._warned[name] = max(self._warned.get(name, 0), len(status.alarms))

@@ -146,6 +146,7 @@ class RunSession:
             capture=capture_of(config, components.device),
             merge=proven.merges,
         )
+        watch.say_notes()
         if resume:
             watch.read()
 

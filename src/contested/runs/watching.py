@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,12 +23,13 @@ class Progress(NamedTuple):
     Attributes:
         step: Optimiser steps done.
         total_steps: Steps of the whole run.
-        loss: Training loss of the last step (weighted, nats).
+        loss: Training loss of the last step (weighted, nats); NaN before the first.
         contested_change: Mean Δℓ so far of the category of highest entropy (nats), or None before the
             second checkpoint.
         checkpoint: Step of the last checkpoint that was recorded since the run began or resumed; 0 before the first.
         alarms: Alarms raised so far, also before it resumed.
         unwatched: Sentences about categories that the alert cannot test.
+        notes: Sentences about how the run is computed that its reader should know (``notes`` of the manifest).
     """
 
     step: int
@@ -37,6 +39,7 @@ class Progress(NamedTuple):
     checkpoint: int = 0
     alarms: tuple[Alarm, ...] = ()
     unwatched: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class RunWatch:
@@ -76,6 +79,14 @@ class RunWatch:
         self._first: NDArray[np.float64] | None = None
         self._change: float | None = None
         self.last_logits: NDArray[np.float32] | None = None
+
+    def say_notes(self) -> None:
+        """Say what is to be said before the first step; without somebody to tell, it is warned of."""
+        notes, manifest = self._notes, self._writer.manifest
+        if notes and self._on_progress is not None:
+            self._on_progress(Progress(0, manifest["planned_steps"], math.nan, None, notes=notes))
+        elif notes:
+            self._warn(notes)
 
     def read(self) -> None:
         """Take what a resumed folder has recorded into account; where an alarm of it ends training, end it now."""
@@ -128,9 +139,13 @@ class RunWatch:
     def _tell(self) -> None:
         if self._on_progress is None or self._step is None:
             return
-        told = () if self._alert is None else (self._alert.alarms, self._unwatched)
+        told = ((), ()) if self._alert is None else (self._alert.alarms, self._unwatched)
         step, total, loss, _ = self._step
-        self._on_progress(Progress(step, total, loss, self._change, self._recorded, *told))
+        self._on_progress(Progress(step, total, loss, self._change, self._recorded, *told, self._notes))
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(self._writer.manifest.get("notes", ()))
 
     def _raise(self, alarms: tuple[Alarm, ...]) -> None:
         if self._on_progress is None:

@@ -54,6 +54,7 @@ class JobStatus:
         loss: Training loss of the last step (nats); None before it.
         contested_change: Mean Δℓ so far of the category of highest entropy (nats); None before the second checkpoint.
         alarms: Sentences of alarms that were raised.
+        notes: Sentences about how the run is computed.
         message: Why it failed; empty otherwise.
     """
 
@@ -64,6 +65,7 @@ class JobStatus:
     loss: float | None = None
     contested_change: float | None = None
     alarms: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     message: str = ""
 
 

@@ -362,7 +362,8 @@ class _WorkerLoop:
         if due or progress.checkpoint > checkpoint:
             self._told[index] = (time.monotonic(), progress.checkpoint)
             alarms = tuple(alarm.message for alarm in progress.alarms)
-            where = (*progress[:2], progress.checkpoint, progress.loss, progress.contested_change, alarms)
+            said = (alarms, progress.notes)
+            where = (*progress[:2], progress.checkpoint, progress.loss, progress.contested_change, *said)
             # A parent that is gone breaks the pipe, which ends this run where its snapshot stands.
             self._pipe.send(("step", self._jobs[index].run_id, *where))
 

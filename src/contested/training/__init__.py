@@ -26,7 +26,7 @@ from contested.training.reference import (
     unit,
 )
 from contested.training.samples import chosen_rows, selected
-from contested.training.snapshots import former_snapshot_step, has_snapshot, snapshot_step
+from contested.training.snapshots import former_snapshot_step
 from contested.training.stacked import StackedEngine, fit_stacked, stack_problem
 from contested.training.steps import Capture, CudaGraphs
 from contested.training.tracking import track
