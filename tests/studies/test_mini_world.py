@@ -13,6 +13,7 @@ import pytest
 
 from contested.checking import check
 from contested.errors import RunError
+from contested.files import atomic_folder
 from contested.studies import Study, mini_world
 from contested.studies.mini import shrink
 from contested.studies.mini_world import damaged_parts, make_parts
@@ -39,15 +40,16 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     make_data = mini_world._make_data
 
-    def data(folder: Path, *, name: str, seed: int) -> None:
+    def data(world: Path, *, name: str, seed: int) -> list[Path]:
         names.append(name)
-        make_data(folder, name=name, seed=seed)
+        return make_data(world, name=name, seed=seed)
 
-    def backbone(folder: Path, *, kind: str, layers: int) -> None:
+    def backbone(world: Path, *, kind: str, layers: int) -> list[Path]:
         names.append(f"{kind}-{layers}-layers")
-        (folder / names[-1]).mkdir()
-        (folder / names[-1] / "config.json").write_text("{}")
-        (folder / names[-1] / "model.safetensors").write_bytes(b"weights" * 1000)
+        with atomic_folder(world / names[-1]) as folder:
+            (folder / "config.json").write_text("{}")
+            (folder / "model.safetensors").write_bytes(b"weights" * 1000)
+        return [world / names[-1]]
 
     monkeypatch.setattr(mini_world, "N_ANNOTATED", 20)
     monkeypatch.setattr(mini_world, "N_BULK", 20)
@@ -92,17 +94,15 @@ def test_what_is_whole_is_not_made_again(made: list[str], tmp_path: Path) -> Non
 def test_a_stop_at_any_part_leaves_nothing_half(
     part: str, made: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, put = mini_study(tmp_path), mini_world._put
+    study, move = mini_study(tmp_path), os.replace
 
-    def stopped(world: Path, name: str, make: Any) -> dict[str, str]:
-        def breaking(folder: Path) -> None:
-            make(folder)
+    def stopped(source: Any, target: Any) -> None:
+        if Path(target).name.startswith(part):
             raise KeyboardInterrupt
-
-        return put(world, name, breaking if name == part else make)
+        move(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(mini_world, "_put", stopped)
+        patch.setattr(os, "replace", stopped)
         with pytest.raises(KeyboardInterrupt):
             make_parts(study, tmp_path)
     there = {name.partition("/")[0] for name in content_of(tmp_path / "world")}

@@ -1,8 +1,8 @@
 """The world of a miniature study: its data and the stand-ins for its backbones, made once and completely.
 
 Any number of processes may ask for the same world at the same time: one makes it under a lock, the others wait. Each
-part is made beside its place and moved there whole; the list of parts, with the digest of every file, comes last. A
-part that is not listed, or is not as listed, is made again.
+file and folder is made beside its place and moved there whole; the list of parts, with the digest of every file, comes
+last. A part that is not listed, or is not as listed, is made again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -20,7 +19,7 @@ from typing import Any
 from contested.demo import ENCODER_PATH, make_world
 from contested.demo.world import captions
 from contested.errors import RunError
-from contested.files import remove_temporaries, temporary_folder, write_json, write_text
+from contested.files import atomic_folder, remove_temporaries, write_json, write_text
 from contested.studies.file import Study
 
 WORLD = "world"
@@ -37,8 +36,8 @@ _PATIENCE = 600.0  # seconds to wait for another process that makes the world, w
 _DECODER_VOCABULARY = 1000
 _FOLDER = re.compile(r"^(encoder|decoder|deberta)-(\d+)-layers$")
 
-# Makes a part in an empty folder.
-_Maker = Callable[[Path], None]
+# Makes a part in the world's folder; gives its files and folders.
+_Maker = Callable[[Path], list[Path]]
 
 
 def stand_in(kind: str, layers: int) -> str:
@@ -68,7 +67,7 @@ def make_parts(study: Study, out: Path) -> None:
     with _alone(world):
         # Before the lock was free, another process may have made them.
         listed = _listed(world)
-        remove_temporaries(world)
+        remove_temporaries(world, former=True)
         for name, make in makers.items():
             if not _whole(world, listed.get(name)):
                 listed[name] = _put(world, name, make)
@@ -132,18 +131,9 @@ def _digest(file: Path) -> str:
 
 
 def _put(world: Path, name: str, make: _Maker) -> dict[str, str]:
-    """Make a part beside its place and move it there; what lay there goes."""
-    with temporary_folder(world / name) as beside:
-        made = beside / "made"
-        made.mkdir()
-        make(made)
-        digests = {str(file.relative_to(made)): _digest(file) for file in sorted(made.rglob("*")) if file.is_file()}
-        for entry in sorted(made.iterdir()):
-            target = world / entry.name
-            if target.is_dir():
-                os.replace(target, beside / "former")
-            os.replace(entry, target)
-    return digests
+    """Make a part, each file and folder of it whole and on the disk before the list speaks of it."""
+    files = [file for made in make(world) for file in ([made] if made.is_file() else sorted(made.rglob("*")))]
+    return {file.relative_to(world).as_posix(): _digest(file) for file in files if file.is_file()}
 
 
 def _makers(study: Study, world: Path) -> dict[str, _Maker]:
@@ -160,7 +150,7 @@ def _makers(study: Study, world: Path) -> dict[str, _Maker]:
     return makers
 
 
-def _make_data(folder: Path, *, name: str, seed: int) -> None:
+def _make_data(world: Path, *, name: str, seed: int) -> list[Path]:
     made = make_world(n_annotated=N_ANNOTATED, n_bulk=N_BULK + 200, seed=seed)
     letters = {label: label[0] for label in made.annotated.label_names}
     rows = [
@@ -177,14 +167,14 @@ def _make_data(folder: Path, *, name: str, seed: int) -> None:
             strict=True,
         )
     ]
-    write_text(folder / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    annotated, bulk = world / f"{name}.jsonl", world / f"{name}_bulk.jsonl"
+    write_text(annotated, "".join(json.dumps(row) + "\n" for row in rows))
     columns = ["example_id", "premise", "hypothesis", "label"]
-    write_text(
-        folder / f"{name}_bulk.jsonl", made.bulk[columns].to_json(orient="records", lines=True, force_ascii=False)
-    )
+    write_text(bulk, made.bulk[columns].to_json(orient="records", lines=True, force_ascii=False))
+    return [annotated, bulk]
 
 
-def _make_backbone(folder: Path, *, kind: str, layers: int) -> None:
+def _make_backbone(world: Path, *, kind: str, layers: int) -> list[Path]:
     """A stand-in: layers of the embedded encoder, or random weights of another family."""
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer, DebertaV2Config, PreTrainedModel, Qwen2Config
@@ -201,11 +191,11 @@ def _make_backbone(folder: Path, *, kind: str, layers: int) -> None:
         "intermediate_size": config.intermediate_size,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    made = folder / stand_in(kind, layers)
-    tokenizer.save_pretrained(made)
-    model: PreTrainedModel
-    with torch.random.fork_rng(), quiet():
+    folder = world / stand_in(kind, layers)
+    with atomic_folder(folder) as made, torch.random.fork_rng(), quiet():
+        tokenizer.save_pretrained(made)
         torch.manual_seed(0)
+        model: PreTrainedModel
         if kind == "decoder":
             model = AutoModel.from_config(Qwen2Config(**shape, num_key_value_heads=config.num_attention_heads))
         elif kind == "deberta":
@@ -218,6 +208,7 @@ def _make_backbone(folder: Path, *, kind: str, layers: int) -> None:
         else:
             model = AutoModel.from_pretrained(ENCODER_PATH, num_hidden_layers=layers, dtype=torch.float32)
         model.save_pretrained(made)
+    return [folder]
 
 
 def _decoder_tokenizer() -> Any:
