@@ -5,7 +5,7 @@ from contested.models.checkpoints import quiet
 from contested.models.methods import FULL, peft_types, tuner_class
 from contested.models.reloading import load_saved
 from contested.models.vocabulary import READS_LAST_END, embeddings_of, takes_token_types
-from contested.models.weights import load_trained, save
+from contested.models.weights import load_trained, save, system_errors
 
 __all__ = [
     "FULL",
@@ -19,6 +19,7 @@ __all__ = [
     "preflight",
     "quiet",
     "save",
+    "system_errors",
     "takes_token_types",
     "tuner_class",
 ]

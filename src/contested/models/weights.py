@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -17,10 +21,26 @@ from contested.models.tokenizers import first_line
 
 
 def save(module: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Save an adapter (PEFT format, head included) or a whole model, with its tokenizer."""
-    with quiet():
+    """Save an adapter (PEFT format, head included) or a whole model, with its tokenizer.
+
+    Raises:
+        OSError: If the system refuses to write.
+    """
+    with quiet(), system_errors():
         module.save_pretrained(folder)  # type: ignore[operator]
         tokenizer.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def system_errors() -> Iterator[None]:
+    """Make OSErrors of what safetensors and tokenizers raise where the system refuses: errors of kinds of their own."""
+    try:
+        yield
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None or isinstance(error, OSError):
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def load_trained(module: nn.Module, folder: Path) -> None:

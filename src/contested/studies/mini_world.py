@@ -179,7 +179,7 @@ def _make_backbone(world: Path, *, kind: str, layers: int) -> list[Path]:
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer, DebertaV2Config, PreTrainedModel, Qwen2Config
 
-    from contested.models import quiet
+    from contested.models import quiet, system_errors
 
     config = AutoConfig.from_pretrained(ENCODER_PATH)
     tokenizer = _decoder_tokenizer() if kind == "decoder" else AutoTokenizer.from_pretrained(ENCODER_PATH)
@@ -192,7 +192,7 @@ def _make_backbone(world: Path, *, kind: str, layers: int) -> list[Path]:
         "pad_token_id": tokenizer.pad_token_id,
     }
     folder = world / stand_in(kind, layers)
-    with atomic_folder(folder) as made, torch.random.fork_rng(), quiet():
+    with atomic_folder(folder) as made, torch.random.fork_rng(), quiet(), system_errors():
         tokenizer.save_pretrained(made)
         torch.manual_seed(0)
         model: PreTrainedModel
