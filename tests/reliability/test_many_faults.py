@@ -95,7 +95,7 @@ def test_a_disk_that_fails_at_every_third_operation_is_told_and_nothing_is_lost(
 
 
 def study(inputs: Path, root: Path) -> list[object]:
-    return ["study", "run", inputs / "study.yaml", "--out", root / "study", "--jobs", "2"]
+    return ["study", "run", inputs / "study.yaml", "--out", root / "study", "--jobs", "1"]
 
 
 def runs_of(root: Path) -> dict[str, dict[str, Any]]:
