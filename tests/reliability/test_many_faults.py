@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import random
+import select
 import shutil
-from collections.abc import Sequence
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +23,7 @@ from comparing import content, hidden
 from faulty import KILLS, Action, Ended, Machine, Victim
 
 from contested.errors import RunError
-from contested.trajectories import Trajectory
+from contested.trajectories import Trajectory, inspect_run
 
 pytestmark = pytest.mark.slow
 
@@ -231,3 +240,43 @@ def test_readers_in_a_loop_never_see_anything_half(machine: Machine, inputs: Pat
         assert writing.result().code == 0
         shutil.rmtree(root / "run")
     assert read > 100
+
+
+@pytest.mark.parametrize("what", ["train", "study"])
+def test_a_terminal_that_is_closed_saves_the_state(what: str, inputs: Path, tmp_path: Path) -> None:
+    long = ["training.epochs=2000"] if what == "train" else ["--set", "defaults.training.epochs=2000"]
+    given = train(inputs, "lora", tmp_path) if what == "train" else study(inputs, tmp_path)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "contested", *map(str, given), *long]
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=take_terminal
+    )
+    os.close(theirs)
+    wait_for(lambda: drain(ours) or list(tmp_path.rglob("state/*.pt")), process)
+    os.close(ours)
+    assert process.wait(120) == 130
+    (run,) = [file.parent for file in tmp_path.rglob("manifest.json")]
+    health = inspect_run(run)
+    assert (health.status, health.damage) == ("interrupted", ())
+    # Every step up to there is kept: the snapshot is of the last one.
+    assert len(Trajectory.load(run).steps) > 0
+
+
+def take_terminal() -> None:
+    """Make the terminal on stdin the one that controls this session."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def drain(terminal: int) -> None:
+    """Read what was printed, so that whoever prints can go on."""
+    while select.select([terminal], [], [], 0)[0]:
+        os.read(terminal, 10000)
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, "it ended too soon"
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)

@@ -42,10 +42,11 @@ def fit_together(
         TrainingError: If a loss is not finite; what was recorded before stays.
         Interrupted: On Ctrl-C, SIGTERM or SIGHUP, with the state of every run saved.
     """
-    steps = [loop.begin(resume=again) for loop, again in zip(loops, resume, strict=True)]
-    left = [index for index, loop in enumerate(loops) if not loop.done(steps[index])]
     together: list[int] = []
+    # From the first snapshot on, which comes before the first step, a signal is a request.
     with StopRequest() as stop:
+        steps = [loop.begin(resume=again) for loop, again in zip(loops, resume, strict=True)]
+        left = [index for index, loop in enumerate(loops) if not loop.done(steps[index])]
         while left:
             active = [loops[index] for index in left]
             if left != together:
