@@ -23,6 +23,11 @@ from contested.models.tokenizers import first_line
 def save(module: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Save an adapter (PEFT format, head included) or a whole model, with its tokenizer.
 
+    Args:
+        module: What was trained.
+        tokenizer: Its tokenizer.
+        folder: Where to.
+
     Raises:
         OSError: If the system refuses to write.
     """
