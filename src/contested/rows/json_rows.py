@@ -36,7 +36,14 @@ def strict_json(text: str) -> Any:
     Raises:
         DuplicateKeyError: If an object has a key twice.
     """
-    return json.loads(text, object_pairs_hook=_object)
+    value = json.loads(text)
+    # Every key has a colon. Where there are no more of them than keys that were kept, none was lost, and the slower way
+    # that sees each pair need not be gone.
+    if isinstance(value, dict) and text.count(":") == len(value) + sum(
+        len(inner) for inner in value.values() if isinstance(inner, dict)
+    ):
+        return value
+    return json.loads(text, object_pairs_hook=_object) if ":" in text else value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -73,7 +73,10 @@ def as_label(value: object) -> str | None:
 
     Whole floats lose their ``.0``: Parquet turns integers with gaps into floats.
     """
-    if value is None or value == "" or isinstance(value, list | dict):
+    # Most cells are text: a file has millions of them.
+    if isinstance(value, str):
+        return value.strip() or None
+    if value is None or isinstance(value, (list, dict)):
         return None
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else None if math.isnan(value) else str(value)

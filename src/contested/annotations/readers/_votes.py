@@ -189,13 +189,14 @@ def check_sets(table: Table, answers: Sequence[Answer], column: str) -> None:
         answers: The answers.
         column: Where they stand.
     """
-    labels: dict[int, list[str]] = {}
+    seen: set[tuple[int, str]] = set()
     for answer in answers:
-        labels.setdefault(answer.item, []).append(answer.label)
-    several = [row for row, given in labels.items() if len(given) > 1]
-    if not several or any(len(set(labels[row])) < len(labels[row]) for row in several):
-        return
-    note_sets(table, len(several), f"labels in {column}", format="labels")
+        if (answer.item, answer.label) in seen:
+            return
+        seen.add((answer.item, answer.label))
+    several = sum(times > 1 for times in Counter(answer.item for answer in answers).values())
+    if several:
+        note_sets(table, several, f"labels in {column}", format="labels")
 
 
 def note_sets(table: Table, several: int, what: str, *, format: str, sure: bool = True) -> None:

@@ -100,6 +100,8 @@ def _repeats(values: Sequence[object]) -> bool:
 def _item_column(table: Table, worker: str | None) -> str | None:
     """Return the usual name whose column holds the items: of several, one in which an annotator is once per item."""
     usual = alias_columns(table, ITEM_ALIASES)
+    if len(usual) < 2:
+        return next(iter(usual), None)
     vary = [column for column in usual if len({as_label(value) for value in table.columns[column]}) > 1] or usual
     repeat = [column for column in vary if _repeats(table.columns[column])] or vary
     if worker is None or len(repeat) < 2:
