@@ -7,7 +7,8 @@ import typer
 from typer.testing import CliRunner
 
 import contested
-from contested.annotations import read_annotations
+from contested.annotations import Annotations, read_annotations
+from contested.annotations.notes import reading_notes
 from contested.cli import options
 from contested.cli.entropy import entropy
 from contested.errors import ConfigError, DataError
@@ -68,6 +69,19 @@ def test_every_format_has_a_receipt(write_text, text, options, columns):
 def test_many_numbers_of_votes_are_a_range(write_jsonl):
     rows = [{"id": str(n), "counts": {"a": n, "b": 2}} for n in range(8)]
     assert read_annotations(write_jsonl(rows)).receipt.lines()["votes per item"] == "2 to 9"
+
+
+def test_a_run_says_what_the_reader_took_for_granted(votes):
+    data = read_annotations(votes, labels_column=COLUMNS, missing="9")
+    assert data.receipt.sentences() == (
+        "These were read as no answer: NA (1), 9 (2).",
+        "1 of 4 items has no label and was left out: c.",
+    )
+    # b and d have one label each.
+    single = reading_notes(data.n_annotators, data.receipt)[-1]
+    assert single.startswith("2 of 3 examples have one annotation, which shows no disagreement")
+    several = Annotations(("a",), [[2, 1]], ("x", "y"))
+    assert reading_notes(several.n_annotators, several.receipt) == ()
 
 
 def test_what_is_made_of_annotations_has_no_receipt(votes):

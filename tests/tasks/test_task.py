@@ -101,6 +101,27 @@ def test_fields_named_like_own_columns_are_kept_beside_them(annotated: Annotatio
     assert set(task.examples["split_given"]) == set(task.examples["category_given"]) == {"theirs"}
 
 
+def test_examples_with_one_annotation_are_in_no_category_and_said(annotated: Annotations) -> None:
+    counts = np.array(annotated.label_counts)
+    single = [0, 5]
+    counts[single] = [1, 0, 0]
+    data = Annotations(annotated.example_ids, counts, annotated.label_names, annotated.fields)
+    task = NLITask(data).prepare()
+    ids = {annotated.example_ids[row] for row in single}
+    examples = task.examples.set_index("example_id")
+    assert set(examples.index[examples["category"] == "unknown"]) == ids
+    assert task.category_names == ("clean", "ambiguous", "contested")
+    assert task.notes == (
+        f"2 of {data.n_items} examples have one annotation, which shows no disagreement whatever people think: they "
+        "are unknown, not clean, and in no category.",
+    )
+    assert NLITask(annotated).prepare().notes == ()
+    # One such example alone does not stand in the way of the split.
+    counts[5] = annotated.label_counts[5]
+    alone = Annotations(annotated.example_ids, counts, annotated.label_names, annotated.fields)
+    assert (NLITask(alone).prepare().examples["category"] == "unknown").sum() == 1
+
+
 def test_without_bulk_the_annotated_examples_train_alone(annotated: Annotations) -> None:
     task = TextClassificationTask(annotated, class_weights=False).prepare()
     assert len(task.train_texts) == 32

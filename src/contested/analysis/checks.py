@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contested.annotations.categories import UNKNOWN
 from contested.errors import ConfigError, DataError
 
 OVERALL = "overall"
@@ -95,7 +96,7 @@ def category_rows(categories: Sequence[Any] | NDArray[Any], names: Sequence[str]
     """The row numbers of each category, then of all examples under ``"overall"``.
 
     Args:
-        categories: The category of each example, shape ``(N,)``.
+        categories: The category of each example, shape ``(N,)``; ``unknown`` is none of them.
         names: Every category, in order of rising entropy; one without examples gets no rows. Without any, what
             ``categories`` holds does not matter.
 
@@ -106,7 +107,8 @@ def category_rows(categories: Sequence[Any] | NDArray[Any], names: Sequence[str]
         DataError: If an example's category is not among ``names``, or a category is called "overall".
     """
     array = np.asarray(categories, dtype=object)
-    unknown = sorted({str(category) for category in set(array.tolist()).difference(names)})
+    # An example with one annotation is in no category, and among all examples.
+    unknown = sorted({str(category) for category in set(array.tolist()).difference([*names, UNKNOWN])})
     if unknown and len(names):
         raise DataError(f"Unknown categories {unknown}; the categories given are {list(names)}.")
     if OVERALL in names:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from contested.annotations.categories import FIXED, FIXED_CLASSES, SCHEMES, Categories, resolve_categories
 from contested.annotations.measures import Estimator, largest_entropy
+from contested.annotations.receipt import Receipt
 from contested.errors import DataError
 from contested.wording import counted, listed
 
@@ -42,15 +43,33 @@ def summary_notes(
             f"The median example has {_annotations(np.median(annotators))}: entropy is at most ln n and "
             f"biased low with few annotators. Compare the miller-madow estimator."
         )
-    single = len(annotators) - len(several)
-    if single:
-        have, are = ("has", "it is") if single == 1 else ("have", "they are")
-        notes.append(
-            f"{single:,} of {counted(len(annotators), 'example')} {have} one annotation, which shows no disagreement "
-            f"whatever people think: {are} unknown, not clean, and mean and median entropy, alpha and agreement "
-            f"leave {'it' if single == 1 else 'them'} out."
-        )
+    if len(several) < len(annotators):
+        them = "it" if len(annotators) - len(several) == 1 else "them"
+        notes.append(f"{_on_single(annotators)}; mean and median entropy, alpha and agreement leave {them} out.")
     return tuple(notes)
+
+
+def reading_notes(annotators: NDArray[np.int64], receipt: Receipt | None) -> tuple[str, ...]:
+    """Say what a run should tell of its annotated set: how its file was read, and examples in no category.
+
+    Args:
+        annotators: Annotations of each example, (N,).
+        receipt: How the file was read; None without a file.
+
+    Returns:
+        Whole sentences.
+    """
+    said = receipt.sentences() if receipt is not None else ()
+    return (*said, f"{_on_single(annotators)}.") if (annotators < 2).any() else said
+
+
+def _on_single(annotators: NDArray[np.int64]) -> str:
+    single = int((annotators < 2).sum())
+    have, are = ("has", "it is") if single == 1 else ("have", "they are")
+    return (
+        f"{single:,} of {counted(len(annotators), 'example')} {have} one annotation, which shows no disagreement "
+        f"whatever people think: {are} unknown, not clean, and in no category"
+    )
 
 
 def _annotations(number: float) -> str:

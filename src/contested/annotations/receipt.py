@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 
 from contested.wording import counted, listed
 
+EMPTY = "empty"
+"""How a receipt calls cells and parts of lists that hold nothing."""
+
 _FIRST = {"ids": 0, "annotators": 1}
 
 
@@ -48,6 +51,15 @@ class Receipt:
         if self.left_out:
             lines["left out"] = "; ".join(self.left_out)
         return lines
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return what a run should say of the reading: what was taken for granted, for no answer, or left out."""
+        said = list(self.notes)
+        written = {label: times for label, times in self.missing.items() if label != EMPTY}
+        if written:
+            told = ", ".join(f"{label} ({times:,})" for label, times in written.items())
+            said.append(f"These were read as no answer: {told}.")
+        return (*said, *(f"{text[:1].upper()}{text[1:]}." for text in self.left_out))
 
     def to_json(self) -> dict[str, object]:
         """Return plain values for JSON."""

@@ -94,6 +94,7 @@ def import_(
 def _read(file: Path | None, format: str, label_names: str | None, reading: dict[str, Any]) -> Annotations | None:
     """The annotated file, read with the options that are given for it."""
     from contested.annotations import read_annotations
+    from contested.annotations.notes import reading_notes
 
     named = [options.spelling(name) for name, value in reading.items() if value is not None]
     if file is None and (named or format != "auto"):
@@ -102,7 +103,10 @@ def _read(file: Path | None, format: str, label_names: str | None, reading: dict
     if file is None:
         return None
     with options.spelled():
-        return read_annotations(file, format=format, label_names=options.names(label_names), **reading)
+        found = read_annotations(file, format=format, label_names=options.names(label_names), **reading)
+    for sentence in reading_notes(found.n_annotators, found.receipt):
+        typer.echo(f"Annotations: {options.as_options(sentence)}")
+    return found
 
 
 def _save(made: Imported, folder: Path, shown: Path) -> None:

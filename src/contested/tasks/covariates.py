@@ -52,6 +52,8 @@ def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Ann
     columns = table.drop(columns=key).set_axis(ids).loc[list(annotated.example_ids)].reset_index(drop=True)
     fields = pd.concat([annotated.fields.reset_index(drop=True), columns], axis=1)
     made = dataclasses.replace(annotated, fields=fields)
+    if annotated.receipt is not None:
+        made.with_receipt(annotated.receipt)
     known = annotated.reading
     if known is None or "covariates" in known:
         return made

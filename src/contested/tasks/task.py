@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations import Annotations, Categories, cut_counts
+from contested.annotations.notes import reading_notes
 from contested.checking import check
 from contested.errors import DataError
 from contested.options import (
@@ -130,7 +131,10 @@ class TextClassificationTask:
             soft_labels=options.soft_labels,
             depends_on_seed=drawn.taken and options.intervention_seed is None,
             counts={"tracked": n_tracked, "validation": len(examples) - n_tracked, **counts, **changes},
-            notes=tuple(empty_texts(pd.concat([examples, bulk]), options.text_columns)),
+            notes=(
+                *reading_notes(self.annotated.n_annotators, self.annotated.receipt),
+                *empty_texts(pd.concat([examples, bulk]), options.text_columns),
+            ),
         )
 
     def _check_texts(self) -> None:
@@ -146,7 +150,9 @@ class TextClassificationTask:
         annotated, options = self.annotated, self.options
         scheme = _scheme(options.categories)
         categories, bands = cut_counts(annotated.label_counts, scheme)
-        train, validation = stratified_split(categories, options.validation_fraction, options.split_seed)
+        # An example with one annotation is in no category; it is split with those of its entropy, which is 0.
+        strata = bands.assign(annotated.entropy)
+        train, validation = stratified_split(strata, options.validation_fraction, options.split_seed)
         split = np.full(annotated.n_items, "train", object)
         split[validation] = "validation"
         table = pd.DataFrame(
@@ -167,7 +173,6 @@ class TextClassificationTask:
         table = pd.concat([table, covariates], axis=1)
         table = table.iloc[np.concatenate([train, validation])].reset_index(drop=True)
         table.insert(0, "row_key", np.arange(len(table), dtype=np.int64))
-        # Examples with one annotation are in no category: nobody can tell how much people disagree on them.
         return table, bands.names
 
     def _intervened(

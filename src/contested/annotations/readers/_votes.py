@@ -9,14 +9,12 @@ from typing import NamedTuple
 
 from contested.annotations.readers._cells import NOTHING, as_label, canonical, separator_of, shown, split_labels
 from contested.annotations.readers._printed import as_structure
+from contested.annotations.receipt import EMPTY
 from contested.rows import Table
 from contested.wording import counted, listed
 
 # A dash is no answer, except where a plus says that it is a sign.
 _DASH, _PLUS = "-", "+"
-
-EMPTY = "empty"
-"""How a receipt calls cells and parts of lists that hold nothing."""
 
 _FEWEST_SETS = 2
 

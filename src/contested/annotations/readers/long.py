@@ -23,7 +23,8 @@ from contested.annotations.readers._format import (
 )
 from contested.annotations.readers._labels import check_classes, count_answers
 from contested.annotations.readers._printed import as_structure
-from contested.annotations.readers._votes import EMPTY, Answer, left_out, unified, without_missing
+from contested.annotations.readers._votes import Answer, left_out, unified, without_missing
+from contested.annotations.receipt import EMPTY
 from contested.rows import Table
 from contested.wording import counted
 
