@@ -117,6 +117,21 @@ def category_rows(categories: Sequence[Any] | NDArray[Any], names: Sequence[str]
     return rows | {OVERALL: np.arange(len(array))}
 
 
+def known_entropy(entropy: NDArray[np.float64] | None, categories: NDArray[Any] | None) -> NDArray[np.float64] | None:
+    """Annotation entropy, where there is any: one annotation has 0 by construction, and shows nothing.
+
+    Args:
+        entropy: Entropy of each example in nats, shape ``(N,)``, or None.
+        categories: The category of each example, shape ``(N,)``, or None.
+
+    Returns:
+        The entropies, NaN for ``unknown`` examples; None without entropies.
+    """
+    if entropy is None or categories is None:
+        return entropy
+    return np.where(np.asarray(categories, dtype=object) == UNKNOWN, np.nan, entropy)
+
+
 def check_confidence(confidence: float) -> None:
     """Refuse a confidence outside (0, 1).
 

@@ -16,6 +16,7 @@ from contested.analysis.intervals import Intervals, keyed
 from contested.analysis.measures import Measure, measure_columns, measures_of
 from contested.analysis.paired import false_discovery_rate, paired_intervals, paired_tests
 from contested.analysis.transitions import Transition, transitions
+from contested.annotations.categories import UNKNOWN
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -144,7 +145,7 @@ def _transitions(states: Sequence[Trajectory], context: Context) -> tuple[Transi
     if not all({"logits", "gold"} <= state.has for state in states):
         return ()
     first, second = (state.required("logits")[0].argmax(axis=1) == state.required("gold") for state in states)
-    categories = np.empty(len(context.clusters), dtype=object)
+    categories = np.full(len(context.clusters), UNKNOWN, dtype=object)
     *names, _ = context.groups
     for name in names:
         categories[context.groups[name]] = name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -15,7 +16,7 @@ from contested.analysis.block import Source
 from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
-from contested.analysis.checks import category_rows
+from contested.analysis.checks import category_rows, known_entropy
 from contested.analysis.correlation import Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.divergence import kl_divergence, soft_cross_entropy
@@ -109,7 +110,8 @@ class _Measured:
     def __init__(self, trajectory: Trajectory) -> None:
         self.source = Source(trajectory)
         self.columns = measure_columns(trajectory, self.source)
-        order, entropy, categories = self.source.order, trajectory.entropy, trajectory.categories
+        order, categories = self.source.order, trajectory.categories
+        entropy = known_entropy(trajectory.entropy, categories)
         self.entropy = None if entropy is None else entropy[order]
         self.names = tuple(trajectory.category_names) if categories is not None else ()
         # Without names every example is of one nameless category, which is overall alone.
@@ -169,7 +171,12 @@ def _category_size(run: _Measured, name: str, rows: NDArray[np.intp], total: int
     share = len(rows) / total
     if run.entropy is None or not len(rows):
         return CategorySize(name, len(rows), share, np.nan, "no annotators" if len(rows) else "no examples")
-    return CategorySize(name, len(rows), share, float(run.entropy[rows].mean()), "")
+    return CategorySize(name, len(rows), share, _mean(run.entropy[rows]), "")
+
+
+def _mean(entropy: NDArray[np.float64]) -> float:
+    known = entropy[~np.isnan(entropy)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _changes(
@@ -246,8 +253,9 @@ def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
     columns: dict[str, NDArray[Any]] = {"example_id": trajectory.example_ids}
     if trajectory.categories is not None:
         columns["category"] = trajectory.categories
-    if trajectory.entropy is not None:
-        columns["entropy"] = trajectory.entropy.copy()
+    entropy = known_entropy(trajectory.entropy, trajectory.categories)
+    if entropy is not None:
+        columns["entropy"] = entropy.copy()
     if trajectory.gold is not None:
         labels = np.array(trajectory.label_names, dtype=object)
         columns["gold"] = labels[trajectory.gold] if len(labels) else trajectory.gold

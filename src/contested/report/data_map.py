@@ -34,8 +34,9 @@ def data_map(examples: pd.DataFrame, categories: pd.DataFrame, *, narrow: bool =
         The figure. Of many examples a panel shows an even part, drawn at random, and says so below its axis.
     """
     known = examples["category"] if "category" in examples else pd.Series(None, examples.index, dtype=object)
-    rows = examples.assign(category=known.fillna(OVERALL))
     names = [name for name in dict.fromkeys(categories["category"]) if name != OVERALL]
+    # Examples in no category, such as those with one annotation, are drawn as all are where there are none.
+    rows = examples.assign(category=known.where(known.isin(names), OVERALL))
     colors = category_colors(names) | {OVERALL: CategoryColor(QUIET, QUIET, QUIET)}
     panels = [(str(run), own) for run, own in rows.groupby("run", sort=False)]
     limits = min(0.0, float(rows["variability"].min())), 1.03 * max(float(rows["variability"].max()), 0.01)

@@ -12,6 +12,7 @@ from scipy import stats
 
 from contested.analysis.absent import absent
 from contested.analysis.block import Source
+from contested.analysis.checks import known_entropy
 from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
 from contested.analysis.learned import at_chance, learned_little
@@ -192,7 +193,7 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "label_names": tuple(trajectory.label_names),
         "category_names": tuple(trajectory.category_names),
         "gold": gold,
-        "entropy": _ordered(trajectory.entropy, order),
+        "entropy": _ordered(known_entropy(trajectory.entropy, trajectory.categories), order),
         "entropy_miller_madow": None if counts is None else entropy(counts[order], "miller-madow"),
         "categories": _ordered(trajectory.categories, order),
         "length": _length(examples, trajectory.text_columns),
@@ -218,7 +219,7 @@ def _ordered(values: NDArray[Any] | None, order: NDArray[np.intp]) -> NDArray[An
 
 
 def rank_correlation_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, str]:
-    """Spearman's ρ and p without an interval, and why they are missing.
+    """Spearman's ρ and p without an interval, and why they are missing; pairs without a value are left out.
 
     Args:
         x: Shape (N,).
@@ -227,6 +228,8 @@ def rank_correlation_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple
     Returns:
         ρ, two-sided p, and a note that is empty where both exist.
     """
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
     if note := no_rho(x, y, ("aulc", "entropy")):
         return np.nan, np.nan, note
     found = stats.spearmanr(x, y)
