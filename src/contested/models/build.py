@@ -28,6 +28,7 @@ from contested.models.checkpoints import (
     input_limit,
     load_config,
     load_module,
+    pinned_revision,
     quantisation_problems,
 )
 from contested.models.methods import FULL, OTHER_TARGETS, peft_config, tuner_class
@@ -90,6 +91,7 @@ def build(
     Raises:
         ModelError: If something cannot be loaded or does not fit; all incompatibilities at once.
     """
+    revision = pinned_revision(backbone, revision)
     problems = preflight(
         backbone,
         n_classes=len(label_names),
@@ -101,8 +103,6 @@ def build(
     if problems:
         raise ModelError(f"{backbone} cannot be trained with the method {method}:", problems)
     config = load_config(backbone, label_names=label_names, revision=revision)
-    # What follows is of the same commit, whatever is pushed meanwhile.
-    revision = getattr(config, "_commit_hash", None) or revision
     declared = declared_config(backbone, revision)
     family = family_of(config.model_type)
     plain_texts = config.model_type in READS_LAST_END
@@ -115,6 +115,7 @@ def build(
         module: nn.Module = loaded.module
         if method != FULL:
             adapter = peft_config(method, options or {}, family=family, head=loaded.head)
+            adapter.revision = revision  # whoever loads the adapter gets the backbone that it was trained on
             module = _adapt(loaded.module, adapter, loaded.head)
     module.train()
     return TextModel(
@@ -124,7 +125,7 @@ def build(
         head=loaded.head,
         trainable_params=sum(p.numel() for p in module.parameters() if p.requires_grad),
         total_params=sum(p.numel() for p in module.parameters()),
-        fingerprint=fingerprint(backbone, config),
+        fingerprint=fingerprint(backbone, revision),
         pad_id=pad_id,
         notes=(*notes, *loaded.notes, *vocabulary_notes(tokenizer, loaded.module)),
     )

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils import logging as hf_logging
+from transformers.utils.hub import extract_commit_hash
 
 from contested import families
 from contested.errors import ModelError
+from contested.hub import hub_reason
 from contested.models.heads import settle_head
 from contested.models.tokenizers import sentence
 
@@ -38,6 +41,25 @@ class Loaded(NamedTuple):
     module: PreTrainedModel
     head: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+def pinned_revision(backbone: str, revision: str | None) -> str | None:
+    """The commit that a revision of a hub checkpoint stands for now, so that all that is loaded is of one commit.
+
+    Args:
+        backbone: A hub name or a local folder.
+        revision: A hub branch, tag or commit; None for the default branch.
+
+    Returns:
+        The commit's id; of a local folder, and of what cannot be found, the revision itself.
+    """
+    if _looks_local(backbone):
+        return revision
+    try:
+        file = cached_file(backbone, CONFIG_NAME, revision=revision)
+    except Exception:
+        return revision  # what loads the configuration says why
+    return extract_commit_hash(file, None) or revision
 
 
 def load_config(backbone: str, *, label_names: Sequence[str], revision: str | None = None) -> PretrainedConfig:
@@ -110,11 +132,11 @@ def input_limit(config: PretrainedConfig) -> int | None:
     return families.input_limit({"model_type": config.model_type, **known})
 
 
-def fingerprint(backbone: str, config: PretrainedConfig) -> str:
-    """Name the content of a checkpoint: its hub commit, or a hash over its local files."""
+def fingerprint(backbone: str, revision: str | None) -> str:
+    """Name the content of a checkpoint: its hub commit (from :func:`pinned_revision`), or a hash of its local files."""
     folder = Path(backbone).expanduser()
     if not folder.is_dir():
-        return f"hub:{backbone}@{getattr(config, '_commit_hash', None)}"
+        return f"hub:{backbone}@{revision}"
     digest = hashlib.sha256()
     kinds = {".json", ".safetensors", ".bin", ".txt", ".model"}
     for file in sorted(file for file in folder.iterdir() if file.suffix in kinds):
@@ -160,9 +182,8 @@ def load_module(
                 output_loading_info=True,
             )
     except Exception as error:  # damaged weights, or sizes that do not fit together, in words of the library's
-        raise ModelError(
-            f"Cannot load the weights of {backbone!r}: {sentence(error)} Give the folder as save_pretrained wrote it."
-        ) from error
+        advice = "" if hub_reason(error) else " Give the folder as save_pretrained wrote it."
+        raise ModelError(f"Cannot load the weights of {backbone!r}: {sentence(error)}{advice}") from error
     head = head_modules(module)
     unused = sorted(info["unexpected_keys"])
     quantised = [name for name in unused if _QUANTISED.search(name)]

@@ -7,6 +7,7 @@ import importlib.util
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from contested.errors import ModelError
+from contested.hub import hub_reason
 from contested.models.vocabulary import no_words
 
 _SENTENCEPIECE = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
@@ -63,6 +64,9 @@ def first_line(error: BaseException) -> str:
             "it needs Python code of its own (auto_map in its config.json), which is never run here. Give a "
             "checkpoint whose architecture transformers has."
         )
+    reason = hub_reason(error)
+    if reason:
+        return reason
     first, *rest = str(error).strip().splitlines() or [""]
     said = f"{first} {rest[0].strip()}" if rest and first.endswith(":") else first
     return f"{type(error).__name__}: {said}" if isinstance(error, _SAYS_LITTLE) else said

@@ -59,10 +59,12 @@ class BulkSection(BulkSample):
     """The hub data set's configuration, for example mnli."""
     split: str = "train"
     """The hub data set's split."""
+    revision: str | None = None
+    """A hub branch, tag or commit of the data set."""
     in_memory: int | None = Field(None, ge=0)
     """Written by contested.train: how many rows the table had that it was given."""
 
-    alternatives = (frozenset({"path"}), frozenset({"hub", "subset", "split"}), frozenset({"in_memory"}))
+    alternatives = (frozenset({"path"}), frozenset({"hub", "subset", "split", "revision"}), frozenset({"in_memory"}))
 
     @model_validator(mode="after")
     def _one_source(self) -> BulkSection:

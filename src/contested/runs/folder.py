@@ -30,6 +30,9 @@ from contested.trajectories.identity import IDENTITY_VERSION, differences, diges
 from contested.trajectories.lock import check_lock
 from contested.trajectories.provenance import run_provenance
 
+_REVISIONS = {"model.revision": "model", "task.bulk.revision": "data"}
+"""Keys that say where content came from, and where an identity has the content itself, which counts."""
+
 
 def check_folder(out: Path) -> None:
     """Refuse a folder that cannot take a run, before any work.
@@ -212,8 +215,9 @@ def check_same_run(out: Path, manifest: dict[str, Any], identity: dict[str, Any]
     """
     before = manifest.get("identity", {})
     problems = [
-        f"{key}: the folder has {old!r}, now given {new!r}"
+        f"{key}: the folder has {old!r}, now given {new!r}{_pin(key, old)}"
         for key, old, new in differences(_in_full(before), _in_full(identity))
+        if key not in _REVISIONS or before.get(_REVISIONS[key]) != identity.get(_REVISIONS[key])
     ]
     if not problems or _same_data_by_version_1(before, identity):
         return
@@ -222,6 +226,12 @@ def check_same_run(out: Path, manifest: dict[str, Any], identity: dict[str, Any]
         "the configuration that the folder was made with:",
         problems,
     )
+
+
+def _pin(key: str, old: Any) -> str:
+    """How the commit is given that a hub checkpoint had before it moved."""
+    commit = str(old).rpartition("@")[2] if key == "model" and str(old).startswith("hub:") else ""
+    return f" (give model.revision={commit} to resume with that commit)" if commit else ""
 
 
 def _in_full(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,4 +300,5 @@ def _provenance(components: RunComponents, proof: Proof) -> dict[str, Any]:
         batches=proof.engine.name,
         data_fingerprint=components.task.fingerprint,
         model_fingerprint=components.model.fingerprint,
+        **({"bulk_source": components.task.bulk_source} if components.task.bulk_source else {}),
     )

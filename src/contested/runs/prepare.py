@@ -330,5 +330,12 @@ def _stamp(file: Path) -> list[int]:
 
 def _load_bulk(section: BulkSection, label_names: tuple[str, ...], text_columns: list[str]) -> pd.DataFrame:
     if section.hub is not None:
-        return tasks.hub_bulk(section.hub, subset=section.subset, split=section.split, label_names=label_names)
+        return tasks.hub_bulk(
+            section.hub,
+            subset=section.subset,
+            split=section.split,
+            revision=section.revision,
+            label_names=label_names,
+            text_columns=text_columns,
+        )
     return tasks.read_bulk(section.path or [], label_names=label_names, text_columns=text_columns)

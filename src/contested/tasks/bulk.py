@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from contested.errors import DataError
 from contested.files import user_path
+from contested.hub import hub_reason
 from contested.rows import FILE_KINDS, read_table
 
 # Other names of the fields in the usual files (SNLI and MNLI as published, and the hub's copies).
@@ -19,6 +22,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "hypothesis": ("sentence2",),
     "label": ("gold_label",),
 }
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _NO_LABEL = {"-", "", "-1", "-1.0", "nan", "None"}
 
 
@@ -62,7 +66,15 @@ def read_bulk(
     return labelled
 
 
-def hub_bulk(name: str, *, subset: str | None, split: str, label_names: Sequence[str]) -> pd.DataFrame:
+def hub_bulk(
+    name: str,
+    *,
+    subset: str | None,
+    split: str,
+    label_names: Sequence[str],
+    text_columns: Sequence[str] = ("premise", "hypothesis"),
+    revision: str | None = None,
+) -> pd.DataFrame:
     """Load singly labelled examples from the hub (``stanfordnlp/snli``; ``nyu-mll/glue`` with subset ``mnli``).
 
     Args:
@@ -71,9 +83,11 @@ def hub_bulk(name: str, *, subset: str | None, split: str, label_names: Sequence
         split: Which part, for example ``train``.
         label_names: Class names in order, length K. The data set's own class names decide
             what its integers mean.
+        text_columns: Columns with the model's input text.
+        revision: A hub branch, tag or commit.
 
     Returns:
-        As :func:`read_bulk`.
+        As :func:`read_bulk`; ``attrs["source"]`` names the commit.
 
     Raises:
         DataError: If it cannot be loaded or its classes are others.
@@ -81,23 +95,31 @@ def hub_bulk(name: str, *, subset: str | None, split: str, label_names: Sequence
     import datasets
 
     try:
-        loaded = datasets.load_dataset(name, subset, split=split)
-    except (OSError, ValueError, RuntimeError) as error:
+        loaded = datasets.load_dataset(name, subset, split=split, revision=revision)
+    except Exception as error:  # whatever the files of somebody else, or the way to them, make of it
+        reason = hub_reason(error) or (str(error).strip().splitlines() or [type(error).__name__])[0]
+        of = f"subset {subset}, split {split}" + (f", revision {revision}" if revision else "")
         raise DataError(
-            f"Cannot load {name!r} (subset {subset}, split {split}) from the hub: {str(error).splitlines()[0]} "
-            "Without a network, give local files (bulk.path)."
+            f"Cannot load {name!r} ({of}) from the hub: {reason.removesuffix('.')}. Without a network, give local "
+            "files (bulk.path)."
         ) from error
     frame = loaded.to_pandas()
     names = getattr(loaded.features.get("label"), "names", None)
     if names:
         frame["label"] = [names[index] if index >= 0 else None for index in frame["label"]]
     problems: list[str] = []
-    table = _check(frame, name, label_names=label_names, text_columns=("premise", "hypothesis"), problems=problems)
+    table = _check(frame, name, label_names=label_names, text_columns=text_columns, problems=problems)
     if problems:
         raise DataError(f"The data set {name!r} cannot be used as bulk:", problems)
     labelled = table[table["label"].notna()].reset_index(drop=True)
-    labelled.attrs = {"unlabelled": len(table) - len(labelled)}
+    labelled.attrs = {"unlabelled": len(table) - len(labelled), "source": f"hub:{name}@{_commit(loaded)}"}
     return labelled
+
+
+def _commit(loaded: Any) -> str | None:
+    """The commit of a data set's files: the last folder of where ``datasets`` keeps them is named by it."""
+    names = (Path(file["filename"]).parent.name for file in loaded.cache_files)
+    return next((name for name in names if _COMMIT.fullmatch(name)), None)
 
 
 def read_rows(file: Path, problems: list[str]) -> pd.DataFrame | None:

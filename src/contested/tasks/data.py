@@ -32,6 +32,7 @@ class TaskData:
         depends_on_seed: Whether the run's seed decided anything of it.
         counts: What was dropped, sampled and kept, for the manifest and its readers.
         notes: What is to be said of the data, a sentence each.
+        bulk_source: Data set and commit of bulk examples from the hub, or empty.
     """
 
     label_names: tuple[str, ...]
@@ -44,6 +45,7 @@ class TaskData:
     depends_on_seed: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    bulk_source: str = ""
 
     @property
     def n_tracked(self) -> int:

@@ -131,6 +131,7 @@ class TextClassificationTask:
             soft_labels=options.soft_labels,
             depends_on_seed=drawn.taken and options.intervention_seed is None,
             counts={"tracked": n_tracked, "validation": len(examples) - n_tracked, **counts, **changes},
+            bulk_source="" if self.bulk is None else str(self.bulk.attrs.get("source", "")),
             notes=(
                 *reading_notes(self.annotated.n_annotators, self.annotated.receipt),
                 *empty_texts(pd.concat([examples, bulk]), options.text_columns),
