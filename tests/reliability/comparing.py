@@ -40,7 +40,7 @@ def _timeless(value: Any) -> Any:
 
 
 def hidden(folder: Path) -> list[str]:
-    """Whatever somebody left who was writing: every hidden file or folder but locks.
+    """Whatever somebody left who was writing: every hidden file or folder but locks and their owners' names.
 
     Args:
         folder: Any folder.
@@ -48,4 +48,4 @@ def hidden(folder: Path) -> list[str]:
     Returns:
         Their paths, sorted.
     """
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.name != ".lock")
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.name not in {".lock", ".owner"})

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from contested.errors import RunError
-from contested.trajectories import RunLockedError, locked
+from contested.trajectories import RunLockedError, RunWriter, locked
 from contested.trajectories.lock import check_lock, is_held
 
 
@@ -67,7 +69,27 @@ def test_who_finds_that_another_one_took_the_run_stops(blind: None, tmp_path: Pa
 def test_who_only_asks_whether_a_run_is_held_takes_it_from_nobody(blind: None, tmp_path: Path) -> None:
     with locked(tmp_path):
         elsewhere(tmp_path, "is_held(run)")
+        elsewhere(tmp_path, "held = locked(run, signed=False); held.__enter__(); os._exit(0)")
         check_lock(tmp_path)
+
+
+def test_a_run_that_another_process_took_is_neither_begun_nor_resumed_nor_reopened(blind: None, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    examples = pd.DataFrame({"row_key": [0, 1], "example_id": ["a", "b"], "split": ["train", "train"]})
+    made = RunWriter.create(run, header={"run_id": "made"}, examples=examples, text_columns=[])
+    made.write_checkpoint(step=0, epoch=0.0, losses=np.array([0.5, 0.7]), logits=None)
+    made.list_checkpoint(step=0, epoch=0.0)
+    with locked(run):
+        elsewhere(run, "held = locked(run); held.__enter__(); os._exit(0)")
+        before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+        for take in (
+            lambda: RunWriter.create(run, header={"run_id": "made"}, examples=examples, text_columns=[]),
+            lambda: RunWriter.resume(run, step=0),
+            lambda: RunWriter.reopen(run),
+        ):
+            with pytest.raises(RunError, match="Another process took"):
+                take()
+        assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
 
 
 @pytest.mark.parametrize("gone", [".lock", ".owner"])

@@ -95,6 +95,7 @@ def open_folder(
         writer.manifest.setdefault("planned_steps", planned_steps(config, components))  # absent in older folders
         writer.manifest.update(said)
         return writer, True
+    check_lock(out)
     for weights in layout.WEIGHTS if from_start else ():
         shutil.rmtree(out / weights, ignore_errors=True)
     header = {

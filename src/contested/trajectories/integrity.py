@@ -84,7 +84,7 @@ def remove_leftovers(run: Path) -> tuple[Path, ...]:
         RunLockedError: If a process holds the run.
         RunError: If the manifest cannot be read, or something cannot be removed.
     """
-    with locked(run, instead=""):
+    with locked(run, instead="", signed=False):
         manifest = read_manifest(run)
         found = left_over(run, manifest)
         try:

@@ -36,12 +36,13 @@ class RunLockedError(RunError):
 
 
 @contextlib.contextmanager
-def locked(run: Path, *, instead: str = ", or choose another --out") -> Iterator[None]:
+def locked(run: Path, *, instead: str = ", or choose another --out", signed: bool = True) -> Iterator[None]:
     """Hold a run folder for this process alone; the lock goes with the process, however it ends.
 
     Args:
         run: The folder, which exists.
         instead: What to do where waiting is not wanted, for the message.
+        signed: Whether a former owner that the lock does not keep away shall stop: not where nothing is recorded.
 
     Yields:
         Nothing.
@@ -51,6 +52,9 @@ def locked(run: Path, *, instead: str = ", or choose another --out") -> Iterator
         RunError: If the folder takes no lock.
     """
     with _locked(run, instead):
+        if not signed:
+            yield
+            return
         key, owner = run.resolve(), run / layout.OWNER
         _HELD[key] = _sign(run)
         try:

@@ -79,6 +79,7 @@ class RunWriter:
             "checkpoints": [],
             layout.FILES: {},
         }
+        check_lock(run)
         with _disk_errors(run):
             make_folder(run)
             # First, so that whatever stops this finds a run that has recorded nothing, not one that has lost it all.
@@ -106,6 +107,7 @@ class RunWriter:
             RunError: If something that was recorded up to there is missing, damaged, or not listed.
         """
         run = Path(path)
+        check_lock(run)
         with _disk_errors(run):
             manifest = resumed(run, step)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
@@ -123,6 +125,7 @@ class RunWriter:
         """
         run = Path(path)
         manifest = read_manifest(run)
+        check_lock(run)
         with _disk_errors(run):
             drop_unlisted(run, manifest)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
