@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers.models.auto.configuration_auto import model_type_to_module_name
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 from contested import families, models
 from contested.training import packs
@@ -61,6 +65,9 @@ def test_positions_that_start_behind_the_pad_token_leave_less_room(
         ({"model_type": "deberta-v2", "conv_kernel_size": 3}, None),
         ({"model_type": "deberta-v2", "conv_kernel_size": 0}, "deberta"),
         ({"model_type": "deberta-v2", "conv_kernel_size": None}, "deberta"),
+        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, None),
+        ({"model_type": "gemma3", "text_config": {"use_bidirectional_attention": True}}, None),
+        ({"model_type": "gemma3", "text_config": {"use_bidirectional_attention": False}}, "llama"),
         ({"model_type": "of-tomorrow"}, None),
         ({}, None),
     ],
@@ -91,6 +98,29 @@ def test_a_family_of_ones_own_is_an_entry_of_the_table(
     assert {
         name.split(".lora_")[0].rsplit(".", 1)[-1] for name, _ in built.module.named_parameters() if "lora_" in name
     } == {"key"}
+
+
+@pytest.mark.parametrize(
+    ("config", "limit"),
+    [
+        ({"model_type": "xlnet", "max_position_embeddings": -1}, None),
+        ({"model_type": "camembert", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "gemma3", "text_config": {"max_position_embeddings": 131072}}, 131072),
+        ({"model_type": "canine"}, None),
+    ],
+)
+def test_how_many_tokens_a_configuration_allows(config: dict[str, Any], limit: int | None) -> None:
+    assert families.input_limit(config) == limit
+
+
+def test_every_family_that_counts_positions_from_its_pad_token_is_in_the_table() -> None:
+    """Without an entry the longest texts that it seems to allow would find no position."""
+    folder = Path(transformers.__file__).parent / "models"
+    for model_type in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        files = (folder / model_type_to_module_name(model_type)).glob("modeling_*.py")
+        source = "".join(file.read_text() for file in files)
+        counts = re.search(r"position_ids = (self\.)?create_position_ids_from_input_ids\(", source) is not None
+        assert counts == families.family_of(model_type).positions_after_pad, model_type
 
 
 def test_the_table_is_of_architectures_and_forwards_that_are_there() -> None:

@@ -83,7 +83,8 @@ FAMILIES: dict[str, Family] = {
     **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "data2vec-text"), _ROBERTA),
     # Relatives whose layers are other than RoBERTa's.
     **dict.fromkeys(
-        ("longformer", "luke", "layoutlmv3", "lilt", "markuplm", "roberta-prelayernorm", "xlm-roberta-xl", "xmod"),
+        ("esm", "longformer", "luke", "layoutlmv3", "lilt", "markuplm")
+        + ("roberta-prelayernorm", "xlm-roberta-xl", "xmod"),
         replace(_ROBERTA, forward=None),
     ),
     "mpnet": Family(

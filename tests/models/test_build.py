@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from tokenizers import processors
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    CanineConfig,
+    CanineModel,
+    CanineTokenizer,
+    Gemma3Config,
+    Qwen2Tokenizer,
+)
 
 from contested import models
 from contested.errors import ModelError
@@ -83,6 +92,51 @@ def test_a_decoder_without_pad_token_pads_with_its_end_token_to_the_left(checkpo
     assert built.tokenizer.pad_token == built.tokenizer.eos_token
     assert built.tokenizer.padding_side == "left"
     assert built.module.config.pad_token_id == built.tokenizer.pad_token_id
+
+
+def test_an_end_token_that_every_text_has_is_no_pad_token(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    """A decoder's head would take it for padding and read the token before; another token pads instead."""
+    folder = shutil.copytree(checkpoint("llama"), tmp_path / "llama")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    end = tokenizer.eos_token
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {end}", pair=f"$A {end} $B {end}", special_tokens=[(end, tokenizer.eos_token_id)]
+    )
+    tokenizer.add_special_tokens({"bos_token": "dog"})
+    tokenizer.save_pretrained(folder)
+    built = models.build(str(folder), label_names=LABELS, method="full")
+    assert built.tokenizer("a dog")["input_ids"][-1] == built.tokenizer.eos_token_id
+    bos = built.tokenizer.bos_token_id
+    assert built.pad_id == built.module.config.pad_token_id == built.tokenizer.pad_token_id == bos
+
+
+def test_a_pad_token_that_the_checkpoint_names_stays(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint("roberta"), tmp_path / "roberta")
+    AutoTokenizer.from_pretrained(folder, pad_token="[MASK]").save_pretrained(folder)
+    built = models.build(str(folder), label_names=LABELS, method="full")
+    assert (built.pad_id, built.module.config.pad_token_id, built.tokenizer.pad_token) == (0, 0, "[MASK]")
+
+
+def test_the_parts_that_text_never_reaches_get_no_adapter(tmp_path: Path) -> None:
+    """Gemma-3 with its tower for images, and its configuration of text within another."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    text = {**sizes, "vocab_size": 320, "num_key_value_heads": 1, "head_dim": 8, "pad_token_id": None}
+    config = Gemma3Config(text_config=text, vision_config={**sizes, "image_size": 8, "patch_size": 4})
+    AutoModelForSequenceClassification.from_config(config).base_model.save_pretrained(tmp_path)
+    Qwen2Tokenizer().train_new_from_iterator(["a dog runs in the park"] * 2, vocab_size=320).save_pretrained(tmp_path)
+    built = models.build(str(tmp_path), label_names=LABELS, method="lora", options={"r": 2}, max_length=64)
+    adapted = [name for name, p in built.module.named_parameters() if p.requires_grad and "lora_" in name]
+    assert len(adapted) == 2 * 4
+    assert all(".language_model." in name for name in adapted)
+    assert built.module.config.get_text_config().pad_token_id == built.pad_id == built.tokenizer.pad_token_id
+
+
+def test_characters_need_no_vocabulary(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 48}
+    CanineModel(CanineConfig(**sizes, max_position_embeddings=128, num_hash_buckets=256)).save_pretrained(tmp_path)
+    CanineTokenizer().save_pretrained(tmp_path)
+    assert models.preflight(str(tmp_path), n_classes=3, method="full", options={}, max_length=64) == []
+    assert models.build(str(tmp_path), label_names=LABELS, method="full").pad_id == 0
 
 
 def test_a_checkpoint_without_pooler_trains_it_with_the_head(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:

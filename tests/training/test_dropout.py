@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from contested import models
 from contested.tasks import EncodedTexts
@@ -94,6 +95,18 @@ def test_what_examples_share_has_another_mask_at_every_step() -> None:
     for other in (kept(DropoutKey(1, 3)), kept(DropoutKey(2, 2)), first.roll(1, 0)):
         # 4,096 fair coins agree half of the time, within 5 standard errors.
         assert abs((first == other).double().mean() - 0.5) < 0.04
+
+
+def test_queries_that_are_no_tokens_have_masks_too() -> None:
+    """As behind Funnel's pooling of positions, or within CANINE's pieces of a text."""
+    module = nn.Sequential(nn.Dropout(0.5))
+    keys = DropoutKeys.of(module)
+    rows, pooled = torch.arange(12).view(2, 6) * 7919 + 1, torch.arange(2)
+    with keys.keyed(rows, pooled, torch.tensor(5)):
+        found = [module(torch.ones(2, 3, queries, 6)) for queries in (6, 3, 1)]
+    for mask in found:
+        assert set(mask.unique().tolist()) == {0.0, 2.0}
+    assert len({tuple(row.tolist()) for row in found[1].view(-1, 6)}) > 10  # of 18 rows, each with a mask of its own
 
 
 def test_without_a_key_dropout_is_pytorchs(parts: Callable[..., Any]) -> None:

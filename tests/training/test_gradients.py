@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 from typing import Any
@@ -90,6 +91,19 @@ def test_norms_and_cosines_equal_the_one_at_a_time_reference(
     np.testing.assert_allclose(alignment.norms, means.norm(dim=1).numpy(), rtol=1e-4)
     units = means / means.norm(dim=1, keepdim=True)
     np.testing.assert_allclose(alignment.cosines, (units @ units.T).numpy(), atol=1e-5)
+
+
+def test_texts_that_end_in_padding_are_no_longer_than_what_is_read_of_them(parts: Callable[..., Any]) -> None:
+    """Decoders pool the token before: texts of one length then take up unequally many rows."""
+    made = parts("qwen2", "lora")
+    stir(made)
+    texts, pad = made.data.tracked, made.model.pad_id
+    ids = texts.input_ids.copy()
+    ids[texts.offsets[1::2] - 1] = pad
+    made = made._replace(data=dataclasses.replace(made.data, tracked=dataclasses.replace(texts, input_ids=ids)))
+    result = probe(made)
+    np.testing.assert_allclose(result.norms, reference(made).norm(dim=1).numpy(), rtol=1e-4)
+    assert result.method == "layerwise", result.note
 
 
 @pytest.mark.parametrize(("family", "method"), [("bert", "lora"), ("roberta", "full"), ("distilbert", "full")])

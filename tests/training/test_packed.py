@@ -11,7 +11,7 @@ from contested.training import DropoutKey, PackedEngine, PaddedEngine
 from contested.training.packed import RunBatch
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert", "qwen2", "llama", "qwen3")
-FAMILIES += ("mistral", "gemma2", "gemma3_text")
+FAMILIES += ("gemma2", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("mistral", "gemma3_text")))
 KEY = DropoutKey(seed=3, step=5)
 
 

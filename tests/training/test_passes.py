@@ -55,7 +55,7 @@ def foreign(checkpoint: Callable[[str], Path]) -> Callable[..., nn.Module]:
 
     def make(kind: str = "bert", adapter: str = "none") -> nn.Module:
         torch.manual_seed(1)
-        pad = {} if kind != "qwen2" else {"pad_token_id": 4}
+        pad = {} if kind not in {"qwen2", "gemma2"} else {"pad_token_id": 4}
         module: nn.Module = AutoModelForSequenceClassification.from_pretrained(checkpoint(kind), num_labels=3, **pad)
         options = ADAPTERS[adapter]
         if options is not None:
@@ -121,6 +121,7 @@ def everything(module: nn.Module) -> dict[str, Any]:
         ("albert", "none", False),
         *(("bert", adapter, True) for adapter in ("lora", "dora", "ia3")),
         ("qwen2", "lora", True),
+        ("gemma2", "lora", True),
         ("bert", "prompt", False),
     ],
 )
@@ -286,6 +287,17 @@ def test_a_packed_forward_that_is_not_the_modules_own_is_found_out(
     assert packing_problem(module) == ""
     found = tracking_pass(module, TEXTS)
     np.testing.assert_allclose(found, one_at_a_time(module, TEXTS), rtol=1e-5, atol=1e-5)
+
+
+def test_parts_that_a_forward_replaces_are_put_back(checkpoint: Callable[[str], Path]) -> None:
+    """BigBird changes its attention for good at the first text that is not long."""
+    module = AutoModelForSequenceClassification.from_pretrained(checkpoint("big_bird"), num_labels=3)
+    before = everything(module)
+    logits = tracking_pass(module, TEXTS)
+    assert everything(module) == before
+    assert {part.attention_type for part in module.modules() if hasattr(part, "attention_type")} == {"block_sparse"}
+    np.testing.assert_array_equal(tracking_pass(module, TEXTS), logits)
+    np.testing.assert_allclose(logits, one_at_a_time(module, TEXTS), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("hooked", [False, True])

@@ -70,7 +70,7 @@ def loops(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path
 
 
 @pytest.mark.parametrize("layout", [{}, {"single_group": True, "bucket": 64}])
-@pytest.mark.parametrize("kind", ["bert", "roberta", "qwen2"])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "qwen2", pytest.param("gemma3_text", marks=pytest.mark.slow)])
 def test_stacked_runs_equal_single_runs(loops: Callable[..., Any], kind: str, layout: dict[str, Any]) -> None:
     alone, apart = loops(kind)
     for loop in alone:

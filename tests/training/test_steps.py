@@ -24,7 +24,9 @@ def losses(made: Any, capture: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
-@pytest.mark.parametrize("family", ["bert", "roberta", "deberta-v2", "modernbert", "qwen2"])
+@pytest.mark.parametrize(
+    "family", ["bert", "roberta", "deberta-v2", "modernbert", "qwen2", pytest.param("gemma2", marks=pytest.mark.slow)]
+)
 def test_replayed_steps_are_the_eager_ones(
     parts: Callable[..., Any], enliven: Callable[..., None], tapes: Any, family: str, method: str
 ) -> None:
