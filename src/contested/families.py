@@ -66,6 +66,9 @@ _BERT = Family(
     forward="bert",
 )
 _ROBERTA = replace(_BERT, positions_after_pad=True)
+_LIKE_ROBERTA = [
+    "esm", "longformer", "luke", "layoutlmv3", "lilt", "markuplm", "roberta-prelayernorm", "xlm-roberta-xl", "xmod",
+]  # fmt: skip
 _LLAMA = Family(
     lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"),
     ia3_targets=("k_proj", "v_proj", "down_proj"),
@@ -82,11 +85,7 @@ FAMILIES: dict[str, Family] = {
     "bert": _BERT,
     **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "data2vec-text"), _ROBERTA),
     # Relatives whose layers are other than RoBERTa's.
-    **dict.fromkeys(
-        ("esm", "longformer", "luke", "layoutlmv3", "lilt", "markuplm")
-        + ("roberta-prelayernorm", "xlm-roberta-xl", "xmod"),
-        replace(_ROBERTA, forward=None),
-    ),
+    **dict.fromkeys(_LIKE_ROBERTA, replace(_ROBERTA, forward=None)),
     "mpnet": Family(
         lora_targets=("attn.q", "attn.v"),
         ia3_targets=("attn.q", "attn.v", "intermediate.dense"),
