@@ -326,3 +326,15 @@ def test_problems_are_raised_in_the_order_of_their_places(write_text):
     with pytest.raises(DataError, match=r"cannot be read as the format counts \(jsonl\): 3 problems\. Fix it") as e:
         table.raise_problems("the format counts", "Fix it.")
     assert e.value.problems == ("whole", "line 2: early", "line 9: late")
+
+
+def test_half_of_a_character_is_told_with_its_line(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"a": "\\ud83d\\ude00"}\n{"a": "\\ud800"}\n')  # the first is a whole pair
+    table = read_table(file)
+    assert table.columns["a"] == ["\U0001f600"]
+    assert [(number, "holds \\ud800, half of a character" in text) for number, text in table.problems] == [(2, True)]
+    whole = tmp_path / "a.json"
+    whole.write_text('[{"a": "\\udfff"}]')
+    with pytest.raises(DataError, match="half of a character"):
+        read_table(whole)

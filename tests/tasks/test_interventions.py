@@ -185,3 +185,15 @@ def test_noise_hits_those_that_train_under_a_composition(annotated: Annotations,
     changed = table["trained_label"] != table["gold"]
     assert changed.tolist() == (table["in_training"] & (table["category"] == "clean")).tolist()
     assert task.counts["labels_changed"] == changed.sum() > 0
+
+
+def test_rows_of_covariates_without_an_id_are_named(tmp_path):
+    counts = np.array([[3, 1], [1, 3]])
+    annotated = Annotations(("1", "2"), counts, ("a", "b"), pd.DataFrame({"text": ["x", "y"]}), source="here")
+    file = tmp_path / "c.jsonl"
+    # A gap makes floats of a column of numbers: 1.0 is still the id 1.
+    file.write_text('{"uid": 1, "genre": "p"}\n{"genre": "q"}\n{"uid": 2, "genre": "r"}\n')
+    with pytest.raises(DataError, match="line 2: has no uid"):
+        with_covariates(annotated, file)
+    file.write_text('{"uid": 1, "genre": "p"}\n{"uid": 2.0, "genre": "r"}\n')
+    assert with_covariates(annotated, file).fields["genre"].tolist() == ["p", "r"]

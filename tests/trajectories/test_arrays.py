@@ -427,3 +427,23 @@ def test_read_only_arrays_are_not_copied() -> None:
     assert not np.shares_memory(Trajectory.from_arrays(logits=logits).logits, logits)
     logits.setflags(write=False)
     assert np.shares_memory(Trajectory.from_arrays(logits=logits).logits, logits)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"ids": ["\ud800", "b"]}, "ids"),
+        ({"texts": ["a", "\udfff"]}, "texts 'text'"),
+        ({"texts": {"\ud800": ["a", "b"]}}, "names of texts"),
+        ({"covariates": {"genre": ["a", "\ud800"]}}, "covariates 'genre'"),
+        ({"covariates": {"genre": [2**63, 1]}}, "covariates 'genre': 9223372036854775808 is beyond"),
+        ({"label_names": ["\ud800", "b"], "gold": [0, 1]}, "label_names"),
+        ({"categories": ["\ud800", "b"]}, "categories"),
+        ({"run_id": "\ud800"}, "run_id and origin"),
+        ({"origin": {"source": "\ud800"}}, "run_id and origin"),
+    ],
+)
+def test_what_no_file_can_hold_is_refused(given, name):
+    with pytest.raises(DataError) as caught:
+        Trajectory.from_arrays(losses=[[0.5, 0.6]], **given)
+    assert name in "\n".join(caught.value.problems)

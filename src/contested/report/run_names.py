@@ -16,6 +16,7 @@ from contested.options import METHODS
 from contested.trajectories import Trajectory
 
 _LONGEST = 300
+_RATE = re.compile(r"[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?")
 _HASH = re.compile(r"-[0-9a-f]{8}$")  # that ends an id which nobody chose
 _NOT_A_SETTING = ("name", "execution.")
 _METHODS = {"full": "full fine-tuning", "ia3": "IA3"}
@@ -95,7 +96,7 @@ def _method(manifest: Mapping[str, Any]) -> str:
 
 def _part(key: str, value: str) -> str:
     name = key.rpartition(".")[2].replace("_", " ")
-    if name == "learning rate":
+    if name == "learning rate" and _RATE.fullmatch(value):
         return learning_rate(float(value))
     if key == "model.name":
         return shorten(checkpoint_name(value), 32)

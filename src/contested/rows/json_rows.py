@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from contested.wording import counted, listed, not_json
 # Rows that share no keys make a table of mostly nothing, which would fill memory.
 _LARGEST_SPARSE = 10_000_000
 _LEAST_FILLED = 0.001
+
+# The escape of half a pair; whole pairs are found by it too.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 _Entries = list[tuple[int, dict[str, object]]]
 
@@ -35,15 +39,26 @@ def strict_json(text: str) -> Any:
 
     Raises:
         DuplicateKeyError: If an object has a key twice.
+        ValueError: If it is no JSON, or a text in it holds half of a surrogate pair, which no file can hold.
     """
     value = json.loads(text)
     # Every key has a colon. Where there are no more of them than keys that were kept, none was lost, and the slower way
     # that sees each pair need not be gone.
-    if isinstance(value, dict) and text.count(":") == len(value) + sum(
+    kept = isinstance(value, dict) and text.count(":") == len(value) + sum(
         len(inner) for inner in value.values() if isinstance(inner, dict)
-    ):
-        return value
-    return json.loads(text, object_pairs_hook=_object) if ":" in text else value
+    )
+    found = value if kept or ":" not in text else json.loads(text, object_pairs_hook=_object)
+    if _SURROGATE.search(text):
+        _check_characters(json.dumps(found, ensure_ascii=False))
+    return found
+
+
+def _check_characters(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise ValueError(f"a text in it holds {half}, half of a character (a lone surrogate)") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -192,8 +192,8 @@ def _state(cell: Cell, folder: Path, manifest: dict[str, Any] | RunError | None)
     listed = manifest["checkpoints"]
     return RunState(
         status=manifest["status"] if _identity(manifest) == _key(cell.config) else "other",
-        epoch=float(listed[-1]["epoch"]) if listed else 0.0,
+        epoch=float(listed[-1].get("epoch") or 0.0) if listed else 0.0,
         checkpoints=len(listed),
-        params=float(manifest.get("counts", {}).get("total_params", math.nan)),
+        params=float((manifest.get("counts") or {}).get("total_params") or math.nan),
         error=str(manifest.get("error", "")),
     )

@@ -35,12 +35,16 @@ def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Ann
     table = read_rows(file, problems)
     if table is None or problems:
         raise DataError("The covariates cannot be used:", problems)
+    unit, lines = table.attrs.get("unit", "row"), table["_line"].tolist()
     table = table.drop(columns="_line", errors="ignore").rename(columns=str)
     names = [str(name) for name in table.columns]
     key = next((name for name in ("example_id", *ALIASES["example_id"]) if name in names), None)
     if key is None:
         raise DataError(f"The covariates {file} have no column example_id, uid or id; they have {', '.join(names)}.")
-    ids = table[key].astype(str)
+    ids = table[key].map(_id_text)
+    nameless = [f"{file.name}, {unit} {line}: has no {key}" for line, own in zip(lines, ids, strict=True) if not own]
+    if nameless:
+        raise DataError("The covariates cannot be used:", nameless)
     repeated = ids[ids.duplicated()].unique().tolist()
     absent = sorted(set(annotated.example_ids) - set(ids))
     taken = [name for name in names if name != key and name in annotated.fields]
@@ -58,6 +62,13 @@ def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Ann
     if known is None or "covariates" in known:
         return made
     return made.read_by(**known, covariates=str(file.resolve()))
+
+
+def _id_text(value: object) -> str:
+    """An id as the text that it is elsewhere; empty where there is none. A gap makes floats of a column of numbers."""
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _some(names: list[str]) -> str:

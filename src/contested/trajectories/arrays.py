@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ class Arrays:
 
     def _origin(self) -> dict[str, Any]:
         facts = as_facts(self.origin)
+        self.checks.storable("run_id and origin", [self.run_id, json.dumps(facts, ensure_ascii=False)])
         if facts is None:
             self.checks.add(
                 f"origin: given {type(self.origin).__name__}, expected a sentence, or facts by name that JSON can hold"
@@ -97,6 +99,10 @@ class Arrays:
         )
         texts, extra = texts_of(self.texts, n_examples, self.checks), self._extra((n_checkpoints, n_examples))
         covariates = covariates_of(self.covariates, n_examples, texts=texts, checks=self.checks)
+        for name, values in {"ids": ids, "label_names": names, **_titled("texts", texts)}.items():
+            self.checks.storable(name, values)
+        for name, values in {"categories": category_names, **_titled("covariates", covariates)}.items():
+            self.checks.storable(name, values)
         if not self.checks.problems:
             self._plausible(losses, logits)
             self._label_order(losses, logits, gold, counts=counts, names=names, where=where)
@@ -341,6 +347,11 @@ class Arrays:
         else:
             return
         self.checks.problems += [problem] if problem else []
+
+
+def _titled(what: str, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Columns by what messages call them; their own names are the values of the last."""
+    return {**{f"{what} {name!r}": values for name, values in columns.items()}, f"names of {what}": list(columns)}
 
 
 def _table(

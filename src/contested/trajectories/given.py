@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +85,24 @@ class Checks:
     def add(self, problem: str) -> None:
         """Note a problem."""
         self.problems.append(problem)
+
+    def storable(self, name: str, values: Iterable[Any]) -> None:
+        """Note the first value that no file can hold: half of a surrogate pair, or a number beyond 64 bits.
+
+        Args:
+            name: What the values are called.
+            values: Texts and numbers; others are left alone.
+        """
+        for value in values:
+            if isinstance(value, str):
+                try:
+                    value.encode("utf-8")
+                except UnicodeEncodeError:
+                    self.add(f"{name}: {value!r} holds half of a character (a lone surrogate), which no file can hold")
+                    return
+            elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+                self.add(f"{name}: {value} is beyond whole numbers of 64 bits")
+                return
 
     def fits(self, name: str, given: int, wanted: int | None, what: str = "example") -> bool:
         """Say whether something has the length that it should, and note it where not.

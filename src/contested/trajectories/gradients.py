@@ -18,6 +18,7 @@ from contested.errors import RunError
 from contested.trajectories import layout
 from contested.trajectories.checksums import RunFiles
 from contested.trajectories.manifest import read_manifest
+from contested.trajectories.manifest_content import gradient_facts_problems
 from contested.trajectories.reading import read_lines, read_table
 
 _ALIGNMENT = f"{layout.GRADIENTS}/{layout.ALIGNMENT}"
@@ -122,7 +123,24 @@ def _norms(files: RunFiles, last_step: int | None = None) -> dict[int, pa.Table]
 
 
 def _facts(table: pa.Table) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(table.schema.metadata[layout.NORM_FACTS])
+    """What a file of norms says of its probe.
+
+    Args:
+        table: The file's content.
+
+    Returns:
+        An object with head and mode, and what else it says.
+
+    Raises:
+        RunError: If it says nothing, or something else.
+    """
+    try:
+        found: dict[str, Any] = json.loads((table.schema.metadata or {})[layout.NORM_FACTS])
+        problems = list(gradient_facts_problems(found))
+    except (KeyError, ValueError, RecursionError) as error:
+        problems = [str(error)]
+    if problems:
+        raise RunError("A file of gradient norms does not say what was measured:", problems)
     return found
 
 

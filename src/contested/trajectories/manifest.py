@@ -11,7 +11,8 @@ from typing import Any
 from contested.errors import RunError
 from contested.files import write_json
 from contested.trajectories import layout
-from contested.wording import listed
+from contested.trajectories.manifest_content import content_problems
+from contested.wording import counted, listed
 
 _KEYS = ("schema_version", "run_id", "status", "checkpoints")
 _CHANGED = "It is written whole or not at all, so something else changed it; restore it from a copy."
@@ -98,6 +99,9 @@ def _check(file: Path, manifest: Mapping[str, Any]) -> None:
     # Whatever says it is older: an older one has none of the two.
     if version >= _SEALED_FROM or layout.DIGEST in manifest or layout.FILES in manifest:
         _check_digest(file, manifest)
+    problems = content_problems(manifest)
+    if problems:
+        raise RunError(f"{file} is damaged: {counted(len(problems), 'value')} of another kind. {_CHANGED}", problems)
 
 
 def _check_digest(file: Path, manifest: Mapping[str, Any]) -> None:

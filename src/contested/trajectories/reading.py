@@ -17,6 +17,9 @@ from contested.errors import RunError
 from contested.trajectories import layout
 from contested.trajectories.checksums import Fault, RunFiles, restore
 from contested.trajectories.manifest import read_manifest
+from contested.trajectories.manifest_content import alignment_problems, is_step, metrics_problems
+
+_PROBLEMS_OF = {layout.METRICS: metrics_problems, layout.ALIGNMENT: alignment_problems}
 
 
 def read_table(files: RunFiles, name: str, columns: list[str] | None = None) -> pa.Table:
@@ -78,10 +81,11 @@ def lines_of(file: Path, content: bytes) -> list[dict[str, Any]]:
         except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or nested beyond reason
             problems.append(f"line {number}: {error}")
             continue
-        if isinstance(parsed, dict) and isinstance(parsed.get("step"), int | float):
-            found.append(parsed)
-        else:
+        if not isinstance(parsed, dict) or not is_step(parsed.get("step")):
             problems.append(f"line {number}: expected an object with a step")
+            continue
+        found.append(parsed)
+        problems += [f"line {number}, {problem}" for problem in _PROBLEMS_OF[file.name](parsed)]
     if problems:
         raise RunError(f"{file} is damaged. {restore(file.parent)}", problems)
     return found

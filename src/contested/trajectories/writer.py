@@ -340,7 +340,13 @@ def _example_table(examples: pd.DataFrame, text_columns: Sequence[str]) -> pa.Ta
     fixed = [name for name in layout.EXAMPLE_TYPES if name in examples]
     covariates = [name for name in examples if name not in fixed and name not in text_columns]
     order = [*fixed[:2], *text_columns, *fixed[2:], *covariates]
-    table = pa.Table.from_pandas(examples[order], preserve_index=False)
+    try:
+        table = pa.Table.from_pandas(examples[order], preserve_index=False)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
+        raise RunError(
+            f"The examples of the run cannot be written: {error}. Give every column values of one kind: numbers, or "
+            "texts."
+        ) from None
     for index, name in enumerate(order):
         if name in layout.EXAMPLE_TYPES:
             table = table.set_column(index, name, table[name].cast(layout.EXAMPLE_TYPES[name]))

@@ -186,7 +186,11 @@ def _named_row(table: Table, cell: object, names: tuple[str, ...]) -> list[objec
     if unknown:
         return "has the " + "; and the ".join(unknown_label(key, names) for key in unknown)
     # An absent class, and the null or nan that is written for it, has no annotation.
-    return [0 if (value := by_name.get(name)) is None or value in NOTHING else value for name in names]
+    return [0 if (value := by_name.get(name)) is None or _is_nothing(value) else value for name in names]
+
+
+def _is_nothing(value: object) -> bool:
+    return isinstance(value, str) and value in NOTHING
 
 
 def _listed_row(cell: object, names: tuple[str, ...]) -> list[object] | str:
