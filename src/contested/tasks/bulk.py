@@ -14,6 +14,7 @@ from contested.errors import DataError
 from contested.files import user_path
 from contested.hub import hub_reason
 from contested.rows import FILE_KINDS, read_table
+from contested.wording import listed
 
 # Other names of the fields in the usual files (SNLI and MNLI as published, and the hub's copies).
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -159,9 +160,7 @@ def _check(
     frame = frame.rename(columns={old: new for new, old in _renames(frame)})
     absent = [name for name in (*text_columns, "label") if name not in frame]
     if absent:
-        problems.append(
-            f"{source}: no column {', '.join(absent)}; it has {', '.join(str(c) for c in frame if c != '_line')}"
-        )
+        problems.append(f"{source}: no column {', '.join(absent)}; it has {listed(c for c in frame if c != '_line')}")
         return frame
     lines = frame["_line"] if "_line" in frame else pd.Series(range(1, len(frame) + 1))
     for name in text_columns:

@@ -11,6 +11,7 @@ from contested.annotations import Annotations
 from contested.errors import DataError
 from contested.files import user_path
 from contested.tasks.bulk import ALIASES, read_rows
+from contested.wording import listed
 
 _SHOWN = 3
 
@@ -40,7 +41,7 @@ def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Ann
     names = [str(name) for name in table.columns]
     key = next((name for name in ("example_id", *ALIASES["example_id"]) if name in names), None)
     if key is None:
-        raise DataError(f"The covariates {file} have no column example_id, uid or id; they have {', '.join(names)}.")
+        raise DataError(f"The covariates {file} have no column example_id, uid or id; they have {listed(names)}.")
     ids = table[key].map(_id_text)
     nameless = [f"{file.name}, {unit} {line}: has no {key}" for line, own in zip(lines, ids, strict=True) if not own]
     if nameless:
