@@ -25,6 +25,7 @@ _fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 _TEMPORARY = ".contested-tmp"
 _FORMER_TEMPORARY = ".tmp"
 """How earlier versions named them, which held no lock."""
+_FORMER = ".former"
 _LONGEST = 100
 """Bytes of a file's name in that of its temporary file: a name has 255 at most."""
 _MAX_NAME = 255
@@ -94,24 +95,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of ``path`` when the block ends well, with all that is in it.
 
     Args:
-        path: The final path of the folder; its parent must exist. A folder that is there already is removed just
-            before.
+        path: The final path of the folder; its parent must exist. An empty folder may be there already.
+        replace: Whether a folder that is not empty may be there too; it is removed.
 
     Yields:
         An empty folder of the same name to write in. If the block raises, it is removed and ``path`` is left as it was.
     """
-    target = Path(path)
+    target = Path(path).resolve()
     with temporary_folder(target) as holder:
         made = holder / target.name
         made.mkdir()
         yield made
         settle(made)
-        if target.is_dir():
-            shutil.rmtree(target)
+        if replace and target.is_dir():
+            os.replace(target, holder / _FORMER)
         os.replace(made, target)
     sync_folder(target.parent)
 

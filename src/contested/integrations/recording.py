@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import itertools
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from contested.trajectories.identity import differences
 from contested.trajectories.label_order import agreement
 
 _SEED_FIRST = " (seed before the model is made, with transformers.set_seed, where its head is new)"
+
+_GO_ON = (
+    "Restore what is damaged from a copy, resume from an earlier checkpoint of the Trainer, or train from the start "
+    "with a new folder as out."
+)
 
 _HELD: dict[Path, contextlib.ExitStack] = {}
 """Locks that this process holds: training that failed here never says so, and may be started again."""
@@ -54,16 +59,18 @@ class Recording:
         listed = self._writer.manifest["checkpoints"] if self._writer is not None else []
         return int(listed[-1]["step"]) if listed else -1
 
-    def open(self, identity: Mapping[str, Any], *, step: int, planned_steps: int) -> None:
+    def open(self, identity: Mapping[str, Any], *, step: int, planned_steps: int, every: int) -> None:
         """Hold the folder for this process, and resume what it has where training resumes.
 
         Args:
             identity: What identifies the run.
             step: Optimiser steps done: at 0 the folder is to be begun (:meth:`begin`).
             planned_steps: The step at which training is to end.
+            every: Steps from one pass to the next, at most.
 
         Raises:
-            RunError: If the folder cannot be used, is another run's, complete, or not empty without a run.
+            RunError: If the folder cannot be used, is another run's, complete, has lost something that was recorded,
+                or is not empty without a run.
         """
         self._writer = None
         self._lock()
@@ -81,7 +88,9 @@ class Recording:
                 f"Training resumes at step {step:,}, but {self.path} holds no run. Give the folder of "
                 "the training that is resumed as out, or train from the start."
             )
-        self._writer = RunWriter.resume(self.path, step=step)
+        taken = [listed["step"] for listed in existing["checkpoints"] if listed["step"] <= step]
+        check_no_hole(self.path, taken, step, every)
+        self._writer = RunWriter.resume(self.path, step=step, go_on=_GO_ON)
         run = Trajectory.load(self.path)
         self._watching.begin(
             run.examples,
@@ -115,8 +124,6 @@ class Recording:
             steps=[0],
             check_label_order=False,  # An untrained head may contradict the labels.
         )
-        shutil.rmtree(self.path / layout.CHECKPOINTS, ignore_errors=True)
-        (self.path / layout.BASELINE).unlink(missing_ok=True)
         known: dict[str, Any] = {
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "label_names": list(run.label_names),
@@ -224,6 +231,28 @@ class Recording:
             raise RunError(
                 f"{self.path} is not empty and holds no run (it has {', '.join(foreign[:3])}). Give a new folder."
             )
+
+
+def check_no_hole(out: Path, steps: Sequence[int], resumed_at: int, every: int) -> None:
+    """Refuse a folder that lacks a checkpoint of a step that training has behind it.
+
+    Args:
+        out: The folder.
+        steps: Steps of the checkpoints up to where training resumes.
+        resumed_at: Steps done there.
+        every: Steps from one checkpoint to the next, at most.
+
+    Raises:
+        RunError: If one is missing.
+    """
+    known = [-every, *steps, resumed_at]
+    holes = [(before, after) for before, after in itertools.pairwise(known) if after - before > every]
+    if holes:
+        before, after = holes[0]
+        raise RunError(
+            f"Training resumes at step {resumed_at:,}, but {out} has no checkpoint between the steps "
+            f"{max(before, 0):,} and {after:,}, and one every {every:,} was recorded. {_GO_ON}"
+        )
 
 
 def check_same_run(

@@ -182,7 +182,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         """Open the folder in the process that records: the last checkpoint that counts, and what is said of the run."""
         model, data = _inner(given["model"]), self._tracked.fingerprint
         identity = identity_of(args, model, given.get("train_dataloader"), every=self._every, data=data)
-        self._recording.open(identity, step=state.global_step, planned_steps=state.max_steps)
+        self._recording.open(identity, step=state.global_step, planned_steps=state.max_steps, every=self._every)
         self._watching.report(args.report_to, output_dir=args.output_dir, after=self._recording.last_step)
         return self._recording.last_step, {
             "run_id": self._name or run_id(args, model, identity),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.utils import CONFIG_NAME
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -21,7 +23,7 @@ from contested.models.tokenizers import first_line
 
 
 def save(module: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Save an adapter (PEFT format, head included) or a whole model, with its tokenizer.
+    """Save an adapter (PEFT format, head included) or a whole model, with its tokenizer: the same bytes every time.
 
     Args:
         module: What was trained.
@@ -34,6 +36,16 @@ def save(module: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) ->
     with quiet(), system_errors():
         module.save_pretrained(folder)  # type: ignore[operator]
         tokenizer.save_pretrained(folder)
+    if isinstance(module, PeftModel):
+        _sort_sets(module, folder / CONFIG_NAME)
+
+
+def _sort_sets(module: PeftModel, file: Path) -> None:
+    """Sort the lists that PEFT makes of sets: their order is that of the process's random hashes."""
+    written = json.loads(file.read_text(encoding="utf-8"))
+    given = module.peft_config[module.active_adapter].to_dict()
+    sets = {key: sorted(value) for key, value in given.items() if isinstance(value, set)}
+    file.write_text(json.dumps({**written, **sets}, indent=2, sort_keys=True), encoding="utf-8")
 
 
 @contextlib.contextmanager

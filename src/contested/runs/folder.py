@@ -278,7 +278,7 @@ def save_model(config: RunConfig, components: RunComponents, out: Path, *, check
     target = weights_folder(config, out)
     check_lock(out)
     try:
-        with atomic_folder(target) as made:
+        with atomic_folder(target, replace=True) as made:
             models.save(components.model.module, components.model.tokenizer, made)
             check(made)
     except (OSError, SafetensorError) as error:

@@ -18,7 +18,7 @@ from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
 from contested.runs.proving import check_weights, prove
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
-from contested.trajectories.lock import locked
+from contested.trajectories.lock import check_lock, locked
 
 
 class RunResult(NamedTuple):
@@ -145,6 +145,7 @@ class RunSession:
             probe=gradient_probe(config.probes, components, proven.engine, writer),
             capture=capture_of(config, components.device),
             merge=proven.merges,
+            before_saving=lambda: check_lock(writer.path),
         )
         watch.say_notes()
         if resume:

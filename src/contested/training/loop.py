@@ -100,6 +100,7 @@ class TrainingLoop:
         capture: Captures whole steps on packed batches, such as :class:`contested.training.steps.CudaGraphs`; None:
             every step is started piece by piece.
         merge: Whether adapters are merged into the weights that they adapt while examples are tracked.
+        before_saving: Called before a snapshot is written; what it raises ends training there.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class TrainingLoop:
         probe: Probe | None = None,
         capture: Capture | None = None,
         merge: bool = True,
+        before_saving: Callable[[], None] | None = None,
     ) -> None:
         self.module = module
         self.engine = engine
@@ -128,6 +130,7 @@ class TrainingLoop:
         self.probe = probe
         self.capture = capture
         self.merge = merge
+        self.before_saving = before_saving
         self.per_epoch = steps_per_epoch(len(data.train), recipe.batch_size)
         self.total_steps = self.per_epoch * recipe.epochs
         self.checkpoints = frozenset(checkpoint_steps(recipe, len(data.train)))
@@ -336,6 +339,8 @@ class TrainingLoop:
 
     def _save(self, step: int) -> None:
         if self.state is not None:
+            if self.before_saving is not None:
+                self.before_saving()
             save_snapshot(
                 self.state, step=step, module=self.module, optimizer=self.optimizer, progress=dict(self._sums)
             )

@@ -13,7 +13,6 @@ from contested.trajectories.leftovers import drop_unlisted, forgotten, left_over
 from contested.trajectories.lock import is_held, locked
 from contested.trajectories.manifest import read_manifest
 from contested.trajectories.reading import check_content
-from contested.wording import listed as enumerated
 
 _LOOKS = 3
 
@@ -144,7 +143,7 @@ def _readable(files: RunFiles, manifest: Mapping[str, Any], broken: set[str]) ->
     single = {layout.EXAMPLES: "examples", layout.METRICS: "metrics", layout.BASELINE: "baseline"}
     there = [title for name, title in single.items() if files.has(name) and name not in broken]
     if there:
-        yield f"{enumerated(there).capitalize()} can be read."
+        yield f"{' and '.join(filter(None, (', '.join(there[:-1]), there[-1]))).capitalize()} can be read."
     folders = {layout.GRADIENTS: "files of gradients", layout.STATE: "snapshots"}
     folders |= dict.fromkeys(layout.WEIGHTS, "files of trained weights")
     for folder, title in folders.items():

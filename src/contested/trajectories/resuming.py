@@ -22,12 +22,13 @@ FROM_START = (
 _OF_ITS_END = ("error", "ended_by", "finished_at")
 
 
-def resumed(run: Path, step: int) -> dict[str, Any]:
+def resumed(run: Path, step: int, go_on: str = FROM_START) -> dict[str, Any]:
     """Take a run folder back to a step.
 
     Args:
         run: The run folder, which nobody else writes.
         step: Steps done there.
+        go_on: What to do where that cannot be, a sentence.
 
     Returns:
         The manifest as it then is on the disk.
@@ -38,7 +39,9 @@ def resumed(run: Path, step: int) -> dict[str, Any]:
     manifest = read_manifest(run)
     if layout.FILES not in manifest:
         manifest = with_files(run, manifest, step)
-    _check_whole(run, manifest, step)
+    problems = _problems(run, manifest, step)
+    if problems:
+        refuse(run, f"what it recorded up to step {step:,} is not whole", problems, go_on)
     manifest["checkpoints"] = [listed for listed in manifest["checkpoints"] if listed["step"] <= step]
     manifest["status"] = "running"
     for key in _OF_ITS_END:
@@ -52,32 +55,31 @@ def resumed(run: Path, step: int) -> dict[str, Any]:
     return manifest
 
 
-def refuse(run: Path, why: str, problems: list[str]) -> NoReturn:
+def refuse(run: Path, why: str, problems: list[str], go_on: str = FROM_START) -> NoReturn:
     """Raise the error of a run that cannot be resumed.
 
     Args:
         run: The run folder.
         why: What stops it, the second half of a sentence.
         problems: Each thing that is wrong.
+        go_on: What to do, a sentence.
 
     Raises:
         RunError: Always; it says what remains, and how to go on.
     """
     remains = " ".join(inspect_run(run).readable)
-    raise RunError(f"{run} cannot be resumed: {why}. {remains} {FROM_START}", problems)
+    raise RunError(f"{run} cannot be resumed: {why}. {remains} {go_on}", problems)
 
 
-def _check_whole(run: Path, manifest: Mapping[str, Any], step: int) -> None:
-    """Refuse a folder that has lost something of what it recorded up to a step."""
+def _problems(run: Path, manifest: Mapping[str, Any], step: int) -> list[str]:
+    """What a folder has lost of what it recorded up to a step."""
     files = RunFiles(run, manifest)
     counting = {name for name in manifest[layout.FILES] if _up_to(name, step) and not name.startswith(layout.STATE)}
     listed = {f"{layout.CHECKPOINTS}/{layout.checkpoint_name(found['step'])}" for found in manifest["checkpoints"]}
     counting |= {name for name in listed if _up_to(name, step)}
     problems = [f"{name} {fault.what}" for name in sorted(counting) if (fault := files.fault(name)) is not None]
     lost = [name for name in forgotten(run, manifest) if _up_to(name, step)]
-    problems += [f"{name} is there, but the manifest does not list it" for name in lost]
-    if problems:
-        refuse(run, f"what it recorded up to step {step:,} is not whole", problems)
+    return problems + [f"{name} is there, but the manifest does not list it" for name in lost]
 
 
 def _up_to(name: str, step: int) -> bool:

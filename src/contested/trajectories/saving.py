@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.errors import RunError
+from contested.files import atomic_folder, make_folder
 from contested.trajectories.gradients import Gradients
 from contested.trajectories.layout import Status
-from contested.trajectories.writer import RunWriter
+from contested.trajectories.writer import RunWriter, disk_errors
 
 
 class Checkpoint(NamedTuple):
@@ -65,17 +66,24 @@ def write_run(
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} exists and is not an empty folder. Give a new folder for the run {header['run_id']}.")
-    writer = RunWriter.create(path, header=header, examples=examples, text_columns=text_columns)
-    _write_gradients(writer, gradients)
-    if any(values is not None for values in baseline):
-        writer.write_baseline(losses=baseline[0], logits=baseline[1], exact=True)
-    for line in metrics.to_dict("records"):
-        writer.write_metrics({str(name): _plain(value) for name, value in line.items()})
-    for step, epoch, losses, logits, extra in checkpoints:
-        known = None if math.isnan(epoch) else epoch
-        writer.write_checkpoint(step=step, epoch=known, losses=losses, logits=logits, extra=extra, exact=True)
-        writer.list_checkpoint(step=step, epoch=known)
-    writer.finish(status)
+    with disk_errors(path):
+        make_folder(path.parent)
+        # Whatever stops this leaves nothing under the run's name.
+        with atomic_folder(path) as made:
+            writer = RunWriter.create(made, header=header, examples=examples, text_columns=text_columns)
+            _write_gradients(writer, gradients)
+            if any(values is not None for values in baseline):
+                writer.write_baseline(losses=baseline[0], logits=baseline[1], exact=True)
+            writer.write_metrics(*({str(key): _plain(value) for key, value in line.items()} for line in _rows(metrics)))
+            for step, epoch, losses, logits, extra in checkpoints:
+                known = None if math.isnan(epoch) else epoch
+                writer.write_checkpoint(step=step, epoch=known, losses=losses, logits=logits, extra=extra, exact=True)
+                writer.manifest["checkpoints"].append({"step": step, "epoch": known})
+            writer.finish(status)
+
+
+def _rows(metrics: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    return metrics.to_dict("records")
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ from contested.trajectories.ledger import Ledger
 from contested.trajectories.leftovers import drop_unlisted
 from contested.trajectories.lock import check_lock
 from contested.trajectories.manifest import read_manifest, write_manifest
-from contested.trajectories.resuming import resumed
+from contested.trajectories.resuming import FROM_START, resumed
 
 
 class RunWriter:
@@ -80,7 +80,7 @@ class RunWriter:
             layout.FILES: {},
         }
         check_lock(run)
-        with _disk_errors(run):
+        with disk_errors(run):
             make_folder(run)
             # First, so that whatever stops this finds a run that has recorded nothing, not one that has lost it all.
             write_manifest(run, manifest)
@@ -93,12 +93,13 @@ class RunWriter:
         return writer
 
     @classmethod
-    def resume(cls, path: str | os.PathLike[str], *, step: int) -> Self:
+    def resume(cls, path: str | os.PathLike[str], *, step: int, go_on: str = FROM_START) -> Self:
         """Resume a run folder from the snapshot at ``step``, dropping what was recorded after it.
 
         Args:
             path: The run folder.
             step: Optimiser steps done at the snapshot.
+            go_on: What to do where something is lost, a sentence.
 
         Returns:
             A writer positioned right after the checkpoint at ``step``.
@@ -108,8 +109,8 @@ class RunWriter:
         """
         run = Path(path)
         check_lock(run)
-        with _disk_errors(run):
-            manifest = resumed(run, step)
+        with disk_errors(run):
+            manifest = resumed(run, step, go_on)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
         return cls(run, manifest, _tracked_keys(examples, manifest))
 
@@ -126,7 +127,7 @@ class RunWriter:
         run = Path(path)
         manifest = read_manifest(run)
         check_lock(run)
-        with _disk_errors(run):
+        with disk_errors(run):
             drop_unlisted(run, manifest)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
         return cls(run, manifest, _tracked_keys(examples, manifest))
@@ -204,7 +205,7 @@ class RunWriter:
         """Name the checkpoint in the manifest, which makes it part of the run for every reader."""
         self.manifest["checkpoints"].append({"step": step, "epoch": epoch})
         self._write_manifest()
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             drop_unlisted(self.path, self.manifest, only=layout.STATE)
 
     def list_weights(self, folder: str) -> None:
@@ -213,7 +214,7 @@ class RunWriter:
         Args:
             folder: ``adapter`` or ``model``.
         """
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             for file in sorted((self.path / folder).rglob("*")):
                 if file.is_file():
                     self._ledger.wrote(file.relative_to(self.path).as_posix())
@@ -223,9 +224,9 @@ class RunWriter:
         if layout.FILES in self.manifest:
             self._write_manifest()
 
-    def write_metrics(self, values: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl and flush it to the disk."""
-        self._append(layout.METRICS, _line(values))
+    def write_metrics(self, *lines: Mapping[str, Any]) -> None:
+        """Append lines to metrics.jsonl and flush them to the disk."""
+        self._append(layout.METRICS, "".join(map(_line, lines)))
 
     def write_gradient_norms(self, *, step: int, norms: NDArray[np.float64], facts: Mapping[str, Any]) -> None:
         """Record the tracked examples' gradient norms at one step as a file.
@@ -259,7 +260,7 @@ class RunWriter:
             self.manifest["error"] = error
         self._write_manifest()
         if status == "complete":
-            with _disk_errors(self.path):
+            with disk_errors(self.path):
                 drop_unlisted(self.path, self.manifest)
 
     def _check_shapes(
@@ -282,7 +283,7 @@ class RunWriter:
     def _write_table(self, name: str, table: pa.Table) -> None:
         check_lock(self.path)
         file = self.path / name
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             make_folder(file.parent)
             with atomic_path(file) as temporary:
                 pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
@@ -290,22 +291,32 @@ class RunWriter:
 
     def _append(self, name: str, line: str) -> None:
         check_lock(self.path)
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             make_folder((self.path / name).parent)
             self._ledger.append(name, line)
 
     def _write_manifest(self) -> None:
         check_lock(self.path)
         listed = {checkpoint["step"] for checkpoint in self.manifest["checkpoints"]}
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             snapshots = self.manifest["status"] != "complete"
             self.manifest[layout.FILES] = self._ledger.listing(listed, snapshots=snapshots)
             write_manifest(self.path, self.manifest)
 
 
 @contextlib.contextmanager
-def _disk_errors(run: Path) -> Iterator[None]:
-    """Say what a full or failing disk means for the run instead of showing a traceback."""
+def disk_errors(run: Path) -> Iterator[None]:
+    """Say what a full or failing disk means for the run instead of showing a traceback.
+
+    Args:
+        run: The run folder.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DiskError: In place of an error of the system.
+    """
     try:
         yield
     except OSError as error:
