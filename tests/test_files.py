@@ -2,12 +2,23 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from contested import files
 from contested.errors import ConfigError, ContestedError
-from contested.files import atomic_path, user_path, write_json, write_text
+from contested.files import (
+    atomic_folder,
+    atomic_path,
+    remove_temporaries,
+    temporaries,
+    user_path,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -31,6 +42,129 @@ def test_files_have_ordinary_rights(tmp_path: Path) -> None:
     write_text(tmp_path / "ours", "")
     (tmp_path / "theirs").write_text("")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "theirs").stat().st_mode
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o002])
+def test_rights_follow_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a", "")
+        with atomic_folder(tmp_path / "b") as made:
+            (made / "c").mkdir()
+            (made / "c" / "d").touch(0o600)  # as some libraries write their files
+    finally:
+        os.umask(before)
+    rights = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("a", "b", "b/c", "b/c/d")}
+    folder, file = 0o777 & ~umask, 0o666 & ~umask
+    assert rights == {"a": file, "b": folder, "b/c": folder, "b/c/d": file}
+
+
+DIES = """
+import os, sys
+from pathlib import Path
+from contested.files import atomic_folder, atomic_path
+with {what}(Path(sys.argv[1]) / "a") as made:
+    (made / "half" if made.is_dir() else made).write_text("half")
+    if sys.argv[2] == "die":
+        os._exit(9)
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def start(what: str, folder: Path, how: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", DIES.format(what=what), str(folder), how]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("what", ["atomic_path", "atomic_folder"])
+def test_what_a_dead_process_was_writing_goes_with_the_next_write_and_nothing_else(tmp_path: Path, what: str) -> None:
+    other = start(what, tmp_path, "live")
+    assert other.stdout is not None
+    assert other.stdout.readline() == "writing\n"
+    (alive,) = tmp_path.iterdir()
+    assert start(what, tmp_path, "die").wait() == 9
+    (tmp_path / ".theirs.tmp").write_text("of another program")
+    (dead,) = (path for path in tmp_path.iterdir() if path not in {alive, tmp_path / ".theirs.tmp"})
+    assert temporaries(tmp_path) == [dead]
+    write_text(tmp_path / "b", "")
+    assert {path.name for path in tmp_path.iterdir()} == {alive.name, "b", ".theirs.tmp"}
+    other.communicate("")
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", ".theirs.tmp"}
+
+
+def test_a_temporary_file_that_is_taken_for_left_behind_at_once_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process looks between its making and its lock, the first two times."""
+    made: list[Path] = []
+    new_file = files._new_file
+
+    def looked_at(path: Path) -> int:
+        handle = new_file(path)
+        made.append(path)
+        if len(made) < 3:
+            remove_temporaries(tmp_path)
+        return handle
+
+    monkeypatch.setattr(files, "_new_file", looked_at)
+    write_text(tmp_path / "a", "whole")
+    assert len(made) == 3
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_name_is_given_after_its_content_is_on_the_disk_and_is_there_itself_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    done: list[tuple[str, str]] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        done.append(("fsync", os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))))
+        sync(handle)
+
+    def replaced(source: Path, target: Path) -> None:
+        done.append(("rename", Path(target).name))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    if what == "file":
+        write_text(tmp_path / "a", "x")
+        (temporary,) = (name for _, name in done if name.endswith("tmp"))
+        assert done == [("fsync", temporary), ("rename", "a"), ("fsync", tmp_path.name)]
+    else:
+        with atomic_folder(tmp_path / "a") as made:
+            (made / "b").mkdir()
+            (made / "b" / "c").write_text("x")
+        assert done == [("fsync", "a"), ("fsync", "c"), ("fsync", "b"), ("rename", "a"), ("fsync", tmp_path.name)]
+
+
+def test_a_folder_takes_the_place_of_another_only_where_that_is_wanted(tmp_path: Path) -> None:
+    for replace, content in ((False, "first"), (True, "second")):
+        with atomic_folder(tmp_path / "a", replace=replace) as made:
+            (made / content).touch()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["second"]
+
+    def refused() -> None:
+        with atomic_folder(tmp_path / "a") as made:
+            (made / "third").touch()
+
+    with pytest.raises(OSError, match="not empty"):
+        refused()
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/second"]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    with atomic_folder(tmp_path / "link") as made:
+        (made / "c").touch()
+    assert (tmp_path / "b" / "c").exists()
+
+
+def test_the_longest_name_is_written(tmp_path: Path) -> None:
+    name = "ü" * 127 + "x"  # 255 bytes
+    write_text(tmp_path / name, "x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_nan_is_not_json(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import ValidationError
@@ -46,6 +46,8 @@ def check_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; --out must be a folder for the run.")
     known = {layout.MANIFEST, layout.LOCK, layout.EXAMPLES, layout.CHECKPOINTS, layout.METRICS}
+    if layout.checkpoint_steps(out):  # A run without its manifest is no foreign folder: it is refused as what it is.
+        known |= {layout.GRADIENTS, layout.STATE, layout.BASELINE, *layout.WEIGHTS}
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -89,11 +91,11 @@ def open_folder(
         "checks": proof.checks,
         "notes": [*components.notes, *proof.notes],
     }
-    step = None if from_start else resume_step(out)
-    if step is not None:
-        writer = RunWriter.resume(out, step=step)
+    resumption = None if from_start else resume_step(out)
+    if resumption is not None:
+        writer = RunWriter.resume(out, step=resumption.step)
         writer.manifest.setdefault("planned_steps", planned_steps(config, components))  # absent in older folders
-        writer.manifest.update(said)
+        writer.manifest.update(said | {"notes": [*said["notes"], *resumption.notes]})
         return writer, True
     check_lock(out)
     for weights in layout.WEIGHTS if from_start else ():
@@ -121,14 +123,26 @@ def open_folder(
     return writer, False
 
 
-def resume_step(out: Path) -> int | None:
+class Resumption(NamedTuple):
+    """Where a run resumes.
+
+    Attributes:
+        step: Steps done at the snapshot.
+        notes: What is to be said of it, a sentence each.
+    """
+
+    step: int
+    notes: tuple[str, ...]
+
+
+def resume_step(out: Path) -> Resumption | None:
     """Find the snapshot from which a run resumes.
 
     Args:
         out: The folder, locked.
 
     Returns:
-        Steps done there; None where nothing was recorded yet.
+        It, and what is to be said; None where nothing was recorded yet.
 
     Raises:
         RunError: If something was, and no snapshot of it is left, or the manifest is gone.
@@ -145,9 +159,11 @@ def resume_step(out: Path) -> int | None:
         step, faults = _last_whole(RunFiles(out, manifest))
     if step is None and manifest["checkpoints"]:
         resuming.refuse(out, "no snapshot of it is left", faults or [f"{layout.STATE}/ is missing"])
-    if step is not None and faults:
-        warn([f"{fault}; the run resumes from the snapshot before it, of step {step:,}." for fault in faults], out)
-    return step
+    if step is None:
+        return None
+    notes = [f"{fault}; the run resumes from the snapshot before it, of step {step:,}." for fault in faults]
+    warn(notes, out)
+    return Resumption(step, tuple(notes))
 
 
 def _last_whole(files: RunFiles) -> tuple[int | None, list[str]]:

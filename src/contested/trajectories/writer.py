@@ -259,9 +259,8 @@ class RunWriter:
         if error is not None:
             self.manifest["error"] = error
         self._write_manifest()
-        if status == "complete":
-            with disk_errors(self.path):
-                drop_unlisted(self.path, self.manifest)
+        with disk_errors(self.path):
+            drop_unlisted(self.path, self.manifest, only="" if status == "complete" else layout.STATE)
 
     def _check_shapes(
         self,
