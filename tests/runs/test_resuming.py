@@ -92,7 +92,7 @@ def content(run: Path) -> dict[str, bytes]:
     return {
         name: file.read_bytes()
         for name, file in files.items()
-        if name not in {"manifest.json", "metrics.jsonl", ".lock"}
+        if name not in {"manifest.json", "metrics.jsonl", ".lock", ".owner"}
     }
 
 
