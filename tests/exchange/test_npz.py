@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,36 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
     twice = _save(tmp_path, ids=["a", "a"], losses=np.ones((1, 2)), steps=[1])
     with pytest.raises(DataError, match="checkpoint 0, row 1: 'a' is recorded a second time"):
         import_run("npz", twice)
+
+
+def _forged(folder: Path, name: str, header: str) -> Path:
+    """An array of which the header promises another shape than there is."""
+    made = b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little") + header.encode() + b"\n"
+    file = folder / name
+    if name.endswith(".npz"):
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("logits.npy", made)
+    else:
+        file.write_bytes(made)
+    return file
+
+
+@pytest.mark.parametrize(("format", "name"), [("npz", "a.npz"), ("cleanlab", "a.npz"), ("cleanlab", "a.npy")])
+@pytest.mark.parametrize("shape", ["(1000000000000000, 1000)", "(-1,)", "(2, 3)", "'x'"])
+def test_arrays_that_promise_what_they_do_not_hold(tmp_path: Path, format: str, name: str, shape: str) -> None:
+    file = _forged(tmp_path, name, f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}")
+    with pytest.raises(DataError):
+        import_run(format, file)
+
+
+def test_an_encrypted_archive_is_one_message(tmp_path: Path) -> None:
+    file = _save(tmp_path, ids=_IDS, logits=np.zeros((3, 2)))
+    content = bytearray(file.read_bytes())
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flags of each entry and of its directory
+        place = content.find(mark)
+        while place >= 0:
+            content[place + at] |= 0x41
+            place = content.find(mark, place + 1)
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as a NumPy archive"):
+        import_run("npz", file)

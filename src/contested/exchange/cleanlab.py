@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from contested.errors import ConfigError, DataError
 from contested.exchange.collect import Collector
-from contested.exchange.format import Format, new_file, required
+from contested.exchange.format import NOT_ARRAYS, Format, new_file, required
 from contested.exchange.records import Recording, Rows
 from contested.wording import listed
 
@@ -44,7 +44,7 @@ def read(source: Path, keep: Container[str] | None, label_names: tuple[str, ...]
         raise ConfigError(f"{source} is of an unknown type: expected a file that ends in .npz, .npy or .csv.")
     try:
         found = readers[source.suffix](source)
-    except (OSError, ValueError, EOFError) as error:
+    except NOT_ARRAYS as error:
         raise DataError(f"{source} cannot be read: {error}.") from error
     probabilities, labels, ids, names = _checked(source, found, label_names)
     rows = Rows(steps=_zeros(len(ids)), ids=ids, scores=probabilities, gold=labels, probabilities=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,13 @@ if TYPE_CHECKING:
 
 Reader = Callable[[Any, Container[str] | None, tuple[str, ...] | None], Recording]
 Writer = Callable[["Trajectory", Path], list[str]]
+
+
+NOT_ARRAYS: tuple[type[Exception], ...] = (
+    *(OSError, ValueError, EOFError, MemoryError, RuntimeError, OverflowError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What NumPy and zipfile raise of a damaged file: an odd header, an encrypted entry, a shape that no memory holds."""
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def _model(file: Path) -> list[str]:
     results = found[0]
     try:
         content = json.loads(results.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{results} cannot be read, and it may have the step of {file.name}: {error}.") from error
     config = content.get("config") if isinstance(content, dict) else None
     arguments = config.get("model_args") if isinstance(config, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from contested.errors import DataError
 from contested.exchange.collect import Collector
-from contested.exchange.format import Format, new_file, not_held
+from contested.exchange.format import NOT_ARRAYS, Format, new_file, not_held
 from contested.exchange.records import Recording, Rows
 from contested.wording import listed
 
@@ -83,7 +82,7 @@ def _load(source: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
             # Of two names for the same the first one counts.
             used = [next((name for name in names if name in archive), "") for names in _NAMES.values()]
             return {name: archive[name] for name in used if name}, [name for name in archive if name not in used]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except NOT_ARRAYS as error:
         raise DataError(
             f"{source} cannot be read as a NumPy archive: {error}. Ids and names are saved as text: "
             f"np.array({known[0]}, dtype=str)."
