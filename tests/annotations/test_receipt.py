@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 import typer
@@ -112,6 +115,21 @@ def test_minus_one_may_be_given_as_missing_either_way(write_text):
         assert given["reading"]["missing"] == {"-1": 2}
     text = " ".join(run(path, "--labels-column", "r1,r2,r3").split())
     assert "If this one does, give --missing=-1." in text
+
+
+def test_the_page_on_annotated_files_tells_what_is_printed(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "annotated_files.md").read_text(encoding="utf-8")
+    content, command, printed = (
+        re.search(rf"```{language}\n(.*?)```", page, re.DOTALL)[1] for language in ("csv", "sh", "text")
+    )
+    monkeypatch.chdir(tmp_path)
+    Path("votes.csv").write_text(content, encoding="utf-8")
+    shown = run(*shlex.split(command)[2:]).splitlines()
+    told = printed.splitlines()
+    assert [line.rstrip() for line in shown[: len(told)]] == told
+    call = re.search(r"data = (ct\..*)", page)[1]
+    data = eval(call, {"ct": contested})
+    assert data.receipt.lines() == {line[1:17].strip(): line[17:] for line in told[1:]}
 
 
 def test_names_with_commas_are_quoted(write_text):

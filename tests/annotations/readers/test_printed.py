@@ -72,6 +72,7 @@ def test_what_is_printed_is_read_as_it_was(text, value):
         ("[" * 100_000, "nested more than 6 deep"),
         ("['" + "a" * 1_000_001, "a list of 1,000,003 characters"),
         ("Counter({'a': 1", "cut off"),
+        ('["\\ud800"]', "a quoted text has a damaged escape"),
     ],
 )
 def test_what_cannot_be_read_is_never_taken_for_a_label(text, message):

@@ -172,6 +172,7 @@ class _Word(str):
 def _text(text: str) -> str:
     try:
         found = ast.literal_eval(text)
+        str(found).encode("utf-8")
     except (ValueError, SyntaxError) as error:
         raise _UnreadableError("a quoted text has a damaged escape") from error
     return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)

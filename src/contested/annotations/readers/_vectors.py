@@ -33,8 +33,10 @@ def class_columns(table: Table, label_names: tuple[str, ...] | None) -> tuple[st
 
 def hold_numbers(table: Table, columns: tuple[str, ...], parse: ParseNumber) -> bool:
     """Return whether most rows hold a number in each column: wrong rows must not hide the format."""
+    if not columns or not table.columns.keys() >= set(columns):
+        return False
     rows = zip(*(table.columns[column] for column in columns), strict=True)
-    return bool(columns) and sum(_all_parse(row, parse) for row in rows) * 2 > len(table.line_numbers)
+    return sum(_all_parse(row, parse) for row in rows) * 2 > len(table.line_numbers)
 
 
 def _all_parse(row: tuple[object, ...], parse: ParseNumber) -> bool:
