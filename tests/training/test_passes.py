@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -363,4 +365,51 @@ def test_the_modules_own_forward_gets_few_texts_at_once_on_a_cpu_and_a_whole_bat
     module, seen = foreign(), []
     module.register_forward_pre_hook(lambda _, args, kwargs: seen.append(len(kwargs["input_ids"])), with_kwargs=True)
     tracking_pass(module, texts_of([5] * 48))
-    assert seen == sizes
+    # A few texts, alone and together, come first.
+    assert seen[-len(sizes) :] == sizes
+
+
+class Convolved(nn.Module):
+    """A classifier whose layer reads what lies behind a text; it counts what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.head = nn.Embedding(40, 8), nn.Linear(8, 3)
+        self.convolution = nn.Conv1d(8, 8, 3, padding=1)
+        self.sizes: list[int] = []
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        self.sizes.append(len(input_ids))
+        states = self.convolution(self.embedding(input_ids).mT).mT
+        mask = attention_mask[:, :, None]
+        return SimpleNamespace(logits=self.head((states * mask).sum(1) / mask.sum(1)))
+
+
+def test_a_foreign_module_that_reads_its_padding_gets_batches_of_equal_lengths_and_one_warning() -> None:
+    module, texts = Convolved(), texts_of([3, 11, 7, 7, 2, 16, 5, 9])
+    expected = one_at_a_time(module, texts)
+    with pytest.warns(UserWarning, match="takes longer: with padding, logits differ"):
+        found = tracking_pass(module, texts, pad_id=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    module.sizes.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(tracking_pass(module, texts, pad_id=0), expected, rtol=1e-5, atol=1e-5)
+        tracking_pass(module, texts, pad_id=0)
+    assert max(module.sizes) == 2
+    # Asked at the second pass again, not at the third.
+    assert len(module.sizes) == (8 + 7) + 7 + 7
+
+
+def test_what_looks_across_a_batch_is_found_out_once_it_shows() -> None:
+    module, texts = Convolved(), texts_of([3, 11, 7, 7, 2, 16, 5, 9])
+    module.convolution.weight.data.zero_()
+    module.convolution.bias.data.normal_()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tracking_pass(module, texts, pad_id=0)
+    module.convolution.weight.data.normal_()
+    with pytest.warns(UserWarning, match="with padding"):
+        found = tracking_pass(module, texts, pad_id=0)
+    np.testing.assert_allclose(found, one_at_a_time(module, texts), rtol=1e-5, atol=1e-5)

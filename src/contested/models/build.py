@@ -32,6 +32,7 @@ from contested.models.checkpoints import (
     quantisation_problems,
 )
 from contested.models.methods import FULL, OTHER_TARGETS, peft_config, tuner_class
+from contested.models.random_start import keep_start
 from contested.models.tokenizers import first_line, load_tokenizer, sentence
 from contested.models.vocabulary import READS_LAST_END, vocabulary_notes, vocabulary_problems
 
@@ -233,6 +234,7 @@ def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftMod
             # peft still asks for a name that transformers has renamed; nothing a user could do about.
             warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
             adapted = get_peft_model(module, config)
+        keep_start(adapted)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # each tuner has its own words for what it cannot adapt

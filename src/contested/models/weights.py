@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 
 from contested.errors import ModelError
 from contested.models.checkpoints import quiet
+from contested.models.random_start import as_plain_lora, without_start
 from contested.models.tokenizers import first_line
 
 
@@ -33,8 +34,8 @@ def save(module: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) ->
     Raises:
         OSError: If the system refuses to write.
     """
-    with quiet(), system_errors():
-        module.save_pretrained(folder)  # type: ignore[operator]
+    with quiet(), system_errors(), as_plain_lora(module) as options:
+        module.save_pretrained(folder, **options)  # type: ignore[operator]
         tokenizer.save_pretrained(folder)
     if isinstance(module, PeftModel):
         _sort_sets(module, folder / CONFIG_NAME)
@@ -84,9 +85,9 @@ def load_trained(module: nn.Module, folder: Path) -> None:
 
 
 def _load_adapter(module: PeftModel, folder: Path) -> list[str]:
-    saved = load_file(folder / "adapter_model.safetensors")
+    saved, problems = without_start(module, load_file(folder / "adapter_model.safetensors"))
     wanted = get_peft_model_state_dict(module)
-    problems = [f"{name} is missing" for name in wanted.keys() - saved.keys()]
+    problems += [f"{name} is missing" for name in wanted.keys() - saved.keys()]
     problems += [f"{name} is not part of it" for name in saved.keys() - wanted.keys()]
     problems += [
         f"{name} has the shape {tuple(saved[name].shape)}, expected {tuple(wanted[name].shape)}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -12,13 +15,17 @@ from torch.nn.modules import module as registry
 
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
-from contested.training.engine import Engine, PackedEngine, PaddedEngine, base_model, packs
+from contested.training.engine import Engine, PackedEngine, PaddedEngine, base_model, looks_across, packs
 from contested.training.families import pad_id_of
+from contested.training.reference import TOLERANCE, largest_difference, unit
+from contested.training.samples import chosen_examples
 from contested.training.tracking import inference_mode, track
 
 _LIBRARIES = frozenset({"torch", "transformers", "peft"})
 _TEXT, _TOLERANCE = 16, 1e-3  # tokens and relative difference of the comparison with the module's own forward
 _FEW = 16
+_PASSES: WeakKeyDictionary[nn.Module, tuple[int, int]] = WeakKeyDictionary()
+"""How many passes each module has seen, and how many engines were found to be wrong for it."""
 
 
 def tracking_pass(
@@ -41,7 +48,7 @@ def tracking_pass(
     Returns:
         Logits, shape (N, K), in the order of ``texts``.
     """
-    engine = PassEngine(module, pad_id=pad_id).suited_to(texts)
+    engine = PassEngine(module, pad_id=pad_id).proven_for(texts)
     return track(engine, module, texts, batch_size=batch_size, merge=False)
 
 
@@ -66,11 +73,9 @@ class PassEngine:
         device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
         known = pad_id_of(model)
         # A classifier whose configuration names no pad token may refuse more than one example at once.
-        alone = known is None and (pad_id is None or hasattr(model, "config"))
-        pad = known if known is not None else pad_id
-        self._own = PaddedEngine(
-            module, pad_id=pad or 0, device=device, piece_size=_piece_size(device, alone=alone), keyed=False
-        )
+        self._alone = known is None and (pad_id is None or hasattr(model, "config"))
+        self._pad_id, self._device = (known if known is not None else pad_id) or 0, device
+        self._own = self._as_own(piece_size=_piece_size(device, alone=self._alone))
         self.unpacked_because = packing_problem(module)
         self._packed: PackedEngine | None = None
         if not self.unpacked_because:
@@ -87,6 +92,60 @@ class PassEngine:
     def suited_to(self, texts: EncodedTexts) -> Engine:
         """What computes the logits of these texts: the packed engine, or the module's own forward."""
         return self._own if self._packed is None or not len(texts) else self._packed
+
+    def proven_for(self, texts: EncodedTexts) -> Engine:
+        """The fastest engine that gives a few of these texts the logits of each alone.
+
+        A module is asked at its first, second, fourth, eighth, … pass: what an adapter does to a batch may not show
+        before it has learned. It never goes back to a faster engine.
+
+        Args:
+            texts: The texts of a pass.
+
+        Returns:
+            The engine.
+        """
+        passes, slowest = _PASSES.get(self._module, (0, 0))
+        _PASSES[self._module] = passes + 1, slowest
+        ladder = self._ladder(texts)
+        if not len(texts) or slowest >= len(ladder) - 1 or passes & (passes + 1):
+            return ladder[min(slowest, len(ladder) - 1)][1]
+        sample = chosen_examples(texts)
+        rows = np.arange(len(sample))
+        with inference_mode(self._module):
+            expected = ladder[-1][1].logits(sample, rows).float().cpu().numpy()
+            for rung, (name, engine) in enumerate(ladder[slowest:-1], slowest):
+                found = engine.logits(sample, rows).float().cpu().numpy()
+                difference = largest_difference(found, expected)
+                if difference <= self._tolerance * unit(expected):
+                    break
+                warnings.warn(
+                    f"Tracked examples are computed in another way from now on, which takes longer: {name}, logits "
+                    f"differ from those of each example alone by up to {difference:.2g}.",
+                    stacklevel=2,
+                )
+                slowest = rung + 1
+        _PASSES[self._module] = passes + 1, slowest
+        return ladder[slowest][1]
+
+    def _ladder(self, texts: EncodedTexts) -> list[tuple[str, Engine]]:
+        """Engines from fast to slow, with what is said of each but the last, which is right."""
+        alone = ("one by one", self._as_own(piece_size=1))
+        if looks_across(self._module) or self._alone:
+            return [alone]
+        equal = ("in batches of equal lengths", self._as_own(piece_size=_FEW, equal_lengths=True))
+        packed = self.suited_to(texts)
+        faster: list[tuple[str, Engine]] = [] if packed is self._own else [("packed", packed)]
+        return [*faster, ("with padding", self._own), equal, alone]
+
+    def _as_own(self, **pieces: Any) -> PaddedEngine:
+        return PaddedEngine(self._module, pad_id=self._pad_id, device=self._device, keyed=False, **pieces)
+
+    @property
+    def _tolerance(self) -> float:
+        """That of half precision where weights are in it or autocast is on."""
+        exact = all(p.dtype in {torch.float32, torch.float64} for p in self._module.parameters())
+        return TOLERANCE["float32" if exact and not torch.is_autocast_enabled(self._device.type) else "bfloat16"]
 
     def _agree(self, packed: PackedEngine, pad_id: int | None, vocabulary: int) -> bool:
         """Hold the packed forward against the module's own on one made-up text: a module may be more than its parts."""
