@@ -27,6 +27,7 @@ from contested.runs import (
     train_config,
     train_stacked,
 )
+from contested.training import stacked
 from contested.trajectories import Trajectory, read_manifest
 
 
@@ -204,6 +205,18 @@ def test_runs_that_do_not_fit_together_say_why(
     for index, run in enumerate(runs):
         assert json.loads((tmp_path / str(index) / "manifest.json").read_text())["status"] == "interrupted"
         assert isinstance(train_all([run], tmp_path / f"alone-{index}")[0], RunResult)
+
+
+def test_runs_that_would_not_be_what_they_are_alone_are_not_stacked(
+    config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = stacked._StackedLora.forward
+    # Adapters begin as if they were not there, so that a stack without them is the same at step 0.
+    monkeypatch.setattr(stacked._StackedLora, "forward", lambda self, rows: self._base(rows))
+    with pytest.raises(IncompatibleRunsError, match="together their logits differ by up to"):
+        train_all([config(1, epochs=1), config(2, epochs=1)], tmp_path)
+    monkeypatch.setattr(stacked._StackedLora, "forward", original)
+    assert isinstance(train_all([config(1, epochs=1), config(2, epochs=1)], tmp_path)[1], RunResult)
 
 
 def test_stacked_runs_in_bfloat16_stay_near_each_alone(config: Callable[..., RunConfig], tmp_path: Path) -> None:

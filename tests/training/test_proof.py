@@ -15,7 +15,7 @@ from torch import nn
 from contested import models
 from contested.errors import ModelError
 from contested.tasks import EncodedTexts
-from contested.training import PackedEngine, PaddedEngine, packed, proven_engine, track
+from contested.training import DropoutKey, PackedEngine, PaddedEngine, packed, padded, proven_engine, track
 from contested.training.samples import chosen_examples
 
 CPU = torch.device("cpu")
@@ -186,3 +186,55 @@ def test_half_precision_is_held_to_rounding(built: Any) -> None:
     proven = prove(built("bert", "lora", r=4), precision="bfloat16")
     assert proven.name == "packed"
     assert 1e-4 < proven.difference < 0.1
+
+
+class Blind(nn.Linear):
+    """A layer that sees nothing, as attention without the kernel that it needs."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return super().forward(rows * 0)
+
+
+def test_a_model_that_sees_nothing_of_a_text_is_refused_and_a_head_of_zeros_is_not() -> None:
+    module = tiny("bert")
+    module.bert.pooler.dense = Blind(16, 16)
+    with pytest.raises(ModelError, match="gives 8 different texts the same logits"):
+        prove(module)
+    module = tiny("bert")
+    module.classifier.weight.data.zero_()
+    assert prove(module).name == "packed"
+    assert not module.classifier.weight.any()
+
+
+class Failing(nn.Module):
+    """A layer that fails while it trains."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise IndexError("no room")
+        return rows
+
+
+def test_what_fails_in_training_alone_is_refused_before() -> None:
+    module = tiny("bert")
+    module.classifier = nn.Sequential(Failing(), module.classifier)
+    with pytest.raises(ModelError) as caught:
+        prove(module)
+    assert caught.value.problems[0] == "packed it fails: IndexError: no room"
+
+
+def test_a_mask_of_numbers_goes_the_way_of_training_too() -> None:
+    # LayoutLM gives its attention 0 and the lowest number, which are added, not true and false.
+    proven = prove(tiny("layoutlm"))
+    assert (proven.name, proven.keyed_attention) == ("padded", True)
+    logits = proven.engine.logits(TEXTS, np.arange(12), DropoutKey(1, 2))
+    assert torch.isfinite(logits).all()
+
+
+def test_an_attention_that_is_wrong_where_it_is_replaced_stays_the_model_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tiny("layoutlm")
+    expected = own_logits(module, TEXTS)
+    monkeypatch.setattr(padded, "_softmax", lambda scores, sinks: scores.softmax(-1) * 0.9)
+    proven = prove(module)
+    assert (proven.name, proven.because, proven.keyed_attention) == ("padded", "", False)
+    np.testing.assert_allclose(track(proven.engine, module, TEXTS, batch_size=5), expected, atol=1e-5)

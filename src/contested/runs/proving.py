@@ -150,7 +150,8 @@ def _check_saving(config: RunConfig, components: RunComponents) -> str:
     if config.method.name == "full" and 4 * components.model.total_params > _LARGE:
         return ""  # in the end alone: to write it twice may take minutes
     sample = training.selected(tracked, training.chosen_rows(tracked.lengths))
-    with training.moved_adapters(module, sample, **_where(components)), tempfile.TemporaryDirectory() as name:
+    own = training.own_engine(module, **_where(components))
+    with training.moved_adapters(module, sample, engine=own), tempfile.TemporaryDirectory() as name:
         expected = training.own_logits(module, sample, **_where(components))
         try:
             models.save(module, components.model.tokenizer, Path(name))

@@ -110,6 +110,15 @@ def _fit_stacked(
     sessions: Sequence[RunSession], fail: Callable[[int, TrainingError], None]
 ) -> training.Interrupted | None:
     """Train to the end; the request to stop where there was one."""
+    problem = training.stack_difference(
+        [session.loop.module for session in sessions],
+        [session.loop.engine for session in sessions],
+        [session.loop.data.tracked for session in sessions],
+        device=sessions[0].loop.device,
+        precision=sessions[0].config.training.precision,
+    )
+    if problem:
+        raise IncompatibleRunsError(f"{sessions[0].config.model.name}: {problem}.")
     try:
         training.fit_stacked(
             [session.loop for session in sessions],

@@ -15,13 +15,14 @@ from contested.training.loop import Recorder, Step, TrainingLoop, TrainingSet
 from contested.training.objective import Classification, Objective, cross_entropy
 from contested.training.passes import PassEngine, tracking_pass
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
-from contested.training.proof import Proven, proven_engine
+from contested.training.proof import Proven, proven_engine, stack_difference
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
 from contested.training.reference import (
     TOLERANCE,
     error_line,
     largest_difference,
     moved_adapters,
+    own_engine,
     own_logits,
     unit,
 )
@@ -69,10 +70,12 @@ __all__ = [
     "learning_rate",
     "make_engine",
     "moved_adapters",
+    "own_engine",
     "own_logits",
     "packs",
     "proven_engine",
     "selected",
+    "stack_difference",
     "stack_problem",
     "steps_per_epoch",
     "track",

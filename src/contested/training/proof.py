@@ -21,6 +21,7 @@ from contested.errors import ModelError
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import (
+    Engine,
     EngineName,
     PackedEngine,
     PaddedEngine,
@@ -32,8 +33,20 @@ from contested.training.engine import (
 )
 from contested.training.gradients import probing
 from contested.training.padded import attention_name, set_attention
-from contested.training.reference import TOLERANCE, Gradients, Reference, error_line, module_name, moved_adapters
+from contested.training.reference import (
+    TOLERANCE,
+    Gradients,
+    Reference,
+    check_sight,
+    error_line,
+    largest_difference,
+    module_name,
+    moved_adapters,
+    own_engine,
+    unit,
+)
 from contested.training.samples import chosen_examples
+from contested.training.stacked import StackedEngine
 from contested.training.tracking import track
 
 _GRADIENTS = 1e-3  # largest difference of all gradients together, relative to them
@@ -110,8 +123,9 @@ def proven_engine(
     sample = chosen_examples(texts, others)
     names = engine_names(module)
     names = names[names.index(fastest) :] if fastest in names else names
-    with moved_adapters(module, sample, pad_id=pad_id, device=device):
+    with moved_adapters(module, sample, engine=own_engine(module, pad_id, device)):
         expected = Reference.of(module, sample, pad_id=pad_id, device=device)
+        check_sight(module, sample, expected.logits, pad_id=pad_id, device=device)
         found = _first(module, sample, expected, names, pad_id=pad_id, device=device)
         if precision == "float32":
             return found
@@ -180,6 +194,8 @@ def _held(module: nn.Module, engine: _Made, sample: EncodedTexts, expected: Refe
     try:
         alone, together = (track(engine, module, sample, batch_size=n, merge=merge) for n in (1, len(sample)))
         training, gradients = _as_in_training(module, engine, sample)
+        with probing(module, mode="train", seed=0), torch.no_grad():
+            engine.logits(sample, np.arange(len(sample)), DropoutKey(0, 0))  # dropout must work at all
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
@@ -209,3 +225,39 @@ def _rounding(module: nn.Module, engine: _Made, sample: EncodedTexts, expected: 
             f"which is more than rounding (at most {most * expected.unit:.2g}). Train it with precision float32."
         )
     return difference
+
+
+def stack_difference(
+    modules: Sequence[nn.Module],
+    engines: Sequence[Engine],
+    texts: Sequence[EncodedTexts],
+    *,
+    device: torch.device,
+    precision: str = "float32",
+) -> str:
+    """Hold runs that are to train together against each alone.
+
+    Args:
+        modules: One per run, as :class:`contested.training.StackedEngine` takes them.
+        engines: The proven engine of each.
+        texts: The tracked examples of each.
+        device: Where the modules are.
+        precision: ``float32``, or ``bfloat16`` for autocast.
+
+    Returns:
+        How they differ, or an empty text.
+    """
+    samples = [chosen_examples(each) for each in texts]
+    with contextlib.ExitStack() as moved:
+        for module, engine, sample in zip(modules, engines, samples, strict=True):
+            moved.enter_context(moved_adapters(module, sample, engine=engine))
+        alone = [
+            track(engine, module, sample, batch_size=len(sample))
+            for engine, module, sample in zip(engines, modules, samples, strict=True)
+        ]
+        together = StackedEngine(modules, device=device, precision=precision).as_they_are(samples)
+    for one, other in zip(alone, together, strict=True):
+        difference = largest_difference(one, other)
+        if difference > TOLERANCE[precision] * unit(one):
+            return f"together their logits differ by up to {difference:.2g} from those of each alone"
+    return ""

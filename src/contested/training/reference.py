@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -149,14 +150,13 @@ def largest_difference(logits: NDArray[np.float32], expected: NDArray[np.float32
 
 
 @contextlib.contextmanager
-def moved_adapters(module: nn.Module, sample: EncodedTexts, *, pad_id: int, device: torch.device) -> Iterator[None]:
+def moved_adapters(module: nn.Module, sample: EncodedTexts, *, engine: Engine) -> Iterator[None]:
     """Move the trained weights of adapters until it shows in the logits, and put them back bit for bit.
 
     Args:
         module: A transformers or PEFT classifier; one without adapters stays as it is.
         sample: A few examples.
-        pad_id: The pad token.
-        device: Where the module is.
+        engine: Computes its logits; :func:`own_engine` where no other is known to be right.
 
     Yields:
         Nothing.
@@ -164,16 +164,53 @@ def moved_adapters(module: nn.Module, sample: EncodedTexts, *, pad_id: int, devi
     Raises:
         ModelError: If the module's own forward fails.
     """
-    adapters = _adapter_weights(module)
-    kept = [weight.detach().clone() for weight in adapters]
+    with _moved(module, _adapter_weights(module), engine, sample):
+        yield
+
+
+def check_sight(
+    module: nn.Module, sample: EncodedTexts, logits: NDArray[np.float32], *, pad_id: int, device: torch.device
+) -> None:
+    """Refuse a module that gives every text the same logits, and still does with other trained weights.
+
+    Args:
+        module: A transformers or PEFT classifier; it is left as it was found.
+        sample: A few examples.
+        logits: What it gives them.
+        pad_id: The pad token.
+        device: Where the module is.
+
+    Raises:
+        ModelError: If nothing of a text reaches the logits.
+    """
+    texts = {sample.input_ids[start:end].tobytes() for start, end in pairwise(sample.offsets)}
+    if len(texts) < 2 or not _same(logits):
+        return
+    trained = list(trained_parameters(module).values())
+    with _moved(module, trained, own_engine(module, pad_id, device), sample):
+        blind = _same(own_logits(module, sample, pad_id=pad_id, device=device))
+    if blind:
+        raise ModelError(
+            f"{module_name(module)} gives {len(texts)} different texts the same logits: nothing of a text reaches them "
+            "on this machine, so that there is nothing to learn. Choose another checkpoint."
+        )
+
+
+def _same(logits: NDArray[np.float32]) -> bool:
+    return bool(np.ptp(logits, axis=0).max() <= 1e-6 * unit(logits))
+
+
+@contextlib.contextmanager
+def _moved(module: nn.Module, weights: Sequence[Tensor], own: Engine, sample: EncodedTexts) -> Iterator[None]:
+    kept = [weight.detach().clone() for weight in weights]
     try:
-        if adapters:
+        if weights:
             with failing(module):
-                _move(module, adapters, kept, own_engine(module, pad_id, device), sample)
+                _move(module, weights, kept, own, sample)
         yield
     finally:
         with torch.no_grad():
-            for weight, before in zip(adapters, kept, strict=True):
+            for weight, before in zip(weights, kept, strict=True):
                 weight.copy_(before)
 
 

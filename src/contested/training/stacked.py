@@ -7,18 +7,22 @@ out as it would alone, up to rounding.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
 from peft.tuners.lora import Linear as LoraLinear
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
 from contested.errors import TrainingError
 from contested.families import family_of
+from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKeys
 from contested.training.engine import base_model, packs
 from contested.training.families import packed_forward, pooling
@@ -28,6 +32,7 @@ from contested.training.lora import plain_lora
 from contested.training.packed import PackedBatch, Packer, RunBatch
 from contested.training.precision import cast_frozen
 from contested.training.steps import Steps
+from contested.training.tracking import inference_mode
 
 _ONE_PRODUCT = 64
 """Runs of equally many tokens share two batched products where ranks are at most this."""
@@ -123,6 +128,7 @@ class StackedEngine:
             elif isinstance(part, ModulesToSaveWrapper):
                 _replace(skeleton, name, _StackedHead(self, [module.get_submodule(name) for module in modules]))
         skeleton.train()
+        self._modules = modules
         self._model = base_model(skeleton)
         forward = packed_forward(self._model)
         assert forward is not None
@@ -152,6 +158,22 @@ class StackedEngine:
         with self._packer.unpack(batch, self._keys) as tokens:
             logits = self._forward(self._model, self._packer, tokens).float()
         return list(torch.split(logits[batch.fields()["order"]], list(batch.shape.asked)))
+
+    def as_they_are(self, texts: Sequence[EncodedTexts]) -> list[NDArray[np.float32]]:
+        """Logits of all texts of each run in eval mode; of no use for training afterwards.
+
+        Args:
+            texts: Those of each run.
+
+        Returns:
+            Shape (N, K) of each.
+        """
+        with contextlib.ExitStack() as modes:
+            for module in self._modules:
+                modes.enter_context(inference_mode(module))
+            self._model.eval()
+            found = self.logits([RunBatch(each, np.arange(len(each)), None) for each in texts])
+        return [np.asarray(logits.cpu().numpy()) for logits in found]
 
     def split(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Cut rows of all runs, one per token or one per example, into each run's."""
