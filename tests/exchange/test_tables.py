@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from contested.errors import ConfigError, DataError, RunError
@@ -354,3 +356,11 @@ def test_long_lists_are_read_in_small_pieces(tmp_path: Path) -> None:
     for format in ("jsonl", "parquet"):
         found = import_run(format, _write(table, tmp_path / f"table.{format}")).trajectory
         assert np.allclose(found.required("losses"), losses.T, rtol=1e-12)
+
+
+def test_text_in_parquet_that_is_no_text_is_one_message(tmp_path: Path) -> None:
+    # Arrow keeps bytes under the name of text, and notices only when a text is asked for.
+    ids = pa.array([b"a", b"\xb3"]).view(pa.string())
+    pq.write_table(pa.table({"example_id": ids, "step": [1, 1], "loss": [0.5, 0.5]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        import_run("parquet", tmp_path / "a.parquet")

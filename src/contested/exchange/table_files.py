@@ -202,7 +202,7 @@ def open_parquet(path: Path) -> Iterator[Table]:
             n_rows = max(1, min(_CELLS // max(1, len(header)), _BYTES * facts.num_rows // max(1, size)))
             pieces = (batch.to_pydict() for batch in file.iter_batches(n_rows))
             yield Table(header, _numbered(pieces, 1))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}.") from error
 
 
