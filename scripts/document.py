@@ -5,8 +5,11 @@ python scripts/document.py [--check]
 
 from __future__ import annotations
 
+import json
+import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,22 @@ mean with a bootstrap interval over examples, or the share of examples with Wils
 counted in `n_skipped`. Losses and entropies are in nats; formulas and references: [statistics](statistics.md). To add a
 measure, add an entry to the list.
 
+"""
+MODELS_PAGE = """# Models and methods
+
+Which architectures of transformers train here, how their batches are computed, and what is refused and why; and the
+same of PEFT's methods. Made by `make docs` from what `python tests/sweep/sweep.py --out docs/models.json` found on
+{date} with {packages}.
+
+Each pair of an architecture and a method was tried with a tiny checkpoint of random weights: a run of a few steps,
+whose last logits were held against those of the saved model, loaded by transformers and PEFT alone and asked one text
+at a time; then, at perturbed weights, logits and gradients of a batch against those of its texts alone. Here *right*
+means equal to 1e-4, gradients to a thousandth of their length. A checkpoint of real size may turn on what the tiny one
+does not. So every run proves itself before its first step, takes the next slower way of making batches where one is
+not exact, and says so.
+
+From fast to slow: **packed**, all tokens end to end and nothing is padded; **padded** to the longest of a few texts of
+similar length; **equal lengths**, only texts of the same length together; **one by one**.
 """
 
 
@@ -89,7 +108,76 @@ def measures() -> str:
     return MEASURES_PAGE + "\n".join([*head, *lines]) + "\n"
 
 
-PAGES = {"configuration.md": configuration, "measures.md": measures}
+Outcomes = dict[tuple[str, str], dict[str, Any]]
+"""By architecture and method."""
+NOT_TRIED = {"outcome": "not tried", "said": ""}
+
+
+def kind(outcome: dict[str, Any]) -> str:
+    """The engine of what is right, else what came of it."""
+    return str(outcome["engine"] if outcome["outcome"] == "right" else outcome["outcome"])
+
+
+def models() -> str:
+    """What the sweep found, from its committed result."""
+    found = json.loads((DOCS / "models.json").read_text(encoding="utf-8"))
+    outcomes: Outcomes = {(each["architecture"], each["method"]): each for each in found["outcomes"]}
+    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
+    architectures = sorted({of for of, method in outcomes if method == "full"})
+    methods = sorted({method for of, method in outcomes if of == "bert"}, key=lambda name: (name != "full", name))
+    met = [of for of in architectures if all((of, method) in outcomes for method in methods)]
+    return "\n".join(
+        [
+            MODELS_PAGE.format(date=found["date"], packages=packages),
+            f"## Architectures\n\nFull fine-tuning: {counted(outcomes, [(of, 'full') for of in architectures])}.\n",
+            *detail(outcomes, "architecture", [(of, [(of, "full"), (of, "lora")]) for of in architectures]),
+            f"\n## Methods\n\nOf BERT: {counted(outcomes, [('bert', method) for method in methods])}.\n",
+            *detail(outcomes, "method", [(name, [("bert", name), ("llama", name)]) for name in methods]),
+            "\n## Both\n\nP packed, p padded, e equal lengths, o one by one, – refused.\n",
+            *matrix(outcomes, methods, met),
+            "",
+        ]
+    )
+
+
+def counted(outcomes: Outcomes, pairs: Iterable[tuple[str, str]]) -> str:
+    """How many of some pairs train, by engine, and how many are refused."""
+    found = Counter(kind(outcomes[pair]) for pair in pairs if pair in outcomes)
+    kinds = ", ".join(f"{found[kind]} {kind}" for kind in (*LETTERS, "refused") if found[kind])
+    return f"{found.total() - found['refused']} of {found.total()} train ({kinds})"
+
+
+def detail(outcomes: Outcomes, what: str, entries: Iterable[tuple[str, list[tuple[str, str]]]]) -> Iterator[str]:
+    """A line for each entry: the engines of its two pairs, and what was said of them."""
+    second = "full fine-tuning | LoRA" if what == "architecture" else "BERT | Llama"
+    yield f"| {what} | {second} | why not packed, or refused |"
+    yield "|---|---|---|---|"
+    for name, pairs in entries:
+        known = [outcomes.get(pair, NOT_TRIED) for pair in pairs]
+        engines = " | ".join(map(kind, known))
+        said = "; ".join(dict.fromkeys(cell(each["said"]) for each in known if each["said"]))
+        yield f"| {name} | {engines} | {said} |"
+
+
+def cell(text: str) -> str:
+    """What was said, as it may stand in a cell of a table; without what its row says."""
+    text = re.sub(r"^\S+ cannot be trained with the method [^:]+: ", "", text)
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+
+
+LETTERS = {"packed": "P", "padded": "p", "equal lengths": "e", "one by one": "o"}
+
+
+def matrix(outcomes: Outcomes, methods: Iterable[str], architectures: list[str]) -> Iterator[str]:
+    """A line for each method, a letter for each architecture."""
+    yield f"| method | {' | '.join(architectures)} |"
+    yield "|---|" + "---|" * len(architectures)
+    for method in methods:
+        letters = [LETTERS.get(kind(outcomes[of, method]), "–") for of in architectures]
+        yield f"| {method} | {' | '.join(letters)} |"
+
+
+PAGES = {"configuration.md": configuration, "measures.md": measures, "models.md": models}
 
 
 def main(*, check: bool, docs: Path = DOCS) -> str:

@@ -209,6 +209,23 @@ def test_a_tuner_of_other_modules_than_linear_ones_keeps_its_own_targets(checkpo
     assert all("norm" in name or ".score." in name for name in trained)
 
 
+def test_a_configuration_without_a_pad_token_is_no_obstacle(tmp_path: Path) -> None:
+    from transformers import PerceiverConfig, PerceiverForSequenceClassification, PerceiverTokenizer
+
+    sizes = {"d_model": 16, "d_latents": 16, "num_latents": 4, "num_self_attends_per_block": 1}
+    heads = {"num_self_attention_heads": 2, "num_cross_attention_heads": 2}
+    PerceiverTokenizer().save_pretrained(tmp_path)
+    for n_classes in (3, 2):
+        config = PerceiverConfig(**sizes, **heads, max_position_embeddings=32, num_labels=n_classes)
+        assert not hasattr(config, "pad_token_id")
+        PerceiverForSequenceClassification(config).save_pretrained(tmp_path)
+        if n_classes == 3:
+            built = models.build(str(tmp_path), label_names=LABELS, method="full", max_length=32)
+            assert built.pad_id == built.tokenizer.pad_token_id == 0
+    with pytest.raises(ModelError, match=r"has its head inside its backbone \(perceiver\.decoder"):
+        models.build(str(tmp_path), label_names=LABELS, method="full", max_length=32)
+
+
 def test_layers_to_adapt_are_named_whatever_their_kind(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2Model
 

@@ -79,6 +79,19 @@ def test_what_is_refused_is_told_with_its_reason(trial: ModuleType, tmp_path: Pa
     assert "re-allocates its ranks" in outcome.said
 
 
+def test_what_the_pages_are_made_from_has_no_fault_and_is_of_enough() -> None:
+    found = json.loads((HERE.parents[1] / "docs" / "models.json").read_text(encoding="utf-8"))
+    outcomes = found["outcomes"]
+    assert set(found["packages"]) == {"torch", "transformers", "peft"}
+    assert [each for each in outcomes if each["outcome"] not in {"right", "refused"}] == []
+    right = [each for each in outcomes if each["outcome"] == "right"]
+    assert len({each["architecture"] for each in right}) >= 60
+    assert len({each["method"] for each in outcomes}) >= 40
+    assert all(each["difference"] <= 1e-4 and each["gradient"] <= 1e-3 and each["engine"] for each in right)
+    refused = [each["said"] for each in outcomes if each["outcome"] == "refused"]
+    assert all(20 < len(said) < 900 and said == " ".join(said.split()) for said in refused)
+
+
 @pytest.mark.slow
 def test_everything_is_right_or_refused(tmp_path: Path) -> None:
     outcomes = sweep(tmp_path / "all.json", timeout=5400)

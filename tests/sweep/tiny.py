@@ -58,6 +58,7 @@ _SIZES: dict[str, Any] = {
     **dict.fromkeys(["max_position_embeddings", "n_positions", "max_seq_len"], 80),
     **dict.fromkeys(["initializer_range", "init_std"], 0.3),
     **dict.fromkeys(["pooler_hidden_size", "input_embedding_size", "cross_attention_hidden_size"], 32),
+    "num_hash_buckets": 64,
     "query_pre_attn_scalar": 8,
     "sliding_window": 8,
     "window_size": 8,
@@ -112,6 +113,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "local_attn_chunk_length": 8,
         "lsh_attn_chunk_length": 8,
         "num_buckets": 4,
+        "hash_seed": 0,
     },
     "t5": {"decoder_start_token_id": 1},
     "xmod": {"default_language": "en_XX"},
@@ -152,7 +154,7 @@ def _shrunk(content: Mapping[str, Any], tokens: PreTrainedTokenizerBase) -> dict
     special = ("bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id", "mask_token_id")
     found: dict[str, Any] = {}
     for key, value in content.items():
-        if isinstance(value, dict) and key.endswith("_config"):
+        if isinstance(value, dict) and (key.endswith("_config") or "num_hidden_layers" in value):
             found[key] = _shrunk(value, tokens)
         elif key in _SIZES and value is not None:
             found[key] = _SIZES[key]

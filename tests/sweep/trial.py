@@ -43,7 +43,7 @@ CLOSE_GRADIENTS = 1e-3
 APART = 0.01
 """Logits of different texts must differ so much; else nothing could be seen to be wrong."""
 LENGTH = 64
-_ATTENTION = "W?[qv]|query|value|[qv]_(proj|lin)|(query|value|in|qkv)_proj|c_attn|query_key_value|W?qkv"
+_ATTENTION = "W?[qv]|(q|kv)_b_proj|query|value|[qv]_(proj|lin)|(query|value|in|qkv)_proj|c_attn|query_key_value|W?qkv"
 
 
 class Outcome(NamedTuple):
@@ -155,8 +155,11 @@ def _targets(backbone: Path, options: dict[str, Any]) -> dict[str, Any]:
         return {}
     if "target_modules" not in accepted.__dataclass_fields__ or options["name"] in OTHER_TARGETS - {"ln_tuning"}:
         return {}
-    with torch.device("meta"):
-        skeleton = AutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(backbone))
+    try:
+        with torch.device("meta"):
+            skeleton = AutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(backbone))
+    except ImportError:  # a package that this architecture needs is not installed; the product is to say so
+        return {}
     wanted = _is_norm if norms else _is_linear
     names = [name for name, part in skeleton.named_modules() if wanted(part) and not name.rsplit(".", 1)[-1].isdigit()]
     head = head_modules(skeleton)

@@ -208,7 +208,8 @@ def _settle_pad(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) ->
     """
     about = config.get_text_config()
     # RoBERTa counts positions from the pad token that is named, and decoders pool the token before it.
-    if about.pad_token_id is None or about.pad_token_id < 0:
+    known = getattr(about, "pad_token_id", None)  # Perceiver's configuration has no such key
+    if known is None or known < 0:
         last = tokenizer.pad_token_id
         if tokenizer("a")["input_ids"][-1:] == [last]:
             # Decoders would take an end token that every text has for padding, and pool the token before it.

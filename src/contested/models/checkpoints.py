@@ -208,6 +208,11 @@ def _check_backbone(backbone: str, module: PreTrainedModel, info: Mapping[str, A
     pooler = f"{module.base_model_prefix}.pooler"
     fresh_pooler = [name for name in absent if name.startswith(pooler + ".")]
     absent = [name for name in absent if name not in fresh_pooler]
+    if absent and not head:
+        raise ModelError(
+            f"{backbone!r} brings no head for these classes, and a {type(module).__name__} has its head inside its "
+            f"backbone ({absent[0]}), where a run does not make one. Choose another checkpoint."
+        )
     if absent:
         total = len(module.base_model.state_dict())
         raise ModelError(
