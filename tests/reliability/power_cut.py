@@ -35,7 +35,8 @@ class Cut(NamedTuple):
 
     Attributes:
         after: How many operations were done before.
-        how: What of the unflushed is there: nothing, the names alone, or the content alone under the sure names.
+        how: What of the unflushed is there: nothing, the names alone, the content alone under the sure names, or one
+            name alone.
         files: Path to content.
     """
 
@@ -92,6 +93,11 @@ class Disk:
             ("content without names", "sure", "written"),
         ):
             yield Cut(after, how, dict(_files(self._top, "", names, content)))
+        for folder, name, path in _unsure(self._top, ""):
+            sure = folder.sure
+            folder.sure = {**sure, name: folder.named[name]} if name in folder.named else _without(sure, name)
+            yield Cut(after, f"nothing unflushed but the name {path}", dict(_files(self._top, "", "sure", "sure")))
+            folder.sure = sure
 
     @property
     def content(self) -> dict[str, bytes]:
@@ -150,6 +156,20 @@ def _files(folder: _Folder, prefix: str, names: str, content: str) -> Iterator[t
             yield from _files(entry, f"{prefix}{name}/", names, content)
         else:
             yield prefix + name, bytes(getattr(entry, content))
+
+
+def _unsure(folder: _Folder, prefix: str) -> Iterator[tuple[_Folder, str, str]]:
+    """Every name that was given, taken away or given to something else since its folder was flushed."""
+    for name in sorted(folder.named.keys() | folder.sure.keys()):
+        if folder.named.get(name) is not folder.sure.get(name):
+            yield folder, name, prefix + name
+        inner = folder.sure.get(name)
+        if isinstance(inner, _Folder):
+            yield from _unsure(inner, f"{prefix}{name}/")
+
+
+def _without(names: dict[str, _File | _Folder], name: str) -> dict[str, _File | _Folder]:
+    return {other: entry for other, entry in names.items() if other != name}
 
 
 def replay(operations: Sequence[Done], root: Path) -> Iterator[Cut]:

@@ -30,6 +30,7 @@ def test_what_was_never_flushed_may_be_gone_or_empty() -> None:
     assert found["nothing unflushed"] == {}
     assert found["names without content"] == {"a": b""}
     assert found["content without names"] == {}
+    assert found["nothing unflushed but the name a"] == {"a": b""}
 
 
 def test_a_flushed_file_whose_folder_was_not_flushed_may_lack_its_name() -> None:
@@ -82,3 +83,13 @@ def test_the_inode_of_what_is_gone_is_taken_again() -> None:
         did(Kind.SYNC, "", inode=9),
     )
     assert found["nothing unflushed"] == {"x/a": b""}
+
+
+def test_a_name_may_reach_the_disk_before_another_one_that_was_given_earlier() -> None:
+    other = [did(Kind.CREATE, "b", inode=2), did(Kind.WRITE, "b", inode=2, data=b"it"), did(Kind.SYNC, "b", inode=2)]
+    found = states(*MADE, did(Kind.SYNC, ".a", inode=1), RENAMED, *other)
+    assert found["nothing unflushed but the name b"] == {"b": b"it"}
+    assert found["nothing unflushed but the name a"] == {"a": b"new"}
+    gone = states(*other, did(Kind.SYNC, "", inode=9), did(Kind.UNLINK, "b"))
+    assert gone["nothing unflushed"] == {"b": b"it"}
+    assert gone["nothing unflushed but the name b"] == {}
