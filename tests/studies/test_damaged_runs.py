@@ -100,6 +100,7 @@ def test_a_study_of_which_no_run_can_be_read_says_so(
     assert main(["report", str(tmp_path / "study")]) == 2
     said = capsys.readouterr().err
     assert "No complete run of the study made in" in said
+    assert f"contested verify {tmp_path / 'study'} says more" in said
     assert all(run.name in said for run in runs)
     assert "Traceback" not in said
 

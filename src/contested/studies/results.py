@@ -63,7 +63,7 @@ def open_results(folder: Path) -> OpenedStudy:
     damaged = {name: error for name, error in runs.items() if isinstance(error, ContestedError)}
     if len(damaged) == len(runs):
         raise RunError(
-            f"No complete run of the study {study.name} in {folder} can be read:",
+            f"No complete run of the study {study.name} in {folder} can be read; contested verify {folder} says more:",
             [f"{name}: {error.message}" for name, error in damaged.items()],
         )
     damaged |= {name: RunError(state.error) for name, state in found.items() if state.status == UNREADABLE}
