@@ -175,7 +175,7 @@ def _loaded_logits(
     config: RunConfig, components: RunComponents, folder: Path, sample: Any
 ) -> NDArray[np.float32] | str:
     """Logits of the saved weights, or why there are none."""
-    device, pad_id = components.device, int(components.model.tokenizer.pad_token_id)
+    device, pad_id = components.device, components.model.pad_id
     size = int(_ROOM * 4 * components.model.total_params)
     devices = [each for each in (device, torch.device("cpu")) if _has_room(each, size)]
     if not devices:
@@ -203,7 +203,7 @@ def _how(config: RunConfig) -> str:
 
 
 def _where(components: RunComponents) -> dict[str, Any]:
-    return {"pad_id": int(components.model.tokenizer.pad_token_id), "device": components.device}
+    return {"pad_id": components.model.pad_id, "device": components.device}
 
 
 def _engine_before(manifest: Mapping[str, Any]) -> training.EngineName | None:
