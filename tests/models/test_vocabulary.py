@@ -158,7 +158,7 @@ def test_layers_that_the_config_leaves_out_are_said(copied: Callable[[str], Path
     change_json(folder / "config.json", num_hidden_layers=1)
     # A layer of BERT has 16 weights: query, key, value, two norms and three dense, each with its bias.
     [note] = build(folder).notes
-    assert note.startswith("16 weights of layers in the checkpoint are not used")
+    assert note.startswith("16 weights of the checkpoint's layers not used, as the layers that its config.json")
 
 
 def test_another_problem_type_is_not_used_and_said(copied: Callable[[str], Path]) -> None:

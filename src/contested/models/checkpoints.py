@@ -20,6 +20,7 @@ from contested.errors import ModelError
 from contested.hub import hub_reason
 from contested.models.heads import settle_head
 from contested.models.tokenizers import sentence
+from contested.wording import counted
 
 _QUANTISATION = ("quantization_config", "compression_config")
 _QUANTISED = re.compile(r"\.(SCB|weight_format|absmax|quant_map|qweight|qzeros|scales|g_idx|weight_scale\w*)$")
@@ -228,8 +229,8 @@ def _unused_layers(unused: Sequence[str]) -> list[str]:
     if not found:
         return []
     return [
-        f"{len(found)} weights of layers in the checkpoint are not used, as the layers that its config.json describes "
-        f"lack them (first {found[0]}): check that it belongs to these weights."
+        f"{counted(len(found), 'weight')} of the checkpoint's layers not used, as the layers that its config.json "
+        f"describes lack them (first {found[0]}): check that it belongs to these weights."
     ]
 
 
