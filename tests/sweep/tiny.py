@@ -64,6 +64,8 @@ _SIZES: dict[str, Any] = {
     "window_size": 8,
 }
 """Keys of configurations, by whatever name an architecture has them."""
+_MODEL_KEYS = {"num_hidden_layers", "text_config"}
+"""What is in a part of a configuration that is a model's own."""
 
 _LATENT = {"num_key_value_heads": 4, "head_dim": 8, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}
 _LATENT |= {"qk_head_dim": 16, "kv_lora_rank": 16, "q_lora_rank": 16}
@@ -119,7 +121,12 @@ _OWN: dict[str, dict[str, Any]] = {
     "xmod": {"default_language": "en_XX"},
     "yoso": {"type_vocab_size": 2},
     "zamba": _HYBRID | {"attention_head_dim": 16, "attention_hidden_size": 64, "mamba_dt_rank": 4},
-    "zamba2": _HYBRID | {"mamba_headdim": 32, "attention_head_dim": 16, "attention_hidden_size": 64, "adapter_rank": 4},
+    "zamba2": {
+        "num_hidden_layers": 4,
+        "layers_block_type": ["linear_attention", "hybrid"] * 2,
+        "num_key_value_heads": 4,
+        "adapter_rank": 4,
+    },
 }
 """What an architecture needs besides."""
 
@@ -154,7 +161,7 @@ def _shrunk(content: Mapping[str, Any], tokens: PreTrainedTokenizerBase) -> dict
     special = ("bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id", "mask_token_id")
     found: dict[str, Any] = {}
     for key, value in content.items():
-        if isinstance(value, dict) and (key.endswith("_config") or "num_hidden_layers" in value):
+        if isinstance(value, dict) and (key.endswith("_config") or _MODEL_KEYS & value.keys()):
             found[key] = _shrunk(value, tokens)
         elif key in _SIZES and value is not None:
             found[key] = _SIZES[key]
