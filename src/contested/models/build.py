@@ -34,6 +34,7 @@ from contested.models.checkpoints import (
 from contested.models.methods import FULL, OTHER_TARGETS, peft_config, tuner_class
 from contested.models.random_start import keep_start
 from contested.models.tokenizers import first_line, load_tokenizer, sentence
+from contested.models.tuner_options import size_problems
 from contested.models.vocabulary import READS_LAST_END, vocabulary_notes, vocabulary_problems
 
 _PROBLEM_TYPE = "single_label_classification"
@@ -283,13 +284,14 @@ def _method_problems(
         made = peft_config(method, options, family=family_of(config.model_type), head=head)
     except ModelError as error:
         return [str(error)]
+    sizes = size_problems(options, skeleton, input_limit(config))
     targets = getattr(made, "target_modules", None)
     if not hasattr(made, "target_modules") or isinstance(targets, str):
-        return []
+        return sizes
     names = [name for name, _ in skeleton.named_modules()]
     if not targets:
-        return _missing_targets(skeleton, config.model_type, method.lower(), head)
-    problems = [
+        return sizes + _missing_targets(skeleton, config.model_type, method.lower(), head)
+    problems = sizes + [
         f"the target module {target!r} does not exist in {config.model_type!r}"
         for target in sorted(targets)
         if not any(name == target or name.endswith(f".{target}") for name in names)

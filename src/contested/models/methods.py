@@ -10,6 +10,7 @@ from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, TaskType
 
 from contested.errors import ModelError
 from contested.families import Family
+from contested.models.tuner_options import option_problems
 from contested.wording import hint
 
 FULL = "full"
@@ -77,7 +78,8 @@ def tuner_class(method: str, options: Mapping[str, Any]) -> type[PeftConfig]:
         The class.
 
     Raises:
-        ModelError: For an unknown tuner, unknown options, or a tuner or an initialisation that this loop cannot train.
+        ModelError: For an unknown tuner, unknown options or values of another kind than they have, or a tuner or an
+            initialisation that this loop cannot train.
     """
     name = method.lower()
     classes: dict[str, type[PeftConfig]] = {
@@ -94,6 +96,8 @@ def tuner_class(method: str, options: Mapping[str, Any]) -> type[PeftConfig]:
             f"The method {name} does not know {', '.join(map(repr, unknown))}. "
             f"{classes[name].__name__} knows: {', '.join(accepted)}."
         )
+    if wrong := option_problems(classes[name], options):
+        raise ModelError(f"The options of the method {name} cannot be used: {'; '.join(wrong)}.")
     start = str(options.get("init_lora_weights", "")).lower()
     if start in _FROM_DATA:
         raise ModelError(
