@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -26,6 +27,7 @@ from contested.integrations.inputs import Collator
 from contested.integrations.recording import Recording
 from contested.integrations.tracked import Outputs, Tracked, check_order, read_tracked
 from contested.integrations.watching import Watching
+from contested.integrations.words import check_words
 from contested.training.tracking import inference_mode
 
 
@@ -141,9 +143,10 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         names = self._tracked.names(_inner(given["model"]))
         if self._check_label_order:
             check_order(self._tracked, names)
+        notes = check_words(self._tracked, _inner(given["model"]), given.get("processing_class"))
         processes = Processes(args.process_index, args.world_size, timeout_s=args.ddp_timeout)
         try:
-            last_step, header = processes.first(lambda: self._open(args, state, **given))
+            last_step, header = processes.first(lambda: self._open(args, state, notes, **given))
             self._training = _Training(processes, names, header, last_step)
             if state.global_step == 0 or self._due(state):
                 self._record(args, state, control, **given)
@@ -178,12 +181,14 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         step, epoch = state.global_step, float(state.epoch or 0)
         return step % self._every == 0 or step >= state.max_steps or epoch.is_integer()
 
-    def _open(self, args: Any, state: Any, **given: Any) -> tuple[int, dict[str, Any]]:
+    def _open(self, args: Any, state: Any, notes: Sequence[str], **given: Any) -> tuple[int, dict[str, Any]]:
         """Open the folder in the process that records: the last checkpoint that counts, and what is said of the run."""
         model, data = _inner(given["model"]), self._tracked.fingerprint
         identity = identity_of(args, model, given.get("train_dataloader"), every=self._every, data=data)
         self._recording.open(identity, step=state.global_step, planned_steps=state.max_steps, every=self._every)
         self._watching.report(args.report_to, output_dir=args.output_dir, after=self._recording.last_step)
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
         return self._recording.last_step, {
             "run_id": self._name or run_id(args, model, identity),
             "planned_steps": state.max_steps,
@@ -191,6 +196,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
             "baseline": self._why_no_baseline(model) or "recorded with adapters disabled",
             "identity": identity,
             "provenance": provenance(args, model, identity),
+            **({"notes": list(notes)} if notes else {}),
         }
 
     def _record(self, args: Any, state: Any, control: Any, **given: Any) -> None:

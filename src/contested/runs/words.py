@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from contested import models, tasks, training
 from contested.errors import DataError
 from contested.wording import counted, listed
-
-_MANY_UNKNOWN = 0.25
-"""From this share of unknown tokens on nothing is trained: a tokenizer of another language gives more than half."""
-_SAID_UNKNOWN = 0.01
-
-
-class _Part(NamedTuple):
-    """Texts of a run.
-
-    Attributes:
-        what: What one of them is.
-        ids: Their example ids.
-        texts: Their tokens.
-    """
-
-    what: str
-    ids: Sequence[str]
-    texts: tasks.EncodedTexts
-
-    def first(self, rows: NDArray[np.int64]) -> str:
-        """The first of some examples by its id, and how many more there are."""
-        more = f" and {len(rows) - 1:,} more" if len(rows) > 1 else ""
-        return f"{self.what} {self.ids[rows[0]]!r}{more}"
 
 
 def check_words(data: tasks.TaskData, model: models.TextModel, encoded: training.TrainingSet) -> tuple[str, ...]:
@@ -55,7 +31,7 @@ def check_words(data: tasks.TaskData, model: models.TextModel, encoded: training
     parts = _parts(data, encoded)
     plain = _plain_text(data, model)
     problems = [problem for part in parts for problem in _problems(part, model, plain)]
-    unknown, notes = _unknown(parts, model)
+    unknown, notes = tasks.unknown_tokens(parts, model.tokenizer)
     if problems or unknown:
         raise DataError(
             "The model cannot read the texts as they are; give the tokenizer that belongs to it, change these texts "
@@ -65,14 +41,14 @@ def check_words(data: tasks.TaskData, model: models.TextModel, encoded: training
     return (*notes, *_marked(data, parts, model, plain), *_cut(data, model, encoded))
 
 
-def _parts(data: tasks.TaskData, encoded: training.TrainingSet) -> list[_Part]:
+def _parts(data: tasks.TaskData, encoded: training.TrainingSet) -> list[tasks.TextPart]:
     """Every text once: of the training set the bulk alone, as its other examples are tracked."""
     ids = data.examples["example_id"].tolist()
     bulk = data.bulk["example_id"].tolist()
     return [
-        _Part("tracked example", ids[: data.n_tracked], encoded.tracked),
-        _Part("validation example", ids[data.n_tracked :], encoded.validation),
-        _Part("bulk example", bulk, encoded.train.rest(len(encoded.train) - len(bulk))),
+        tasks.TextPart("tracked example", ids[: data.n_tracked], encoded.tracked),
+        tasks.TextPart("validation example", ids[data.n_tracked :], encoded.validation),
+        tasks.TextPart("bulk example", bulk, encoded.train.rest(len(encoded.train) - len(bulk))),
     ]
 
 
@@ -82,17 +58,10 @@ def _plain_text(data: tasks.TaskData, model: models.TextModel) -> tasks.EncodedT
     return tasks.encode(model.tokenizer, table, max_length=2**20, template=model.family.template)
 
 
-def _problems(part: _Part, model: models.TextModel, plain: tasks.EncodedTexts) -> Iterator[str]:
+def _problems(part: tasks.TextPart, model: models.TextModel, plain: tasks.EncodedTexts) -> Iterator[str]:
     rows, texts, tokenizer = models.embeddings_of(model.module), part.texts, model.tokenizer
-    if rows.tokens is not None:
-        for number, where in _beyond(texts, texts.input_ids, rows.tokens):
-            token = tokenizer.convert_ids_to_tokens(number)
-            yield f"{part.first(where)}: the token {token!r} has the id {number}, the model {rows.tokens:,} embeddings"
-    if rows.types is not None and texts.token_type_ids is not None:
-        for number, where in _beyond(texts, texts.token_type_ids, rows.types):
-            there = counted(rows.types, "embedding")
-            yield f"{part.first(where)}: the token type {number}, and the model has {there} of token types"
-    added = plain.count(_added_ids(tokenizer))[0] if model.family.template is None else 0
+    yield from tasks.beyond_embeddings(part, tokenizer, tokens=rows.tokens, types=rows.types)
+    added = plain.count(tasks.added_ids(tokenizer))[0] if model.family.template is None else 0
     empty = np.flatnonzero(texts.lengths <= added)
     if len(empty):
         yield f"{part.first(empty)}: the tokenizer makes no token of the text"
@@ -100,15 +69,7 @@ def _problems(part: _Part, model: models.TextModel, plain: tasks.EncodedTexts) -
         yield from _miscounted(part, model, plain)
 
 
-def _beyond(texts: tasks.EncodedTexts, ids: NDArray[np.int32], rows: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Ids that have no row in a table of the model, each with the texts that have it."""
-    places = np.flatnonzero((ids >= rows) | (ids < 0))
-    of = np.searchsorted(texts.offsets, places, side="right") - 1
-    for number in np.unique(ids[places]):
-        yield int(number), np.unique(of[ids[places] == number])
-
-
-def _miscounted(part: _Part, model: models.TextModel, plain: tasks.EncodedTexts) -> Iterator[str]:
+def _miscounted(part: tasks.TextPart, model: models.TextModel, plain: tasks.EncodedTexts) -> Iterator[str]:
     """Texts with other than the tokenizer's own end tokens, where a head reads at the last of as many as all have."""
     config = _config(model)
     wanted, found = plain.count(config.eos_token_id)[0], part.texts.count(config.eos_token_id)
@@ -120,27 +81,8 @@ def _miscounted(part: _Part, model: models.TextModel, plain: tasks.EncodedTexts)
         )
 
 
-def _unknown(parts: Sequence[_Part], model: models.TextModel) -> tuple[list[str], list[str]]:
-    """What is wrong, and what is to be said, where tokens are unknown to the tokenizer."""
-    tokenizer, among = model.tokenizer, _added_ids(model.tokenizer)
-    if tokenizer.unk_token_id is None or tokenizer.unk_token_id in among:
-        return [], []  # a tokenizer of bytes, to which nothing is unknown
-    numbers = [part.texts.count(tokenizer.unk_token_id) for part in parts]
-    words = [part.texts.lengths - part.texts.count(among) for part in parts]
-    share = sum(map(np.sum, numbers)) / max(1, sum(map(np.sum, words)))
-    said = f"{share:.1%} of the tokens are unknown to the tokenizer ({tokenizer.unk_token})"
-    if share >= _MANY_UNKNOWN:
-        return [f"{said}: it was not made for these texts, or its files are incomplete"], []
-    notes = [f"{said}."] if share >= _SAID_UNKNOWN else []
-    for part, unknown, length in zip(parts, numbers, words, strict=True):
-        rows = np.flatnonzero((unknown == length) & (length > 0))
-        if len(rows):
-            notes.append(f"The tokenizer knows no token of {part.first(rows)}.")
-    return [], notes
-
-
 def _marked(
-    data: tasks.TaskData, parts: Sequence[_Part], model: models.TextModel, plain: tasks.EncodedTexts
+    data: tasks.TaskData, parts: Sequence[tasks.TextPart], model: models.TextModel, plain: tasks.EncodedTexts
 ) -> list[str]:
     """Say which texts hold special tokens, and whether they are read as such or as letters."""
     tokenizer = model.tokenizer
@@ -148,7 +90,7 @@ def _marked(
         return _as_letters(data, tokenizer)
     notes = []
     for part in parts:
-        found = {number: part.texts.count(number) > plain.count(number)[0] for number in _added_ids(tokenizer)}
+        found = {number: part.texts.count(number) > plain.count(number)[0] for number in tasks.added_ids(tokenizer)}
         rows = np.flatnonzero(np.any(list(found.values()), axis=0)) if found else np.zeros(0, np.int64)
         if len(rows):
             names = [tokenizer.convert_ids_to_tokens(int(number)) for number, where in found.items() if where.any()]
@@ -181,14 +123,6 @@ def _cut(data: tasks.TaskData, model: models.TextModel, encoded: training.Traini
         side = 0 if model.tokenizer.truncation_side == "left" else -1
         said += f" What is cut is of {data.text_columns[side]}, which may be lost altogether."
     return [said]
-
-
-def _added_ids(tokenizer: Any) -> NDArray[np.int64]:
-    """Ids of special tokens that stand for no word: all but one that stands for unknown words alone."""
-    names = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
-    unknown = names.pop("unk_token", None)
-    kept = [token for token in tokenizer.all_special_tokens if token != unknown or token in names.values()]
-    return np.array(sorted({tokenizer.convert_tokens_to_ids(token) for token in kept}), np.int64)
 
 
 def _config(model: models.TextModel) -> Any:

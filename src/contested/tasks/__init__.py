@@ -6,6 +6,7 @@ from contested.tasks.data import TaskData
 from contested.tasks.encoding import EncodedTexts, cache_folder, encode
 from contested.tasks.interventions import inject_label_noise, select_composition, soft_targets
 from contested.tasks.task import NLI_LABELS, NLITask, TextClassificationTask, class_weights
+from contested.tasks.words import TextPart, added_ids, beyond_embeddings, unknown_tokens
 
 __all__ = [
     "NLI_LABELS",
@@ -13,6 +14,9 @@ __all__ = [
     "NLITask",
     "TaskData",
     "TextClassificationTask",
+    "TextPart",
+    "added_ids",
+    "beyond_embeddings",
     "cache_folder",
     "class_weights",
     "encode",
@@ -21,5 +25,6 @@ __all__ = [
     "read_bulk",
     "select_composition",
     "soft_targets",
+    "unknown_tokens",
     "with_covariates",
 ]
