@@ -93,7 +93,8 @@ def test_every_problem_at_once_with_the_nearest_key(file: Path) -> None:
     ("text", "wanted"),
     [
         ("a: [1", "is not valid YAML"),
-        ("- 1", "must hold keys and values"),
+        ("- 1", "must hold keys and values (model:, task:, …), but holds [1]"),
+        ("", "must hold keys and values (model:, task:, …), but is empty"),
         ("task: {annotated: {path: x}}", "model: is required and missing"),
         (
             MINIMAL + "method: [lora]",
@@ -129,6 +130,13 @@ def test_a_missing_file_and_a_broken_override(file: Path, tmp_path: Path) -> Non
         ("task.categories=[.nan]", "task.categories"),
         ("method.extra={a: [{b: .nan}]}", "expected finite numbers, got nan"),
         ("task.annotated.options={x: .inf}", "expected finite numbers, got inf"),
+        (
+            "training.epochs=yes",
+            "training.epochs: input should be a valid integer, unable to parse string as an integer, got 'true'",
+        ),
+        ("seed=off", "seed: input should be a valid integer"),
+        ("task.categories=[no, yes]", "task.categories"),
+        ("method.r=true", "r: input should be a valid integer"),
     ],
 )
 def test_numbers_that_nothing_can_run_with_are_refused(tmp_path, override, said):

@@ -6,9 +6,9 @@ import functools
 import math
 from collections.abc import Iterator
 from types import NoneType
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
 # What the text of an option names on the disk: data, or a checkpoint where it is no name of the hub.
@@ -48,6 +48,14 @@ class Section(BaseModel):
     )
     alternatives: ClassVar[tuple[frozenset[str], ...]] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_as_number(cls, content: Any) -> Any:
+        """Python counts with true and false: where numbers are meant they are given on as text, which is refused."""
+        if not isinstance(content, dict):
+            return content
+        return {name: _truth_as_text(value) if name in _numbers_in(cls) else value for name, value in content.items()}
+
     def differing(self) -> dict[str, Any]:
         """What was set: every option that differs from its default, ready for JSON.
 
@@ -61,6 +69,27 @@ class Section(BaseModel):
             if standard is _REQUIRED or value != standard:
                 found[name] = value.differing() if isinstance(value, Section) else values[name]
         return found
+
+
+def _leaves(annotation: Any) -> frozenset[Any]:
+    """The plain types that a declaration is made of."""
+    parts = get_args(annotation)
+    if not parts or get_origin(annotation) is Literal:
+        return frozenset([Literal if parts else annotation])
+    return frozenset().union(*map(_leaves, parts))
+
+
+@functools.cache
+def _numbers_in(section: type[Section]) -> frozenset[str]:
+    """The options that take numbers and nothing for which true or false could be meant."""
+    leaves = {name: _leaves(field.annotation) for name, field in section.model_fields.items()}
+    return frozenset(name for name, kinds in leaves.items() if kinds & {int, float} and not kinds & {bool, str, Any})
+
+
+def _truth_as_text(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_truth_as_text(part) for part in value]
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 @functools.cache
