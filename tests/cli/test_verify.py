@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,17 @@ def test_a_damaged_manifest_is_named_too(verify: Callable[..., str], run: Path) 
     said = verify(run, code=1)
     assert "it has no manifest.json" in said
     assert "3 files of checkpoints lie there" in said
+
+
+def test_a_run_of_a_folder_that_lost_its_manifest_is_not_passed_over(
+    verify: Callable[..., str], fails: Callable[..., str], run: Path
+) -> None:
+    shutil.copytree(run, run.with_name("other"))
+    (run / "manifest.json").unlink()
+    said = verify(run.parent, code=1)
+    assert f"{run.name} ({run}): damaged" in said
+    assert "other): complete, as it was written" in said
+    assert f"{run} is not a run folder: it has no manifest.json" in fails("report", run.parent)
 
 
 def test_what_is_left_over_is_no_damage_and_goes_on_demand(verify: Callable[..., str], run: Path) -> None:

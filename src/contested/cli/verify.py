@@ -64,13 +64,13 @@ def _seen(folder: Path) -> Iterator[_Seen]:
     from contested.report import find_runs
     from contested.studies.folder import is_study
     from contested.studies.health import inspect_study, stray
-    from contested.trajectories import inspect_run, layout
+    from contested.trajectories import inspect_run
 
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise RunError(f"{folder} {what}. Give the folder of a run or study.")
     if not is_study(folder):
-        for run in [folder] if layout.checkpoint_steps(folder) else find_runs([folder]):
+        for run in find_runs([folder]):
             yield _run(run, inspect_run(run), [*stray(run)])
         return
     health = inspect_study(folder)

@@ -13,7 +13,7 @@ from contested.analysis import Analysis, analyze
 from contested.errors import RunError
 from contested.report.run_names import run_names
 from contested.trajectories import Trajectory
-from contested.trajectories.layout import MANIFEST
+from contested.trajectories.layout import MANIFEST, checkpoint_steps
 
 
 class ReportRun(NamedTuple):
@@ -66,8 +66,8 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for folder in folders:
-        inside = [] if (folder / MANIFEST).exists() else _inside(folder)
-        if folder.is_dir() and not inside and not (folder / MANIFEST).exists():
+        inside = [] if _is_run(folder) else _inside(folder)
+        if folder.is_dir() and not inside and not _is_run(folder):
             raise RunError(
                 f"There is no run in {folder}: neither it nor a folder in it holds a {MANIFEST}. "
                 "Give the folder that contested train wrote with --out, one that holds such, or that of a study."
@@ -77,5 +77,9 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    manifests = [*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"runs/*/{MANIFEST}")]
-    return sorted(manifest.parent for manifest in manifests)
+    return sorted(found for found in (*folder.glob("*"), *folder.glob("runs/*")) if _is_run(found))
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder is a run, also one that has lost its manifest: it is damaged, and not nothing."""
+    return (folder / MANIFEST).exists() or bool(checkpoint_steps(folder))
