@@ -7,6 +7,7 @@ import pandas as pd
 from contested.naming import axis_heading
 from contested.report.declarations import Frames
 from contested.report.study_frames import varying_axes
+from contested.wording import counted
 
 
 def lead(frames: Frames) -> str:
@@ -27,17 +28,13 @@ def lead(frames: Frames) -> str:
     axes = [axis_heading(axis) for axis in varying_axes(frames)]
     varies = f", which differ in {_listed(axes)}" if axes else ""
     return (
-        f"{here:,} of the {len(asked):,} runs of the study, in {_counted(groups, 'group')}{varies}; "
+        f"{here:,} of the {len(asked):,} runs of the study, in {counted(groups, 'group')}{varies}; "
         "runs of a group differ only in their seed."
     )
 
 
 def _listed(names: list[str]) -> str:
     return " and ".join(", ".join(names).rsplit(", ", 1)) if len(names) > 1 else "".join(names)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def excluded(runs: pd.DataFrame) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from contested.paper.report.declared_tables import TABLES
 from contested.paper.results import PaperResults
 from contested.report import FigureSpec, FindingCard, ReportSpec, Section
 from contested.report.labels import short_ids
+from contested.wording import counted
 
 SECTIONS = (
     Section("disagreement", "Does disagreement go with loss?"),
@@ -76,15 +77,11 @@ def _lead(runs: pd.DataFrame) -> str:
     conditions = len(main[["backbone", "method", "dataset"]].drop_duplicates())
     numbers = {"model": asked["backbone"].nunique(), "method": asked["method"].nunique()}
     numbers |= {"data set": asked["dataset"].nunique()}
-    parts = ", ".join(_counted(number, noun) for noun, number in numbers.items())
+    parts = ", ".join(counted(number, noun) for noun, number in numbers.items())
     return (
         f"{here:,} of the {len(asked):,} runs of the study: {parts}; "
-        f"{_counted(conditions, 'condition')} as in the paper's Table 1."
+        f"{counted(conditions, 'condition')} as in the paper's Table 1."
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
