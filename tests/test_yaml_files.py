@@ -102,6 +102,7 @@ def test_merged_keys_lie_beneath_a_mappings_own():
         ("a: 1\nb: x\0y", "it holds the character U+0000 at line 2, column 5"),
         ("a: 1\nb: x\ud800y", "it holds the character U+D800 at line 2, column 5"),
         ("a: 1\n---\nb: 2", "line 2, column 1: begins another document (---); expected one"),
+        ("a:\n\tb: 1", "a tab, which cannot indent (use blanks), at line 2, column 1"),
         ("%YAML 3.0\n---\na: 1", "at line 1, column 1"),
         ("a: &a [*a]", "the alias *a stands within what it names (line 1, column 8)"),
         ("&a {b: &b [*b]}", "the alias *b stands within what it names"),

@@ -29,6 +29,7 @@ from contested.options import (
     method_content,
     names_file,
 )
+from contested.wording import shown
 from contested.yaml_files import read_yaml
 
 
@@ -81,7 +82,8 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     file = user_path(path)
     content = read_yaml(file, "the configuration")
     if not isinstance(content, dict):
-        raise ConfigError(f"{file} must hold keys and values (model:, task:, …), but holds {type(content).__name__}.")
+        found = "is empty" if content is None else f"holds {shown(content)}"
+        raise ConfigError(f"{file} must hold keys and values (model:, task:, …), but {found}.")
     resolve_paths(content, file.parent)
     for text in overrides:
         given = language.parse(text)

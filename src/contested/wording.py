@@ -58,6 +58,26 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(words[:_SHOWN_NAMES]) + f", … ({len(words)} in all)"
 
 
+def without_texts(source: str, text_columns: Iterable[str], columns: Iterable[object]) -> list[str]:
+    """Say which text columns a file lacks, and where to name those that it has.
+
+    Args:
+        source: The file.
+        text_columns: The columns that are looked for.
+        columns: Those that there are.
+
+    Returns:
+        One sentence; none where nothing is missing.
+
+    >>> without_texts("a.csv", ["premise"], ["text"])
+    ['a.csv: no text column premise; it has text. Name the columns of the text as task.text_columns']
+    """
+    there = {str(name): None for name in columns}
+    absent = [name for name in text_columns if name not in there]
+    told = f"no text column {listed(absent)}; it has {listed(there)}"
+    return [f"{source}: {told}. Name the columns of the text as task.text_columns"] if absent else []
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun.
 

@@ -290,8 +290,10 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> str:
     what = error.problem or error.context or "cannot be read"
     if mark is None:
         return what
-    at = f"{what} at line {mark.line + 1}, column {mark.column + 1}"
     lines = text.splitlines()
+    if mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t":
+        what = "a tab, which cannot indent (use blanks),"
+    at = f"{what} at line {mark.line + 1}, column {mark.column + 1}"
     if mark.line >= len(lines):
         return f"{at}, where the text ends"
     begin = max(mark.column - 60, 0)

@@ -34,6 +34,7 @@ from contested.trajectories import Trajectory
         ("method.target_modules=[q_proj]", "'q_proj' does not exist in 'bert'"),
         ("model.max_length=999", "max_length is 999"),
         ("task.text_columns=[text]", "no column text"),
+        ("task.text_columns=[claim]", ". Name the columns of the text as task.text_columns"),
         ("task.bulk.size=5000", "5000 bulk examples were requested, but there are 100"),
         ("seed", "expected key=value"),
     ],

@@ -110,7 +110,7 @@ def test_every_file_of_a_run_is_in_its_manifest(run: Path) -> None:
         "3 of 3 checkpoints can be read.",
         "Examples, metrics and baseline can be read.",
         "4 of 4 files of gradients can be read.",
-        "1 of 1 files of trained weights can be read.",
+        "1 of 1 files in adapter/ can be read.",
     )
 
 
@@ -205,7 +205,7 @@ def test_what_is_wrong_and_what_is_whole_are_named(run: Path) -> None:
         "2 of 3 checkpoints can be read.",
         "Examples and baseline can be read.",
         "3 of 4 files of gradients can be read.",
-        "0 of 1 files of trained weights can be read.",
+        "0 of 1 files in adapter/ can be read.",
     )
     with pytest.raises(RunError, match=r"Cannot read .*step-00000010\.parquet: No such file .*contested verify"):
         Trajectory.load(run)

@@ -22,6 +22,7 @@ from contested.config import RunConfig
 from contested.errors import ConfigError, DataError
 from contested.options import BulkSection, Method, TaskOptions, TaskSection
 from contested.runs.words import check_words
+from contested.wording import without_texts
 
 _KEPT = 2  # data sets: a study's runs alternate between no more
 
@@ -161,9 +162,7 @@ def _load_annotated(section: TaskSection, problems: list[str]) -> Annotations | 
     except DataError as error:
         problems += error.problems or [error.message]
         return None
-    absent = [name for name in section.text_columns if name not in annotated.fields]
-    has = ", ".join(map(str, annotated.fields.columns))
-    problems += [f"{given.path}: no text column {name}; it has {has}" for name in absent]
+    problems += without_texts(given.path, section.text_columns, annotated.fields.columns)
     return annotated
 
 

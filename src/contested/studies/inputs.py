@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contested.config import RunConfig
 from contested.errors import DataError
+from contested.wording import without_texts
 
 _JSON_LINES = (".jsonl", ".ndjson")
 _LINES = {".jsonl": 0, ".ndjson": 0, ".csv": 1, ".tsv": 1}  # suffix -> lines that are no examples
@@ -92,6 +93,4 @@ def unreadable(config: RunConfig) -> list[str]:
     except DataError as error:
         problems = error.problems or (error.message,)
         return [text if section.path in text else f"{section.path}: {text}" for text in problems]
-    has = ", ".join(map(str, found.fields.columns))
-    absent = [name for name in config.task.text_columns if name not in found.fields]
-    return [f"{section.path}: no text column {name}; it has {has}" for name in absent]
+    return without_texts(section.path, config.task.text_columns, found.fields.columns)

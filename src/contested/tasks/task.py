@@ -226,7 +226,7 @@ class TextClassificationTask:
             raise DataError(
                 f"{size} bulk examples were requested, but there are {len(free)} "
                 f"({int(leaked.sum())} of {len(self.bulk)} are annotated examples and were dropped). "
-                "Lower the bulk size or give more files."
+                "Lower task.bulk.size (bulk_size from Python; null or None takes all) or give more files."
             )
         rows = np.random.default_rng(self.sample.seed).choice(len(free), size, replace=False)
         sample = free.iloc[np.sort(rows)][columns].reset_index(drop=True)

@@ -145,7 +145,7 @@ def _readable(files: RunFiles, manifest: Mapping[str, Any], broken: set[str]) ->
     if there:
         yield f"{' and '.join(filter(None, (', '.join(there[:-1]), there[-1]))).capitalize()} can be read."
     folders = {layout.GRADIENTS: "files of gradients", layout.STATE: "snapshots"}
-    folders |= dict.fromkeys(layout.WEIGHTS, "files of trained weights")
+    folders |= {name: f"files in {name}/" for name in layout.WEIGHTS}
     for folder, title in folders.items():
         if names := files.named(folder):
             yield _share(title, names, broken)
