@@ -167,3 +167,12 @@ def hint(name: str, known: Collection[str], *, otherwise: str = "there are") -> 
     if len(known) > _COMPARED_NAMES:
         return f"; {otherwise} {', '.join(itertools.islice(known, _SHOWN_NAMES))}, … ({len(known):,} in all)"
     return f"; {otherwise} {', '.join(known)}" if known else ""
+
+
+def joined(*notes: str) -> str:
+    """Notes as one, each once, the empty ones left out.
+
+    >>> joined("one seed", "", "one seed", "no examples")
+    'one seed; no examples'
+    """
+    return "; ".join(dict.fromkeys(note for note in notes if note))

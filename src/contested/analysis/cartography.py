@@ -13,10 +13,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from contested.analysis.checks import OVERALL, category_rows, class_indices, finite_array, same_length
+from contested.analysis.checks import OVERALL, category_rows, class_indices, finite_array, known_entropy, same_length
 from contested.analysis.curves import correct
 from contested.analysis.least_squares import least_squares
 from contested.errors import DataError
+from contested.wording import joined
 
 REGIONS = ("easy", "ambiguous", "hard")
 """The regions of the map."""
@@ -137,21 +138,15 @@ def added_variance(aulc: ArrayLike, confidence: ArrayLike, variability: ArrayLik
         aulc: Shape ``(N,)`` (nats).
         confidence: Shape ``(N,)``.
         variability: Shape ``(N,)``.
-        entropy: Annotation entropy H, shape ``(N,)`` (nats).
+        entropy: Annotation entropy H, shape ``(N,)`` (nats); examples without one (NaN) are left out, and noted.
 
     Returns:
         R² without and with entropy; NaN, explained in ``note``, where a regression is not determined.
     """
-    y, *base, human = (
-        finite_array(name, values, 1)
-        for name, values in (
-            ("aulc", aulc),
-            ("confidence", confidence),
-            ("variability", variability),
-            ("entropy", entropy),
-        )
-    )
-    same_length(aulc=len(y), confidence=len(base[0]), variability=len(base[1]), entropy=len(human))
-    without, full = least_squares(y, base), least_squares(y, [*base, human])
-    gain = full.r_squared - without.r_squared
-    return AddedVariance(without.r_squared, full.r_squared, gain, float(full.p_values[-1]), len(y), full.note)
+    given, known = {"aulc": aulc, "confidence": confidence, "variability": variability}, known_entropy(entropy)
+    numbers = {name: finite_array(name, values, 1) for name, values in given.items()}
+    same_length(**{name: len(values) for name, values in numbers.items()}, entropy=len(known.rows))
+    y, *base = (values[known.rows] for values in numbers.values())
+    without, full = least_squares(y, base), least_squares(y, [*base, known.entropy])
+    gain, note = full.r_squared - without.r_squared, joined(known.note, full.note)
+    return AddedVariance(without.r_squared, full.r_squared, gain, float(full.p_values[-1]), len(y), note)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from contested.annotations.categories import UNKNOWN
 from contested.errors import ConfigError, DataError
+from contested.wording import counted
 
 OVERALL = "overall"
 """The row that holds all examples, beside one row for each category."""
@@ -117,19 +118,37 @@ def category_rows(categories: Sequence[Any] | NDArray[Any], names: Sequence[str]
     return rows | {OVERALL: np.arange(len(array))}
 
 
-def known_entropy(entropy: NDArray[np.float64] | None, categories: NDArray[Any] | None) -> NDArray[np.float64] | None:
-    """Annotation entropy, where there is any: one annotation has 0 by construction, and shows nothing.
+class KnownEntropy(NamedTuple):
+    """The examples whose annotation entropy is known: with one annotation it is not.
+
+    Attributes:
+        entropy: Their entropies in nats, shape ``(n,)``.
+        rows: Which examples they are, shape ``(N,)``.
+        note: How many are left out; empty without one.
+    """
+
+    entropy: NDArray[np.float64]
+    rows: NDArray[np.bool_]
+    note: str
+
+
+def known_entropy(entropy: ArrayLike) -> KnownEntropy:
+    """Take the annotation entropies that are known.
 
     Args:
-        entropy: Entropy of each example in nats, shape ``(N,)``, or None.
-        categories: The category of each example, shape ``(N,)``, or None.
+        entropy: In nats, shape ``(N,)``; NaN where an example has one annotation.
 
     Returns:
-        The entropies, NaN for ``unknown`` examples; None without entropies.
+        What is known, and a note on what is not.
+
+    Raises:
+        DataError: If the dimensions differ, or a value is infinite.
     """
-    if entropy is None or categories is None:
-        return entropy
-    return np.where(np.asarray(categories, dtype=object) == UNKNOWN, np.nan, entropy)
+    values = np.asarray(entropy, dtype=np.float64)
+    rows = ~np.isnan(values)
+    left_out = values.size - int(rows.sum())
+    note = f"{left_out} of {counted(values.size, 'example')} left out: with one annotation, so without entropy"
+    return KnownEntropy(finite_array("entropy", values[rows], 1), rows, note if left_out else "")
 
 
 def check_confidence(confidence: float) -> None:

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from contested.analysis.checks import check_resampling, class_indices, finite_array, same_length
+from contested.analysis.checks import check_resampling, class_indices, finite_array, known_entropy, same_length
 from contested.analysis.correlation import Correlation, no_rho, rank_interval, spearman
 from contested.analysis.intervals import too_few
 from contested.analysis.least_squares import least_squares
 from contested.analysis.ranking import codes, mean_ranks
 from contested.errors import DataError
-from contested.wording import counted
+from contested.wording import counted, joined
 
 _NO_VARIANCE = 1e-9  # share of a quantity's variance that controls must leave for a correlation of the rest
 
@@ -252,7 +252,7 @@ def regression(
 
     Args:
         aulc: Shape ``(N,)`` (nats).
-        entropy: Annotation entropy H, shape ``(N,)`` (nats).
+        entropy: Annotation entropy H, shape ``(N,)`` (nats); examples without one (NaN) are left out.
         length: Words, shape ``(N,)``.
         gold: Class index of each example, shape ``(N,)``.
         label_names: Name of each class.
@@ -261,21 +261,18 @@ def regression(
         The terms and R²; NaN, explained in ``note``, where a quantity is constant, terms are collinear or there
         are too few examples. A label without examples has no term.
     """
-    numbers = {
-        "aulc": finite_array("aulc", aulc, 1),
-        "entropy": finite_array("entropy", entropy, 1),
-        "length": finite_array("length", length, 1),
-    }
+    losses, words, known = finite_array("aulc", aulc, 1), finite_array("length", length, 1), known_entropy(entropy)
     labels = class_indices(gold, len(label_names))
-    same_length(**{name: len(values) for name, values in numbers.items()}, gold=len(labels))
-    y, *predictors = (_z_scores(values) for values in numbers.values())
+    same_length(aulc=len(losses), entropy=len(known.rows), length=len(words), gold=len(labels))
+    labels = labels[known.rows]
+    y, *predictors = map(_z_scores, (losses[known.rows], known.entropy, words[known.rows]))
     present = [index for index in range(len(label_names)) if (labels == index).any()]
     dummies = {f"gold: {label_names[index]}": (labels == index).astype(np.float64) for index in present[1:]}
     fit = least_squares(y, [*predictors, *dummies.values()])
     names = ("intercept", "entropy", "length", *dummies)
     numbers_of = zip(names, fit.coefficients, fit.standard_errors, fit.p_values, strict=True)
     terms = tuple(Term(name, float(beta), float(se), float(p)) for name, beta, se, p in numbers_of)
-    return Regression(terms, fit.r_squared, len(y), fit.note)
+    return Regression(terms, fit.r_squared, len(y), joined(known.note, fit.note))
 
 
 def _z_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -299,7 +296,7 @@ def spearman_by_label(
 
     Args:
         aulc: Shape ``(N,)`` (nats).
-        entropy: Annotation entropy H, shape ``(N,)`` (nats).
+        entropy: Annotation entropy H, shape ``(N,)`` (nats); examples without one (NaN) are left out.
         gold: Class index of each example, shape ``(N,)``.
         label_names: Name of each class.
         rng: Source of the resamples; each label draws from its own child.

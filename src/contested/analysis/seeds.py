@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from contested.analysis.checks import check_confidence, check_resampling, finite_array, same_length
+from contested.analysis.checks import check_confidence, check_resampling, finite_array, known_entropy, same_length
 from contested.analysis.intervals import (
     Interval,
     Intervals,
@@ -25,7 +25,7 @@ from contested.analysis.intervals import (
 )
 from contested.analysis.ranking import codes, mean_ranks, rank_correlation
 from contested.errors import DataError
-from contested.wording import counted
+from contested.wording import counted, joined
 
 _NESTED = "nested percentile bootstrap"
 ONE_SEED = "one seed: only examples are resampled"
@@ -229,7 +229,7 @@ def nested_spearman_interval(
 
     Args:
         aulc: Of N examples under S seeds, shape ``(S, N)`` (nats).
-        entropy: Annotation entropy H, shape ``(N,)`` (nats).
+        entropy: Annotation entropy H, shape ``(N,)`` (nats); examples without one (NaN) are left out, and noted.
         rng: Source of the resamples.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted.
@@ -238,15 +238,14 @@ def nested_spearman_interval(
         The mean ρ with its interval; NaN, explained in ``note``, where a seed's AULC or H is constant.
     """
     check_resampling(n_resamples, confidence)
-    losses, human = _seeds_and_examples("aulc", aulc, 2), finite_array("entropy", entropy, 1)
+    losses, human, left_out = _with_entropy(aulc, entropy)
     n_seeds, n = losses.shape
-    same_length(aulc=n, entropy=len(human))
     if note := _no_slope(losses, human):
-        return Interval(np.nan, np.nan, np.nan, n, "none", note)
+        return Interval(np.nan, np.nan, np.nan, n, "none", joined(left_out, note))
     x, y = np.stack([codes(row) for row in losses]), codes(human)
     estimate = float(rank_correlation(mean_ranks(x), mean_ranks(y)).mean())
     if note := too_few(n, confidence):
-        return Interval(estimate, np.nan, np.nan, n, "none", note)
+        return Interval(estimate, np.nan, np.nan, n, "none", joined(left_out, note))
     for_examples, for_seeds = rng.spawn(2)
     blocks = []
     for rows in resampled_rows(n, n_resamples=n_resamples, rng=for_examples):
@@ -255,7 +254,8 @@ def nested_spearman_interval(
     rhos = np.nan_to_num(np.concatenate(blocks), nan=0.0)
     drawn = np.take_along_axis(rhos, _resampled_seeds(n_seeds, n_resamples, for_seeds), axis=1).mean(axis=1)
     low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(estimate, float(low), float(high), n, _NESTED, ONE_SEED if n_seeds == 1 else "")
+    note = joined(left_out, ONE_SEED if n_seeds == 1 else "")
+    return Interval(estimate, float(low), float(high), n, _NESTED, note)
 
 
 def mixed_effect(aulc: ArrayLike, entropy: ArrayLike, *, confidence: float = 0.95) -> MixedEffect:
@@ -269,23 +269,22 @@ def mixed_effect(aulc: ArrayLike, entropy: ArrayLike, *, confidence: float = 0.9
 
     Args:
         aulc: Of N examples under S seeds, shape ``(S, N)`` (nats).
-        entropy: Annotation entropy H, shape ``(N,)`` (nats).
+        entropy: Annotation entropy H, shape ``(N,)`` (nats); examples without one (NaN) are left out, and noted.
         confidence: Coverage wanted.
 
     Returns:
         The slope; NaN, explained in ``note``, below 3 examples or where a seed's AULC or H is constant.
     """
     check_confidence(confidence)
-    losses, human = _seeds_and_examples("aulc", aulc, 2), finite_array("entropy", entropy, 1)
+    losses, human, left_out = _with_entropy(aulc, entropy)
     n_seeds, n = losses.shape
-    same_length(aulc=n, entropy=len(human))
     if note := _no_slope(losses, human):
-        return MixedEffect(np.nan, np.nan, np.nan, np.nan, np.nan, n, n_seeds, note)
+        return MixedEffect(np.nan, np.nan, np.nan, np.nan, np.nan, n, n_seeds, joined(left_out, note))
     means = stats.zscore(losses, axis=1, ddof=1).mean(axis=0)
     found = stats.linregress(stats.zscore(human, ddof=1), means)
     slope, se, p_value = (float(part) for part in (found.slope, found.stderr, found.pvalue))
     half = float(stats.t.ppf(0.5 + confidence / 2, n - 2)) * se
-    note = "one seed: an ordinary regression over examples" if n_seeds == 1 else ""
+    note = joined(left_out, "one seed: an ordinary regression over examples" if n_seeds == 1 else "")
     return MixedEffect(slope, se, slope - half, slope + half, p_value, n, n_seeds, note)
 
 
@@ -294,6 +293,13 @@ def _seeds_and_examples(name: str, values: ArrayLike, ndim: int) -> NDArray[np.f
     if not len(array):
         raise DataError(f"{name}: given no seed, expected at least one.")
     return array
+
+
+def _with_entropy(aulc: ArrayLike, entropy: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Losses (S, n) and entropies (n,) of the examples that have both, and how many are left out."""
+    losses, known = _seeds_and_examples("aulc", aulc, 2), known_entropy(entropy)
+    same_length(aulc=losses.shape[1], entropy=len(known.rows))
+    return losses[:, known.rows], known.entropy, known.note
 
 
 def _no_slope(losses: NDArray[np.float64], entropy: NDArray[np.float64]) -> str:

@@ -16,7 +16,7 @@ from contested.analysis.block import Source
 from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
-from contested.analysis.checks import category_rows, known_entropy
+from contested.analysis.checks import category_rows
 from contested.analysis.correlation import Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.divergence import kl_divergence, soft_cross_entropy
@@ -110,8 +110,7 @@ class _Measured:
     def __init__(self, trajectory: Trajectory) -> None:
         self.source = Source(trajectory)
         self.columns = measure_columns(trajectory, self.source)
-        order, categories = self.source.order, trajectory.categories
-        entropy = known_entropy(trajectory.entropy, categories)
+        order, categories, entropy = self.source.order, trajectory.categories, trajectory.entropy
         self.entropy = None if entropy is None else entropy[order]
         self.names = tuple(trajectory.category_names) if categories is not None else ()
         # Without names every example is of one nameless category, which is overall alone.
@@ -253,9 +252,8 @@ def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
     columns: dict[str, NDArray[Any]] = {"example_id": trajectory.example_ids}
     if trajectory.categories is not None:
         columns["category"] = trajectory.categories
-    entropy = known_entropy(trajectory.entropy, trajectory.categories)
-    if entropy is not None:
-        columns["entropy"] = entropy.copy()
+    if trajectory.entropy is not None:
+        columns["entropy"] = trajectory.entropy.copy()
     if trajectory.gold is not None:
         labels = np.array(trajectory.label_names, dtype=object)
         columns["gold"] = labels[trajectory.gold] if len(labels) else trajectory.gold

@@ -81,12 +81,13 @@ class Categories:
         return cls(tuple(names), tuple(bounds))
 
     def assign(self, entropy: ArrayLike) -> NDArray[np.str_]:
-        """Return the name of each entropy's band, shape (N,); entropies are in nats."""
-        bands = np.searchsorted(self.bounds, _checked(entropy), side="right")
-        return np.array(self.names, dtype=np.str_)[bands]
+        """Return the name of each entropy's band, shape (N,), :data:`UNKNOWN` where it is nan; entropies in nats."""
+        values = _checked(entropy)
+        bands = np.searchsorted(self.bounds, values, side="right")
+        return np.array([*self.names, UNKNOWN], dtype=np.str_)[np.where(np.isnan(values), len(self.names), bands)]
 
     def count(self, entropy: ArrayLike) -> dict[str, int]:
-        """Return the number of entropies in each band, every name included, in rising order."""
+        """Return the number of known entropies in each band, every name included, in rising order."""
         found = Counter(self.assign(entropy).tolist())
         return {name: found[name] for name in self.names}
 
@@ -109,7 +110,7 @@ def resolve_categories(entropy: ArrayLike, scheme: str | Categories = "fixed") -
     band, so tied entropies (many, with few annotators) are never divided and bands can differ in size.
 
     Args:
-        entropy: Entropies in nats, shape (N,).
+        entropy: Entropies in nats, shape (N,); unknown ones (nan) move no quantile.
         scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`.
 
     Returns:
@@ -127,7 +128,8 @@ def resolve_categories(entropy: ArrayLike, scheme: str | Categories = "fixed") -
             f"Unknown categories '{scheme}'{did_you_mean(scheme, SCHEMES)}: "
             f"use one of {listed(SCHEMES)}, or own bounds."
         )
-    return _quantile_categories(_checked(entropy), scheme)
+    values = _checked(entropy)
+    return _quantile_categories(values[~np.isnan(values)], scheme)
 
 
 def _quantile_categories(entropy: NDArray[np.float64], scheme: str) -> Categories:
@@ -170,22 +172,20 @@ def cut_counts(
     Returns:
         The categories.
     """
-    counts = measures.check_counts(label_counts)
-    entropy = measures.entropy(counts, estimator)
-    several = counts.sum(axis=1) > 1
-    bands = resolve_categories(entropy[several], scheme)
-    return CutCounts(np.where(several, bands.assign(entropy), UNKNOWN), bands)
+    entropy = measures.entropy(label_counts, estimator)
+    bands = resolve_categories(entropy, scheme)
+    return CutCounts(bands.assign(entropy), bands)
 
 
 def categorize(entropy: ArrayLike, scheme: str | Categories = "fixed") -> NDArray[np.str_]:
     """Return the category of each example.
 
     Args:
-        entropy: Entropies in nats, shape (N,).
+        entropy: Entropies in nats, shape (N,); nan where unknown.
         scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`; see `resolve_categories`.
 
     Returns:
-        Category names, shape (N,).
+        Category names, shape (N,); ``unknown`` where the entropy is.
 
     Examples:
         >>> categorize([0.0, 0.4, 0.7]).tolist()
@@ -196,6 +196,9 @@ def categorize(entropy: ArrayLike, scheme: str | Categories = "fixed") -> NDArra
 
 def _checked(entropy: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(entropy, dtype=np.float64)
-    if values.ndim != 1 or not np.isfinite(values).all():
-        raise DataError(f"Entropies must be finite numbers of shape (N,); given: shape {values.shape}.")
+    if values.ndim != 1 or np.isinf(values).any():
+        raise DataError(
+            f"Entropies must be numbers of shape (N,), nan where unknown and never infinite; given: shape "
+            f"{values.shape}, {int(np.isinf(values).sum())} of them infinite."
+        )
     return values

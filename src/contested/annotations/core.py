@@ -115,7 +115,7 @@ class Annotations:
 
     @property
     def entropy(self) -> NDArray[np.float64]:
-        """Plug-in entropy in nats, (N,)."""
+        """Plug-in entropy in nats, (N,); nan where an example has one annotation."""
         return measures.entropy(self.label_counts)
 
     @property
@@ -176,7 +176,7 @@ class Annotations:
             raise DataError("There is no example to summarise.")
         annotators = self.n_annotators
         cut = cut_counts(self.label_counts, scheme, estimator=estimator)
-        several = annotators > 1
+        several = annotators > 1  # one annotation has no entropy
         values = measures.entropy(self.label_counts, estimator)[several]
         notes = summary_notes(annotators, values, n_classes=self.n_classes, bands=cut.bands, estimator=estimator)
         return Summary(
@@ -207,16 +207,13 @@ class Annotations:
         Returns:
             N rows; ``counts`` maps each label to its count. An example with one annotation has no entropy.
         """
-        several = self.n_annotators > 1
         table = pd.DataFrame(
             {
                 "example_id": list(self.example_ids),
                 "n_annotators": self.n_annotators,
                 "counts": [dict(zip(self.label_names, row, strict=True)) for row in self.label_counts.tolist()],
-                "entropy_nats": np.where(several, self.entropy, np.nan),
-                "entropy_miller_madow_nats": np.where(
-                    several, measures.entropy(self.label_counts, "miller-madow"), np.nan
-                ),
+                "entropy_nats": self.entropy,
+                "entropy_miller_madow_nats": measures.entropy(self.label_counts, "miller-madow"),
                 "majority": [self.label_names[k] for k in self.majority],
                 "tie": self.ties,
                 "category": self.categories(scheme, estimator=estimator).tolist(),

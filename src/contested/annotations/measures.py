@@ -103,25 +103,29 @@ def entropy(label_counts: ArrayLike, estimator: Estimator = "plugin") -> NDArray
     three annotators with three labels give ln 3 + 1/3.
 
     Rows that are permutations of one another get bit-identical values, so that ranks see them as tied.
+    One annotation disagrees with nobody, whatever people think: its entropy is unknown, not 0.
 
     Args:
         label_counts: Annotations per class, shape (N, K); each row holds at least one.
         estimator: ``plugin`` or ``miller-madow``.
 
     Returns:
-        Entropy in nats, shape (N,).
+        Entropy in nats, shape (N,); nan with one annotation.
 
     Examples:
         >>> entropy([[5, 5], [10, 0]]).round(4).tolist()
         [0.6931, 0.0]
         >>> entropy([[5, 5], [10, 0]], "miller-madow").round(4).tolist()
         [0.7431, 0.0]
+        >>> entropy([[2, 0], [1, 0]]).tolist()
+        [0.0, nan]
     """
     counts, estimator = check_counts(label_counts), parse_estimator(estimator)
     # Sorting fixes the order of summation: (30, 70, 0) and (70, 0, 30) must not differ in the last bit.
     p = _shares(np.sort(counts, axis=1))
     logarithms = np.log(p, out=np.zeros_like(p), where=p > 0)
     plugin = np.abs((p * logarithms).sum(axis=1))
+    plugin[counts.sum(axis=1) < 2] = np.nan
     if estimator == "plugin":
         return np.asarray(plugin)
     observed = (counts > 0).sum(axis=1)
@@ -132,7 +136,7 @@ def largest_entropy(n_annotators: int, n_classes: int, estimator: Estimator = "p
     """Return the entropy in nats of the most even split that so many annotators can make.
 
     Args:
-        n_annotators: Annotations of the example, at least 1.
+        n_annotators: Annotations of the example, at least 2.
         n_classes: K.
         estimator: ``plugin`` or ``miller-madow``.
 

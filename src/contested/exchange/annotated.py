@@ -123,7 +123,8 @@ def _plain(name: str) -> str:
 def _other_entropy(recording: Recording, counts: NDArray[np.int64]) -> list[str]:
     """Say where the source's own annotation entropies are not those of the annotations, or are in bits."""
     recorded = np.array(recording.entropy or [None] * len(counts), np.float64)
-    known, expected = ~np.isnan(recorded), measures.entropy(counts)
+    expected = measures.entropy(counts)
+    known = ~np.isnan(recorded) & ~np.isnan(expected)  # sources write 0 where one annotation leaves it unknown
     differs, in_bits = (
         known & ~(np.abs(recorded - values) <= _ENTROPY_TOLERANCE) for values in (expected, expected / np.log(2))
     )

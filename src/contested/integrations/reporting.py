@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from contested.analysis import OVERALL
-from contested.analysis.correlation import no_rho
+from contested.analysis.correlation import known_pairs, no_rho
 from contested.wording import listed
 
 _PREFIX = "contested"
@@ -33,7 +33,7 @@ class Aggregates:
 
     Args:
         groups: The examples of each category, each of shape (N,).
-        entropy: Annotation entropy in nats, shape (N,), or None where nobody annotated.
+        entropy: Annotation entropy in nats, shape (N,), nan where unknown; or None where nobody annotated.
     """
 
     def __init__(self, groups: Mapping[str, NDArray[np.bool_]], entropy: NDArray[np.float64] | None = None) -> None:
@@ -65,9 +65,12 @@ class Aggregates:
         return {**values, **self._rho(np.asarray(self._sum) / self._n_checkpoints)}
 
     def _rho(self, aulc: NDArray[np.float64]) -> dict[str, float]:
-        if self._entropy is None or no_rho(aulc, self._entropy, ("aulc", "entropy")):
+        if self._entropy is None:
             return {}
-        return {f"{_PREFIX}/rho": float(stats.spearmanr(aulc, self._entropy).statistic)}
+        mean_loss, human, _ = known_pairs(aulc, self._entropy, ("aulc", "entropy"))
+        if no_rho(mean_loss, human, ("aulc", "entropy")):
+            return {}
+        return {f"{_PREFIX}/rho": float(stats.spearmanr(mean_loss, human).statistic)}
 
 
 class Sink(Protocol):

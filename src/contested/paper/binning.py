@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from contested.analysis.checks import finite_array, same_length
+from contested.analysis.checks import finite_array, known_entropy, same_length
 from contested.analysis.intervals import mean_interval
 from contested.annotations.categories import FIXED, FIXED_CLASSES, Categories, resolve_categories
 from contested.errors import ConfigError
+from contested.wording import joined
 
 
 class Bin(NamedTuple):
@@ -54,7 +55,7 @@ def aulc_by_bins(
 
     Args:
         aulc: Shape ``(N,)`` (nats).
-        entropy: Annotation entropy H, shape ``(N,)`` (nats).
+        entropy: Annotation entropy H, shape ``(N,)`` (nats); examples without one (NaN) are in no bin, and noted.
         scheme: ``"fixed"``, ``"quartiles"`` or ``"terciles"``.
         rng: Source of the resamples.
         n_classes: Classes K; it matters for the fixed scheme only.
@@ -68,14 +69,15 @@ def aulc_by_bins(
         ConfigError: If the scheme is unknown or there are fewer than 2 classes.
         DataError: If too many entropies are alike to be cut into quantiles.
     """
-    losses, human = finite_array("aulc", aulc, 1), finite_array("entropy", entropy, 1)
-    same_length(aulc=len(losses), entropy=len(human))
+    losses, (human, rows, left_out) = finite_array("aulc", aulc, 1), known_entropy(entropy)
+    same_length(aulc=len(losses), entropy=len(rows))
+    losses = losses[rows]
     cut, scaled = _fixed(n_classes) if scheme == "fixed" else (resolve_categories(human, scheme), "")
     inside = cut.assign(human)
     bins = []
     for position, name in enumerate(cut.names):
         found = mean_interval(losses[inside == name], rng=rng, n_resamples=n_resamples, confidence=confidence)
-        note = "; ".join(part for part in (scaled, found.note) if part)
+        note = joined(left_out, scaled, found.note)
         bins.append(Bin(scheme, name, position, found.n, found.estimate, found.low, found.high, note))
     return tuple(bins)
 

@@ -115,7 +115,7 @@ def _example(
 ) -> ComparedExample:
     order = {"size": float(row["size"])}
     for name, value in (("loss", row.get("loss_difference")), ("entropy", row.get("entropy"))):
-        order |= {} if value is None else {name: float(value)}
+        order |= {} if value is None or np.isnan(value) else {name: float(value)}
     if "kl_difference" in row:
         order |= {"toward": -float(row["kl_difference"]), "away": float(row["kl_difference"])}
     return ComparedExample(
@@ -131,7 +131,7 @@ def _example(
 
 
 def _facts(row: Mapping[Any, Any]) -> Iterator[str]:
-    if "entropy" in row:
+    if not np.isnan(row.get("entropy", np.nan)):
         yield f"H {NATS(row['entropy'])} nats"
     if "loss_difference" in row:
         yield f"loss {NATS(row['loss_first'])} → {NATS(row['loss_second'])}"

@@ -119,7 +119,7 @@ def _example(trajectory: Trajectory, measured: pd.Series[Any], *, row: int, top:
         example_id=str(trajectory.example_ids[row]),
         texts=tuple((name, str(trajectory.examples[name].iloc[row])) for name in trajectory.text_columns),
         gold=-1 if gold is None else int(gold[row]),
-        entropy=0.0 if entropy is None else float(entropy[row]),
+        entropy=0.0 if entropy is None else float(np.nan_to_num(entropy[row])),
         change=float(measured["loss_change"]),
         loss=(float(losses[0]), float(losses[-1])),
         facts=tuple(_facts(measured, entropy, row)),
@@ -129,7 +129,7 @@ def _example(trajectory: Trajectory, measured: pd.Series[Any], *, row: int, top:
 
 
 def _facts(measured: pd.Series[Any], entropy: NDArray[np.float64] | None, row: int) -> Iterator[str]:
-    if entropy is not None:
+    if entropy is not None and not np.isnan(entropy[row]):
         yield f"H {NATS(float(entropy[row]))} nats"
     if "kl_first" in measured:
         yield f"KL(annotators ‖ model) {NATS(measured['kl_first'])} → {NATS(measured['kl_last'])}"

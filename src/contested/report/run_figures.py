@@ -38,7 +38,7 @@ def entropy(examples: pd.DataFrame, categories: pd.DataFrame, runs: pd.DataFrame
     """How annotation entropy is distributed, one panel for each different set of tracked examples."""
     panels: dict[tuple[object, ...], figures.Disagreement] = {}
     n_classes = dict(zip(runs["run"], runs["n_classes"].astype(int), strict=True))
-    for run, rows in examples.groupby("run", sort=False):
+    for run, rows in examples[examples["entropy"].notna()].groupby("run", sort=False):
         sizes = categories[(categories["run"] == run) & (categories["category"] != "overall")]
         values, labels = rows["entropy"].to_numpy(np.float64), rows["category"].to_numpy(object)
         names = tuple(sizes["category"].astype(str))
@@ -105,7 +105,8 @@ FIGURES: tuple[FigureSpec, ...] = (
     ),
     FigureSpec(
         "entropy", "pictures", "How much annotators disagree",
-        "Annotation entropy of the tracked examples: 0 where all annotators chose the same label. Dashed: the bounds "
+        "Annotation entropy of the tracked examples with two annotations or more: 0 where all annotators chose the "
+        "same label. Dashed: the bounds "
         "of the categories; above each, its share of the examples.",
         (("examples", "entropy", "category"), ("categories", "n"), ("runs", "run")), entropy, ("run", "category", ""),
     ),

@@ -151,8 +151,8 @@ class TextClassificationTask:
         annotated, options = self.annotated, self.options
         scheme = _scheme(options.categories)
         categories, bands = cut_counts(annotated.label_counts, scheme)
-        # An example with one annotation is in no category; it is split with those of its entropy, which is 0.
-        strata = bands.assign(annotated.entropy)
+        # An example with one annotation is in no category; so that even a single one can be split, it joins the lowest.
+        strata = bands.assign(np.nan_to_num(annotated.entropy))
         train, validation = stratified_split(strata, options.validation_fraction, options.split_seed)
         split = np.full(annotated.n_items, "train", object)
         split[validation] = "validation"

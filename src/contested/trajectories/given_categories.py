@@ -89,5 +89,5 @@ def _ordered(category_names: Sequence[str] | None, used: set[str], checks: Check
 def _by_entropy(given: NDArray[np.object_], entropy: NDArray[np.float64] | None) -> tuple[str, ...]:
     if entropy is None:
         return tuple(dict.fromkeys(given.tolist()))
-    means = pd.Series(entropy).groupby(given, sort=False).mean()
+    means = pd.Series(entropy).groupby(given, sort=False).mean()  # of the known ones; a category without any is last
     return tuple(str(name) for name in means.sort_values(kind="stable").index)

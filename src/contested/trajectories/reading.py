@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -158,11 +159,21 @@ def read_examples(files: RunFiles, row_keys: NDArray[np.int64]) -> pd.DataFrame:
     if unknown.size:
         raise RunError(f"{run / layout.EXAMPLES} lacks {unknown.size} tracked examples, first row_key {unknown[0]}.")
     # Chosen before pandas makes an object of every row's label counts.
-    tracked: pd.DataFrame = table.take(rows).to_pandas()
+    tracked: pd.DataFrame = _without_single(table.take(rows)).to_pandas()
     del table
     # Arrow keeps what it has read: of a million examples hundreds of megabytes.
     pa.default_memory_pool().release_unused()
     return tracked
+
+
+def _without_single(table: pa.Table) -> pa.Table:
+    """The examples, without entropy where there is one annotation; folders of earlier versions have 0 there."""
+    at, counts = table.schema.get_field_index("entropy"), table.schema.get_field_index("label_counts")
+    if at < 0 or counts < 0 or not pa.types.is_list(table.schema.field(counts).type):
+        return table
+    given = table.column(counts).combine_chunks()
+    votes = np.bincount(pc.list_parent_indices(given), pc.list_flatten(given), minlength=len(table))
+    return table.set_column(at, table.schema.field(at), pc.if_else(pa.array(votes == 1), None, table.column(at)))
 
 
 class Recorded(NamedTuple):

@@ -163,7 +163,7 @@ class Trajectory:
 
     @property
     def entropy(self) -> NDArray[np.float64] | None:
-        """Annotation entropy in nats, shape (N,), or None."""
+        """Annotation entropy in nats, shape (N,), nan where one annotation leaves it unknown; or None."""
         return self.examples["entropy"].to_numpy(np.float64) if "entropy" in self.examples else None
 
     @property

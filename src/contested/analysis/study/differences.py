@@ -20,11 +20,11 @@ from contested.analysis.study.groups import (
     SeedGroup,
     categories_of,
     contradiction,
-    joined,
     rows_by_category,
 )
 from contested.analysis.study.measured import stacked
 from contested.naming import Part, label, value_name
+from contested.wording import joined
 
 _NO_SHARED_SEED = (
     "the groups share no seed: seeds are averaged within each group first, and only examples are resampled"

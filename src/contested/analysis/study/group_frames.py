@@ -13,9 +13,10 @@ from contested.analysis import measures
 from contested.analysis.seeds import nested_mean_intervals, nested_spearman_interval, over_seeds, seed_interval
 from contested.analysis.study.cells import StudyRuns
 from contested.analysis.study.columns import columns_of, frame_of
-from contested.analysis.study.groups import Resampling, SeedGroup, joined
+from contested.analysis.study.groups import Resampling, SeedGroup
 from contested.analysis.study.measured import stacked, together
 from contested.analysis.study.runs import Run, rank_correlation_of
+from contested.wording import joined
 
 OTHER_STEPS = "the seeds were tracked at different steps: only the shared steps are shown"
 

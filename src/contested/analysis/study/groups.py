@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from contested.analysis.checks import OVERALL, category_rows
 from contested.analysis.intervals import keyed
 from contested.analysis.study.runs import Run
+from contested.wording import joined
 
 ALL = slice(None)
 _APART = "so they are not averaged or compared example by example"
@@ -116,15 +117,6 @@ class SeedGroup:
         return {**self.key, **self.provenance, "note": joined(self.problem, self.caution, *notes), **values}
 
 
-def joined(*notes: str) -> str:
-    """Notes as one, each once, the empty ones left out.
-
-    >>> joined("one seed", "", "one seed", "no examples")
-    'one seed; no examples'
-    """
-    return "; ".join(dict.fromkeys(note for note in notes if note))
-
-
 def different_examples(runs: Sequence[Run]) -> str:
     """Why runs cannot be compared example by example; empty where they can."""
     first = runs[0]
@@ -174,7 +166,10 @@ def contradiction(first: Run, second: Run, rows: Sequence[NDArray[np.bool_] | sl
         for name in ("gold", "entropy", "categories")
         if getattr(first, name) is not None and getattr(second, name) is not None
     }
-    same = [np.allclose(*pair) if name == "entropy" else np.array_equal(*pair) for name, pair in pairs.items()]
+    same = [
+        np.allclose(pair[0], pair[1], equal_nan=True) if name == "entropy" else np.array_equal(*pair)
+        for name, pair in pairs.items()
+    ]
     for name in ("label_names", "category_names"):
         known = [getattr(run, name) for run in (first, second) if getattr(run, name)]
         same.append(len(set(known)) <= 1)

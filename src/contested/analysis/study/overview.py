@@ -6,9 +6,9 @@ import pandas as pd
 
 from contested.analysis.study.cells import StudyRuns
 from contested.analysis.study.columns import columns_of, frame_of
-from contested.analysis.study.groups import joined
 from contested.analysis.study.runs import Run, rank_correlation_of
 from contested.naming import value_name
+from contested.wording import joined
 
 
 def axes_frame(study: StudyRuns) -> pd.DataFrame:

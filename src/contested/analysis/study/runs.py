@@ -12,7 +12,6 @@ from scipy import stats
 
 from contested.analysis.absent import absent
 from contested.analysis.block import Source
-from contested.analysis.checks import known_entropy
 from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
 from contested.analysis.learned import at_chance, learned_little
@@ -40,7 +39,7 @@ class Run:
         label_names: Class names, length K.
         category_names: Categories in order of rising entropy.
         gold: Class index, shape (N,).
-        entropy: Annotation entropy H (nats), shape (N,).
+        entropy: Annotation entropy H (nats), shape (N,); NaN with one annotation.
         entropy_miller_madow: H corrected for the number of annotations (nats), shape (N,).
         categories: Shape (N,).
         length: Words of the input text, shape (N,); None where the run has no text.
@@ -193,7 +192,7 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "label_names": tuple(trajectory.label_names),
         "category_names": tuple(trajectory.category_names),
         "gold": gold,
-        "entropy": _ordered(known_entropy(trajectory.entropy, trajectory.categories), order),
+        "entropy": _ordered(trajectory.entropy, order),
         "entropy_miller_madow": None if counts is None else entropy(counts[order], "miller-madow"),
         "categories": _ordered(trajectory.categories, order),
         "length": _length(examples, trajectory.text_columns),

@@ -82,7 +82,7 @@ def _curve_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object
 
 
 def figure3(study: PaperStudy) -> pd.DataFrame:
-    """The entropy of each tracked example of each data set (paper Figure 3), from its first complete plain run."""
+    """The known entropies of the tracked examples of each data set (paper Figure 3), from its first complete run."""
     rows: list[dict[str, object]] = []
     for _, cells in study.plain.groupby("dataset", sort=False):
         present = [study.single(cell, ("dataset",)) for _, cell in cells.iterrows() if cell["run_id"] in study.runs]
@@ -93,6 +93,7 @@ def figure3(study: PaperStudy) -> pd.DataFrame:
                 for example_id, human, category in zip(
                     run.example_ids.tolist(), run.entropy.tolist(), run.categories, strict=True
                 )
+                if not np.isnan(human)
             ]
     return frame("figure3", rows)
 
@@ -148,6 +149,7 @@ def _norm_rows(group: Condition) -> list[dict[str, object]]:
             "norm": norm,
         }
         for example_id, category, human, norm in columns
+        if not np.isnan(human)
     ]
 
 
@@ -266,7 +268,8 @@ def _chart(group: Condition) -> pd.DataFrame:
 
 def _chart_rows(group: Condition, chart: pd.DataFrame) -> list[dict[str, object]]:
     shared = {**group.key, **group.provenance}
-    return [{str(name): value for name, value in row.items()} | shared for row in chart.to_dict("records")]
+    rows = chart if chart.empty else chart[chart["entropy"].notna()]
+    return [{str(name): value for name, value in row.items()} | shared for row in rows.to_dict("records")]
 
 
 def _overlap_rows(group: Condition, chart: pd.DataFrame) -> list[dict[str, object]]:

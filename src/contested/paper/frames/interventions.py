@@ -13,12 +13,13 @@ import pandas as pd
 from contested.analysis.intervals import mean_interval
 from contested.analysis.rank import rank_trend
 from contested.analysis.seeds import nested_mean_interval, nested_spearman_interval, over_seeds
-from contested.analysis.study.groups import Resampling, different_examples, joined
+from contested.analysis.study.groups import Resampling, different_examples
 from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 from contested.paper.frames.tables import changes, mean_of, rhos
 from contested.paper.noise import noise_shift, wilcoxon
+from contested.wording import joined
 
 
 @dataclass(frozen=True, eq=False)

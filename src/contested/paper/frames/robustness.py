@@ -58,7 +58,9 @@ def _control_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, obje
             yield group.row(note, control=name, n=len(aulc))
             continue
         found = partial_spearman(aulc, human, held, **child.options)
-        left_out = f"{found.n_skipped} examples left out: the control is missing" if found.n_skipped else ""
+        left_out = (
+            f"{found.n_skipped} examples left out: the control or the entropy is missing" if found.n_skipped else ""
+        )
         yield group.row(
             found.note,
             left_out,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contested.analysis.checks import known_entropy
 from contested.analysis.rank import kendall_tau, rank_trend
 from contested.analysis.ranking import codes, mean_ranks, rank_correlation
 from contested.analysis.seeds import (
@@ -17,12 +18,13 @@ from contested.analysis.seeds import (
     nested_spearman_interval,
     over_seeds,
 )
-from contested.analysis.study.groups import Resampling, different_examples, joined
+from contested.analysis.study.groups import Resampling, different_examples
 from contested.analysis.study.overview import cells_of, run_row
 from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CELL_COLUMNS, CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy
 from contested.paper.multiple import adjust
+from contested.wording import joined
 
 COMPOSITIONS = ("all", "low", "high", "balanced")
 """Compositions of the training set, in the order of Table 7."""
@@ -253,10 +255,11 @@ def _rho_difference(high: Condition, low: Condition, draw: Resampling) -> tuple[
     note = different_runs(high, low)
     if note:
         return np.nan, np.nan, note
-    codes_of = [np.stack([codes(row) for row in group.aulc]) for group in (high, low)]
-    entropy = np.broadcast_to(codes(high.entropy), codes_of[0].shape)
+    human, rows, left_out = known_entropy(high.entropy)
+    codes_of = [np.stack([codes(row) for row in group.aulc[:, rows]]) for group in (high, low)]
+    entropy = np.broadcast_to(codes(human), codes_of[0].shape)
     found = nested_interval(_difference_of_rhos, np.stack([*codes_of, entropy], axis=-1), **draw.options)
-    return found.low, found.high, found.note
+    return found.low, found.high, joined(left_out, found.note)
 
 
 def different_runs(a: Condition, b: Condition) -> str:
