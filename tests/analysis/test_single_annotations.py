@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from contested.analysis import analyze, compare
-from contested.analysis.study.runs import rank_correlation_of
+from contested.analysis.cartography import added_variance
+from contested.analysis.controls import regression
+from contested.analysis.seeds import mixed_effect, nested_spearman_interval
+from contested.analysis.study.groups import contradiction
+from contested.analysis.study.runs import measure, rank_correlation_of
+from contested.integrations.reporting import Aggregates
+from contested.paper.binning import aulc_by_bins
 from contested.report.write import write_report
 from contested.trajectories import Trajectory
 
@@ -45,8 +55,7 @@ def test_they_are_in_no_correlation_with_entropy(run):
     loss = run.losses.mean(axis=0)[SINGLE:]
     assert (found.n, found.n_skipped) == (N - SINGLE, SINGLE)
     assert found.rho == pytest.approx(stats.spearmanr(loss, run.entropy[SINGLE:]).statistic)
-    entropy = np.where(np.arange(N) < SINGLE, np.nan, run.entropy)
-    assert rank_correlation_of(run.losses.mean(axis=0), entropy)[0] == pytest.approx(found.rho)
+    assert rank_correlation_of(run.losses.mean(axis=0), run.entropy)[0] == pytest.approx(found.rho)
 
 
 def test_comparison_and_page_have_room_for_them(run, tmp_path):
@@ -54,3 +63,63 @@ def test_comparison_and_page_have_room_for_them(run, tmp_path):
     assert {row.category: row.n for row in found.transitions}["overall"] == N
     write_report([run], tmp_path / "page", n_resamples=200)
     assert (tmp_path / "page" / "report.html").stat().st_size > 10_000
+
+
+def test_the_trajectory_does_not_know_their_entropy(run, tmp_path):
+    assert np.isnan(run.entropy).tolist() == [True] * SINGLE + [False] * (N - SINGLE)
+    run.save(tmp_path / "run")
+    np.testing.assert_array_equal(Trajectory.load(tmp_path / "run").entropy, run.entropy)
+
+
+def test_a_folder_that_has_zeros_there_is_read_without_them(run, tmp_path):
+    replace(run, examples=run.examples.fillna({"entropy": 0.0})).save(tmp_path / "run")
+    np.testing.assert_array_equal(Trajectory.load(tmp_path / "run").entropy, run.entropy)
+
+
+def test_statistics_of_entropy_are_those_of_the_others(run):
+    aulc = np.stack([run.losses.mean(axis=0), run.losses[-1]])
+    human, rest = run.entropy, slice(SINGLE, None)
+
+    def nested(losses, entropy):
+        return nested_spearman_interval(losses, entropy, rng=np.random.default_rng(0), n_resamples=50)
+
+    def bins(losses, entropy):
+        return aulc_by_bins(losses, entropy, "fixed", rng=np.random.default_rng(0), n_resamples=50)
+
+    length = np.arange(N, dtype=float) ** 2
+    pairs = [
+        (nested(aulc, human), nested(aulc[:, rest], human[rest])),
+        (mixed_effect(aulc, human), mixed_effect(aulc[:, rest], human[rest])),
+        (
+            added_variance(aulc[0], length, aulc[1], human),
+            added_variance(aulc[0][rest], length[rest], aulc[1][rest], human[rest]),
+        ),
+        (
+            regression(aulc[0], human, length, run.gold, label_names=run.label_names),
+            regression(aulc[0][rest], human[rest], length[rest], run.gold[rest], label_names=run.label_names),
+        ),
+        *zip(bins(aulc[0], human), bins(aulc[0][rest], human[rest]), strict=True),
+    ]
+    for found, expected in pairs:
+        assert f"{SINGLE} of {N} examples left out: with one annotation" in found.note
+        assert found._replace(note=expected.note) == expected
+
+
+def test_a_tracker_is_told_the_correlation_of_the_others(run):
+    losses = run.losses[0]
+    found = Aggregates({}, run.entropy).add(losses)["contested/rho"]
+    assert found == pytest.approx(stats.spearmanr(losses[SINGLE:], run.entropy[SINGLE:]).statistic)
+
+
+def test_seeds_of_the_same_examples_agree(run):
+    first = measure("first", replace(run, run_id="first"))
+    assert contradiction(first, measure("second", replace(run, run_id="second"))) == ""
+
+
+def test_no_table_or_page_shows_nan(run, tmp_path):
+    write_report([run], tmp_path / "page", n_resamples=200)
+    for file in sorted((tmp_path / "page").rglob("*.*")):
+        if file.suffix in {".html", ".csv", ".md", ".json"}:
+            assert not re.search(r"(?<![\w/+])(nan|NaN)(?![\w/+])", file.read_text(encoding="utf-8")), file.name
+    examples = pd.read_csv(next((tmp_path / "page").rglob("examples.csv")))
+    assert examples["entropy"].isna().sum() == SINGLE

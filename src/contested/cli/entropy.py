@@ -41,6 +41,7 @@ def entropy(
     n_annotators: options.NAnnotators = None,
     worker_column: options.WorkerColumn = None,
     missing: options.Missing = None,
+    encoding: options.Encoding = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")] = False,
 ) -> None:
     """Show how much annotators disagree: per item (--out) and in summary. Entropies are in nats.
@@ -69,6 +70,7 @@ def entropy(
             n_annotators=n_annotators,
             worker_column=worker_column,
             missing=options.names(missing),
+            encoding=encoding,
         )
     summary = data.summary(scheme, estimator=parse_estimator(estimator))
     if out is not None:

@@ -44,6 +44,7 @@ def import_(
     n_annotators: options.NAnnotators = None,
     worker_column: options.WorkerColumn = None,
     missing: options.Missing = None,
+    encoding: options.Encoding = None,
     check_label_order: Annotated[
         bool, typer.Option(help="Refuse an order of the classes that gold labels contradict.")
     ] = True,
@@ -74,6 +75,7 @@ def import_(
         "n_annotators": n_annotators,
         "worker_column": worker_column,
         "missing": options.names(missing),
+        "encoding": encoding,
     }
     given: dict[str, Any] = {
         "annotations": _read(annotations, annotations_format, label_names, reading),

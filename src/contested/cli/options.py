@@ -32,6 +32,9 @@ Missing = Annotated[
     str | None,
     typer.Option(help="What stands for no answer, such as -1, separated by commas; beside empty cells, NA, nan and -."),
 ]
+Encoding = Annotated[
+    str | None, typer.Option(help="Encoding of the file's text where it is not UTF-8, such as latin1 or cp1252.")
+]
 
 _SPELLED = (
     "label_names",
@@ -45,8 +48,8 @@ _SPELLED = (
     "worker_column",
 )
 # Not inside a path, a longer name or quotes: a column of a file may be called like an option.
-# "missing" is a word, too, and an option only before its value.
-_NAME = re.compile(rf"(?<![\w'./-])({'|'.join(_SPELLED)}|missing(?==))(?![\w'/-]|\.\w| is )")
+# "missing" and "encoding" are words, too, and options only before their value.
+_NAME = re.compile(rf"(?<![\w'./-])({'|'.join(_SPELLED)}|(?:missing|encoding)(?==))(?![\w'/-]|\.\w| is )")
 
 
 def spelling(name: str) -> str:

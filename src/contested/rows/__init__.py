@@ -8,14 +8,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from contested.errors import DataError
-from contested.rows.content import decode, plain_suffix, read_content
+from contested.rows.content import NotUtf8Error, as_utf8, decode, plain_suffix, read_content
 from contested.rows.delimited import parse_delimited
 from contested.rows.json_rows import parse_json, parse_jsonl
 from contested.rows.parquet_rows import parse_parquet
 from contested.rows.table import Kind, Problem, Rows, Table, Trace
 from contested.wording import listed
 
-__all__ = ["FILE_KINDS", "KINDS", "TEXT", "Kind", "Problem", "Rows", "Table", "Trace", "read_table", "unknown_kind"]
+__all__ = [
+    "FILE_KINDS",
+    "KINDS",
+    "TEXT",
+    "Kind",
+    "NotUtf8Error",
+    "Problem",
+    "Rows",
+    "Table",
+    "Trace",
+    "read_table",
+    "unknown_kind",
+]
 
 TEXT = "text"
 """The kind of a file that is of none of :data:`KINDS`."""
@@ -33,21 +45,26 @@ FILE_KINDS = f"{', '.join(kind.title for kind in KINDS[:-1])} or {KINDS[-1].titl
 """The kinds as part of a sentence."""
 
 
-def read_table(path: Path, *, lines: bool = False) -> Table:
+def read_table(path: Path, *, lines: bool = False, encoding: str | None = None) -> Table:
     """Read a file of rows; lines that cannot be parsed become problems of the table.
 
     Args:
         path: A file of one of :data:`KINDS`, told by its suffix, else by its content.
         lines: Whether a file of an unknown type is read as lines: kind ``text``, and one column ``line`` with all of
             them, empty ones too.
+        encoding: How its text is encoded, where that is neither UTF-8 nor named by a byte-order mark.
 
     Returns:
         The rows.
 
     Raises:
-        DataError: If the path is missing or a folder, or the file is empty or of another kind.
+        ConfigError: If the encoding is unknown.
+        DataError: If the path is missing or a folder, or the file is empty, of another kind or in another encoding.
     """
     content, notes = read_content(path)
+    if encoding is not None:
+        content = as_utf8(path, content, encoding)
+        notes.append(f"The file was decoded as {encoding}, as asked for.")
     if not content.strip():
         raise DataError(f"{path} is empty; expected one item (or annotation) per row.")
     found = _kind(path, content)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import re
 import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from contested.errors import DataError
-from contested.wording import did_you_mean
+from contested.errors import ConfigError, DataError
+from contested.wording import did_you_mean, listed
 
 _GZIP = b"\x1f\x8b"
 _ARCHIVES = {
@@ -27,9 +28,24 @@ _ENCODINGS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+_USUAL = ("latin1", "cp1252", "utf-16-le", "shift_jis", "gb18030", "koi8-r")
+_CONTROLS = re.compile("[\x80-\x84\x86-\x9f]")
 # Text shrinks to a tenth; what grows more than a hundredfold into many megabytes is made to fill memory.
 _LARGEST_GROWTH = 100
 _SMALL = 64 * 2**20
+
+
+class NotUtf8Error(DataError):
+    """Text in another encoding, which nothing at its beginning names.
+
+    Args:
+        message: What was found, and how to convert it.
+        likely: The encodings that it looks like, for a sentence; empty where it looks like no text.
+    """
+
+    def __init__(self, message: str, likely: str) -> None:
+        super().__init__(message)
+        self.likely = likely
 
 
 class Text(NamedTuple):
@@ -123,21 +139,67 @@ def decode(path: Path, content: bytes) -> Text:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path} is not UTF-8: line {line} holds the byte 0x{content[error.start]:02x}. {_advice(content)}"
+        told, likely = _advice(content)
+        raise NotUtf8Error(
+            f"{path} is not UTF-8: line {line} holds the byte 0x{content[error.start]:02x}. {told}", likely
         ) from error
     if "\0" in text:
-        raise DataError(f"{path} holds NUL bytes, as no text in UTF-8 does. {_advice(content)}")
+        told, likely = _advice(content)
+        raise NotUtf8Error(f"{path} holds NUL bytes, as no text in UTF-8 does. {told}", likely)
     return Text(text, [])
 
 
-def _advice(content: bytes) -> str:
-    """How to convert: UTF-16 without its mark has a zero in every other byte; Latin-1 has none."""
+def as_utf8(path: Path, content: bytes, encoding: str) -> bytes:
+    """Decode text whose encoding its reader knows, and encode it as UTF-8.
+
+    Args:
+        path: The file, for messages.
+        content: Its content.
+        encoding: Any encoding that Python knows, such as ``latin1``.
+
+    Returns:
+        The same text as UTF-8.
+
+    Raises:
+        ConfigError: If there is no such encoding of text.
+        DataError: If the content contradicts it.
+    """
+    try:
+        text = content.decode(encoding)
+    except UnicodeError as error:
+        raise DataError(f"{path} is not {encoding}: {error}. Name another encoding.") from error
+    except (LookupError, TypeError, ValueError) as error:
+        near = did_you_mean(str(encoding), _USUAL)
+        raise ConfigError(f"Unknown encoding '{encoding}'{near}: expected one such as {listed(_USUAL)}.") from error
+    found = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), "") or _utf8(content)
+    if found and codecs.lookup(found) != codecs.lookup(encoding):
+        raise DataError(f"{path} is {found}, and read as {encoding} it would be other text. Leave encoding out.")
+    controls = _CONTROLS.search(text)
+    if controls is not None:
+        line = text.count("\n", 0, controls.start()) + 1
+        raise DataError(
+            f"{path} is hardly {encoding}: line {line} would hold the control character U+{ord(controls[0]):04X}, "
+            "which no text has. Where latin1 gives these, cp1252 is mostly right."
+        )
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _utf8(content: bytes) -> str:
+    """UTF-8, where text with other letters than those of ASCII is that; text in another encoding hardly ever is."""
+    try:
+        return "" if content.isascii() or not content.decode("utf-8") else "UTF-8"
+    except UnicodeDecodeError:
+        return ""
+
+
+def _advice(content: bytes) -> tuple[str, str]:
+    """How to convert, and the likely encodings: UTF-16 without its mark has zeros in every other byte, Latin-1 none."""
     zeros = [content[start:4096:2].count(0) for start in (0, 1)]
     half = len(content[:4096]) // 2
     if max(zeros) > 0.3 * half:
         order = "le" if zeros[1] > zeros[0] else "be"
-        return f"It looks like UTF-16 without a byte-order mark: convert it with iconv -f utf-16{order} -t utf-8."
+        told = f"It looks like UTF-16 without a byte-order mark: convert it with iconv -f utf-16{order} -t utf-8."
+        return told, f"encoding=utf-16-{order}"
     if max(zeros):
-        return "It looks like a binary file; expected text or Parquet."
-    return "Save it as UTF-8, for example with iconv -f latin1 -t utf-8."
+        return "It looks like a binary file; expected text or Parquet.", ""
+    return "Save it as UTF-8, for example with iconv -f latin1 -t utf-8.", "encoding=latin1 or encoding=cp1252"

@@ -12,7 +12,7 @@ from contested.annotations.readers._suggest import suggestions
 from contested.annotations.receipt import Receipt, count_votes
 from contested.errors import ConfigError, DataError
 from contested.files import user_path
-from contested.rows import TEXT, Table, read_table, unknown_kind
+from contested.rows import TEXT, NotUtf8Error, Table, read_table, unknown_kind
 from contested.wording import did_you_mean, listed
 
 __all__ = ["FORMATS", "Format", "Options", "read_annotations"]
@@ -45,6 +45,7 @@ def read_annotations(
     n_annotators: int | None = None,
     worker_column: str | None = None,
     missing: str | Sequence[str] | None = None,
+    encoding: str | None = None,
 ) -> Annotations:
     """Read an annotated file.
 
@@ -70,6 +71,8 @@ def read_annotations(
         worker_column: The annotator of a row in a long table.
         missing: What stands for no answer, such as ``-1``, beside empty cells, NA, N/A, nan, null and ``-`` (where no
             label is ``+``). A class in ``label_names`` is an answer whatever it looks like.
+        encoding: How the file's text is encoded, such as ``latin1`` or ``cp1252``, where that is neither UTF-8 nor
+            named by a byte-order mark.
 
     Returns:
         The annotations, in the order of the file.
@@ -85,13 +88,17 @@ def read_annotations(
         n_annotators=n_annotators,
         worker_column=worker_column,
         missing=as_names(missing, "missing"),
+        encoding=encoding,
         by_name=format != "auto",
     )
     chosen = None if format == "auto" else _named(format)
     if chosen is not None:
         _check_options(chosen, options)
     file = user_path(path)
-    table = read_table(file, lines=True)
+    try:
+        table = read_table(file, lines=True, encoding=encoding)
+    except NotUtf8Error as error:
+        raise DataError(f"{error.message} Or give {error.likely}." if error.likely else error.message) from error
     if table.kind == TEXT and not any(known.matches(table, options) for known in ([chosen] if chosen else FORMATS)):
         raise unknown_kind(table.path)
     known = chosen or _recognised(table, options)

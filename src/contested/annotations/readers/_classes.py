@@ -90,7 +90,7 @@ def note_measurements(table: Table, names: Sequence[str], n_answers: int) -> boo
     """Note where labels are measurements on a scale, and not classes.
 
     Args:
-        table: The file; fractions are a problem, many whole numbers a note.
+        table: The file; many numbers with few repeats are a problem, and so are many fractions; else a note.
         names: The labels found.
         n_answers: How often labels stand in the file.
 
@@ -101,7 +101,9 @@ def note_measurements(table: Table, names: Sequence[str], n_answers: int) -> boo
     if len(numbers) < max(len(names), _FEWEST_MEASUREMENTS):
         return False
     fractions = sum("." in number for number in numbers)
-    if fractions and (len(names) > _MANY or (2 * fractions >= len(names) and 2 * len(names) > n_answers)):
+    few_repeats = 2 * len(names) > n_answers
+    wide = len(names) > _MANY or max(map(float, numbers)) - min(map(float, numbers)) > _LONGEST_SCALE
+    if (few_repeats and (wide or 2 * fractions >= len(names))) or (fractions and len(names) > _MANY):
         table.add_problem(
             0,
             f"the labels are {len(names):,} different numbers such as {listed(names[:2])}, as measurements on a scale "
