@@ -110,6 +110,7 @@ def test_examples_with_one_annotation_are_in_no_category_and_said(annotated: Ann
     ids = {annotated.example_ids[row] for row in single}
     examples = task.examples.set_index("example_id")
     assert set(examples.index[examples["category"] == "unknown"]) == ids
+    assert set(examples.index[examples["entropy"].isna()]) == ids
     assert task.category_names == ("clean", "ambiguous", "contested")
     assert task.notes == (
         f"2 of {data.n_items} examples have one annotation, which shows no disagreement whatever people think: they "

@@ -60,7 +60,7 @@ def test_missing_values_of_a_covariate_are_counted(made):
     genre = np.array([None, *["a", "b"] * 11, "a"], dtype=object)
     found, _ = two_seeds(made, examples={"genre": genre})
     row = made.only(found.frames["controls"], control="genre")
-    assert (row["n"], row["note"]) == (23, "1 examples left out: the control is missing")
+    assert (row["n"], row["note"]) == (23, "1 examples left out: the control or the entropy is missing")
 
 
 def test_runs_without_text_have_no_length(made):
