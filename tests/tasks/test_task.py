@@ -230,7 +230,7 @@ def test_hub_bulk_reads_the_data_sets_own_class_names(monkeypatch: pytest.Monkey
     table = hub_bulk(
         "nyu-mll/glue", subset="mnli", split="train", label_names=("contradiction", "entailment", "neutral")
     )
-    assert asked == [(("nyu-mll/glue", "mnli"), {"split": "train"})]
+    assert asked == [(("nyu-mll/glue", "mnli"), {"split": "train", "revision": None})]
     assert table["label"].tolist() == ["contradiction", "entailment"]
     assert table.attrs == {"unlabelled": 1}
 
