@@ -232,7 +232,7 @@ def test_hub_bulk_reads_the_data_sets_own_class_names(monkeypatch: pytest.Monkey
     )
     assert asked == [(("nyu-mll/glue", "mnli"), {"split": "train", "revision": None})]
     assert table["label"].tolist() == ["contradiction", "entailment"]
-    assert table.attrs == {"unlabelled": 1}
+    assert table.attrs["unlabelled"] == 1
 
 
 def test_hub_bulk_without_a_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
