@@ -129,6 +129,9 @@ def test_the_parts_that_text_never_reaches_get_no_adapter(tmp_path: Path) -> Non
     assert len(adapted) == 2 * 4
     assert all(".language_model." in name for name in adapted)
     assert built.module.config.get_text_config().pad_token_id == built.pad_id == built.tokenizer.pad_token_id
+    models.save(built.module, built.tokenizer, tmp_path / "saved")
+    loaded = models.load_saved(tmp_path / "saved", backbone=str(tmp_path), n_classes=3, pad_id=built.pad_id)
+    assert loaded.config.get_text_config().pad_token_id == built.pad_id
 
 
 def test_characters_need_no_vocabulary(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ import trial
 from methods import METHODS
 from transformers.utils import logging
 
-TIMEOUT = 180
+TIMEOUT = 600
 """Seconds for one trial."""
 BOTH = ("bert", "llama")
 """The encoder and the decoder that meet every method."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from torch import nn
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from contested.models.checkpoints import quiet
 
@@ -34,9 +34,12 @@ def load_saved(
         if backbone is None:
             whole: nn.Module = AutoModelForSequenceClassification.from_pretrained(folder, **options)
             return whole.eval()
+        config = AutoConfig.from_pretrained(backbone, revision=revision, num_labels=n_classes, trust_remote_code=False)
+        # Not as an option of the model's: configurations that hold a text model's own do not take it.
+        for part in (config, config.get_text_config()):
+            part.pad_token_id = pad_id
         base = AutoModelForSequenceClassification.from_pretrained(
-            backbone, revision=revision, num_labels=n_classes, pad_token_id=pad_id, ignore_mismatched_sizes=True,
-            **options,
-        )  # fmt: skip
+            backbone, config=config, revision=revision, ignore_mismatched_sizes=True, **options
+        )
         adapted: nn.Module = PeftModel.from_pretrained(base, folder)
         return adapted.eval()
