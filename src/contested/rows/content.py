@@ -21,6 +21,7 @@ _ARCHIVES = {
     b"\x28\xb5\x2f\xfd": "compressed with Zstandard: unpack it first",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV UTF-8",
 }
+_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html[\s>])", re.IGNORECASE)
 _ENCODINGS = {
     # UTF-32 first: its mark begins with that of UTF-16.
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -70,7 +71,7 @@ def read_content(path: Path) -> tuple[bytes, list[str]]:
         Its content, and a sentence where it was unpacked.
 
     Raises:
-        DataError: If it is missing, a folder, cannot be opened or unpacked, or is an archive of another kind.
+        DataError: If it is missing, a folder, cannot be opened or unpacked, or is another archive or a web page.
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder; expected one file of rows. Name a file in it.")
@@ -83,6 +84,8 @@ def read_content(path: Path) -> tuple[bytes, list[str]]:
     for mark, what in _ARCHIVES.items():
         if content.startswith(mark):
             raise DataError(f"{path} is {what}.")
+    if _PAGE.match(content):
+        raise DataError(f"{path} is a web page (HTML), as a download that failed leaves. Download the file itself.")
     if not content.startswith(_GZIP):
         return content, []
     return _unpacked(path, content), ["The file was unpacked with gzip."]

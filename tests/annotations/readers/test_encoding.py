@@ -81,3 +81,10 @@ def test_whole_numbers_of_a_slider_are_measurements(tmp_path):
     # As few repeats, but a scale of few points: five classes.
     ratings.write_text("id,labels\na,1|2|2\nb,3|4|5\n")
     assert read_annotations(ratings).n_classes == 5
+
+
+def test_a_web_page_is_no_table(file):
+    for page in ("<!DOCTYPE html>\n<html>,a\nNot found,b", "\n<html lang='en'><body>404</body></html>"):
+        with pytest.raises(DataError, match="is a web page"):
+            read_annotations(file("utf-8", page))
+    assert read_annotations(file("utf-8", TEXT.replace("id", "<html"))).n_items == 2
