@@ -52,6 +52,10 @@ class RunError(ContestedError):
     """A run folder is missing, unreadable, in use, or holds another run."""
 
 
+class DamagedRunError(RunError):
+    """A run folder is not as it was written: something of what was recorded is missing or damaged."""
+
+
 class DiskError(RunError):
     """Writing broke off: the disk is full, or failing. What was recorded before is intact."""
 

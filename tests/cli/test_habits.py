@@ -201,7 +201,7 @@ def test_notes_are_told_once_before_the_first_step_and_once_for_all_runs_of_a_st
 def test_a_study_tells_checkpoints_and_ends_where_nobody_watches() -> None:
     console = Console(file=io.StringIO(), width=40)
     cells: Any = [None] * 4
-    start = StudyStart("mine", cells, {}, cells[:3], [], 2, "2 at once", ["a is slow"])
+    start = StudyStart("mine", cells, {}, cells[:3], {}, 2, "2 at once", ["a is slow"])
     a, b, c = JobStatus(), JobStatus(), JobStatus()
     statuses = {"a": a, "b": b, "c": c}
     with study_board(console) as show:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from contested.cli import main
 from contested.trajectories import Trajectory, read_manifest
@@ -42,6 +43,18 @@ def test_a_finished_run_is_probed_once(run: Path, config: Path, capsys: pytest.C
     assert {**now, "files": 0, "digest": 0} == {**manifest, "files": 0, "digest": 0}
     assert main(["train", str(config), "--out", str(run)]) == 0
     assert "was already complete" in capsys.readouterr().out
+
+
+def test_weights_that_are_not_those_of_the_last_checkpoint_are_not_probed(
+    run: Path, fails: Callable[..., str], reseal: Reseal
+) -> None:
+    file = run / "adapter" / "adapter_model.safetensors"
+    weights = load_file(file)
+    save_file({name: value + 0.1 for name, value in weights.items()}, file, metadata={"format": "pt"})
+    reseal(run)
+    said = fails("probe", run)
+    assert "trained weights are not those of its last checkpoint: loaded, they give logits that differ by up to" in said
+    assert not (run / "gradients").exists()
 
 
 def test_probes_of_another_kind_are_refused(run: Path, fails: Callable[..., str], capsys: object) -> None:

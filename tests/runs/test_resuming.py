@@ -148,6 +148,14 @@ def test_a_run_without_a_whole_snapshot_begins_again_only_when_told(train: Train
     assert content(again.path) == content(whole)
 
 
+def test_a_run_of_a_newer_version_does_not_begin_again(train: Train, complete: Path, reseal: Any) -> None:
+    reseal(complete, schema_version=layout.SCHEMA_VERSION + 1)
+    left = content(complete)
+    with pytest.raises(RunError, match="Upgrade contested"):
+        train(from_start=True)
+    assert content(complete) == left
+
+
 @pytest.mark.parametrize(
     ("lose", "wanted"),
     [

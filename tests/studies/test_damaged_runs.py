@@ -115,3 +115,17 @@ def test_the_status_of_a_study_names_runs_whose_manifest_is_damaged(
     (damaged,) = [run for run in found["runs"] if run["status"] == "unreadable"]
     assert damaged["run_id"] == runs[0].name
     assert "is damaged" in damaged["error"]
+
+
+def test_the_status_of_a_study_names_complete_runs_that_are_not_whole(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut(runs[1] / "checkpoints" / "step-00000008.parquet")
+    flip(runs[2] / "examples.parquet", 0.5)
+    assert main(["study", "status", str(tmp_path / "study"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["counts"] == {"complete": 2, "damaged": 2}
+    errors = {run["run_id"]: run["error"] for run in found["runs"] if run["status"] == "damaged"}
+    assert errors.keys() == {runs[1].name, runs[2].name}
+    assert "step-00000008.parquet has" in errors[runs[1].name]
+    assert "examples.parquet is not what was written" in errors[runs[2].name]

@@ -12,8 +12,18 @@ from typing import Any
 import pytest
 
 from contested.config import check_config
+from contested.errors import RunError
 from contested.runs import train_config
-from contested.studies import Job, JobStatus, StudyStart, Submitted, expand, load_study, run_study
+from contested.studies import (
+    Job,
+    JobStatus,
+    LocalExecutor,
+    StudyStart,
+    Submitted,
+    expand,
+    load_study,
+    run_study,
+)
 from contested.studies.execute import State, carry_out
 from contested.studies.folder import StudyFolder
 from contested.trajectories import Trajectory, read_manifest
@@ -34,7 +44,7 @@ class InProcess:
     def watch(self) -> Generator[Mapping[str, JobStatus], None, None]:
         statuses = {job.run_id: JobStatus() for job in self.jobs}
         for job in self.jobs:
-            train_config(job.config, out=job.out)
+            train_config(job.config, out=job.out, from_start="damaged" if job.from_start else False)
             statuses[job.run_id] = JobStatus("complete")
             yield statuses
 
@@ -173,6 +183,60 @@ def test_folders_of_other_configurations_are_left_alone(study: Any, tmp_path: Pa
     outcome = run_study(study, tmp_path / "out", executor=InProcess())
     assert outcome.failed == {name: ANOTHER}
     assert len(outcome.complete) == 3
+
+
+def files(run: Path) -> dict[str, bytes]:
+    """What a run recorded, and its weights; times and processes aside."""
+    found = {file.relative_to(run).as_posix(): file for file in sorted(run.rglob("*")) if file.is_file()}
+    aside = {"manifest.json", "metrics.jsonl", ".lock", ".owner"}
+    return {name: file.read_bytes() for name, file in found.items() if name not in aside}
+
+
+def test_damaged_runs_are_not_skipped_and_begin_again_when_told(study: Any, tmp_path: Path, reseal: Any) -> None:
+    out, cells = tmp_path / "out", expand(study)
+    run_study(study, out, executor=InProcess())
+    names = [cell.run_id for cell in cells]
+    flipped, manifest, stopped, whole = (out / "runs" / name for name in names)
+    before = {run: files(run) for run in (flipped, manifest, stopped, whole)}
+    checkpoint = flipped / "checkpoints" / "step-00000004.parquet"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-9] + b"x" + checkpoint.read_bytes()[-8:])
+    (manifest / "manifest.json").write_text("{")
+    reseal(stopped, status="interrupted")  # and it has no snapshot
+    left = {run: (files(run), (run / "manifest.json").read_bytes()) for run in before}
+
+    executor = InProcess()
+    with pytest.raises(RunError, match="no snapshot of it is left"):  # an executor that ends with its first failure
+        run_study(study, out, executor=executor)
+    assert [job.run_id for job in executor.jobs] == [stopped.name]
+    outcome = run_study(study, out, executor=Scripted("failed"))
+    assert outcome.complete == (whole.name,)
+    assert outcome.damaged == (flipped.name, manifest.name)
+    assert outcome.failed.keys() == {flipped.name, manifest.name, stopped.name}
+    assert "checkpoints/step-00000004.parquet is not what was written" in outcome.failed[flipped.name]
+    assert "--from-start" in outcome.failed[flipped.name]
+    assert "manifest.json is damaged" in outcome.failed[manifest.name]
+    assert {run: (files(run), (run / "manifest.json").read_bytes()) for run in before} == left
+
+    outcome = run_study(study, out, executor=LocalExecutor(1), from_start=True)
+    assert (outcome.complete, outcome.failed, outcome.damaged) == (tuple(names), {}, ())
+    assert {run: files(run) for run in before} == before
+    assert (whole / "manifest.json").read_bytes() == left[whole][1]
+
+
+def test_a_complete_run_whose_weights_are_gone_is_damaged(study: Any, tmp_path: Path) -> None:
+    run_study(study, tmp_path / "out", executor=InProcess())
+    cells = expand(study)
+    lora, full = StudyFolder(tmp_path / "out", cells).folder(cells[0]), tmp_path / "out" / "runs" / cells[2].run_id
+    (lora / "adapter" / "adapter_model.safetensors").unlink()
+    weights = full / "model" / "model.safetensors"
+    content = weights.read_bytes()
+    # Of weights the size is looked at; that is why a bit of them is not noticed here.
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    states = StudyFolder(tmp_path / "out", cells, verify=True).states
+    assert [states[cell.run_id].status for cell in cells] == ["damaged", "complete", "complete", "complete"]
+    assert "adapter/adapter_model.safetensors is missing" in states[cells[0].run_id].error
+    weights.write_bytes(content[:-1])
+    assert StudyFolder(tmp_path / "out", cells, verify=True).states[cells[2].run_id].status == "damaged"
 
 
 def test_a_script_from_stdin_without_a_guard_runs_a_study(study: Any, tmp_path: Path) -> None:

@@ -353,7 +353,7 @@ def test_a_run_that_has_lost_something_is_not_resumed(
     assert wanted in " ".join(caught.value.problems)
     assert "what it recorded up to step 20 is not whole" in caught.value.message
     assert "of 3 checkpoints can be read." in caught.value.message
-    assert "begin again with contested train --from-start" in caught.value.message
+    assert "begin this run again with --from-start of the same command" in caught.value.message
     assert {name: (run / name).read_bytes() for name in files_of(run)} == left
 
 

@@ -123,8 +123,10 @@ class study_board:  # noqa: N801 - used as a context manager only
             self._say(
                 f"{start.n_other_version} runs in this folder belong to another version of the study; left alone."
             )
+        refused = f"{len(start.refused)} left as they are, " if start.refused else ""
         self._say(
-            f"{start.study}: {self._total} runs, {self._before} already complete, {len(start.todo)} to do, {start.how}"
+            f"{start.study}: {self._total} runs, {self._before} already complete, {refused}{len(start.todo)} to do, "
+            f"{start.how}"
         )
         for line in start.warnings:
             self._say(f"Warning: {line}.")

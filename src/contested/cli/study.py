@@ -95,13 +95,16 @@ def run(
         int | None,
         typer.Option(min=1, help="Runs at the same time; by default as many as cores, GPUs and memory allow."),
     ] = None,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin damaged runs again from the start; whole ones stay as they are.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")] = False,
 ) -> None:
     """Run a study, or resume it.
 
-    Complete runs are skipped, interrupted ones resumed, failed ones tried again. A failed run does not stop the
-    others; the exit code is then 1. Ctrl-C saves the state of every run. Two terminals that give the same command
-    share the work.
+    Complete runs are checked and skipped, interrupted ones resumed, failed ones tried again. A failed run does not stop
+    the others, nor does a damaged one, which is left as it is unless --from-start is given; the exit code is then 1.
+    Ctrl-C saves the state of every run. Two terminals that give the same command share the work.
 
     Example: contested study run paper --scale mini --out mini
     """
@@ -111,7 +114,9 @@ def run(
     content = _load(file, sets, scale, out)
     _make_miniature(content, out, scale)
     with study_board(console(stderr=True)) as show:
-        outcome = run_study(content, out, executor=LocalExecutor(jobs), on_start=show.start, on_change=show)
+        outcome = run_study(
+            content, out, executor=LocalExecutor(jobs), on_start=show.start, on_change=show, from_start=from_start
+        )
     if json:
         print_json(_outcome_json(outcome))
     else:
@@ -147,12 +152,12 @@ def status(
     content = _open(file, folder, given=out is not None)
     cells = [cell for cell in expand(content) if not cell.excluded]
     if json:
-        print_json(status_json(content.name, cells, StudyFolder(folder, cells).states))
+        print_json(status_json(content.name, cells, StudyFolder(folder, cells, verify=True).states))
         return
     if not once and console().is_terminal:
         _follow(cells, folder)
         return
-    held = StudyFolder(folder, cells)
+    held = StudyFolder(folder, cells, verify=True)
     console(wide=True).print(status_table(cells, held.states))
     if held.others:
         echo(f"{held.others} runs in this folder belong to another version of the study; left alone.", err=True)
@@ -168,8 +173,11 @@ def _follow(cells: Sequence[Cell], folder: Path) -> None:
     with Live(console=show, auto_refresh=False) as live:
         while True:
             found = StudyFolder(folder, cells).states
+            done = all(state.status == "complete" for state in found.values())
+            if done:
+                found = StudyFolder(folder, cells, verify=True).states
             live.update(status_table(cells, found, rows=show.height - 6), refresh=True)
-            if all(state.status == "complete" for state in found.values()):
+            if done:
                 return
             time.sleep(_REFRESH)
 
@@ -202,7 +210,7 @@ def _load(file: str, sets: Sequence[str] | None, scale: str | None, out: Path | 
 def _statuses(cells: Sequence[Cell], out: Path) -> dict[str, str]:
     from contested.studies.folder import StudyFolder
 
-    return {name: state.status for name, state in StudyFolder(out, cells).states.items()}
+    return {name: state.status for name, state in StudyFolder(out, cells, verify=True).states.items()}
 
 
 def _make_miniature(content: Study, out: Path, scale: str | None) -> None:
@@ -239,5 +247,7 @@ def _print_outcome(outcome: StudyOutcome) -> None:
         echo("The same command resumes the study.")
     elif outcome.failed:
         echo("Fix what failed; the same command then tries it again and skips what is complete.")
+        if outcome.damaged:
+            echo("With --from-start it begins damaged runs again.")
     else:
         echo(f"Next: contested report {outcome.out}")

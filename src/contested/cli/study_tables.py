@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from contested.studies.folder import RunState
     from contested.studies.plan import Device
 
-_STYLES = {"complete": "green", "failed": "red", "running": "yellow", "other": "red", "unreadable": "red"}
+_STYLES = {"complete": "green", "failed": "red", "running": "yellow", "other": "red"}
+_STYLES |= {"unreadable": "red", "damaged": "red"}
 
 
 def matrix(cells: Sequence[Cell], rate: float) -> Table:

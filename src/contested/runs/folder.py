@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import ValidationError
@@ -19,17 +19,19 @@ from safetensors import SafetensorError
 from contested import models, training
 from contested.analysis.live import warn
 from contested.config import RunConfig, identified, identifying, recorded
-from contested.errors import DiskError, RunError, write_error
+from contested.errors import DamagedRunError, DiskError, RunError, write_error
 from contested.files import atomic_folder
 from contested.runs.prepare import RunComponents
 from contested.runs.proving import Proof
 from contested.schedule import steps_per_epoch
-from contested.trajectories import RunWriter, inspect_run, layout, read_manifest, resuming
+from contested.trajectories import RunWriter, layout, read_manifest, resuming
 from contested.trajectories.checksums import RunFiles
 from contested.trajectories.identity import IDENTITY_VERSION, differences, digest
 from contested.trajectories.lock import check_lock
 from contested.trajectories.provenance import run_provenance
 
+FromStart = bool | Literal["damaged"]
+"""Whether a run begins again: never, always, or where its folder has lost something that was recorded."""
 _REVISIONS = {"model.revision": "model", "task.bulk.revision": "data"}
 """Keys that say where content came from, and where an identity has the content itself, which counts."""
 
@@ -69,7 +71,7 @@ def open_folder(
     identity: dict[str, Any],
     proof: Proof,
     *,
-    from_start: bool = False,
+    from_start: FromStart = False,
 ) -> tuple[RunWriter, bool]:
     """Begin the folder, or resume it from its last whole snapshot; where nothing was recorded it begins again.
 
@@ -85,15 +87,15 @@ def open_folder(
         Its writer, and whether it is resumed.
 
     Raises:
-        RunError: If something that was recorded is missing, damaged or not listed.
+        DamagedRunError: If something that was recorded is missing, damaged or not listed.
     """
     said: dict[str, Any] = {
         "checks": proof.checks,
         "notes": [*components.notes, *proof.notes],
     }
-    resumption = None if from_start else resume_step(out)
-    if resumption is not None:
-        writer = RunWriter.resume(out, step=resumption.step)
+    resumed = None if from_start is True else _resumed(out, begin_damaged=bool(from_start))
+    if resumed is not None:
+        writer, resumption = resumed
         writer.manifest.setdefault("planned_steps", planned_steps(config, components))  # absent in older folders
         writer.manifest.update(said | {"notes": [*said["notes"], *resumption.notes]})
         return writer, True
@@ -123,6 +125,17 @@ def open_folder(
     return writer, False
 
 
+def _resumed(out: Path, *, begin_damaged: bool) -> tuple[RunWriter, Resumption] | None:
+    """Take up what was recorded; None where nothing was, or where it begins again for what it has lost."""
+    try:
+        resumption = resume_step(out)
+        return None if resumption is None else (RunWriter.resume(out, step=resumption.step), resumption)
+    except DamagedRunError:
+        if begin_damaged:
+            return None
+        raise
+
+
 class Resumption(NamedTuple):
     """Where a run resumes.
 
@@ -145,7 +158,7 @@ def resume_step(out: Path) -> Resumption | None:
         It, and what is to be said; None where nothing was recorded yet.
 
     Raises:
-        RunError: If something was, and no snapshot of it is left, or the manifest is gone.
+        DamagedRunError: If something was, and no snapshot of it is left, or the manifest is gone.
     """
     if not (out / layout.MANIFEST).exists():
         if layout.checkpoint_steps(out):
@@ -175,24 +188,6 @@ def _last_whole(files: RunFiles) -> tuple[int | None, list[str]]:
             return layout.step_of(name), faults
         faults.append(f"{name} {fault.what}")
     return None, faults
-
-
-def check_whole(out: Path) -> None:
-    """Refuse a complete run that is not as it was written.
-
-    Args:
-        out: The folder.
-
-    Raises:
-        RunError: If something is missing, damaged or not listed.
-    """
-    health = inspect_run(out)
-    if health.damage:
-        raise RunError(
-            f"{out} holds this run, complete, but not as it was written. {' '.join(health.readable)} "
-            f"{resuming.FROM_START}",
-            [damage.what for damage in health.damage],
-        )
 
 
 def planned_steps(config: RunConfig, components: RunComponents) -> int:

@@ -13,7 +13,7 @@ from contested.files import user_path
 from contested.options import ExecutionSection, ProbeMode, ProbesSection, default
 from contested.runs.folder import weights_folder
 from contested.runs.prepare import RunComponents, check_run, load_task, prepare
-from contested.runs.proving import prove_engine
+from contested.runs.proving import check_loaded, prove_engine
 from contested.runs.session import gradient_probe
 from contested.trajectories import RunWriter, Trajectory, layout, probed, read_manifest
 from contested.trajectories.checksums import RunFiles
@@ -73,7 +73,7 @@ def probe(
     Raises:
         ConfigError: If there is nothing to record, or files or the device are missing.
         RunError: If the run is not complete, is in use, was trained on something else, or was probed in another way.
-        ModelError: If the trained weights cannot be loaded.
+        ModelError: If the trained weights cannot be loaded, or are not those of the last checkpoint.
     """
     run = user_path(path)
     if mode not in get_args(ProbeMode):
@@ -163,4 +163,7 @@ def _trained(
     weights = weights_folder(config, run)
     RunFiles(run, manifest).check(weights.name, "The trained weights")
     models.load_trained(components.model.module, weights)
+    logits = Trajectory.load(run).logits
+    assert logits is not None, "every run that is trained here records its logits"
+    check_loaded(config, components, logits[-1])
     return components

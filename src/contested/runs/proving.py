@@ -129,19 +129,49 @@ def check_weights(
         TrainingError: If they are not the weights of the last checkpoint.
     """
     rows = training.chosen_rows(components.encoded.tracked.lengths)
-    sample, expected = training.selected(components.encoded.tracked, rows), logits[rows]
-    found = _loaded_logits(config, components, folder, sample)
+    found = _loaded_logits(config, components, folder, training.selected(components.encoded.tracked, rows))
     if isinstance(found, str):
         return {"not_checked": found}
-    difference = training.largest_difference(found, expected)
-    most = training.TOLERANCE[config.training.precision] * training.unit(expected)
-    if difference > most:
+    difference, problem = _apart(config, found, logits[rows])
+    if problem:
         raise TrainingError(
             f"The weights that were saved are not those of the last checkpoint: loaded by {_how(config)}, they give "
-            f"logits that differ by up to {difference:.2g} (at most {most:.2g} is rounding). They are not kept; what "
-            "was recorded is intact. Choose another method, or other options of this one."
+            f"{problem}. They are not kept; what was recorded is intact. Choose another method, or other options of "
+            "this one."
         )
     return {"largest_difference": difference}
+
+
+def check_loaded(config: RunConfig, components: RunComponents, logits: NDArray[np.float32]) -> None:
+    """Hold a module whose trained weights were loaded against what was recorded last.
+
+    Args:
+        config: The run's configuration.
+        components: Its parts; no engine was made for the module yet.
+        logits: Of the last checkpoint, shape (N, K).
+
+    Raises:
+        ModelError: If the weights are not those of the last checkpoint.
+    """
+    rows = training.chosen_rows(components.encoded.tracked.lengths)
+    sample = training.selected(components.encoded.tracked, rows)
+    found = training.own_logits(components.model.module, sample, **_where(components))
+    problem = _apart(config, found, logits[rows])[1]
+    if problem:
+        raise ModelError(
+            f"The run's trained weights are not those of its last checkpoint: loaded, they give {problem}. What is "
+            "recorded is not touched. Train the run again into another folder, and probe that one."
+        )
+
+
+def _apart(config: RunConfig, found: NDArray[np.float32], expected: NDArray[np.float32]) -> tuple[float, str]:
+    """By how much logits differ, and what is to be said where that is more than rounding."""
+    difference = training.largest_difference(found, expected)
+    most = training.TOLERANCE[config.training.precision] * training.unit(expected)
+    right = difference <= most  # not so of NaN
+    return difference, (
+        "" if right else f"logits that differ by up to {difference:.2g} (at most {most:.2g} is rounding)"
+    )
 
 
 def _check_saving(config: RunConfig, components: RunComponents) -> str:

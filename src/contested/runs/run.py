@@ -11,6 +11,7 @@ from contested import tasks
 from contested.config import RunConfig, check_config, resolve_paths
 from contested.files import user_path
 from contested.options import SEED, Method, ModelSection, default
+from contested.runs.folder import FromStart
 from contested.runs.prepare import DataCache, load_data
 from contested.runs.session import RunResult, open_run
 from contested.runs.watching import Progress
@@ -70,7 +71,7 @@ def train_config(
     out: str | os.PathLike[str],
     on_progress: Callable[[Progress], None] | None = None,
     cache: DataCache | None = None,
-    from_start: bool = False,
+    from_start: FromStart = False,
 ) -> RunResult:
     """Train the run that a configuration describes; the same folder resumes it.
 
@@ -79,7 +80,8 @@ def train_config(
         out: The run folder.
         on_progress: Called after each step.
         cache: What the runs of this process have in common; the run is the same without.
-        from_start: Whether to remove what the folder holds of this run and begin again.
+        from_start: Whether to remove what the folder holds of this run and begin again; ``damaged``: where it is
+            complete and not whole, or cannot be resumed for what it has lost.
 
     Returns:
         Where the run is.
@@ -98,7 +100,7 @@ def execute(
     out: Path,
     on_progress: Callable[[Progress], None] | None,
     cache: DataCache | None = None,
-    from_start: bool = False,
+    from_start: FromStart = False,
 ) -> RunResult:
     """Run or resume one run in its folder, under the folder's lock.
 
@@ -108,7 +110,8 @@ def execute(
         out: The run folder.
         on_progress: Called after each step.
         cache: What the runs of this process have in common.
-        from_start: Whether to remove what the folder holds of this run and begin again.
+        from_start: Whether to remove what the folder holds of this run and begin again; ``damaged``: where it is
+            complete and not whole, or cannot be resumed for what it has lost.
 
     Returns:
         Where the run is.

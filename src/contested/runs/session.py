@@ -11,14 +11,15 @@ import torch
 
 from contested import tasks, training
 from contested.config import RunConfig
-from contested.errors import ContestedError, RunError
+from contested.errors import ContestedError, DamagedRunError, RunError
 from contested.options import ProbesSection
-from contested.runs.folder import check_folder, check_same_run, check_whole, identity_of, open_folder, save_model
+from contested.runs.folder import FromStart, check_folder, check_same_run, identity_of, open_folder, save_model
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
 from contested.runs.proving import check_weights, prove
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
 from contested.trajectories.lock import check_lock, locked
+from contested.trajectories.resuming import check_whole
 
 
 class RunResult(NamedTuple):
@@ -52,7 +53,7 @@ def open_run(
     out: Path,
     on_progress: Callable[[Progress], None] | None = None,
     cache: DataCache | None = None,
-    from_start: bool = False,
+    from_start: FromStart = False,
 ) -> Iterator[RunSession | RunResult]:
     """Begin a run in its folder, or resume it; the folder's lock is held until the context ends.
 
@@ -62,14 +63,14 @@ def open_run(
         out: The run folder.
         on_progress: Called after each step.
         cache: What the runs of this process have in common.
-        from_start: Whether to remove what the folder holds of this run and begin again.
+        from_start: Whether to remove what the folder holds of this run and begin again; ``damaged``: where it is
+            complete and not whole, or cannot be resumed for what it has lost.
 
     Yields:
         What is to be done, or the run's result where the folder holds it complete.
 
-        ModelError: If no engine gives the logits of the library's own forward.
-
     Raises:
+        ModelError: If no engine gives the logits of the library's own forward.
         RunError: If the folder is in use, holds another run, has lost something that was recorded, or cannot be
             written.
     """
@@ -80,23 +81,35 @@ def open_run(
         existing = _existing(out, from_start=from_start)
         if existing is not None:
             check_same_run(out, existing, identity)
-            if existing["status"] == "complete" and not from_start:
-                check_whole(out)
-                yield _result(out, existing, trained=False)
-                return
-        proof = prove(config, components, None if from_start else existing)
+            if existing["status"] == "complete" and from_start is not True:
+                from_start = not _is_whole(out, begin_damaged=bool(from_start))
+                if not from_start:
+                    yield _result(out, existing, trained=False)
+                    return
+        proof = prove(config, components, None if from_start is True else existing)
         writer, resume = open_folder(out, config, components, identity, proof, from_start=from_start)
         yield RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
 
 
-def _existing(out: Path, *, from_start: bool) -> dict[str, Any] | None:
+def _existing(out: Path, *, from_start: FromStart) -> dict[str, Any] | None:
     """The manifest that is there; a damaged one is none where the run begins again."""
     try:
         return read_manifest(out) if (out / layout.MANIFEST).exists() else None
-    except RunError:
+    except DamagedRunError:
         if from_start:
             return None
         raise
+
+
+def _is_whole(out: Path, *, begin_damaged: bool) -> bool:
+    """Whether a complete run is as it was written; an error where it is not and does not begin again either."""
+    try:
+        check_whole(out)
+    except DamagedRunError:
+        if begin_damaged:
+            return False
+        raise
+    return True
 
 
 class RunSession:

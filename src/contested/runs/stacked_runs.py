@@ -10,6 +10,7 @@ from pathlib import Path
 from contested import training
 from contested.config import RunConfig
 from contested.errors import ContestedError, RunError, TrainingError
+from contested.runs.folder import FromStart
 from contested.runs.prepare import DataCache, load_data
 from contested.runs.session import RunResult, RunSession, open_run
 from contested.runs.watching import Progress
@@ -26,6 +27,7 @@ def train_stacked(
     on_end: Callable[[int, RunResult | ContestedError], None],
     on_progress: Callable[[int, Progress], None] | None = None,
     cache: DataCache | None = None,
+    from_start: FromStart = False,
 ) -> None:
     """Train or resume several runs at once, each in its folder and under its lock.
 
@@ -38,6 +40,8 @@ def train_stacked(
             request to stop included.
         on_progress: Called after each step of a run with its index in ``runs``.
         cache: What the runs of this process have in common; a run is the same without.
+        from_start: Whether each removes what its folder holds of it and begins again; ``damaged``: where it is
+            complete and not whole, or cannot be resumed for what it has lost.
 
     Raises:
         IncompatibleRunsError: If they do not fit together.
@@ -50,7 +54,8 @@ def train_stacked(
             for index, (config, out) in enumerate(runs):
                 told = None if on_progress is None else partial(on_progress, index)
                 try:
-                    context = open_run(config, load_data(config, cache), out=out, on_progress=told, cache=cache)
+                    data = load_data(config, cache)
+                    context = open_run(config, data, out=out, on_progress=told, cache=cache, from_start=from_start)
                     found: RunSession | RunResult | ContestedError = folders.enter_context(context)
                 except ContestedError as error:
                     found = error

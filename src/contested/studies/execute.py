@@ -33,12 +33,15 @@ class Job(NamedTuple):
         config: Its configuration.
         out: Its folder.
         cost: What it is expected to take.
+        from_start: Whether it begins again where its folder has lost something: ``from_start="damaged"`` of
+            :func:`contested.runs.train_config`.
     """
 
     run_id: str
     config: RunConfig
     out: Path
     cost: Cost = UNKNOWN
+    from_start: bool = False
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contested.config import RunConfig, identifying, recorded
-from contested.errors import RunError, write_error
+from contested.errors import DamagedRunError, RunError, write_error
 from contested.files import write_text
 from contested.studies.cells import Cell
 from contested.studies.content import STUDY_FILE
@@ -20,7 +20,9 @@ from contested.trajectories.identity import digest
 RUNS = "runs"
 FAILURES = "failures"
 UNREADABLE = "unreadable"
-"""The status of a run whose manifest is damaged."""
+"""The status of a run whose manifest cannot be read."""
+DAMAGED = "damaged"
+"""The status of a run that is complete by its manifest and not as it was written."""
 
 
 class RunState(NamedTuple):
@@ -28,7 +30,8 @@ class RunState(NamedTuple):
 
     Attributes:
         status: ``missing``, ``running``, ``complete``, ``failed``, ``interrupted``, ``other`` (the folder holds a run
-            of another configuration) or ``unreadable`` (its manifest is damaged).
+            of another configuration), ``unreadable`` (its manifest cannot be read) or, where that was looked at,
+            ``damaged`` (complete by its manifest, and not as it was written).
         epoch: Epochs done at the last checkpoint.
         checkpoints: Checkpoints recorded.
         params: Weights of its model; NaN where unknown.
@@ -119,6 +122,8 @@ class StudyFolder:
     Args:
         out: The study's folder.
         cells: Its runs.
+        verify: Whether complete runs are held against what was written: the content of what an analysis reads, and the
+            size of weights and snapshots.
 
     Attributes:
         path: The study's folder.
@@ -126,7 +131,7 @@ class StudyFolder:
         others: How many runs in the folder are none of the cells'.
     """
 
-    def __init__(self, out: Path, cells: Sequence[Cell]) -> None:
+    def __init__(self, out: Path, cells: Sequence[Cell], *, verify: bool = False) -> None:
         self.path = out
         found = {file.parent: _manifest(file.parent) for file in sorted((out / RUNS).glob(f"*/{layout.MANIFEST}"))}
         by_identity: dict[str, list[Path]] = {}
@@ -135,7 +140,11 @@ class StudyFolder:
         self._folders = {
             cell.run_id: _best(run_folder(out, cell), by_identity.get(_key(cell.config), []), found) for cell in cells
         }
-        self.states = {cell.run_id: _state(cell, self.folder(cell), found.get(self.folder(cell))) for cell in cells}
+        states = {cell.run_id: _state(cell, self.folder(cell), found.get(self.folder(cell))) for cell in cells}
+        self.states = {
+            cell.run_id: _verified(states[cell.run_id], self.folder(cell)) if verify else states[cell.run_id]
+            for cell in cells
+        }
         self.others = len(found.keys() - set(self._folders.values()))
 
     def folder(self, cell: Cell) -> Path:
@@ -197,3 +206,15 @@ def _state(cell: Cell, folder: Path, manifest: dict[str, Any] | RunError | None)
         params=float((manifest.get("counts") or {}).get("total_params") or math.nan),
         error=str(manifest.get("error", "")),
     )
+
+
+def _verified(state: RunState, folder: Path) -> RunState:
+    """A run's state, where a complete one has been held against what was written."""
+    from contested.trajectories.resuming import check_whole
+
+    try:
+        if state.status == "complete":
+            check_whole(folder, quick=True)
+    except DamagedRunError as error:
+        return state._replace(status=DAMAGED, error=str(error))
+    return state

@@ -186,7 +186,9 @@ class LocalExecutor:
         for job in jobs:
             self._statuses[job.run_id].state = "running"
         self._busy[id(worker)] = (worker, {job.run_id: job for job in jobs})
-        worker.pipe.send([(job.run_id, job.config.model_dump(mode="json"), str(job.out)) for job in jobs])
+        worker.pipe.send(
+            [(job.run_id, job.config.model_dump(mode="json"), str(job.out), job.from_start) for job in jobs]
+        )
 
     def _take(self, device: str | None, free: int) -> list[Job]:
         """The next run with those that train together with it, but no more than leaves work for every free worker."""
@@ -302,11 +304,11 @@ def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
         if order is None:
             return
         jobs = []
-        for run_id, content, out in order:
+        for run_id, content, out, from_start in order:
             execution = content["execution"]
             execution["threads"] = execution["threads"] or threads
             execution["device"] = _device_of(execution["device"], device)
-            jobs.append(Job(run_id, check_config(content, out), Path(out)))
+            jobs.append(Job(run_id, check_config(content, out), Path(out), from_start=from_start))
         _WorkerLoop(jobs, pipe).do(cache)
         if len(jobs) > 1:
             gc.collect()  # Modules refer to each other in circles, and a stack's fill a device.
@@ -338,7 +340,13 @@ class _WorkerLoop:
         state, message = "failed", ""
         try:
             runs = [(job.config, job.out) for job in self._jobs]
-            train_stacked(runs, on_progress=self._tell, on_end=self._tell_end, cache=cache)
+            train_stacked(
+                runs,
+                on_progress=self._tell,
+                on_end=self._tell_end,
+                cache=cache,
+                from_start="damaged" if any(job.from_start for job in self._jobs) else False,
+            )
         except KeyboardInterrupt:
             state = "interrupted"
         except IncompatibleRunsError:

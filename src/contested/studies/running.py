@@ -12,10 +12,11 @@ from contested.studies.cells import Cell, expand
 from contested.studies.checks import check_cells, slow_cells
 from contested.studies.execute import Executor, Job, JobStatus, carry_out
 from contested.studies.file import Study
-from contested.studies.folder import RunState, StudyFolder, begin
+from contested.studies.folder import DAMAGED, UNREADABLE, RunState, StudyFolder, begin
 from contested.studies.local import LocalExecutor
 from contested.studies.plan import cost
 
+_NOT_WHOLE = frozenset({DAMAGED, UNREADABLE})
 _OTHER = "its folder holds a run of another configuration; move it away"
 
 
@@ -27,7 +28,7 @@ class StudyStart(NamedTuple):
         cells: Its runs.
         found: Run id to the state of the run's folder.
         todo: The runs that were handed to the executor.
-        other: Runs whose folders hold a run of another configuration; they are left alone.
+        refused: Run id to why its folder is left alone: it holds a run of another configuration, or a damaged one.
         n_other_version: Runs in the folder that belong to another version of the study.
         how: How runs are done, as a phrase: "2 at once".
         warnings: What makes runs slower than they need be.
@@ -37,7 +38,7 @@ class StudyStart(NamedTuple):
     cells: Sequence[Cell]
     found: Mapping[str, RunState]
     todo: Sequence[Cell]
-    other: Sequence[str]
+    refused: Mapping[str, str]
     n_other_version: int
     how: str
     warnings: Sequence[str]
@@ -45,7 +46,7 @@ class StudyStart(NamedTuple):
     @property
     def n_complete(self) -> int:
         """Runs that were already complete."""
-        return len(self.cells) - len(self.todo) - len(self.other)
+        return len(self.cells) - len(self.todo) - len(self.refused)
 
 
 class StudyOutcome(NamedTuple):
@@ -57,6 +58,7 @@ class StudyOutcome(NamedTuple):
         failed: Run id to why it failed, or could not be done.
         interrupted: Runs that were stopped, or are held by another process; the same call resumes them.
         waiting: Runs that were not started.
+        damaged: The failed runs that were left alone because their folders are not as they were written.
         n_other_version: Runs in the folder that belong to another version of the study.
     """
 
@@ -65,6 +67,7 @@ class StudyOutcome(NamedTuple):
     failed: Mapping[str, str]
     interrupted: tuple[str, ...]
     waiting: tuple[str, ...]
+    damaged: tuple[str, ...]
     n_other_version: int
 
     @property
@@ -80,11 +83,13 @@ def run_study(
     executor: Executor | None = None,
     on_start: Callable[[StudyStart], None] | None = None,
     on_change: Callable[[Mapping[str, JobStatus]], None] | None = None,
+    from_start: bool = False,
 ) -> StudyOutcome:
     """Run a study, or resume it.
 
-    Complete runs are skipped, interrupted ones resumed, failed ones tried again. A failed run does not stop the others.
-    Ctrl-C saves the state of every running run. Two invocations on the same folder share the work.
+    Complete runs are skipped if they are as they were written, interrupted ones resumed, failed ones tried again. A
+    failed or damaged run does not stop the others. Ctrl-C saves the state of every running run. Two invocations on the
+    same folder share the work.
 
     Args:
         study: The study, from :func:`contested.studies.load_study`.
@@ -92,6 +97,7 @@ def run_study(
         executor: Where runs are done; on this machine, as many at once as it can take, where not given.
         on_start: Called once, before the first run starts.
         on_change: Called with the runs' statuses a few times a second, and once at the end.
+        from_start: Whether damaged runs begin again; whole ones stay.
 
     Returns:
         How each run ended.
@@ -104,11 +110,11 @@ def run_study(
     cells = [cell for cell in expand(study) if not cell.excluded]
     check_cells(cells)
     begin(study, folder)
-    held = StudyFolder(folder, cells)
+    held = StudyFolder(folder, cells, verify=True)
     found = held.states
-    other = [name for name, state in found.items() if state.status == "other"]
-    todo = [cell for cell in cells if found[cell.run_id].status not in {"complete", "other"}]
-    jobs = [Job(cell.run_id, cell.config, held.folder(cell), cost(cell)) for cell in todo]
+    refused = _refused(found, from_start=from_start)
+    todo = [cell for cell in cells if found[cell.run_id].status != "complete" and cell.run_id not in refused]
+    jobs = [Job(cell.run_id, cell.config, held.folder(cell), cost(cell), from_start) for cell in todo]
     executor = LocalExecutor() if executor is None else executor
     submitted = executor.submit(jobs)
     start = StudyStart(
@@ -116,7 +122,7 @@ def run_study(
         cells=cells,
         found=found,
         todo=todo,
-        other=other,
+        refused=refused,
         n_other_version=held.others,
         how=submitted.how,
         warnings=slow_cells(todo, on_cpu=submitted.on_cpu),
@@ -126,16 +132,23 @@ def run_study(
     return _outcome(start, folder, carry_out(executor, jobs, on_change=on_change))
 
 
+def _refused(found: Mapping[str, RunState], *, from_start: bool) -> dict[str, str]:
+    """Why runs are not to be done, of those that are not complete either."""
+    damaged = frozenset() if from_start else _NOT_WHOLE
+    refused = {name: _OTHER for name, state in found.items() if state.status == "other"}
+    return refused | {name: state.error for name, state in found.items() if state.status in damaged}
+
+
 def _outcome(start: StudyStart, out: Path, statuses: Mapping[str, JobStatus]) -> StudyOutcome:
     def those(*wanted: str) -> tuple[str, ...]:
         return tuple(name for name, status in statuses.items() if status.state in wanted)
 
-    failed = {name: statuses[name].message for name in those("failed")} | dict.fromkeys(start.other, _OTHER)
+    failed = {name: statuses[name].message for name in those("failed")} | {**start.refused}
     done = {name for name, state in start.found.items() if state.status == "complete"} | {*those("complete", "skipped")}
     interrupted = those("running", "interrupted", "locked")
     names = [cell.run_id for cell in start.cells]
     # What the executor did not speak of was not started.
     waiting = tuple(name for name in names if name not in {*failed, *done, *interrupted})
-    return StudyOutcome(
-        out, tuple(name for name in names if name in done), failed, interrupted, waiting, start.n_other_version
-    )
+    damaged = tuple(name for name in start.refused if start.found[name].status in _NOT_WHOLE)
+    complete = tuple(name for name in names if name in done)
+    return StudyOutcome(out, complete, failed, interrupted, waiting, damaged, start.n_other_version)

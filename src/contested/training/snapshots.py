@@ -20,7 +20,7 @@ _NAME = re.compile(r"step-(\d{8,})\.pt", re.ASCII)
 _FORMER = "snapshot.pt"
 """The one snapshot of earlier versions, which wrote NumPy's random state as an array."""
 _PARTS = frozenset({"step", "weights", "optimizer", "random", "progress"})
-_AGAIN = "Begin again with contested train --from-start (from Python: from_start=True), or train into a new folder."
+_AGAIN = "Begin again with --from-start of the same command (from Python: from_start=True), or train into a new folder."
 _KEPT = 3
 """The new one, and the two before: they count until a manifest says that the new one does."""
 _OF_ARRAYS: list[Any] = [np._core.multiarray._reconstruct, np.ndarray, np.dtype, np.dtypes.UInt32DType]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contested.errors import RunError
+from contested.errors import DamagedRunError
 from contested.trajectories import layout
 from contested.trajectories.checksums import RunFiles, checksum_of
 from contested.trajectories.leftovers import FORMER_SNAPSHOT, unlisted
@@ -61,8 +61,8 @@ def _check_metrics(files: RunFiles, steps: list[int]) -> None:
     lines = {line["step"] for line in read_lines(files, layout.METRICS)}
     missing = [step for step in steps if step not in lines]
     if missing:
-        raise RunError(
+        raise DamagedRunError(
             f"{files.run / layout.METRICS} has no line of {len(missing)} of {len(steps)} checkpoints, the first of "
-            f"step {missing[0]:,}. Restore it from a copy, or begin again with contested train --from-start (from "
-            "Python: from_start=True), which removes what the folder holds."
+            f"step {missing[0]:,}. Restore it from a copy, or begin this run again with --from-start of the same "
+            "command (from Python: from_start=True), which removes what the folder holds of it."
         )

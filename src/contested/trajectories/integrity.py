@@ -15,6 +15,7 @@ from contested.trajectories.manifest import read_manifest
 from contested.trajectories.reading import check_content
 
 _LOOKS = 3
+_UNREAD = {*layout.WEIGHTS, layout.STATE}
 
 
 class Damage(NamedTuple):
@@ -52,18 +53,19 @@ class RunHealth(NamedTuple):
     verified: bool
 
 
-def inspect_run(run: Path) -> RunHealth:
+def inspect_run(run: Path, *, quick: bool = False) -> RunHealth:
     """Hold every file of a run folder against its manifest; a run that is being written is seen as it is at a moment.
 
     Args:
         run: The run folder.
+        quick: Whether the size is enough of weights and snapshots, which no analysis reads.
 
     Returns:
         Its state, whatever it is.
     """
     for _ in range(_LOOKS):
         before = _stamp(run)
-        health = _inspect(run)
+        health = _inspect(run, quick=quick)
         # A writer may have gone on meanwhile.
         if not health.damage or _stamp(run) == before:
             break
@@ -93,7 +95,7 @@ def remove_leftovers(run: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _inspect(run: Path) -> RunHealth:
+def _inspect(run: Path, *, quick: bool) -> RunHealth:
     try:
         manifest = read_manifest(run)
     except RunError as error:
@@ -101,19 +103,22 @@ def _inspect(run: Path) -> RunHealth:
         damage = (Damage(run / layout.MANIFEST, kind, error.message),)
         return RunHealth(None, None, damage, (), (_without_manifest(run),), verified=False)
     files = RunFiles(run, manifest)
-    found = tuple(_damage(files, manifest))
+    found = tuple(_damage(files, manifest, quick=quick))
     broken = {damage.path.relative_to(run).as_posix() for damage in found}
     leftovers = () if is_held(run) else tuple(left_over(run, manifest))
     readable = tuple(_readable(files, manifest, broken))
     return RunHealth(manifest["run_id"], manifest["status"], found, leftovers, readable, files.verified)
 
 
-def _damage(files: RunFiles, manifest: Mapping[str, Any]) -> Iterator[Damage]:
+def _damage(files: RunFiles, manifest: Mapping[str, Any], *, quick: bool) -> Iterator[Damage]:
     run = files.run
     for name in _names(files, manifest):
-        fault = files.fault(name) if files.verified else check_content(run, name)
+        if files.verified:
+            fault = files.fault(name, content=not (quick and name.partition("/")[0] in _UNREAD))
+        else:
+            fault = check_content(run, name)
         if fault is not None:
-            yield Damage(run / name, fault.kind, f"{name} {fault.what}. {_remedy(name)}")
+            yield Damage(run / name, fault.kind, f"{name} {fault.what}. {_remedy(name, manifest['status'])}")
     for name in forgotten(run, manifest) if files.verified else ():
         what = (
             f"{name} is there, but the manifest does not list it. Put back the manifest that does, or remove the file."
@@ -130,8 +135,8 @@ def _names(files: RunFiles, manifest: Mapping[str, Any]) -> list[str]:
     return [layout.EXAMPLES, *checkpoints, *(name for name in optional if files.has(name))]
 
 
-def _remedy(name: str) -> str:
-    if name.startswith(f"{layout.STATE}/"):
+def _remedy(name: str, status: str) -> str:
+    if name.startswith(f"{layout.STATE}/") and status != "complete":
         return "Give the command that trains the run again: it resumes from the snapshot before, if that is whole."
     return "Restore it from a copy."
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contested.errors import RunError
+from contested.errors import DamagedRunError, RunError
 from contested.files import write_json
 from contested.trajectories import layout
 from contested.trajectories.manifest_content import content_problems
@@ -53,7 +53,8 @@ def read_manifest(run: Path) -> dict[str, Any]:
         The manifest.
 
     Raises:
-        RunError: If there is none, it is damaged, or it was written by a newer version.
+        DamagedRunError: If it is damaged.
+        RunError: If there is none, it cannot be read, or it was written by a newer version.
     """
     if not run.exists():
         raise RunError(f"{run} does not exist. Give a run folder.")
@@ -77,9 +78,9 @@ def _parsed(file: Path, content: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or nested beyond reason
-        raise RunError(f"{file} is damaged ({error}). {_CHANGED}") from None
+        raise DamagedRunError(f"{file} is damaged ({error}). {_CHANGED}") from None
     if not isinstance(manifest, dict):
-        raise RunError(f"{file} is damaged: it holds {type(manifest).__name__}, expected an object. {_CHANGED}")
+        raise DamagedRunError(f"{file} is damaged: it holds {type(manifest).__name__}, expected an object. {_CHANGED}")
     return manifest
 
 
@@ -87,10 +88,12 @@ def _check(file: Path, manifest: Mapping[str, Any]) -> None:
     """Refuse what is no manifest, or none of this version's, or not as it was written."""
     missing = [key for key in _KEYS if key not in manifest]
     if missing:
-        raise RunError(f"{file} is not a run's manifest: it lacks {', '.join(missing)}.")
+        raise DamagedRunError(f"{file} is not a run's manifest: it lacks {', '.join(missing)}.")
     version = manifest["schema_version"]
     if type(version) is not int or version < 1:
-        raise RunError(f"{file} is damaged: schema_version is {version!r}, expected a whole number from 1. {_CHANGED}")
+        raise DamagedRunError(
+            f"{file} is damaged: schema_version is {version!r}, expected a whole number from 1. {_CHANGED}"
+        )
     if version > layout.SCHEMA_VERSION:
         raise RunError(
             f"{file.parent} was written in format {version}; this version reads up to {layout.SCHEMA_VERSION}. Upgrade "
@@ -101,7 +104,9 @@ def _check(file: Path, manifest: Mapping[str, Any]) -> None:
         _check_digest(file, manifest)
     problems = content_problems(manifest)
     if problems:
-        raise RunError(f"{file} is damaged: {counted(len(problems), 'value')} of another kind. {_CHANGED}", problems)
+        raise DamagedRunError(
+            f"{file} is damaged: {counted(len(problems), 'value')} of another kind. {_CHANGED}", problems
+        )
 
 
 def _check_digest(file: Path, manifest: Mapping[str, Any]) -> None:
@@ -111,7 +116,7 @@ def _check_digest(file: Path, manifest: Mapping[str, Any]) -> None:
     except ValueError:  # NaN, which no manifest holds
         right = False
     if not right:
-        raise RunError(f"{file} is damaged: its content is not what its digest was taken of. {_CHANGED}")
+        raise DamagedRunError(f"{file} is damaged: its content is not what its digest was taken of. {_CHANGED}")
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from contested.errors import RunError
+from contested.errors import DamagedRunError
 from contested.trajectories import layout
 from contested.trajectories.checksums import RunFiles, checksum
 from contested.trajectories.former import with_files
@@ -16,8 +16,8 @@ from contested.trajectories.manifest import read_manifest, write_manifest
 from contested.trajectories.reading import lines_of
 
 FROM_START = (
-    "Restore what is damaged from a copy, or begin again with contested train --from-start (from Python: "
-    "from_start=True), which removes what the folder holds."
+    "Restore what is damaged from a copy, or begin this run again with --from-start of the same command (from Python: "
+    "from_start=True), which removes what the folder holds of it."
 )
 _OF_ITS_END = ("error", "ended_by", "finished_at")
 
@@ -34,7 +34,7 @@ def resumed(run: Path, step: int, go_on: str = FROM_START) -> dict[str, Any]:
         The manifest as it then is on the disk.
 
     Raises:
-        RunError: If something that was recorded up to there is missing, damaged, or not listed.
+        DamagedRunError: If something that was recorded up to there is missing, damaged, or not listed.
     """
     manifest = read_manifest(run)
     if layout.FILES not in manifest:
@@ -65,10 +65,28 @@ def refuse(run: Path, why: str, problems: list[str], go_on: str = FROM_START) ->
         go_on: What to do, a sentence.
 
     Raises:
-        RunError: Always; it says what remains, and how to go on.
+        DamagedRunError: Always; it says what remains, and how to go on.
     """
     remains = " ".join(inspect_run(run).readable)
-    raise RunError(f"{run} cannot be resumed: {why}. {remains} {go_on}", problems)
+    raise DamagedRunError(f"{run} cannot be resumed: {why}. {remains} {go_on}", problems)
+
+
+def check_whole(run: Path, *, quick: bool = False) -> None:
+    """Refuse a complete run that is not as it was written.
+
+    Args:
+        run: The run folder.
+        quick: Whether the size is enough of weights and snapshots, which no analysis reads.
+
+    Raises:
+        DamagedRunError: If something is missing, damaged or not listed.
+    """
+    health = inspect_run(run, quick=quick)
+    if health.damage:
+        raise DamagedRunError(
+            f"{run} holds this run, complete, but not as it was written. {' '.join(health.readable)} {FROM_START}",
+            [damage.what for damage in health.damage],
+        )
 
 
 def _problems(run: Path, manifest: Mapping[str, Any], step: int) -> list[str]:
