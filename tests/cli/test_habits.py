@@ -22,10 +22,10 @@ from contested.analysis.live import Alarm
 from contested.cli import app, main, register
 from contested.cli.console import path
 from contested.cli.progress import progress_bar, study_board
-from contested.cli.study import study
+from contested.cli.study import _print_outcome, study
 from contested.config import load_config
 from contested.runs import Progress
-from contested.studies import JobStatus, StudyStart
+from contested.studies import JobStatus, StudyOutcome, StudyStart
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,7 +80,7 @@ def test_escapes_leave_the_columns_of_a_table_aligned(tmp_path: Path) -> None:
 
 
 def test_json_stays_json_in_any_encoding(tmp_path: Path) -> None:
-    rows = [{"uid": str(row), "labels": ["très", "–", "×"][: row % 3 + 1]} for row in range(6)]
+    rows = [{"uid": str(row), "labels": ["très", "–", "×", "×"][row % 3 :][:2]} for row in range(6)]
     file = tmp_path / "items.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ("entropy", str(file), "--label-names", "très,–,×", "--json")
@@ -196,6 +196,24 @@ def test_notes_are_told_once_before_the_first_step_and_once_for_all_runs_of_a_st
         board({"a": second, "b": first})
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == "Note: It takes [longer].\nNote: a: It takes [longer].\n"
+
+
+def test_a_study_tells_damaged_runs_from_failed_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = {"a": "examples.parquet is missing.", "b": "The loss is not finite."}
+    outcome = StudyOutcome(Path("mine"), ("c",), failed, (), (), ("a",), 0)
+    _print_outcome(outcome)
+    said = capsys.readouterr().out.splitlines()
+    assert said[:5] == [
+        "a is damaged, and was left as it is:",
+        "  examples.parquet is missing.",
+        "b failed:",
+        "  The loss is not finite.",
+        "1 of 3 runs complete, 1 failed, 1 damaged, 0 interrupted, 0 not started: mine",
+    ]
+    assert "--from-start" in said[5]
+    assert said[6:] == ["Fix what failed; the same command then tries it again and skips what is complete."]
+    _print_outcome(outcome._replace(failed={"a": failed["a"]}))
+    assert "failed;" not in capsys.readouterr().out
 
 
 def test_a_study_tells_checkpoints_and_ends_where_nobody_watches() -> None:

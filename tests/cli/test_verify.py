@@ -224,6 +224,7 @@ def test_damage_and_leftovers_of_a_study_are_told_where_they_are(verify: Callabl
     lefts = [leave_behind(folder) for folder in (study, study / "runs" / "begun", study / "runs" / "one")]
     said = verify(study, code=1)
     assert "world/data is not as it was made" in said
+    assert said.endswith("there is no copy: contested study run --from-start begins them again.\n")
     assert "examples.parquet" in said.partition(str(study / "runs" / "two"))[2]
     assert said.count("left over: .examples") == 3
     verify(study, "--repair", code=1)

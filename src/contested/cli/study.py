@@ -229,6 +229,7 @@ def _outcome_json(outcome: StudyOutcome) -> dict[str, object]:
         "runs": outcome.n_runs,
         "complete": len(outcome.complete),
         "failed": dict(outcome.failed),
+        "damaged": list(outcome.damaged),
         "interrupted": list(outcome.interrupted),
         "waiting": list(outcome.waiting),
         "out": str(outcome.out),
@@ -237,17 +238,20 @@ def _outcome_json(outcome: StudyOutcome) -> dict[str, object]:
 
 def _print_outcome(outcome: StudyOutcome) -> None:
     for name, message in outcome.failed.items():
-        echo(f"{name} failed:\n  " + message.replace("\n", "\n  "))
-    stopped = f"{len(outcome.interrupted)} interrupted, {len(outcome.waiting)} not started"
-    echo(
-        f"{len(outcome.complete)} of {outcome.n_runs} runs complete, {len(outcome.failed)} failed, {stopped}: "
-        f"{outcome.out}"
-    )
+        how = "is damaged, and was left as it is" if name in outcome.damaged else "failed"
+        echo(f"{name} {how}:\n  " + message.replace("\n", "\n  "))
+    failed, damaged = len(outcome.failed) - len(outcome.damaged), len(outcome.damaged)
+    ends = [f"{failed} failed", *([f"{damaged} damaged"] if damaged else [])]
+    ends += [f"{len(outcome.interrupted)} interrupted", f"{len(outcome.waiting)} not started"]
+    echo(f"{len(outcome.complete)} of {outcome.n_runs} runs complete, {', '.join(ends)}: {outcome.out}")
+    if damaged:
+        echo(
+            f"contested verify {outcome.out} says what can still be read of the damaged runs. Restore them from a "
+            "copy, or give the same command with --from-start: it begins them again, and leaves whole runs alone."
+        )
     if outcome.interrupted or outcome.waiting:
         echo("The same command resumes the study.")
-    elif outcome.failed:
+    elif failed:
         echo("Fix what failed; the same command then tries it again and skips what is complete.")
-        if outcome.damaged:
-            echo("With --from-start it begins damaged runs again.")
-    else:
+    elif not damaged:
         echo(f"Next: contested report {outcome.out}")

@@ -24,6 +24,7 @@ class _Seen(NamedTuple):
     damage: list[str]
     readable: list[str]
     leftovers: list[Path]
+    of_study: bool = False
 
 
 def verify(
@@ -56,6 +57,8 @@ def verify(
     else:
         for one in seen:
             _print(one, repaired, repair=repair)
+        if any(one.damage and one.of_study for one in seen):
+            typer.echo("Damaged runs of which there is no copy: contested study run --from-start begins them again.")
     if any(one.damage for one in seen):
         raise typer.Exit(1)
 
@@ -79,7 +82,7 @@ def _seen(folder: Path) -> Iterator[_Seen]:
     beside = [found for found in health.leftovers if not any(run in found.parents for run in inside)]
     yield _Seen(folder.name, folder, f"study, {len(health.runs)} runs{begun}", list(health.damage), [], beside)
     for run, found in health.runs.items():
-        yield _run(run, found, [left for left in health.leftovers if run in left.parents])
+        yield _run(run, found, [left for left in health.leftovers if run in left.parents])._replace(of_study=True)
     for run in health.begun:
         left = [left for left in health.leftovers if run in left.parents]
         yield _Seen(run.name, run, "nothing is recorded yet", [], [], left)

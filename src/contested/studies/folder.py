@@ -216,5 +216,6 @@ def _verified(state: RunState, folder: Path) -> RunState:
         if state.status == "complete":
             check_whole(folder, quick=True)
     except DamagedRunError as error:
-        return state._replace(status=DAMAGED, error=str(error))
+        more = len(error.problems) - 1
+        return state._replace(status=DAMAGED, error=error.problems[0] + (f" And {more} more." if more else ""))
     return state
