@@ -33,7 +33,9 @@ def test_the_demo_ends_with_table_figures_page_and_a_sentence_a_run(
     assert str(out / "results" / "report.html") in shown
     assert "LoRA r4: In this run" in shown
     assert "full fine-tuning: In this run" in shown
-    assert "http" not in (out / "results" / "report.html").read_text().replace("http://www.w3.org", "")
+    page = (out / "results" / "report.html").read_text().replace("http://www.w3.org", "")
+    assert "http://" not in page
+    assert "https://" not in page
     for name, method in study.METHODS.items():
         manifest = Trajectory.load(out / "runs" / name).manifest
         assert (manifest["status"], manifest["config"]["method"]["name"]) == ("complete", method.name)

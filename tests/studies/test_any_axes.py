@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from transformers import AutoModel, AutoTokenizer
 
 from contested.analysis.study import StudyResults, study_results
 from contested.analysis.study.columns import COLUMNS
@@ -161,8 +162,11 @@ def test_nothing_of_the_paper_is_said(amounts) -> None:
     assert found.gaps == ()
 
 
-def test_a_study_over_models_alone(world: Path, checkpoint) -> None:
-    models = [str(ENCODER_PATH), str(checkpoint("bert"))]
+def test_a_study_over_models_alone(world: Path) -> None:
+    shallow = world / "shallow"
+    AutoModel.from_pretrained(ENCODER_PATH, num_hidden_layers=1).save_pretrained(shallow)
+    AutoTokenizer.from_pretrained(ENCODER_PATH).save_pretrained(shallow)
+    models = [str(ENCODER_PATH), str(shallow)]
     study, out = trained(world, "models", {"model.name": models})
     found = results(out).frames
     names = list(study.axes["model.name"])

@@ -46,7 +46,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def backbone(world: Path, *, kind: str, layers: int) -> list[Path]:
         names.append(f"{kind}-{layers}-layers")
-        with atomic_folder(world / names[-1]) as folder:
+        with atomic_folder(world / names[-1], replace=True) as folder:
             (folder / "config.json").write_text("{}")
             (folder / "model.safetensors").write_bytes(b"weights" * 1000)
         return [world / names[-1]]

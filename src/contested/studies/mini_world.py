@@ -192,7 +192,7 @@ def _make_backbone(world: Path, *, kind: str, layers: int) -> list[Path]:
         "pad_token_id": tokenizer.pad_token_id,
     }
     folder = world / stand_in(kind, layers)
-    with atomic_folder(folder) as made, torch.random.fork_rng(), quiet(), system_errors():
+    with atomic_folder(folder, replace=True) as made, torch.random.fork_rng(), quiet(), system_errors():
         tokenizer.save_pretrained(made)
         torch.manual_seed(0)
         model: PreTrainedModel
