@@ -39,7 +39,7 @@ def option_problems(tuner: type[PeftConfig], options: Mapping[str, Any]) -> list
         # PEFT declares whole numbers for its alphas, and multiplies by them.
         kind = float if kind is int and "alpha" in key else kind
         if key not in _SET_BY_A_RUN and not _fits(value, kind):
-            problems.append(f"{key} is {shown(value)}; expected {' or '.join(dict.fromkeys(_told(kind)))}")
+            problems.append(f"{key} is {shown(value)}; expected {' or '.join(sorted(set(_told(kind))))}")
         elif kind is float and "dropout" in key and not 0 <= value < 1:
             problems.append(f"{key} is {shown(value)}; expected a number from 0 to less than 1")
     return problems
