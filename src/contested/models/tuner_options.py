@@ -39,7 +39,7 @@ def option_problems(tuner: type[PeftConfig], options: Mapping[str, Any]) -> list
         # PEFT declares whole numbers for its alphas, and multiplies by them.
         kind = float if kind is int and "alpha" in key else kind
         if key not in _SET_BY_A_RUN and not _fits(value, kind):
-            problems.append(f"{key} is {shown(value)}; expected {' or '.join(sorted(set(_told(kind))))}")
+            problems.append(f"{key} is {shown(value)}; expected {' or '.join(_in_order(_told(kind)))}")
         elif kind is float and "dropout" in key and not 0 <= value < 1:
             problems.append(f"{key} is {shown(value)}; expected a number from 0 to less than 1")
     return problems
@@ -99,6 +99,11 @@ def _is_a(value: Any, kind: type) -> bool:
     if dataclasses.is_dataclass(kind):
         return isinstance(value, kind | Mapping)
     return isinstance(value, str if issubclass(kind, enum.Enum) else kind)
+
+
+def _in_order(kinds: Iterator[str]) -> list[str]:
+    """Kinds once each, named values last: typing keeps the members of a union in no order of ours."""
+    return sorted(set(kinds), key=lambda told: (told.startswith("one of"), told != "true or false", told))
 
 
 def _told(kind: Any) -> Iterator[str]:
