@@ -155,8 +155,10 @@ def detail(outcomes: Outcomes, what: str, entries: Iterable[tuple[str, list[tupl
     for name, pairs in entries:
         known = [outcomes.get(pair, NOT_TRIED) for pair in pairs]
         engines = " | ".join(map(kind, known))
-        said = "; ".join(dict.fromkeys(cell(each["said"]) for each in known if each["said"]))
-        yield f"| {name} | {engines} | {said} |"
+        said = [cell(each["said"]) for each in known if each["said"]]
+        # Of two that say the same with other numbers the first is enough.
+        once = {re.sub(r"\d[\d.]*(e[+-]?\d+)?", "", text): text for text in reversed(said)}
+        yield f"| {name} | {engines} | {'; '.join(reversed(once.values()))} |"
 
 
 def cell(text: str) -> str:

@@ -8,7 +8,6 @@ last. A part that is not listed, or is not as listed, is made again.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from contested.demo.world import captions
 from contested.errors import RunError
 from contested.files import atomic_folder, remove_temporaries, write_json, write_text
 from contested.studies.file import Study
+from contested.trajectories.checksums import checksum_of
 
 WORLD = "world"
 """The folder in a mini study's folder that holds data and backbones."""
@@ -119,15 +119,15 @@ def _listed(world: Path) -> dict[str, dict[str, str]]:
 
 
 def _whole(world: Path, files: Mapping[str, str] | None) -> bool:
-    return bool(files) and all(_digest(world / name) == digest for name, digest in (files or {}).items())
+    try:
+        return bool(files) and all(_digest(world / name) == digest for name, digest in (files or {}).items())
+    except (OSError, ValueError):  # a file is missing or cannot be read, or no file can have the name
+        return False
 
 
 def _digest(file: Path) -> str:
-    try:
-        with file.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError:
-        return ""
+    digest: str = checksum_of(file)["sha256"]
+    return digest
 
 
 def _put(world: Path, name: str, make: _Maker) -> dict[str, str]:

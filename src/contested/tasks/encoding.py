@@ -58,7 +58,7 @@ class EncodedTexts:
         return np.diff(ends[self.offsets])
 
     def rest(self, start: int) -> EncodedTexts:
-        """The texts from one on."""
+        """The texts from one on; ``truncated`` stays that of all."""
         first = self.offsets[start]
         segments = None if self.token_type_ids is None else self.token_type_ids[first:]
         return EncodedTexts(self.input_ids[first:], self.offsets[start:] - first, segments, self.truncated)

@@ -101,11 +101,6 @@ def checkpoint_steps(run: Path) -> list[int]:
     return _steps(run, CHECKPOINTS)
 
 
-def norm_steps(run: Path) -> list[int]:
-    """The steps of the files of gradient norms that lie in the run folder, rising."""
-    return _steps(run, GRADIENTS)
-
-
 def snapshot_steps(run: Path) -> list[int]:
     """The steps of the snapshots that lie in the run folder, rising."""
     return _steps(run, STATE)
