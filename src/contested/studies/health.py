@@ -14,8 +14,6 @@ from contested.studies.file import open_study
 from contested.studies.folder import RUNS
 from contested.trajectories import RunHealth, RunLockedError, inspect_run, layout, remove_leftovers
 
-_WORLD = "world"
-
 
 class StudyHealth(NamedTuple):
     """The state of a study's folder.
@@ -117,9 +115,10 @@ def _own_damage(folder: Path) -> list[str]:
 
 
 def _world_damage(folder: Path) -> list[str]:
-    from contested.studies.mini_world import damaged_parts
+    # Makes the demo's world too, which most folders have not.
+    from contested.studies.mini_world import WORLD, damaged_parts
 
     return [
-        f"{_WORLD}/{name} is not as it was made. The command that runs the study makes it again."
+        f"{WORLD}/{name} is not as it was made. The command that runs the study makes it again."
         for name in damaged_parts(folder)
     ]
