@@ -7,7 +7,7 @@ import pytest
 from contested.checking import check
 from contested.config import RunConfig
 from contested.errors import ConfigError
-from contested.options import LoRA, TaskOptions
+from contested.options import PEFT, LoRA, TaskOptions
 
 NEEDED: dict[str, Any] = {"model": {"name": "m"}, "task": {"annotated": {"path": "a"}}}
 
@@ -56,3 +56,26 @@ def test_a_value_in_the_place_of_keys_is_told_which_keys_belong_there() -> None:
 
 def test_what_is_right_is_returned_with_its_numbers_read() -> None:
     assert check(LoRA, {"dropout": "1e-2"}, "It") == LoRA(dropout=0.01)
+
+
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (
+            lambda: LoRA(r=True),
+            ["r: input should be a valid integer, unable to parse string as an integer, got 'true'"],
+        ),
+        (
+            lambda: LoRA(rank=3, dropout=1),
+            [
+                "dropout: input should be less than 1, got 1",
+                "rank: unknown key; known here: name, r, alpha, dropout, target_modules, extra",
+            ],
+        ),
+        (lambda: PEFT(), ["type: is required and missing"]),
+    ],
+)
+def test_sections_made_in_python_are_refused_in_the_same_words(make: Any, wanted: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert list(caught.value.problems) == wanted

@@ -6,10 +6,18 @@ import functools
 import math
 from collections.abc import Iterator
 from types import NoneType
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+
+from contested.errors import ConfigError
+from contested.wording import counted
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
 # What the text of an option names on the disk: data, or a checkpoint where it is no name of the hub.
 FILE: dict[str, Any] = {"names": "file"}
@@ -36,7 +44,20 @@ MAX_SEED = 2**63 - 1
 """What every generator of random numbers takes."""
 
 
-class Section(BaseModel):
+class _Told(ModelMetaclass):
+    """Sections that are made in Python say what is wrong as those of a file do."""
+
+    def __call__(self, *args: Any, **content: Any) -> Any:
+        try:
+            return super().__call__(*args, **content)
+        except ValidationError as error:
+            from contested.options.problems import problems  # It knows the sections, these among them.
+
+            found = list(problems(error, cast("type[Section]", self)))
+            raise ConfigError(f"{self.__name__}(…) has {counted(len(found), 'problem')}:", found) from None
+
+
+class Section(BaseModel, metaclass=_Told):
     """A part of the configuration: immutable, and without room for unknown keys.
 
     Attributes:

@@ -12,7 +12,7 @@ from contested.errors import DamagedRunError, RunError
 from contested.files import write_json
 from contested.trajectories import layout
 from contested.trajectories.manifest_content import content_problems
-from contested.wording import counted, listed
+from contested.wording import counted, listed, shown
 
 _KEYS = ("schema_version", "run_id", "status", "checkpoints")
 _CHANGED = "It is written whole or not at all, so something else changed it; restore it from a copy."
@@ -80,7 +80,7 @@ def _parsed(file: Path, content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or nested beyond reason
         raise DamagedRunError(f"{file} is damaged ({error}). {_CHANGED}") from None
     if not isinstance(manifest, dict):
-        raise DamagedRunError(f"{file} is damaged: it holds {type(manifest).__name__}, expected an object. {_CHANGED}")
+        raise DamagedRunError(f"{file} is damaged: it holds {shown(manifest)}, expected an object. {_CHANGED}")
     return manifest
 
 
