@@ -412,7 +412,7 @@ def test_kill_9_at_any_moment_is_resumed_to_the_same_bits(config_file: Path, tmp
 
     delays = np.random.default_rng(0)
     kills = 0
-    while kills < 2:
+    while kills < 1:
         process = spawn(config_file, killed)
         before = len(list((killed / "checkpoints").glob("*.parquet")))
         deadline = time.monotonic() + 120

@@ -25,7 +25,14 @@ def losses(made: Any, capture: Any) -> list[float]:
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize(
-    "family", ["bert", "roberta", "deberta-v2", "modernbert", "qwen2", pytest.param("gemma2", marks=pytest.mark.slow)]
+    "family",
+    [
+        "bert",
+        "deberta-v2",
+        "modernbert",
+        "qwen2",
+        *(pytest.param(family, marks=pytest.mark.slow) for family in ("roberta", "gemma2")),
+    ],
 )
 def test_replayed_steps_are_the_eager_ones(
     parts: Callable[..., Any], enliven: Callable[..., None], tapes: Any, family: str, method: str
