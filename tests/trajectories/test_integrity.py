@@ -164,7 +164,7 @@ def test_a_flip_that_makes_a_manifest_one_of_an_older_schema_is_noticed(run: Pat
     ("content", "wanted"),
     [
         (b"", "is damaged"),
-        (b"null", "it holds NoneType, expected an object"),
+        (b"null", "it holds None, expected an object"),
         (b"\xff\xfe{}", "is damaged"),
         (b"[" * 100_000, "is damaged"),
         (b'{"schema_version": ' + b"9" * 5000 + b"}", "is damaged"),
