@@ -189,6 +189,17 @@ def test_a_complete_run_that_is_damaged_is_not_taken_for_complete(train: Train, 
     assert not train().trained
 
 
+def test_what_a_kill_at_the_very_end_leaves_of_a_complete_run_goes_with_the_next_call(
+    train: Train, complete: Path
+) -> None:
+    (complete / "state").mkdir()
+    (complete / "state" / "step-00000024.pt").write_bytes(b"a snapshot that the manifest no longer lists")
+    (complete / ".manifest.json.0123456789abcdef.contested-tmp").write_text("left by a dead process")
+    assert not train().trained
+    assert not (complete / "state").exists()
+    assert inspect_run(complete).leftovers == ()
+
+
 def test_from_start_removes_no_other_run(train: Train, complete: Path) -> None:
     before = content(complete)
     with pytest.raises(RunError, match=r"holds another run .*\n.*seed: the folder has 42, now given 7"):

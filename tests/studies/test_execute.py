@@ -204,10 +204,13 @@ def test_damaged_runs_are_not_skipped_and_begin_again_when_told(study: Any, tmp_
     reseal(stopped, status="interrupted")  # and it has no snapshot
     left = {run: (files(run), (run / "manifest.json").read_bytes()) for run in before}
 
+    (whole / "state").mkdir()  # of a process that was killed at the run's very end
+    (whole / "state" / "step-00000004.pt").write_bytes(b"no longer listed")
     executor = InProcess()
     with pytest.raises(RunError, match="no snapshot of it is left"):  # an executor that ends with its first failure
         run_study(study, out, executor=executor)
     assert [job.run_id for job in executor.jobs] == [stopped.name]
+    assert not (whole / "state").exists()
     outcome = run_study(study, out, executor=Scripted("failed"))
     assert outcome.complete == (whole.name,)
     assert outcome.damaged == (flipped.name, manifest.name)

@@ -18,8 +18,10 @@ from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
 from contested.runs.proving import check_weights, prove
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
+from contested.trajectories.leftovers import drop_unlisted
 from contested.trajectories.lock import check_lock, locked
 from contested.trajectories.resuming import check_whole
+from contested.trajectories.writer import disk_errors
 
 
 class RunResult(NamedTuple):
@@ -84,6 +86,9 @@ def open_run(
             if existing["status"] == "complete" and from_start is not True:
                 from_start = not _is_whole(out, begin_damaged=bool(from_start))
                 if not from_start:
+                    # What a process left that died between the last manifest and its end.
+                    with disk_errors(out):
+                        drop_unlisted(out, existing)
                     yield _result(out, existing, trained=False)
                     return
         proof = prove(config, components, None if from_start is True else existing)

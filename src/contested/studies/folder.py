@@ -129,6 +129,7 @@ class StudyFolder:
         path: The study's folder.
         states: Run id to the state of the run.
         others: How many runs in the folder are none of the cells'.
+        untidy: Folders of complete runs with something that a dead process left, where that was looked at.
     """
 
     def __init__(self, out: Path, cells: Sequence[Cell], *, verify: bool = False) -> None:
@@ -140,11 +141,11 @@ class StudyFolder:
         self._folders = {
             cell.run_id: _best(run_folder(out, cell), by_identity.get(_key(cell.config), []), found) for cell in cells
         }
-        states = {cell.run_id: _state(cell, self.folder(cell), found.get(self.folder(cell))) for cell in cells}
-        self.states = {
-            cell.run_id: _verified(states[cell.run_id], self.folder(cell)) if verify else states[cell.run_id]
-            for cell in cells
-        }
+        self.states = {cell.run_id: _state(cell, self.folder(cell), found.get(self.folder(cell))) for cell in cells}
+        self.untidy: list[Path] = []
+        if verify:
+            for cell in cells:
+                self._verify(cell)
         self.others = len(found.keys() - set(self._folders.values()))
 
     def folder(self, cell: Cell) -> Path:
@@ -157,6 +158,21 @@ class StudyFolder:
             Its path.
         """
         return self._folders[cell.run_id]
+
+    def _verify(self, cell: Cell) -> None:
+        """Hold a complete run against what was written."""
+        from contested.trajectories.resuming import check_whole
+
+        state, folder = self.states[cell.run_id], self.folder(cell)
+        if state.status != "complete":
+            return
+        try:
+            if check_whole(folder, quick=True).leftovers:
+                self.untidy.append(folder)
+        except DamagedRunError as error:
+            more = len(error.problems) - 1
+            what = error.problems[0] + (f" And {more} more." if more else "")
+            self.states[cell.run_id] = state._replace(status=DAMAGED, error=what)
 
 
 def _manifest(folder: Path) -> dict[str, Any] | RunError:
@@ -206,16 +222,3 @@ def _state(cell: Cell, folder: Path, manifest: dict[str, Any] | RunError | None)
         params=float((manifest.get("counts") or {}).get("total_params") or math.nan),
         error=str(manifest.get("error", "")),
     )
-
-
-def _verified(state: RunState, folder: Path) -> RunState:
-    """A run's state, where a complete one has been held against what was written."""
-    from contested.trajectories.resuming import check_whole
-
-    try:
-        if state.status == "complete":
-            check_whole(folder, quick=True)
-    except DamagedRunError as error:
-        more = len(error.problems) - 1
-        return state._replace(status=DAMAGED, error=error.problems[0] + (f" And {more} more." if more else ""))
-    return state

@@ -13,6 +13,7 @@ from contested.studies.checks import check_cells, slow_cells
 from contested.studies.execute import Executor, Job, JobStatus, carry_out
 from contested.studies.file import Study
 from contested.studies.folder import DAMAGED, UNREADABLE, RunState, StudyFolder, begin
+from contested.studies.health import repair_run
 from contested.studies.local import LocalExecutor
 from contested.studies.plan import cost
 
@@ -112,6 +113,8 @@ def run_study(
     begin(study, folder)
     held = StudyFolder(folder, cells, verify=True)
     found = held.states
+    for run in held.untidy:
+        repair_run(run)
     refused = _refused(found, from_start=from_start)
     todo = [cell for cell in cells if found[cell.run_id].status != "complete" and cell.run_id not in refused]
     jobs = [Job(cell.run_id, cell.config, held.folder(cell), cost(cell), from_start) for cell in todo]

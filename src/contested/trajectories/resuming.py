@@ -10,7 +10,7 @@ from contested.errors import DamagedRunError
 from contested.trajectories import layout
 from contested.trajectories.checksums import RunFiles, checksum
 from contested.trajectories.former import with_files
-from contested.trajectories.integrity import inspect_run
+from contested.trajectories.integrity import RunHealth, inspect_run
 from contested.trajectories.leftovers import drop_unlisted, forgotten
 from contested.trajectories.manifest import read_manifest, write_manifest
 from contested.trajectories.reading import lines_of
@@ -71,12 +71,15 @@ def refuse(run: Path, why: str, problems: list[str], go_on: str = FROM_START) ->
     raise DamagedRunError(f"{run} cannot be resumed: {why}. {remains} {go_on}", problems)
 
 
-def check_whole(run: Path, *, quick: bool = False) -> None:
+def check_whole(run: Path, *, quick: bool = False) -> RunHealth:
     """Refuse a complete run that is not as it was written.
 
     Args:
         run: The run folder.
         quick: Whether the size is enough of weights and snapshots, which no analysis reads.
+
+    Returns:
+        What was found: nothing damaged, and what a process left that died at the run's very end.
 
     Raises:
         DamagedRunError: If something is missing, damaged or not listed.
@@ -87,6 +90,7 @@ def check_whole(run: Path, *, quick: bool = False) -> None:
             f"{run} holds this run, complete, but not as it was written. {' '.join(health.readable)} {FROM_START}",
             [damage.what for damage in health.damage],
         )
+    return health
 
 
 def _problems(run: Path, manifest: Mapping[str, Any], step: int) -> list[str]:
