@@ -6,6 +6,7 @@ import codecs
 import gzip
 import io
 import re
+import unicodedata
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from typing import NamedTuple
 from contested.errors import ConfigError, DataError
 from contested.wording import did_you_mean, listed
 
+_PICKLED = "a pickle of Python: load it where it was made and write it as JSONL, CSV or Parquet"
+_OF_R = "data of R: write the table in it with write.csv"
 _GZIP = b"\x1f\x8b"
 _ARCHIVES = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook: unpack it, or save the sheet as CSV UTF-8",
@@ -20,6 +23,21 @@ _ARCHIVES = {
     b"\xfd7zXZ\x00": "compressed with xz: unpack it first",
     b"\x28\xb5\x2f\xfd": "compressed with Zstandard: unpack it first",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV UTF-8",
+}
+_BINARY = {
+    b"\x93NUMPY": "a NumPy array: write it as a table first, such as with pandas.DataFrame(array).to_csv",
+    b"\x80\x04": _PICKLED,
+    b"\x80\x05": _PICKLED,
+    b"\x89HDF": "an HDF5 file: write the table in it as CSV or Parquet first",
+    b"ARROW1": "an Arrow (Feather) file: write it as Parquet first, such as with pyarrow or pandas",
+    b"$FL2": "an SPSS file: save it as CSV UTF-8 first",
+    b"$FL3": "an SPSS file: save it as CSV UTF-8 first",
+    b"<stata_dta>": "a Stata file: export it as CSV UTF-8 first",
+    b"SQLite format 3": "an SQLite database: export the table in it as CSV first",
+    b"RDX": _OF_R,
+    b"RDA": _OF_R,
+    b"X\n\0\0\0": _OF_R,
+    b"%PDF": "a PDF document: the table itself is needed, as CSV or another kind of rows",
 }
 _PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html[\s>])", re.IGNORECASE)
 _ENCODINGS = {
@@ -30,6 +48,7 @@ _ENCODINGS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _USUAL = ("latin1", "cp1252", "utf-16-le", "shift_jis", "gb18030", "koi8-r")
+_NO_LETTERS = frozenset({"Cc", "Cn", "Co", "Cs"})
 _CONTROLS = re.compile("[\x80-\x84\x86-\x9f]")
 # Text shrinks to a tenth; what grows more than a hundredfold into many megabytes is made to fill memory.
 _LARGEST_GROWTH = 100
@@ -81,14 +100,15 @@ def read_content(path: Path) -> tuple[bytes, list[str]]:
         raise DataError(f"{path} does not exist{_near_file(path)}. Check the path.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
-    for mark, what in _ARCHIVES.items():
+    packed = content.startswith(_GZIP)
+    if packed:
+        content = _unpacked(path, content)
+    for mark, what in (_ARCHIVES | _BINARY).items():
         if content.startswith(mark):
             raise DataError(f"{path} is {what}.")
     if _PAGE.match(content):
         raise DataError(f"{path} is a web page (HTML), as a download that failed leaves. Download the file itself.")
-    if not content.startswith(_GZIP):
-        return content, []
-    return _unpacked(path, content), ["The file was unpacked with gzip."]
+    return content, ["The file was unpacked with gzip."] if packed else []
 
 
 def plain_suffix(path: Path) -> str:
@@ -139,7 +159,8 @@ def decode(path: Path, content: bytes) -> Text:
                 f"{path} begins as {name} does and is damaged: {error.reason}. Save it as UTF-8."
             ) from error
     try:
-        text = content.decode("utf-8-sig")
+        # Tools that add a mark to what has one leave two.
+        text = content.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         told, likely = _advice(content)
@@ -195,12 +216,19 @@ def _utf8(content: bytes) -> str:
         return ""
 
 
+def _is_text(content: bytes, encoding: str) -> bool:
+    """Whether content is text in an encoding; numbers in a binary file are mostly unassigned or control characters."""
+    text = content.decode(encoding, "replace")
+    odd = sum(unicodedata.category(letter) in _NO_LETTERS and letter not in "\t\r\n" for letter in text)
+    return 20 * odd <= len(text)
+
+
 def _advice(content: bytes) -> tuple[str, str]:
     """How to convert, and the likely encodings: UTF-16 without its mark has zeros in every other byte, Latin-1 none."""
     zeros = [content[start:4096:2].count(0) for start in (0, 1)]
     half = len(content[:4096]) // 2
-    if max(zeros) > 0.3 * half:
-        order = "le" if zeros[1] > zeros[0] else "be"
+    order = "le" if zeros[1] > zeros[0] else "be"
+    if max(zeros) > 0.3 * half and _is_text(content[: 2 * half], f"utf-16-{order}"):
         told = f"It looks like UTF-16 without a byte-order mark: convert it with iconv -f utf-16{order} -t utf-8."
         return told, f"encoding=utf-16-{order}"
     if max(zeros):

@@ -19,6 +19,9 @@ from contested.wording import counted, listed
 _DECLARED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SAMPLE = 50  # records that tell the separator
+_FEWEST_SHORT = 2  # rows that end before the same columns, as a way of writing and no slip
+_MARK = "\ufeff"  # a byte-order mark, which stands within a text where files were joined
+_IMPORT_ID = re.compile(r'\{"ImportId":')  # the row in which Qualtrics names its questions
 
 UNNAMED = "Unnamed: {}"
 """What pandas calls a column without a name, by its position from 0."""
@@ -62,8 +65,11 @@ def parse_delimited(path: Path, content: bytes, usual: str) -> Rows:
         records = _unquoted(source, records, problems, notes)
     elif any(record.suspect for record in records):
         notes += _swallowed(source, records)
-    header = records[0].cells if records else []
-    return _columns(header, [*_whole_rows(header, records[1:], problems)], problems, notes)
+    header = [_plain_name(name) for name in records[0].cells] if records else []
+    rows = _without_empty(records[1:], notes)
+    rows = _filled(header, [_trimmed(row, len(header)) for row in rows], notes)
+    rows = _without_headers(header, rows, problems)
+    return _columns(header, [*_whole_rows(header, rows, problems)], problems, notes)
 
 
 def _source(text: str, usual: str) -> _Source:
@@ -142,6 +148,56 @@ def _swallowed(source: _Source, records: Sequence[_Record]) -> list[str]:
 def _holds_row(source: _Source, record: _Record, width: int) -> bool:
     inner = [line for cell in record.cells if "\n" in cell for line in cell.split("\n")[1:]]
     return any(line.count(source.delimiter) >= max(width - 2, 1) for line in inner)
+
+
+def _plain_name(name: str) -> str:
+    """A column's name without the blanks and byte-order marks around it, which nobody would type."""
+    return name.strip().strip(_MARK).strip()
+
+
+def _without_empty(records: Sequence[_Record], notes: list[str]) -> list[_Record]:
+    """Leave out rows that are separators and nothing else, as spreadsheets write below and between rows."""
+    kept = [record for record in records if any(record.cells)]
+    if len(kept) < len(records) and kept:
+        were = "was" if len(records) - len(kept) == 1 else "were"
+        notes.append(f"{counted(len(records) - len(kept), 'row')} without any cell filled {were} left out.")
+        return kept
+    return list(records)
+
+
+def _trimmed(record: _Record, width: int) -> _Record:
+    """A row without the empty cells that it has beyond the header."""
+    if len(record.cells) <= width or any(record.cells[width:]):
+        return record
+    return record._replace(cells=record.cells[:width])
+
+
+def _filled(header: Sequence[str], records: list[_Record], notes: list[str]) -> list[_Record]:
+    """Rows with empty cells for the last columns where all rows alike end before them, as those of MTurk do."""
+    widths = {len(record.cells) for record in records}
+    if len(records) < _FEWEST_SHORT or len(widths) > 1 or not 1 < min(widths) < len(header):
+        return records
+    absent = header[min(widths) :]
+    notes.append(f"Every row ends before the last columns of the header, which were read as empty: {listed(absent)}.")
+    return [record._replace(cells=[*record.cells, *[""] * len(absent)]) for record in records]
+
+
+def _without_headers(header: Sequence[str], records: list[_Record], problems: list[Problem]) -> list[_Record]:
+    """Note rows that describe the columns, and would be read as an item; return the others."""
+    if len(header) < 2:
+        return records
+    told: dict[int, str] = {}
+    for i, record in enumerate(records):
+        # Files have millions of rows: the first cell tells nearly all of them.
+        if header[0] not in record.cells[0] and not _IMPORT_ID.match(record.cells[0]):
+            continue
+        if [*map(_plain_name, record.cells)] == list(header):
+            told[i] = "repeats the header, as where files were joined: delete the line"
+        elif all(map(_IMPORT_ID.match, record.cells)):
+            above = f", and so is the row above it (line {records[i - 1].line_number})" if i else ""
+            told[i] = f"describes the columns, as Qualtrics exports them, and is no item{above}: delete these rows"
+    problems += [Problem(records[i].line_number, text) for i, text in told.items()]
+    return [record for i, record in enumerate(records) if i not in told] if told else records
 
 
 def _whole_rows(header: Sequence[str], records: Sequence[_Record], problems: list[Problem]) -> Iterator[_Record]:

@@ -41,7 +41,12 @@ def parse_parquet(path: Path, content: bytes) -> Rows:
 
 
 def _plain(value: object) -> object:
-    """A value without NaN; maps, which Arrow gives as lists of pairs, as objects."""
+    """A value without NaN; maps, which Arrow gives as lists of pairs, as objects; bytes that are text, as text."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value
     if isinstance(value, list):
         if value and all(isinstance(pair, tuple) for pair in value):
             return _of_pairs([tuple(pair) for pair in value])

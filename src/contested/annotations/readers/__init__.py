@@ -99,7 +99,9 @@ def read_annotations(
         table = read_table(file, lines=True, encoding=encoding)
     except NotUtf8Error as error:
         raise DataError(f"{error.message} Or give {error.likely}." if error.likely else error.message) from error
-    if table.kind == TEXT and not any(known.matches(table, options) for known in ([chosen] if chosen else FORMATS)):
+    # Lines have no columns that an option could name.
+    general = Options(label_names=options.label_names, by_name=options.by_name)
+    if table.kind == TEXT and not any(known.matches(table, general) for known in ([chosen] if chosen else FORMATS)):
         raise unknown_kind(table.path)
     known = chosen or _recognised(table, options)
     found = known.read(table, options)

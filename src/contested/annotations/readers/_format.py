@@ -220,7 +220,7 @@ def _identifies(values: Sequence[object]) -> bool:
 
 
 def _columns(table: Table) -> str:
-    return f"columns: {listed(table.columns)}"
+    return f"columns: {listed(name for name in table.columns if name != _ROW_NUMBER)}"
 
 
 def read_ids(table: Table, column: str) -> list[str]:
