@@ -21,6 +21,22 @@ ID_ALIASES = (
     *("tweet_id", "doc_id", "document_id", "question_id", "instance_id", "sample_id", "pair_id", "hit_id", "unit_id"),
 )
 
+WORKER_ALIASES = (
+    *(
+        "worker",
+        "annotator",
+        "annotator_id",
+        "worker_id",
+        "rater",
+        "rater_id",
+        "coder",
+        "coder_id",
+        "judge",
+        "judge_id",
+    ),
+    *("user", "user_id", "participant", "participant_id", "respondent_id", "expert_id", "labeler_id", "annotator_name"),
+)
+
 # Left out of the fields: the unit of a file's own entropy is unknown (bits in ChaosNLI).
 _NEVER_FIELDS = frozenset({"entropy"})
 
@@ -32,7 +48,8 @@ _ROLES = {
     "annotators_column": "annotators per item",
     "worker_column": "annotators",
 }
-_ROW_NUMBER = "row number"
+ROW_NUMBER = "row number"
+"""What stands for the column of the ids where there is none."""
 
 _NOT_WORDS = re.compile(r"[\W_]+")
 _FIRST_UNNAMED = "Unnamed: 0"
@@ -205,13 +222,13 @@ def _ids_of_rows(table: Table) -> str:
             table.columns[name] = table.unnamed.pop(name)
             table.trace.read_from("ids", f"{name} (the header has no name for it)")
             return name
-    table.columns[_ROW_NUMBER] = [str(number) for number in range(1, len(table.line_numbers) + 1)]
-    table.trace.read_from("ids", _ROW_NUMBER)
+    table.columns[ROW_NUMBER] = [str(number) for number in range(1, len(table.line_numbers) + 1)]
+    table.trace.read_from("ids", ROW_NUMBER)
     table.add_note(
         "No column is called as ids are: items are numbered by their rows, from 1. Name the column of the ids with "
         "id_column if there is one; another order of the rows gives other ids."
     )
-    return _ROW_NUMBER
+    return ROW_NUMBER
 
 
 def _identifies(values: Sequence[object]) -> bool:
@@ -220,7 +237,7 @@ def _identifies(values: Sequence[object]) -> bool:
 
 
 def _columns(table: Table) -> str:
-    return f"columns: {listed(name for name in table.columns if name != _ROW_NUMBER)}"
+    return f"columns: {listed(name for name in table.columns if name != ROW_NUMBER)}"
 
 
 def read_ids(table: Table, column: str) -> list[str]:

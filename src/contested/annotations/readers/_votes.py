@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from contested.annotations.readers._cells import NOTHING, as_label, canonical, separator_of, shown, split_labels
@@ -87,23 +87,89 @@ def _answer(table: Table, line_number: int, item: int, value: object) -> list[An
     return [Answer(line_number, item, label)]
 
 
-def column_answers(table: Table, columns: Sequence[str]) -> list[Answer]:
+def single(value: object, whole: Collection[str] | None = None) -> object:
+    """Return what a cell for one annotator's label holds: of a list of one label, in JSON or as printed, that label.
+
+    Args:
+        value: A cell.
+        whole: Names of classes, which are labels even where they look like lists; None where not given.
+
+    Returns:
+        A single value; None of an empty list.
+
+    Raises:
+        ValueError: If it is an object, or a list of several labels or of one that is cut off; the message completes
+            "<name> is …".
+    """
+    found = _listed(value) if isinstance(value, str) and value.strip() not in (whole or ()) else value
+    if not isinstance(found, list | dict):
+        return found
+    parts = [*found]
+    if len(parts) > 1 or (isinstance(found, dict) and parts) or any(isinstance(part, list | dict) for part in parts):
+        raise ValueError(f"{shown(value)}; {_EXPECTED}")
+    return parts[0] if parts else None
+
+
+def _listed(text: str) -> object:
+    """The list or object that a text is; a label may begin with a bracket, too: ``[deleted]``, ``[0, 1)``."""
+    if not _LISTED.match(text):
+        return text
+    try:
+        found = as_structure(text)
+    except ValueError:
+        if _QUOTED.match(text):
+            raise
+        return text
+    return found if not isinstance(found, list) or len(found) > 1 or not found or _is_printed(text, found[0]) else text
+
+
+def _is_printed(text: str, part: object) -> bool:
+    return not isinstance(part, str) or bool(_QUOTED.match(text)) or part in NOTHING
+
+
+_LISTED = re.compile(r"\s*[\[{]")
+_QUOTED = re.compile(r"""\s*[\[{]\s*['"]""")
+
+
+def column_answers(table: Table, columns: Sequence[str], whole: Collection[str] | None = None) -> list[Answer]:
     """Read columns in each of which a cell holds one annotator's label; empty cells are counted in the table's trace.
 
     Args:
-        table: The file.
+        table: The file; a cell with several labels becomes a problem.
         columns: One column per annotator.
+        whole: Names of classes; None where not given.
 
     Returns:
         The labels, item by item.
     """
-    cells = [table.columns[column] for column in columns]
+    cells = [single_labels(table, column, whole) for column in columns]
     return [
         answer
         for i, line_number in enumerate(table.line_numbers)
         for values in cells
         for answer in _answer(table, line_number, i, values[i])
     ]
+
+
+def single_labels(table: Table, column: str, whole: Collection[str] | None) -> list[object]:
+    """Read a column in which a cell holds one label.
+
+    Args:
+        table: The file; a cell with several labels becomes a problem.
+        column: The column.
+        whole: Names of classes; None where not given.
+
+    Returns:
+        Single values; None where there is a problem.
+    """
+    found: list[object] = []
+    for line_number, value in zip(table.line_numbers, table.columns[column], strict=True):
+        try:
+            found.append(single(value, whole))
+        except ValueError as error:
+            table.add_problem(line_number, f"{column} is {error}")
+            found.append(None)
+    return found
 
 
 def without_missing(

@@ -17,12 +17,13 @@ from contested.annotations.readers._labels import check_classes, count_answers
 from contested.annotations.readers._votes import Answer, column_answers, left_out, without_missing
 from contested.rows import Table
 
-_COLUMN = re.compile(r"(?:annotator|worker)_\d+")
+_COLUMN = re.compile(r"(annotator|worker)_\d+")
+_LABEL_OF = re.compile(rf"{_COLUMN.pattern}_(?:label|answer|annotation|rating|score|vote|choice|response)s?")
 
 
 def matches(table: Table, options: Options) -> bool:
-    """Whether there are two columns ``annotator_<number>`` or more."""
-    return len(_columns(table)) > 1
+    """Whether there are two columns ``annotator_<number>`` or more, and none ``annotator_<number>_label``."""
+    return len(_columns(table)) > 1 and not any(map(_LABEL_OF.fullmatch, table.columns))
 
 
 def _columns(table: Table) -> list[str]:
@@ -39,12 +40,21 @@ def read(table: Table, options: Options) -> Annotations:
     id_column, columns = find_ids(table, options.id_column), _columns(table)
     if not columns:
         table.add_problem(0, "there is no column annotator_1, annotator_2, …")
+    kinds = {name.partition("_")[0]: name for name in columns}
+    if len(kinds) > 1:
+        table.add_problem(
+            0,
+            f"there are columns such as {' and '.join(sorted(kinds.values()))}, only one kind of which can hold the "
+            "labels: name these with labels_column",
+        )
     if table.problems:
         stop_on_problems(table, FORMAT.name)
     for column in columns:
         table.trace.read_from("labels", column)
     ids = read_ids(table, id_column)
-    answers = [answer._replace(label=_whole(answer.label)) for answer in column_answers(table, columns)]
+    answers = [
+        answer._replace(label=_whole(answer.label)) for answer in column_answers(table, columns, options.label_names)
+    ]
     answers = without_missing(table, answers, missing=options.missing, label_names=options.label_names)
     answers = _named(answers, options.label_names)
     found = count_answers(table, answers, n_items=len(ids), label_names=options.label_names)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+from numpy.typing import NDArray
+
 from contested.annotations.core import Annotations
+from contested.annotations.readers import annotators
+from contested.annotations.readers._cells import split_labels
 from contested.annotations.readers._format import (
+    ROW_NUMBER,
+    WORKER_ALIASES,
     Format,
     Options,
     alias_column,
@@ -30,8 +37,16 @@ _MOST_ASPECTS = 12
 
 
 def matches(table: Table, options: Options) -> bool:
-    """Whether labels are named, or a usual column of labels is there."""
-    return options.labels_column is not None or alias_column(table, ALIASES) is not None
+    """Whether labels are named, or a usual column of labels is there: beside a column per annotator, one of lists."""
+    if options.labels_column is not None:
+        return True
+    usual = alias_column(table, ALIASES)
+    return usual is not None and (not annotators.matches(table, options) or any(map(_several, table.columns[usual])))
+
+
+def _several(value: object) -> bool:
+    """Whether a cell holds labels of several annotators."""
+    return isinstance(value, list | dict) or (isinstance(value, str) and len(split_labels(value)) > 1)
 
 
 def read(table: Table, options: Options) -> Annotations:
@@ -42,10 +57,12 @@ def read(table: Table, options: Options) -> Annotations:
         stop_on_problems(table, FORMAT.name)
     ids = read_ids(table, id_column)
     one = len(columns) == 1
-    answers = listed_answers(table, columns[0], options.label_names) if one else column_answers(table, columns)
+    names = options.label_names
+    answers = listed_answers(table, columns[0], names) if one else column_answers(table, columns, names)
     found = count_answers(table, answers, n_items=len(ids), label_names=options.label_names, missing=options.missing)
     if one and not _note_keys(table, columns[0]) and not (options.by_name or table.problems):
         check_sets(table, found.answers, columns[0])
+    _check_rows(table, id_column, found.counts)
     rows = left_out(table, ids, {answer.item for answer in found.answers})
     fields = read_fields(table, {id_column, *columns}, options.text_columns)
     if not table.problems:
@@ -53,6 +70,17 @@ def read(table: Table, options: Options) -> Annotations:
     stop_on_problems(table, FORMAT.name)
     kept = [ids[row] for row in rows]
     return Annotations(tuple(kept), found.counts[rows], found.label_names, fields.iloc[rows], source=str(table.path))
+
+
+def _check_rows(table: Table, id_column: str, counts: NDArray[np.int64]) -> None:
+    """Note a problem where rows without an id, each with one label and an annotator, are annotations and no items."""
+    worker = alias_column(table, WORKER_ALIASES)
+    if id_column == ROW_NUMBER and worker is not None and len(counts) > 1 and (counts.sum(axis=1) <= 1).all():
+        table.add_problem(
+            0,
+            f"every row has one label and its annotator in {worker}, and no column is called as ids are: name the "
+            "column that says which item a row annotates with id_column",
+        )
 
 
 def _note_keys(table: Table, column: str) -> bool:

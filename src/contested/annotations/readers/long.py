@@ -13,6 +13,7 @@ from contested.annotations.readers import counts, distributions, labels
 from contested.annotations.readers._cells import as_label, shown
 from contested.annotations.readers._format import (
     ID_ALIASES,
+    WORKER_ALIASES,
     Format,
     Options,
     alias_column,
@@ -22,28 +23,12 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes, count_answers
-from contested.annotations.readers._printed import as_structure
-from contested.annotations.readers._votes import Answer, left_out, unified, without_missing
+from contested.annotations.readers._votes import Answer, left_out, single, single_labels, unified, without_missing
 from contested.annotations.receipt import EMPTY
 from contested.rows import Table
 from contested.wording import counted
 
 ITEM_ALIASES = ("task", "item", "example_id", "uid", "item_id", "id", "task_id", "question", *ID_ALIASES)
-WORKER_ALIASES = (
-    *(
-        "worker",
-        "annotator",
-        "annotator_id",
-        "worker_id",
-        "rater",
-        "rater_id",
-        "coder",
-        "coder_id",
-        "judge",
-        "judge_id",
-    ),
-    *("user", "user_id", "participant", "participant_id", "respondent_id", "expert_id", "labeler_id", "annotator_name"),
-)
 LABEL_ALIASES = (
     *("label", "annotation", "answer", "rating", "score", "vote"),
     *("judgment", "judgement", "choice", "response"),
@@ -80,18 +65,24 @@ def matches(table: Table, options: Options) -> bool:
         return False
     several = len(options.labels_column or ()) > 1
     cells = table.columns.get(label_column, [])[:_SAMPLE]
-    lists = sum(map(_is_structure, cells)) * 2 > len(cells)
-    return not (several or lists) and (
-        _repeats(table.columns.get(item_column, [])) or not any(alias_column(table, names) for names in _WHOLE_ITEM)
-    )
+    if several or (sum(map(_is_structure, cells)) * 2 > len(cells) and _are_items(table, item_column)):
+        return False
+    return _repeats(table.columns.get(item_column, [])) or not any(alias_column(table, names) for names in _WHOLE_ITEM)
+
+
+def _are_items(table: Table, item: str) -> bool:
+    """Whether rows are items: no item has two, or another usual column identifies each of them."""
+    usual = [table.columns.get(item, []), *(table.columns[name] for name in alias_columns(table, ID_ALIASES))]
+    return any(not _repeats(values) for values in usual)
 
 
 def _is_structure(value: object) -> bool:
-    """Whether a cell holds all labels of an item."""
+    """Whether a cell holds several labels: all of an item, or one annotator's choices; a list of one is one label."""
     try:
-        return isinstance(as_structure(value), list | dict)
+        single(value)
     except ValueError:
         return True
+    return False
 
 
 def _repeats(values: Sequence[object]) -> bool:
@@ -179,10 +170,7 @@ def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
 
 def _answers(table: Table, columns: _Columns, options: Options) -> dict[int, Answer]:
     """Return the answer of each row that has one, by row."""
-    values = [as_label(cell) for cell in table.columns[columns.label]]
-    for i, value in enumerate(table.columns[columns.label]):
-        if isinstance(value, list | dict):
-            table.add_problem(table.line_numbers[i], f"{columns.label} is {shown(value)}; expected one value")
+    values = [as_label(cell) for cell in single_labels(table, columns.label, options.label_names)]
     given = [Answer(table.line_numbers[i], i, label) for i, label in enumerate(values) if label is not None]
     answered = without_missing(table, given, missing=options.missing, label_names=options.label_names)
     answered = unified(table, answered, options.label_names)
