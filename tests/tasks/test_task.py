@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,36 @@ def test_problems_of_bulk_files_of_parquet_are_named_by_row(tmp_path: Path) -> N
         read_bulk([tmp_path / "a.parquet", tmp_path / "b.parquet"], label_names=("e", "n"))
     found = [problem.split(":")[0].replace(f"{tmp_path}/", "") for problem in caught.value.problems]
     assert sorted(found) == ["a.parquet, row 2", "a.parquet, row 2", "b.parquet is not a readable Parquet file"]
+
+
+@pytest.mark.parametrize("labels", [["1", "2", "5"], [1, 2, 5], [1.0, 2, 5], ["1.0", " 2", "5.0"]])
+def test_bulk_labels_of_classes_that_are_numbers_are_their_names(tmp_path: Path, labels: list[Any]) -> None:
+    rows = [{"text": f"T{row}.", "label": label} for row, label in enumerate(labels)]
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    table = read_bulk(tmp_path / "a.jsonl", label_names=("1", "2", "3", "4", "5"), text_columns=["text"])
+    assert table["label"].tolist() == ["1", "2", "5"]
+    # Indices, where no class is called so.
+    named = read_bulk(tmp_path / "a.jsonl", label_names=("u", "v", "w", "x", "y", "z"), text_columns=["text"])
+    assert named["label"].tolist() == ["v", "w", "z"]
+    (tmp_path / "b.jsonl").write_text('{"text": "A.", "label": 0}\n{"text": "B.", "label": 1}\n')
+    with pytest.raises(DataError, match="unknown label '0'; expected one of 1, 2"):
+        read_bulk(tmp_path / "b.jsonl", label_names=("1", "2"), text_columns=["text"])
+
+
+@pytest.mark.parametrize("label", ["1.5", "Infinity", "1e400"])
+def test_bulk_labels_that_are_no_whole_numbers_are_no_indices(tmp_path: Path, label: str) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "A.", "label": {label}}}\n{{"text": "B.", "label": 0}}\n')
+    with pytest.raises(DataError, match=r"line 1: unknown label '(1\.5|inf)'"):
+        read_bulk(tmp_path / "a.jsonl", label_names=("e", "n"), text_columns=["text"])
+
+
+def test_bulk_rows_without_an_id_or_a_label(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"id": 1, "text": "A.", "label": "e"}\n{"text": "B.", "label": "NA"}\n{"text": "C.", "label": " n"}\n'
+    )
+    table = read_bulk(tmp_path / "a.jsonl", label_names=("e", "n"), text_columns=["text"])
+    assert (table["example_id"].tolist(), table["label"].tolist()) == (["1", "a.jsonl:3"], ["e", "n"])
+    assert table.attrs["unlabelled"] == 1
 
 
 def test_every_problem_of_every_bulk_file_is_named_by_line(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "label": ("gold_label",),
 }
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_NO_LABEL = {"-", "", "-1", "-1.0", "nan", "None"}
+_NO_LABEL = {"-", "", "-1", "nan", "NaN", "None", "NA", "N/A", "<NA>", "NULL", "null"}
+_WHOLE = re.compile(r"-?\d+\.0")
 
 
 def read_bulk(
@@ -40,7 +41,8 @@ def read_bulk(
 
     Args:
         paths: One file or several, read one after the other.
-        label_names: Class names in order, length K; labels may be names or class indices.
+        label_names: Class names in order, length K; labels may be names or class indices; where
+            classes are called by numbers, names.
         text_columns: Columns with the model's input text.
 
     Returns:
@@ -166,19 +168,39 @@ def _check(
     for name in text_columns:
         bad = ~frame[name].map(lambda value: isinstance(value, str) and bool(value.strip())).astype(bool)
         problems += [f"{source}, {unit} {line}: {name} is empty or no text" for line in lines[bad]]
-    known = {name: name for name in label_names} | {str(index): name for index, name in enumerate(label_names)}
-    texts = frame["label"].map(
-        lambda value: str(int(value)) if isinstance(value, float) and value == value else str(value)
-    )
+    texts = frame["label"].map(_spelled)
+    known = _classes(texts.unique(), label_names)
     unknown = ~texts.isin([*known, *_NO_LABEL])
     problems += [
         f"{source}, {unit} {line}: unknown label {label!r}; expected one of {', '.join(label_names)}"
         for line, label in zip(lines[unknown], texts[unknown], strict=True)
     ]
     frame = frame.assign(label=texts.map(known))
-    if "example_id" not in frame:
-        frame = frame.assign(example_id=[f"{source}:{line}" for line in lines])
-    return frame.drop(columns="_line", errors="ignore").astype({"example_id": str})
+    ids = frame["example_id"].map(id_text) if "example_id" in frame else [""] * len(frame)
+    named = [own or f"{source}:{line}" for own, line in zip(ids, lines, strict=True)]
+    return frame.assign(example_id=named).drop(columns="_line", errors="ignore").astype({"example_id": str})
+
+
+def _spelled(value: object) -> str:
+    """A label as text: numbers have no decimals that say nothing, since a gap makes floats of a column of numbers."""
+    text = str(value).strip()
+    return text.removesuffix(".0") if isinstance(value, float) or _WHOLE.fullmatch(text) else text
+
+
+def id_text(value: object) -> str:
+    """An id as text; empty where there is none. A gap makes floats of a column of numbers."""
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _classes(found: Iterable[str], label_names: Sequence[str]) -> dict[str, str]:
+    """The class that each label means: its name, or its index; where classes are called 1 and 2, not both."""
+    names = {_spelled(name): name for name in label_names} | {name: name for name in label_names}
+    indices = {str(index): name for index, name in enumerate(label_names)}
+    if names.keys().isdisjoint(indices):
+        return names | indices
+    return indices if names.keys().isdisjoint(found) else names
 
 
 def _renames(frame: pd.DataFrame) -> list[tuple[str, str]]:

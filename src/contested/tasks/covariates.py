@@ -10,7 +10,7 @@ import pandas as pd
 from contested.annotations import Annotations
 from contested.errors import DataError
 from contested.files import user_path
-from contested.tasks.bulk import ALIASES, read_rows
+from contested.tasks.bulk import ALIASES, id_text, read_rows
 from contested.wording import listed
 
 _SHOWN = 3
@@ -42,7 +42,7 @@ def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Ann
     key = next((name for name in ("example_id", *ALIASES["example_id"]) if name in names), None)
     if key is None:
         raise DataError(f"The covariates {file} have no column example_id, uid or id; they have {listed(names)}.")
-    ids = table[key].map(_id_text)
+    ids = table[key].map(id_text)
     nameless = [f"{file.name}, {unit} {line}: has no {key}" for line, own in zip(lines, ids, strict=True) if not own]
     if nameless:
         raise DataError("The covariates cannot be used:", nameless)
@@ -63,13 +63,6 @@ def with_covariates(annotated: Annotations, path: str | os.PathLike[str]) -> Ann
     if known is None or "covariates" in known:
         return made
     return made.read_by(**known, covariates=str(file.resolve()))
-
-
-def _id_text(value: object) -> str:
-    """An id as the text that it is elsewhere; empty where there is none. A gap makes floats of a column of numbers."""
-    if value is None or value != value:
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _some(names: list[str]) -> str:
