@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from contested import overrides as language
 from contested.checking import check
@@ -53,6 +53,12 @@ class RunConfig(Section):
     @classmethod
     def _method_by_name(cls, value: Any) -> Any:
         return value if isinstance(value, Section) else method_content(value)
+
+    @model_validator(mode="after")
+    def _validation_has_examples(self) -> RunConfig:
+        if self.tracking.validation and self.task.validation_fraction == 0:
+            raise ValueError("tracking.validation: true needs task.validation_fraction above 0, or there are none")
+        return self
 
 
 FORMER_DEFAULTS: Mapping[int, Mapping[str, Any]] = {}

@@ -54,6 +54,8 @@ class TrackingSection(Section):
     """Steps between checkpoints; step 0 is always one."""
     epoch_ends: bool = True
     """The end of each epoch is a checkpoint too."""
+    validation: bool = False
+    """The validation examples are tracked too; every statistic is then given of them apart."""
 
 
 class ProbesSection(Section):

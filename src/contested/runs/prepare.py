@@ -45,6 +45,11 @@ class RunComponents:
     device: torch.device
     notes: tuple[str, ...] = ()
 
+    @property
+    def tracked(self) -> pd.DataFrame:
+        """The tracked rows of the example table, in the order of every checkpoint."""
+        return self.task.examples[: len(self.encoded.tracked)]
+
 
 class DataCache:
     """What the runs of one process have in common, made once: data as it trains, and its tokens, for the last two.
@@ -85,11 +90,11 @@ class DataCache:
         Returns:
             As :func:`encode_task`.
         """
-        key = f"{model.fingerprint} {config.model.revision} {config.model.max_length}"
+        key = f"{model.fingerprint} {config.model.revision} {config.model.max_length} {config.tracking.validation}"
         for of, known, tokens in self._tokens:
             if of is data and known == key:
                 return tokens
-        tokens = encode_task(data, model, config.model.max_length)
+        tokens = encode_task(data, model, config.model.max_length, track_validation=config.tracking.validation)
         self._tokens.append((data, key, tokens))
         return tokens
 
@@ -216,8 +221,7 @@ def prepare(config: RunConfig, data: tasks.TaskData, cache: DataCache | None = N
         seed=config.seed,
     )
     model.module.to(device)
-    length = config.model.max_length
-    encoded = encode_task(data, model, length) if cache is None else cache.tokens(config, data, model)
+    encoded = (DataCache() if cache is None else cache).tokens(config, data, model)
     notes = (*data.notes, *model.notes, *check_words(data, model, encoded))
     return RunComponents(model, data, encoded, device, notes)
 
@@ -240,13 +244,16 @@ def keep_freed_memory() -> None:
             mallopt(m_trim_threshold, largest)
 
 
-def encode_task(data: tasks.TaskData, model: models.TextModel, max_length: int) -> training.TrainingSet:
+def encode_task(
+    data: tasks.TaskData, model: models.TextModel, max_length: int, *, track_validation: bool = False
+) -> training.TrainingSet:
     """Tokenise a task for a model.
 
     Args:
         data: The concrete task.
         model: Decides tokenizer and layout.
         max_length: Longest input in tokens.
+        track_validation: Whether the validation examples are tracked too, after the others.
 
     Returns:
         Token ids and labels, tracked examples first.
@@ -260,7 +267,8 @@ def encode_task(data: tasks.TaskData, model: models.TextModel, max_length: int) 
         return made if types else dataclasses.replace(made, token_type_ids=None)
 
     columns = list(data.text_columns)
-    tracked, validation = data.examples[: data.n_tracked], data.examples[data.n_tracked :]
+    validation = data.examples[data.n_tracked :]
+    tracked = data.examples if track_validation else data.examples[: data.n_tracked]
     return training.TrainingSet(
         train=tokens(data.train_texts),
         train_targets=data.train_labels if data.train_targets is None else data.train_targets,
@@ -268,6 +276,7 @@ def encode_task(data: tasks.TaskData, model: models.TextModel, max_length: int) 
         tracked_targets=tracked["gold"].to_numpy(np.int64),
         validation=tokens(validation[columns]),
         validation_targets=validation["gold"].to_numpy(np.int64),
+        validation_is_tracked=track_validation,
         objective=training.Classification(data.class_weights),
     )
 
@@ -311,7 +320,8 @@ def method_parts(method: Method) -> tuple[str, dict[str, Any]]:
 
 def recipe(config: RunConfig) -> training.Recipe:
     """The recipe of a configuration as plain numbers."""
-    return training.Recipe(**config.training.model_dump(), **config.tracking.model_dump(), seed=config.seed)
+    tracking = config.tracking.model_dump(exclude={"validation"})
+    return training.Recipe(**config.training.model_dump(), **tracking, seed=config.seed)
 
 
 def _data_key(config: RunConfig) -> str:

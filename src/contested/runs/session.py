@@ -149,7 +149,7 @@ class RunSession:
         self._components = components
         self._writer = writer
         self._watch = watch = RunWatch(
-            writer, components.task, config.alert, end=lambda: self.loop.end(), on_progress=on_progress
+            writer, components, config.alert, end=lambda: self.loop.end(), on_progress=on_progress
         )
         self.loop = training.TrainingLoop(
             components.model.module,
@@ -255,7 +255,9 @@ def gradient_probe(
     """The probe of a run, or None where its options set none."""
     if probes.gradient_norms == "never" and probes.every is None:
         return None
-    categories = components.task.examples["category"].to_numpy(object)[: components.task.n_tracked]
+    tracked = components.tracked
+    # Of every example its own norm; categories are compared by the examples that train.
+    categories = tracked["category"].where(tracked["split"] == "train", None).to_numpy(object)
     return training.GradientProbe(
         components.model.module,
         engine,

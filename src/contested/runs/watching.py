@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contested import tasks, training
+from contested import training
 from contested.analysis import watched
 from contested.analysis.live import Alarm, LiveAlert, warn
 from contested.analysis.watch import alert_settings
 from contested.options import AlertSection
+from contested.runs.prepare import RunComponents
 from contested.trajectories import RunWriter, Trajectory
 
 
@@ -47,7 +48,7 @@ class RunWatch:
 
     Args:
         writer: Writes the run's folder; its manifest has ``planned_steps``.
-        task: What is tracked.
+        components: The run's parts, of which the tracked examples are watched.
         settings: Of the alert.
         end: Ends training at the step at hand.
         on_progress: Told after each step and each checkpoint. Without it an alarm is a warning.
@@ -62,7 +63,7 @@ class RunWatch:
     def __init__(
         self,
         writer: RunWriter,
-        task: tasks.TaskData,
+        components: RunComponents,
         settings: AlertSection,
         *,
         end: Callable[[], None],
@@ -71,11 +72,12 @@ class RunWatch:
         self._writer = writer
         self._on_progress = on_progress
         self._end = end if settings.stop else None
-        self._alert = _alert(writer, task, settings)
+        self._alert = _alert(writer, components, settings)
         self._unwatched: tuple[str, ...] = ()
         self._step: training.Step | None = None
         self._recorded = 0
-        self._rows = (task.examples["category"] == task.category_names[-1]).to_numpy()[: task.n_tracked]
+        tracked, highest = components.tracked, components.task.category_names[-1]
+        self._rows = ((tracked["category"] == highest) & (tracked["split"] == "train")).to_numpy()
         self._first: NDArray[np.float64] | None = None
         self._change: float | None = None
         self.last_logits: NDArray[np.float32] | None = None
@@ -163,11 +165,11 @@ class RunWatch:
         return float((losses - self._first)[self._rows].mean())
 
 
-def _alert(writer: RunWriter, task: tasks.TaskData, settings: AlertSection) -> LiveAlert | None:
+def _alert(writer: RunWriter, components: RunComponents, settings: AlertSection) -> LiveAlert | None:
     """The alert, None where nothing is asked; what decides it becomes part of the run."""
     level, margin, column = settings.level, settings.margin, settings.clusters
-    tracked = task.examples[: task.n_tracked].reset_index(drop=True)
-    found = watched(tracked, task.category_names, task.text_columns, clusters=column)
+    task = components.task
+    found = watched(components.tracked, task.category_names, task.text_columns, clusters=column)
     said = alert_settings(found, task.text_columns, level=level, margin=margin, clusters=column)
     writer.manifest["alert"] = said
     if level is None:

@@ -45,9 +45,10 @@ def _parts(data: tasks.TaskData, encoded: training.TrainingSet) -> list[tasks.Te
     """Every text once: of the training set the bulk alone, as its other examples are tracked."""
     ids = data.examples["example_id"].tolist()
     bulk = data.bulk["example_id"].tolist()
+    apart = [] if encoded.validation_is_tracked else [encoded.validation]
     return [
-        tasks.TextPart("tracked example", ids[: data.n_tracked], encoded.tracked),
-        tasks.TextPart("validation example", ids[data.n_tracked :], encoded.validation),
+        tasks.TextPart("tracked example", ids[: len(encoded.tracked)], encoded.tracked),
+        *(tasks.TextPart("validation example", ids[data.n_tracked :], texts) for texts in apart),
         tasks.TextPart("bulk example", bulk, encoded.train.rest(len(encoded.train) - len(bulk))),
     ]
 

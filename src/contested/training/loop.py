@@ -72,6 +72,7 @@ class TrainingSet:
         tracked_targets: What their recorded losses are against, shape (N, …): the gold labels of a classification.
         validation: Validation texts, possibly none.
         validation_targets: What their metric is against.
+        validation_is_tracked: Whether the last of the tracked texts are the validation texts.
         objective: Losses and metric.
     """
 
@@ -81,6 +82,7 @@ class TrainingSet:
     tracked_targets: NDArray[Any]
     validation: EncodedTexts
     validation_targets: NDArray[Any]
+    validation_is_tracked: bool = False
     objective: Objective = field(default_factory=Classification)
 
 
@@ -312,7 +314,7 @@ class TrainingLoop:
                 "Everything recorded before is intact. Lower the learning rate or use float32."
             )
         self.recorder.write_checkpoint(step=step, epoch=epoch, losses=losses, logits=logits)
-        self.recorder.write_metrics(self._metrics(step, epoch, started))
+        self.recorder.write_metrics(self._metrics(step, epoch, started, logits))
         self._sums = {"loss": 0.0, "steps": 0.0, "seconds": self._sums["seconds"] + time.perf_counter() - started}
         self._save(step)
         self.recorder.list_checkpoint(step=step, epoch=epoch)
@@ -320,10 +322,10 @@ class TrainingLoop:
     def _track(self, texts: EncodedTexts) -> NDArray[np.float32]:
         return track(self.engine, self.module, texts, batch_size=self.tracking_batch_size, merge=self.merge)
 
-    def _metrics(self, step: int, epoch: float, started: float) -> dict[str, Any]:
-        metric, objective = None, self.data.objective
-        if len(self.data.validation):
-            outputs = self._track(self.data.validation)
+    def _metrics(self, step: int, epoch: float, started: float, tracked: NDArray[np.float32]) -> dict[str, Any]:
+        metric, objective, n_apart = None, self.data.objective, len(self.data.validation)
+        if n_apart:
+            outputs = tracked[-n_apart:] if self.data.validation_is_tracked else self._track(self.data.validation)
             metric = objective.metric(outputs, self.data.validation_targets)
         steps = self._sums["steps"]
         return {

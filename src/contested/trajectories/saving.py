@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from contested.files import atomic_folder, make_folder
 from contested.trajectories.gradients import Gradients
 from contested.trajectories.layout import Status
 from contested.trajectories.writer import RunWriter, disk_errors
+
+if TYPE_CHECKING:
+    from contested.trajectories.trajectory import Trajectory
 
 
 class Checkpoint(NamedTuple):
@@ -34,6 +37,18 @@ class Checkpoint(NamedTuple):
     losses: NDArray[np.float64] | None
     logits: NDArray[np.float32] | None
     extra: Mapping[str, NDArray[np.float64]]
+
+
+def checkpoints_of(run: Trajectory) -> Iterator[Checkpoint]:
+    """What a run recorded, checkpoint by checkpoint."""
+    for index, (step, epoch) in enumerate(zip(run.steps.tolist(), run.epochs.tolist(), strict=True)):
+        yield Checkpoint(
+            step,
+            epoch,
+            None if run.losses is None else run.losses[index],
+            None if run.logits is None else run.logits[index],
+            {name: values[index] for name, values in run.extra.items()},
+        )
 
 
 def write_run(

@@ -25,7 +25,8 @@ from contested.trajectories.reading import (
     read_metrics,
     read_row_keys,
 )
-from contested.trajectories.saving import Checkpoint, write_run
+from contested.trajectories.saving import checkpoints_of, write_run
+from contested.trajectories.splits import Split, split_of, splits_of
 
 if TYPE_CHECKING:
     from contested.annotations.categories import Categories
@@ -174,6 +175,15 @@ class Trajectory:
         indices, names = pd.factorize(self.examples["category"], use_na_sentinel=False)
         # One string per category, not one per example.
         return np.asarray(names, dtype=object)[indices]
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Which splits the examples are of: ``train``, ``validation`` or both."""
+        return splits_of(self)
+
+    def of_split(self, split: Split) -> Trajectory:
+        """The examples of one split alone; see :func:`contested.trajectories.splits.split_of`."""
+        return split_of(self, split)
 
     def required(self, name: Known) -> NDArray[Any]:
         """What the caller cannot do without.
@@ -366,20 +376,11 @@ class Trajectory:
             },
             examples=self.examples,
             text_columns=self.text_columns,
-            checkpoints=map(self._checkpoint, range(len(self.steps))),
+            checkpoints=checkpoints_of(self),
             baseline=(self.baseline_losses, self.baseline_logits),
             metrics=self.metrics,
             gradients=self.gradients,
             status=cast(Status, self.status),
-        )
-
-    def _checkpoint(self, index: int) -> Checkpoint:
-        return Checkpoint(
-            int(self.steps[index]),
-            float(self.epochs[index]),
-            None if self.losses is None else self.losses[index],
-            None if self.logits is None else self.logits[index],
-            {name: values[index] for name, values in self.extra.items()},
         )
 
 

@@ -174,6 +174,8 @@ _ALL: tuple[Known, ...] = ("losses", "logits", "gold", "label_counts", "entropy"
 
 
 def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
+    # Runs that track validation examples, too, are compared with others by what all of them train on.
+    trajectory = trajectory.of_split("train") if "train" in trajectory.splits else trajectory
     n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints < 2 or n_examples < 1:
         raise RunError(f"it has {n_checkpoints} checkpoint(s) of {n_examples} example(s), expected at least 2 of 1")
