@@ -16,6 +16,7 @@ from contested.options import ProbesSection
 from contested.runs.folder import FromStart, check_folder, check_same_run, identity_of, open_folder, save_model
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
 from contested.runs.proving import check_weights, prove
+from contested.runs.untouched import record_untouched
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
 from contested.trajectories.leftovers import drop_unlisted
@@ -168,6 +169,8 @@ class RunSession:
         watch.say_notes()
         if resume:
             watch.read()
+        else:
+            record_untouched(components, writer, batch_size=config.execution.tracking_batch_size)
 
     def run(self) -> RunResult:
         """Train alone to the end.
