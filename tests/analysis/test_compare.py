@@ -48,7 +48,9 @@ def test_every_number_against_a_slow_reference(unlearning_run, other):
         assert (accuracy.first, accuracy.second) == pytest.approx([side.mean() for side in right])
         assert accuracy.p_value == pytest.approx(mcnemar([[0, lost], [gained, 0]], exact=True).pvalue)
         loss = row_of(found, "loss", category)
-        assert loss.difference == pytest.approx((other.losses[-1] - unlearning_run.losses[-1])[own].mean())
+        changes = (other.losses[-1] - unlearning_run.losses[-1])[own]
+        assert loss.difference == pytest.approx(changes.mean())
+        assert (loss.n_changed, loss.n_higher) == ((changes != 0).sum(), (changes > 0).sum())
         kl = row_of(found, "kl", category)
         toward = stats.entropy(people, q, axis=1) - stats.entropy(people, p, axis=1)
         assert kl.difference == pytest.approx(toward[own].mean())
@@ -332,6 +334,31 @@ def test_the_sentences_say_the_numbers(unlearning_run, other):
     assert "are right at step 0 and wrong at step 400 (1→0)" in within[0]
     running = compare(replace(unlearning_run, status="interrupted"), other, n_flips=200)
     assert "The run made is not complete (status: interrupted)." in running.statements()
+
+
+@pytest.mark.parametrize(("n_higher", "average"), [(0, True), (15, True), (16, False)])
+def test_a_difference_that_a_minority_drives_is_said_to_be_one(unlearning_run, other, n_higher, average):
+    found = compare(unlearning_run, other, names=("A", "B"), n_flips=200)
+    n = row_of(found, "loss", "contested").n
+    n_higher += n // 2 - 15  # of n examples at least n / 2 are no minority
+
+    def changed(row):
+        if row.category != "contested" or row.measure not in ("loss", "kl", "loss_change"):
+            return row
+        # Lower on the same number as it would be higher on: half of them do not differ at all.
+        direction = "higher" if row.measure != "kl" else "lower"
+        n_changed = n_higher if direction == "higher" else 2 * n_higher
+        return row._replace(direction=direction, n_higher=n_higher, n_changed=n_changed)
+
+    found = replace(found, differences=tuple(map(changed, found.differences)))
+    assert ("the loss on them is higher with B on average; B is closer to" in found.headline()) is average
+    assert found.headline().endswith("the annotators on average.") is average
+    said = found.statements()
+    share = f"{n_higher} ({100 * n_higher / n:.1f}%) alone."
+    assert (f", though higher on {share}" in said[0]) is average
+    assert (f"closer to the annotators on average, though lower on {share}" in said[0]) is average
+    (course,) = [sentence for sentence in said if sentence.startswith("Over the whole runs")]
+    assert course.endswith(f", though higher on {share}") is average
 
 
 def test_an_argument_out_of_range_is_refused(unlearning_run, other):

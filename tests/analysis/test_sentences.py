@@ -18,13 +18,14 @@ def found(unlearning_run):
     return analyze(unlearning_run)
 
 
-def with_contested(found, loss, kl):
-    """Contested loss and KL changes given as (mean, low, high, verdict)."""
+def with_contested(found, loss, kl, rose=None):
+    """Contested loss and KL changes given as (mean, low, high, verdict); most rise where the mean does."""
 
     def changed(changes, values):
         mean, low, high, verdict = values
+        count = rose or (109 if verdict == "falls" else 187)
         row = changes.rows[2]._replace(
-            n=296, mean=mean, low=low, high=high, verdict=verdict, rose=187, rose_share=187 / 296
+            n=296, mean=mean, low=low, high=high, verdict=verdict, rose=count, rose_share=count / 296
         )
         return changes._replace(rows=(*changes.rows[:2], row))
 
@@ -33,6 +34,12 @@ def with_contested(found, loss, kl):
 
 RISE, FALL = (0.12, 0.08, 0.16, "rises"), (-0.2, -0.25, -0.15, "falls")
 NONE = (0.01, -0.02, 0.04, "unclear")
+
+
+def with_clean(found, verdict):
+    """The same with another verdict of clean examples' loss."""
+    clean, *others = found.unlearning.rows
+    return replace(found, unlearning=found.unlearning._replace(rows=(clean._replace(verdict=verdict), *others)))
 
 
 def test_unlearned_while_closer_to_the_annotators(found):
@@ -45,10 +52,25 @@ def test_unlearned_while_closer_to_the_annotators(found):
 
 def test_not_unlearned(found):
     assert statements(with_contested(found, FALL, FALL))[0] == (
-        "In this run (steps 0 to 400), contested examples were not un-learned on average: their mean loss fell "
-        "by 0.20 nats (95% interval 0.15 to 0.25; 63% of 296 rose), and the model moved closer to the annotators on "
+        "In this run (steps 0 to 400), contested examples were not un-learned: their mean loss fell "
+        "by 0.20 nats (95% interval 0.15 to 0.25; 37% of 296 rose), and the model moved closer to the annotators on "
         "them: KL(annotators ‖ model) fell by 0.20 nats (95% interval 0.15 to 0.25)."
     )
+
+
+def test_a_mean_that_a_minority_drives_is_said_to_be_one(found):
+    first = statements(with_contested(found, RISE, RISE, rose=147))[0]
+    assert "contested examples were un-learned on average, though most of them were not: their mean loss rose" in first
+    assert "the model moved away from the annotators on them on average: KL(annotators ‖ model) rose by 0.12" in first
+    assert first.count("; 50% of 296 rose)") == 2
+    first = statements(with_contested(found, FALL, FALL, rose=149))[0]
+    assert "were not un-learned on average, though most of them were: their mean loss fell" in first
+    assert "closer to the annotators on them on average: KL" in first
+    # Half of them are no minority.
+    for values, rose in ((RISE, 148), (FALL, 148)):
+        first = statements(with_contested(found, values, values, rose=rose))[0]
+        assert "though most" not in first
+        assert "on them on average" not in first
 
 
 def test_unclear_claims_no_direction(found):
@@ -74,6 +96,8 @@ def test_a_name_of_ones_own_is_no_adjective(found):
         rows = tuple(row._replace(category=names[row.category]) for row in changes.rows)
         return changes._replace(rows=rows, contrast=contrast)
 
+    found = with_contested(found, RISE, FALL)
+    found = with_clean(found, "unclear")
     first, second, third, contrast, *_ = statements(
         replace(found, unlearning=renamed(found.unlearning), kl=renamed(found.kl))
     )
@@ -108,7 +132,7 @@ def test_other_sentences(found):
     assert clean.startswith("Clean examples: mean loss fell by 1.04 nats (95% interval ")
     assert "; 0% of 13 rose), and the model moved closer to the annotators on them" in clean
     assert contrast.startswith(
-        "Loss rose more, or fell less, for contested than for clean examples (contested minus clean +1.52 nats, "
+        "Loss rose for contested examples and fell for clean examples (contested minus clean +1.52 nats, "
     )
     rho = found.correlation.aulc.rho
     assert correlation.startswith(
@@ -128,9 +152,27 @@ def test_contrast_that_is_unclear_or_downwards(found):
         "The changes in loss of contested and clean examples are not distinguishable "
         "(contested minus clean +0.01 nats, 95% interval −0.10 to +0.12)."
     )
-    assert sentence(difference=-0.5, low=-0.6, high=-0.4, verdict="falls").startswith(
-        "Loss fell more, or rose less, for contested than for clean examples"
-    )
+
+
+@pytest.mark.parametrize(
+    ("contrast", "contested", "clean", "expected"),
+    [
+        ("rises", RISE, "rises", "rose more for contested than for"),
+        ("rises", FALL, "falls", "fell less for contested than for"),
+        ("rises", RISE, "falls", "rose for contested examples and fell for"),
+        ("rises", NONE, "falls", "rose more, or fell less, for contested than for"),
+        ("rises", RISE, "unclear", "rose more, or fell less, for contested than for"),
+        ("falls", RISE, "rises", "rose less for contested than for"),
+        ("falls", FALL, "falls", "fell more for contested than for"),
+        ("falls", FALL, "rises", "fell for contested examples and rose for"),
+        ("falls", NONE, "rises", "fell more, or rose less, for contested than for"),
+    ],
+)
+def test_the_contrast_says_what_both_did_where_that_is_known(found, contrast, contested, clean, expected):
+    found = with_clean(with_contested(found, contested, FALL), clean)
+    unlearning = found.unlearning._replace(contrast=found.unlearning.contrast._replace(verdict=contrast))
+    said = statements(replace(found, unlearning=unlearning))[3]
+    assert said.startswith(f"Loss {expected} clean examples (contested minus clean ")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,22 @@ def test_one_run_claims_no_more_than_its_interval(change, sentence) -> None:
     assert text == f"{sentence} The loss of clean examples fell by 0.50 nats [−0.80, −0.20]."
 
 
+@pytest.mark.parametrize(
+    ("change", "share", "said"),
+    [
+        (UP, 0.49, "Contested examples were un-learned on average, though most of them were not: their mean loss rose"),
+        (DOWN, 0.51, "Contested examples were not un-learned on average, though most of them were: their mean loss"),
+        (UP, 0.5, "Contested examples were un-learned: "),
+        (DOWN, 0.5, "Contested examples were not un-learned: "),
+        (UP, float("nan"), "Contested examples were un-learned: "),
+    ],
+)
+def test_a_mean_that_a_minority_drives_is_said_to_be_one(change, share, said) -> None:
+    mean, low, high = change
+    row = {"run": "A", "category": "contested", "n": 9, "mean": mean, "low": low, "high": high, "rose_share": share}
+    assert headline(pd.DataFrame([row]), "run", "run").startswith(said)
+
+
 def test_a_name_of_ones_own_is_no_adjective() -> None:
     assert said({"A": DOWN, "B": UP}) == (
         "Examples of category B were un-learned: their mean loss rose by 0.50 nats [+0.20, +0.80]. The loss of "

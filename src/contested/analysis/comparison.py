@@ -57,6 +57,7 @@ class Difference(NamedTuple):
         n: Examples that have a value in both.
         n_skipped: Examples that have none in one of them.
         n_changed: Examples whose two values differ at all.
+        n_higher: Examples whose value is higher in the second.
         first: Mean in the first model (a share where the measure is yes or no).
         second: Mean in the second.
         difference: Second minus first.
@@ -75,6 +76,7 @@ class Difference(NamedTuple):
     n: int
     n_skipped: int
     n_changed: int
+    n_higher: int
     first: float
     second: float
     difference: float

@@ -38,7 +38,7 @@ def headline(found: Comparison) -> str:
         closer = {"lower": "closer to", "higher": "further from"}.get(kl.direction)
         inconclusive = "which is closer to the annotators is inconclusive"
         same = "both are equally far from the annotators"
-        said = f"{found.second.name} is {closer} the annotators" if closer else inconclusive
+        said = f"{found.second.name} is {closer} the annotators{_on_average(kl)}" if closer else inconclusive
         parts.append(said if kl.n_changed else same)
     told = "; ".join(parts)
     return f"{told[:1].upper()}{told[1:]}." if told else ""
@@ -65,7 +65,7 @@ def _loss_in_short(found: Comparison, row: Difference, examples: str) -> str:
         return f"the losses on {examples} are identical"
     if row.direction == "unclear":
         return f"whether the loss on {examples} differs is inconclusive"
-    return f"the loss on {examples} is {row.direction} {found.second.where}"
+    return f"the loss on {examples} is {row.direction} {found.second.where}{_on_average(row)}"
 
 
 def statements(found: Comparison) -> list[str]:
@@ -160,7 +160,8 @@ def _loss(found: Comparison, row: Difference, subject: tuple[str, str]) -> str:
         return f"{whose} losses{of_examples} are identical"
     if row.direction == "unclear":
         return f"the difference in {name} is inconclusive: {_amount(row)}"
-    return f"{name} is {NATS(abs(row.difference))} nats {row.direction} {found.second.where}{_sure(row)}"
+    amount = f"{NATS(abs(row.difference))} nats {row.direction} {found.second.where}{_sure(row)}"
+    return f"{name} is {amount}{_though_most(row)}"
 
 
 def _annotators(found: Comparison, row: Difference, examples: str) -> str:
@@ -170,7 +171,8 @@ def _annotators(found: Comparison, row: Difference, examples: str) -> str:
         return f"which of the two is closer to the annotators on {examples} is inconclusive: KL {_amount(row)}"
     closer = "closer to" if row.direction == "lower" else "further from"
     amount = f"{NATS(abs(row.difference))} nats {row.direction} {found.second.where}"
-    return f"KL(annotators ‖ model) on {examples} is {amount}{_sure(row)}: {closer} the annotators"
+    sure = f"{_sure(row)}: {closer} the annotators{_on_average(row)}"
+    return f"KL(annotators ‖ model) on {examples} is {amount}{sure}{_though_most(row)}"
 
 
 def _amount(row: Difference) -> str:
@@ -216,5 +218,20 @@ def _course(found: Comparison, category: str) -> list[str]:
             if row.direction == "unclear":
                 return [f"Over the whole runs, the difference in Δℓ on {subject} is inconclusive: {_amount(row)}."]
             amount = f"{NATS(abs(row.difference))} nats {row.direction} {found.second.where}{_sure(row)}"
-            return [f"Over the whole runs, Δℓ on {subject} is {amount}."]
+            return [f"Over the whole runs, Δℓ on {subject} is {amount}{_though_most(row)}."]
     return []
+
+
+def _as_the_mean(row: Difference) -> int:
+    """How many examples differ in the direction of the mean."""
+    return row.n_higher if row.direction == "higher" else row.n_changed - row.n_higher
+
+
+def _on_average(row: Difference) -> str:
+    return " on average" if 2 * _as_the_mean(row) < row.n else ""
+
+
+def _though_most(row: Difference) -> str:
+    """Where a minority of the examples drives the mean, how many they are."""
+    count = _as_the_mean(row)
+    return f", though {row.direction} on {_share(count, row.n)} alone" if 2 * count < row.n else ""

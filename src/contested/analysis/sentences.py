@@ -34,7 +34,7 @@ def of_changes(unlearning: Changes | None, kl: Changes | None, *, scope: str, in
     return [
         f"{scope}, {_headline(top, interval) if top else _NOTHING}.",
         *(_category(pair, interval) for pair in reversed(pairs) if pair is not top),
-        *([_contrast(unlearning.contrast, interval)] if unlearning and unlearning.contrast else []),
+        *([_contrast(unlearning, unlearning.contrast, interval)] if unlearning and unlearning.contrast else []),
     ]
 
 
@@ -56,8 +56,28 @@ def examples_of(*categories: str) -> str:
     return f"examples of {'category' if len(categories) == 1 else 'categories'} {named}"
 
 
+def against_most(found: Verdict, rose_share: float) -> bool:
+    """Whether a minority of the examples drives a mean: it rises while most do not, or falls while most rise.
+
+    Args:
+        found: What the mean does.
+        rose_share: Share of the examples that rose; NaN where it is unknown.
+
+    Returns:
+        False also where the share is unknown or the mean is unclear.
+    """
+    return rose_share < 0.5 if found == "rises" else found == "falls" and rose_share > 0.5
+
+
 def _adjectives(*categories: str) -> bool:
     return set(categories) <= set(FIXED.names)
+
+
+THOUGH_MOST: dict[Verdict, str] = {
+    "rises": " on average, though most of them were not",
+    "falls": " on average, though most of them were",
+}
+"""What is added to "were un-learned" and "were not un-learned" where a minority of the examples drives the mean."""
 
 
 class _Pair(NamedTuple):
@@ -87,7 +107,7 @@ _NOTHING = "examples were neither compared with gold labels nor with annotators"
 
 _UNLEARNED: dict[Verdict, str] = {
     "rises": "{} were un-learned",
-    "falls": "{} were not un-learned on average",
+    "falls": "{} were not un-learned",
     "unclear": "it is unclear whether {} were un-learned",
 }
 _TOWARDS_ANNOTATORS: dict[Verdict, str] = {
@@ -103,6 +123,8 @@ def _headline(pair: _Pair, interval: str) -> str:
         assert kl is not None, "a pair holds at least one change"
         return _towards(kl, pair.examples, interval)
     claim = _UNLEARNED[loss.verdict].format(pair.examples)
+    if against_most(loss.verdict, loss.rose_share):
+        claim += THOUGH_MOST[loss.verdict]
     first = f"{claim}: their mean loss {_moved(loss, interval, _share(loss))}"
     if kl is None:
         return first
@@ -122,7 +144,9 @@ def _category(pair: _Pair, interval: str) -> str:
 
 
 def _towards(row: ChangeRow, examples: str, interval: str) -> str:
-    return f"{_TOWARDS_ANNOTATORS[row.verdict].format(examples)}: KL(annotators ‖ model) {_moved(row, interval)}"
+    said = _TOWARDS_ANNOTATORS[row.verdict].format(examples)
+    average, share = (" on average", _share(row)) if against_most(row.verdict, row.rose_share) else ("", "")
+    return f"{said}{average}: KL(annotators ‖ model) {_moved(row, interval, share)}"
 
 
 def _share(row: ChangeRow) -> str:
@@ -145,7 +169,7 @@ def _moved(row: ChangeRow, interval: str, also: str = "") -> str:
     return f"{'rose' if row.verdict == 'rises' else 'fell'} by {mean} nats ({interval} {low} to {high}{also})"
 
 
-def _contrast(contrast: Contrast, interval: str) -> str:
+def _contrast(changes: Changes, contrast: Contrast, interval: str) -> str:
     pair = examples_of(contrast.category, contrast.reference)
     if contrast.note:
         return f"The changes in loss of {pair} are not compared: {contrast.note}."
@@ -153,10 +177,26 @@ def _contrast(contrast: Contrast, interval: str) -> str:
     numbers = f"{contrast.category} minus {contrast.reference} {difference} nats, {interval} {low} to {high}"
     if contrast.verdict == "unclear":
         return f"The changes in loss of {pair} are not distinguishable ({numbers})."
-    moved = "rose more, or fell less," if contrast.verdict == "rises" else "fell more, or rose less,"
-    name = contrast.category
-    more = name if _adjectives(name, contrast.reference) else examples_of(name)
-    return f"Loss {moved} for {more} than for {examples_of(contrast.reference)} ({numbers})."
+    name, reference = contrast.category, examples_of(contrast.reference)
+    named = name if _adjectives(name, contrast.reference) else examples_of(name)
+    verdicts = {row.category: row.verdict for row in changes.rows}
+    own, other = verdicts[name], verdicts[contrast.reference]
+    if own == contrast.verdict and other not in (own, "unclear"):
+        return f"Loss {_DID[own]} for {examples_of(name)} and {_DID[other]} for {reference} ({numbers})."
+    moved = _MOVED_MORE[contrast.verdict, own if own == other else "unclear"]
+    return f"Loss {moved} for {named} than for {reference} ({numbers})."
+
+
+_DID: dict[Verdict, str] = {"rises": "rose", "falls": "fell"}
+# By what the contrast did and by what both categories did; with an unclear one of them it stays open which of the two.
+_MOVED_MORE: dict[tuple[Verdict, Verdict], str] = {
+    ("rises", "rises"): "rose more",
+    ("rises", "falls"): "fell less",
+    ("rises", "unclear"): "rose more, or fell less,",
+    ("falls", "rises"): "rose less",
+    ("falls", "falls"): "fell more",
+    ("falls", "unclear"): "fell more, or rose less,",
+}
 
 
 def of_correlations(found: Correlations, interval: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from contested.analysis import OVERALL
 from contested.analysis.intervals import verdict
-from contested.analysis.sentences import examples_of
+from contested.analysis.sentences import THOUGH_MOST, against_most, examples_of
 from contested.formats import number
 
 _AMOUNT = number("+.2f")
@@ -18,19 +18,21 @@ _MOST_NAMED = 3
 
 
 class MeanChange(NamedTuple):
-    """The mean loss change of some examples of one run or group, in nats."""
+    """The mean loss change of some examples of one run or group, in nats, and the share of them that rose, if known."""
 
     name: str
     mean: float
     low: float
     high: float
+    rose_share: float = float("nan")
 
 
 def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
     """Say in a sentence or two what happened to the examples of highest entropy.
 
     Args:
-        changes: One row per run or group and category, in order of rising entropy: category, n, mean, low and high.
+        changes: One row per run or group and category, in order of rising entropy: category, n, mean, low, high and,
+            where it is known, rose_share.
         by: The column that names the run or group.
         noun: What one of them is called, such as "run".
 
@@ -61,7 +63,10 @@ def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
 
 def _changes(changes: pd.DataFrame, by: str, category: str) -> list[MeanChange]:
     rows = changes[changes["category"] == category]
-    return [MeanChange(str(row[by]), row["mean"], row["low"], row["high"]) for row in rows.to_dict("records")]
+    return [
+        MeanChange(str(row[by]), row["mean"], row["low"], row["high"], row.get("rose_share", float("nan")))
+        for row in rows.to_dict("records")
+    ]
 
 
 def _subject(category: str) -> str:
@@ -80,6 +85,8 @@ def _one(row: MeanChange, category: str) -> str:
             f"{_AMOUNT(row.mean)} nats{_interval(row)}."
         )
     were = "were un-learned" if found == "rises" else "were not un-learned"
+    if against_most(found, row.rose_share):
+        were += THOUGH_MOST[found]
     return f"{_starting(_subject(category))} {were}: their mean loss {_moved(row)}."
 
 
