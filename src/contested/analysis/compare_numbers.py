@@ -126,8 +126,8 @@ def _differences(family: Family, values: Values, context: Context) -> Iterator[D
             for index, measure in enumerate(measures):
                 means = [float(side.mean()) if len(own) else np.nan for side in pairs[index]]
                 ends = (float(found.estimate[index]), float(found.low[index]), float(found.high[index]))
-                moved = np.count_nonzero(change[:, index]), np.count_nonzero(change[:, index] > 0)
-                sizes = (len(own), len(rows) - len(own), *map(int, moved))
+                n_changed, n_higher = int((change[:, index] != 0).sum()), int((change[:, index] > 0).sum())
+                sizes = (len(own), len(rows) - len(own), n_changed, n_higher)
                 names = (family, measure.name.removesuffix(LAST), measure.unit, category)
                 p_value = tests[index].p_value
                 yield Difference(*names, *sizes, means[0], means[1], *ends, p_value, np.nan, "unclear", found.note)

@@ -16,10 +16,10 @@ from contested.analysis.study.results import named, notes_of, results_of, state_
 from contested.paper.cells import paper_cells
 from contested.paper.claims import claims
 from contested.paper.findings import Claim
+from contested.paper.frames.cartography import cartography_figures
 from contested.paper.frames.columns import COLUMNS
 from contested.paper.frames.conditions import PaperStudy
 from contested.paper.frames.figures import (
-    cartography_figures,
     figure3,
     figure6,
     figure9,

@@ -86,26 +86,39 @@ def test_figure6_sets_table1_against_size_and_rank(made):
     assert table["rho_mean"].tolist() == found.frames["table1"]["rho_mean"].tolist()
 
 
-def test_cartography_over_the_main_runs_of_the_first_data_set(made):
-    cells = made.seeds(1) + made.seeds(1, method="full") + made.seeds(1, dataset="mnli")
+@pytest.fixture
+def mapped(made):
+    """Runs of two data sets, one of them with a rank of the sweep, and the losses of each."""
+    cells = [*made.seeds(1), made.cell(method="full"), made.cell(method="lora-r32", main=False, group="rank-sweep")]
+    cells += [made.cell(method="ia3"), made.cell(dataset="mnli")]
     rng = np.random.default_rng(3)
     losses = [0.2 + made.ENTROPY + rng.uniform(0, 0.4, (5, made.N)) for _ in cells]
     found = made.results(cells, {c["run_id"]: made.run(one) for c, one in zip(cells, losses, strict=True)})
+    return found, losses
+
+
+def regions_of(losses):
+    """The regions of one run, by the medians of its own confidence and variability."""
+    gold = np.exp(-losses)
+    confidence, variability = gold.mean(axis=0), gold.std(axis=0)
+    split = np.where(confidence >= np.median(confidence), "easy", "hard")
+    return np.where(variability >= np.median(variability), "ambiguous", split)
+
+
+def test_cartography_of_the_main_runs_and_the_rank_sweep(made, mapped):
+    found, losses = mapped
     table = found.frames["figure7"]
-    gold = np.exp(-np.stack(losses[:2]))
+    # IA3 is neither main nor of the sweep; the map is that of the first data set.
+    gold = np.exp(-np.stack(losses[:3]))
     confidence, variability = gold.mean(axis=1).mean(axis=0), gold.std(axis=1).mean(axis=0)
     assert table["confidence"].tolist() == pytest.approx(confidence.tolist())
     assert table["variability"].tolist() == pytest.approx(variability.tolist())
-    assert table["aulc"].tolist() == pytest.approx(np.mean([one.mean(axis=0) for one in losses[:2]], axis=0).tolist())
-    expected = np.where(
-        variability >= np.median(variability),
-        "ambiguous",
-        np.where(confidence >= np.median(confidence), "easy", "hard"),
-    )
-    assert table["region"].tolist() == expected.tolist()
-    assert table["run_ids"].iloc[0] == "roberta-full-snli-42,roberta-lora-r4-snli-42"
-    shares = found.frames["figure7_overlap"]
-    assert made.only(shares, category="clean", region="easy")["share"] == (expected[:8] == "easy").mean()
+    assert table["aulc"].tolist() == pytest.approx(np.mean([one.mean(axis=0) for one in losses[:3]], axis=0).tolist())
+    assert table["run_ids"].iloc[0] == ",".join(f"roberta-{name}-snli-42" for name in ("full", "lora-r32", "lora-r4"))
+    # Of three runs two agree or all differ; then the first of easy, ambiguous and hard is given.
+    votes = pd.DataFrame([regions_of(one) for one in losses[:3]])
+    order = ["easy", "ambiguous", "hard"]
+    assert table["region"].tolist() == [max(order, key=own.tolist().count) for _, own in votes.items()]
     test = found.frames["figure7_tests"].iloc[0]
     assert test["rho_confidence_aulc"] == pytest.approx(stats.spearmanr(table["confidence"], table["aulc"]).statistic)
     design = np.column_stack([np.ones(made.N), confidence, variability])
@@ -113,6 +126,27 @@ def test_cartography_over_the_main_runs_of_the_first_data_set(made):
     left = aulc - design @ np.linalg.lstsq(design, aulc, rcond=None)[0]
     assert test["r2_confidence_variability"] == pytest.approx(1 - left @ left / ((aulc - aulc.mean()) ** 2).sum())
     assert test["n"] == 24
+
+
+def test_regions_are_cut_in_each_run_and_counted_over_all_of_them(made, mapped):
+    """What cartography_figures counts, by hand."""
+    found, losses = mapped
+    shares = found.frames["figure7_overlap"]
+    assert shares["dataset"].unique().tolist() == ["snli", "mnli", "all"]
+    of = {"snli": losses[:3], "mnli": losses[4:], "all": [*losses[:3], *losses[4:]]}
+    for dataset, runs in of.items():
+        cut = np.stack([regions_of(one) for one in runs])
+        for place, category in enumerate(("clean", "ambiguous", "contested")):
+            own = cut[:, 8 * place : 8 * place + 8]
+            for region in ("easy", "ambiguous", "hard"):
+                row = made.only(shares, dataset=dataset, category=category, region=region)
+                assert row["n"] == (own == region).sum()
+                assert row["share"] == pytest.approx((own == region).mean())
+                assert row["n_seeds"] == len(runs)
+    # Half of each run's examples are ambiguous by the median, which regions of the runs' means need not be.
+    assert shares[shares["region"] == "ambiguous"].groupby("dataset")["n"].sum().to_dict() == {
+        "snli": 36, "mnli": 12, "all": 48
+    }  # fmt: skip
 
 
 def test_calibration_by_category_over_seeds(made):

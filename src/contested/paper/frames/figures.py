@@ -10,11 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.analysis.calibration import calibration_by_category, prediction_entropy
-from contested.analysis.cartography import added_variance, overlap, regions
 from contested.analysis.seeds import nested_mean_interval, nested_mean_intervals
 from contested.analysis.study.group_frames import OTHER_STEPS, shared_steps
 from contested.analysis.study.groups import Resampling
-from contested.analysis.study.runs import CompleteRun, RecordedProbe, rank_correlation_of
+from contested.analysis.study.runs import CompleteRun, RecordedProbe
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 from contested.paper.gradient_norms import norm_tests
@@ -221,81 +220,6 @@ def figure6(study: PaperStudy, table1: pd.DataFrame) -> pd.DataFrame:
         facts = {"decoder": group.decoder, "params": group.params, "rank": group.rank}
         rows.append({**group.key, **facts, **{name: row[name] for name in shared}})
     return frame("figure6", rows)
-
-
-def cartography_figures(study: PaperStudy) -> dict[str, pd.DataFrame]:
-    """Dataset cartography against entropy (paper Figure 7), over the main runs of the first data set.
-
-    Each run's map comes first, then the mean over runs; regions are cut on these means.
-
-    Args:
-        study: The study.
-
-    Returns:
-        ``figure7``, ``figure7_overlap`` and ``figure7_tests``.
-    """
-    main = study.plain[study.plain["main"]]
-    cells = main[main["dataset"].isin(main["dataset"][:1])]
-    # Conditions are pooled on purpose: what makes runs unfit for one mean here is only other examples.
-    groups = [replace(group, mixed="") for group in study.groups(cells, ("dataset",))]
-    charts = [(group, _chart(group)) for group in groups]
-    return {
-        "figure7": frame("figure7", [row for group, chart in charts for row in _chart_rows(group, chart)]),
-        "figure7_overlap": frame("figure7_overlap", [row for pair in charts for row in _overlap_rows(*pair)]),
-        "figure7_tests": frame("figure7_tests", [_chart_tests(*pair) for pair in charts]),
-    }
-
-
-def _chart(group: Condition) -> pd.DataFrame:
-    if group.problem:
-        return pd.DataFrame()
-    run, runs = group.first, group.usable
-    confidence = np.mean([run.columns["confidence"] for run in runs], axis=0)
-    variability = np.mean([run.columns["variability"] for run in runs], axis=0)
-    return pd.DataFrame(
-        {
-            "example_id": run.example_ids,
-            "category": run.categories,
-            "confidence": confidence,
-            "variability": variability,
-            "correctness": np.mean([run.columns["correctness"] for run in runs], axis=0),
-            "region": regions(confidence, variability),
-            "aulc": group.mean_aulc,
-            "entropy": group.entropy,
-        }
-    )
-
-
-def _chart_rows(group: Condition, chart: pd.DataFrame) -> list[dict[str, object]]:
-    shared = {**group.key, **group.provenance}
-    rows = chart if chart.empty else chart[chart["entropy"].notna()]
-    return [{str(name): value for name, value in row.items()} | shared for row in rows.to_dict("records")]
-
-
-def _overlap_rows(group: Condition, chart: pd.DataFrame) -> list[dict[str, object]]:
-    if group.problem:
-        return []
-    found = overlap(chart["category"].to_numpy(object), chart["region"], group.first.category_names)
-    shared = {**group.key, **group.provenance}
-    columns = ["category", "region", "n", "share"]
-    return [{str(name): value for name, value in row.items()} | shared for row in found[columns].to_dict("records")]
-
-
-def _chart_tests(group: Condition, chart: pd.DataFrame) -> dict[str, object]:
-    if group.problem:
-        return group.row()
-    confidence, aulc = chart["confidence"].to_numpy(np.float64), chart["aulc"].to_numpy(np.float64)
-    rho, _, note = rank_correlation_of(aulc, confidence)
-    found = added_variance(aulc, confidence, chart["variability"], chart["entropy"])
-    return group.row(
-        note.replace("entropy", "confidence"),
-        found.note,
-        rho_confidence_aulc=rho,
-        r2_confidence_variability=found.r2_base,
-        delta_r2_entropy=found.delta_r2,
-        p_value_entropy=found.p_value,
-        n=found.n,
-    )
 
 
 def figure9(study: PaperStudy, draw: Resampling) -> pd.DataFrame:

@@ -263,10 +263,11 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "cartography_overlap", "figure7_overlap", "mechanism", "Categories and regions of the map",
-        "The share of each category's examples in each region.",
+        "The share of each category's examples in each region. The regions are cut in each run by its own medians, and "
+        "an example counts once for every run, main runs and rank sweep; “all”: over all data sets.",
         (
             Col("dataset", "data"), Col("category", "category"), Col("region", "region"),
-            _N, Col("share", "share", SHARE),
+            Col("n", "examples × runs", WHOLE), Col("share", "share", SHARE),
         ),
         needs="a condition among the paper's", number="Data of Figure 7", folded=True,
     ),

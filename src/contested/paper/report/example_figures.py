@@ -243,9 +243,9 @@ FIGURES: tuple[FigureSpec, ...] = (
     ),
     FigureSpec(
         "figure7_cartography", "mechanism", "Cartography",
-        "Each point is an example: how sure the model is of its gold label over training, and how much "
-        "that varies. Dashed: the medians that part the regions. Right: the regions of each category's "
-        "examples.",
+        "Each point is an example: how sure the models are of its gold label over training, and how much "
+        "that varies, means over runs. Dashed: the medians of these means. Right: the regions of each category's "
+        "examples, cut in each run by its own medians and counted over all runs.",
         (("figure7", "confidence"), ("figure7_overlap", "share")), cartography, ("dataset", "category", ""),
         needs="a condition among the paper's", number="Figure 7", optional=("figure7_overlap",),
     ),
