@@ -5,7 +5,9 @@ import pytest
 from scipy import stats
 
 from contested.analysis import (
+    calibrated_ece,
     calibration_by_category,
+    calibration_error,
     expected_calibration_error,
     max_confidence,
     prediction_entropy,
@@ -82,6 +84,116 @@ def test_full_confidence_that_is_always_right_has_no_error_and_always_wrong_all(
     assert expected_calibration_error(logits, [1] * 4) == 1.0
 
 
+def chances(confidences):
+    """Logits of two classes, the first with these probabilities of at least a half."""
+    return np.log(np.column_stack([confidences, 1 - np.asarray(confidences)]))
+
+
+def draws(n, gap, rng, alpha=4.0):
+    """A model of two classes that is right with its own probability less a gap."""
+    sure = 0.5 + rng.beta(alpha, 2, n) / 2
+    true = np.clip(sure - gap, 0.02, 1)
+    return chances(sure), (rng.random(n) >= true).astype(int), sure, true
+
+
+def test_ece_of_a_calibrated_model_is_the_mean_over_all_outcomes():
+    # Bins (½, 1]: three answers with 0.6, 0.7, 0.9; (0, ½]: one with ½. All 2⁴ outcomes, weighted.
+    sure = np.array([0.5, 0.6, 0.7, 0.9])
+    expected = 0.0
+    for outcome in np.ndindex(2, 2, 2, 2):
+        weight = np.prod(np.where(outcome, sure, 1 - sure))
+        gaps = np.array(outcome) - sure
+        expected += weight * (abs(gaps[0]) + abs(gaps[1:].sum())) / 4
+    assert calibrated_ece(chances(sure), 2) == pytest.approx(expected)
+
+
+def test_ece_of_a_calibrated_model_is_that_of_simulated_answers():
+    rng = generator(7)
+    logits, *_ = draws(94, 0.0, rng)
+    sure = max_confidence(logits)
+    simulated = [expected_calibration_error(logits, (rng.random(94) >= sure).astype(int)) for _ in range(2000)]
+    assert calibrated_ece(logits) == pytest.approx(np.mean(simulated), abs=4 * np.std(simulated) / np.sqrt(2000))
+
+
+def test_many_examples_in_a_bin_are_normal():
+    logits = chances(np.full(2001, 0.8))
+    exact = 2001 * 0.16  # variance of the number of right answers
+    assert calibrated_ece(logits) == pytest.approx(np.sqrt(2 * exact / np.pi) / 2001)
+    assert calibrated_ece(logits) == pytest.approx(calibrated_ece(logits[1:]), rel=1e-3)
+
+
+def test_the_debiased_error_is_its_papers_formula():
+    """Kumar et al., Definition 4.1: Σ_b p_b [(s_b - ŷ_b)² - ŷ_b (1 - ŷ_b) / (n_b - 1)], s_b one value a bin."""
+    rng = generator(4)
+    sure = np.repeat([0.6, 0.75, 0.9], [40, 50, 60])
+    right = rng.random(150) < sure - 0.1
+    expected = 0.0
+    for value in (0.6, 0.75, 0.9):
+        y = right[sure == value]
+        expected += len(y) / 150 * ((value - y.mean()) ** 2 - y.mean() * (1 - y.mean()) / (len(y) - 1))
+    found = calibration_error(chances(sure), (~right).astype(int))
+    assert (found.n, found.n_bins) == (150, 3)
+    assert found.squared == pytest.approx(expected)
+    assert found.estimate == pytest.approx(np.sqrt(expected))
+    assert found.low < found.estimate < found.high
+
+
+def test_the_debiased_error_leaves_pairs_of_a_cluster_out():
+    rng = generator(5)
+    logits, gold, sure, _ = draws(40, 0.1, rng)
+    clusters = np.arange(40) // 2
+    g = sure - (gold == 0)
+    order = np.argsort(sure, kind="stable")
+    found, total = calibration_error(logits, gold, clusters=clusters), 0.0
+    for rows in np.split(order, 4):
+        pairs = [g[i] * g[j] for i in rows for j in rows if clusters[i] != clusters[j]]
+        total += len(rows) / 40 * np.mean(pairs)
+    assert found.n_bins == 4
+    assert found.squared == pytest.approx(total)
+
+
+@pytest.mark.parametrize("n", [30, 94])
+def test_a_calibrated_model_has_no_error_on_average(n):
+    squares, zero, plain = [], 0, []
+    for seed in range(250):
+        logits, gold, *_ = draws(n, 0.0, generator(seed))
+        found = calibration_error(logits, gold)
+        squares.append(found.squared)
+        zero += found.low == 0
+        plain.append(expected_calibration_error(logits, gold))
+    assert abs(np.mean(squares)) < 3 * np.std(squares) / np.sqrt(250)
+    assert zero / 250 > 0.94
+    assert np.mean(plain) > 0.06
+
+
+def test_the_interval_holds_the_error_of_the_bins():
+    missed = 0
+    for seed in range(200):
+        logits, gold, sure, true = draws(94, 0.12, generator(seed))
+        edges = np.quantile(sure, np.arange(1, 9) / 9)
+        inside = np.searchsorted(edges, sure)
+        truth = sum(np.mean(inside == b) * (sure - true)[inside == b].mean() ** 2 for b in range(9))
+        found = calibration_error(logits, gold)
+        missed += not found.low <= np.sqrt(truth) <= found.high
+    assert missed / 200 < 0.09
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_error_that_has_no_interval_says_why():
+    few = calibration_error(chances([0.8] * 5), [0] * 5)
+    assert np.isnan(few.estimate)
+    assert few.note.startswith("5 examples: too few")
+    one = calibration_error(chances([0.8] * 8), [0] * 8, clusters=["a"] * 8)
+    assert one.note.startswith("1 example: too few")
+    certain = calibration_error([[1000.0, 0.0]] * 20, [1] * 20)
+    assert (certain.estimate, certain.squared) == (1.0, 1.0)
+    assert np.isnan(certain.low)
+    assert certain.note.startswith("every probability is 0 or 1")
+    # Equal probabilities are one bin; the others are of one cluster.
+    logits, clusters = chances([0.6] * 10 + [0.9] * 10), [*range(10), *["same"] * 10]
+    assert calibration_error(logits, [0] * 20, clusters=clusters).note.startswith("a bin has one cluster")
+
+
 def test_rows_are_those_of_their_examples():
     logits, gold, categories = sample()
     rows = calibration_by_category(logits, gold, categories, NAMES)
@@ -93,6 +205,8 @@ def test_rows_are_those_of_their_examples():
         assert row.prediction_entropy == pytest.approx(stats.entropy(np.exp(logits[inside]), axis=1).mean())
         assert row.max_confidence == pytest.approx((np.exp(logits).max(1) / np.exp(logits).sum(1))[inside].mean())
         assert row.ece == pytest.approx(slow_ece(logits[inside], gold[inside], 15))
+        assert row.ece_calibrated == calibrated_ece(logits[inside])
+        assert row[7:11] == calibration_error(logits[inside], gold[inside])[:4]
         assert row.note == ""
 
 
@@ -110,7 +224,7 @@ def test_order_of_examples_changes_nothing():
 def test_an_empty_category_keeps_its_row_with_a_note():
     row = calibration_by_category([[0.0, 1.0]], [1], ["clean"], NAMES)[2]
     assert (row.category, row.n, row.note) == ("contested", 0, "no examples")
-    assert np.isnan(row[2:6]).all()
+    assert np.isnan(row[2:-1]).all()
 
 
 @pytest.mark.parametrize(

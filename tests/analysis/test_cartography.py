@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
-from scipy import stats
+import statsmodels.api as sm
 
 from contested.analysis import added_variance, cartography, overlap, regions
 from contested.errors import DataError
@@ -115,22 +115,68 @@ def sample(n=80):
     return 1 - confidence + 0.2 * entropy + rng.normal(0, 0.2, n), confidence, variability, entropy
 
 
-def test_added_variance_is_pingouins_and_its_p_that_of_the_nested_f_test():
+def test_added_variance_is_pingouins_and_its_p_that_of_robust_errors():
     aulc, confidence, variability, entropy = sample()
     frame = pd.DataFrame({"confidence": confidence, "variability": variability, "entropy": entropy})
     base = pingouin.linear_regression(frame[["confidence", "variability"]], aulc)["r2"].iloc[0]
     full = pingouin.linear_regression(frame, aulc)["r2"].iloc[0]
     found = added_variance(aulc, confidence, variability, entropy)
     assert found[:3] == pytest.approx((base, full, full - base))
-    f = (full - base) / ((1 - full) / (80 - 4))
-    assert found.p_value == pytest.approx(stats.f.sf(f, 1, 76))
+    robust = sm.OLS(aulc, sm.add_constant(frame)).fit(cov_type="HC3", use_t=True)
+    assert found.p_value == pytest.approx(robust.pvalues["entropy"])
     assert (found.n, found.note) == (80, "")
+
+
+def test_the_flexible_base_is_all_polynomials_of_both_coordinates():
+    aulc, confidence, variability, entropy = sample(400)
+    powers = [confidence**i * variability**j for i in range(4) for j in range(4)]
+    base = sm.OLS(aulc, np.column_stack(powers)).fit()
+    full = sm.OLS(aulc, np.column_stack([*powers, entropy])).fit(cov_type="HC3", use_t=True)
+    found = added_variance(aulc, confidence, variability, entropy)
+    assert found.n_flexible == 15
+    assert found.r2_flexible == pytest.approx(base.rsquared)
+    assert found.delta_r2_flexible == pytest.approx(full.rsquared - base.rsquared)
+    assert found.p_value_flexible == pytest.approx(full.pvalues[-1], rel=1e-6)
+
+
+@pytest.mark.parametrize(("n", "n_flexible"), [(60, 3), (179, 3), (180, 8), (319, 8), (320, 15)])
+def test_the_base_is_less_flexible_for_few_examples(n, n_flexible):
+    assert added_variance(*sample(n)).n_flexible == n_flexible
+
+
+def test_what_a_plane_misses_is_no_merit_of_entropy():
+    """AULC follows from the map alone, and entropy goes with confidence: 5 % of tests may reject."""
+    rejected = np.zeros(2)
+    for seed in range(100):
+        rng = generator(seed)
+        confidence = rng.beta(2, 1.2, 400) * 0.9 + 0.05
+        variability = rng.random(400) * np.minimum(confidence, 1 - confidence)
+        entropy = 1.1 * (1 - confidence) ** 2 + 0.1 * rng.random(400)
+        aulc = -np.log(confidence) + (variability / confidence) ** 2 / 2 + rng.normal(0, 0.1, 400)
+        found = added_variance(aulc, confidence, variability, entropy)
+        rejected += [found.p_value < 0.05, found.p_value_flexible < 0.05]
+    assert rejected[0] > 90
+    assert rejected[1] <= 11
 
 
 def test_added_variance_does_not_depend_on_order():
     values = sample()
     order = generator().permutation(80)
-    assert added_variance(*(v[order] for v in values))[:4] == pytest.approx(added_variance(*values)[:4])
+    clusters = np.arange(80) // 2
+    first = added_variance(*values, clusters=clusters)
+    again = added_variance(*(v[order] for v in values), clusters=clusters[order])
+    assert again[:-1] == pytest.approx(first[:-1])
+    assert first.p_value != pytest.approx(added_variance(*values).p_value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_constant_coordinate_leaves_a_curve_of_the_other():
+    aulc, confidence, _, entropy = sample(400)
+    found = added_variance(aulc, confidence, np.full(400, 0.2), entropy)
+    assert np.isnan(found.p_value)
+    assert found.note.startswith("some terms are constant")
+    assert found.n_flexible == 3
+    assert 0 < found.p_value_flexible < 1
 
 
 @pytest.mark.filterwarnings("error")
@@ -139,6 +185,7 @@ def test_what_adds_no_variance_says_why():
     constant = added_variance(aulc, confidence, variability, np.full(80, 0.3))
     assert constant.r2_base > 0.5
     assert np.isnan([constant.r2_full, constant.delta_r2, constant.p_value]).all()
+    assert np.isnan([constant.delta_r2_flexible, constant.p_value_flexible]).all()
     assert constant.note.startswith("some terms are constant")
     assert added_variance(np.ones(80), confidence, variability, entropy).note.startswith("constant: the response")
     assert added_variance(aulc[:4], confidence[:4], variability[:4], entropy[:4]).note.startswith("4 examples: too few")

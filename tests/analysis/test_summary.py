@@ -236,3 +236,15 @@ def test_an_example_whose_loss_stays_has_not_risen(make):
     found = analyze(make([[100, 0, 0]] * 3, logits))
     assert found.examples["rose"].tolist() == [False, True, False]
     assert found.unlearning.overall.rose == 1
+
+
+def test_examples_that_are_never_learned_rank_last(unlearning_run):
+    losses = unlearning_run.losses.copy()
+    losses[:, np.argsort(unlearning_run.entropy)[-20:-4]] = 2.0
+    run = replace(unlearning_run, losses=losses)
+    found = analyze(run, rng=np.random.default_rng(1), n_resamples=200).correlation.learning_time
+    below = losses < np.log(3)
+    times = np.where(below.any(axis=0), run.steps[below.argmax(axis=0)], 10**9)
+    assert found.rho == pytest.approx(stats.spearmanr(times, run.entropy).statistic)
+    assert (found.n, found.n_skipped) == (120, 0)
+    assert found.note == "16 examples never learned: ranked above all others"

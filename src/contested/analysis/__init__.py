@@ -2,8 +2,11 @@
 
 from contested.analysis.alert import Alert, alert
 from contested.analysis.calibration import (
+    CalibrationError,
     CalibrationRow,
+    calibrated_ece,
     calibration_by_category,
+    calibration_error,
     expected_calibration_error,
     max_confidence,
     prediction_entropy,
@@ -90,6 +93,7 @@ __all__ = [
     "AddedVariance",
     "Alert",
     "Analysis",
+    "CalibrationError",
     "CalibrationRow",
     "Cartography",
     "Categorical",
@@ -132,7 +136,9 @@ __all__ = [
     "aulc",
     "aulc_trapezoid",
     "aum",
+    "calibrated_ece",
     "calibration_by_category",
+    "calibration_error",
     "cartography",
     "change_by_category",
     "compare",

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import interpolate, linalg, special
 
 from contested.analysis.checks import OVERALL, category_rows, class_indices, finite_array, known_entropy, same_length
+from contested.analysis.clusters import cluster_codes
 from contested.analysis.curves import correct
 from contested.analysis.least_squares import least_squares
 from contested.errors import DataError
@@ -38,13 +39,17 @@ class Cartography(NamedTuple):
 
 
 class AddedVariance(NamedTuple):
-    """What entropy explains of AULC beyond cartography.
+    """What entropy explains of AULC beyond cartography, on a linear and on a flexible base.
 
     Attributes:
         r2_base: R² of AULC on confidence and variability.
         r2_full: R² with entropy as well.
         delta_r2: ``r2_full - r2_base``.
-        p_value: Two-sided p of the entropy term (Student t; the same as the F test of ΔR²).
+        p_value: Two-sided p of the entropy term (Student t with HC3, or robust to clusters).
+        r2_flexible: R² of AULC on a smooth surface over confidence and variability.
+        delta_r2_flexible: What R² gains from entropy on top of that surface.
+        p_value_flexible: Two-sided p of the entropy term there.
+        n_flexible: Terms of the surface, the intercept left out.
         n: Examples it rests on.
         note: Why a number is missing; empty otherwise.
     """
@@ -53,6 +58,10 @@ class AddedVariance(NamedTuple):
     r2_full: float
     delta_r2: float
     p_value: float
+    r2_flexible: float
+    delta_r2_flexible: float
+    p_value_flexible: float
+    n_flexible: int
     n: int
     note: str
 
@@ -131,14 +140,26 @@ def overlap(categories: Sequence[str] | NDArray[Any], regions: ArrayLike, names:
     return pd.DataFrame(rows, columns=["category", "region", "n", "share", "note"])
 
 
-def added_variance(aulc: ArrayLike, confidence: ArrayLike, variability: ArrayLike, entropy: ArrayLike) -> AddedVariance:
+def added_variance(
+    aulc: ArrayLike,
+    confidence: ArrayLike,
+    variability: ArrayLike,
+    entropy: ArrayLike,
+    *,
+    clusters: Sequence[Any] | NDArray[Any] | None = None,
+) -> AddedVariance:
     """ΔR² of entropy over cartography, in regressions of AULC by ordinary least squares (paper App. I).
+
+    A mean of logarithms is no linear function of a mean and a standard deviation of probabilities, and what a plane
+    misses goes with entropy: on a linear base entropy can add variance that the map holds already. The flexible base
+    is the tensor product of cubic polynomials of both coordinates (B-splines; of lower degree below 320 examples).
 
     Args:
         aulc: Shape ``(N,)`` (nats).
         confidence: Shape ``(N,)``.
         variability: Shape ``(N,)``.
         entropy: Annotation entropy H, shape ``(N,)`` (nats); examples without one (NaN) are left out, and noted.
+        clusters: What examples share, such as their premise, shape ``(N,)``; without it each stands for itself.
 
     Returns:
         R² without and with entropy; NaN, explained in ``note``, where a regression is not determined.
@@ -147,6 +168,40 @@ def added_variance(aulc: ArrayLike, confidence: ArrayLike, variability: ArrayLik
     numbers = {name: finite_array(name, values, 1) for name, values in given.items()}
     same_length(**{name: len(values) for name, values in numbers.items()}, entropy=len(known.rows))
     y, *base = (values[known.rows] for values in numbers.values())
-    without, full = least_squares(y, base), least_squares(y, [*base, known.entropy])
-    gain, note = full.r_squared - without.r_squared, joined(known.note, full.note)
-    return AddedVariance(without.r_squared, full.r_squared, gain, float(full.p_values[-1]), len(y), note)
+    groups, surface = cluster_codes(clusters, len(known.rows))[known.rows], _surface(*base)
+    fits = [(least_squares(y, b), least_squares(y, [*b, known.entropy], clusters=groups)) for b in (base, surface)]
+    (without, full), (flexible, both) = fits
+    return AddedVariance(
+        r2_base=without.r_squared,
+        r2_full=full.r_squared,
+        delta_r2=full.r_squared - without.r_squared,
+        p_value=float(full.p_values[-1]),
+        r2_flexible=flexible.r_squared,
+        delta_r2_flexible=both.r_squared - flexible.r_squared,
+        p_value_flexible=float(both.p_values[-1]),
+        n_flexible=len(surface),
+        n=len(y),
+        note=joined(known.note, full.note, "" if full.note == both.note else f"flexible base: {both.note}"),
+    )
+
+
+_PER_TERM = 20  # examples for each term of the surface
+
+
+def _surface(first: NDArray[np.float64], second: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Orthonormal columns of shape (N,) that span the polynomials of both coordinates, constants left out."""
+    if not len(first):
+        return []
+    degree = int(np.clip(np.sqrt(len(first) / _PER_TERM) - 1, 1, 3))
+    a, b = _polynomials(first, degree), _polynomials(second, degree)
+    products = (a[:, :, None] * b[:, None, :]).reshape(len(first), -1)
+    return list(linalg.orth(products - products.mean(axis=0), rcond=1e-8).T)
+
+
+def _polynomials(values: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    """The B-splines of a degree without inner knots, shape (N, degree + 1); they sum to 1."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return np.ones((len(values), 1))
+    knots = np.repeat([low, high], degree + 1)
+    return np.asarray(interpolate.BSpline.design_matrix(values, knots, degree).toarray())

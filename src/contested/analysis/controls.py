@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import check_resampling, class_indices, finite_array, known_entropy, same_length
+from contested.analysis.clusters import cluster_codes
 from contested.analysis.correlation import Correlation, no_rho, rank_interval, spearman
 from contested.analysis.intervals import too_few
 from contested.analysis.least_squares import least_squares
@@ -64,14 +65,18 @@ class Term(NamedTuple):
         term: ``"intercept"``, ``"entropy"``, ``"length"``, or ``"gold: <label>"``.
         beta: Coefficient, in standard deviations of AULC for one standard deviation of a numeric term, or for
             having the label rather than the first one.
-        se: Its standard error.
+        se: Its standard error: HC3, or robust to clusters.
         p_value: Two-sided p of β = 0 (Student t).
+        low: Lower end of the interval of β.
+        high: Upper end of the interval of β.
     """
 
     term: str
     beta: float
     se: float
     p_value: float
+    low: float
+    high: float
 
 
 class Regression(NamedTuple):
@@ -243,12 +248,20 @@ def _p_of_correlation(r: float, freedom: int) -> float:
 
 
 def regression(
-    aulc: ArrayLike, entropy: ArrayLike, length: ArrayLike, gold: ArrayLike, *, label_names: Sequence[str]
+    aulc: ArrayLike,
+    entropy: ArrayLike,
+    length: ArrayLike,
+    gold: ArrayLike,
+    *,
+    label_names: Sequence[str],
+    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    confidence: float = 0.95,
 ) -> Regression:
     """Regress AULC on entropy, length and gold label together by ordinary least squares (paper §4.3).
 
     AULC, entropy and length are z-scored (sample standard deviation), so that β compares; gold labels are
-    0/1 indicators against the first label that occurs.
+    0/1 indicators against the first label that occurs. Standard errors are HC3, or robust to clusters: the spread of
+    AULC rises with entropy, and ordinary ones are then too small.
 
     Args:
         aulc: Shape ``(N,)`` (nats).
@@ -256,6 +269,8 @@ def regression(
         length: Words, shape ``(N,)``.
         gold: Class index of each example, shape ``(N,)``.
         label_names: Name of each class.
+        clusters: What examples share, such as their premise, shape ``(N,)``; without it each stands for itself.
+        confidence: Coverage wanted of the interval of each β.
 
     Returns:
         The terms and R²; NaN, explained in ``note``, where a quantity is constant, terms are collinear or there
@@ -264,14 +279,14 @@ def regression(
     losses, words, known = finite_array("aulc", aulc, 1), finite_array("length", length, 1), known_entropy(entropy)
     labels = class_indices(gold, len(label_names))
     same_length(aulc=len(losses), entropy=len(known.rows), length=len(words), gold=len(labels))
-    labels = labels[known.rows]
+    labels, groups = labels[known.rows], cluster_codes(clusters, len(losses))[known.rows]
     y, *predictors = map(_z_scores, (losses[known.rows], known.entropy, words[known.rows]))
     present = [index for index in range(len(label_names)) if (labels == index).any()]
     dummies = {f"gold: {label_names[index]}": (labels == index).astype(np.float64) for index in present[1:]}
-    fit = least_squares(y, [*predictors, *dummies.values()])
+    fit = least_squares(y, [*predictors, *dummies.values()], clusters=groups, confidence=confidence)
     names = ("intercept", "entropy", "length", *dummies)
-    numbers_of = zip(names, fit.coefficients, fit.standard_errors, fit.p_values, strict=True)
-    terms = tuple(Term(name, float(beta), float(se), float(p)) for name, beta, se, p in numbers_of)
+    columns = (fit.coefficients, fit.standard_errors, fit.p_values, fit.low, fit.high)
+    terms = tuple(Term(name, *map(float, numbers)) for name, *numbers in zip(names, *columns, strict=True))
     return Regression(terms, fit.r_squared, len(y), joined(known.note, fit.note))
 
 

@@ -56,12 +56,15 @@ class Correlations(NamedTuple):
         aulc_trapezoid: ρ of AULC weighted by steps.
         confidence: ρ of the gold label's mean probability; None without logits or gold labels.
         variability: ρ of that probability's standard deviation; None likewise.
+        learning_time: ρ of the step at which an example is learned, those that never are above all others; None where
+            the classes of the losses are unknown.
     """
 
     aulc: Correlation
     aulc_trapezoid: Correlation
     confidence: Correlation | None = None
     variability: Correlation | None = None
+    learning_time: Correlation | None = None
 
 
 _BCA_EXAMPLES = 5000  # the jackknife inside BCa ranks N samples of N - 1 examples: 25 million numbers here

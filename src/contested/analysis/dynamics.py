@@ -85,13 +85,13 @@ def learning_time(losses: ArrayLike, steps: ArrayLike, threshold: float) -> NDAr
         threshold: In nats; ln K is the loss of a guess.
 
     Returns:
-        Shape ``(N,)`` (steps); NaN for an example that never gets there. To order examples by it, set those to
-        infinity, as :func:`~contested.analysis.kendall_w` takes it.
+        Shape ``(N,)`` (steps); infinite for an example that never gets there, which so ranks above all that do. It is
+        not missing: examples that are left out are the slowest ones, and means without them are too early.
     """
     array = _trajectories(losses)
     at = _rising(steps, len(array))
     below = array < threshold
-    return np.where(below.any(axis=0), at[below.argmax(axis=0)], np.nan)
+    return np.where(below.any(axis=0), at[below.argmax(axis=0)], np.inf)
 
 
 def forgetting_events(correct: ArrayLike) -> NDArray[np.int64]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contested.analysis.clusters import cluster_codes
 from contested.wording import counted
+
+_ALONE = 1e-9  # of an example's leverage, how far below 1 it has to be for its residual to say anything
 
 
 class Fit(NamedTuple):
@@ -16,40 +19,76 @@ class Fit(NamedTuple):
 
     Attributes:
         coefficients: Of the intercept and of each column, shape ``(P + 1,)``.
-        standard_errors: Shape ``(P + 1,)``, in the unit of the coefficients.
+        standard_errors: Robust ones, shape ``(P + 1,)``, in the unit of the coefficients.
         p_values: Two-sided p of each coefficient = 0 (Student t), shape ``(P + 1,)``.
+        low: Lower ends of the coefficients' intervals, shape ``(P + 1,)``.
+        high: Upper ends, shape ``(P + 1,)``.
         r_squared: Share of variance explained.
-        note: Why there is no fit; empty otherwise.
+        note: Why there is no fit, or no standard error; empty otherwise.
     """
 
     coefficients: NDArray[np.float64]
     standard_errors: NDArray[np.float64]
     p_values: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
     r_squared: float
     note: str
 
 
-def least_squares(y: NDArray[np.float64], columns: Sequence[NDArray[np.float64]]) -> Fit:
-    """Regress ``y`` on an intercept and columns.
+def least_squares(
+    y: NDArray[np.float64],
+    columns: Sequence[NDArray[np.float64]],
+    *,
+    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    confidence: float = 0.95,
+) -> Fit:
+    """Regress ``y`` on an intercept and columns, with standard errors that hold where the spread is not the same.
+
+    The spread of losses rises with disagreement, which the ordinary standard errors do not know. HC3 (MacKinnon and
+    White 1985; Long and Ervin 2000) does, for few examples too; where clusters hold more than one example, the
+    cluster-robust errors of Liang and Zeger (1986), with degrees of freedom by the number of clusters.
 
     Args:
         y: Shape ``(N,)``.
         columns: P columns of shape ``(N,)``.
+        clusters: What examples share, such as their premise, shape ``(N,)``; without it each stands for itself.
+        confidence: Coverage wanted of each coefficient's interval.
 
     Returns:
         The fit: NaN, with a note, when ``y`` is constant, when there are too few examples for the residuals to
-        have a degree of freedom, or when the columns are collinear.
+        have a degree of freedom, or when the columns are collinear. No standard error, with a note, where a
+        coefficient rests on one example or cluster alone.
     """
-    n = len(y)
-    design = np.column_stack([np.ones(n), *columns])
+    design = np.column_stack([np.ones(len(y)), *columns])
+    groups = cluster_codes(clusters, len(y))
+    missing = np.full(design.shape[1], np.nan)
     if note := _no_fit(y, design):
-        missing = np.full(design.shape[1], np.nan)
-        return Fit(missing, missing, missing, np.nan, note)
+        return Fit(missing, missing, missing, missing, missing, np.nan, note)
     # Not at the top: importing statsmodels takes most of a second, which reading a run need not wait for.
     from statsmodels.regression.linear_model import OLS
 
-    found = OLS(y, design).fit()
-    return Fit(found.params, found.bse, found.pvalues, float(found.rsquared), "")
+    model, n_groups = OLS(y, design), int(groups.max()) + 1
+    if note := _no_errors(design, groups):
+        found = model.fit()
+        return Fit(found.params, missing, missing, missing, missing, float(found.rsquared), note)
+    if n_groups == len(y):
+        found = model.fit(cov_type="HC3", use_t=True)
+    else:
+        found = model.fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+    low, high = found.conf_int(alpha=1 - confidence).T
+    return Fit(found.params, found.bse, found.pvalues, low, high, float(found.rsquared), "")
+
+
+def _no_errors(design: NDArray[np.float64], groups: NDArray[np.intp]) -> str:
+    """Why coefficients have no standard errors; empty where they have."""
+    n_groups, width = int(groups.max()) + 1, design.shape[1]
+    if n_groups <= width:
+        return f"{counted(n_groups, 'cluster')}: too few for standard errors of {width} coefficients"
+    leverage = (np.linalg.qr(design)[0] ** 2).sum(axis=1)
+    if leverage.max() > 1 - _ALONE:
+        return "a term rests on one example alone, so its standard error is unknown"
+    return ""
 
 
 def _no_fit(y: NDArray[np.float64], design: NDArray[np.float64]) -> str:

@@ -65,6 +65,12 @@ class Measure:
     of_columns: Callable[[Columns], NDArray[Any]] | None = None
 
 
+def _learned_at(block: Block, never: float) -> NDArray[np.float64]:
+    """The learning time of each example, shape (n,), and a number for those that never get there."""
+    steps = learning_time(block.losses, block.steps, float(np.log(block.n_classes)))
+    return np.where(np.isinf(steps), never, steps)
+
+
 MEASURES: tuple[Measure, ...] = (
     Measure(
         name="aulc",
@@ -182,8 +188,18 @@ MEASURES: tuple[Measure, ...] = (
         needs=("losses", "classes", "course"),
         summary="mean",
         sentence="First recorded step with a loss below that of a guess, ln K; an example that never gets there has "
-        "none and is left out of means.",
-        of_block=lambda block: learning_time(block.losses, block.steps, float(np.log(block.n_classes))),
+        "none and is left out of means, which are so too early: compare the restricted one.",
+        of_block=lambda block: _learned_at(block, np.nan),
+    ),
+    Measure(
+        name="learning_time_restricted",
+        heading="learning time, restricted",
+        unit="steps",
+        needs=("losses", "classes", "course"),
+        summary="mean",
+        sentence="Learning time, and the last step for an example that never gets there: its mean is the restricted "
+        "mean of survival analysis and leaves no example out.",
+        of_block=lambda block: _learned_at(block, float(block.steps[-1])),
     ),
     Measure(
         name="never_learned",

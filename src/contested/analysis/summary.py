@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from contested.analysis.absent import absent
 from contested.analysis.block import Source
@@ -17,7 +18,7 @@ from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
 from contested.analysis.checks import category_rows
-from contested.analysis.correlation import Correlations, spearman
+from contested.analysis.correlation import Correlation, Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.divergence import kl_divergence, soft_cross_entropy
 from contested.analysis.intervals import keyed
@@ -27,7 +28,7 @@ from contested.analysis.unlearning import Changes, change_by_category
 from contested.analysis.watch import ended_by_alert, planned_steps
 from contested.analysis.watch_run import watch_run
 from contested.errors import RunError
-from contested.wording import counted
+from contested.wording import counted, joined
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -205,7 +206,24 @@ def _correlations(
     for name, child in draws.items():
         values = run.columns[name][run.source.order]
         found[name] = spearman(values, run.entropy, names=(name, "entropy"), rng=child, **resampling)
+    if (times := run.column("learning_time")) is not None:
+        found["learning_time"] = _learning_time(times, run.entropy, rng=keyed(rng, "learning_time"), **resampling)
     return Correlations(**found)
+
+
+def _learning_time(
+    times: NDArray[np.float64],
+    entropy: NDArray[np.float64],
+    *,
+    rng: np.random.Generator,
+    **resampling: Unpack[_Resampling],
+) -> Correlation:
+    """ρ of learning time and entropy, examples that are never learned as the last of all."""
+    ranks = stats.rankdata(np.where(np.isnan(times), np.inf, times))
+    found = spearman(ranks, entropy, names=("learning_time", "entropy"), rng=rng, **resampling)
+    never = int(np.isnan(times).sum())
+    said = f"{counted(never, 'example')} never learned: ranked above all others" if never else ""
+    return found._replace(note=joined(found.note, said))
 
 
 def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> Curves:

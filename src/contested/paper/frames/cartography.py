@@ -116,5 +116,8 @@ def _chart_tests(group: Condition, chart: pd.DataFrame) -> dict[str, object]:
         r2_confidence_variability=found.r2_base,
         delta_r2_entropy=found.delta_r2,
         p_value_entropy=found.p_value,
+        r2_flexible=found.r2_flexible,
+        delta_r2_flexible=found.delta_r2_flexible,
+        p_value_flexible=found.p_value_flexible,
         n=found.n,
     )

@@ -108,7 +108,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "kendall": ("n_runs", "tau_over_rho_mean", "tau_over_rho_sd", "concordance", "agreement", "note"),
     # control: none, length, gold, both, then covariates by name
     "controls": (*CONDITION, "control", *_TEST, "low", "high", "n", "note"),
-    "regression": (*CONDITION, "term", "beta", "se", "p_value", "r_squared", "n", "note"),
+    "regression": (*CONDITION, "term", "beta", "se", "p_value", "low", "high", "r_squared", "n", "note"),
     "per_label": (*CONDITION, "label", "n", *_TEST, "low", "high", "note"),
     "figure1": _CURVE,
     "figure2": _CURVE,
@@ -160,12 +160,16 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "r2_confidence_variability",
         "delta_r2_entropy",
         "p_value_entropy",
+        "r2_flexible",
+        "delta_r2_flexible",
+        "p_value_flexible",
         "n",
         "note",
     ),
     # one row per probed step and run; cosine of the mean gradients of contested and clean examples
     "figure8": ("panel", *CONDITION, "seed", "step", "cosine", "head", "mode", "note"),
-    # "overall" last; means over seeds of the last checkpoint's values
+    # "overall" last; means over seeds of the last checkpoint's values. ece_calibrated: the mean ECE of a calibrated
+    # model with the same probabilities; calibration_error: root of the mean debiased squared error, with the runs' ends
     "figure9": (
         *CONDITION,
         "category",
@@ -174,6 +178,10 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "prediction_entropy_high",
         "max_confidence",
         "ece",
+        "ece_calibrated",
+        "calibration_error",
+        "calibration_error_low",
+        "calibration_error_high",
         "accuracy",
         "n",
         "note",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.analysis.calibration import calibration_by_category, prediction_entropy
+from contested.analysis.calibration import CalibrationRow, calibration_by_category, prediction_entropy
 from contested.analysis.seeds import nested_mean_interval, nested_mean_intervals
 from contested.analysis.study.group_frames import OTHER_STEPS, shared_steps
 from contested.analysis.study.groups import Resampling
@@ -17,6 +17,7 @@ from contested.analysis.study.runs import CompleteRun, RecordedProbe
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 from contested.paper.gradient_norms import norm_tests
+from contested.wording import joined
 
 _PAPER_RANK = 4
 
@@ -251,7 +252,16 @@ def _calibration_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, 
     rows = group.categories()
     for found, members, child in zip(zip(*by_run, strict=True), rows.values(), draw.spawn(len(rows)), strict=True):
         interval = nested_mean_interval(entropies[:, members], **child.options)
-        names = ("accuracy", "prediction_entropy", "max_confidence", "ece")
+        names = ("accuracy", "prediction_entropy", "max_confidence", "ece", "ece_calibrated")
         means = {name: float(np.mean([getattr(row, name) for row in found])) for name in names}
         ends = {"prediction_entropy_low": interval.low, "prediction_entropy_high": interval.high}
-        yield group.row(found[0].note, interval.note, category=found[0].category, n=found[0].n, **means, **ends)
+        note = joined(*(row.note for row in found))
+        values = {**means, **ends, **_calibration_error(found)}
+        yield group.row(note, interval.note, category=found[0].category, n=found[0].n, **values)
+
+
+def _calibration_error(rows: Sequence[CalibrationRow]) -> dict[str, float]:
+    """The root mean squared calibration error over seeds, and the same mean of the ends of the runs' intervals."""
+    found = np.array([(row.squared, row.error_low**2, row.error_high**2) for row in rows]).mean(axis=0)
+    names = ("calibration_error", "calibration_error_low", "calibration_error_high")
+    return dict(zip(names, np.sqrt(np.maximum(found, 0.0)).tolist(), strict=True))

@@ -132,10 +132,12 @@ TABLES: tuple[Table, ...] = (
     Table(
         "regression", "regression", "robustness", "Regression of AULC",
         "Ordinary least squares of the seed-mean AULC on entropy, length and gold label together. β: "
-        "standard deviations of AULC for one of entropy or length, or for a label against the first one; "
-        "R² is of the whole regression.",
+        "standard deviations of AULC for one of entropy or length, or for a label against the first one, in brackets "
+        "its {confidence} interval over examples with HC3 standard errors, which hold where the spread rises with "
+        "entropy; R² is of the whole regression.",
         (
-            *_CONDITION, Col("term", "term"), Col("beta", "β", CHANGE, seeded=True), Col("se", "standard error", NATS),
+            *_CONDITION, Col("term", "term"), Col("beta", "β", CHANGE, "low", "high", seeded=True),
+            Col("se", "standard error", NATS),
             _P, Col("r_squared", "R²", NATS), _N, _NOTE,
         ),
         needs="a condition among the paper's", folded=True,
@@ -252,12 +254,16 @@ TABLES: tuple[Table, ...] = (
     Table(
         "cartography", "figure7_tests", "mechanism", "Cartography and entropy",
         "Spearman correlation of confidence with AULC; the variance of AULC that confidence and "
-        "variability explain (R²); and what entropy adds to it.",
+        "variability explain (R²); and what entropy adds to it: on a linear base as in the paper, and on a smooth "
+        "surface over both, for a plane leaves to entropy what it misses of the map. p by HC3 standard errors.",
         (
             Col("dataset", "data"), Col("rho_confidence_aulc", "ρ(confidence, AULC)", CHANGE, seeded=True),
             Col("r2_confidence_variability", "R²", number(".4f")),
             Col("delta_r2_entropy", "ΔR² of entropy", number("+.5f")),
-            Col("p_value_entropy", "p", p_value), _N, _NOTE,
+            Col("p_value_entropy", "p", p_value),
+            Col("r2_flexible", "R², surface", number(".4f")),
+            Col("delta_r2_flexible", "ΔR² beyond the surface", number("+.5f")),
+            Col("p_value_flexible", "p, surface", p_value), _N, _NOTE,
         ),
         needs="a condition among the paper's", number="Data of Figure 7",
     ),
@@ -274,7 +280,10 @@ TABLES: tuple[Table, ...] = (
     Table(
         "calibration", "figure9", "mechanism", "Calibration by category",
         "At the last checkpoint, means over seeds: entropy of the prediction, in brackets its "
-        "{confidence} interval; the highest probability; expected calibration error (15 bins); accuracy.",
+        "{confidence} interval; the highest probability; expected calibration error (15 bins), and what a calibrated "
+        "model with the same probabilities would show of it, for few examples have some without any; the root mean "
+        "squared calibration error free of that bias, in brackets its {confidence} interval with the runs held fixed; "
+        "accuracy.",
         (
             *_CONDITION, Col("category", "category"),
             Col(
@@ -283,6 +292,11 @@ TABLES: tuple[Table, ...] = (
                 seeded=True,
             ),
             Col("max_confidence", "maximum confidence", NATS), Col("ece", "ECE", NATS),
+            Col("ece_calibrated", "ECE if calibrated", NATS),
+            Col(
+                "calibration_error", "calibration error, debiased", NATS, "calibration_error_low",
+                "calibration_error_high",
+            ),
             Col("accuracy", "accuracy", SHARE),
             _N, _NOTE,
         ),
@@ -290,7 +304,7 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "learning_order", "learning_order", "dynamics", "Is the order of learning the same for every seed?",
-        "Kendall's W of the steps at which examples are learned: 1 where all seeds learn in one order, "
+        "Kendall's W of the examples' AULCs: 1 where all seeds learn in one order, "
         "about 1/seeds by chance.",
         (*_CONDITION, Col("kendall_w", "Kendall's W", NATS, seeded=True), _P, _NOTE),
         needs="a condition among the paper's",
