@@ -49,6 +49,14 @@ def test_masks_behave_like_independent_coins() -> None:
         assert abs(corners.mean()) * math.sqrt(n) < 4
 
 
+@pytest.mark.parametrize("p", [1.0, 1 - 1e-7])
+def test_dropout_that_leaves_nothing_leaves_zeros(p: float) -> None:
+    keys = DropoutKeys(torch.nn.Linear(1, 1))
+    rows = torch.arange(40)
+    assert not keys.mask(rows, "site", p, 9, torch.float32).any()
+    assert keys.mask(rows, "site", 1 - 1e-3, 999, torch.float32).unique().tolist() == pytest.approx([0, 993], rel=0.01)
+
+
 def test_sites_seeds_steps_and_examples_have_masks_of_their_own() -> None:
     keys = DropoutKeys(torch.nn.Linear(1, 1))
 

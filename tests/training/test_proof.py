@@ -182,10 +182,29 @@ def test_a_module_whose_own_forward_fails_is_refused_in_one_line() -> None:
         prove(module)
 
 
-def test_half_precision_is_held_to_rounding(built: Any) -> None:
-    proven = prove(built("bert", "lora", r=4), precision="bfloat16")
+@pytest.mark.parametrize("kind", ["bert", "deberta-v2", "modernbert", "llama", "mistral", "qwen3", "gemma2"])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_half_precision_is_held_to_rounding(built: Any, kind: str, method: str) -> None:
+    proven = prove(built(kind, method), precision="bfloat16")
     assert proven.name == "packed"
     assert 1e-4 < proven.difference < 0.1
+
+
+class ExactAlone(nn.Linear):
+    """A layer without half precision."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("expected float, got bfloat16")
+        return super().forward(rows)
+
+
+def test_a_module_that_fails_in_half_precision_alone_is_refused_in_one_line() -> None:
+    module = tiny("bert")
+    module.bert.pooler.dense = ExactAlone(16, 16)
+    wanted = r"^In bfloat16 .* fails: RuntimeError: expected float, got bfloat16\. Train it with precision float32\.$"
+    with pytest.raises(ModelError, match=wanted):
+        prove(module, precision="bfloat16")
 
 
 class Blind(nn.Linear):

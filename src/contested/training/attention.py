@@ -101,6 +101,8 @@ class Groups:
         Returns:
             Shape (rows of ``query``, heads * d).
         """
+        # Rotary positions and norms give float32 under autocast, beside values in half precision.
+        query, key = query.to(value.dtype), key.to(value.dtype)
         if self._plain(spec, dropout_mask, bias):
             return self._in_uniform_segments(query, key, value, spec)
         if bias is None and spec.softcap is None:

@@ -314,6 +314,8 @@ def _kept(lanes: Tensor, columns: int, p: float, dtype: torch.dtype) -> Tensor:
     dropped = round(p * _LANES)
     # (…, pairs) int32 seen as (…, 2 · pairs) int16, about uniform on -32,768 … 32,767: the lowest ones are dropped.
     halves = lanes.view(torch.int16)[..., :columns]
+    if dropped == _LANES:
+        return torch.zeros(halves.shape, dtype=dtype, device=lanes.device)
     kept = torch.empty(halves.shape, dtype=dtype, device=lanes.device)
     torch.ge(halves, dropped - _LANES // 2, out=kept)
     return kept.mul_(_LANES / (_LANES - dropped))

@@ -218,7 +218,15 @@ def _as_in_training(module: nn.Module, engine: _Made, sample: EncodedTexts) -> t
 
 def _rounding(module: nn.Module, engine: _Made, sample: EncodedTexts, expected: Reference, precision: str) -> float:
     """What half precision changes, which must be no more than rounding."""
-    difference, most = expected.difference(track(engine, module, sample, batch_size=len(sample))), TOLERANCE[precision]
+    try:
+        logits = track(engine, module, sample, batch_size=len(sample))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"In {precision} {module_name(module)} fails: {error_line(error)}. Train it with precision float32."
+        ) from error
+    difference, most = expected.difference(logits), TOLERANCE[precision]
     if difference > most * expected.unit:
         raise ModelError(
             f"In {precision} the logits of {module_name(module)} differ by {difference:.2g} from those in float32, "
