@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from contested import models
 from contested.errors import ModelError
@@ -78,7 +79,9 @@ def test_a_damaged_checkpoint_ends_in_a_message(
 @pytest.mark.parametrize(
     ("file", "key", "value", "wanted"),
     [
-        ("config.json", "hidden_size", "wide", r"expected int, got str \(value: 'wide'\)\. Give a hub name"),
+        ("config.json", "hidden_size", "wide", r"got str \(value: 'wide'\)\. Give its config.json as save_pretrained"),
+        ("config.json", "id2label", ["a"], r"Cannot load the backbone .* Give its config.json as save_pretrained"),
+        ("config.json", "quantization_config", {}, r"declares quantised weights \(of no named method\)"),
         ("config.json", "type_vocab_size", -1, "no classifier can be made of the config.json of .* Give a checkpoint"),
         (
             "tokenizer_config.json",
@@ -104,3 +107,24 @@ def test_cut_weights_are_named(checkpoint: Callable[[str], Path], tmp_path: Path
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(ModelError, match=r"Cannot load the weights of .*: .*\. Give the folder as save_pretrained"):
         models.build(str(folder), label_names=LABELS, method="full")
+
+
+@pytest.mark.parametrize(("number", "method"), [("nan", "full"), ("inf", "lora")])
+def test_weights_that_are_no_numbers_are_named(
+    checkpoint: Callable[[str], Path], tmp_path: Path, number: str, method: str
+) -> None:
+    # One of a word that few texts have: no text of those that are tried first need hold it.
+    folder = shutil.copytree(checkpoint("bert"), tmp_path / "bert")
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][7, 0] = float(number)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"1 weight of .* holds NaN or infinity \(bert\.embeddings\.word_embeddings"):
+        models.build(str(folder), label_names=LABELS, method=method)
+
+
+def test_weights_whose_sum_is_too_large_are_numbers(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint("bert"), tmp_path / "bert")
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][7, :2] = 3e38
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    assert models.build(str(folder), label_names=LABELS, method="full").trainable_params

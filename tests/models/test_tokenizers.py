@@ -117,6 +117,15 @@ def test_a_damaged_tokenizer_is_named(changed: Callable[..., Path]) -> None:
         build(folder)
 
 
+def test_a_setting_of_another_kind_is_named_before_a_text_is_read(changed: Callable[..., Path]) -> None:
+    def change(folder: Path) -> None:
+        file = folder / "tokenizer_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "model_max_length": "many"}))
+
+    with pytest.raises(ModelError, match=r"Cannot load the tokenizer of .*: TypeError: '>' not supported"):
+        build(changed(change))
+
+
 def test_a_tokenizer_without_a_pad_token_takes_the_end_token_or_is_refused(changed: Callable[..., Path]) -> None:
     folder = changed(without_tokens("pad_token"))
     with pytest.raises(ModelError, match="has neither a pad nor an end token; set pad_token in its folder"):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from contested import models
 from contested.errors import ModelError
@@ -220,6 +221,36 @@ def test_a_head_of_the_same_classes_is_kept_and_said(checkpoint: Callable[[str],
     assert torch.equal(built.module.classifier.weight, saved.classifier.weight)
     [note] = built.notes
     assert note.startswith("The checkpoint's own classification head is kept: its classes are the task's (ENTAILMENT,")
+
+
+@pytest.mark.parametrize(
+    ("kind", "lost", "size"),
+    [
+        ("bert", "classifier.weight", (5, 16)),
+        ("bert", "classifier.weight", (3, 99)),
+        ("bert", "classifier.bias", None),
+        ("bert", "bert.pooler.dense.weight", None),
+        ("roberta", "classifier.dense.weight", None),
+    ],
+)
+def test_a_head_that_is_not_whole_is_not_said_to_be_kept(
+    checkpoint: Callable[[str], Path], tmp_path: Path, kind: str, lost: str, size: tuple[int, int] | None
+) -> None:
+    with_head(checkpoint(kind), tmp_path / "half", LABELS)
+    file = tmp_path / "half" / "model.safetensors"
+    weights = load_file(file)
+    before = weights.pop(lost)
+    if size is not None:
+        weights[lost] = before.new_ones(size)
+    save_file(weights, file, {"format": "pt"})
+    built = build(tmp_path / "half")
+    assert built.notes == (
+        f"The checkpoint's own classification head is not used: {lost} is missing or of another size. The run's seed "
+        "decides a fresh head.",
+    )
+    fresh = build(checkpoint(kind)).module.state_dict()
+    found = built.module.state_dict()
+    assert all(torch.equal(found[key], fresh[key]) for key in fresh if key.startswith("classifier"))
 
 
 def test_a_missing_package_of_an_architecture_is_named(

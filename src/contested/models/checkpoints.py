@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils import logging as hf_logging
@@ -20,11 +21,15 @@ from contested.errors import ModelError
 from contested.hub import hub_reason
 from contested.models.heads import settle_head
 from contested.models.tokenizers import sentence
-from contested.wording import counted
+from contested.wording import counted, listed
 
 _QUANTISATION = ("quantization_config", "compression_config")
 _QUANTISED = re.compile(r"\.(SCB|weight_format|absmax|quant_map|qweight|qzeros|scales|g_idx|weight_scale\w*)$")
 """Endings of what a file of quantised weights holds beside them."""
+_HOLDS_ADAPTER = (
+    "{backbone} holds a PEFT adapter (adapter_config.json), and a run begins with a whole model. Give the backbone of "
+    "the adapter, or merge the two (PeftModel's merge_and_unload) and save that into a folder of its own."
+)
 _IN_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\.")
 _OLD_BUFFERS = re.compile(r"\.(attn|attention)\.(masked_)?bias$|\.inv_freq$|\.position_ids$")
 """What older files hold that models now compute."""
@@ -77,14 +82,12 @@ def load_config(backbone: str, *, label_names: Sequence[str], revision: str | No
     Raises:
         ModelError: If there is no such checkpoint or transformers has no classifier for it.
     """
-    if _looks_local(backbone) and not (Path(backbone).expanduser() / "config.json").is_file():
-        raise ModelError(
-            f"{backbone} is not a checkpoint folder: there is no config.json in it. Give a folder that "
-            "save_pretrained wrote, or a hub name such as roberta-base."
-        )
+    local = _looks_local(backbone)
+    if local:
+        _check_folder(backbone)
     try:
         with quiet():
-            return AutoConfig.from_pretrained(
+            config: PretrainedConfig = AutoConfig.from_pretrained(
                 backbone,
                 revision=revision,
                 trust_remote_code=False,
@@ -93,10 +96,34 @@ def load_config(backbone: str, *, label_names: Sequence[str], revision: str | No
                 label2id={name: index for index, name in enumerate(label_names)},
             )
     except Exception as error:  # what a config.json says may end in any error of the library's
+        advice = (
+            "Give its config.json as save_pretrained wrote it."
+            if local
+            else "Give a hub name that this machine can reach or has cached, or a local folder."
+        )
+        raise ModelError(f"Cannot load the backbone {backbone!r}: {sentence(error)} {advice}") from error
+    return with_named_outputs(config)
+
+
+def with_named_outputs(config: PretrainedConfig) -> PretrainedConfig:
+    """Let a model give what it computes by name, whatever form its configuration asks for."""
+    for part in (config, config.get_text_config()):
+        part.return_dict, part.torchscript = True, False
+    return config
+
+
+def _check_folder(backbone: str) -> None:
+    """Refuse a path that is no folder of one whole model."""
+    folder = Path(backbone).expanduser()
+    if (folder / ADAPTER_CONFIG).exists():
+        raise ModelError(_HOLDS_ADAPTER.format(backbone=backbone))
+    if not folder.exists():
+        raise ModelError(f"{backbone} does not exist. Give a folder that save_pretrained wrote, or a hub name.")
+    if not (folder / CONFIG_NAME).is_file():
         raise ModelError(
-            f"Cannot load the backbone {backbone!r}: {sentence(error)} "
-            "Give a hub name that this machine can reach or has cached, or a local folder."
-        ) from error
+            f"{backbone} is not a checkpoint folder: there is no config.json in it. Give a folder that "
+            "save_pretrained wrote, or a hub name such as roberta-base."
+        )
 
 
 def declared_config(backbone: str, revision: str | None = None) -> dict[str, Any]:
@@ -115,7 +142,7 @@ def declared_config(backbone: str, revision: str | None = None) -> dict[str, Any
 
 def quantisation_problems(declared: Mapping[str, Any]) -> list[str]:
     """One sentence where a config.json says that its weights are quantised, whether they are or not."""
-    found = next((declared[key] for key in _QUANTISATION if declared.get(key)), None)
+    found = next((declared[key] for key in _QUANTISATION if declared.get(key) is not None), None)
     if found is None:
         return []
     method = found.get("quant_method") if isinstance(found, Mapping) else None
@@ -185,6 +212,8 @@ def load_module(
     except Exception as error:  # damaged weights, or sizes that do not fit together, in words of the library's
         advice = "" if hub_reason(error) else " Give the folder as save_pretrained wrote it."
         raise ModelError(f"Cannot load the weights of {backbone!r}: {sentence(error)}{advice}") from error
+    if getattr(module, "_hf_peft_config_loaded", False):  # of a hub repository, or it was refused before
+        raise ModelError(_HOLDS_ADAPTER.format(backbone=backbone))
     head = head_modules(module)
     unused = sorted(info["unexpected_keys"])
     quantised = [name for name in unused if _QUANTISED.search(name)]
@@ -194,11 +223,20 @@ def load_module(
             "they would be read as what they are not. Give the checkpoint that was not quantised."
         )
     fresh_pooler = _check_backbone(backbone, module, info, head)
+    _check_numbers(backbone, module)
+    fresh = (*head, fresh_pooler) if fresh_pooler else head
+    absent = [*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])]
     said = settle_head(
-        module, head, absent=info["missing_keys"], declared=declared, label_names=label_names, random_state=before
+        module,
+        head,
+        absent=info["missing_keys"],
+        lacking=sorted(name for name in absent if name.startswith(tuple(f"{part}." for part in fresh))),
+        declared=declared,
+        label_names=label_names,
+        random_state=before,
     )
     notes = ([said] if said else []) + _unused_layers(unused)
-    return Loaded(module, ((*head, fresh_pooler) if fresh_pooler else head), tuple(notes))
+    return Loaded(module, fresh, tuple(notes))
 
 
 def _check_backbone(backbone: str, module: PreTrainedModel, info: Mapping[str, Any], head: Sequence[str]) -> str:
@@ -222,6 +260,18 @@ def _check_backbone(backbone: str, module: PreTrainedModel, info: Mapping[str, A
             f"first {absent[0]}. Give the folder of one whole checkpoint."
         )
     return pooler if fresh_pooler else ""
+
+
+def _check_numbers(backbone: str, module: PreTrainedModel) -> None:
+    """Refuse weights with NaN or infinity in them, from which every number of a run would be none."""
+    # A sum is read faster than compared; it may also be too large, and then each number decides.
+    suspects = ((name, w.detach()) for name, w in module.named_parameters() if not w.detach().sum().isfinite())
+    wrong = [name for name, weight in suspects if not weight.isfinite().all()]
+    if wrong:
+        raise ModelError(
+            f"{counted(len(wrong), 'weight')} of {backbone!r} {'holds' if len(wrong) == 1 else 'hold'} NaN or infinity "
+            f"({listed(wrong)}), as after a training that diverged. Give a checkpoint whose weights are numbers."
+        )
 
 
 def _unused_layers(unused: Sequence[str]) -> list[str]:

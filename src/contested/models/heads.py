@@ -14,16 +14,18 @@ def settle_head(
     head: Sequence[str],
     *,
     absent: Collection[str],
+    lacking: Sequence[str],
     declared: Mapping[str, Any],
     label_names: Sequence[str],
     random_state: torch.Tensor,
 ) -> str:
-    """Begin a checkpoint's own head anew unless its classes are the task's in the task's order.
+    """Begin a checkpoint's own head anew unless it is whole and its classes are the task's in the task's order.
 
     Args:
         module: The loaded classifier.
         head: Its top-level modules outside the backbone.
         absent: Names of weights that the checkpoint lacks.
+        lacking: Names of weights of the head, and of a pooler under it, that it lacks or has in another size.
         declared: What its config.json says.
         label_names: The task's classes in the order of the logits.
         random_state: Torch's, before the checkpoint was loaded: the head is drawn as if it had none.
@@ -40,16 +42,18 @@ def settle_head(
     if all(name in absent for name in outputs):
         return ""
     own = declared_labels(declared)
-    if own and [name.casefold() for name in own] == [name.casefold() for name in label_names]:
+    same = bool(own) and [name.casefold() for name in own] == [name.casefold() for name in label_names]
+    if same and not lacking:
         return f"The checkpoint's own classification head is kept: its classes are the task's ({', '.join(own)})."
     torch.set_rng_state(random_state)
     for name in head:
         _begin_anew(module, name)
-    classes = f"are {', '.join(own)}" if own else "have no names"
-    return (
-        f"The checkpoint's own classification head is not used: its classes {classes}, the task's are "
-        f"{', '.join(label_names)}, in this order. The run's seed decides a fresh head."
-    )
+    if same:
+        reason = f"{lacking[0]} is missing or of another size"
+    else:
+        classes = f"are {', '.join(own)}" if own else "have no names"
+        reason = f"its classes {classes}, the task's are {', '.join(label_names)}, in this order"
+    return f"The checkpoint's own classification head is not used: {reason}. The run's seed decides a fresh head."
 
 
 def declared_labels(declared: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from contested.models.checkpoints import quiet
+from contested.models.checkpoints import quiet, with_named_outputs
 
 
 def load_saved(
@@ -34,7 +34,9 @@ def load_saved(
         if backbone is None:
             whole: nn.Module = AutoModelForSequenceClassification.from_pretrained(folder, **options)
             return whole.eval()
-        config = AutoConfig.from_pretrained(backbone, revision=revision, num_labels=n_classes, trust_remote_code=False)
+        config = with_named_outputs(
+            AutoConfig.from_pretrained(backbone, revision=revision, num_labels=n_classes, trust_remote_code=False)
+        )
         # Not as an option of the model's: configurations that hold a text model's own do not take it.
         for part in (config, config.get_text_config()):
             part.pad_token_id = pad_id

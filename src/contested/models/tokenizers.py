@@ -40,6 +40,7 @@ def load_tokenizer(
         tokenizer = AutoTokenizer.from_pretrained(
             backbone, revision=revision, padding_side=padding_side, trust_remote_code=False, **given
         )
+        tokenizer("a", "a")  # settings of another kind than they should be show where a text is read
     except Exception as error:  # a damaged file ends in any error of the library's
         reason = _missing_package(error) or _missing_files(error) or first_line(error)
         raise ModelError(f"Cannot load the tokenizer of {backbone!r}: {reason}") from error
