@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+import contested as ct
 from contested import models
-from contested.errors import ModelError
+from contested.errors import ConfigError, ModelError
 
 LABELS = ("entailment", "neutral", "contradiction")
 
@@ -45,6 +46,14 @@ def refused(checkpoint: Callable[[str], Path]) -> Callable[..., str]:
         ({"eva_config": 3}, "eva_config is 3; expected keys and values"),
         ({"use_dora": "yes"}, "use_dora is 'yes'; expected true or false"),
         ({"inference_mode": True}, "inference_mode is set by the run itself; leave it out"),
+        ({"revision": "main"}, "revision is set by the run itself; leave it out"),
+        ({"base_model_name_or_path": "x"}, "base_model_name_or_path is set by the run itself; leave it out"),
+        ({"init_lora_weights": "loftq"}, "init_lora_weights loftq cannot be used here: it quantises"),
+        ({"target_modules": []}, "target_modules is empty; leave it out for the architecture's own, or name"),
+        ({"target_modules": ["all-linear"]}, "in a list; give the word alone (target_modules=all-linear)"),
+        ({"target_modules": "query"}, "'query' matches the whole name of no module in 'bert'; give a list of names"),
+        ({"target_modules": "((query"}, "is no regular expression (missing ), unterminated subpattern at position 1)"),
+        ({"modules_to_save": ["poler"]}, "modules_to_save: the module 'poler' does not exist in 'bert'"),
         ({"peft_type": "ia3"}, "peft_type is set by the run itself; leave it out"),
     ],
 )
@@ -88,3 +97,39 @@ def test_an_adapter_many_times_the_model_is_refused_before_it_is_made(
 )
 def test_what_peft_reads_is_taken(checkpoint: Callable[[str], Path], method: str, options: dict[str, Any]) -> None:
     assert models.build(str(checkpoint("bert")), label_names=LABELS, method=method, options=options).trainable_params
+
+
+@pytest.mark.parametrize(
+    ("targets", "adapted"),
+    [("all-linear", 13), (r".*layer\.0\..*\.(query|value)", 2), (["query"], 2)],
+)
+def test_targets_are_names_a_pattern_or_all_linear_layers(
+    checkpoint: Callable[[str], Path], targets: Any, adapted: int
+) -> None:
+    method = ct.LoRA(r=2, target_modules=targets)
+    built = models.build(str(checkpoint("bert")), label_names=LABELS, method="lora", options=method.options)
+    assert sum(name.endswith("lora_A.default") for name, _ in built.module.named_modules()) == adapted
+
+
+def test_what_peft_does_not_use_is_said(checkpoint: Callable[[str], Path], recwarn: pytest.WarningsRecorder) -> None:
+    options = {"r": 2, "rank_pattern": {"nothing": 8}}
+    built = models.build(str(checkpoint("bert")), label_names=LABELS, method="lora", options=options)
+    [note] = built.notes
+    assert note.startswith("PEFT warns: The following rank_pattern keys did not match any targeted module")
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("method", "extra", "key"),
+    [
+        (ct.LoRA, {"r": 5}, "r has a key of its own, method.r"),
+        (ct.LoRA, {"lora_alpha": 5}, "lora_alpha has a key of its own, method.alpha"),
+        (ct.LoRA, {"target_modules": ["key"]}, "target_modules has a key of its own, method.target_modules"),
+        (ct.IA3, {"feedforward_modules": []}, "feedforward_modules has a key of its own, method.feedforward_modules"),
+    ],
+)
+def test_a_field_with_a_key_of_its_own_is_given_there(method: Any, extra: dict[str, Any], key: str) -> None:
+    # Else the run's name would say another rank than it has.
+    with pytest.raises(ConfigError) as caught:
+        method(extra=extra)
+    assert caught.value.problems[0].startswith(f"extra: {key}, got ")

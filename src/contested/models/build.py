@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -37,6 +37,8 @@ from contested.models.tokenizers import first_line, load_tokenizer, sentence
 from contested.models.tuner_options import size_problems
 from contested.models.vocabulary import READS_LAST_END, vocabulary_notes, vocabulary_problems
 
+_ALL_LINEAR = "all-linear"
+"""PEFT's word for every linear layer outside the head."""
 _PROBLEM_TYPE = "single_label_classification"
 
 
@@ -118,7 +120,8 @@ def build(
         if method != FULL:
             adapter = peft_config(method, options or {}, family=family, head=loaded.head)
             adapter.revision = revision  # whoever loads the adapter gets the backbone that it was trained on
-            module = _adapt(loaded.module, adapter, loaded.head)
+            module, said = _adapt(loaded.module, adapter, loaded.head)
+            notes += said
     module.train()
     return TextModel(
         module=module,
@@ -230,11 +233,11 @@ def _settle_problem_type(config: PretrainedConfig) -> list[str]:
     return [f"The checkpoint's problem_type {declared!r} is not used: a run chooses one class."]
 
 
-def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftModel:
+def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> tuple[PeftModel, list[str]]:
+    """The model with an adapter, and what PEFT warns of: options that it does not use."""
     try:
-        with warnings.catch_warnings():
-            # peft still asks for a name that transformers has renamed; nothing a user could do about.
-            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+        with warnings.catch_warnings(record=True) as raised:
+            warnings.simplefilter("always")
             adapted = get_peft_model(module, config)
         keep_start(adapted)
     except torch.OutOfMemoryError:
@@ -253,7 +256,10 @@ def _adapt(module: PreTrainedModel, config: Any, head: Sequence[str]) -> PeftMod
             f"Under {config.peft_type.value} the head ({', '.join(frozen)}) would stay at its random start; "
             "PEFT does not train it. Choose another method."
         )
-    return adapted
+    # Names that the libraries are to rename are nothing that a user could do about.
+    of_names = FutureWarning | DeprecationWarning | PendingDeprecationWarning
+    told = dict.fromkeys(" ".join(str(one.message).split()) for one in raised if not issubclass(one.category, of_names))
+    return adapted, [f"PEFT warns: {text}" for text in told]
 
 
 def _reason(error: BaseException) -> str:
@@ -286,16 +292,22 @@ def _method_problems(
         return [str(error)]
     sizes = size_problems(options, skeleton, input_limit(config))
     targets = getattr(made, "target_modules", None)
-    if not hasattr(made, "target_modules") or isinstance(targets, str):
+    if not hasattr(made, "target_modules"):
         return sizes
     names = [name for name, _ in skeleton.named_modules()]
+    sizes += _unknown_modules(names, config.model_type, "modules_to_save", options.get("modules_to_save"))
+    if isinstance(targets, str) and targets:
+        return sizes + _pattern_problems(names, config.model_type, targets)
+    if not targets and options.get("target_modules") is not None:
+        return [*sizes, "target_modules is empty; leave it out for the architecture's own, or name modules"]
     if not targets:
         return sizes + _missing_targets(skeleton, config.model_type, method.lower(), head)
-    problems = sizes + [
-        f"the target module {target!r} does not exist in {config.model_type!r}"
-        for target in sorted(targets)
-        if not any(name == target or name.endswith(f".{target}") for name in names)
-    ]
+    if _ALL_LINEAR in targets:
+        return [
+            *sizes,
+            f"target_modules has {_ALL_LINEAR} in a list; give the word alone (target_modules={_ALL_LINEAR})",
+        ]
+    problems = sizes + _unknown_modules(names, config.model_type, "target_modules", targets)
     in_head = [
         f"the target module {target!r} is in the head ({part}), which is already trained in full"
         for target in sorted(targets)
@@ -303,6 +315,32 @@ def _method_problems(
         if any(name.split(".", 1)[0] == part and (name == target or name.endswith(f".{target}")) for name in names)
     ]
     return problems + in_head
+
+
+def _unknown_modules(names: Sequence[str], model_type: str, key: str, given: Iterable[str] | None) -> list[str]:
+    """A sentence for each name of a module that a model does not have."""
+    what = "the target module" if key == "target_modules" else f"{key}: the module"
+    return [
+        f"{what} {target!r} does not exist in {model_type!r}"
+        for target in sorted(given or ())
+        if not any(name == target or name.endswith(f".{target}") for name in names)
+    ]
+
+
+def _pattern_problems(names: Sequence[str], model_type: str, pattern: str) -> list[str]:
+    """Why a text as target modules adapts nothing."""
+    if pattern.lower() == _ALL_LINEAR:
+        return []
+    try:
+        if any(re.fullmatch(pattern, name) for name in names):
+            return []
+        why = f"matches the whole name of no module in {model_type!r}"
+    except re.error as error:
+        why = f"is no regular expression ({error})"
+    return [
+        f"target_modules {pattern!r} {why}; give a list of names ([query, value]), {_ALL_LINEAR}, or a pattern of "
+        "whole names ('.*query')"
+    ]
 
 
 def _missing_targets(skeleton: PreTrainedModel, model_type: str, method: str, head: Sequence[str]) -> list[str]:

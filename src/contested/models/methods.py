@@ -30,6 +30,7 @@ _FROM_DATA = {
     "lora_ga": "from gradients on a data set (preprocess_loraga)",
 }
 """Initialisations of LoRA that need a pass over data before training, which a run does not make."""
+_INSTEAD = "Leave it out, or choose one that needs the weights alone (pissa, olora, orthogonal, gaussian)."
 
 OTHER_TARGETS = frozenset({"adaption_prompt", "ln_tuning", "shadow", "trainable_tokens"})
 """Tuners whose ``target_modules`` are no linear layers, so that a family's are not theirs: PEFT has their defaults."""
@@ -102,7 +103,12 @@ def tuner_class(method: str, options: Mapping[str, Any]) -> type[PeftConfig]:
     if start in _FROM_DATA:
         raise ModelError(
             f"init_lora_weights {start} cannot be used here: it draws the adapter {_FROM_DATA[start]}, which no run "
-            "makes. Leave it out, or choose one that needs the weights alone (pissa, olora, orthogonal, gaussian)."
+            f"makes. {_INSTEAD}"
+        )
+    if start == "loftq":
+        raise ModelError(
+            f"init_lora_weights {start} cannot be used here: it quantises the backbone's weights, which a run keeps in "
+            f"float32. {_INSTEAD}"
         )
     return classes[name]
 

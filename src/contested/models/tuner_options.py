@@ -15,7 +15,9 @@ from transformers.pytorch_utils import Conv1D
 
 from contested.wording import shown
 
-_SET_BY_A_RUN = frozenset({"task_type", "peft_type", "inference_mode"})
+_SET_BY_A_RUN = frozenset(
+    {"auto_mapping", "base_model_name_or_path", "inference_mode", "peft_type", "peft_version", "revision", "task_type"}
+)
 _MOST_OF_A_WIDTH = 16
 """A rank beyond this multiple of the widest layer makes an adapter many times the model."""
 _MOST_TOKENS = 2**16

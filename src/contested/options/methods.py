@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from contested.options.section import FreeOptions, Section, default
+
+_OWN_KEYS = {"lora_alpha": "alpha", "lora_dropout": "dropout"}
+"""Fields of PEFT's that a section has by another name."""
 
 
 class MethodSection(Section):
@@ -16,6 +19,16 @@ class MethodSection(Section):
     def differing(self) -> dict[str, Any]:
         """What was set, the name always included."""
         return {"name": getattr(self, "name"), **super().differing()}  # noqa: B009 - each method declares its own
+
+    @field_validator("extra", check_fields=False)
+    @classmethod
+    def _no_own_key(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a field that has a key of its own: the run would be named, and known, by a value that it has not."""
+        for field in extra:
+            key = _OWN_KEYS.get(field, field)
+            if key in cls.model_fields:
+                raise ValueError(f"{field} has a key of its own, method.{key}")
+        return extra
 
 
 class Full(MethodSection):
@@ -37,8 +50,8 @@ class Full(MethodSection):
 class Tuner(MethodSection):
     """A PEFT tuner with a section of its own: whatever field it does not declare goes into ``extra``."""
 
-    target_modules: list[str] | None = None
-    """Modules to adapt; the architecture's defaults where not given."""
+    target_modules: list[str] | str | None = None
+    """Modules to adapt, a pattern, or all-linear; the architecture's defaults where not given."""
     extra: FreeOptions = Field(default_factory=dict)
     """Further fields of the tuner's configuration class."""
 
@@ -63,8 +76,9 @@ class LoRA(MethodSection):
     """Scaling numerator; 2r where not given."""
     dropout: float = Field(0.05, ge=0, lt=1)
     """Dropout before the adapter."""
-    target_modules: list[str] | None = None
-    """Modules to adapt; the architecture's query and value (decoders: q, k, v, o) where not given."""
+    target_modules: list[str] | str | None = None
+    """Modules to adapt, a pattern, or all-linear; the architecture's query and value (decoders: q, k, v, o) where not
+    given."""
     extra: FreeOptions = Field(default_factory=dict)
     """Further fields of peft.LoraConfig, such as use_rslora or use_dora."""
 
