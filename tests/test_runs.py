@@ -177,6 +177,12 @@ def test_a_folder_with_other_things_is_refused(train: Callable[..., Any], tmp_pa
         train()
 
 
+def test_a_link_to_nowhere_is_no_folder(train: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to(tmp_path / "gone")
+    with pytest.raises(RunError, match=r"run is a link to .*gone, which does not exist\. Make that folder"):
+        train()
+
+
 def test_two_processes_do_not_share_a_folder(train: Callable[..., Any], tmp_path: Path) -> None:
     import filelock
 

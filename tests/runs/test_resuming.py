@@ -115,6 +115,19 @@ def test_a_run_whose_last_snapshot_is_damaged_resumes_from_the_one_before(
     assert inspect_run(resumed.path).damage == ()
 
 
+def test_a_run_that_is_resumed_with_something_else_says_what(
+    train: Train, paused: Path, reseal: Any, recwarn: pytest.WarningsRecorder
+) -> None:
+    provenance = json.loads((paused / "manifest.json").read_text())["provenance"]
+    provenance["packages"]["torch"] = "1.0"
+    reseal(paused, provenance={**provenance, "threads": 3})
+    resumed = train()
+    notes = json.loads((resumed.path / "manifest.json").read_text())["notes"]
+    version = torch.__version__
+    said = f"The run is resumed with torch {version} instead of 1.0, threads 1 instead of 3: it may end in other bits"
+    assert sum(note.startswith(said) for note in notes) == 1
+
+
 def test_300_flips_of_a_snapshots_bits_are_noticed(paused: Path) -> None:
     rng, seen = random.Random(3), {6: 0, 8: 0}
     for _ in range(300):

@@ -29,9 +29,12 @@ from contested.trajectories.checksums import RunFiles
 from contested.trajectories.identity import IDENTITY_VERSION, differences, digest
 from contested.trajectories.lock import check_lock
 from contested.trajectories.provenance import run_provenance
+from contested.wording import listed
 
 FromStart = bool | Literal["damaged"]
 """Whether a run begins again: never, always, or where its folder has lost something that was recorded."""
+_OUTSIDE = ("python", "device", "threads")
+"""Facts of a manifest's provenance, besides versions of packages, on which a run's bits depend."""
 _REVISIONS = {"model.revision": "model", "task.bulk.revision": "data"}
 """Keys that say where content came from, and where an identity has the content itself, which counts."""
 
@@ -47,6 +50,10 @@ def check_folder(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; --out must be a folder for the run.")
+    if out.is_symlink() and not out.exists():
+        raise RunError(
+            f"{out} is a link to {out.readlink()}, which does not exist. Make that folder, or give another --out."
+        )
     known = {layout.MANIFEST, layout.LOCK, layout.EXAMPLES, layout.CHECKPOINTS, layout.METRICS}
     if layout.checkpoint_steps(out):  # A run without its manifest is no foreign folder: it is refused as what it is.
         known |= {layout.GRADIENTS, layout.STATE, layout.BASELINE, *layout.WEIGHTS}
@@ -97,7 +104,8 @@ def open_folder(
     if resumed is not None:
         writer, resumption = resumed
         writer.manifest.setdefault("planned_steps", planned_steps(config, components))  # absent in older folders
-        writer.manifest.update(said | {"notes": [*said["notes"], *resumption.notes]})
+        changed = _changed(writer.manifest.get("provenance", {}), _provenance(components, proof))
+        writer.manifest.update(said | {"notes": [*said["notes"], *resumption.notes, *changed]})
         return writer, True
     check_lock(out)
     for weights in layout.WEIGHTS if from_start else ():
@@ -178,6 +186,19 @@ def resume_step(out: Path) -> Resumption | None:
     notes = [f"{fault}; the run resumes from the snapshot before it, of step {step:,}." for fault in faults]
     warn(notes, out)
     return Resumption(step, tuple(notes))
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say what is other than where the run began and lies outside its identity, so that its bits may differ."""
+    flat = [{**facts.get("packages", {}), **{key: facts.get(key) for key in _OUTSIDE}} for facts in (before, now)]
+    changed = [
+        f"{key} {flat[1][key]} instead of {old}"
+        for key, old in flat[0].items()
+        if old is not None and key in flat[1] and flat[1][key] != old
+    ]
+    if not changed:
+        return []
+    return [f"The run is resumed with {listed(changed)}: it may end in other bits than one that was not interrupted."]
 
 
 def _last_whole(files: RunFiles) -> tuple[int | None, list[str]]:
