@@ -114,6 +114,7 @@ def test_a_table_under_an_unknown_suffix_is_told_whatever_is_named(write_text, o
         (gzip.compress(b"PK\x03\x04xl/"), "is a ZIP archive or an Excel workbook"),
         (np.arange(3000, dtype=np.int64).tobytes(), "looks like a binary file; expected text or Parquet"),
     ],
+    ids=["numpy", "pickle", "feather", "spss", "r", "zip", "numbers"],
 )
 def test_binary_files_are_called_what_they_are(tmp_path, content, what):
     (tmp_path / "a.csv").write_bytes(content)
