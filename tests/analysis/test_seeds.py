@@ -9,17 +9,18 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from contested.analysis import intervals as intervals_module
 from contested.analysis import (
-    mean_interval,
     mixed_effect,
-    nested_interval,
     nested_mean_interval,
     nested_mean_intervals,
+    nested_spearman_difference,
     nested_spearman_interval,
     over_seeds,
+    paired_intervals,
     seed_interval,
+    spearman,
 )
+from contested.analysis.seeds import crossed_ends, share_of_examples
 from contested.errors import ConfigError, DataError
 
 
@@ -35,8 +36,20 @@ def crossed(n_seeds=3, n=60, slope=0.5, seed=0):
     return example + 0.5 * rng.normal(size=(n_seeds, 1)) + 0.4 * rng.normal(size=(n_seeds, n)), entropy
 
 
-def mean_rho(aulc, entropy):
-    return np.mean([stats.spearmanr(row, entropy).statistic for row in aulc])
+def rhos(aulc, entropy):
+    return np.array([stats.spearmanr(row, entropy).statistic for row in aulc])
+
+
+def two_way(n_sets, n_seeds, n, *, seeds, together, skewed=True, seed=0):
+    """Sets of values of crossed seeds and examples with a mean of 0, shape (S, N, sets).
+
+    Examples have a standard deviation of 1, ``together`` is that of an example under a seed, and ``seeds`` that of a
+    seed in standard errors of the mean over examples.
+    """
+    rng = generator(seed)
+    example = rng.gamma(1.0, 1.0, size=(n, n_sets)) - 1.0 if skewed else rng.normal(size=(n, n_sets))
+    own = together * rng.normal(size=(n_seeds, n, n_sets))
+    return example + own + seeds / np.sqrt(n) * rng.normal(size=(n_seeds, 1, n_sets))
 
 
 # over_seeds
@@ -103,92 +116,181 @@ def test_one_seed_has_no_interval_over_seeds():
     assert "1 of 2 seeds left out" in found.note
 
 
-# nested intervals
+# examples and seeds together
 
 
-def test_nested_rho_is_the_slow_statistic_on_the_same_resamples():
-    aulc, entropy = crossed()
-    both = np.stack([aulc, np.broadcast_to(entropy, aulc.shape)], axis=2)
-
-    def slow(sample):
-        return mean_rho(sample[:, :, 0], sample[0, :, 1])
-
-    found = nested_spearman_interval(aulc, entropy, rng=generator(4), n_resamples=200)
-    reference = nested_interval(slow, both, rng=generator(4), n_resamples=200)
-    assert found[:3] == pytest.approx(reference[:3])
-    assert found[3:] == reference[3:] == (60, "nested percentile bootstrap", "")
-    assert found.estimate == pytest.approx(mean_rho(aulc, entropy))
-
-
-def test_nested_resamples_are_the_same_examples_of_resampled_seeds():
-    # Example i of seed s is 1000 s + i, so that a resample says what it drew.
-    values = 1000 * np.arange(3)[:, None] + np.arange(50)
-    drawn = []
-    nested_interval(lambda sample: drawn.append(sample) or 0.0, values, rng=generator(), n_resamples=500)
-    assert drawn[0].tolist() == values.tolist()  # the estimate is of the data themselves
-    seeds = np.array([sample[:, 0] // 1000 for sample in drawn[1:]]).astype(int)
-    examples = np.array([sample[0] % 1000 for sample in drawn[1:]]).astype(int)
-    for sample in drawn[1:]:
-        assert (sample % 1000 == sample[0] % 1000).all()
-        assert (sample // 1000 == sample[:, :1] // 1000).all()
-    # Uniform draws: 1,500 seeds and 25,000 examples; sd of a count 18 and 22.
-    assert np.bincount(seeds.ravel()) == pytest.approx(500, abs=75)
-    assert np.bincount(examples.ravel()) == pytest.approx(500, abs=100)
-    # With replacement: 3 of 3 seeds differ in 3! / 27 of the resamples, sd 0.02.
-    assert np.mean([len(set(row)) == 3 for row in seeds]) == pytest.approx(6 / 27, abs=0.07)
-
-
-def test_nested_mean_has_the_spread_of_a_two_way_layout():
-    # values = seed + example + rest: seeds drawn in S and examples in N give a bootstrap variance of
-    # var(seed means) / S + var(example means) / N + var(rest) / (S N), each var with its plain mean of squares.
-    rng = generator(1)
-    seeds, examples = np.array([-0.1, 0.0, 0.3]), rng.normal(size=300)
-    rest = rng.normal(size=(3, 300))
-    rest -= rest.mean(axis=0) + rest.mean(axis=1, keepdims=True) - rest.mean()
-    variance = seeds.var() / 3 + examples.var() / 300 + rest.var() / 900
-    drawn = []
-    values = seeds[:, None] + examples + rest
-    nested_interval(lambda sample: drawn.append(sample.mean()) or drawn[-1], values, rng=rng, n_resamples=4000)
-    assert np.var(drawn[1:]) == pytest.approx(variance, rel=0.1)
-    found = nested_mean_interval(values, rng=rng, n_resamples=20_000)
-    low, high = np.quantile(drawn[1:], [0.025, 0.975])
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.02)
-
-
-def test_nested_means_are_the_slow_statistic_but_for_the_widening(monkeypatch):
-    aulc, _ = crossed()
-    stacked = np.stack([aulc, -3 * aulc, aulc**2], axis=2)
-
-    def plain(resampled, n, confidence):
-        return np.quantile(resampled, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
-
-    monkeypatch.setattr("contested.analysis.seeds.expanded_quantiles", plain)
-    monkeypatch.setattr(intervals_module, "_BLOCK", 700)  # 11 resamples of 60 at a time, and a last block of 2
-    found = nested_mean_intervals(stacked, rng=generator(2), n_resamples=90, confidence=0.9)
-    for column in range(3):
-        slow = nested_interval(np.mean, stacked[:, :, column], rng=generator(2), n_resamples=90, confidence=0.9)
-        parts = found.estimate[column], found.low[column], found.high[column]
-        assert parts == pytest.approx(slow[:3])
-
-
-def test_nested_mean_is_widened_as_the_mean_of_one_run_is():
-    values = generator(3).normal(size=(1, 8))
-    found = nested_mean_interval(values, rng=generator(1), n_resamples=20_000)
-    single = mean_interval(values[0], rng=generator(2), n_resamples=20_000)
-    assert found[:3] == pytest.approx(single[:3], abs=0.05)
-    assert found.note == "one seed: only examples are resampled"
-
-
-def test_one_seed_is_scipys_percentile_bootstrap_of_rho():
-    aulc, entropy = crossed(1, 100)
-    found = nested_spearman_interval(aulc, entropy, rng=generator(), n_resamples=1500)
-    reference = stats.bootstrap(
-        (aulc[0], entropy), lambda a, b: stats.spearmanr(a, b).statistic, paired=True, vectorized=False,
-        n_resamples=1500, method="percentile", rng=1,
+def test_ends_by_hand():
+    # Seeds 1, 2, 3: variance 1, of their mean 1/3. Examples: ends 1.96 and 3.92 away are standard errors of 1 and 2, of
+    # whose squares 3/4 are the examples' own: 0.75 and 3. t(0.975, 2) = 4.30265.
+    # Lower half: (0.75 · 1.95996 + 4.30265 / 3) / √(0.75 + 1/3), upper (3 · 1.95996 + 4.30265 / 3) / √(3 + 1/3).
+    low, high = crossed_ends(
+        np.array([2.0]), (np.array([0.040036]), np.array([5.919928])), np.array([[1.0], [2.0], [3.0]]),
+        np.array([0.75]), 0.95,
     )  # fmt: skip
-    # Both are Monte Carlo, with a standard error of the ends near 0.005.
-    assert (found.low, found.high) == pytest.approx(reference.confidence_interval, abs=0.03)
-    assert found.note == "one seed: only examples are resampled"
+    # 1.469973 + 1.434217 = 2.904190 over 1.040833; 5.879892 + 1.434217 = 7.314109 over 1.825742.
+    assert (2.0 - low[0], high[0] - 2.0) == pytest.approx((2.790254, 4.006102), abs=1e-5)
+
+
+def test_seeds_that_do_not_differ_leave_the_interval_over_examples_and_examples_that_do_not_leave_students():
+    seeds = np.array([[0.1], [0.2], [0.6]])
+    low, high = crossed_ends(np.array([0.3]), (np.array([0.3]), np.array([0.3])), seeds, np.array([1.0]), 0.9)
+    assert (low[0], high[0]) == pytest.approx(stats.t.interval(0.9, 2, loc=0.3, scale=stats.sem(seeds[:, 0])))
+    ends = np.array([-1.0]), np.array([4.0])
+    same = crossed_ends(np.array([0.3]), ends, np.full((3, 1), 0.3), np.array([1.0]), 0.9)
+    assert np.concatenate(same) == pytest.approx([-1.0, 4.0])
+
+
+def test_the_share_of_examples_is_that_of_a_two_way_analysis_of_variance():
+    values = two_way(2, 3, 40, seeds=1.0, together=0.7)
+    model = [
+        sm.OLS.from_formula(
+            "y ~ C(seed) + C(example)",
+            pd.DataFrame({"y": one.ravel(), "seed": np.repeat(range(3), 40), "example": np.tile(range(40), 3)}),
+        ).fit()
+        for one in np.moveaxis(values, 2, 0)
+    ]
+    # The variance of the mean over fixed seeds is MS(examples) / SN, of which MS(residual) / SN is of both together.
+    table = [sm.stats.anova_lm(fit)["mean_sq"] for fit in model]
+    expected = [1 - one["Residual"] / one["C(example)"] for one in table]
+    influence = values - values.mean(axis=1, keepdims=True)
+    assert share_of_examples(influence, np.arange(40)) == pytest.approx(expected)
+
+
+def test_the_share_of_examples_is_over_clusters():
+    # Each example twice, once with the opposite interaction: what differs by seed cancels within each pair.
+    values = two_way(1, 3, 40, seeds=0.0, together=0.7)
+    alike, influence = values.mean(axis=0), values - values.mean(axis=1, keepdims=True)
+    mirrored = np.concatenate([influence, 2 * (alike - alike.mean()) - influence], axis=1)
+    pairs = np.tile(np.arange(40), 2)
+    assert share_of_examples(mirrored, pairs) == pytest.approx(1.0)
+    assert share_of_examples(mirrored, np.arange(80)) < 0.95
+    assert share_of_examples(np.zeros((3, 5, 1)), np.arange(5)).tolist() == [0.0]
+
+
+# means
+
+
+@pytest.mark.parametrize(
+    ("seeds", "together", "n_seeds", "most"),
+    [(2.0, 0.0, 3, 0.98), (5.0, 0.0, 3, 0.97), (2.0, 0.7, 3, 0.98), (2.0, 0.7, 10, 0.97)],
+)
+def test_means_of_skewed_examples_under_few_seeds_are_covered(seeds, together, n_seeds, most):
+    values = two_way(2000, n_seeds, 100, seeds=seeds, together=together)
+    found = nested_mean_intervals(values, rng=generator(1), n_resamples=400)
+    # Binomial(2000, 0.95): sd 0.5 %. Resampling seeds, and that alone, covers 91 and 83 % of the first two.
+    assert 0.94 < np.mean((found.low <= 0) & (found.high >= 0)) < most
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3, 6])
+def test_equal_recipes_are_told_apart_in_one_of_twenty_pairs(n_seeds):
+    # Two groups of the same recipe share what is each example's own; seeds differ by 3 standard errors.
+    rng, shape = generator(n_seeds), (n_seeds, 60, 2000)
+    example = rng.gamma(1.0, 1.0, size=(60, 2000))
+    first, second = (
+        example + 0.5 * rng.normal(size=shape) + 3 / np.sqrt(60) * rng.normal(size=(n_seeds, 1, 2000)) for _ in range(2)
+    )
+    found = nested_mean_intervals(second - first, rng=generator(1), n_resamples=100)
+    # Binomial(2000, 0.05): sd 0.5 %.
+    assert np.mean((found.low > 0) | (found.high < 0)) < 0.06
+    examples = paired_intervals((second - first).mean(axis=0), rng=generator(1), n_resamples=100)
+    assert np.mean((examples.low > 0) | (examples.high < 0)) > 0.5
+
+
+def test_clusters_widen_as_if_each_were_one_example():
+    values = two_way(1, 3, 60, seeds=0.0, together=0.2)[:, :, 0]
+    once = nested_mean_interval(values, rng=generator(), n_resamples=4000)
+    thrice = np.repeat(values, 3, axis=1)
+    again = nested_mean_interval(
+        thrice, rng=generator(), n_resamples=4000, clusters=np.repeat([f"premise {row}" for row in range(60)], 3)
+    )
+    assert again[:3] == pytest.approx(once[:3], abs=0.03)
+    naive = nested_mean_interval(thrice, rng=generator(), n_resamples=4000)
+    assert naive.high - naive.low < 0.9 * (once.high - once.low)
+
+
+def test_one_seed_is_the_interval_of_one_run_and_says_so():
+    values = generator(3).normal(size=(1, 8, 2))
+    found = nested_mean_intervals(values, rng=generator(1))
+    single = paired_intervals(values[0], rng=generator(1))
+    assert found.low.tolist() == single.low.tolist()
+    assert found.high.tolist() == single.high.tolist()
+    assert found.method == single.method
+    assert found.note == "one seed: the interval is over examples alone, and says nothing of other seeds"
+
+
+def test_means_with_several_quantities_are_those_of_each():
+    values = two_way(3, 3, 50, seeds=1.0, together=0.5)
+    found = nested_mean_intervals(values, rng=generator(2), n_resamples=90, confidence=0.9)
+    assert found.method.endswith("over examples, Student t over seeds")
+    for column in range(3):
+        one = nested_mean_interval(values[:, :, column], rng=generator(2), n_resamples=90, confidence=0.9)
+        assert (found.estimate[column], found.low[column], found.high[column]) == pytest.approx(one[:3])
+        assert one.estimate == pytest.approx(values[:, :, column].mean())
+
+
+# ρ
+
+
+def test_rho_of_one_seed_is_that_of_one_run():
+    aulc, entropy = crossed(1)
+    found = nested_spearman_interval(aulc, entropy, rng=generator(4), n_resamples=500)
+    single = spearman(aulc[0], entropy, rng=generator(4), n_resamples=500)
+    assert (found.estimate, found.low, found.high) == pytest.approx((single.rho, single.low, single.high))
+    assert found.note == "one seed: the interval is over examples alone, and says nothing of other seeds"
+
+
+def test_rho_over_seeds_is_its_parts_put_together():
+    aulc, entropy = crossed(3, 60, seed=2)
+    found = nested_spearman_interval(aulc, entropy, rng=generator(4), n_resamples=3000)
+    each = rhos(aulc, entropy)
+    assert found.estimate == pytest.approx(each.mean())
+
+    def slow(*samples, axis):
+        ranks = [stats.zscore(stats.rankdata(one, axis=axis), axis=axis) for one in samples]
+        return np.mean([(one * ranks[-1]).mean(axis=axis) for one in ranks[:-1]], axis=0)
+
+    examples = stats.bootstrap(
+        (*aulc, entropy), slow, paired=True, vectorized=True, n_resamples=3000, rng=1
+    ).confidence_interval
+    # The slow jackknife of each seed's ρ takes the place of its influence.
+    left = np.array([rhos(np.delete(aulc, row, axis=1), np.delete(entropy, row)) for row in range(60)]).T
+    share = share_of_examples((left - left.mean(axis=1, keepdims=True))[:, :, None], np.arange(60))
+    ends = np.array([examples.low]), np.array([examples.high])
+    low, high = crossed_ends(np.array([each.mean()]), ends, each[:, None], share, 0.95)
+    assert (found.low, found.high) == pytest.approx((low[0], high[0]), abs=0.02)
+    assert (found.n, found.method, found.note) == (60, "BCa bootstrap over examples, Student t over seeds", "")
+
+
+def test_difference_of_rhos_of_the_same_seeds():
+    first, entropy = crossed(3, 60, slope=0.1, seed=1)
+    second, _ = crossed(3, 60, slope=0.9, seed=1)
+    found = nested_spearman_difference(first, second, entropy, rng=generator(), n_resamples=500)
+    each = rhos(second, entropy) - rhos(first, entropy)
+    assert found.estimate == pytest.approx(each.mean())
+    assert 0 < found.low < found.estimate < found.high
+    turned = nested_spearman_difference(second, first, entropy, rng=generator(), n_resamples=500)
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low), abs=0.05)
+    same = nested_spearman_difference(first, first, entropy, rng=generator())
+    assert same[:3] == pytest.approx((0.0, 0.0, 0.0))
+    with pytest.raises(DataError, match="seeds_of_first 3, seeds_of_second 2"):
+        nested_spearman_difference(first, second[:2], entropy, rng=generator())
+    one = nested_spearman_difference(first[:1], second[:1], entropy, rng=generator())
+    assert one.note.startswith("one seed")
+
+
+def test_rho_that_differs_by_seed_is_covered():
+    rng, hits = generator(11), 0
+    for _ in range(100):
+        # Pearson's correlation of each seed with H is 0.5 ± 0.15 and that of their mean ranks nearly 6/π asin(r/2).
+        slopes = np.clip(0.5 + 0.15 * rng.normal(size=(3, 1)), -0.99, 0.99)
+        entropy = rng.normal(size=80)
+        own = 0.6 * rng.normal(size=80) + 0.8 * rng.normal(size=(3, 80))
+        found = nested_spearman_interval(
+            slopes * entropy + np.sqrt(1 - slopes**2) * own, entropy, rng=rng, n_resamples=200
+        )
+        hits += found.low <= 6 / np.pi * np.arcsin(0.25) <= found.high
+    # Binomial(100, 0.95): mean 95, sd 2.2. Resampling three seeds covers some 85.
+    assert hits >= 91
 
 
 def test_seeds_that_agree_add_nothing_and_seeds_that_differ_widen():
@@ -210,23 +312,12 @@ def test_order_of_seeds_and_examples_does_not_change_the_numbers():
     assert (again.low, again.high) == pytest.approx((first.low, first.high), abs=0.03)
 
 
-def test_nested_rho_covers_as_often_as_it_says_when_seeds_hardly_differ():
-    rng, hits = generator(11), 0
-    for _ in range(300):
-        example = rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], size=80).T
-        aulc = example[0] + 1e-3 * rng.normal(size=(3, 80))
-        found = nested_spearman_interval(aulc, example[1], rng=rng, n_resamples=300)
-        hits += found.low <= 6 / np.pi * np.arcsin(0.25) <= found.high
-    # Binomial(300, 0.95): mean 285, sd 3.8; the percentile interval covers a little less.
-    assert 268 <= hits <= 298
-
-
 def test_resamples_are_ranked_in_blocks_and_not_one_by_one():
-    # 2,000 resamples of 1,211 examples under 3 seeds: a loop over resamples makes several calls for each.
+    # 2,000 resamples of 1,211 examples under 3 seeds: a loop over resamples makes a dozen calls for each.
     aulc, entropy = crossed(3, 1211)
     profile = cProfile.Profile()
     profile.runcall(nested_spearman_interval, aulc, entropy, rng=generator(), n_resamples=2000)
-    assert pstats.Stats(profile).total_calls < 2000
+    assert pstats.Stats(profile).total_calls < 8000
 
 
 @pytest.mark.filterwarnings("error")
@@ -242,7 +333,7 @@ def test_resamples_are_ranked_in_blocks_and_not_one_by_one():
 )
 def test_what_has_no_rho_and_no_slope_says_why(aulc, entropy, note):
     rho, slope = nested_spearman_interval(aulc, entropy, rng=generator()), mixed_effect(aulc, entropy)
-    assert np.isnan([*rho[:3], *slope[:5]]).all()
+    assert np.isnan([*rho[:3], *slope[:6]]).all()
     assert rho.note.startswith(note)
     assert slope.note.startswith(note)
 
@@ -253,7 +344,6 @@ def test_too_few_examples_have_an_estimate_and_no_interval():
     for found in (
         nested_spearman_interval(aulc, entropy, rng=generator()),
         nested_mean_interval(aulc, rng=generator()),
-        nested_interval(np.mean, aulc, rng=generator()),
     ):
         assert np.isfinite(found.estimate)
         assert np.isnan([found.low, found.high]).all()
@@ -271,7 +361,6 @@ def test_resamples_of_one_value_count_as_no_correlation():
     "call",
     [
         lambda values: nested_mean_interval(values, rng=generator()),
-        lambda values: nested_interval(np.mean, values, rng=generator()),
         lambda values: nested_spearman_interval(values, np.arange(9), rng=generator()),
         lambda values: mixed_effect(values, np.arange(9)),
     ],
@@ -294,83 +383,3 @@ def test_lengths_and_settings_must_fit():
         nested_spearman_interval(*crossed(), rng=generator(), n_resamples=3)
     with pytest.raises(ConfigError, match="confidence"):
         mixed_effect(*crossed(), confidence=95)
-
-
-# mixed_effect
-
-
-def mixedlm(aulc, entropy):
-    """statsmodels' REML fit of the same model: seeds as dummies, examples as random intercepts."""
-    n_seeds, n = aulc.shape
-    frame = pd.DataFrame(
-        {
-            "aulc": stats.zscore(aulc, axis=1, ddof=1).ravel(),
-            "entropy": np.tile(stats.zscore(entropy, ddof=1), n_seeds),
-            "seed": np.repeat(np.arange(n_seeds), n),
-            "example": np.tile(np.arange(n), n_seeds),
-        }
-    )
-    return sm.MixedLM.from_formula("aulc ~ entropy + C(seed)", frame, groups="example").fit(reml=True)
-
-
-@pytest.mark.parametrize(("n_seeds", "n"), [(2, 40), (3, 60), (5, 25)])
-def test_mixed_effect_is_statsmodels_mixedlm(n_seeds, n):
-    aulc, entropy = crossed(n_seeds, n, seed=n)
-    found, reference = mixed_effect(aulc, entropy), mixedlm(aulc, entropy)
-    assert reference.converged
-    assert reference.cov_re.iloc[0, 0] > 0.01
-    assert found.slope == pytest.approx(reference.params["entropy"], rel=1e-6)
-    assert found.se == pytest.approx(reference.bse["entropy"], rel=1e-3)  # REML is found by iteration
-    assert (found.n_examples, found.n_seeds, found.note) == (n, n_seeds, "")
-
-
-def test_mixed_effect_uses_students_t_with_n_minus_2():
-    aulc, entropy = crossed(3, 12, slope=0.2)
-    found = mixed_effect(aulc, entropy, confidence=0.9)
-    half = stats.t.ppf(0.95, 10) * found.se
-    assert (found.low, found.high) == pytest.approx((found.slope - half, found.slope + half))
-    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(found.slope / found.se), 10))
-
-
-def test_slope_is_the_mean_correlation_over_seeds_whatever_their_level_and_scale():
-    aulc, entropy = crossed()
-    aulc = aulc * np.array([[1.0], [10.0], [0.1]]) + np.array([[0.0], [5.0], [-2.0]])
-    expected = np.mean([stats.pearsonr(row, entropy).statistic for row in aulc])
-    assert mixed_effect(aulc, entropy).slope == pytest.approx(expected)
-
-
-def test_one_seed_is_an_ordinary_regression_and_says_so():
-    aulc, entropy = crossed(1)
-    z = [stats.zscore(values, ddof=1) for values in (aulc[0], entropy)]
-    reference = sm.OLS(z[0], sm.add_constant(z[1])).fit()
-    found = mixed_effect(aulc, entropy)
-    assert (found.slope, found.se, found.p_value) == pytest.approx(
-        (reference.params[1], reference.bse[1], reference.pvalues[1])
-    )
-    assert (found.low, found.high) == pytest.approx(tuple(reference.conf_int()[1]))
-    assert found.note == "one seed: an ordinary regression over examples"
-
-
-def test_more_seeds_of_the_same_examples_are_not_more_examples():
-    aulc, entropy = crossed(1)
-    once, often = mixed_effect(aulc, entropy), mixed_effect(np.repeat(aulc, 10, axis=0), entropy)
-    assert often.se == pytest.approx(once.se)
-
-
-def test_mixed_effect_does_not_depend_on_order():
-    aulc, entropy = crossed()
-    order = generator().permutation(60)
-    again = mixed_effect(aulc[[2, 0, 1]][:, order], entropy[order])
-    assert again[:5] == pytest.approx(mixed_effect(aulc, entropy)[:5])
-
-
-def test_mixed_effect_covers_as_often_as_it_says():
-    rng, hits = generator(3), 0
-    for _ in range(500):
-        entropy = rng.normal(size=30)
-        example = 0.5 * entropy + 0.5 * rng.normal(size=30)
-        aulc = example + rng.normal(size=(3, 1)) + 0.5 * rng.normal(size=(3, 30))
-        # Pearson's correlation of one seed with H: 0.5 / √(0.25 + 0.25 + 0.25)
-        found = mixed_effect(aulc, entropy)
-        hits += found.low <= 0.5 / np.sqrt(0.75) <= found.high
-    assert 455 <= hits <= 495  # of 500; z-scoring by the sample's own spread makes it conservative here

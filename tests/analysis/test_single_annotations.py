@@ -13,7 +13,8 @@ from scipy import stats
 from contested.analysis import analyze, compare
 from contested.analysis.cartography import added_variance
 from contested.analysis.controls import regression
-from contested.analysis.seeds import mixed_effect, nested_spearman_interval
+from contested.analysis.mixed import mixed_effect
+from contested.analysis.seeds import nested_spearman_interval
 from contested.analysis.study.groups import contradiction
 from contested.analysis.study.runs import measure, rank_correlation_of
 from contested.integrations.reporting import Aggregates

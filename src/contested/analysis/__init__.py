@@ -59,6 +59,7 @@ from contested.analysis.intervals import (
     smallest_n,
 )
 from contested.analysis.measures import Measure
+from contested.analysis.mixed import MixedEffect, mixed_effect
 from contested.analysis.paired import (
     PairedTest,
     false_discovery_rate,
@@ -71,13 +72,11 @@ from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau
 from contested.analysis.results import Analysis, CategorySize, statements
 from contested.analysis.rise import Rise, highest_rise
 from contested.analysis.seeds import (
-    MixedEffect,
     SeedInterval,
     SeedMean,
-    mixed_effect,
-    nested_interval,
     nested_mean_interval,
     nested_mean_intervals,
+    nested_spearman_difference,
     nested_spearman_interval,
     over_seeds,
     seed_interval,
@@ -161,9 +160,9 @@ __all__ = [
     "mean_interval",
     "mean_intervals",
     "mixed_effect",
-    "nested_interval",
     "nested_mean_interval",
     "nested_mean_intervals",
+    "nested_spearman_difference",
     "nested_spearman_interval",
     "never_learned",
     "over_seeds",

@@ -1,34 +1,32 @@
-"""Over seeds: means of runs, intervals with seeds nested in them, and the mixed-effects estimate.
+"""Over seeds: means of runs, and intervals in which both examples and seeds are random.
 
-The seeds of a condition share their examples, so examples are resampled once for all seeds of a resample,
-and seeds are resampled within it. Resampling S seeds shows only (S − 1) / S of their variance, two thirds
-for three: where seeds differ more than examples do, these intervals are too narrow.
+The seeds of a condition share their examples: N examples and S seeds are crossed. Resampling three seeds would show
+two thirds of their variance, and no resampling makes many of three. So what seeds add is Student's t with S − 1
+degrees of freedom, what examples add is their bootstrap, and :func:`crossed_ends` puts the two together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import check_confidence, check_resampling, finite_array, known_entropy, same_length
-from contested.analysis.intervals import (
-    Interval,
-    Intervals,
-    expanded_quantiles,
-    resampled_counts,
-    resampled_rows,
-    too_few,
-)
+from contested.analysis.clusters import cluster_codes, cluster_sums
+from contested.analysis.correlation import rank_interval
+from contested.analysis.influence import rank_influence
+from contested.analysis.intervals import Interval, Intervals, too_few
+from contested.analysis.paired import paired_intervals
 from contested.analysis.ranking import codes, mean_ranks, rank_correlation
 from contested.errors import DataError
 from contested.wording import counted, joined
 
-_NESTED = "nested percentile bootstrap"
-ONE_SEED = "one seed: only examples are resampled"
+Floats = NDArray[np.float64]
+
+ONE_SEED = "one seed: the interval is over examples alone, and says nothing of other seeds"
 """The note of an interval that holds the seed fixed."""
 
 
@@ -65,31 +63,6 @@ class SeedInterval(NamedTuple):
     low: float
     high: float
     n: int
-    note: str
-
-
-class MixedEffect(NamedTuple):
-    """The slope of AULC on entropy over the examples and seeds of a condition.
-
-    Attributes:
-        slope: In standard deviations of AULC (within its seed) for one standard deviation of H; it is the mean
-            over seeds of Pearson's correlation.
-        se: Its standard error.
-        low: Lower end of its interval (Student t).
-        high: Upper end of its interval.
-        p_value: Two-sided p of a slope of 0.
-        n_examples: Examples N.
-        n_seeds: Seeds S.
-        note: Why a number is missing, or what one seed leaves out; empty otherwise.
-    """
-
-    slope: float
-    se: float
-    low: float
-    high: float
-    p_value: float
-    n_examples: int
-    n_seeds: int
     note: str
 
 
@@ -133,84 +106,116 @@ def seed_interval(
     return SeedInterval(found.mean, found.sd, low, high, found.n, found.note)
 
 
-def nested_interval(
-    statistic: Callable[[NDArray[np.float64]], float],
-    arrays: ArrayLike,
+def crossed_ends(
+    estimate: Floats, ends: tuple[Floats, Floats], seeds: Floats, share: Floats, confidence: float
+) -> tuple[Floats, Floats]:
+    """Ends of intervals over crossed examples and seeds, from the interval over examples and the numbers of the seeds.
+
+    The mean of N examples under S seeds has the variance of examples, that of seeds, and that of both together: an
+    example moves more under one seed than under another. The spread of the seeds' numbers holds the last two, the
+    interval over examples the first and the last, of which the last is taken out here. The parts have different
+    critical values, z and Student's t with S − 1 degrees of freedom, which are weighted by the variances (W. Cochran
+    and G. Cox, "Experimental Designs", 1950), at each end by itself as in G. Zou and A. Donner, "Construction of
+    confidence limits about effect measures", Statistics in Medicine 27, 2008. Satterthwaite's degrees of freedom make
+    shorter intervals that miss too often with two or three seeds.
+
+    Args:
+        estimate: Q means over seeds, shape ``(Q,)``, in any unit.
+        ends: Low and high ends of their intervals over examples, the seeds held fixed, shape ``(Q,)`` each.
+        seeds: The number of each seed, shape ``(S, Q)``, S at least 2.
+        share: The share of the variance over examples that is not of examples and seeds together, shape ``(Q,)``, as
+            :func:`share_of_examples` gives it.
+        confidence: Coverage wanted.
+
+    Returns:
+        Low and high, shape ``(Q,)``, in the unit of ``estimate``.
+    """
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    t = float(stats.t.ppf(0.5 + confidence / 2, len(seeds) - 1))
+    of_seeds = seeds.var(axis=0, ddof=1) / len(seeds)
+    low, high = (crossed_half(share * ((end - estimate) / z) ** 2, of_seeds, z, t) for end in ends)
+    return estimate - low, estimate + high
+
+
+def crossed_half(of_examples: Floats, of_seeds: Floats, z: float, t: float) -> Floats:
+    """Half the length of an interval of two variances, each with a critical value of its own (Cochran and Cox).
+
+    >>> crossed_half(np.array([9.0]), np.array([16.0]), 2.0, 4.0)  # 5 · (9 · 2 + 16 · 4) / 25
+    array([16.4])
+    """
+    scale = np.sqrt(of_examples + of_seeds)
+    together = of_examples * z + of_seeds * t
+    return np.divide(together, scale, out=np.zeros_like(scale), where=scale > 0)
+
+
+def share_of_examples(influence: Floats, codes: NDArray[np.intp]) -> Floats:
+    """What share of the variance of a mean over seeds, the seeds held fixed, examples make that move alike under all.
+
+    The rest is of examples and seeds together, estimated by how far seeds differ in what an example adds.
+
+    Args:
+        influence: How far each example moves each of Q numbers under each seed, shape ``(S, N, Q)``, S at least 2: of a
+            mean, its value less the mean.
+        codes: The cluster of each example, shape ``(N,)``, from 0.
+
+    Returns:
+        From 0 to 1, shape ``(Q,)``; 0 where there is no variance.
+    """
+    n_seeds, n, width = influence.shape
+    flat = influence.transpose(1, 0, 2).reshape(n, n_seeds * width)
+    sums = cluster_sums(flat, codes).reshape(-1, n_seeds, width)
+    alike = sums.mean(axis=1)
+    apart = ((sums - alike[:, None]) ** 2).sum(axis=(0, 1)) / (n_seeds * (n_seeds - 1))
+    whole = (alike**2).sum(axis=0)
+    return np.asarray(np.clip(1.0 - np.divide(apart, whole, out=np.ones_like(whole), where=whole > 0), 0.0, 1.0))
+
+
+def nested_mean_intervals(
+    values: ArrayLike,
     *,
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
-) -> Interval:
-    """The percentile interval of any statistic of seeds and examples, both resampled.
-
-    Each resample takes the same examples from every seed, then seeds. The interval is not widened for few
-    examples. ``statistic`` is called once a resample; :func:`nested_mean_interval` and
-    :func:`nested_spearman_interval` are fast.
-
-    Args:
-        statistic: From values ``(S, N, …)`` to a number.
-        arrays: Shape ``(S, N, …)``.
-        rng: Source of the resamples.
-        n_resamples: Bootstrap resamples R.
-        confidence: Coverage wanted.
-
-    Returns:
-        The statistic with its interval; ``n`` is the number of examples.
-    """
-    check_resampling(n_resamples, confidence)
-    values = np.asarray(arrays, dtype=np.float64)
-    values = _seeds_and_examples("arrays", values, max(2, values.ndim))
-    n_seeds, n = values.shape[:2]
-    estimate = float(statistic(values)) if n else np.nan
-    if note := too_few(n, confidence):
-        return Interval(estimate, np.nan, np.nan, n, "none", note)
-    for_examples, for_seeds = rng.spawn(2)
-    seeds = iter(_resampled_seeds(n_seeds, n_resamples, for_seeds))
-    blocks = resampled_rows(n, n_resamples=n_resamples, rng=for_examples)
-    drawn = [float(statistic(values[next(seeds)][:, rows])) for block in blocks for rows in block]
-    low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(estimate, float(low), float(high), n, _NESTED, ONE_SEED if n_seeds == 1 else "")
-
-
-def nested_mean_intervals(
-    values: ArrayLike, *, rng: np.random.Generator, n_resamples: int = 2000, confidence: float = 0.95
+    clusters: Sequence[Any] | NDArray[Any] | None = None,
 ) -> Intervals:
-    """Means over seeds and examples with nested percentile intervals, widened for few examples.
+    """Means over seeds and examples with intervals over both (:func:`crossed_ends`).
 
-    With one seed it is :func:`~contested.analysis.mean_intervals`.
+    With one seed it is :func:`~contested.analysis.mean_intervals`: of that seed alone.
 
     Args:
         values: Q quantities (such as checkpoints) of N examples under S seeds, shape ``(S, N, Q)``, in any unit.
         rng: Source of the resamples.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted of each interval by itself.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
 
     Returns:
         Means and interval ends, shape ``(Q,)``, in the unit of ``values``; ``n`` is the number of examples.
     """
-    check_resampling(n_resamples, confidence)
     array = _seeds_and_examples("values", values, 3)
-    n_seeds, n, width = array.shape
-    missing = np.full(width, np.nan)
-    estimate = array.mean(axis=(0, 1)) if n else missing
-    if note := too_few(n, confidence):
-        return Intervals(estimate, missing, missing, n, "none", note)
-    for_examples, for_seeds = rng.spawn(2)
-    by_example = array.transpose(1, 0, 2).reshape(n, n_seeds * width)
-    blocks = resampled_counts(n, n_resamples=n_resamples, rng=for_examples)
-    means = np.concatenate([counts @ by_example / n for counts in blocks])
-    weights = np.concatenate([*resampled_counts(n_seeds, n_resamples=n_resamples, rng=for_seeds)]) / n_seeds
-    drawn = np.einsum("rsq,rs->rq", means.reshape(n_resamples, n_seeds, width), weights)
-    low, high = expanded_quantiles(drawn, n, confidence)
-    return Intervals(estimate, low, high, n, _NESTED, ONE_SEED if n_seeds == 1 else "")
+    means = array.mean(axis=0)
+    found = paired_intervals(means, clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    if len(array) == 1:
+        return found._replace(note=joined(found.note, ONE_SEED))
+    if not np.isfinite(found.low).any():
+        return found
+    by_seed = array.mean(axis=1)
+    share = share_of_examples(array - by_seed[:, None], cluster_codes(clusters, found.n))
+    low, high = crossed_ends(found.estimate, (found.low, found.high), by_seed, share, confidence)
+    return found._replace(low=low, high=high, method=_crossed(found.method))
 
 
 def nested_mean_interval(
-    values: ArrayLike, *, rng: np.random.Generator, n_resamples: int = 2000, confidence: float = 0.95
+    values: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+    clusters: Sequence[Any] | NDArray[Any] | None = None,
 ) -> Interval:
     """:func:`nested_mean_intervals` of one quantity, shape ``(S, N)``."""
     column = _seeds_and_examples("values", values, 2)[:, :, None]
-    found = nested_mean_intervals(column, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    found = nested_mean_intervals(column, rng=rng, n_resamples=n_resamples, confidence=confidence, clusters=clusters)
     estimate, low, high = (float(part[0]) for part in found[:3])
     return Interval(estimate, low, high, found.n, found.method, found.note)
 
@@ -223,9 +228,9 @@ def nested_spearman_interval(
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
-    """The mean over seeds of Spearman's ρ(AULC, H), with a nested percentile interval.
+    """The mean over seeds of Spearman's ρ(AULC, H), with an interval over examples and seeds (:func:`crossed_ends`).
 
-    A resample in which a quantity is constant counts as ρ = 0, as in :func:`~contested.analysis.spearman`.
+    With one seed it is the interval of :func:`~contested.analysis.spearman`.
 
     Args:
         aulc: Of N examples under S seeds, shape ``(S, N)`` (nats).
@@ -238,78 +243,131 @@ def nested_spearman_interval(
         The mean ρ with its interval; NaN, explained in ``note``, where a seed's AULC or H is constant.
     """
     check_resampling(n_resamples, confidence)
-    losses, human, left_out = _with_entropy(aulc, entropy)
-    n_seeds, n = losses.shape
-    if note := _no_slope(losses, human):
-        return Interval(np.nan, np.nan, np.nan, n, "none", joined(left_out, note))
-    x, y = np.stack([codes(row) for row in losses]), codes(human)
-    estimate = float(rank_correlation(mean_ranks(x), mean_ranks(y)).mean())
-    if note := too_few(n, confidence):
-        return Interval(estimate, np.nan, np.nan, n, "none", joined(left_out, note))
-    for_examples, for_seeds = rng.spawn(2)
-    blocks = []
-    for rows in resampled_rows(n, n_resamples=n_resamples, rng=for_examples):
-        of_entropy = mean_ranks(y[rows])
-        blocks.append(np.stack([rank_correlation(mean_ranks(seed[rows]), of_entropy) for seed in x], axis=1))
-    rhos = np.nan_to_num(np.concatenate(blocks), nan=0.0)
-    drawn = np.take_along_axis(rhos, _resampled_seeds(n_seeds, n_resamples, for_seeds), axis=1).mean(axis=1)
-    low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    note = joined(left_out, ONE_SEED if n_seeds == 1 else "")
-    return Interval(estimate, float(low), float(high), n, _NESTED, note)
+    losses, human, _, left_out = known_examples(aulc, entropy)
+    if note := no_slope(losses, human):
+        return Interval(np.nan, np.nan, np.nan, len(human), "none", joined(left_out, note))
+    options = {"rng": rng, "n_resamples": n_resamples, "confidence": confidence}
+    found = _rho_interval(losses, np.ones(len(losses)), human, options)
+    return found._replace(note=joined(left_out, found.note, ONE_SEED if len(losses) == 1 else ""))
 
 
-def mixed_effect(aulc: ArrayLike, entropy: ArrayLike, *, confidence: float = 0.95) -> MixedEffect:
-    """The mixed-effects slope of AULC on entropy: a random intercept for each example, seeds as fixed effects.
-
-    z(AULC)_si = seed_s + β z(H)_i + u_i + ε_si, AULC z-scored within each seed. Every example is seen under
-    every seed, so generalised least squares is the regression of the examples' means over seeds on z(H), and
-    the standard error that of its residuals, with N − 2 degrees of freedom: the REML fit, unless examples
-    vary less between than within (where REML sets the variance of u to 0 and this does not). Seeds stand for
-    themselves only: the interval is over examples.
+def nested_spearman_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    entropy: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean ρ(AULC, H) of a second group of runs minus that of a first, of the same examples and seeds.
 
     Args:
-        aulc: Of N examples under S seeds, shape ``(S, N)`` (nats).
+        first: AULC of N examples under S seeds, shape ``(S, N)`` (nats).
+        second: The same of the second group, in the same order.
         entropy: Annotation entropy H, shape ``(N,)`` (nats); examples without one (NaN) are left out, and noted.
+        rng: Source of the resamples.
+        n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted.
 
     Returns:
-        The slope; NaN, explained in ``note``, below 3 examples or where a seed's AULC or H is constant.
+        The difference with its interval; NaN, explained in ``note``, where an AULC or H is constant.
     """
-    check_confidence(confidence)
-    losses, human, left_out = _with_entropy(aulc, entropy)
-    n_seeds, n = losses.shape
-    if note := _no_slope(losses, human):
-        return MixedEffect(np.nan, np.nan, np.nan, np.nan, np.nan, n, n_seeds, joined(left_out, note))
-    means = stats.zscore(losses, axis=1, ddof=1).mean(axis=0)
-    found = stats.linregress(stats.zscore(human, ddof=1), means)
-    slope, se, p_value = (float(part) for part in (found.slope, found.stderr, found.pvalue))
-    half = float(stats.t.ppf(0.5 + confidence / 2, n - 2)) * se
-    note = joined(left_out, "one seed: an ordinary regression over examples" if n_seeds == 1 else "")
-    return MixedEffect(slope, se, slope - half, slope + half, p_value, n, n_seeds, note)
+    check_resampling(n_resamples, confidence)
+    before, human, _, left_out = known_examples(first, entropy)
+    after = known_examples(second, entropy).losses
+    same_length(seeds_of_first=len(before), seeds_of_second=len(after))
+    losses, signs = np.concatenate([after, before]), np.repeat([1.0, -1.0], len(before))
+    if note := no_slope(losses, human):
+        return Interval(np.nan, np.nan, np.nan, len(human), "none", joined(left_out, note))
+    options = {"rng": rng, "n_resamples": n_resamples, "confidence": confidence}
+    found = _rho_interval(losses, signs, human, options)
+    return found._replace(note=joined(left_out, found.note, ONE_SEED if len(before) == 1 else ""))
 
 
-def _seeds_and_examples(name: str, values: ArrayLike, ndim: int) -> NDArray[np.float64]:
+def _rho_interval(losses: Floats, signs: Floats, human: Floats, options: dict[str, Any]) -> Interval:
+    """The mean over S seeds of ρ, or of the difference of two ρ: losses (S, N) or (2S, N), each with its sign."""
+    n, n_seeds, confidence = len(human), int((signs > 0).sum()), options["confidence"]
+    x, y = np.stack([codes(row) for row in losses]), codes(human)
+    rhos = _by_seed(rank_correlation(mean_ranks(x), mean_ranks(y)), signs)
+    estimate = float(rhos.mean())
+    if note := too_few(n, confidence):
+        return Interval(estimate, np.nan, np.nan, n, "none", note)
+
+    def mean_rho(*samples: NDArray[np.intp], axis: int = -1) -> Floats:
+        human_ranks = mean_ranks(samples[-1])
+        each = [rank_correlation(mean_ranks(one), human_ranks) for one in samples[:-1]]
+        return np.asarray(np.tensordot(signs, each, 1) / n_seeds)
+
+    low, high, method, note = rank_interval((*x, y), mean_rho, **options)
+    if n_seeds == 1:
+        return Interval(estimate, low, high, n, method, note)
+    influence = _by_seed(np.stack([rank_influence(row, y) for row in x]), signs)
+    share = share_of_examples(influence[:, :, None], np.arange(n))
+    ends = np.array([low]), np.array([high])
+    (low,), (high,) = crossed_ends(np.array([estimate]), ends, rhos[:, None], share, confidence)
+    return Interval(estimate, float(low), float(high), n, _crossed(method), note)
+
+
+def _by_seed(values: Floats, signs: Floats) -> Floats:
+    """Values of S seeds as they are; of 2S those of the second group less those of the first."""
+    return values if (signs > 0).all() else values[signs > 0] - values[signs < 0]
+
+
+def _crossed(method: str) -> str:
+    return f"{method} over examples, Student t over seeds"
+
+
+def _seeds_and_examples(name: str, values: ArrayLike, ndim: int) -> Floats:
     array = finite_array(name, values, ndim)
     if not len(array):
         raise DataError(f"{name}: given no seed, expected at least one.")
     return array
 
 
-def _with_entropy(aulc: ArrayLike, entropy: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
-    """Losses (S, n) and entropies (n,) of the examples that have both, and how many are left out."""
+class KnownExamples(NamedTuple):
+    """The n examples whose entropy is known.
+
+    Attributes:
+        losses: AULC under each seed (nats), shape ``(S, n)``.
+        entropy: Annotation entropy H (nats), shape ``(n,)``.
+        codes: The number of each example's cluster, from 0, shape ``(n,)``.
+        note: How many examples are left out; empty where none is.
+    """
+
+    losses: Floats
+    entropy: Floats
+    codes: NDArray[np.intp]
+    note: str
+
+
+def known_examples(
+    aulc: ArrayLike, entropy: ArrayLike, clusters: Sequence[Any] | NDArray[Any] | None = None
+) -> KnownExamples:
+    """AULC and H of the examples that have both.
+
+    Args:
+        aulc: Of N examples under S seeds, shape ``(S, N)`` (nats).
+        entropy: Annotation entropy H, shape ``(N,)`` (nats); NaN where an example has none.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
+
+    Returns:
+        What is known.
+
+    Raises:
+        DataError: If there is no seed, lengths differ, or a number is not finite.
+    """
     losses, known = _seeds_and_examples("aulc", aulc, 2), known_entropy(entropy)
     same_length(aulc=losses.shape[1], entropy=len(known.rows))
-    return losses[:, known.rows], known.entropy, known.note
+    numbers = cluster_codes(clusters, len(known.rows))[known.rows]
+    return KnownExamples(losses[:, known.rows], known.entropy, cluster_codes(numbers, len(numbers)), known.note)
 
 
-def _no_slope(losses: NDArray[np.float64], entropy: NDArray[np.float64]) -> str:
+def no_slope(losses: Floats, entropy: Floats) -> str:
+    """Why AULC (S, n) has no correlation with H (n,); empty where it has."""
     if len(entropy) < 3:
         return f"{counted(len(entropy), 'example')}: too few for a correlation (3 needed)"
     if np.ptp(entropy) == 0:
         return "constant: entropy, so there is nothing to correlate with"
     constant = int((np.ptp(losses, axis=1) == 0).sum())
     return f"constant: aulc of {constant} of {len(losses)} seeds, so there is nothing to correlate" if constant else ""
-
-
-def _resampled_seeds(n_seeds: int, n_resamples: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    return rng.integers(0, n_seeds, size=(n_resamples, n_seeds))

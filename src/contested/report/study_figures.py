@@ -292,7 +292,7 @@ def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | Non
     return FigureSpec(
         f"along_{axis.replace('.', '_')}", "axes", f"Along {axis_heading(axis)}",
         "Left: mean loss change of each category; right: Spearman's ρ of AULC with annotation entropy. Intervals: "
-        "{confidence}, seeds nested in examples." + (_HOLLOW if _lacks_seeds(groups) else ""),
+        "{confidence}, over examples and seeds." + (_HOLLOW if _lacks_seeds(groups) else ""),
         (("changes", "mean"), ("groups", "rho_mean")),
         partial(along, axis=axis, others=keys, scale=scale), (axis, *others, "category", "mean"), CHANGE,
         optional=("groups",),

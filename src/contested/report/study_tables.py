@@ -20,7 +20,7 @@ from contested.report.run_frames import change_column
 from contested.report.run_tables import legend, measure_heading
 from contested.report.study_frames import axis_format, categories_of, varying_axes
 
-_SEEDS = "Mean ± standard deviation over seeds; in brackets the {confidence} interval with seeds nested in examples. "
+_SEEDS = "Mean ± standard deviation over seeds; in brackets the {confidence} interval over examples and seeds. "
 _GROUP = Column("group", "group")
 _NOTE = Column("note", "note")
 _N = Column("n", "n", COUNT)
@@ -35,7 +35,7 @@ _TRAIN_LOSS = Column(
 _CHANGE_DIFFERENCES = Table(
     "loss_change_differences", "change_differences", "differences", "Differences of the loss change",
     "Δℓ of the second group minus Δℓ of the first, on the same examples. In brackets the {confidence} "
-    "interval: examples are resampled in pairs, seeds nested in them.",
+    "interval over examples and seeds, both in pairs.",
     (
         Column("pair", "groups"), Column("category", "category"), _N,
         Column("difference", "difference (nats)", CHANGE, "low", "high", seeded=True), _NOTE,
@@ -45,7 +45,7 @@ _CHANGE_DIFFERENCES = Table(
 _DIFFERENCES = Table(
     "differences", "differences", "differences", "Differences of every measure",
     "Mean of the second group minus mean of the first, on the same examples. In brackets the {confidence} "
-    "interval: examples are resampled in pairs, seeds nested in them.",
+    "interval over examples and seeds, both in pairs.",
     (
         Column("axis", "axis", axis_heading, words=True),
         Column("from", "from"), Column("to", "to"), Column("held", "the others"),

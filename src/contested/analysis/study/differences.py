@@ -50,7 +50,7 @@ def differences(study: StudyRuns, draw: Resampling) -> pd.DataFrame:
 
     Along a numeric axis neighbouring values are compared, and the last with the first; along another one every value
     with the first that is there. Both groups are taken on the examples that they share, seed by seed where they
-    share seeds; examples are resampled with seeds nested in them.
+    share seeds, with intervals over examples and seeds.
 
     Args:
         study: The study.

@@ -104,7 +104,7 @@ class MeanOf(NamedTuple):
 def means(
     values: Mapping[str, NDArray[np.float64]], categories: Mapping[str, NDArray[np.intp]], draw: Resampling
 ) -> Iterator[MeanOf]:
-    """The mean of each measure in each category, examples resampled with seeds nested in them.
+    """The mean of each measure in each category, with its interval over examples and seeds.
 
     Args:
         values: Measures by name, each of shape (S, N); NaN where an example has none.

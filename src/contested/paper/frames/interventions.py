@@ -112,7 +112,7 @@ def noise(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:
     """What noised labels of clean training examples do to the clean examples' AULC (paper §5).
 
     Every run is set against the plain run of its condition, seed and learning rate; losses of both are against
-    the original labels. ``noise_summary`` has the mean shift over seeds with a nested interval, and one Wilcoxon
+    the original labels. ``noise_summary`` has the mean shift over seeds with its interval, and one Wilcoxon
     test and one Cohen's d of the seed-mean AULCs, for p-values of seeds are not averaged.
 
     Args:

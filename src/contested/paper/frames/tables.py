@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.analysis.checks import known_entropy
+from contested.analysis.mixed import mixed_effect
 from contested.analysis.rank import kendall_tau, rank_trend
-from contested.analysis.ranking import codes, mean_ranks, rank_correlation
 from contested.analysis.seeds import (
-    mixed_effect,
-    nested_interval,
     nested_mean_interval,
+    nested_spearman_difference,
     nested_spearman_interval,
     over_seeds,
 )
@@ -58,7 +56,7 @@ def table1(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
     """Spearman's ρ(AULC, H) of each condition (paper Table 1), with one test a condition.
 
     ρ is the mean over seeds with its sample standard deviation, as in the paper, and an interval in which examples
-    are resampled and seeds nested. The p-value is that of the seed-mean AULC of each example, for seeds share
+    and seeds are random. The p-value is that of the seed-mean AULC of each example, for seeds share
     their examples and p-values of seeds must not be averaged. Corrections are over the main conditions that have
     a p-value (``family_size``); IA3 is outside the family.
 
@@ -137,8 +135,8 @@ class Change(NamedTuple):
     Attributes:
         mean: Mean over examples and seeds.
         sd: Standard deviation over seeds.
-        low: Lower end of the nested interval.
-        high: Upper end of the nested interval.
+        low: Lower end of its interval over examples and seeds.
+        high: Upper end of its interval over examples and seeds.
         note: Why a number is missing; empty otherwise.
     """
 
@@ -255,11 +253,8 @@ def _rho_difference(high: Condition, low: Condition, draw: Resampling) -> tuple[
     note = different_runs(high, low)
     if note:
         return np.nan, np.nan, note
-    human, rows, left_out = known_entropy(high.entropy)
-    codes_of = [np.stack([codes(row) for row in group.aulc[:, rows]]) for group in (high, low)]
-    entropy = np.broadcast_to(codes(human), codes_of[0].shape)
-    found = nested_interval(_difference_of_rhos, np.stack([*codes_of, entropy], axis=-1), **draw.options)
-    return found.low, found.high, joined(left_out, found.note)
+    found = nested_spearman_difference(low.aulc, high.aulc, high.entropy, **draw.options)
+    return found.low, found.high, found.note
 
 
 def different_runs(a: Condition, b: Condition) -> str:
@@ -267,13 +262,6 @@ def different_runs(a: Condition, b: Condition) -> str:
     if a.seeds != b.seeds:
         return f"rank {a.rank:g} and rank {b.rank:g} do not have the same seeds: no interval of their difference"
     return different_examples([a.first, b.first])
-
-
-def _difference_of_rhos(values: NDArray[np.float64]) -> float:
-    """Mean ρ of the first coded quantity with the third, minus that of the second; a constant one counts as 0."""
-    first, second, human = (mean_ranks(values[..., column].astype(np.intp)) for column in range(3))
-    found = np.nan_to_num([rank_correlation(first, human), rank_correlation(second, human)])
-    return float(found[0].mean() - found[1].mean())
 
 
 def table7(study: PaperStudy) -> pd.DataFrame:

@@ -30,7 +30,7 @@ _CHANGES = (
 _ONE_RUN = (_SEED, _ONE_RHO, _P, _ACCURACY, _NOTE)
 
 _AULC = "AULC is an example's mean loss over all checkpoints, H its annotation entropy. "
-_SEEDS = "Mean ± standard deviation over seeds; in brackets the {confidence} interval with seeds nested in examples. "
+_SEEDS = "Mean ± standard deviation over seeds; in brackets the {confidence} interval over examples and seeds. "
 _GAPS = "“2 of 3 seeds”: the others are missing and the mean is of those present; –: no complete run. "
 
 TABLES: tuple[Table, ...] = (
