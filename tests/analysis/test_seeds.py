@@ -4,13 +4,12 @@ import cProfile
 import pstats
 
 import numpy as np
-import pandas as pd
 import pytest
-import statsmodels.api as sm
 from scipy import stats
 
 from contested.analysis import (
     mixed_effect,
+    nested_difference_intervals,
     nested_mean_interval,
     nested_mean_intervals,
     nested_spearman_difference,
@@ -20,7 +19,7 @@ from contested.analysis import (
     seed_interval,
     spearman,
 )
-from contested.analysis.seeds import crossed_ends, share_of_examples
+from contested.analysis.crossed import crossed_ends, share_of_examples
 from contested.errors import ConfigError, DataError
 
 
@@ -116,57 +115,6 @@ def test_one_seed_has_no_interval_over_seeds():
     assert "1 of 2 seeds left out" in found.note
 
 
-# examples and seeds together
-
-
-def test_ends_by_hand():
-    # Seeds 1, 2, 3: variance 1, of their mean 1/3. Examples: ends 1.96 and 3.92 away are standard errors of 1 and 2, of
-    # whose squares 3/4 are the examples' own: 0.75 and 3. t(0.975, 2) = 4.30265.
-    # Lower half: (0.75 · 1.95996 + 4.30265 / 3) / √(0.75 + 1/3), upper (3 · 1.95996 + 4.30265 / 3) / √(3 + 1/3).
-    low, high = crossed_ends(
-        np.array([2.0]), (np.array([0.040036]), np.array([5.919928])), np.array([[1.0], [2.0], [3.0]]),
-        np.array([0.75]), 0.95,
-    )  # fmt: skip
-    # 1.469973 + 1.434217 = 2.904190 over 1.040833; 5.879892 + 1.434217 = 7.314109 over 1.825742.
-    assert (2.0 - low[0], high[0] - 2.0) == pytest.approx((2.790254, 4.006102), abs=1e-5)
-
-
-def test_seeds_that_do_not_differ_leave_the_interval_over_examples_and_examples_that_do_not_leave_students():
-    seeds = np.array([[0.1], [0.2], [0.6]])
-    low, high = crossed_ends(np.array([0.3]), (np.array([0.3]), np.array([0.3])), seeds, np.array([1.0]), 0.9)
-    assert (low[0], high[0]) == pytest.approx(stats.t.interval(0.9, 2, loc=0.3, scale=stats.sem(seeds[:, 0])))
-    ends = np.array([-1.0]), np.array([4.0])
-    same = crossed_ends(np.array([0.3]), ends, np.full((3, 1), 0.3), np.array([1.0]), 0.9)
-    assert np.concatenate(same) == pytest.approx([-1.0, 4.0])
-
-
-def test_the_share_of_examples_is_that_of_a_two_way_analysis_of_variance():
-    values = two_way(2, 3, 40, seeds=1.0, together=0.7)
-    model = [
-        sm.OLS.from_formula(
-            "y ~ C(seed) + C(example)",
-            pd.DataFrame({"y": one.ravel(), "seed": np.repeat(range(3), 40), "example": np.tile(range(40), 3)}),
-        ).fit()
-        for one in np.moveaxis(values, 2, 0)
-    ]
-    # The variance of the mean over fixed seeds is MS(examples) / SN, of which MS(residual) / SN is of both together.
-    table = [sm.stats.anova_lm(fit)["mean_sq"] for fit in model]
-    expected = [1 - one["Residual"] / one["C(example)"] for one in table]
-    influence = values - values.mean(axis=1, keepdims=True)
-    assert share_of_examples(influence, np.arange(40)) == pytest.approx(expected)
-
-
-def test_the_share_of_examples_is_over_clusters():
-    # Each example twice, once with the opposite interaction: what differs by seed cancels within each pair.
-    values = two_way(1, 3, 40, seeds=0.0, together=0.7)
-    alike, influence = values.mean(axis=0), values - values.mean(axis=1, keepdims=True)
-    mirrored = np.concatenate([influence, 2 * (alike - alike.mean()) - influence], axis=1)
-    pairs = np.tile(np.arange(40), 2)
-    assert share_of_examples(mirrored, pairs) == pytest.approx(1.0)
-    assert share_of_examples(mirrored, np.arange(80)) < 0.95
-    assert share_of_examples(np.zeros((3, 5, 1)), np.arange(5)).tolist() == [0.0]
-
-
 # means
 
 
@@ -194,6 +142,30 @@ def test_equal_recipes_are_told_apart_in_one_of_twenty_pairs(n_seeds):
     assert np.mean((found.low > 0) | (found.high < 0)) < 0.06
     examples = paired_intervals((second - first).mean(axis=0), rng=generator(1), n_resamples=100)
     assert np.mean((examples.low > 0) | (examples.high < 0)) > 0.5
+
+
+@pytest.mark.parametrize("n_seeds", [(2, 2), (3, 5)])
+def test_equal_recipes_whose_seeds_are_no_pairs_are_told_apart_in_one_of_twenty_pairs(n_seeds):
+    rng = generator(sum(n_seeds))
+    example = rng.gamma(1.0, 1.0, size=(60, 2000))
+    first, second = (
+        example + 0.5 * rng.normal(size=(n, 60, 2000)) + 3 / np.sqrt(60) * rng.normal(size=(n, 1, 2000))
+        for n in n_seeds
+    )
+    found = nested_difference_intervals(first, second, rng=generator(1), n_resamples=100)
+    assert np.mean((found.low > 0) | (found.high < 0)) < 0.06
+    assert found.method.endswith("Student t over seeds")
+    assert found.estimate == pytest.approx(second.mean(axis=(0, 1)) - first.mean(axis=(0, 1)))
+
+
+def test_a_difference_of_one_seed_is_over_examples_alone_and_says_so():
+    first, second = two_way(1, 1, 30, seeds=0, together=0), two_way(1, 3, 30, seeds=0, together=1, seed=1)
+    found = nested_difference_intervals(first, second, rng=generator(1))
+    examples = paired_intervals(second.mean(axis=0) - first[0], rng=generator(1))
+    assert (found.low, found.high) == (examples.low, examples.high)
+    assert found.note.startswith("one seed")
+    with pytest.raises(DataError, match="examples_of_first 30, examples_of_second 29"):
+        nested_difference_intervals(first, second[:, :29], rng=generator())
 
 
 def test_clusters_widen_as_if_each_were_one_example():
@@ -254,9 +226,9 @@ def test_rho_over_seeds_is_its_parts_put_together():
     ).confidence_interval
     # The slow jackknife of each seed's ρ takes the place of its influence.
     left = np.array([rhos(np.delete(aulc, row, axis=1), np.delete(entropy, row)) for row in range(60)]).T
-    share = share_of_examples((left - left.mean(axis=1, keepdims=True))[:, :, None], np.arange(60))
+    share = share_of_examples([(left - left.mean(axis=1, keepdims=True))[:, :, None]], np.arange(60))
     ends = np.array([examples.low]), np.array([examples.high])
-    low, high = crossed_ends(np.array([each.mean()]), ends, each[:, None], share, 0.95)
+    low, high = crossed_ends(np.array([each.mean()]), ends, [each[:, None]], share, 0.95)
     assert (found.low, found.high) == pytest.approx((low[0], high[0]), abs=0.02)
     assert (found.n, found.method, found.note) == (60, "BCa bootstrap over examples, Student t over seeds", "")
 

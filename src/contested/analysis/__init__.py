@@ -74,6 +74,7 @@ from contested.analysis.rise import Rise, highest_rise
 from contested.analysis.seeds import (
     SeedInterval,
     SeedMean,
+    nested_difference_intervals,
     nested_mean_interval,
     nested_mean_intervals,
     nested_spearman_difference,
@@ -160,6 +161,7 @@ __all__ = [
     "mean_interval",
     "mean_intervals",
     "mixed_effect",
+    "nested_difference_intervals",
     "nested_mean_interval",
     "nested_mean_intervals",
     "nested_spearman_difference",

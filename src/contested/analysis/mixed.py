@@ -12,8 +12,9 @@ from scipy import optimize, special, stats
 
 from contested.analysis.checks import check_confidence
 from contested.analysis.clusters import cluster_sums
+from contested.analysis.crossed import crossed_half, share_of_examples
 from contested.analysis.intervals import too_few
-from contested.analysis.seeds import crossed_half, known_examples, no_slope, share_of_examples
+from contested.analysis.seeds import known_examples, no_slope
 from contested.wording import joined
 
 Floats = NDArray[np.float64]
@@ -67,7 +68,7 @@ def mixed_effect(
     the variances) is the mean of the seeds' own slopes, each Pearson's correlation. The standard error does not take
     the spread of u to be the same at every H. Over examples it is the jackknife of Fisher's z of the slope, one
     example (or cluster) left out at a time and z-scores taken anew: what HC3 is to a slope whose scale is known. Over
-    seeds it is that of the seeds' slopes. :func:`~contested.analysis.seeds.crossed_half` puts both together, with
+    seeds it is that of the seeds' slopes. :func:`~contested.analysis.crossed.crossed_half` puts both together, with
     Student's t of G − 2 and of S − 1 degrees of freedom.
 
     Args:
@@ -129,13 +130,13 @@ def _with_interval(found: MixedEffect, slopes: Floats, left: Floats, confidence:
     if len(slopes) > 1:
         of_seeds = float(slopes.var(ddof=1)) / len(slopes) / per_z**2
         apart = left - left.mean(axis=1, keepdims=True)
-        share = float(share_of_examples(apart[:, :, None], np.arange(n_clusters))[0])
+        share = float(share_of_examples([apart[:, :, None]], np.arange(n_clusters))[0])
 
     def half(p_value: float) -> float:
         z = -float(special.ndtri(p_value / 2))
         t, of_more = (-float(special.stdtrit(df, p_value / 2)) for df in (n_clusters - 2, max(len(slopes) - 1, 1)))
         widened = share * of_examples * (t / z) ** 2
-        return float(crossed_half(np.array([widened]), np.array([of_seeds]), z, of_more)[0])
+        return float(crossed_half([(np.array([widened]), z), (np.array([of_seeds]), of_more)])[0])
 
     centre, width = float(np.arctanh(slope)), half(1 - confidence)
     low, high = (float(end) for end in np.tanh([centre - width, centre + width]))

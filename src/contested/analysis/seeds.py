@@ -1,9 +1,4 @@
-"""Over seeds: means of runs, and intervals in which both examples and seeds are random.
-
-The seeds of a condition share their examples: N examples and S seeds are crossed. Resampling three seeds would show
-two thirds of their variance, and no resampling makes many of three. So what seeds add is Student's t with S − 1
-degrees of freedom, what examples add is their bootstrap, and :func:`crossed_ends` puts the two together.
-"""
+"""Over seeds: means of runs, and intervals of means and correlations over examples and seeds."""
 
 from __future__ import annotations
 
@@ -15,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import check_confidence, check_resampling, finite_array, known_entropy, same_length
-from contested.analysis.clusters import cluster_codes, cluster_sums
+from contested.analysis.clusters import cluster_codes
 from contested.analysis.correlation import rank_interval
+from contested.analysis.crossed import crossed_ends, share_of_examples
 from contested.analysis.influence import rank_influence
 from contested.analysis.intervals import Interval, Intervals, too_few
 from contested.analysis.paired import paired_intervals
@@ -106,70 +102,6 @@ def seed_interval(
     return SeedInterval(found.mean, found.sd, low, high, found.n, found.note)
 
 
-def crossed_ends(
-    estimate: Floats, ends: tuple[Floats, Floats], seeds: Floats, share: Floats, confidence: float
-) -> tuple[Floats, Floats]:
-    """Ends of intervals over crossed examples and seeds, from the interval over examples and the numbers of the seeds.
-
-    The mean of N examples under S seeds has the variance of examples, that of seeds, and that of both together: an
-    example moves more under one seed than under another. The spread of the seeds' numbers holds the last two, the
-    interval over examples the first and the last, of which the last is taken out here. The parts have different
-    critical values, z and Student's t with S − 1 degrees of freedom, which are weighted by the variances (W. Cochran
-    and G. Cox, "Experimental Designs", 1950), at each end by itself as in G. Zou and A. Donner, "Construction of
-    confidence limits about effect measures", Statistics in Medicine 27, 2008. Satterthwaite's degrees of freedom make
-    shorter intervals that miss too often with two or three seeds.
-
-    Args:
-        estimate: Q means over seeds, shape ``(Q,)``, in any unit.
-        ends: Low and high ends of their intervals over examples, the seeds held fixed, shape ``(Q,)`` each.
-        seeds: The number of each seed, shape ``(S, Q)``, S at least 2.
-        share: The share of the variance over examples that is not of examples and seeds together, shape ``(Q,)``, as
-            :func:`share_of_examples` gives it.
-        confidence: Coverage wanted.
-
-    Returns:
-        Low and high, shape ``(Q,)``, in the unit of ``estimate``.
-    """
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
-    t = float(stats.t.ppf(0.5 + confidence / 2, len(seeds) - 1))
-    of_seeds = seeds.var(axis=0, ddof=1) / len(seeds)
-    low, high = (crossed_half(share * ((end - estimate) / z) ** 2, of_seeds, z, t) for end in ends)
-    return estimate - low, estimate + high
-
-
-def crossed_half(of_examples: Floats, of_seeds: Floats, z: float, t: float) -> Floats:
-    """Half the length of an interval of two variances, each with a critical value of its own (Cochran and Cox).
-
-    >>> crossed_half(np.array([9.0]), np.array([16.0]), 2.0, 4.0)  # 5 · (9 · 2 + 16 · 4) / 25
-    array([16.4])
-    """
-    scale = np.sqrt(of_examples + of_seeds)
-    together = of_examples * z + of_seeds * t
-    return np.divide(together, scale, out=np.zeros_like(scale), where=scale > 0)
-
-
-def share_of_examples(influence: Floats, codes: NDArray[np.intp]) -> Floats:
-    """What share of the variance of a mean over seeds, the seeds held fixed, examples make that move alike under all.
-
-    The rest is of examples and seeds together, estimated by how far seeds differ in what an example adds.
-
-    Args:
-        influence: How far each example moves each of Q numbers under each seed, shape ``(S, N, Q)``, S at least 2: of a
-            mean, its value less the mean.
-        codes: The cluster of each example, shape ``(N,)``, from 0.
-
-    Returns:
-        From 0 to 1, shape ``(Q,)``; 0 where there is no variance.
-    """
-    n_seeds, n, width = influence.shape
-    flat = influence.transpose(1, 0, 2).reshape(n, n_seeds * width)
-    sums = cluster_sums(flat, codes).reshape(-1, n_seeds, width)
-    alike = sums.mean(axis=1)
-    apart = ((sums - alike[:, None]) ** 2).sum(axis=(0, 1)) / (n_seeds * (n_seeds - 1))
-    whole = (alike**2).sum(axis=0)
-    return np.asarray(np.clip(1.0 - np.divide(apart, whole, out=np.ones_like(whole), where=whole > 0), 0.0, 1.0))
-
-
 def nested_mean_intervals(
     values: ArrayLike,
     *,
@@ -178,7 +110,7 @@ def nested_mean_intervals(
     confidence: float = 0.95,
     clusters: Sequence[Any] | NDArray[Any] | None = None,
 ) -> Intervals:
-    """Means over seeds and examples with intervals over both (:func:`crossed_ends`).
+    """Means over seeds and examples with intervals over both (:func:`~contested.analysis.crossed.crossed_ends`).
 
     With one seed it is :func:`~contested.analysis.mean_intervals`: of that seed alone.
 
@@ -200,8 +132,8 @@ def nested_mean_intervals(
     if not np.isfinite(found.low).any():
         return found
     by_seed = array.mean(axis=1)
-    share = share_of_examples(array - by_seed[:, None], cluster_codes(clusters, found.n))
-    low, high = crossed_ends(found.estimate, (found.low, found.high), by_seed, share, confidence)
+    share = share_of_examples([array - by_seed[:, None]], cluster_codes(clusters, found.n))
+    low, high = crossed_ends(found.estimate, (found.low, found.high), [by_seed], share, confidence)
     return found._replace(low=low, high=high, method=_crossed(found.method))
 
 
@@ -220,6 +152,47 @@ def nested_mean_interval(
     return Interval(estimate, low, high, found.n, found.method, found.note)
 
 
+def nested_difference_intervals(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+    clusters: Sequence[Any] | NDArray[Any] | None = None,
+) -> Intervals:
+    """Means of a second group of seeds minus those of a first, of the same examples, seeds not in pairs.
+
+    As :func:`nested_mean_intervals`, with the variance of each group's seeds and its own degrees of freedom. Seeds
+    that both groups have are better compared in pairs: :func:`nested_mean_intervals` of their differences.
+
+    Args:
+        first: Q quantities of N examples under S₁ seeds, shape ``(S₁, N, Q)``, in any unit.
+        second: The same under S₂ other seeds, shape ``(S₂, N, Q)``.
+        rng: Source of the resamples.
+        n_resamples: Bootstrap resamples R.
+        confidence: Coverage wanted of each interval by itself.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
+
+    Returns:
+        Differences and interval ends, shape ``(Q,)``; where a group has one seed the interval is over examples alone,
+        and ``note`` says so.
+    """
+    groups = [_seeds_and_examples(name, values, 3) for name, values in (("first", first), ("second", second))]
+    same_length(examples_of_first=groups[0].shape[1], examples_of_second=groups[1].shape[1])
+    means = groups[1].mean(axis=0) - groups[0].mean(axis=0)
+    found = paired_intervals(means, clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    if min(len(group) for group in groups) == 1:
+        return found._replace(note=joined(found.note, ONE_SEED))
+    if not np.isfinite(found.low).any():
+        return found
+    by_seed = [group.mean(axis=1) for group in groups]
+    moved = [group - own[:, None] for group, own in zip(groups, by_seed, strict=True)]
+    share = share_of_examples([-moved[0], moved[1]], cluster_codes(clusters, found.n))
+    low, high = crossed_ends(found.estimate, (found.low, found.high), by_seed, share, confidence)
+    return found._replace(low=low, high=high, method=_crossed(found.method))
+
+
 def nested_spearman_interval(
     aulc: ArrayLike,
     entropy: ArrayLike,
@@ -228,7 +201,7 @@ def nested_spearman_interval(
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
-    """The mean over seeds of Spearman's ρ(AULC, H), with an interval over examples and seeds (:func:`crossed_ends`).
+    """The mean over seeds of Spearman's ρ(AULC, H), with an interval over examples and seeds.
 
     With one seed it is the interval of :func:`~contested.analysis.spearman`.
 
@@ -303,9 +276,9 @@ def _rho_interval(losses: Floats, signs: Floats, human: Floats, options: dict[st
     if n_seeds == 1:
         return Interval(estimate, low, high, n, method, note)
     influence = _by_seed(np.stack([rank_influence(row, y) for row in x]), signs)
-    share = share_of_examples(influence[:, :, None], np.arange(n))
+    share = share_of_examples([influence[:, :, None]], np.arange(n))
     ends = np.array([low]), np.array([high])
-    (low,), (high,) = crossed_ends(np.array([estimate]), ends, rhos[:, None], share, confidence)
+    (low,), (high,) = crossed_ends(np.array([estimate]), ends, [rhos[:, None]], share, confidence)
     return Interval(estimate, float(low), float(high), n, _crossed(method), note)
 
 
