@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
+from contested.analysis import nested_mean_interval
 from contested.analysis.intervals import keyed
 from contested.analysis.study import Axis
 from contested.trajectories import Trajectory
@@ -80,19 +80,17 @@ def test_measures_are_means_over_seeds_and_examples_with_their_sd(any_study, two
     assert row["mean"] == pytest.approx(1.05)
 
 
-def test_intervals_resample_examples_with_seeds_nested_in_them(any_study):
+def test_intervals_are_over_examples_and_seeds(any_study):
     cells = [any_study.cell(seed, rate=1e-4) for seed in (1, 2)]
     changes = np.stack([any_study.noise(1), any_study.noise(2) + 0.3])
     runs = {one["run_id"]: any_study.run(change) for one, change in zip(cells, changes, strict=True)}
     found = any_study.results(cells, (any_study.RATE,), runs, n_resamples=200)
     row = any_study.only(found.frames["group_measures"], measure="loss_change", category="contested")
-    # The same draws, one resample after the other.
-    for_examples, for_seeds = keyed(keyed(np.random.default_rng(0), "groups"), "contested").spawn(2)
-    examples, seeds = for_examples.integers(0, 8, (200, 8)), for_seeds.integers(0, 2, (200, 2))
-    own = changes[:, 16:]
-    drawn = [own[seed][:, rows].mean() for seed, rows in zip(seeds, examples, strict=True)]
-    tail = stats.norm.cdf(-np.sqrt(8 / 7) * stats.t.ppf(0.975, 7))
-    assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(drawn, [tail, 1 - tail])))
+    draw = keyed(np.random.default_rng(0), "groups")
+    expected = nested_mean_interval(changes[:, 16:], rng=keyed(draw, "contested"), n_resamples=200)
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx(expected[:3])
+    curve = any_study.only(found.frames["group_curves"], category="contested", step=100)
+    assert (curve["high"] - curve["low"]) == pytest.approx(row["high"] - row["low"])
 
 
 def test_one_seed_is_said_and_has_an_interval_over_examples(any_study):
@@ -101,7 +99,7 @@ def test_one_seed_is_said_and_has_an_interval_over_examples(any_study):
     row = any_study.only(found["group_measures"], measure="loss_change", category="overall")
     assert row["low"] < row["mean"] < row["high"]
     assert np.isnan(row["sd"])
-    assert row["note"] == "one seed: only examples are resampled"
+    assert row["note"] == "one seed: the interval is over examples alone, and says nothing of other seeds"
     group = found["groups"].iloc[0]
     assert np.isnan(group["val_accuracy_low"])
     assert group["rho_low"] < group["rho_mean"] < group["rho_high"]

@@ -168,10 +168,10 @@ def test_learning_rate_control_by_method_and_rising_rate(made):
         ["lora-r4", 1e-3],
     ]
     row = made.only(table, method="lora-r4", learning_rate=1e-3)
-    # Cells 4 and 5: training losses 0.5 and 0.6, contested Δℓ 0.08 and 0.10.
+    # Cells 4 and 5: training losses 0.5 and 0.6, contested Δℓ 0.08 and 0.10, alike among examples: t is 12.7062.
     assert (row["train_loss"], row["val_accuracy"]) == pytest.approx((0.55, 0.545))
     assert (row["contested_change"], row["clean_change"]) == pytest.approx((0.09, -0.1))
-    assert (row["low"], row["high"]) == pytest.approx((0.08, 0.10))
+    assert (row["low"], row["high"]) == pytest.approx((0.09 - 0.127062, 0.09 + 0.127062), abs=1e-6)
     rhos = [stats.spearmanr(rising(made, place), made.ENTROPY).statistic for place in (4, 5)]
     assert row["rho_mean"] == pytest.approx(np.mean(rhos))
     assert row["rho_low"] < row["rho_mean"] < row["rho_high"]

@@ -92,8 +92,8 @@ def test_changes_by_hand_and_by_kind_of_backbone(made):
         assert row["contested_change"] == pytest.approx(0.2)
         assert row["contested_sd"] == pytest.approx(0.1 * np.sqrt(2))
         assert row["clean_change"] == pytest.approx(-0.3)
-        # Examples are alike, so the interval is what resampling two seeds gives: both the one or both the other.
-        assert (row["contested_low"], row["contested_high"]) == pytest.approx((0.1, 0.3))
+        # Examples are alike, so the interval is Student's over two seeds: 0.2 ± 12.7062 · 0.1.
+        assert (row["contested_low"], row["contested_high"]) == pytest.approx((0.2 - 1.27062, 0.2 + 1.27062), abs=1e-5)
 
 
 def test_per_seed_tables_hold_the_first_backbone_and_data_set_and_the_decoders(made):
