@@ -171,7 +171,7 @@ def test_keys_of_counts_that_are_one_number(write_jsonl):
     rows = [{"id": "a", "counts": {"1": 2, "2": 1}}, {"id": "b", "counts": {"1.0": 3}}]
     data = read_annotations(write_jsonl(rows))
     assert (data.label_names, data.label_counts.tolist()) == (("1", "2"), [[2, 1], [3, 0]])
-    assert "two keys are one number" in problems_of(write_jsonl([{"id": "a", "counts": {"1": 2, "1.0": 1}}]))[0]
+    assert "two keys are one class" in problems_of(write_jsonl([{"id": "a", "counts": {"1": 2, "1.0": 1}}]))[0]
 
 
 def test_classes_that_differ_by_case_are_named(write_text):

@@ -14,6 +14,9 @@ _LARGEST_COUNT = 10**9
 NOTHING = frozenset({"NA", "N/A", "n/a", "#N/A", "nan", "NaN", "NAN", "<NA>", "NaT", "NULL", "null"})
 """What is written where an annotator gave no answer, unless ``missing`` or ``label_names`` say otherwise."""
 
+_LARGEST_EXACT = 2.0**53  # beyond it, floats leave whole numbers out
+_SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+")
+
 _SEPARATORS = "|;,"
 
 _NUMBER = re.compile(r"(?P<sign>[+-]?)(?=\.?[0-9])(?P<whole>[0-9]*)(?:\.(?P<decimals>[0-9]*))?")
@@ -81,6 +84,24 @@ def as_label(value: object) -> str | None:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else None if math.isnan(value) else str(value)
     return str(value).strip() or None
+
+
+def rounded_id(value: object) -> str:
+    """Say why an id is no longer the one that was given: a spreadsheet or a float has rounded it.
+
+    Args:
+        value: The id.
+
+    Returns:
+        What is wrong, to complete "<column> is …"; empty where nothing is.
+    """
+    if isinstance(value, float):
+        rounded = abs(value) > _LARGEST_EXACT
+    else:
+        rounded = isinstance(value, str) and "E+" in value and _SCIENTIFIC.fullmatch(value.strip()) is not None
+    if not rounded:
+        return ""
+    return f"{shown(value)}, a rounded number, so that ids may have become one: keep ids as text where they come from"
 
 
 def as_text(value: object) -> str | None:

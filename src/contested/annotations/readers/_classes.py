@@ -14,9 +14,15 @@ from contested.wording import listed
 
 # Written for no answer in some files, and for an answer in others.
 _MAYBE_NOTHING = frozenset(
-    {"None", "NONE", "?", "??", ".", "..", "--", "n.a.", "nil", "missing", "MISSING", "undefined"}
+    {
+        *("None", "NONE", "?", "??", ".", "..", "--", "---", "\u2013", "\u2014", "\\N"),
+        *("na", "n.a.", "n.a", "n.d.", "nil", "missing", "undefined", "#null!", "#n/d", "#nv", "#value!", "#ref!"),
+        *("empty", "(empty)", "blank", "(blank)", "skip", "skipped", "no answer", "not answered", "unanswered"),
+    }
 )
 _CODES = frozenset({"-9", "-99", "-999", "99", "999", "9999", "-8", "-88", "88", "888"})
+_UNSPLIT = {r"\n": "line breaks", r"\t": "tabs", r"\s*/\s*": "/", r"\s*&\s*": "&", r"\s*\+\s*": "+", r" +": "blanks"}
+_COUNTED = re.compile(r"(?P<stem>.*[^\W\d].*?)\s*(?:[:=]\s*\d+|\(\s*\d+\s*\))")
 _LONGEST_SCALE = 20
 _MANY = 20  # different numbers beyond which a scale is a measurement
 _FEWEST_MEASUREMENTS = 5
@@ -50,15 +56,21 @@ def _note_spellings(table: Table, names: Sequence[str]) -> None:
 
 
 def _folded(name: str) -> str:
-    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
+    seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", unicodedata.normalize("NFKC", seen).casefold()).strip()
 
 
 def _note_codes(table: Table, names: Sequence[str]) -> None:
     numbers = {name: float(number) for name in names if (number := canonical(name)) is not None}
     negative = [name for name, value in numbers.items() if value < 0]
-    maybe = [name for name in names if name in _MAYBE_NOTHING]
+    maybe = [name for name in names if name in _MAYBE_NOTHING or name.casefold() in _MAYBE_NOTHING]
     others = [abs(value) for name, value in numbers.items() if name not in _CODES]
     maybe += [name for name in numbers if name in _CODES and others and max(others) <= abs(numbers[name]) / 4]
+    if len(numbers) == 1 and len(names) > 2 and not others:
+        # A number among words is a code.
+        maybe += [name for name in numbers if name not in maybe]
+    elif numbers.keys() == {"-1"} and len(names) > 2:
+        maybe.append("-1")
     if negative == ["-1"] and len(numbers) == len(names) and "-1" not in maybe:
         maybe.append("-1")
     if maybe:
@@ -66,6 +78,36 @@ def _note_codes(table: Table, names: Sequence[str]) -> None:
         table.add_note(
             f"{listed(maybe)} {are} here; some files write {them} where an annotator gave no answer. If this one does, "
             f"give missing={','.join(maybe)}."
+        )
+
+
+def note_unsplit(table: Table, labels: Sequence[str], column: str) -> None:
+    """Note a problem where each label looks like all labels of an item, or like a label and its count.
+
+    Args:
+        table: The file.
+        labels: What was read as one label each.
+        column: Where they stand.
+    """
+    distinct = set(labels)
+    for joint, told in _UNSPLIT.items():
+        parts = [re.split(joint, label) for label in labels] if len(distinct) > 1 else []
+        cells = [part for found in parts for part in found]
+        several = all(len(found) > 1 and all(found) for found in parts)
+        if parts and several and 2 * len(set(cells)) <= len(cells) and any(len(set(f)) < len(f) for f in parts):
+            table.add_problem(
+                0,
+                f"labels in {column} such as {min(distinct)!r} look like several labels with {told} between them: "
+                "separate them by |, or give label_names if each is one class",
+            )
+            return
+    counted = [_COUNTED.fullmatch(label) for label in distinct]
+    stems = [found["stem"] for found in counted if found is not None]
+    if len(stems) == len(distinct) and 1 < len(set(stems)) < len(stems):
+        table.add_problem(
+            0,
+            f"labels in {column} such as {min(distinct)!r} look like labels with their counts: write an object from "
+            "label to count and name it with count_columns, or give label_names if each is one class",
         )
 
 

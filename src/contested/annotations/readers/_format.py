@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from contested.annotations.core import Annotations
-from contested.annotations.readers._cells import as_label, as_text, shown
+from contested.annotations.readers._cells import as_label, as_text, rounded_id, shown
 from contested.annotations.readers._labels import OTHER_NAMES
 from contested.errors import ConfigError
 from contested.rows import TEXT, Table
@@ -246,7 +246,9 @@ def read_ids(table: Table, column: str) -> list[str]:
     first_line: dict[str, int] = {}
     for line_number, value in zip(table.line_numbers, table.columns[column], strict=True):
         name = as_label(value)
-        if name is None:
+        if told := rounded_id(value):
+            table.add_problem(line_number, f"{column} is {told}")
+        elif name is None:
             table.add_problem(line_number, f"{column} is {shown(value)}; expected an id, text or a whole number")
         elif name in first_line:
             table.add_problem(

@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 _CALL = re.compile(r"(?:\w+\.)*\w+")
 # What stands before the bracket of a whole list or object; R prints c("a", "b").
 _CALLED = re.compile(
-    r"(?:\w+\.)*(?:array|Counter|OrderedDict|defaultdict|Index|c|list|tuple|set|frozenset|dict_values|dict)\("
+    r"(?:\w+\.)*(?:array|Counter|OrderedDict|defaultdict|Index|tensor|Tensor|Series|deque|c|list|tuple|set|frozenset|dict_values|dict)\("
 )
 _OF_TYPE = re.compile(r"defaultdict\(<[^>]*>, ")
 _NONE = {"None", "null"}
@@ -234,7 +234,7 @@ def _part(group: Sequence[object]) -> object:
 
 def _called(groups: Sequence[Sequence[object]]) -> object:
     """The value of a call: its list or object, or what it makes one of."""
-    named = [group for group in groups if not (len(group) == 1 and isinstance(group[0], _Word) and "=" in group[0])]
+    named = [group for group in groups if not (group and _is_option(group[0]))]
     values = [_part(group) for group in named] if named != [[]] else []
     whole = [value for value in values if isinstance(value, list | dict)]
     if not whole:
@@ -244,6 +244,12 @@ def _called(groups: Sequence[Sequence[object]]) -> object:
         # An OrderedDict is printed as its pairs.
         return _of_pairs([(pair[0], pair[1]) for pair in pairs])
     return whole[0]
+
+
+def _is_option(part: object) -> bool:
+    """Whether a part of a call says how, and not what: ``dtype=object``, ``device='cuda:0'``."""
+    word = part.key if isinstance(part, _Pair) else part
+    return isinstance(word, _Word) and "=" in word
 
 
 def _plain(value: object) -> object:

@@ -14,6 +14,7 @@ from contested.annotations.readers._classes import note_classes
 from contested.annotations.readers._format import find_column
 from contested.annotations.readers._labels import note_other_names, order_labels, unknown_label
 from contested.annotations.readers._printed import as_structure
+from contested.annotations.receipt import EMPTY
 from contested.errors import ConfigError
 from contested.rows import Table
 from contested.wording import listed
@@ -158,7 +159,7 @@ def _is_keyed(cells: Sequence[object]) -> bool:
 
 
 def _names_of_objects(table: Table, cells: Sequence[object]) -> tuple[str, ...]:
-    keys = {str(key) for cell in cells if isinstance(cell, dict) for key in cell} - NOTHING
+    keys = {str(key).strip() for cell in cells if isinstance(cell, dict) for key in cell} - NOTHING - {""}
     names = order_labels({canonical(key) or key for key in keys})
     note_classes(table, names)
     return names
@@ -166,7 +167,8 @@ def _names_of_objects(table: Table, cells: Sequence[object]) -> tuple[str, ...]:
 
 def _class_of(key: str, names: tuple[str, ...], by_number: Mapping[str, str]) -> str:
     """The class that a key names; 1.0 names the class 1."""
-    return key if key in names else by_number.get(canonical(key) or "", key)
+    plain = key.strip()
+    return key if key in names else plain if plain in names else by_number.get(canonical(plain) or "", plain)
 
 
 def _names_of_lists(cells: Sequence[object]) -> tuple[str, ...]:
@@ -180,9 +182,9 @@ def _named_row(table: Table, cell: object, names: tuple[str, ...]) -> list[objec
     by_number = {number: name for name in names if (number := canonical(name)) is not None}
     by_name = {_class_of(str(key), names, by_number): value for key, value in cell.items()}
     if len(by_name) < len(cell):
-        return f"is {shown(cell)}, in which two keys are one number; expected one number per class"
-    for key in [key for key in by_name if key in NOTHING and key not in names]:
-        table.trace.count_missing(key)
+        return f"is {shown(cell)}, in which two keys are one class; expected one number per class"
+    for key in [key for key in by_name if (key in NOTHING or not key) and key not in names]:
+        table.trace.count_missing(key or EMPTY)
         del by_name[key]
     unknown = [key for key in by_name if key not in names]
     if unknown:

@@ -228,14 +228,19 @@ def unified(table: Table, answers: Sequence[Answer], label_names: Sequence[str] 
     return [answer._replace(label=renamed.get(answer.label, answer.label)) for answer in answers]
 
 
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,2}")
 
 
 def _with_points(table: Table, answers: Sequence[Answer]) -> list[Answer]:
-    """Return the answers with decimal points, where all of them are numbers with a decimal comma: "1,0" is 1."""
-    if not answers or not all(_COMMA.fullmatch(answer.label) for answer in answers):
+    """Return the answers with decimal points, where all of them are numbers, some with a decimal comma: "1,0" is 1."""
+    found = {answer.label for answer in answers}
+    decimals = {label for label in found if _COMMA.fullmatch(label)}
+    # "1,3" beside 1 and 3 is two choices.
+    joined = any(set(label.split(",")) <= found for label in decimals)
+    if not decimals or joined or not all(label in decimals or _WHOLE.fullmatch(label) for label in found):
         return list(answers)
-    table.add_note(f"Labels such as {answers[0].label} were read as numbers with a decimal comma.")
+    table.add_note(f"Labels such as {min(decimals)} were read as numbers with a decimal comma.")
     return [answer._replace(label=answer.label.replace(",", ".")) for answer in answers]
 
 

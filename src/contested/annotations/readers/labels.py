@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from contested.annotations.core import Annotations
 from contested.annotations.readers import annotators
 from contested.annotations.readers._cells import split_labels
+from contested.annotations.readers._classes import note_unsplit
 from contested.annotations.readers._format import (
     ROW_NUMBER,
     WORKER_ALIASES,
@@ -60,6 +61,8 @@ def read(table: Table, options: Options) -> Annotations:
     names = options.label_names
     answers = listed_answers(table, columns[0], names) if one else column_answers(table, columns, names)
     found = count_answers(table, answers, n_items=len(ids), label_names=options.label_names, missing=options.missing)
+    if one and names is None and not table.problems:
+        note_unsplit(table, [answer.label for answer in found.answers], columns[0])
     if one and not _note_keys(table, columns[0]) and not (options.by_name or table.problems):
         check_sets(table, found.answers, columns[0])
     _check_rows(table, id_column, found.counts)

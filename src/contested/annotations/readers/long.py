@@ -10,7 +10,7 @@ import pandas as pd
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers import counts, distributions, labels
-from contested.annotations.readers._cells import as_label, shown
+from contested.annotations.readers._cells import as_label, rounded_id, shown
 from contested.annotations.readers._format import (
     ID_ALIASES,
     WORKER_ALIASES,
@@ -26,7 +26,7 @@ from contested.annotations.readers._labels import check_classes, count_answers
 from contested.annotations.readers._votes import Answer, left_out, single, single_labels, unified, without_missing
 from contested.annotations.receipt import EMPTY
 from contested.rows import Table
-from contested.wording import counted
+from contested.wording import counted, listed
 
 ITEM_ALIASES = ("task", "item", "example_id", "uid", "item_id", "id", "task_id", "question", *ID_ALIASES)
 LABEL_ALIASES = (
@@ -106,6 +106,25 @@ def _is_once(table: Table, item: str, worker: str) -> bool:
     return len(pairs) == len(table.line_numbers)
 
 
+def _label_column(table: Table, item: str | None) -> str | None:
+    """Return the usual name whose column holds the labels: of several, one that differs within an item.
+
+    A gold label is the same on all rows of an item.
+    """
+    usual = alias_columns(table, LABEL_ALIASES)
+    if len(usual) < 2 or item not in table.columns:
+        return next(iter(usual), None)
+    chosen = next((column for column in usual if _differs(table, item, column)), usual[0])
+    others = listed(column for column in usual if column != chosen)
+    table.add_note(f"Labels were read from {chosen}; for those in {others}, give labels_column.")
+    return chosen
+
+
+def _differs(table: Table, item: str, column: str) -> bool:
+    pairs = {*zip(map(as_label, table.columns[item]), map(as_label, table.columns[column]), strict=True)}
+    return len(pairs) > len({name for name, _ in pairs})
+
+
 def read(table: Table, options: Options) -> Annotations:
     """Read a long table; examples keep the order in which they first occur.
 
@@ -117,7 +136,7 @@ def read(table: Table, options: Options) -> Annotations:
     columns = _Columns(
         item=find_column(table, item, ITEM_ALIASES, "id_column"),
         worker=worker,
-        label=find_column(table, label_column, LABEL_ALIASES, "labels_column"),
+        label=find_column(table, label_column or _label_column(table, item), LABEL_ALIASES, "labels_column"),
     )
     if not all(columns):
         stop_on_problems(table, FORMAT.name)
@@ -143,6 +162,9 @@ def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
     first: dict[tuple[str, str], Answer] = {}
     repeated = []
     for i, (line_number, item, worker) in enumerate(zip(table.line_numbers, *cells, strict=True)):
+        if told := rounded_id(table.columns[columns.item][i]):
+            table.add_problem(line_number, f"{columns.item} is {told}")
+            continue
         if item is None or (worker is None and i in answers):
             _note_missing(table, line_number, columns, i)
             continue
