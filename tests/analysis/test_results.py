@@ -61,6 +61,7 @@ def test_tables(unlearning_run):
         "correlation",
         "regions",
         "measures",
+        "excess_loss",
         "curves",
         "examples",
     ]
@@ -68,7 +69,9 @@ def test_tables(unlearning_run):
     assert tables["unlearning"]["mean"].iloc[2] == found.unlearning.rows[2].mean
     assert tables["contrasts"]["measure"].tolist() == ["loss", "kl"]
     assert tables["contrasts"]["difference"].iloc[1] == found.kl.contrast.difference
-    assert tables["correlation"]["x"].tolist() == ["aulc", "aulc_trapezoid", "confidence", "variability"]
+    assert tables["correlation"]["x"].tolist() == [
+        *("aulc", "aulc_trapezoid", "confidence", "variability", "learning_time")
+    ]
 
 
 def test_curves_table_is_long(unlearning_run):

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _NAMES: dict[str, str] = {
     "logits": "logits",
-    "gold": "gold labels",
     "annotators": "annotators' labels",
+    "gold": "gold labels",
     "losses": "losses",
     "classes": "number of its classes (its label names give it, in an import --label-names)",
     "course": "second checkpoint",

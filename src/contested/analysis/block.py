@@ -51,9 +51,14 @@ class Source:
         return self.trajectory.required("gold")[self.order]
 
     @cached_property
+    def label_counts(self) -> NDArray[np.int64]:
+        """How many annotators chose each class, shape (N, K)."""
+        return self.trajectory.required("label_counts")[self.order]
+
+    @cached_property
     def distributions(self) -> NDArray[np.float64]:
         """The annotators' shares of the labels, shape (N, K)."""
-        return distributions(self.trajectory.required("label_counts")[self.order])
+        return distributions(self.label_counts)
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
@@ -125,6 +130,11 @@ class Block:
     def gold(self) -> NDArray[np.int64]:
         """Class index, shape (n,)."""
         return self._source.gold[self._rows]
+
+    @property
+    def label_counts(self) -> NDArray[np.int64]:
+        """How many annotators chose each class, shape (n, K)."""
+        return self._source.label_counts[self._rows]
 
     @property
     def distributions(self) -> NDArray[np.float64]:

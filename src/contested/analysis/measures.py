@@ -27,6 +27,7 @@ from contested.analysis.dynamics import (
     never_learned,
     probability_margin,
 )
+from contested.analysis.excess import annotators_loss
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -309,6 +310,35 @@ MEASURES: tuple[Measure, ...] = (
         summary="mean",
         sentence="The highest of the model's probabilities at the last checkpoint.",
         of_block=lambda block: max_confidence(block.logits[-1]),
+    ),
+    Measure(
+        name="annotators_loss",
+        heading="annotators' loss",
+        unit="nats",
+        needs=("gold", "annotators"),
+        summary="mean",
+        sentence="What a model that answers as the annotators do would lose: −ln of the share of annotators who chose "
+        "the gold label. Unknown with one annotation, or where nobody chose it.",
+        of_block=lambda block: annotators_loss(block.label_counts, block.gold),
+    ),
+    Measure(
+        name="excess_loss_first",
+        heading="first excess loss",
+        unit="nats",
+        needs=("losses", "gold", "annotators", "classes", "course"),
+        summary="mean",
+        sentence="Loss at the first checkpoint minus the annotators' loss.",
+        of_columns=lambda columns: columns["loss_first"] - columns["annotators_loss"],
+    ),
+    Measure(
+        name="excess_loss_last",
+        heading="last excess loss",
+        unit="nats",
+        needs=("losses", "gold", "annotators", "classes"),
+        summary="mean",
+        sentence="Loss at the last checkpoint minus the annotators' loss: below 0 the model is surer of the gold label "
+        "than the annotators are. Under soft labels the annotators' loss is their entropy and the excess KL.",
+        of_columns=lambda columns: columns["loss_last"] - columns["annotators_loss"],
     ),
     Measure(
         name="gradient_norm",

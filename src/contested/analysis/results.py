@@ -14,6 +14,7 @@ from contested.analysis import sentences
 from contested.analysis.checks import OVERALL
 from contested.analysis.correlation import Correlations
 from contested.analysis.curves import Curve, Curves
+from contested.analysis.excess import excess_sentences, excess_table
 from contested.analysis.jsonable import jsonable
 from contested.analysis.unlearning import Changes
 from contested.analysis.watch_run import Watch
@@ -111,9 +112,9 @@ class Analysis:
 
         Returns:
             Tables by name, as far as the run has what they need: ``categories``, ``unlearning`` and ``kl``
-            (``"overall"`` last), ``contrasts``, ``alerts``, ``alert_looks``, ``correlation``, ``regions`` (one row
-            per category), ``measures``, ``curves`` (long: one row for each measure, category and checkpoint) and
-            ``examples``. Columns are the fields of the results.
+            (``"overall"`` last), ``contrasts``, ``alerts``, ``alert_looks``, ``correlation``, ``regions`` and
+            ``excess_loss`` (one row per category), ``measures``, ``curves`` (long: one row for each measure, category
+            and checkpoint) and ``examples``. Columns are the fields of the results.
         """
         changes = {"unlearning": self.unlearning, "kl": self.kl}
         known = {name: found for name, found in changes.items() if found is not None}
@@ -128,6 +129,7 @@ class Analysis:
             **({} if self.correlation is None else {"correlation": pd.DataFrame([*filter(None, self.correlation)])}),
             **({} if self.regions is None else {"regions": _region_table(self.regions)}),
             "measures": self.measures,
+            **({} if (excess := excess_table(self.measures)) is None else {"excess_loss": excess}),
             **({"curves": _curve_table(self.curves)} if any(self.curves[1:]) else {}),
             "examples": self.examples,
         }
@@ -145,14 +147,15 @@ def statements(analysis: Analysis) -> list[str]:
     Returns:
         Sentences. The first stands for the whole run: the loss of the examples with most disagreement, and whether
         the model came closer to the annotators on them; of all examples where they have no categories. Then the other
-        categories, highest against lowest category, the alert, the correlation with entropy, the analysis's notes, and
-        what could not be computed.
+        categories, highest against lowest category, the loss beside the annotators' own, the alert, the correlation
+        with entropy, the analysis's notes, and what could not be computed.
     """
     interval = f"{percent(analysis.confidence)} interval"
     correlation = analysis.correlation
     changes = sentences.of_changes(analysis.unlearning, analysis.kl, scope=_scope(analysis), interval=interval)
     return [
         *(changes if analysis.n_checkpoints > 1 else [_standing(analysis)]),
+        *excess_sentences(analysis.measures, interval),
         *(analysis.alert.sentences(analysis.step_unit) if analysis.alert else []),
         *([sentences.of_correlations(correlation, interval)] if correlation else []),
         *([sentences.of_data_map(correlation, interval)] if correlation and correlation.confidence else []),

@@ -107,6 +107,21 @@ TABLES: tuple[Table, ...] = (
         ),
     ),
     Table(
+        "excess_loss", "excess_loss", "numbers", "Loss beside that of the annotators",
+        "What a model that answers as the annotators do would lose (mean of −ln of the gold label's share of them), "
+        "and how much more than that the model loses. " + _INTERVALS,
+        (
+            _RUN, _CATEGORY, _N, Column("n_skipped", "left out", COUNT),
+            Column("annotators_loss", "annotators' loss (nats)", NATS, "annotators_loss_low", "annotators_loss_high"),
+            *(
+                Column(name, f"{name.split('_')[-1]} excess (nats)", CHANGE, f"{name}_low", f"{name}_high")
+                for name in ("excess_loss_first", "excess_loss_last")
+            ),
+            _NOTE,
+        ),
+        folded=True,
+    ),
+    Table(
         "contrasts", "contrasts", "", "Categories of highest and of lowest entropy compared",
         "Mean change of the first minus that of the second. " + _INTERVALS,
         (
