@@ -15,6 +15,7 @@ from contested.analysis import (
     spearman_by_label,
     text_length,
 )
+from contested.analysis.rank_bootstrap import bca_ends
 from contested.errors import ConfigError, DataError
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -322,3 +323,25 @@ def test_one_labels_examples_do_not_move_anothers_interval():
     again = spearman_by_label(changed, entropy, gold, LABELS, rng=generator())
     assert again[0] != first[0]
     assert again[1:] == first[1:]
+
+
+def test_partial_rho_over_clusters_is_the_slow_bca_of_clusters_drawn_whole():
+    rng = np.random.default_rng(1)
+    names = np.sort(rng.integers(0, 15, size=60))
+    length, label = rng.integers(3, 30, size=60), np.array(["e", "n", "c"])[rng.integers(0, 3, size=60)]
+    x = names % 4 + 0.1 * length + rng.normal(size=60)
+    y = x + names % 3 + rng.normal(size=60)
+    controls = {"length": length, "label": label}
+    found = partial_spearman(x, y, controls, clusters=names, rng=np.random.default_rng(2), n_resamples=50)
+    members = [np.flatnonzero(names == name) for name in dict.fromkeys(names)]
+
+    def rho(chosen):
+        rows = np.concatenate([members[index] for index in chosen])
+        held = {name: values[rows] for name, values in controls.items()}
+        return partial_spearman(x[rows], y[rows], held, rng=np.random.default_rng(0), n_resamples=40).rho
+
+    size = len(members)
+    drawn = np.array([rho(chosen) for chosen in np.random.default_rng(2).integers(0, size, size=(50, size))])
+    left_out = np.array([rho(np.delete(np.arange(size), index)) for index in range(size)])
+    assert (found.low, found.high) == pytest.approx(bca_ends(found.rho, drawn, left_out, 0.95), rel=1e-6)
+    assert found.p_value > partial_spearman(x, y, controls, rng=np.random.default_rng(2), n_resamples=100).p_value

@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from contested.analysis import (
     false_discovery_rate,
+    mean_interval,
     mean_intervals,
     paired_interval,
     paired_intervals,
@@ -46,17 +47,10 @@ def test_the_same_example_many_times_is_one_cluster():
     assert apart.high - apart.low < 0.6 * (copied.high - copied.low)
 
 
-def test_clusters_of_unequal_size_are_resampled_whole():
-    """The same draws, slowly: the examples of every cluster drawn, together, and their mean."""
-    sizes = np.array([1, 6, 2, 1, 9, 3, 1, 2])
-    names = np.repeat(np.arange(8), sizes)
+def test_intervals_of_clusters_are_those_of_means():
+    names = np.repeat(np.arange(8), [1, 6, 2, 1, 9, 3, 1, 2])
     values = names + rng(2).normal(size=25)
-    means = [
-        np.concatenate([values[names == name] for name in drawn]).mean() for drawn in rng().integers(0, 8, (2000, 8))
-    ]
-    tail = stats.norm.cdf(-np.sqrt(8 / 7) * stats.t.ppf(0.975, 7))
-    found = paired_interval(values, names, rng=rng())
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [tail, 1 - tail])))
+    assert paired_interval(values, names, rng=rng()) == mean_interval(values, clusters=names, rng=rng())
 
 
 def test_clustered_intervals_cover_the_mean_as_often_as_they_say():

@@ -69,8 +69,7 @@ def measures_by_category(
                 confidence=confidence,
             )
             for index, name in enumerate(names_together):
-                estimate, low, high = (float(part[index]) for part in intervals[:3])
-                found[name, category] = Interval(estimate, low, high, *intervals[3:])
+                found[name, category] = intervals.one(index)
         for measure in shown:
             if measure.summary == "share":
                 flags = np.asarray(columns[measure.name][rows], bool)

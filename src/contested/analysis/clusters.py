@@ -32,16 +32,19 @@ def cluster_codes(clusters: Sequence[Any] | NDArray[Any] | None, n: int) -> NDAr
     return pd.factorize(np.asarray(clusters, dtype=object), use_na_sentinel=False)[0]
 
 
-def cluster_sums(values: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:
+def cluster_sums(
+    values: NDArray[np.float64], codes: NDArray[np.intp], n_clusters: int | None = None
+) -> NDArray[np.float64]:
     """Sum S quantities of n examples within each cluster.
 
     Args:
         values: Shape ``(n, S)``.
         codes: The number of each example's cluster, shape ``(n,)``, as :func:`cluster_codes` gives it.
+        n_clusters: Clusters G, some of them perhaps without examples; by default up to the highest number.
 
     Returns:
         Shape ``(G, S)``.
     """
-    sums = np.zeros((int(codes.max(initial=-1)) + 1, values.shape[1]))
+    sums = np.zeros((int(codes.max(initial=-1)) + 1 if n_clusters is None else n_clusters, values.shape[1]))
     np.add.at(sums, codes, values)
     return sums

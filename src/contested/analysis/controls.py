@@ -13,10 +13,11 @@ from scipy import stats
 
 from contested.analysis.checks import check_resampling, class_indices, finite_array, known_entropy, same_length
 from contested.analysis.clusters import cluster_codes
-from contested.analysis.correlation import Correlation, no_rho, rank_interval, spearman
-from contested.analysis.intervals import too_few
+from contested.analysis.correlation import Correlation, clustered_p, no_rho, spearman
+from contested.analysis.intervals import Clusters, too_few
 from contested.analysis.least_squares import least_squares
-from contested.analysis.ranking import codes, mean_ranks
+from contested.analysis.rank_bootstrap import rank_interval
+from contested.analysis.ranking import codes, mean_ranks, weighted_mean_ranks
 from contested.errors import DataError
 from contested.wording import counted, joined
 
@@ -133,22 +134,24 @@ def partial_spearman(
     y: ArrayLike,
     controls: Mapping[str, ArrayLike | Categorical],
     *,
+    clusters: Clusters = None,
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> PartialCorrelation:
-    """Spearman's ρ of two quantities with controls held fixed, with p and a BCa bootstrap interval.
+    """Spearman's ρ of two quantities with controls held fixed, with p and a BCa interval over clusters.
 
     Pearson's correlation of the residuals of the ranks of ``x`` and ``y`` after least squares on the controls:
     numeric controls by their ranks, categorical ones as one indicator a level, a level dropped (their levels
     have no order to rank). Without controls it is :func:`~contested.analysis.spearman`. Every resample is ranked
-    by itself. Examples with any value missing are left out and counted. Above 5,000 examples the interval is a
+    by itself. Examples with any value missing are left out and counted. Above 5,000 clusters the interval is a
     percentile one, for BCa's cost grows with N².
 
     Args:
         x: Shape ``(N,)``.
         y: Shape ``(N,)``.
         controls: Name to values, shape ``(N,)``; text, objects and :class:`Categorical` are categorical.
+        clusters: What examples share, shape ``(N,)``, resampled whole; None where each stands for itself.
         rng: Source of the resamples.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted.
@@ -182,10 +185,14 @@ def partial_spearman(
         note = "the controls explain x or y entirely, so there is nothing left to correlate"
         return PartialCorrelation(names, nan, nan, nan, nan, n, n_skipped, note)
     p_value = _p_of_correlation(rho, freedom)
-    if note := too_few(n, confidence):
+    own = cluster_codes(clusters, len(known))[known]
+    n_clusters = len(np.unique(own))
+    if note := too_few(n_clusters, confidence, "example" if clusters is None else "cluster"):
         return PartialCorrelation(names, rho, p_value, nan, nan, n, n_skipped, note)
-    low, high, _, note = rank_interval(samples, statistic, rng=rng, n_resamples=n_resamples, confidence=confidence)
-    return PartialCorrelation(names, rho, p_value, low, high, n, n_skipped, note)
+    found = rank_interval(samples, statistic, clusters=own, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    if n_clusters < n:
+        p_value = clustered_p(rho, found.z_error, n_clusters)
+    return PartialCorrelation(names, rho, p_value, found.low, found.high, n, n_skipped, found.note)
 
 
 class _Partial:
@@ -196,16 +203,18 @@ class _Partial:
 
     def __call__(self, *samples: NDArray[np.intp], axis: int = -1) -> NDArray[np.float64]:
         assert axis == -1, "scipy's bootstrap keeps the examples last"
-        among = self._correlations(samples)
-        between = among[..., :2, 2:]
-        # The pseudo-inverse, for a resample may lack a level and so hold a control constant.
-        explained = between @ np.linalg.pinv(among[..., 2:, 2:], rcond=1e-10, hermitian=True)
-        rest = among[..., :2, :2] - explained @ np.swapaxes(between, -1, -2)
-        left = np.minimum(rest[..., 0, 0], rest[..., 1, 1])
-        scale = np.sqrt(np.maximum(rest[..., 0, 0] * rest[..., 1, 1], 0.0))
-        missing = np.full(scale.shape, np.nan)
-        rho = np.divide(rest[..., 0, 1], scale, out=missing, where=left > _NO_VARIANCE)
-        return np.asarray(np.clip(rho, -1.0, 1.0))
+        return _given_the_others(self._correlations(samples))
+
+    def weighted(self, samples: Sequence[NDArray[np.intp]], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same of samples that hold each example as often as weights ``(B, N)`` say, shape ``(B,)``."""
+        columns = [
+            weighted_mean_ranks(sample, weights) if j < self.n_ranked else np.broadcast_to(sample, weights.shape)
+            for j, sample in enumerate(samples)
+        ]
+        stacked = np.stack(columns, axis=1).astype(np.float64)
+        held = weights[:, None, :]
+        stacked -= (stacked * held).sum(axis=2, keepdims=True) / held.sum(axis=2, keepdims=True)
+        return _given_the_others(_scaled((stacked * held) @ np.swapaxes(stacked, 1, 2)))
 
     def with_rank(self, samples: Sequence[NDArray[np.intp]]) -> tuple[float, int]:
         """ρ of one sample, and how many independent control terms there are."""
@@ -218,10 +227,27 @@ class _Partial:
         columns = [mean_ranks(s) if j < self.n_ranked else s.astype(np.float64) for j, s in enumerate(samples)]
         stacked = np.stack(columns, axis=-2)
         stacked -= stacked.mean(axis=-1, keepdims=True)
-        among = stacked @ np.swapaxes(stacked, -1, -2)
-        size = np.sqrt(np.diagonal(among, axis1=-2, axis2=-1))
-        scale = size[..., :, None] * size[..., None, :]
-        return np.asarray(np.divide(among, scale, out=np.zeros_like(among), where=scale > 0))
+        return _scaled(stacked @ np.swapaxes(stacked, -1, -2))
+
+
+def _scaled(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlations of sums of products ``(..., V, V)``; 0 with what is constant."""
+    size = np.sqrt(np.diagonal(products, axis1=-2, axis2=-1))
+    scale = size[..., :, None] * size[..., None, :]
+    return np.asarray(np.divide(products, scale, out=np.zeros_like(products), where=scale > 0))
+
+
+def _given_the_others(among: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Partial correlation of the first two of V given the others, from correlations ``(..., V, V)``, or NaN."""
+    between = among[..., :2, 2:]
+    # The pseudo-inverse, for a resample may lack a level and so hold a control constant.
+    explained = between @ np.linalg.pinv(among[..., 2:, 2:], rcond=1e-10, hermitian=True)
+    rest = among[..., :2, :2] - explained @ np.swapaxes(between, -1, -2)
+    left = np.minimum(rest[..., 0, 0], rest[..., 1, 1])
+    scale = np.sqrt(np.maximum(rest[..., 0, 0] * rest[..., 1, 1], 0.0))
+    missing = np.full(scale.shape, np.nan)
+    rho = np.divide(rest[..., 0, 1], scale, out=missing, where=left > _NO_VARIANCE)
+    return np.asarray(np.clip(rho, -1.0, 1.0))
 
 
 def _number_column(values: ArrayLike) -> NDArray[np.float64]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,8 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import check_resampling, finite_array, same_length
-from contested.analysis.intervals import too_few
-from contested.analysis.ranking import BATCH, codes, mean_ranks, rank_correlation
+from contested.analysis.clusters import cluster_codes
+from contested.analysis.intervals import Clusters, too_few
+from contested.analysis.rank_bootstrap import rank_interval
+from contested.analysis.ranking import (
+    codes,
+    mean_ranks,
+    rank_correlation,
+    weighted_mean_ranks,
+    weighted_rank_correlation,
+)
 from contested.wording import counted
 
 Direction = Literal["positive", "negative", "unclear"]
@@ -25,7 +32,7 @@ class Correlation(NamedTuple):
         x: The first quantity, such as ``"aulc"``.
         y: The second quantity, such as ``"entropy"``.
         rho: Spearman's ρ.
-        p_value: Two-sided p of ρ = 0 (Student t approximation).
+        p_value: Two-sided p of ρ = 0 (Student t approximation; in clusters of Fisher's z by its bootstrap error).
         low: Lower end of the interval of ρ.
         high: Upper end of the interval of ρ.
         n: Examples it rests on.
@@ -67,60 +74,21 @@ class Correlations(NamedTuple):
     learning_time: Correlation | None = None
 
 
-_BCA_EXAMPLES = 5000  # the jackknife inside BCa ranks N samples of N - 1 examples: 25 million numbers here
-_NO_BCA = "resamples all alike or some constant, so BCa is undefined: percentile interval, constant ones as ρ = 0"
+_ALMOST_1 = 1 - 1e-12  # Fisher's z of 1 is infinite
 _SMALLEST_RHO = 3  # two points always lie in perfect order
 
 
-def _spearman_rows(x: NDArray[np.intp], y: NDArray[np.intp], axis: int = -1) -> NDArray[np.float64]:
-    """ρ along the last axis for any stack of samples of codes; NaN where a sample is constant."""
-    assert axis == -1, "scipy's bootstrap keeps the examples last"
-    return rank_correlation(mean_ranks(x), mean_ranks(y))
+class _Spearman:
+    """Spearman's ρ of two samples of codes."""
 
+    def __call__(self, *samples: NDArray[np.intp], axis: int = -1) -> NDArray[np.float64]:
+        assert axis == -1, "scipy's bootstrap keeps the examples last"
+        x, y = samples
+        return rank_correlation(mean_ranks(x), mean_ranks(y))
 
-def rank_interval(
-    samples: Sequence[NDArray[np.intp]],
-    statistic: Callable[..., NDArray[np.float64]],
-    *,
-    rng: np.random.Generator,
-    n_resamples: int,
-    confidence: float,
-) -> tuple[float, float, str, str]:
-    """The bootstrap interval of a rank correlation; percentile where BCa is undefined or too costly.
-
-    Args:
-        samples: What is resampled together, each coded by :func:`~contested.analysis.ranking.codes`, shape ``(N,)``.
-        statistic: From resamples ``(..., N)`` and ``axis`` to correlations ``(...)``; NaN where there is none.
-        rng: Source of the resamples.
-        n_resamples: Bootstrap resamples R.
-        confidence: Coverage wanted.
-
-    Returns:
-        Low, high, how they were made, and a note; empty where BCa is defined.
-    """
-    n = len(samples[0])
-    method: Literal["BCa", "percentile"] = "BCa" if n <= _BCA_EXAMPLES else "percentile"
-    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-        # A degenerate bootstrap is answered below, with a note in the result.
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
-            tuple(samples),
-            statistic,
-            n_resamples=n_resamples,
-            batch=max(1, BATCH // n),
-            vectorized=True,
-            paired=True,
-            confidence_level=confidence,
-            method=method,
-            rng=rng,
-        )
-    low, high = (float(end) for end in found.confidence_interval)
-    if np.isfinite(low) and np.isfinite(high):
-        return low, high, f"{method} bootstrap", ""
-    # A resample that is constant in x or y shows no order: taking it as ρ = 0 widens, leaving it out would not.
-    drawn = np.nan_to_num(found.bootstrap_distribution, nan=0.0)
-    low, high = (float(end) for end in np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2]))
-    return low, high, "percentile bootstrap", _NO_BCA
+    def weighted(self, samples: Sequence[NDArray[np.intp]], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, y = (weighted_mean_ranks(sample, weights) for sample in samples)
+        return weighted_rank_correlation(x, y, weights)
 
 
 def spearman(
@@ -129,38 +97,60 @@ def spearman(
     *,
     rng: np.random.Generator,
     names: tuple[str, str] = ("x", "y"),
+    clusters: Clusters = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Correlation:
-    """Spearman's ρ of two quantities of the same examples, with p and a BCa bootstrap interval.
+    """Spearman's ρ of two quantities of the same examples, with p and a BCa bootstrap interval over clusters.
 
     Examples with a missing value (NaN) are left out and counted. With fewer than 3 examples, or when a
-    quantity is constant, there is no ρ; with fewer than :func:`~contested.analysis.smallest_n` there is
-    no interval. Above 5,000 examples the interval is a percentile one, for BCa's cost grows with N².
+    quantity is constant, there is no ρ; with fewer than :func:`~contested.analysis.smallest_n` clusters there is
+    no interval. Above 5,000 clusters the interval is a percentile one, for BCa's cost grows with N².
 
     Args:
         x: Shape ``(N,)``; ties share their mean rank.
         y: Shape ``(N,)``.
         rng: Source of the resamples.
         names: What ``x`` and ``y`` are.
+        clusters: What examples share, shape ``(N,)``, resampled whole; None where each stands for itself.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted.
 
     Returns:
-        ρ with its interval; what is missing is NaN and explained in ``note``.
+        ρ with its interval; what is missing is NaN and explained in ``note``. In clusters p is :func:`clustered_p`;
+        where they are too few for an interval it takes examples as independent.
     """
     check_resampling(n_resamples, confidence)
     a, b, n_skipped = known_pairs(x, y, names)
     nan, n = float("nan"), len(a)
+    own = cluster_codes(clusters, n + n_skipped)[np.isfinite(np.asarray(x, float) + np.asarray(y, float))]
+    n_clusters = len(np.unique(own))
     if note := no_rho(a, b, names):
         return Correlation(*names, nan, nan, nan, nan, n, n_skipped, "unclear", "none", note)
     rho, p_value = (float(part) for part in stats.spearmanr(a, b))
-    if note := too_few(n, confidence):
+    if note := too_few(n_clusters, confidence, "example" if clusters is None else "cluster"):
         return Correlation(*names, rho, p_value, nan, nan, n, n_skipped, "unclear", "none", note)
-    low, high, method, note = rank_interval(
-        (codes(a), codes(b)), _spearman_rows, rng=rng, n_resamples=n_resamples, confidence=confidence
+    low, high, method, note, z_error = rank_interval(
+        (codes(a), codes(b)), _Spearman(), clusters=own, rng=rng, n_resamples=n_resamples, confidence=confidence
     )
+    if n_clusters < n:
+        p_value = clustered_p(rho, z_error, n_clusters)
     return Correlation(*names, rho, p_value, low, high, n, n_skipped, direction(low, high), method, note)
+
+
+def clustered_p(rho: float, z_error: float, n_clusters: int) -> float:
+    """Two-sided p of ρ = 0 over clusters of examples: Fisher's z by its bootstrap standard error, Student's t.
+
+    Args:
+        rho: The correlation.
+        z_error: Standard error of atanh ρ, as a bootstrap over clusters gives it.
+        n_clusters: Clusters G; there are G − 1 degrees of freedom.
+
+    Returns:
+        The p-value; 0 where ρ is 1 or −1 in every resample.
+    """
+    z = np.arctanh(np.clip(rho, -_ALMOST_1, _ALMOST_1))
+    return float(2 * stats.t.sf(abs(z) / z_error, n_clusters - 1)) if z_error > 0 else 0.0
 
 
 def known_pairs(

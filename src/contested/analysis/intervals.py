@@ -1,28 +1,46 @@
-"""Bootstrap intervals over examples: the one place where examples are resampled for means.
+"""Bootstrap intervals over examples, or clusters of them: the one place where they are resampled for means.
 
-An interval here says how far a number could move had other examples of the same kind been drawn.
-It holds one run fixed: what another seed would do is not in it. Intervals are for one number each,
-not simultaneous over a table.
+An interval here says how far a number could move had other examples of the same kind been drawn, or other
+clusters of examples that share something, such as a premise. It holds one run fixed: what another seed would do
+is not in it. Intervals are for one number each, not simultaneous over a table.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from contested.analysis.checks import check_confidence, check_resampling, finite_array
+from contested.analysis.checks import check_confidence, check_resampling, finite_array, same_length
+from contested.analysis.clusters import cluster_codes
+from contested.analysis.design_effect import effective_sizes
+from contested.analysis.studentised import (
+    contributions,
+    difference_error,
+    means_of,
+    resample_difference,
+    resampled_means,
+    skewed,
+    studentised_ends,
+)
 from contested.errors import ConfigError, DataError
 from contested.formats import percent
+from contested.wording import joined
 
 _BLOCK = 4_000_000  # resampled row numbers held in memory at once: 32 MB
-BOOTSTRAP = "percentile bootstrap"
+_COUNTED = 20_000  # of them counted at once
+BOOTSTRAP = "studentised bootstrap"
+ALIKE = "many resamples hold equal values only: the wider of the studentised and the percentile interval"
+SKEWED = "too skewed for so few {what}: the interval covers less often than it says"
+"""A caution at intervals whose coverage is known to be lower (docs/statistics.md says how much)."""
 
+Clusters = Sequence[Any] | NDArray[Any] | None
+"""What examples share, shape ``(N,)``: examples of one value are one cluster. None: each stands for itself."""
 Verdict = Literal["rises", "falls", "unclear"]
 
 
@@ -36,6 +54,7 @@ class Interval(NamedTuple):
         n: Examples it rests on.
         method: How the interval was made.
         note: Why a number is missing; empty otherwise. Only then is one NaN.
+        caution: Why the interval may cover the truth less often than it says; empty otherwise.
     """
 
     estimate: float
@@ -44,6 +63,7 @@ class Interval(NamedTuple):
     n: int
     method: str
     note: str
+    caution: str = ""
 
 
 class Intervals(NamedTuple):
@@ -56,6 +76,8 @@ class Intervals(NamedTuple):
         n: Examples they rest on.
         method: How the intervals were made.
         note: Why a number is missing; empty otherwise. Only then is one NaN.
+        cautions: For each mean why its interval may cover the truth less often than it says, or empty; none where no
+            interval is made by resampling.
     """
 
     estimate: NDArray[np.float64]
@@ -64,6 +86,13 @@ class Intervals(NamedTuple):
     n: int
     method: str
     note: str
+    cautions: tuple[str, ...] = ()
+
+    def one(self, index: int = 0) -> Interval:
+        """The mean at one place of ``estimate``, with its interval."""
+        estimate, low, high = (float(part[index]) for part in self[:3])
+        caution = self.cautions[index] if self.cautions else ""
+        return Interval(estimate, low, high, self.n, self.method, self.note, caution)
 
 
 def keyed(rng: np.random.Generator, *names: str) -> np.random.Generator:
@@ -107,30 +136,29 @@ def smallest_n(confidence: float) -> int:
     return max(3, int(np.ceil(1.0 - np.log2(1.0 - confidence))))
 
 
-def resampled_means(values: NDArray[np.float64], *, n_resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Means of S quantities over bootstrap resamples of N examples.
-
-    Every quantity of a resample is taken over the same examples, so that curves and contrasts keep
-    the dependence between their points.
+def resampled_rows(
+    n: int, *, n_resamples: int, rng: np.random.Generator, block: int | None = None
+) -> Iterator[NDArray[np.int64]]:
+    """Row numbers of bootstrap resamples of n examples, in blocks of shape ``(r, n)`` that fit in memory.
 
     Args:
-        values: Shape ``(N, S)``, N at least 1.
+        n: Number of examples N.
         n_resamples: Number of resamples R.
         rng: Source of the resamples.
+        block: Resamples of a block, at least one; by default as many as fit in memory.
 
-    Returns:
-        Shape ``(R, S)``.
+    Yields:
+        The blocks.
     """
-    n = len(values)
-    blocks = resampled_rows(n, n_resamples=n_resamples, rng=rng)
-    return np.concatenate([row_counts(rows) @ values / n for rows in blocks])
+    for size in _block_sizes(n, n_resamples, block):
+        yield rng.integers(0, n, size=(size, n))
 
 
-def resampled_rows(n: int, *, n_resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Row numbers of bootstrap resamples of n examples, in blocks of shape ``(r, n)`` that fit in memory."""
-    block = max(1, _BLOCK // n)
+def _block_sizes(n: int, n_resamples: int, block: int | None = None) -> Iterator[int]:
+    """How many resamples of n examples are made at once, until all are."""
+    block = max(1, _BLOCK // n if block is None else block)
     for start in range(0, n_resamples, block):
-        yield rng.integers(0, n, size=(min(block, n_resamples - start), n))
+        yield min(block, n_resamples - start)
 
 
 def resampled_counts(n: int, *, n_resamples: int, rng: np.random.Generator) -> Iterable[NDArray[np.float64]]:
@@ -166,89 +194,130 @@ def _kept_counts(
 
 def row_counts(rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """How often each resample holds each example, shape ``(r, n)``: a matrix product then does all its sums."""
+    n = rows.shape[1]
     counts = np.empty(rows.shape)
-    # One after the other: all at once they count in more memory than the processor's cache holds.
-    for resample, drawn in zip(counts, rows, strict=True):
-        resample[:] = np.bincount(drawn, minlength=len(drawn))
+    # A few at once: all together they count in more memory than the processor's cache holds.
+    few = max(1, _COUNTED // n)
+    for start in range(0, len(rows), few):
+        part = rows[start : start + few]
+        cells = part + n * np.arange(len(part))[:, None]
+        counts[start : start + few] = np.bincount(cells.ravel(), minlength=part.size).reshape(part.shape)
     return counts
 
 
-def expanded_quantiles(
-    resampled: NDArray[np.float64], n: int, confidence: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends of percentile intervals of means of n examples, widened for small n; shape ``(...)`` of ``(R, ...)``."""
-    # The plain percentile interval is too narrow for small n, by sqrt((n - 1) / n) and by z for t;
-    # widening its quantiles corrects both and fades out for large n.
-    t = stats.t.ppf(0.5 + confidence / 2, n - 1)
-    tail = float(stats.norm.cdf(-np.sqrt(n / (n - 1)) * t))
-    low, high = np.quantile(resampled, [tail, 1.0 - tail], axis=0)
-    return low, high
-
-
-def too_few(n: int, confidence: float) -> str:
-    """Why n examples give no interval of this confidence; empty when they do."""
+def too_few(n: int, confidence: float, what: str = "example") -> str:
+    """Why n examples, or clusters of them, give no interval of this confidence; empty when they do."""
     needed = smallest_n(confidence)
     if n >= needed:
         return ""
     if n == 0:
         return "no examples"
-    return f"{n} example{'s' if n > 1 else ''}: too few for a {percent(confidence)} interval ({needed} needed)"
+    return f"{n} {what}{'s' if n > 1 else ''}: too few for a {percent(confidence)} interval ({needed} needed)"
 
 
 def mean_intervals(
-    values: ArrayLike, *, rng: np.random.Generator, n_resamples: int = 2000, confidence: float = 0.95
+    values: ArrayLike,
+    *,
+    clusters: Clusters = None,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
 ) -> Intervals:
-    """Means over examples with percentile bootstrap intervals, widened for small n.
+    """Means over examples with intervals by the studentised bootstrap (bootstrap-t) over clusters.
 
-    Quantiles are expanded to match Student's t for few examples (T. Hesterberg, "What Teachers Should
-    Know About the Bootstrap", The American Statistician 69, 2015, "expanded percentile interval").
-    Below :func:`smallest_n` examples there is a mean and no interval; without examples there is neither.
+    Below :func:`smallest_n` clusters there is a mean and no interval; without examples there is neither. See
+    :mod:`~contested.analysis.studentised` for the method, and docs/statistics.md for how often it covers.
 
     Args:
         values: S quantities of N examples, shape ``(N, S)``, in any unit.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
         rng: Source of the resamples.
         n_resamples: Number of resamples R.
         confidence: Coverage wanted of each interval by itself.
 
     Returns:
-        Means and interval ends, shape ``(S,)``, in the unit of ``values``.
+        Means and interval ends, shape ``(S,)``, in the unit of ``values``; ``n`` counts examples.
     """
     check_resampling(n_resamples, confidence)
+
+    def counts(n_clusters: int) -> Iterable[NDArray[np.float64]]:
+        return map(row_counts, resampled_rows(n_clusters, n_resamples=n_resamples, rng=rng))
+
+    return intervals_of(values, clusters, counts, confidence)
+
+
+def intervals_of(
+    values: ArrayLike,
+    clusters: Clusters,
+    counts: Callable[[int], Iterable[NDArray[np.float64]]],
+    confidence: float,
+) -> Intervals:
+    """:func:`mean_intervals` from given resamples.
+
+    Args:
+        values: Shape ``(N, S)``.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
+        counts: From the number of clusters G to how often each resample holds each of them, in blocks of shape
+            ``(r, G)``.
+        confidence: Coverage wanted of each interval by itself.
+
+    Returns:
+        Means and interval ends, shape ``(S,)``.
+    """
     array = finite_array("values", values, 2)
     n, width = array.shape
-    missing = np.full(width, np.nan)
-    note = too_few(n, confidence)
-    if note:
+    codes, what = cluster_codes(clusters, n), _counted_as(clusters)
+    n_clusters = int(codes.max(initial=-1)) + 1
+    if note := too_few(n_clusters, confidence, what):
+        missing = np.full(width, np.nan)
         return Intervals(array.mean(axis=0) if n else missing, missing, missing, n, "none", note)
-    resampled = resampled_means(array, n_resamples=n_resamples, rng=rng)
-    low, high = expanded_quantiles(resampled, n, confidence)
-    return Intervals(array.mean(axis=0), low, high, n, BOOTSTRAP, "")
+    means = means_of(array, codes, n_clusters)
+    drawn = resampled_means(means, counts(n_clusters))
+    low, high, alike = studentised_ends(means.estimate, means.error, drawn, n_clusters, confidence)
+    cautions = map(_caution, alike, skewed(means.residuals), [what] * width)
+    return Intervals(means.estimate, low, high, n, BOOTSTRAP, "", tuple(cautions))
+
+
+def _caution(alike: bool, few: bool, what: str) -> str:
+    return joined(ALIKE if alike else "", SKEWED.format(what=f"{what}s") if few else "")
+
+
+def _counted_as(clusters: object) -> str:
+    return "example" if clusters is None else "cluster"
 
 
 def mean_interval(
-    values: ArrayLike, *, rng: np.random.Generator, n_resamples: int = 2000, confidence: float = 0.95
+    values: ArrayLike,
+    *,
+    clusters: Clusters = None,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
 ) -> Interval:
     """:func:`mean_intervals` of one quantity, shape ``(N,)``."""
     column = finite_array("values", values, 1)[:, None]
-    return _only(mean_intervals(column, rng=rng, n_resamples=n_resamples, confidence=confidence))
+    return mean_intervals(column, clusters=clusters, rng=rng, n_resamples=n_resamples, confidence=confidence).one()
 
 
 def difference_interval(
     values: ArrayLike,
     reference: ArrayLike,
     *,
+    clusters: tuple[Sequence[Any] | NDArray[Any], Sequence[Any] | NDArray[Any]] | None = None,
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
-    """Mean of ``values`` minus mean of ``reference`` for two separate groups of examples.
+    """Mean of ``values`` minus mean of ``reference`` for two separate groups of examples, by bootstrap-t.
 
-    Each group is resampled by itself, for the sizes of categories are fixed by the annotators' labels; the
-    interval is widened as for the smaller group.
+    The clusters of one group alone are resampled by themselves, for the sizes of categories are fixed by the
+    annotators' labels, and so are those that both groups share: what they share is not taken as independent.
 
     Args:
         values: Shape ``(N1,)``.
         reference: Shape ``(N2,)``, other examples than those of ``values``.
+        clusters: What the examples of the first and of the second share, shapes ``(N1,)`` and ``(N2,)``; the same
+            value in both is one cluster. None where each example stands for itself.
         rng: Source of the resamples.
         n_resamples: Number of resamples R.
         confidence: Coverage wanted.
@@ -257,21 +326,54 @@ def difference_interval(
         The difference; ``n`` is the size of the smaller group, which ``note`` names if it is too small.
     """
     check_resampling(n_resamples, confidence)
-    groups = [finite_array(name, v, 1) for name, v in (("values", values), ("reference", reference))]
-    n = min(len(group) for group in groups)
+    groups = [finite_array(name, v, 1)[:, None] for name, v in (("values", values), ("reference", reference))]
+    n, what = min(len(group) for group in groups), _counted_as(clusters)
     estimate = float(groups[0].mean() - groups[1].mean()) if n else np.nan
-    if note := too_few(n, confidence):
+    codes = _codes_of_groups([len(group) for group in groups], clusters)
+    n_clusters = 1 + max(int(own.max(initial=-1)) for own in codes)
+    fewest = min(len(np.unique(own)) for own in codes)
+    if note := too_few(fewest, confidence, what):
         return Interval(estimate, np.nan, np.nan, n, "none", f"smaller group: {note}")
-    first, second = (resampled_means(group[:, None], n_resamples=n_resamples, rng=rng) for group in groups)
-    low, high = expanded_quantiles(first - second, n, confidence)
-    return Interval(estimate, float(low[0]), float(high[0]), n, BOOTSTRAP, "")
+    first, second = (means_of(group, own, n_clusters) for group, own in zip(groups, codes, strict=True))
+    drawn = resample_difference(
+        first, second, _counts_in_strata(first.sizes > 0, second.sizes > 0, n_resamples=n_resamples, rng=rng)
+    )
+    found = studentised_ends(np.array([estimate]), difference_error(first, second), drawn, fewest, confidence)
+    low, high, alike = (part[0] for part in found)
+    caution = _caution(bool(alike), bool(skewed(contributions(first, second))[0]), what)
+    return Interval(estimate, float(low), float(high), n, BOOTSTRAP, "", caution)
 
 
-def share_intervals(flags: ArrayLike, *, confidence: float = 0.95) -> Intervals:
+def _codes_of_groups(sizes: Sequence[int], clusters: tuple[Any, Any] | None) -> list[NDArray[np.intp]]:
+    """The number of each example's cluster in two groups, counted over both."""
+    if clusters is None:
+        return np.split(np.arange(sum(sizes), dtype=np.intp), sizes[:1])
+    for size, own, name in zip(sizes, clusters, ("values", "reference"), strict=True):
+        same_length(**{name: size, "its clusters": len(own)})
+    return np.split(cluster_codes([*clusters[0], *clusters[1]], sum(sizes)), sizes[:1])
+
+
+def _counts_in_strata(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], *, n_resamples: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """How often each resample holds each cluster: those of one group, of the other and of both by themselves."""
+    strata = [np.flatnonzero(mask) for mask in (first & ~second, second & ~first, first & second)]
+    for rows in _block_sizes(len(first), n_resamples):
+        counts = np.empty((rows, len(first)))
+        for stratum in filter(len, strata):
+            counts[:, stratum] = row_counts(rng.integers(0, len(stratum), size=(rows, len(stratum))))
+        yield counts
+
+
+def share_intervals(flags: ArrayLike, *, clusters: Clusters = None, confidence: float = 0.95) -> Intervals:
     """Shares of true ``flags`` with Wilson's intervals, which stay honest at shares of 0 and 1.
+
+    In clusters examples count as many as they are worth: Wilson's n is then n by the design effect of the clusters,
+    see :func:`~contested.analysis.design_effect.effective_sizes`.
 
     Args:
         flags: S yes-or-no questions to N examples, shape ``(N, S)``, boolean.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
         confidence: Coverage wanted of each interval by itself.
 
     Returns:
@@ -285,23 +387,19 @@ def share_intervals(flags: ArrayLike, *, confidence: float = 0.95) -> Intervals:
     if array.ndim != 2:
         raise DataError(f"flags: given an array of shape {array.shape}, expected 2 dimension(s).")
     n, width = array.shape
+    codes = cluster_codes(clusters, n)
     if not n:
         missing = np.full(width, np.nan)
         return Intervals(missing, missing, missing, 0, "none", "no examples")
-    share = array.mean(axis=0)
+    share, worth = array.mean(axis=0), effective_sizes(array, codes)
     z = stats.norm.ppf(0.5 + confidence / 2)
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    middle = (share + z**2 / (2 * worth)) / (1 + z**2 / worth)
+    half = z / (1 + z**2 / worth) * np.sqrt(share * (1 - share) / worth + z**2 / (4 * worth**2))
     # At shares of 0 and 1 an end equals the share, but for rounding.
     low, high = np.minimum(middle - half, share), np.maximum(middle + half, share)
     return Intervals(share, low, high, n, "Wilson", "")
 
 
-def share_interval(flags: ArrayLike, *, confidence: float = 0.95) -> Interval:
+def share_interval(flags: ArrayLike, *, clusters: Clusters = None, confidence: float = 0.95) -> Interval:
     """:func:`share_intervals` of one question, shape ``(N,)``."""
-    return _only(share_intervals(np.asarray(flags, dtype=bool)[:, None], confidence=confidence))
-
-
-def _only(found: Intervals) -> Interval:
-    estimate, low, high = (float(part[0]) for part in found[:3])
-    return Interval(estimate, low, high, found.n, found.method, found.note)
+    return share_intervals(np.asarray(flags, dtype=bool)[:, None], clusters=clusters, confidence=confidence).one()

@@ -6,6 +6,7 @@ Random are the examples, or clusters of them such as the pairs of one premise; b
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import stats
 
 from contested.analysis.checks import check_resampling, finite_array
 from contested.analysis.clusters import cluster_codes, cluster_sums
-from contested.analysis.intervals import BOOTSTRAP, Interval, Intervals, expanded_quantiles, resampled_counts, too_few
+from contested.analysis.intervals import Interval, Intervals, intervals_of, resampled_counts
 from contested.errors import ConfigError, DataError
 
 Floats = NDArray[np.float64]
@@ -49,10 +50,7 @@ def paired_intervals(
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Intervals:
-    """Means over examples with percentile bootstrap intervals that resample clusters of them.
-
-    Without clusters these are :func:`~contested.analysis.mean_intervals`; with them, the widening for few examples is
-    that for as many clusters.
+    """:func:`~contested.analysis.mean_intervals` whose resamples are kept for other groups of the same examples.
 
     Args:
         values: S quantities of n examples, shape ``(n, S)``, in any unit.
@@ -65,18 +63,8 @@ def paired_intervals(
         Means and interval ends, shape ``(S,)``; ``n`` counts examples.
     """
     check_resampling(n_resamples, confidence)
-    array = finite_array("values", values, 2)
-    n, width = array.shape
-    missing = np.full(width, np.nan)
-    estimate = array.mean(axis=0) if n else missing
-    sums, sizes = _sums(array, cluster_codes(clusters, n))
-    if note := too_few(len(sizes), confidence):
-        return Intervals(estimate, missing, missing, n, "none", _of_clusters(note, len(sizes), n))
-    blocks = resampled_counts(len(sizes), n_resamples=n_resamples, rng=rng)
-    means = np.concatenate([counts @ sums / (counts @ sizes)[:, None] for counts in blocks])
-    low, high = expanded_quantiles(means, len(sizes), confidence)
-    # Where all values are the same, so are the means, but for rounding.
-    return Intervals(estimate, np.minimum(low, estimate), np.maximum(high, estimate), n, BOOTSTRAP, "")
+    kept = partial(resampled_counts, n_resamples=n_resamples, rng=rng)
+    return intervals_of(values, clusters, kept, confidence)
 
 
 def paired_interval(
@@ -89,9 +77,7 @@ def paired_interval(
 ) -> Interval:
     """:func:`paired_intervals` of one quantity, shape ``(n,)``."""
     column = finite_array("values", values, 1)[:, None]
-    found = paired_intervals(column, clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
-    estimate, low, high = (float(part[0]) for part in found[:3])
-    return Interval(estimate, low, high, found.n, found.method, found.note)
+    return paired_intervals(column, clusters, rng=rng, n_resamples=n_resamples, confidence=confidence).one()
 
 
 def paired_tests(
@@ -170,10 +156,6 @@ def false_discovery_rate(p_values: ArrayLike) -> Floats:
     if tested.any():
         adjusted[tested] = stats.false_discovery_control(given[tested], method="bh")
     return adjusted
-
-
-def _of_clusters(note: str, n_clusters: int, n: int) -> str:
-    return note if n_clusters == n else note.replace("example", "cluster", 1)
 
 
 def _sums(array: Floats, codes: NDArray[np.intp]) -> tuple[Floats, Floats]:

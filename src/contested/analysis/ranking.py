@@ -45,3 +45,38 @@ def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[
     scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
     missing = np.full(scale.shape, np.nan)
     return np.asarray(np.divide((a * b).sum(axis=-1), scale, out=missing, where=scale > 0))
+
+
+def weighted_mean_ranks(coded: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks in samples that hold each example as often as its weight says; equal examples share their mean rank.
+
+    Args:
+        coded: Whole numbers from 0, as :func:`codes` makes them, shape ``(N,)``.
+        weights: How often each sample holds each example, shape ``(B, N)``; whole numbers.
+
+    Returns:
+        Ranks from 1 to the size of the sample, shape ``(B, N)``, also of examples that a sample does not hold.
+    """
+    order = np.argsort(coded, kind="stable")
+    starts = np.flatnonzero(np.diff(coded[order], prepend=-1))
+    held = np.add.reduceat(weights[:, order], starts, axis=1)
+    return np.asarray((held.cumsum(axis=1) - (held - 1) / 2)[:, coded])
+
+
+def weighted_rank_correlation(
+    a: NDArray[np.float64], b: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """:func:`rank_correlation` of weighted samples.
+
+    Args:
+        a: Ranks, shape ``(B, N)``.
+        b: Ranks, shape ``(B, N)``.
+        weights: How often each sample holds each example, shape ``(B, N)``.
+
+    Returns:
+        Shape ``(B,)``; NaN where a sample is constant.
+    """
+    middle = (weights.sum(axis=1, keepdims=True) + 1) / 2
+    a, b = a - middle, b - middle
+    scale = np.sqrt((weights * a * a).sum(axis=1) * (weights * b * b).sum(axis=1))
+    return np.asarray(np.divide((weights * a * b).sum(axis=1), scale, out=np.full(len(a), np.nan), where=scale > 0))

@@ -11,12 +11,18 @@ from scipy import stats
 
 from contested.analysis.checks import check_confidence, check_resampling, finite_array, known_entropy, same_length
 from contested.analysis.clusters import cluster_codes
-from contested.analysis.correlation import rank_interval
 from contested.analysis.crossed import crossed_ends, share_of_examples
 from contested.analysis.influence import rank_influence
 from contested.analysis.intervals import Interval, Intervals, too_few
 from contested.analysis.paired import paired_intervals
-from contested.analysis.ranking import codes, mean_ranks, rank_correlation
+from contested.analysis.rank_bootstrap import rank_interval
+from contested.analysis.ranking import (
+    codes,
+    mean_ranks,
+    rank_correlation,
+    weighted_mean_ranks,
+    weighted_rank_correlation,
+)
 from contested.errors import DataError
 from contested.wording import counted, joined
 
@@ -266,13 +272,7 @@ def _rho_interval(losses: Floats, signs: Floats, human: Floats, options: dict[st
     estimate = float(rhos.mean())
     if note := too_few(n, confidence):
         return Interval(estimate, np.nan, np.nan, n, "none", note)
-
-    def mean_rho(*samples: NDArray[np.intp], axis: int = -1) -> Floats:
-        human_ranks = mean_ranks(samples[-1])
-        each = [rank_correlation(mean_ranks(one), human_ranks) for one in samples[:-1]]
-        return np.asarray(np.tensordot(signs, each, 1) / n_seeds)
-
-    low, high, method, note = rank_interval((*x, y), mean_rho, **options)
+    low, high, method, note, _ = rank_interval((*x, y), _MeanRho(signs / n_seeds), **options)
     if n_seeds == 1:
         return Interval(estimate, low, high, n, method, note)
     influence = _by_seed(np.stack([rank_influence(row, y) for row in x]), signs)
@@ -280,6 +280,26 @@ def _rho_interval(losses: Floats, signs: Floats, human: Floats, options: dict[st
     ends = np.array([low]), np.array([high])
     (low,), (high,) = crossed_ends(np.array([estimate]), ends, [rhos[:, None]], share, confidence)
     return Interval(estimate, float(low), float(high), n, _crossed(method), note)
+
+
+class _MeanRho:
+    """The weighted sum of each but the last sample's ρ with the last."""
+
+    def __init__(self, shares: Floats) -> None:
+        self.shares = shares
+
+    def __call__(self, *samples: NDArray[np.intp], axis: int = -1) -> Floats:
+        assert axis == -1, "scipy's bootstrap keeps the examples last"
+        human_ranks = mean_ranks(samples[-1])
+        each = [rank_correlation(mean_ranks(one), human_ranks) for one in samples[:-1]]
+        return np.asarray(np.tensordot(self.shares, each, 1))
+
+    def weighted(self, samples: Sequence[NDArray[np.intp]], weights: Floats) -> Floats:
+        human_ranks = weighted_mean_ranks(samples[-1], weights)
+        each = [
+            weighted_rank_correlation(weighted_mean_ranks(one, weights), human_ranks, weights) for one in samples[:-1]
+        ]
+        return np.asarray(np.tensordot(self.shares, each, 1))
 
 
 def _by_seed(values: Floats, signs: Floats) -> Floats:
