@@ -59,6 +59,8 @@ def test_tables(unlearning_run):
         "alerts",
         "alert_looks",
         "correlation",
+        "few_annotators",
+        "few_annotators_changes",
         "regions",
         "measures",
         "excess_loss",
@@ -69,9 +71,9 @@ def test_tables(unlearning_run):
     assert tables["unlearning"]["mean"].iloc[2] == found.unlearning.rows[2].mean
     assert tables["contrasts"]["measure"].tolist() == ["loss", "kl"]
     assert tables["contrasts"]["difference"].iloc[1] == found.kl.contrast.difference
-    assert tables["correlation"]["x"].tolist() == [
-        *("aulc", "aulc_trapezoid", "confidence", "variability", "learning_time")
-    ]
+    shown = ["aulc", "aulc_trapezoid", "confidence", "variability", "learning_time"]
+    assert tables["correlation"]["x"].tolist() == shown
+    assert tables["few_annotators"]["annotators"].tolist() == ["2", "3", "5", "10", "20", "all"]
 
 
 def test_curves_table_is_long(unlearning_run):

@@ -47,6 +47,26 @@ def test_entropy_of_permuted_counts_is_bit_identical(random_counts):
         assert (measures.entropy(random_counts[:, order]) == original).all()
 
 
+def test_chao_shen_by_hand():
+    # (2, 1, 0): one class seen once, so a coverage of 1 - 1/3; p = 4/9 and 2/9, seen with 1 - (1 - p)³.
+    # (1, 1, 1): all seen once, which would leave no coverage: 1 - 2/3; p = 1/9 each.
+    expected = [
+        -sum(p * np.log(p) / (1 - (1 - p) ** 3) for p in (4 / 9, 2 / 9)),
+        -3 * (1 / 9) * np.log(1 / 9) / (1 - (8 / 9) ** 3),
+        0.0,
+    ]
+    assert measures.entropy([[2, 1, 0], [1, 1, 1], [0, 3, 0]], "chao-shen") == pytest.approx(expected)
+    assert np.isnan(measures.entropy([[1, 0]], "chao-shen")).all()
+
+
+def test_chao_shen_is_right_on_average_where_the_plugin_is_low():
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(5, rng.dirichlet([0.36] * 3, 4000))
+    truth = scipy.stats.entropy(rng.dirichlet([0.36] * 3, 200_000), axis=1).mean()
+    assert measures.entropy(counts, "chao-shen").mean() == pytest.approx(truth, abs=0.03)
+    assert measures.entropy(counts).mean() < truth - 0.1
+
+
 def test_miller_madow_adds_observed_classes_minus_one_over_twice_n():
     # (5, 5, 0): m = 2, n = 10, + 1/20. (0, 9, 0): m = 1, + 0. (1, 1, 1): m = 3, n = 3, + 2/6 > ln 3
     values = measures.entropy([[5, 5, 0], [0, 9, 0], [1, 1, 1]], "miller-madow")

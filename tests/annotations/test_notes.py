@@ -43,6 +43,19 @@ def test_reach_follows_the_estimator():
     assert not any("no example can be contested" in note for note in notes)
 
 
+@pytest.mark.parametrize("annotators", [2, 3])
+def test_miller_madow_empties_a_category_of_few_annotations(annotators):
+    counts = [[annotators - 1, 1, 0], [annotators, 0, 0]]
+    notes = annotated(counts).summary(estimator="miller-madow").notes
+    assert notes[0] == (
+        f"With at most {annotators} annotations per example no split has an entropy (miller-madow) that is ambiguous: "
+        "this category is empty whatever people think."
+    )
+    assert not any("no split" in note for note in annotated(counts).summary().notes)
+    more = annotated([*counts, [20, 10, 0]])
+    assert not any("no split" in note for note in more.summary(estimator="miller-madow").notes)
+
+
 @pytest.mark.parametrize(
     "counts", [[[3, 0], [2, 1], [3, 0], [0, 3], [1, 2]], [[2, 2], [2, 2]], [[9, 1], [5, 5], [10, 0], [8, 2]], [[1, 1]]]
 )

@@ -47,6 +47,7 @@ from contested.analysis.dynamics import (
     never_learned,
     probability_margin,
 )
+from contested.analysis.few_annotators import AnnotatorsChange, AnnotatorsRow, FewAnnotators, few_annotators
 from contested.analysis.intervals import (
     Interval,
     Intervals,
@@ -93,6 +94,8 @@ __all__ = [
     "AddedVariance",
     "Alert",
     "Analysis",
+    "AnnotatorsChange",
+    "AnnotatorsRow",
     "CalibrationError",
     "CalibrationRow",
     "Cartography",
@@ -109,6 +112,7 @@ __all__ = [
     "Difference",
     "Direction",
     "Distance",
+    "FewAnnotators",
     "Interval",
     "Intervals",
     "KendallTau",
@@ -146,6 +150,7 @@ __all__ = [
     "difference_interval",
     "expected_calibration_error",
     "false_discovery_rate",
+    "few_annotators",
     "forgetting_events",
     "highest_rise",
     "js_between",

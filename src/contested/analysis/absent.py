@@ -42,8 +42,9 @@ def absent(trajectory: Trajectory) -> tuple[str, ...]:
     known = {_CATEGORIES: trajectory.categories, _CORRELATION: trajectory.entropy}
     wanted = [*_BESIDES, *((measure.heading, measure.needs) for measure in measures.MEASURES)]
     missing: dict[str, list[str]] = {need: [] for need in _NAMES}
+    known_of = measures.known_of(trajectory)
     for heading, needs in wanted:
-        has = measures.known_of(trajectory) | ({"annotators"} if known.get(heading) is not None else set())
+        has = known_of | ({"annotators"} if known.get(heading) is not None else set())
         unmet = [need for need in _NAMES if need in needs and need not in has]
         if unmet:
             missing[unmet[0]].append(heading)

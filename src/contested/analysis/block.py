@@ -13,10 +13,20 @@ from contested.analysis.blocks import blocks
 from contested.analysis.cartography import Cartography, cartography
 from contested.analysis.checks import finite_checkpoints
 from contested.analysis.curves import correct
-from contested.annotations.measures import distributions
+from contested.annotations.categories import Categories, recovered
+from contested.annotations.certainty import category_probabilities, own_probability
+from contested.annotations.measures import distributions, entropy
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
+
+
+def bands_of_run(trajectory: Trajectory) -> Categories | None:
+    """The bands of entropy that a run's categories are; None where they are none, or its counts are unknown."""
+    categories, counts = trajectory.categories, trajectory.label_counts
+    if categories is None or counts is None:
+        return None
+    return recovered(entropy(counts), categories, trajectory.category_names)
 
 
 class Source:
@@ -59,6 +69,14 @@ class Source:
     def distributions(self) -> NDArray[np.float64]:
         """The annotators' shares of the labels, shape (N, K)."""
         return distributions(self.label_counts)
+
+    @cached_property
+    def category_probability(self) -> NDArray[np.float64]:
+        """Probability of each example's category given its annotations, shape (N,); NaN where it is unknown."""
+        bands = bands_of_run(self.trajectory)
+        assert bands is not None, "a category's probability is read only of a run whose categories are bands of entropy"
+        found = category_probabilities(self.trajectory.required("label_counts")[self.order], bands)
+        return own_probability(found, self.trajectory.required("categories")[self.order], bands)
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
@@ -140,6 +158,11 @@ class Block:
     def distributions(self) -> NDArray[np.float64]:
         """The annotators' shares of the labels, shape (n, K)."""
         return self._source.distributions[self._rows]
+
+    @property
+    def category_probability(self) -> NDArray[np.float64]:
+        """Probability of its category given its annotations, shape (n,)."""
+        return self._source.category_probability[self._rows]
 
     @property
     def correct(self) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.analysis.block import Block, Source
+from contested.analysis.block import Block, Source, bands_of_run
 from contested.analysis.calibration import max_confidence, prediction_entropy
 from contested.analysis.cartography import regions
 from contested.analysis.divergence import js_divergence, kl_divergence, soft_cross_entropy
@@ -32,8 +32,9 @@ from contested.analysis.excess import annotators_loss
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
 
-Need = Literal["losses", "logits", "classes", "gold", "annotators", "gradients", "baseline", "course"]
-"""What a run may lack, as :attr:`Trajectory.has` names it; a ``course`` are two checkpoints or more."""
+Need = Literal["losses", "logits", "classes", "gold", "annotators", "gradients", "baseline", "course", "bands"]
+"""What a run may lack, as :attr:`Trajectory.has` names it; a ``course`` are two checkpoints or more, ``bands``
+categories that are bands of the entropy of annotators' labels."""
 
 Columns = Mapping[str, NDArray[Any]]
 """Values of all N examples by the measure's name."""
@@ -341,6 +342,16 @@ MEASURES: tuple[Measure, ...] = (
         of_columns=lambda columns: columns["loss_last"] - columns["annotators_loss"],
     ),
     Measure(
+        name="category_probability",
+        heading="probability of its category",
+        unit="",
+        needs=("annotators", "bands"),
+        summary="mean",
+        sentence="Probability, given the annotations, that the distribution they were drawn from has an entropy in the "
+        "example's category (Dirichlet posterior).",
+        of_block=lambda block: block.category_probability,
+    ),
+    Measure(
         name="gradient_norm",
         heading="gradient norm",
         unit="",
@@ -360,7 +371,8 @@ def measures_of(trajectory: Trajectory) -> tuple[Measure, ...]:
 
 def known_of(trajectory: Trajectory) -> frozenset[str]:
     """What a run has of all that measures may need."""
-    return trajectory.has | ({"course"} if len(trajectory.steps) > 1 else set())
+    course, bands = len(trajectory.steps) > 1, bands_of_run(trajectory) is not None
+    return trajectory.has | ({"course"} if course else set()) | ({"bands"} if bands else set())
 
 
 def measure_columns(

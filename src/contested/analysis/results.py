@@ -15,6 +15,7 @@ from contested.analysis.checks import OVERALL
 from contested.analysis.correlation import Correlations
 from contested.analysis.curves import Curve, Curves
 from contested.analysis.excess import excess_sentences, excess_table
+from contested.analysis.few_annotators import FewAnnotators
 from contested.analysis.jsonable import jsonable
 from contested.analysis.unlearning import Changes
 from contested.analysis.watch_run import Watch
@@ -60,6 +61,8 @@ class Analysis:
             run does not say how many steps are planned.
         correlation: Spearman ρ of both AULCs, and of confidence and variability, with annotation entropy; None
             without losses or annotators.
+        annotators: ρ, categories and Δℓ as fewer of the annotators would have shown them, and corrected for there being
+            few; None without losses, annotators, a second checkpoint or categories that are bands of their entropy.
         regions: How many examples of each category lie in each region of the data map, one row per category and
             region; None without categories, logits, gold labels or a second checkpoint.
         curves: Loss, accuracy and distance to the annotators over checkpoints, by category.
@@ -85,6 +88,7 @@ class Analysis:
     kl: Changes | None
     alert: Watch | None
     correlation: Correlations | None
+    annotators: FewAnnotators | None
     regions: pd.DataFrame | None
     curves: Curves
     measures: pd.DataFrame
@@ -127,6 +131,7 @@ class Analysis:
             **({"contrasts": pd.DataFrame(contrasts)} if contrasts else {}),
             **({} if self.alert is None else self.alert.tables()),
             **({} if self.correlation is None else {"correlation": pd.DataFrame([*filter(None, self.correlation)])}),
+            **({} if self.annotators is None else self.annotators.tables()),
             **({} if self.regions is None else {"regions": _region_table(self.regions)}),
             "measures": self.measures,
             **({} if (excess := excess_table(self.measures)) is None else {"excess_loss": excess}),
@@ -159,6 +164,7 @@ def statements(analysis: Analysis) -> list[str]:
         *(analysis.alert.sentences(analysis.step_unit) if analysis.alert else []),
         *([sentences.of_correlations(correlation, interval)] if correlation else []),
         *([sentences.of_data_map(correlation, interval)] if correlation and correlation.confidence else []),
+        *([said] if analysis.annotators and (said := analysis.annotators.sentence()) else []),
         *analysis.notes,
         *analysis.absent,
     ]

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.absent import absent
-from contested.analysis.block import Source
+from contested.analysis.block import Source, bands_of_run
 from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
@@ -21,6 +21,7 @@ from contested.analysis.checks import category_rows
 from contested.analysis.correlation import Correlation, Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.divergence import kl_divergence, soft_cross_entropy
+from contested.analysis.few_annotators import FewAnnotators, few_annotators
 from contested.analysis.intervals import keyed
 from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.results import Analysis, CategorySize
@@ -83,6 +84,7 @@ def analyze(
         kl=kl,
         alert=watch_run(trajectory),
         correlation=_correlations(run, rng=for_correlation, **resampling),
+        annotators=_few_annotators(run, rng=parent),
         regions=_regions(run),
         curves=_curves(run, rng=for_curves, **resampling),
         measures=_measures(run, {"loss_change": unlearning, "kl_change": kl}, rng=parent, **resampling),
@@ -224,6 +226,14 @@ def _learning_time(
     never = int(np.isnan(times).sum())
     said = f"{counted(never, 'example')} never learned: ranked above all others" if never else ""
     return found._replace(note=joined(found.note, said))
+
+
+def _few_annotators(run: _Measured, *, rng: np.random.Generator) -> FewAnnotators | None:
+    bands, aulc, change = bands_of_run(run.source.trajectory), run.column("aulc"), run.column("loss_change")
+    if bands is None or aulc is None or change is None:
+        return None
+    counts = run.source.trajectory.required("label_counts")[run.source.order]
+    return few_annotators(counts, aulc, change, bands, rng=rng)
 
 
 def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> Curves:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -175,6 +175,39 @@ def cut_counts(
     entropy = measures.entropy(label_counts, estimator)
     bands = resolve_categories(entropy, scheme)
     return CutCounts(bands.assign(entropy), bands)
+
+
+def recovered(entropy: ArrayLike, categories: ArrayLike, names: Sequence[str]) -> Categories | None:
+    """Return the bounds between categories that are bands of entropy, found from the examples in them.
+
+    Args:
+        entropy: In nats, shape (N,); nan where unknown.
+        categories: The category of each example, shape (N,).
+        names: The categories in order of rising entropy.
+
+    Returns:
+        The fixed bands where they are those; else bounds at the lowest entropy of each band. None where categories are
+        no bands of entropy, or one without examples leaves a bound unknown.
+    """
+    human, given = np.asarray(entropy, np.float64), np.asarray(categories, dtype=object)
+    known = (given != UNKNOWN) & np.isfinite(human)
+    if len(names) < 2 or not known.any():
+        return None
+    for bands in _candidates(human[known], given[known], names):
+        if (bands.assign(human[known]) == given[known]).all():
+            return bands
+    return None
+
+
+def _candidates(
+    entropy: NDArray[np.float64], categories: NDArray[np.object_], names: Sequence[str]
+) -> Iterator[Categories]:
+    if len(names) == len(FIXED.names):
+        yield Categories(tuple(names), FIXED.bounds)
+    inside = [entropy[categories == name] for name in names[1:]]
+    bounds = [float(values.min()) for values in inside if len(values)]
+    if len(bounds) == len(inside) and bounds == sorted(set(bounds)) and bounds[0] > 0:
+        yield Categories(tuple(names), tuple(bounds))
 
 
 def categorize(entropy: ArrayLike, scheme: str | Categories = "fixed") -> NDArray[np.str_]:

@@ -133,7 +133,7 @@ class Annotations:
 
         Args:
             scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`.
-            estimator: The entropy that is cut: ``plugin`` or ``miller-madow``.
+            estimator: The entropy that is cut: ``plugin``, ``miller-madow`` or ``chao-shen``.
 
         Returns:
             Category names, shape (N,); ``unknown`` where an example has a single annotation.
@@ -164,7 +164,7 @@ class Annotations:
 
         Args:
             scheme: How entropy is cut into categories; see `categories`.
-            estimator: ``plugin`` or ``miller-madow``.
+            estimator: ``plugin``, ``miller-madow`` or ``chao-shen``.
 
         Returns:
             The summary.

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from contested.errors import ConfigError, DataError
 from contested.wording import did_you_mean, listed
 
-Estimator = Literal["plugin", "miller-madow"]
+Estimator = Literal["plugin", "miller-madow", "chao-shen"]
 """How entropy is estimated from counts; see `entropy`."""
 
 
@@ -22,7 +22,7 @@ def parse_estimator(name: str) -> Estimator:
     """Return the estimator of this name.
 
     Args:
-        name: ``plugin`` or ``miller-madow``.
+        name: ``plugin``, ``miller-madow`` or ``chao-shen``.
 
     Returns:
         The same name, known to be valid.
@@ -100,14 +100,17 @@ def entropy(label_counts: ArrayLike, estimator: Estimator = "plugin") -> NDArray
     ``plugin`` is H_i = −Σ_c p_ic ln p_ic with 0 ln 0 = 0 (arXiv 2604.16332, Eq. 1), from 0 to ln K.
     With few annotators it is biased low, and at most ln n_i. ``miller-madow`` adds (m_i − 1) / (2 n_i),
     m_i the number of classes that occur in row i (Miller, 1955). The corrected value can exceed ln K:
-    three annotators with three labels give ln 3 + 1/3.
+    three annotators with three labels give ln 3 + 1/3. ``chao-shen`` is −Σ_c p̃_ic ln p̃_ic / (1 − (1 − p̃_ic)^n_i)
+    with p̃_ic = (1 − f_i / n_i) p_ic, f_i the number of classes with one annotation (Chao and Shen, 2003; n_i − 1 where
+    all have one): the mean of many examples is nearly unbiased from two annotators on, a single value is noisier than
+    ``plugin``, can exceed ln K by far, and ranks examples worse.
 
     Rows that are permutations of one another get bit-identical values, so that ranks see them as tied.
     One annotation disagrees with nobody, whatever people think: its entropy is unknown, not 0.
 
     Args:
         label_counts: Annotations per class, shape (N, K); each row holds at least one.
-        estimator: ``plugin`` or ``miller-madow``.
+        estimator: ``plugin``, ``miller-madow`` or ``chao-shen``.
 
     Returns:
         Entropy in nats, shape (N,); nan with one annotation.
@@ -117,19 +120,34 @@ def entropy(label_counts: ArrayLike, estimator: Estimator = "plugin") -> NDArray
         [0.6931, 0.0]
         >>> entropy([[5, 5], [10, 0]], "miller-madow").round(4).tolist()
         [0.7431, 0.0]
+        >>> entropy([[5, 5], [10, 0]], "chao-shen").round(4).tolist()
+        [0.6938, 0.0]
         >>> entropy([[2, 0], [1, 0]]).tolist()
         [0.0, nan]
     """
     counts, estimator = check_counts(label_counts), parse_estimator(estimator)
     # Sorting fixes the order of summation: (30, 70, 0) and (70, 0, 30) must not differ in the last bit.
-    p = _shares(np.sort(counts, axis=1))
-    logarithms = np.log(p, out=np.zeros_like(p), where=p > 0)
-    plugin = np.abs((p * logarithms).sum(axis=1))
-    plugin[counts.sum(axis=1) < 2] = np.nan
-    if estimator == "plugin":
-        return np.asarray(plugin)
+    ordered = np.sort(counts, axis=1)
+    found = _chao_shen(ordered) if estimator == "chao-shen" else _plugin(_shares(ordered))
+    found[counts.sum(axis=1) < 2] = np.nan
+    if estimator != "miller-madow":
+        return found
     observed = (counts > 0).sum(axis=1)
-    return np.asarray(plugin + (observed - 1) / (2 * counts.sum(axis=1)))
+    return np.asarray(found + (observed - 1) / (2 * counts.sum(axis=1)))
+
+
+def _plugin(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    logarithms = np.log(p, out=np.zeros_like(p), where=p > 0)
+    return np.asarray(np.abs((p * logarithms).sum(axis=1)))
+
+
+def _chao_shen(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    n, single = counts.sum(axis=1, keepdims=True), (counts == 1).sum(axis=1, keepdims=True)
+    p = (1 - np.where(single == n, n - 1, single) / n) * counts / n
+    logarithms = np.log(p, out=np.zeros_like(p), where=p > 0)
+    # What is seen with a low probability stands for what is not seen (Horvitz and Thompson 1952).
+    seen = np.divide(logarithms, 1 - (1 - p) ** n, out=np.zeros_like(p), where=p > 0)
+    return np.asarray(np.abs((p * seen).sum(axis=1)))
 
 
 def largest_entropy(n_annotators: int, n_classes: int, estimator: Estimator = "plugin") -> float:

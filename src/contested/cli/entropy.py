@@ -31,7 +31,7 @@ def entropy(
     ] = None,
     categories: Annotated[str, typer.Option(help="fixed (0.4, 0.7 nats), terciles or quartiles.")] = "fixed",
     bounds: Annotated[str | None, typer.Option(help="Custom category bounds in nats, such as 0.4,0.7.")] = None,
-    estimator: Annotated[str, typer.Option(help="plugin or miller-madow.")] = "plugin",
+    estimator: Annotated[str, typer.Option(help="plugin, miller-madow or chao-shen.")] = "plugin",
     label_names: Annotated[str | None, typer.Option(help="The classes in label order, separated by commas.")] = None,
     id_column: options.IdColumn = None,
     count_columns: options.CountColumns = None,

@@ -10,13 +10,14 @@ import pandas as pd
 from contested.analysis import OVERALL
 from contested.analysis.cartography import REGIONS
 from contested.analysis.measures import MEASURES
-from contested.formats import CHANGE, COUNT, NATS, SHARE, p_value
+from contested.formats import CHANGE, COUNT, NATS, SHARE, number, p_value
 from contested.report.declarations import Column, Frames, Table
 from contested.report.run_frames import change_column
 
 _RUN = Column("run", "run")
 _CATEGORY = Column("category", "category")
 _N = Column("n", "n", COUNT)
+_ROUNDED = number(",.0f")
 _NOTE = Column("note", "note")
 _P = Column("p_value", "p", p_value)
 _ROSE = Column("rose_share", "share that rose", SHARE, "rose_low", "rose_high")
@@ -138,6 +139,33 @@ TABLES: tuple[Table, ...] = (
             Column("direction", "direction"), _NOTE,
         ),
         folded=True,
+    ),
+    Table(
+        "few_annotators", "few_annotators", "numbers", "With fewer annotators",
+        "What some of each example's annotators would have shown: means over draws without replacement, after ± their "
+        "standard deviation. ρ(AULC, H) is attenuated as H of few annotators is measured with error; corrected, it is "
+        "divided by the root of the reliability of H. Gold labels stay those of all annotations.",
+        (
+            _RUN, Column("annotators", "annotators"), _N, Column("rho", "ρ(AULC, H)", CHANGE, sd="rho_sd"),
+            Column("reliability", "reliability of H", NATS), Column("rho_corrected", "ρ corrected", CHANGE),
+            Column("same_category", "category of all annotators", SHARE),
+            Column("certainty", "probability of the category", SHARE), _NOTE,
+        ),
+        folded=True,
+        whole=("", ""),
+    ),
+    Table(
+        "few_annotators_changes", "few_annotators_changes", "numbers", "Δℓ by category with fewer annotators",
+        "Mean Δℓ of the examples that some of the annotators put into a category, after ± its standard deviation over "
+        "draws; corrected: of those that are in it by the distribution behind the annotations (least squares on the "
+        "categories' probabilities). Expected: examples in it by these probabilities.",
+        (
+            _RUN, Column("annotators", "annotators"), _CATEGORY, Column("n", "n", _ROUNDED),
+            Column("expected", "expected", _ROUNDED), Column("mean", "mean Δℓ (nats)", CHANGE, sd="sd"),
+            Column("corrected", "corrected (nats)", CHANGE), _NOTE,
+        ),
+        folded=True,
+        whole=("", ""),
     ),
     Table(
         "regions", "regions", "numbers", "Categories and regions of the data map",

@@ -1,0 +1,111 @@
+"""How sure a category is, given the annotations: a posterior over the distribution that they were drawn from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special
+
+from contested.annotations.categories import UNKNOWN, Categories
+from contested.annotations.measures import check_counts
+
+JEFFREYS = 0.5
+"""The concentration that is taken where too few examples are there to estimate it."""
+_FEWEST = 30  # examples with two annotations or more from which a concentration is estimated
+_RANGE = (0.01, 100.0)  # concentrations: nearly always unanimous, nearly always evenly split
+_DRAWS = 1000
+_BLOCK = 6_000_000  # gamma variates at once: 48 MB
+
+
+class Certainty(NamedTuple):
+    """The probability of each category for each example.
+
+    Attributes:
+        probabilities: Shape ``(N, B)`` for B categories in order of rising entropy; NaN with one annotation.
+        concentration: That of the symmetric Dirichlet prior.
+    """
+
+    probabilities: NDArray[np.float64]
+    concentration: float
+
+
+def category_probabilities(
+    label_counts: ArrayLike, bands: Categories, *, concentration: float | None = None
+) -> Certainty:
+    """Return the probability that the entropy of the distribution behind the annotations is in each category.
+
+    Annotations are taken as drawn from a distribution of the example's own, and these distributions from a symmetric
+    Dirichlet whose concentration is the one that makes all counts together most likely (empirical Bayes; ½ with fewer
+    than 30 examples). Given its counts an example's distribution is then Dirichlet as well (counts + concentration),
+    and the share of 1,000 draws from it whose entropy lies in a category is that category's probability. The category
+    itself is that of the counts as they are: with few annotations it is often another one.
+
+    Args:
+        label_counts: Annotations per class, shape (N, K); each row holds at least one.
+        bands: The categories.
+        concentration: That of the prior, where it is known from elsewhere.
+
+    Returns:
+        The probabilities; the same for examples whose counts are permutations of one another, on every call.
+    """
+    # The order of the classes does not matter to the entropy.
+    counts = np.sort(check_counts(label_counts), axis=1)
+    several = counts.sum(axis=1) > 1
+    patterns, which, times = np.unique(counts[several], axis=0, return_inverse=True, return_counts=True)
+    concentration = _concentration(patterns, times) if concentration is None else concentration
+    rows = max(1, _BLOCK // (_DRAWS * counts.shape[1]))
+    rng = np.random.default_rng(0)
+    shares = [
+        _shares(patterns[start : start + rows] + concentration, bands, rng) for start in range(0, len(patterns), rows)
+    ]
+    found = np.full((len(counts), len(bands.names)), np.nan)
+    if shares:
+        found[several] = np.concatenate(shares)[which.ravel()]
+    return Certainty(found, concentration)
+
+
+def own_probability(certainty: Certainty, categories: ArrayLike, bands: Categories) -> NDArray[np.float64]:
+    """Return each example's probability of the category that it was given.
+
+    Args:
+        certainty: From :func:`category_probabilities`.
+        categories: The category of each example, shape (N,); ``unknown`` with one annotation.
+        bands: The categories.
+
+    Returns:
+        Shape (N,); NaN where the category is unknown.
+    """
+    index = {name: place for place, name in enumerate(bands.names)}
+    given = np.asarray(categories, dtype=object)
+    known = given != UNKNOWN
+    places = np.array([index[name] for name in given[known]], dtype=np.intp)
+    found = np.full(len(given), np.nan)
+    found[known] = certainty.probabilities[known, places]
+    return found
+
+
+def _concentration(patterns: NDArray[np.int64], times: NDArray[np.int64]) -> float:
+    """The most likely concentration of the Dirichlet prior (Minka 2000), counts given as patterns and how often."""
+    if times.sum() < _FEWEST:
+        return JEFFREYS
+    n, width = patterns.sum(axis=1), patterns.shape[1]
+
+    def minus_likelihood(logarithm: float) -> float:
+        a = np.exp(logarithm)
+        whole = special.gammaln(width * a) - special.gammaln(n + width * a)
+        return -float(times @ (whole + (special.gammaln(patterns + a) - special.gammaln(a)).sum(axis=1)))
+
+    found = optimize.minimize_scalar(minus_likelihood, bounds=(np.log(_RANGE[0]), np.log(_RANGE[1])), method="bounded")
+    return float(np.exp(found.x))
+
+
+def _shares(parameters: NDArray[np.float64], bands: Categories, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The share of Dirichlet draws of each row whose entropy is in each band, shape (rows, B)."""
+    drawn = rng.standard_gamma(parameters[:, None, :], size=(len(parameters), _DRAWS, parameters.shape[1]))
+    total = drawn.sum(axis=2)
+    # H of p = x / s is ln s − Σ x ln x / s: no array of shares is made.
+    entropy = np.log(total) + special.entr(drawn).sum(axis=2) / total
+    placed = np.searchsorted(bands.bounds, entropy, side="right")
+    return np.stack([(placed == place).mean(axis=1) for place in range(len(bands.names))], axis=1)
