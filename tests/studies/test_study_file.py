@@ -296,3 +296,20 @@ def test_a_bulk_file_with_too_few_lines_is_found_by_counting(tmp_path: Path) -> 
     bulk.parent.mkdir()
     bulk.write_text("{}\n" * 49)
     assert "task.bulk.size is 50" in short_bulk(config)[0]
+
+
+def test_matched_loss_has_slow_and_fast_runs_of_each_method() -> None:
+    study = load_study("matched-loss")
+    cells = expand(study)
+    rates: dict[str, set[float]] = {}
+    for cell in cells:
+        rates.setdefault(cell.coordinates["method"], set()).add(cell.config.training.learning_rate)
+    assert rates == {
+        "full": {5e-6, 2e-5, 5e-5},
+        "lora-r4": {2e-5, 1e-4, 5e-4},
+        "lora-r16": {2e-5, 1e-4, 5e-4},
+    }
+    assert len(cells) == 27
+    assert {(cell.config.tracking.every, cell.config.tracking.validation) for cell in cells} == {(50, True)}
+    # It is shown as any study is: what it asks is none of the paper's claims.
+    assert study.report is None

@@ -166,7 +166,8 @@ def test_the_report_shows_the_analyses_that_the_study_asks_for(study_file: Path,
         assert tables == {"runs.md"}
     # The picture at the top of the page belongs to no section.
     assert {file.stem for file in (started / "results" / "figures").iterdir()} <= {"loss_change"}
-    assert "Not selected by the study: axes, groups, differences." in (started / "results" / "report.html").read_text()
+    page = (started / "results" / "report.html").read_text()
+    assert "Not selected by the study: matched, axes, groups, differences." in page
     assert main(command) == 0
     assert main(["analyze", str(started), "--resamples", "50"]) == 0
     assert (started / "results" / "tables" / "groups.md").exists()

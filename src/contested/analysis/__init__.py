@@ -59,6 +59,7 @@ from contested.analysis.intervals import (
     share_intervals,
     smallest_n,
 )
+from contested.analysis.matched import MatchedCurve, MatchedDifference, matched_curve, matched_difference, shared_levels
 from contested.analysis.measures import Measure
 from contested.analysis.mixed import MixedEffect, mixed_effect
 from contested.analysis.paired import (
@@ -68,6 +69,14 @@ from contested.analysis.paired import (
     paired_intervals,
     paired_test,
     paired_tests,
+)
+from contested.analysis.progress import (
+    Progress,
+    at_levels,
+    held_out_progress,
+    losses_reached,
+    reached_at,
+    training_progress,
 )
 from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau, kendall_w, rank_trend
 from contested.analysis.results import Analysis, CategorySize, statements
@@ -118,10 +127,13 @@ __all__ = [
     "KendallTau",
     "KendallW",
     "LabelCorrelation",
+    "MatchedCurve",
+    "MatchedDifference",
     "Measure",
     "MixedEffect",
     "PairedTest",
     "PartialCorrelation",
+    "Progress",
     "RankTrend",
     "Regression",
     "Rise",
@@ -137,6 +149,7 @@ __all__ = [
     "alert_sentence",
     "alerts",
     "analyze",
+    "at_levels",
     "aulc",
     "aulc_trapezoid",
     "aum",
@@ -152,6 +165,7 @@ __all__ = [
     "false_discovery_rate",
     "few_annotators",
     "forgetting_events",
+    "held_out_progress",
     "highest_rise",
     "js_between",
     "js_divergence",
@@ -161,6 +175,9 @@ __all__ = [
     "kl_divergence",
     "learning_time",
     "loss_change",
+    "losses_reached",
+    "matched_curve",
+    "matched_difference",
     "max_confidence",
     "mean_curves",
     "mean_interval",
@@ -182,6 +199,7 @@ __all__ = [
     "prediction_entropy",
     "probability_margin",
     "rank_trend",
+    "reached_at",
     "regions",
     "regression",
     "run_alerts",
@@ -189,12 +207,14 @@ __all__ = [
     "share_curves",
     "share_interval",
     "share_intervals",
+    "shared_levels",
     "smallest_n",
     "soft_cross_entropy",
     "spearman",
     "spearman_by_label",
     "statements",
     "text_length",
+    "training_progress",
     "transitions",
     "watched",
 ]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from contested.analysis.sentences import examples_of
 from contested.formats import CHANGE, NATS, Format, shorten
 from contested.naming import Part, axis_heading, part_name
-from contested.report import change_figure, common_figures, figures
+from contested.report import change_figure, common_figures, figures, matched
 from contested.report.declarations import FigureSpec, Frames
 from contested.report.labels import seeds_note
 from contested.report.study_frames import axis_format, axis_key, categories_only, is_numeric, varying_axes
@@ -252,6 +252,7 @@ def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
     axes = varying_axes(frames)
     found = [_along(frames, axis, [other for other in axes if other != axis]) for axis in axes]
     return (
+        matched.FIGURE,
         *(figure._replace(section=_SECTIONS.get(figure.section, figure.section)) for figure in common_figures.FIGURES),
         *[figure for figure in found if figure],
         FigureSpec(

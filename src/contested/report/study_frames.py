@@ -10,6 +10,7 @@ import pandas as pd
 from contested.analysis import OVERALL
 from contested.formats import Format, text
 from contested.naming import axis_heading, value_name
+from contested.report import matched
 from contested.report.declarations import Frames
 from contested.report.run_frames import change_column
 
@@ -26,7 +27,8 @@ def study_frames(frames: Frames) -> dict[str, pd.DataFrame]:
     Returns:
         Under the names that a report of runs has them, too, for the figures of both: ``changes``, Δℓ by group and
         category, without that over all examples where there are categories; ``measures``; ``loss_curves``.
-        ``group_summary``: one row per group, with Δℓ by category; ``change_differences``: differences of Δℓ.
+        ``matched_shown``: comparisons at the same loss reached, in words. ``group_summary``: one row per group, with Δℓ
+        by category; ``change_differences``: differences of Δℓ.
     """
     measures = frames.get("group_measures", pd.DataFrame({"measure": []}))
     changes = measures[measures["measure"] == CHANGE_MEASURE]
@@ -36,6 +38,7 @@ def study_frames(frames: Frames) -> dict[str, pd.DataFrame]:
         "changes": categories_only(changes),
         "measures": measures,
         "loss_curves": frames.get("group_curves", pd.DataFrame()),
+        "matched_shown": matched.shown(frames),
         "group_summary": _summary(frames.get("groups", pd.DataFrame()), changes),
         "change_differences": categories_only(own).assign(
             pair=lambda rows: [_pair(row) for row in rows.to_dict("records")]

@@ -15,6 +15,7 @@ from contested.formats import (
     yes_no,
 )
 from contested.naming import axis_heading
+from contested.report import matched
 from contested.report.declarations import Column, Frames, Table
 from contested.report.run_frames import change_column
 from contested.report.run_tables import legend, measure_heading
@@ -75,7 +76,16 @@ def study_tables(frames: Frames) -> tuple[Table, ...]:
     Returns:
         The declarations, in reading order.
     """
-    return _groups(frames), _AXES, _measures(frames), _CHANGE_DIFFERENCES, _DIFFERENCES, _runs(frames), _CURVES
+    return (
+        matched.TABLE,
+        _groups(frames),
+        _AXES,
+        _measures(frames),
+        _CHANGE_DIFFERENCES,
+        _DIFFERENCES,
+        _runs(frames),
+        _CURVES,
+    )
 
 
 def _groups(frames: Frames) -> Table:

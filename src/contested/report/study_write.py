@@ -12,7 +12,7 @@ from contested.analysis.study import COLUMNS, StudyResults
 from contested.errors import ConfigError
 from contested.files import user_path, write_json, write_text
 from contested.formats import percent
-from contested.report import prose, study_prose
+from contested.report import matched, prose, study_prose
 from contested.report.declarations import FigureSpec, Frames, ReportSpec, Section, Table
 from contested.report.headline import headline
 from contested.report.page import Banner, Page, placed_sections, render_page
@@ -24,6 +24,7 @@ from contested.report.table_cells import RenderedTable, rendered
 from contested.report.tables import write_tables
 
 SECTIONS = (
+    matched.SECTION,
     Section("axes", "Along each axis"),
     Section("groups", "Group by group"),
     Section("differences", "Differences along each axis"),
@@ -165,7 +166,7 @@ def _page(
     return Page(
         title="",
         lead=spec.lead or study_prose.lead(report.frames),
-        headline=headline(report.frames["changes"], "group", "group"),
+        headline=_headline(report.frames),
         top=[placed for placed in figures if placed.spec.section == TOP],
         banners=_banners(results),
         findings=spec.findings,
@@ -178,6 +179,11 @@ def _page(
         method=[*study_prose.method(confidence, results.n_resamples), *spec.method],
         categories=categories_of(report.frames),
     )
+
+
+def _headline(frames: Frames) -> str:
+    """What happened, and whether it was the method or how far training got."""
+    return " ".join(filter(None, (headline(frames["changes"], "group", "group"), matched.sentence(frames))))
 
 
 def write_study_tables(

@@ -47,6 +47,24 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("axis", "from", "to", "held", "group_from", "group_to", "measure", "category"),
             *("n", "difference", "low", "high", "note", *PROVENANCE),
         ),
+        # axis, from, to, held: as in differences; kind: method or training; against: the loss that runs are matched at;
+        # loss_from, loss_to: from which to which; at_loss: where the difference is clearest; within: none lies beyond
+        # it; end: the difference at the last checkpoints, unmatched
+        "matched": (
+            *("axis", "kind", "from", "to", "held", "against", "quantity", "category", "n", "n_clusters", "verdict"),
+            *("loss_from", "loss_to", "at_loss", "difference", "low", "high", "within", "margin"),
+            *("end", "end_low", "end_high", "note", *PROVENANCE),
+        ),
+        # side: a value of the axis, its runs pooled over what "matched" pools
+        "matched_curves": (
+            *("axis", "side", "held", "against", "quantity", "category", "n", "loss", "n_runs"),
+            *("mean", "low", "high", "note"),
+        ),
+        # low, high: the simultaneous band
+        "matched_differences": (
+            *("axis", "from", "to", "held", "against", "quantity", "category", "n", "loss", "n_from", "n_to"),
+            *("difference", "low", "high", "low_each", "high_each", "note"),
+        ),
     }
 )
 """Frame to its columns, in order."""

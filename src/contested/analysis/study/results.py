@@ -16,6 +16,7 @@ from contested.analysis.study.differences import differences
 from contested.analysis.study.group_examples import group_examples
 from contested.analysis.study.group_frames import group_frames
 from contested.analysis.study.groups import Resampling
+from contested.analysis.study.matched import matched_frames
 from contested.analysis.study.overview import axes_frame, runs_frame
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
         "axes": axes_frame(study),
         "runs": runs_frame(study),
         **group_frames(study, draw),
+        **matched_frames(study, draw),
         "differences": differences(study, draw),
     }
     return StudyResults(

@@ -16,6 +16,7 @@ from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
 from contested.analysis.learned import at_chance, learned_little
 from contested.analysis.measures import measure_columns
+from contested.analysis.progress import losses_reached
 from contested.analysis.watch import ended_by_alert
 from contested.annotations.measures import entropy
 from contested.errors import RunError
@@ -52,6 +53,7 @@ class Run:
         columns: Every measure of :data:`~contested.analysis.measures.MEASURES` that the run has, shape (N,), by name.
         val_accuracy: Validation accuracy at the last checkpoint that has one; NaN without.
         train_loss: Mean training loss up to the last checkpoint since the one before (nats); NaN without.
+        reached: The losses that it had reached by each checkpoint (nats), each of shape (T,), by name.
         gradients: What a gradient probe recorded, or None.
         absent: What cannot be computed of it, and why, one sentence each.
         learned_little: Why it learned next to nothing; "" where it learned.
@@ -77,6 +79,7 @@ class Run:
     columns: dict[str, NDArray[Any]]
     val_accuracy: float
     train_loss: float
+    reached: dict[str, NDArray[np.float64]]
     gradients: RecordedProbe | None
     absent: tuple[str, ...]
     learned_little: str
@@ -175,6 +178,7 @@ _ALL: tuple[Known, ...] = ("losses", "logits", "gold", "label_counts", "entropy"
 
 def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
     # Runs that track validation examples, too, are compared with others by what all of them train on.
+    reached = losses_reached(trajectory)
     trajectory = trajectory.of_split("train") if "train" in trajectory.splits else trajectory
     n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints < 2 or n_examples < 1:
@@ -207,6 +211,7 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "columns": {name: values[order] for name, values in measure_columns(trajectory, source).items()},
         "val_accuracy": _last(trajectory.metrics, "val_accuracy"),
         "train_loss": _last(trajectory.metrics, "train_loss"),
+        "reached": reached,
         "gradients": _gradients(trajectory, order),
         "absent": absent(trajectory),
         "learned_little": little,
