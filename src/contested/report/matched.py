@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from contested.analysis import OVERALL
 from contested.analysis.matched import MARGIN
 from contested.analysis.sentences import examples_of
+from contested.analysis.study import COLUMNS
 from contested.formats import CHANGE, COUNT, NATS, is_missing, number, shorten
 from contested.naming import axis_heading
 from contested.report.declarations import Column, FigureSpec, Frames, Section, Table
@@ -61,9 +62,7 @@ def shown(frames: Frames) -> pd.DataFrame:
     Returns:
         The frame ``matched`` with ``pair``, ``what`` and ``range``.
     """
-    rows = frames.get("matched", pd.DataFrame())
-    if rows.empty:
-        return rows
+    rows = frames.get("matched", pd.DataFrame(columns=list(COLUMNS["matched"])))
     told = rows.to_dict("records")
     return rows.assign(
         pair=[_pair(row) for row in told],
