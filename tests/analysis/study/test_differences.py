@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from contested.analysis import nested_difference_intervals
+from contested.analysis.intervals import keyed
 from contested.analysis.study.differences import compared
 
 
@@ -72,25 +74,45 @@ def test_the_same_examples_are_paired(any_study):
 
 
 def test_seeds_of_one_group_alone_are_left_out(any_study):
-    cells = [any_study.cell(seed, rate=1e-4) for seed in (1, 2)] + [any_study.cell(seed, rate=1e-3) for seed in (2, 3)]
-    # Seed 2 goes from 0.2 to 0.7; the others would say something else.
-    changes = (9.0, 0.2, 0.7, 9.0)
+    cells = [any_study.cell(seed, rate=1e-4) for seed in (1, 2, 3)] + [
+        any_study.cell(seed, rate=1e-3) for seed in (2, 3, 4)
+    ]
+    # Seeds 2 and 3 go from 0.2 to 0.7 and from 0.3 to 0.8; the others would say something else.
+    changes = (9.0, 0.2, 0.3, 0.7, 0.8, 9.0)
     runs = {one["run_id"]: any_study.run(change, start=0.5) for one, change in zip(cells, changes, strict=True)}
     row = of(any_study.results(cells, (any_study.RATE,), runs).frames["differences"]).iloc[0]
     assert row["difference"] == pytest.approx(0.5)
-    assert (row["n_seeds"], row["n_expected"]) == (1, 2)
-    assert "left out: seed 1, 3, which only one group has" in row["note"]
+    assert (row["n_seeds"], row["n_expected"]) == (2, 3)
+    assert row["note"] == "left out: seed 1, 4, which only one group has"
 
 
-def test_groups_without_a_shared_seed_are_compared_by_their_means(any_study):
-    cells = [any_study.cell(1, rate=1e-4), any_study.cell(2, rate=1e-3), any_study.cell(3, rate=1e-3)]
-    runs = {one["run_id"]: any_study.run(change) for one, change in zip(cells, (0.1, 0.2, 0.4), strict=True)}
+@pytest.mark.parametrize("seeds", [(1, 2, 3, 4, 5), (1, 2, 2, 3, 4)])
+def test_groups_without_two_shared_seeds_are_compared_seeds_apart(any_study, seeds):
+    rates = [1e-4, 1e-4, 1e-3, 1e-3, 1e-3]
+    cells = [any_study.cell(seed, rate=rate) for seed, rate in zip(seeds, rates, strict=True)]
+    changes = [any_study.noise(place) + level for place, level in enumerate((0.1, 0.3, 0.2, 0.5, 0.8))]
+    runs = {one["run_id"]: any_study.run(change) for one, change in zip(cells, changes, strict=True)}
     row = of(any_study.results(cells, (any_study.RATE,), runs).frames["differences"]).iloc[0]
-    # The mean of 0.2 and 0.4 minus 0.1.
-    assert row["difference"] == pytest.approx(0.2)
-    assert row["note"] == (
-        "the groups share no seed: seeds are averaged within each group first, and only examples are resampled"
-    )
+    expected = nested_difference_intervals(
+        np.stack(changes[:2])[:, :, None], np.stack(changes[2:])[:, :, None],
+        rng=keyed(keyed(np.random.default_rng(0), "differences"), "overall"), n_resamples=100,
+    )  # fmt: skip
+    assert row["difference"] == pytest.approx(np.mean(changes[2:]) - np.mean(changes[:2]))
+    assert (row["low"], row["high"]) == pytest.approx((expected.low[0], expected.high[0]))
+    assert row["n_seeds"] == 2
+    assert row["note"] == ("the groups share fewer than two seeds: the seeds of each count by themselves, not in pairs")
+
+
+@pytest.mark.parametrize(("first", "second"), [((1,), (1,)), ((1,), (2, 3)), ((1,), (1, 2))])
+def test_one_seed_on_a_side_says_nothing_of_the_settings(any_study, first, second):
+    cells = [any_study.cell(seed, rate=1e-4) for seed in first] + [any_study.cell(seed, rate=1e-3) for seed in second]
+    runs = {one["run_id"]: any_study.run(any_study.noise(place) + place) for place, one in enumerate(cells)}
+    found = any_study.results(cells, (any_study.RATE,), runs).frames
+    rows = found["differences"]
+    assert np.isfinite(rows["difference"]).all()
+    assert rows[["low", "high"]].isna().all(axis=None)
+    assert rows["note"].str.contains("one seed on a side: no interval, for another seed would give another").all()
+    assert (rows["n_seeds"] == 1).all()
 
 
 def test_only_shared_examples_are_compared(any_study):

@@ -26,8 +26,10 @@ from contested.analysis.study.measured import stacked
 from contested.naming import Part, label, value_name
 from contested.wording import joined
 
-_NO_SHARED_SEED = (
-    "the groups share no seed: seeds are averaged within each group first, and only examples are resampled"
+_APART = "the groups share fewer than two seeds: the seeds of each count by themselves, not in pairs"
+_ONE_SEED = (
+    "one seed on a side: no interval, for another seed would give another difference (contested compare says how sure "
+    "that of two runs is)"
 )
 
 
@@ -49,8 +51,9 @@ def differences(study: StudyRuns, draw: Resampling) -> pd.DataFrame:
     """How the examples' measures differ between two groups that differ in one axis alone.
 
     Along a numeric axis neighbouring values are compared, and the last with the first; along another one every value
-    with the first that is there. Both groups are taken on the examples that they share, seed by seed where they
-    share seeds, with intervals over examples and seeds.
+    with the first that is there. Both groups are taken on the examples that they share, in pairs of seeds where they
+    share two, with intervals over examples and seeds. From one seed on a side nothing follows of what differs between
+    the two settings: there is no interval.
 
     Args:
         study: The study.
@@ -103,16 +106,19 @@ def _rows(study: StudyRuns, pair: Pair, draw: Resampling) -> Iterator[dict[str, 
     if isinstance(found, str):
         yield {**shared, "measure": "", "category": "", "n": 0, "note": found}
         return
-    for mean in means(found.values, rows_by_category(found.categories, found.category_names), draw):
+    for mean in means(
+        found.values, rows_by_category(found.categories, found.category_names), draw, n_first=found.n_first
+    ):
+        alone = ONE_SEED in mean.note
         yield {
             **shared,
             "measure": mean.measure,
             "category": mean.category,
             "n": mean.n,
             "difference": mean.mean,
-            "low": mean.low,
-            "high": mean.high,
-            "note": joined(found.note, *(note for note in mean.note.split("; ") if found.seeds or note != ONE_SEED)),
+            "low": np.nan if alone else mean.low,
+            "high": np.nan if alone else mean.high,
+            "note": joined(found.note, mean.note.replace(ONE_SEED, _ONE_SEED)),
         }
 
 
@@ -128,7 +134,7 @@ def _shared_columns(study: StudyRuns, pair: Pair) -> dict[str, Any]:
         "group_from": study.label(first.key),
         "group_to": study.label(second.key),
         **{key: ",".join(filter(None, (one[key] for one in provenance))) for key in ("run_ids", "missing")},
-        "n_seeds": len(set(first.seeds) & set(second.seeds)),
+        "n_seeds": len(_shared_seeds(pair)) or min(len(first.seeds), len(second.seeds)),
         "n_expected": max(one["n_expected"] for one in provenance),
     }
 
@@ -137,18 +143,26 @@ class _Paired(NamedTuple):
     """The differences of two groups on the examples that they share.
 
     Attributes:
-        values: Measures by name, each of shape (S, N).
+        values: Measures by name: their differences, shape (S, N); or where seeds are no pairs, those of the first
+            group's seeds and then of the second's, shape (S₁ + S₂, N).
         categories: Shape (N,).
         category_names: In order of rising entropy.
-        seeds: The seeds that both groups have.
+        n_first: S₁; 0 where seeds are pairs.
         note: What is left out; empty otherwise.
     """
 
     values: dict[str, NDArray[np.float64]]
     categories: NDArray[np.object_]
     category_names: tuple[str, ...]
-    seeds: tuple[int, ...]
+    n_first: int
     note: str
+
+
+def _shared_seeds(pair: Pair) -> list[int]:
+    """The seeds that are compared in pairs: those that both groups have; none where more can be said without pairs."""
+    first, second = pair.first.seeds, pair.second.seeds
+    shared = [seed for seed in first if seed in second]
+    return shared if len(shared) > 1 or min(len(first), len(second)) < 2 else []
 
 
 def _paired(pair: Pair) -> _Paired | str:
@@ -156,7 +170,7 @@ def _paired(pair: Pair) -> _Paired | str:
     for group in (pair.first, pair.second):
         if group.problem:
             return group.problem
-    seeds = [seed for seed in pair.first.seeds if seed in pair.second.seeds]
+    seeds = _shared_seeds(pair)
     sides = [_with_seeds(group, seeds) for group in (pair.first, pair.second)]
     ids = np.intersect1d(sides[0].first.example_ids, sides[1].first.example_ids)
     if not len(ids):
@@ -164,8 +178,15 @@ def _paired(pair: Pair) -> _Paired | str:
     rows = [np.isin(group.first.example_ids, ids) for group in sides]
     if problem := contradiction(sides[0].first, sides[1].first, rows):
         return problem
-    first, second = (_values(group, average=not seeds) for group in sides)
-    values = {name: second[name][:, rows[1]] - first[name][:, rows[0]] for name in first if name in second}
+    first, second = (
+        {name: array[:, own] for name, array in stacked(group.usable).items()}
+        for group, own in zip(sides, rows, strict=True)
+    )
+    values = {
+        name: second[name] - first[name] if seeds else np.concatenate([first[name], second[name]])
+        for name in first
+        if name in second
+    }
     most = max(len(group.first.example_ids) for group in sides)
     if not values:
         return "the two groups have no measure in common"
@@ -174,7 +195,7 @@ def _paired(pair: Pair) -> _Paired | str:
         values,
         categories,
         names,
-        tuple(seeds),
+        0 if seeds else len(sides[0].runs),
         joined(_left_out(pair, seeds), f"only the {len(ids):,} examples that both track" if len(ids) < most else ""),
     )
 
@@ -190,11 +211,6 @@ def _categories(
     return np.full(int(rows[0].sum()), "", dtype=object), ()
 
 
-def _values(group: SeedGroup, *, average: bool) -> dict[str, NDArray[np.float64]]:
-    values = stacked(group.usable)
-    return {name: array.mean(axis=0, keepdims=True) for name, array in values.items()} if average else values
-
-
 def _with_seeds(group: SeedGroup, seeds: Sequence[int]) -> SeedGroup:
     """The runs of some seeds; all where there is none."""
     kept = [(run, seed) for run, seed in zip(group.runs, group.seeds, strict=True) if seed in seeds or not seeds]
@@ -203,6 +219,6 @@ def _with_seeds(group: SeedGroup, seeds: Sequence[int]) -> SeedGroup:
 
 def _left_out(pair: Pair, seeds: Sequence[int]) -> str:
     if not seeds:
-        return _NO_SHARED_SEED
+        return _APART if min(len(pair.first.seeds), len(pair.second.seeds)) > 1 else ""
     alone = sorted(set(pair.first.seeds) ^ set(pair.second.seeds))
     return f"left out: seed {', '.join(map(str, alone))}, which only one group has" if alone else ""

@@ -10,7 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.analysis import measures
-from contested.analysis.seeds import nested_mean_intervals, nested_spearman_interval, over_seeds, seed_interval
+from contested.analysis.seeds import (
+    nested_difference_intervals,
+    nested_mean_intervals,
+    nested_spearman_interval,
+    over_seeds,
+    seed_interval,
+)
 from contested.analysis.study.cells import StudyRuns
 from contested.analysis.study.columns import columns_of, frame_of
 from contested.analysis.study.groups import Resampling, SeedGroup
@@ -102,7 +108,11 @@ class MeanOf(NamedTuple):
 
 
 def means(
-    values: Mapping[str, NDArray[np.float64]], categories: Mapping[str, NDArray[np.intp]], draw: Resampling
+    values: Mapping[str, NDArray[np.float64]],
+    categories: Mapping[str, NDArray[np.intp]],
+    draw: Resampling,
+    *,
+    n_first: int = 0,
 ) -> Iterator[MeanOf]:
     """The mean of each measure in each category, with its interval over examples and seeds.
 
@@ -110,6 +120,8 @@ def means(
         values: Measures by name, each of shape (S, N); NaN where an example has none.
         categories: Name to row numbers.
         draw: How intervals are made.
+        n_first: How many of the seeds belong to a first group, which is subtracted from the others' mean; 0 where all
+            are one group.
 
     Yields:
         The means by measure, then by category.
@@ -117,20 +129,26 @@ def means(
     found = {
         (mean.measure, category): mean
         for category, rows in categories.items()
-        for mean in _of_category({name: array[:, rows] for name, array in values.items()}, category, draw)
+        for mean in _of_category({name: array[:, rows] for name, array in values.items()}, category, draw, n_first)
     }
     yield from (found[measure, category] for measure in values for category in categories)
 
 
-def _of_category(values: dict[str, NDArray[np.float64]], category: str, draw: Resampling) -> Iterator[MeanOf]:
+def _of_category(
+    values: dict[str, NDArray[np.float64]], category: str, draw: Resampling, n_first: int
+) -> Iterator[MeanOf]:
     for names, known in together(values):
         skipped = int((~known).sum())
         left_out = f"{skipped} of {len(known)} examples left out: no value under every seed"
         array = np.stack([values[name][:, known] for name in names], axis=-1)
-        intervals = nested_mean_intervals(array, **draw.named(category).options)
+        options = draw.named(category).options
+        if n_first:
+            intervals = nested_difference_intervals(array[:n_first], array[n_first:], **options)
+        else:
+            intervals = nested_mean_intervals(array, **options)
         ends = zip(intervals.estimate.tolist(), intervals.low.tolist(), intervals.high.tolist(), strict=True)
         for index, (name, (mean, low, high)) in enumerate(zip(names, ends, strict=True)):
-            sd = over_seeds(array[:, :, index].mean(axis=1) if intervals.n else []).sd
+            sd = over_seeds(array[:, :, index].mean(axis=1) if intervals.n and not n_first else []).sd
             note = joined(left_out if skipped else "", intervals.note)
             yield MeanOf(name, category, intervals.n, mean, sd, low, high, note)
 

@@ -112,8 +112,11 @@ def noise(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:
     """What noised labels of clean training examples do to the clean examples' AULC (paper §5).
 
     Every run is set against the plain run of its condition, seed and learning rate; losses of both are against
-    the original labels. ``noise_summary`` has the mean shift over seeds with its interval, and one Wilcoxon
-    test and one Cohen's d of the seed-mean AULCs, for p-values of seeds are not averaged.
+    the original labels. ``noise_summary`` has the mean shift over seeds with its interval and, for p-values of seeds
+    are not averaged, one Wilcoxon test and one Cohen's d of the seed-mean AULCs. Both take the runs as they are, and
+    so do the intervals of single runs: that other runs of the same settings shift too is in ``seed_shift``, how far
+    the mean AULC of clean examples lies apart in two plain runs of other seeds, and in ``p_seeds``, the test that
+    counts seeds.
 
     Args:
         study: The study.
