@@ -6,7 +6,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from contested.analysis.crossed import crossed_ends, crossed_half, share_of_examples
+from contested.analysis.crossed import crossed_ends, crossed_half, crossed_p, share_of_examples
 
 
 def two_way(n_sets, n_seeds, n, together):
@@ -68,3 +68,23 @@ def test_the_share_of_examples_is_over_clusters():
     assert share_of_examples([mirrored], pairs) == pytest.approx(1.0)
     assert share_of_examples([mirrored], np.arange(80)) < 0.95
     assert share_of_examples([np.zeros((3, 5, 1))], np.arange(5)).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("estimate", [-2.0, 0.4, 3.0])
+def test_p_by_hand_and_by_the_confidence_whose_interval_ends_at_0(estimate):
+    seeds, share = estimate + np.array([-0.4, 0.1, 0.3]), np.array([0.7])
+    end = estimate - np.sign(estimate) * 1.959964 * 0.5  # a standard error of 0.5 over examples
+    found = crossed_p(estimate, end, seeds, 0.7, 0.95)
+    z = stats.norm.isf(found / 2)
+    ends = np.array([estimate - 0.5 * z]), np.array([estimate + 0.5 * z])
+    low, high = crossed_ends(np.array([estimate]), ends, [seeds[:, None]], share, 1 - found)
+    assert (low if estimate > 0 else high)[0] == pytest.approx(0.0, abs=1e-6)
+    # Examples alone: a z test; seeds alone: Student's.
+    assert crossed_p(estimate, end, np.full(3, estimate), 1.0, 0.95) == pytest.approx(
+        2 * stats.norm.sf(abs(estimate) / 0.5), rel=1e-5
+    )
+    assert crossed_p(estimate, end, seeds, 0.0, 0.95) == pytest.approx(stats.ttest_1samp(seeds, 0).pvalue)
+
+
+def test_p_of_no_distance_is_1():
+    assert crossed_p(0.0, 1.0, np.array([-0.1, 0.1]), 0.5, 0.95) == 1.0

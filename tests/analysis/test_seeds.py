@@ -12,6 +12,7 @@ from contested.analysis import (
     nested_difference_intervals,
     nested_mean_interval,
     nested_mean_intervals,
+    nested_mean_test,
     nested_spearman_difference,
     nested_spearman_interval,
     over_seeds,
@@ -190,6 +191,23 @@ def test_one_seed_is_the_interval_of_one_run_and_says_so():
     assert found.note == "one seed: the interval is over examples alone, and says nothing of other seeds"
 
 
+@pytest.mark.parametrize("shift", [-0.1, 0.02, 0.5])
+def test_the_p_of_a_mean_is_one_minus_the_confidence_whose_interval_ends_at_0(shift):
+    values = two_way(1, 3, 2000, seeds=1.0, together=0.5, skewed=False)[:, :, 0] + shift
+    interval, p_value = nested_mean_test(values, rng=generator(1), n_resamples=2000)
+    assert interval == nested_mean_interval(values, rng=generator(1), n_resamples=2000)
+    assert (p_value < 0.05) == (interval.low > 0 or interval.high < 0)
+    # Of many examples the bootstrap's ends are where a normal variable's are, so another confidence gives the same.
+    if shift == 0.02:
+        at_zero = nested_mean_interval(values, rng=generator(1), n_resamples=20_000, confidence=1 - p_value)
+        assert (at_zero.low if interval.estimate > 0 else at_zero.high) == pytest.approx(0.0, abs=0.01)
+
+
+def test_one_seed_has_no_test():
+    assert np.isnan(nested_mean_test(generator().normal(size=(1, 40)), rng=generator()).p_value)
+    assert np.isnan(nested_mean_test(generator().normal(size=(3, 4)), rng=generator()).p_value)
+
+
 def test_means_with_several_quantities_are_those_of_each():
     values = two_way(3, 3, 50, seeds=1.0, together=0.5)
     found = nested_mean_intervals(values, rng=generator(2), n_resamples=90, confidence=0.9)
@@ -248,6 +266,19 @@ def test_difference_of_rhos_of_the_same_seeds():
         nested_spearman_difference(first, second[:2], entropy, rng=generator())
     one = nested_spearman_difference(first[:1], second[:1], entropy, rng=generator())
     assert one.note.startswith("one seed")
+
+
+def test_clusters_of_rho_count_as_one_example():
+    aulc, entropy = crossed(3, 40)
+    once = nested_spearman_interval(aulc, entropy, rng=generator(), n_resamples=1000)
+    thrice = np.repeat(aulc, 3, axis=1), np.repeat(entropy, 3)
+    clusters = np.repeat(np.arange(40), 3)
+    again = nested_spearman_interval(*thrice, rng=generator(), n_resamples=1000, clusters=clusters)
+    assert again[:3] == pytest.approx(once[:3], abs=0.03)
+    naive = nested_spearman_interval(*thrice, rng=generator(), n_resamples=1000)
+    assert naive.high - naive.low < 0.8 * (once.high - once.low)
+    few = nested_spearman_interval(*thrice, rng=generator(), clusters=np.repeat(np.arange(5), 24))
+    assert few.note == "5 clusters: too few for a 95% interval (6 needed)"
 
 
 def test_rho_that_differs_by_seed_is_covered():

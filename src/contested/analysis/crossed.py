@@ -7,15 +7,18 @@ two together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, special, stats
 
 from contested.analysis.clusters import cluster_sums
 
 Floats = NDArray[np.float64]
+
+_SMALLEST_P, _LARGEST_P = 1e-100, 1 - 1e-9  # below, t has no quantile for few degrees of freedom
 
 
 def crossed_ends(
@@ -94,3 +97,49 @@ def _sums_by_seed(influence: Floats, codes: NDArray[np.intp]) -> Floats:
     n_seeds, n, width = influence.shape
     flat = influence.transpose(1, 0, 2).reshape(n, n_seeds * width)
     return cluster_sums(flat, codes).reshape(-1, n_seeds, width)
+
+
+def crossed_p(estimate: float, end: float, seeds: Floats, share: float, confidence: float) -> float:
+    """Two-sided p of 0: 1 − the confidence at which the interval of :func:`crossed_ends` would end at 0.
+
+    Args:
+        estimate: The mean over seeds.
+        end: That end of its interval over examples which lies towards 0.
+        seeds: The number of each seed, shape ``(S,)``, S at least 2.
+        share: As in :func:`crossed_ends`.
+        confidence: That of the interval over examples.
+
+    Returns:
+        The p-value; below 0.05 where the 95 % interval of the same parts leaves 0 out.
+    """
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    of_examples, of_seeds = share * ((end - estimate) / z) ** 2, float(seeds.var(ddof=1)) / len(seeds)
+
+    def half(p_value: float) -> float:
+        critical = critical_value(p_value), critical_value(p_value, len(seeds) - 1)
+        return float(crossed_half([(np.array(of_examples), critical[0]), (np.array(of_seeds), critical[1])]))
+
+    return p_where(half, abs(estimate))
+
+
+def critical_value(p_value: float, df: float = math.inf) -> float:
+    """The two-sided critical value of Student's t, or of a normal variable."""
+    return -float(special.ndtri(p_value / 2) if math.isinf(df) else special.stdtrit(df, p_value / 2))
+
+
+def p_where(half: Callable[[float], float], distance: float) -> float:
+    """1 − the confidence at which half an interval is as long as its distance from 0.
+
+    Args:
+        half: From 1 − the confidence to half the interval's length.
+        distance: From 0 to the estimate.
+
+    Returns:
+        The p-value; 0 below 1e-100, and 1 where there is no distance.
+    """
+    if half(_LARGEST_P) >= distance:
+        return 1.0
+    if half(_SMALLEST_P) <= distance:
+        return 0.0
+    found = optimize.brentq(lambda log: half(math.exp(log)) - distance, math.log(_SMALLEST_P), math.log(_LARGEST_P))
+    return math.exp(found)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import stats
 
 from contested.analysis.checks import check_confidence
 from contested.analysis.clusters import cluster_sums
-from contested.analysis.crossed import crossed_half, share_of_examples
+from contested.analysis.crossed import critical_value, crossed_half, p_where, share_of_examples
 from contested.analysis.intervals import too_few
-from contested.analysis.seeds import known_examples, no_slope
+from contested.analysis.seed_arrays import known_examples, no_slope
 from contested.wording import joined
 
 Floats = NDArray[np.float64]
 
 _ONE = 1 - 1e-12  # a correlation from here on is that of a straight line, but for rounding
 _NO_SPREAD = 1e-12  # a product of sums of squares of z-scores below this is rounding
-_SMALLEST_P, _LARGEST_P = 1e-100, 1 - 1e-9  # below, SciPy's t has no quantile for a few degrees of freedom
 _LINE = "AULC is a straight line of H under every seed: no spread to make an interval of"
 _NO_JACKKNIFE = "without one of the examples there is no slope, or a straight line: no interval"
 _ONE_SEED = "one seed: the slope's interval is over examples alone, and says nothing of other seeds"
@@ -133,8 +131,8 @@ def _with_interval(found: MixedEffect, slopes: Floats, left: Floats, confidence:
         share = float(share_of_examples([apart[:, :, None]], np.arange(n_clusters))[0])
 
     def half(p_value: float) -> float:
-        z = -float(special.ndtri(p_value / 2))
-        t, of_more = (-float(special.stdtrit(df, p_value / 2)) for df in (n_clusters - 2, max(len(slopes) - 1, 1)))
+        z, t = critical_value(p_value), critical_value(p_value, n_clusters - 2)
+        of_more = critical_value(p_value, max(len(slopes) - 1, 1))
         widened = share * of_examples * (t / z) ** 2
         return float(crossed_half([(np.array([widened]), z), (np.array([of_seeds]), of_more)])[0])
 
@@ -142,14 +140,4 @@ def _with_interval(found: MixedEffect, slopes: Floats, left: Floats, confidence:
     low, high = (float(end) for end in np.tanh([centre - width, centre + width]))
     se = per_z * float(np.sqrt(share * of_examples + of_seeds))
     note = joined(found.note, _ONE_SEED if len(slopes) == 1 else "")
-    return found._replace(se=se, low=low, high=high, p_value=_p_value(half, abs(centre)), note=note)
-
-
-def _p_value(half: Callable[[float], float], distance: float) -> float:
-    """1 − the confidence at which half an interval is as long as its distance from 0."""
-    if half(_SMALLEST_P) <= distance:
-        return 0.0
-    if half(_LARGEST_P) >= distance:
-        return 1.0
-    found = optimize.brentq(lambda log: half(math.exp(log)) - distance, math.log(_SMALLEST_P), math.log(_LARGEST_P))
-    return math.exp(found)
+    return found._replace(se=se, low=low, high=high, p_value=p_where(half, abs(centre)), note=note)

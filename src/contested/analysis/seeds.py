@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from contested.analysis.checks import check_confidence, check_resampling, finite_array, known_entropy, same_length
+from contested.analysis.checks import check_confidence, check_resampling, finite_array, same_length
 from contested.analysis.clusters import cluster_codes
-from contested.analysis.crossed import crossed_ends, share_of_examples
+from contested.analysis.crossed import crossed_ends, crossed_p, share_of_examples
 from contested.analysis.influence import rank_influence
-from contested.analysis.intervals import Interval, Intervals, too_few
+from contested.analysis.intervals import Clusters, Interval, Intervals, too_few
 from contested.analysis.paired import paired_intervals
 from contested.analysis.rank_bootstrap import rank_interval
 from contested.analysis.ranking import (
@@ -23,8 +23,8 @@ from contested.analysis.ranking import (
     weighted_mean_ranks,
     weighted_rank_correlation,
 )
-from contested.errors import DataError
-from contested.wording import counted, joined
+from contested.analysis.seed_arrays import known_examples, no_slope, seeds_and_examples
+from contested.wording import joined
 
 Floats = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def nested_mean_intervals(
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
-    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    clusters: Clusters = None,
 ) -> Intervals:
     """Means over seeds and examples with intervals over both (:func:`~contested.analysis.crossed.crossed_ends`).
 
@@ -130,9 +130,20 @@ def nested_mean_intervals(
     Returns:
         Means and interval ends, shape ``(Q,)``, in the unit of ``values``; ``n`` is the number of examples.
     """
-    array = _seeds_and_examples("values", values, 3)
+    array = seeds_and_examples("values", values, 3)
+    return _with_seeds(_over_examples(array, clusters, rng, n_resamples, confidence), array, clusters, confidence)
+
+
+def _over_examples(
+    array: Floats, clusters: Clusters, rng: np.random.Generator, n_resamples: int, confidence: float
+) -> Intervals:
+    """Means over S seeds, shape (S, N, Q), with intervals over examples, the seeds held fixed."""
     means = array.mean(axis=0)
-    found = paired_intervals(means, clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    return paired_intervals(means, clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
+
+
+def _with_seeds(found: Intervals, array: Floats, clusters: Clusters, confidence: float) -> Intervals:
+    """Intervals over examples, made ones over examples and seeds."""
     if len(array) == 1:
         return found._replace(note=joined(found.note, ONE_SEED))
     if not np.isfinite(found.low).any():
@@ -149,13 +160,58 @@ def nested_mean_interval(
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
-    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    clusters: Clusters = None,
 ) -> Interval:
     """:func:`nested_mean_intervals` of one quantity, shape ``(S, N)``."""
-    column = _seeds_and_examples("values", values, 2)[:, :, None]
-    found = nested_mean_intervals(column, rng=rng, n_resamples=n_resamples, confidence=confidence, clusters=clusters)
-    estimate, low, high = (float(part[0]) for part in found[:3])
-    return Interval(estimate, low, high, found.n, found.method, found.note)
+    column = seeds_and_examples("values", values, 2)[:, :, None]
+    return nested_mean_intervals(
+        column, rng=rng, n_resamples=n_resamples, confidence=confidence, clusters=clusters
+    ).one()
+
+
+class SeedTest(NamedTuple):
+    """A mean over seeds and examples, and the test that it is 0.
+
+    Attributes:
+        interval: The mean with its interval over examples and seeds.
+        p_value: Two-sided p, 1 − the confidence at which the interval would end at 0; NaN with one seed, for a test
+            over examples alone says nothing of other seeds.
+    """
+
+    interval: Interval
+    p_value: float
+
+
+def nested_mean_test(
+    values: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+    clusters: Clusters = None,
+) -> SeedTest:
+    """:func:`nested_mean_interval` with the p-value that goes with it.
+
+    Args:
+        values: Of N examples under S seeds, such as differences of two runs of each seed, shape ``(S, N)``.
+        rng: A generator from which nothing has been drawn yet.
+        n_resamples: Bootstrap resamples R.
+        confidence: Coverage wanted.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
+
+    Returns:
+        The interval, and p.
+    """
+    array = seeds_and_examples("values", values, 2)
+    column = array[:, :, None]
+    found = _over_examples(column, clusters, rng, n_resamples, confidence)
+    interval = _with_seeds(found, column, clusters, confidence).one()
+    if len(array) == 1 or np.isnan(interval.low):
+        return SeedTest(interval, float("nan"))
+    by_seed = array.mean(axis=1)
+    share = share_of_examples([column - by_seed[:, None, None]], cluster_codes(clusters, found.n))
+    end = float(found.low[0] if interval.estimate > 0 else found.high[0])
+    return SeedTest(interval, crossed_p(interval.estimate, end, by_seed, float(share[0]), confidence))
 
 
 def nested_difference_intervals(
@@ -165,7 +221,7 @@ def nested_difference_intervals(
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
-    clusters: Sequence[Any] | NDArray[Any] | None = None,
+    clusters: Clusters = None,
 ) -> Intervals:
     """Means of a second group of seeds minus those of a first, of the same examples, seeds not in pairs.
 
@@ -184,7 +240,7 @@ def nested_difference_intervals(
         Differences and interval ends, shape ``(Q,)``; where a group has one seed the interval is over examples alone,
         and ``note`` says so.
     """
-    groups = [_seeds_and_examples(name, values, 3) for name, values in (("first", first), ("second", second))]
+    groups = [seeds_and_examples(name, values, 3) for name, values in (("first", first), ("second", second))]
     same_length(examples_of_first=groups[0].shape[1], examples_of_second=groups[1].shape[1])
     means = groups[1].mean(axis=0) - groups[0].mean(axis=0)
     found = paired_intervals(means, clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
@@ -206,6 +262,7 @@ def nested_spearman_interval(
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
+    clusters: Clusters = None,
 ) -> Interval:
     """The mean over seeds of Spearman's ρ(AULC, H), with an interval over examples and seeds.
 
@@ -217,16 +274,17 @@ def nested_spearman_interval(
         rng: Source of the resamples.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
 
     Returns:
         The mean ρ with its interval; NaN, explained in ``note``, where a seed's AULC or H is constant.
     """
     check_resampling(n_resamples, confidence)
-    losses, human, _, left_out = known_examples(aulc, entropy)
+    losses, human, own, left_out = known_examples(aulc, entropy, clusters)
     if note := no_slope(losses, human):
         return Interval(np.nan, np.nan, np.nan, len(human), "none", joined(left_out, note))
     options = {"rng": rng, "n_resamples": n_resamples, "confidence": confidence}
-    found = _rho_interval(losses, np.ones(len(losses)), human, options)
+    found = _rho_interval(losses, np.ones(len(losses)), human, own, options)
     return found._replace(note=joined(left_out, found.note, ONE_SEED if len(losses) == 1 else ""))
 
 
@@ -238,6 +296,7 @@ def nested_spearman_difference(
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
+    clusters: Clusters = None,
 ) -> Interval:
     """Mean ρ(AULC, H) of a second group of runs minus that of a first, of the same examples and seeds.
 
@@ -248,35 +307,39 @@ def nested_spearman_difference(
         rng: Source of the resamples.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
 
     Returns:
         The difference with its interval; NaN, explained in ``note``, where an AULC or H is constant.
     """
     check_resampling(n_resamples, confidence)
-    before, human, _, left_out = known_examples(first, entropy)
+    before, human, own, left_out = known_examples(first, entropy, clusters)
     after = known_examples(second, entropy).losses
     same_length(seeds_of_first=len(before), seeds_of_second=len(after))
     losses, signs = np.concatenate([after, before]), np.repeat([1.0, -1.0], len(before))
     if note := no_slope(losses, human):
         return Interval(np.nan, np.nan, np.nan, len(human), "none", joined(left_out, note))
     options = {"rng": rng, "n_resamples": n_resamples, "confidence": confidence}
-    found = _rho_interval(losses, signs, human, options)
+    found = _rho_interval(losses, signs, human, own, options)
     return found._replace(note=joined(left_out, found.note, ONE_SEED if len(before) == 1 else ""))
 
 
-def _rho_interval(losses: Floats, signs: Floats, human: Floats, options: dict[str, Any]) -> Interval:
+def _rho_interval(
+    losses: Floats, signs: Floats, human: Floats, clusters: NDArray[np.intp], options: dict[str, Any]
+) -> Interval:
     """The mean over S seeds of ρ, or of the difference of two ρ: losses (S, N) or (2S, N), each with its sign."""
     n, n_seeds, confidence = len(human), int((signs > 0).sum()), options["confidence"]
     x, y = np.stack([codes(row) for row in losses]), codes(human)
     rhos = _by_seed(rank_correlation(mean_ranks(x), mean_ranks(y)), signs)
     estimate = float(rhos.mean())
-    if note := too_few(n, confidence):
+    n_clusters = int(clusters.max()) + 1
+    if note := too_few(n_clusters, confidence, "example" if n_clusters == n else "cluster"):
         return Interval(estimate, np.nan, np.nan, n, "none", note)
-    low, high, method, note, _ = rank_interval((*x, y), _MeanRho(signs / n_seeds), **options)
+    low, high, method, note, _ = rank_interval((*x, y), _MeanRho(signs / n_seeds), clusters=clusters, **options)
     if n_seeds == 1:
         return Interval(estimate, low, high, n, method, note)
     influence = _by_seed(np.stack([rank_influence(row, y) for row in x]), signs)
-    share = share_of_examples([influence[:, :, None]], np.arange(n))
+    share = share_of_examples([influence[:, :, None]], clusters)
     ends = np.array([low]), np.array([high])
     (low,), (high,) = crossed_ends(np.array([estimate]), ends, [rhos[:, None]], share, confidence)
     return Interval(estimate, float(low), float(high), n, _crossed(method), note)
@@ -309,58 +372,3 @@ def _by_seed(values: Floats, signs: Floats) -> Floats:
 
 def _crossed(method: str) -> str:
     return f"{method} over examples, Student t over seeds"
-
-
-def _seeds_and_examples(name: str, values: ArrayLike, ndim: int) -> Floats:
-    array = finite_array(name, values, ndim)
-    if not len(array):
-        raise DataError(f"{name}: given no seed, expected at least one.")
-    return array
-
-
-class KnownExamples(NamedTuple):
-    """The n examples whose entropy is known.
-
-    Attributes:
-        losses: AULC under each seed (nats), shape ``(S, n)``.
-        entropy: Annotation entropy H (nats), shape ``(n,)``.
-        codes: The number of each example's cluster, from 0, shape ``(n,)``.
-        note: How many examples are left out; empty where none is.
-    """
-
-    losses: Floats
-    entropy: Floats
-    codes: NDArray[np.intp]
-    note: str
-
-
-def known_examples(
-    aulc: ArrayLike, entropy: ArrayLike, clusters: Sequence[Any] | NDArray[Any] | None = None
-) -> KnownExamples:
-    """AULC and H of the examples that have both.
-
-    Args:
-        aulc: Of N examples under S seeds, shape ``(S, N)`` (nats).
-        entropy: Annotation entropy H, shape ``(N,)`` (nats); NaN where an example has none.
-        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
-
-    Returns:
-        What is known.
-
-    Raises:
-        DataError: If there is no seed, lengths differ, or a number is not finite.
-    """
-    losses, known = _seeds_and_examples("aulc", aulc, 2), known_entropy(entropy)
-    same_length(aulc=losses.shape[1], entropy=len(known.rows))
-    numbers = cluster_codes(clusters, len(known.rows))[known.rows]
-    return KnownExamples(losses[:, known.rows], known.entropy, cluster_codes(numbers, len(numbers)), known.note)
-
-
-def no_slope(losses: Floats, entropy: Floats) -> str:
-    """Why AULC (S, n) has no correlation with H (n,); empty where it has."""
-    if len(entropy) < 3:
-        return f"{counted(len(entropy), 'example')}: too few for a correlation (3 needed)"
-    if np.ptp(entropy) == 0:
-        return "constant: entropy, so there is nothing to correlate with"
-    constant = int((np.ptp(losses, axis=1) == 0).sum())
-    return f"constant: aulc of {constant} of {len(losses)} seeds, so there is nothing to correlate" if constant else ""

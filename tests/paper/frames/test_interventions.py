@@ -66,8 +66,13 @@ def test_noise_over_seeds(made):
     by_seed = [shift[:8].mean() for shift in shifts]
     assert row["shift_mean"] == pytest.approx(np.mean(by_seed))
     assert row["shift_sd"] == pytest.approx(np.std(by_seed, ddof=1))
-    assert row["shift_low"] < min(by_seed)  # seeds are resampled too
+    assert row["shift_low"] < min(by_seed)  # seeds are random too
     assert row["shift_high"] > max(by_seed)
+    # Two seeds 0.2 and 0.4 apart say little, whatever the test over examples of these two runs says.
+    assert row["wilcoxon_p"] < 0.01
+    assert row["p_seeds"] > 0.05
+    plain = [rising(made, seed)[:8].mean() for seed in (0, 1)]
+    assert row["seed_shift"] == pytest.approx(abs(plain[1] - plain[0]))
     mean = np.mean(shifts, axis=0)[:8]
     assert row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(mean).pvalue)
     assert row["cohens_d"] == pytest.approx(mean.mean() / mean.std(ddof=1))
@@ -139,6 +144,8 @@ def test_soft_against_hard_labels(made):
     assert summary["difference_mean"] == pytest.approx(np.mean(means))
     assert summary["difference_sd"] == pytest.approx(np.std(means, ddof=1))
     assert summary["difference_low"] < min(means)
+    assert summary["p_seeds"] > 0.05
+    assert summary["seed_shift"] == pytest.approx(0.0)  # both hard runs have the same Δℓ
 
 
 def test_soft_labels_that_change_nothing_have_no_signed_ranks(made):

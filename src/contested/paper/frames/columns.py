@@ -206,6 +206,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "baseline_rho",
         "note",
     ),
+    # p_seeds: of shift_mean, seeds counted; seed_shift: between two plain runs of other seeds
     "noise_summary": (
         *CONDITION,
         "noise",
@@ -216,6 +217,8 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "shift_sd",
         "shift_low",
         "shift_high",
+        "p_seeds",
+        "seed_shift",
         "shift_replaced",
         "shift_kept",
         "wilcoxon_p",
@@ -248,6 +251,8 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "difference_sd",
         "difference_low",
         "difference_high",
+        "p_seeds",
+        "seed_shift",
         "wilcoxon_p",
         "note",
     ),

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contested.analysis.intervals import mean_interval
 from contested.analysis.rank import rank_trend
-from contested.analysis.seeds import nested_mean_interval, nested_spearman_interval, over_seeds
+from contested.analysis.seeds import nested_mean_test, nested_spearman_interval, over_seeds
 from contested.analysis.study.groups import Resampling, different_examples
 from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CONDITION, frame
@@ -196,7 +197,7 @@ def _noise_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     noised = np.stack([run.aulc[clean] for run in pairs.intervened])
     before = np.stack([run.aulc[clean] for run in pairs.plain])
     for_nested, for_test = draw.spawn(2)
-    shift = nested_mean_interval(noised - before, **for_nested.options)
+    shift, p_seeds = nested_mean_test(noised - before, **for_nested.options)
     test = noise_shift(before.mean(axis=0), noised.mean(axis=0), **for_test.options)
     by_seed = over_seeds([mean_of(row) for row in noised - before])
     rho = over_seeds([rank_correlation_of(run.aulc, run.entropy)[0] for run in pairs.intervened])
@@ -210,6 +211,8 @@ def _noise_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
         shift_sd=by_seed.sd,
         shift_low=shift.low,
         shift_high=shift.high,
+        p_seeds=p_seeds,
+        seed_shift=apart(before.mean(axis=1)),
         wilcoxon_p=test.wilcoxon_p,
         cohens_d=test.cohens_d,
         rho_mean=rho.mean,
@@ -220,10 +223,17 @@ def _noise_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     )
 
 
+def apart(by_seed: NDArray[np.float64]) -> float:
+    """How far the numbers of two seeds lie apart, on average over all pairs; NaN with one seed."""
+    pairs = np.abs(by_seed[:, None] - by_seed)[np.triu_indices(len(by_seed), 1)]
+    return float(pairs.mean()) if pairs.size else float("nan")
+
+
 def soft_labels(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:
     """Un-learning of contested examples with soft against hard training labels (paper §5).
 
-    Both are tracked against the hard gold label. The difference is soft minus hard, of the same examples and seed.
+    Both are tracked against the hard gold label. The difference is soft minus hard, of the same examples and seed;
+    ``p_seeds`` and ``seed_shift`` are as for :func:`noise`, of contested Δℓ.
 
     Args:
         study: The study.
@@ -264,7 +274,7 @@ def _soft_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     contested = pairs.plain[0].contested
     hard = np.stack([run.change[contested] for run in pairs.plain])
     soft = np.stack([run.change[contested] for run in pairs.intervened])
-    found = nested_mean_interval(soft - hard, **draw.options)
+    found, p_seeds = nested_mean_test(soft - hard, **draw.options)
     p_value, note = wilcoxon((soft - hard).mean(axis=0))
     return pairs.row(
         found.note,
@@ -275,6 +285,8 @@ def _soft_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
         difference_sd=over_seeds([mean_of(row) for row in soft - hard]).sd,
         difference_low=found.low,
         difference_high=found.high,
+        p_seeds=p_seeds,
+        seed_shift=apart(hard.mean(axis=1)),
         wilcoxon_p=p_value,
     )
 

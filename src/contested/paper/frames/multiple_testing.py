@@ -32,8 +32,8 @@ _FAMILIES = (
     _Family("ρ by gold label", "per_label", "p_value", (*CONDITION, "label")),
     _Family("gradient norms and entropy", "figure4_tests", "p_value", CONDITION),
     _Family("gradient norms by category", "figure4_tests", "kruskal_p", CONDITION),
-    _Family("label noise", "noise_summary", "wilcoxon_p", (*CONDITION, "noise", "noise_rule")),
-    _Family("soft labels", "soft_labels_summary", "wilcoxon_p", CONDITION),
+    _Family("label noise", "noise_summary", "p_seeds", (*CONDITION, "noise", "noise_rule")),
+    _Family("soft labels", "soft_labels_summary", "p_seeds", CONDITION),
     _Family("learning order", "learning_order", "p_value", CONDITION),
 )
 

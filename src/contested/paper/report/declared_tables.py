@@ -161,11 +161,14 @@ TABLES: tuple[Table, ...] = (
         "noise_summary", "noise_summary", "interventions", "Replaced labels",
         "Labels of clean training examples replaced at random: their AULC against the original labels, "
         "minus that of the plain runs of the same seeds. " + _SEEDS
-        + "Wilcoxon signed-rank test and Cohen's d (paired) of each example's mean over seeds. Shift of "
+        + "p is of the shift over seeds; beside it how far two plain runs lie apart that differ in their seed. "
+        "Wilcoxon signed-rank test and Cohen's d (paired) of each example's mean over seeds, as in the paper: they "
+        "take these runs as they are, and two runs of equal settings differ by them, too. Shift of "
         "those replaced, and of those kept: a shift of the kept ones is more than memorisation.",
         (
             *_CONDITION, Col("noise", "replaced", SHARE), Col("noise_rule", "rule"),
             Col("shift_mean", "shift of clean AULC (nats)", CHANGE, "shift_low", "shift_high", "shift_sd", seeded=True),
+            Col("p_seeds", "p", p_value), Col("seed_shift", "between seeds", NATS),
             Col("shift_replaced", "of those replaced", CHANGE), Col("shift_kept", "of those kept", CHANGE),
             Col("wilcoxon_p", "p, Wilcoxon", p_value), Col("cohens_d", "Cohen's d", CHANGE),
             Col("rho_mean", "ρ", CHANGE, sd="rho_sd"), _P, Col("baseline_rho_mean", "ρ, plain runs", CHANGE), _NOTE,
@@ -174,7 +177,8 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "noise", "noise", "interventions", "Replaced labels, run by run",
-        "Each run against the plain run of its seed. In brackets: {confidence} intervals over examples.",
+        "Each run against the plain run of its seed. In brackets: {confidence} intervals over examples; they and the "
+        "test take both runs as they are, and say nothing of other seeds.",
         (
             *_CONDITION, Col("noise", "replaced", SHARE), Col("noise_rule", "rule"), _SEED,
             Col("clean_aulc", "clean AULC (nats)", NATS), Col("baseline_clean_aulc", "plain run", NATS),
@@ -188,7 +192,8 @@ TABLES: tuple[Table, ...] = (
         "soft_labels_summary", "soft_labels_summary", "interventions", "Soft against hard labels",
         "Δℓ of contested examples where annotated examples train on all their annotators' labels (soft) "
         "or on the majority (hard); both against the hard gold label. " + _SEEDS
-        + "Wilcoxon signed-rank test of each example's mean over seeds.",
+        + "p is of the difference over seeds; beside it how far two hard runs lie apart that differ in their seed. "
+        "Wilcoxon signed-rank test of each example's mean over seeds: it takes these runs as they are.",
         (
             *_CONDITION, Col("contested_change_hard", "Δℓ contested, hard", CHANGE),
             Col("contested_change_soft", "Δℓ contested, soft", CHANGE),
@@ -196,13 +201,15 @@ TABLES: tuple[Table, ...] = (
                 "difference_mean", "soft − hard (nats)", CHANGE, "difference_low", "difference_high", "difference_sd",
                 seeded=True,
             ),
+            Col("p_seeds", "p", p_value), Col("seed_shift", "between seeds", NATS),
             Col("wilcoxon_p", "p, Wilcoxon", p_value), _NOTE,
         ),
         needs="runs with soft labels",
     ),
     Table(
         "soft_labels", "soft_labels", "interventions", "Soft against hard labels, run by run",
-        "Each run against the plain run of its seed. In brackets: {confidence} intervals over examples.",
+        "Each run against the plain run of its seed. In brackets: {confidence} intervals over examples; they and the "
+        "test take both runs as they are, and say nothing of other seeds.",
         (
             *_CONDITION, _SEED, Col("contested_change_hard", "Δℓ contested, hard", CHANGE),
             Col("contested_change_soft", "Δℓ contested, soft", CHANGE),
