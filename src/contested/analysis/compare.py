@@ -15,9 +15,11 @@ from contested.analysis.comparison import Comparison, Side
 from contested.analysis.pairing import Checkpoint, Pair, at_checkpoint, checkpoint_index, names_of, paired
 from contested.analysis.watch import watched
 from contested.errors import ConfigError, RunError
+from contested.wording import counted
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
+    from contested.trajectories.splits import Split
 
 _ALONE = "none"
 
@@ -29,6 +31,7 @@ def compare(
     at: Checkpoint | tuple[Checkpoint, Checkpoint] | None = None,
     names: tuple[str, str] | None = None,
     clusters: str | None = None,
+    split: Split | None = None,
     rng: np.random.Generator | None = None,
     n_resamples: int = 2000,
     n_flips: int = 10_000,
@@ -44,6 +47,8 @@ def compare(
         names: What the two are called; without it their run ids, or the steps of one run.
         clusters: The column of the examples that says which belong together, or ``"none"``; without it those that
             share a text, such as a premise.
+        split: ``train`` or ``validation``: which examples are compared; without it those that both train on where
+            both have such, else all.
         rng: Source of all resamples and sign flips; None means ``numpy.random.default_rng(0)``.
         n_resamples: Bootstrap resamples R of each interval.
         n_flips: Random signs of each test that is not counted out.
@@ -60,6 +65,7 @@ def compare(
     """
     check_resampling(n_resamples, confidence)
     of_one = second is None
+    (first, second), apart = _of_split(first, second, split)
     pair = paired(first, first if second is None else second)
     indices = _indices(pair, at, of_one)
     states = [at_checkpoint(run, index) for run, index in zip(pair[:2], indices, strict=True)]
@@ -89,9 +95,27 @@ def compare(
         confidence=confidence,
         n_resamples=n_resamples,
         n_flips=n_flips,
-        notes=(*pair.notes, *_notes(sides, whole)),
+        notes=(*apart, *pair.notes, *_notes(sides, whole)),
         absent=_absent(sides, states),
     )
+
+
+def _of_split(
+    first: Trajectory, second: Trajectory | None, split: Split | None
+) -> tuple[tuple[Trajectory, Trajectory | None], list[str]]:
+    """The examples of one split alone, and what is to be said of the others."""
+    runs = [run for run in (first, second) if run is not None]
+    if split is None and not all("train" in run.splits for run in runs):
+        return (first, second), []
+    chosen = [run.of_split(split or "train") for run in runs]
+    left = [len(run.example_ids) - len(own.example_ids) for run, own in zip(runs, chosen, strict=True)]
+    other = "validation" if split != "validation" else "training"
+    notes = [
+        f"Of {run.run_id} {counted(n, f'{other} example')} are left out."
+        for run, n in zip(runs, left, strict=True)
+        if n
+    ]
+    return (chosen[0], None if second is None else chosen[1]), notes
 
 
 def _indices(pair: Pair, at: Checkpoint | tuple[Checkpoint, Checkpoint] | None, of_one: bool) -> list[int]:

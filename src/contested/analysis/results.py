@@ -17,6 +17,7 @@ from contested.analysis.curves import Curve, Curves
 from contested.analysis.excess import excess_sentences, excess_table
 from contested.analysis.few_annotators import FewAnnotators
 from contested.analysis.jsonable import jsonable
+from contested.analysis.splits import SplitContrast, split_sentences
 from contested.analysis.unlearning import Changes
 from contested.analysis.watch_run import Watch
 from contested.formats import NATS, percent
@@ -73,6 +74,9 @@ class Analysis:
         n_resamples: Bootstrap resamples of every interval.
         notes: What a reader must know before trusting the numbers; empty for a plain complete run.
         absent: What could not be computed and why, one sentence for each thing that the run lacks.
+        validation: The same of the validation examples that the run tracks beside those that it trains on, without
+            ``alert``; None where it tracks one kind alone.
+        splits: Means over training examples compared with those over validation examples; empty likewise.
     """
 
     run_id: str
@@ -97,6 +101,8 @@ class Analysis:
     n_resamples: int
     notes: tuple[str, ...]
     absent: tuple[str, ...]
+    validation: Analysis | None = None
+    splits: tuple[SplitContrast, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the rows of single examples, JSON-safe, with the plain-words statements.
@@ -108,8 +114,12 @@ class Analysis:
         """
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "examples"}
         found["measures"] = self.measures.to_dict("records")
+        apart = found.pop("validation")
         found["regions"] = None if self.regions is None else self.regions.to_dict("records")
-        return {name: jsonable(value) for name, value in found.items()} | {"statements": statements(self)}
+        return {name: jsonable(value) for name, value in found.items()} | {
+            **({} if apart is None else {"validation": apart.to_dict()}),
+            "statements": statements(self),
+        }
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The numbers as tables: one row per category, quantity, checkpoint or example.
@@ -117,8 +127,8 @@ class Analysis:
         Returns:
             Tables by name, as far as the run has what they need: ``categories``, ``unlearning`` and ``kl``
             (``"overall"`` last), ``contrasts``, ``alerts``, ``alert_looks``, ``correlation``, ``regions`` and
-            ``excess_loss`` (one row per category), ``measures``, ``curves`` (long: one row for each measure, category
-            and checkpoint) and ``examples``. Columns are the fields of the results.
+            ``excess_loss`` (one row per category), ``measures``, ``splits``, ``curves`` (long: a row for each measure,
+            category and checkpoint) and ``examples``. Columns are the fields of the results.
         """
         changes = {"unlearning": self.unlearning, "kl": self.kl}
         known = {name: found for name, found in changes.items() if found is not None}
@@ -134,6 +144,7 @@ class Analysis:
             **({} if self.annotators is None else self.annotators.tables()),
             **({} if self.regions is None else {"regions": _region_table(self.regions)}),
             "measures": self.measures,
+            **({"splits": pd.DataFrame(self.splits)} if self.splits else {}),
             **({} if (excess := excess_table(self.measures)) is None else {"excess_loss": excess}),
             **({"curves": _curve_table(self.curves)} if any(self.curves[1:]) else {}),
             "examples": self.examples,
@@ -152,14 +163,15 @@ def statements(analysis: Analysis) -> list[str]:
     Returns:
         Sentences. The first stands for the whole run: the loss of the examples with most disagreement, and whether
         the model came closer to the annotators on them; of all examples where they have no categories. Then the other
-        categories, highest against lowest category, the loss beside the annotators' own, the alert, the correlation
-        with entropy, the analysis's notes, and what could not be computed.
+        categories, highest against lowest category, training against validation examples, the loss beside the
+        annotators' own, the alert, the correlation with entropy, the analysis's notes, and what could not be computed.
     """
     interval = f"{percent(analysis.confidence)} interval"
     correlation = analysis.correlation
     changes = sentences.of_changes(analysis.unlearning, analysis.kl, scope=_scope(analysis), interval=interval)
     return [
         *(changes if analysis.n_checkpoints > 1 else [_standing(analysis)]),
+        *split_sentences(analysis.splits, interval),
         *excess_sentences(analysis.measures, interval),
         *(analysis.alert.sentences(analysis.step_unit) if analysis.alert else []),
         *([sentences.of_correlations(correlation, interval)] if correlation else []),

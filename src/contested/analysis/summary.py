@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -17,7 +18,7 @@ from contested.analysis.block import Source, bands_of_run
 from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
-from contested.analysis.checks import category_rows
+from contested.analysis.checks import OVERALL, category_rows
 from contested.analysis.correlation import Correlation, Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.divergence import kl_divergence, soft_cross_entropy
@@ -25,8 +26,9 @@ from contested.analysis.few_annotators import FewAnnotators, few_annotators
 from contested.analysis.intervals import keyed
 from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.results import Analysis, CategorySize
+from contested.analysis.splits import split_contrasts
 from contested.analysis.unlearning import Changes, change_by_category
-from contested.analysis.watch import ended_by_alert, planned_steps
+from contested.analysis.watch import ended_by_alert, planned_steps, watched, watched_with
 from contested.analysis.watch_run import watch_run
 from contested.errors import RunError
 from contested.wording import counted, joined
@@ -55,7 +57,9 @@ def analyze(
         confidence: Coverage wanted of each interval by itself.
 
     Returns:
-        The statistics of the run; what its data do not allow is None or left out, and ``absent`` says why.
+        The statistics of the run; what its data do not allow is None or left out, and ``absent`` says why. Of a run
+        that tracks validation examples beside others they are of these others; ``validation`` has the same of the
+        validation examples, and ``splits`` what sets the two apart.
 
     Raises:
         RunError: If the run has no checkpoint or no example.
@@ -63,6 +67,8 @@ def analyze(
     """
     if problem := _empty(trajectory):
         raise RunError(problem)
+    if len(trajectory.splits) > 1:
+        return _both_splits(trajectory, rng=rng, n_resamples=n_resamples, confidence=confidence)
     run = _Measured(trajectory)
     parent = rng if rng is not None else np.random.default_rng(0)
     # A statistic added later takes a keyed child (intervals.keyed) and leaves the numbers of these as they are.
@@ -94,6 +100,42 @@ def analyze(
         notes=_notes(trajectory),
         absent=absent(trajectory),
     )
+
+
+def _both_splits(
+    trajectory: Trajectory, *, rng: np.random.Generator | None, **resampling: Unpack[_Resampling]
+) -> Analysis:
+    parent = rng if rng is not None else np.random.default_rng(0)
+    trained, apart = (
+        analyze(trajectory.of_split(split), rng=parent, **resampling) for split in ("train", "validation")
+    )
+    names = tuple(size.category for size in trained.categories if size.category != OVERALL)
+    column = watched_with(trajectory).clusters
+    shared = watched(trajectory.examples, trajectory.category_names, trajectory.text_columns, clusters=column).clusters
+    held_out = (trajectory.examples["split"] == "validation").to_numpy()
+    clusters = None if shared is None else (shared[~held_out], shared[held_out])
+    contrasts = split_contrasts(
+        trained.examples, apart.examples, names, clusters=clusters, rng=keyed(parent, "splits"), **resampling
+    )
+    return replace(
+        trained,
+        alert=watch_run(trajectory),
+        # The alert has one error rate for the groups of both.
+        validation=replace(apart, alert=None),
+        splits=contrasts,
+        notes=(_split_note(trajectory.examples, held_out), *trained.notes),
+    )
+
+
+def _split_note(examples: pd.DataFrame, held_out: NDArray[np.bool_]) -> str:
+    told = (
+        f"Numbers are of the {counted(int((~held_out).sum()), 'training example')}; those of the "
+        f"{counted(int(held_out.sum()), 'validation example')} stand apart. The alert asks of both."
+    )
+    untrained = int((~examples["in_training"])[~held_out].sum()) if "in_training" in examples else 0
+    if not untrained:
+        return told
+    return f"{told} {counted(untrained, 'training example')} were left out of training (task.composition)."
 
 
 class _Resampling(TypedDict):
@@ -298,8 +340,6 @@ def _notes(trajectory: Trajectory) -> tuple[str, ...]:
         )
     if ended := ended_by_alert(trajectory):
         notes.append(f"The alert ended this run {ended}.")
-    if mixed := _mixed_splits(trajectory):
-        notes.append(mixed)
     if len(trajectory.steps) < 2:
         return tuple(notes)
     if trajectory.losses is not None and planned_steps(trajectory) is None:
@@ -312,16 +352,3 @@ def _notes(trajectory: Trajectory) -> tuple[str, ...]:
     elif first > 0:
         notes.append(f"The first checkpoint is at {unit} {first}, not 0: changes leave out what happened before it.")
     return tuple(notes)
-
-
-def _mixed_splits(trajectory: Trajectory) -> str:
-    """Say that numbers are of examples that are trained on and of others together; empty where they are not."""
-    splits = trajectory.examples.get("split")
-    n_apart = 0 if splits is None else int((splits == "validation").sum())
-    n_others = len(trajectory.example_ids) - n_apart
-    if not n_apart or not n_others:
-        return ""
-    return (
-        f"Means and correlations are of training and validation examples together: {n_others:,} marked as trained on, "
-        f"{n_apart:,} as not. The alert asks of them apart."
-    )

@@ -89,7 +89,8 @@ def _print(found: Analysis, trajectory: Trajectory) -> None:
     # Text, not markup: a name may hold square brackets.
     show = console(wide=True)
     show.print(Text(found.run_id, style="bold"), soft_wrap=True)
-    runs = [ReportRun(found.run_id, trajectory, found)]
+    own = trajectory if found.validation is None else trajectory.of_split("train")
+    runs = [ReportRun(found.run_id, own, found)]
     # What the alert found is among the statements in full.
     for banner in [*(alarm._replace(text="") for alarm in alarm_banners(runs)), *learning_banners(runs)]:
         show.print(Text(f"{banner.strong} {banner.text}".strip()), soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -45,6 +45,10 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    split: Annotated[
+        Literal["train", "validation"] | None,
+        typer.Option(help="Compare these alone; by default those that both train on.", show_default=False),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.", show_default=False)] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of each interval.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of resamples and sign flips.", min=0)] = 0,
@@ -69,6 +73,7 @@ def compare(
         at=_checkpoints(at),
         names=_names(names, runs, [first, *([] if second is None else [second])]),
         clusters=clusters,
+        split=split,
         rng=np.random.default_rng(seed),
         n_resamples=resamples,
     )

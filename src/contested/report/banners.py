@@ -23,6 +23,7 @@ def banners(runs: Sequence[ReportRun]) -> list[Banner]:
     Returns:
         One for each run and matter; one for all runs together where the alert found something and ended nothing.
     """
+    runs = [run for run in runs if not run.held_out]
     return [*alarm_banners(runs), *learning_banners(runs), *_lost(runs), *_incomplete(runs)]
 
 

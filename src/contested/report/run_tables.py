@@ -123,6 +123,19 @@ TABLES: tuple[Table, ...] = (
         folded=True,
     ),
     Table(
+        "splits", "splits", "numbers", "Training against validation examples",
+        "Means over the examples that the run trained on and over those that it did not, which it tracked alike: what "
+        "both share was learned, and what they differ in is what training on an example itself adds. " + _INTERVALS,
+        (
+            _RUN, Column("measure", "measure", measure_heading, words=True), _CATEGORY, _N,
+            Column("n_validation", "n validation", COUNT), Column("mean", "mean", NATS),
+            Column("mean_validation", "mean, validation", NATS, "validation_low", "validation_high"),
+            Column("difference", "difference", CHANGE, "low", "high"), Column("verdict", "verdict"), _NOTE,
+            Column("caution", "caution"),
+        ),
+        folded=True,
+    ),
+    Table(
         "contrasts", "contrasts", "", "Categories of highest and of lowest entropy compared",
         "Mean change of the first minus that of the second. " + _INTERVALS,
         (

@@ -23,11 +23,13 @@ class ReportRun(NamedTuple):
         name: Its name in the report.
         trajectory: The run.
         analysis: Its statistics.
+        held_out: Whether these are of the validation examples of a run whose training examples are another entry.
     """
 
     name: str
     trajectory: Trajectory
     analysis: Analysis
+    held_out: bool = False
 
 
 def analyzed(trajectories: Sequence[Trajectory], rng: np.random.Generator | None, n_resamples: int) -> list[ReportRun]:
@@ -39,12 +41,17 @@ def analyzed(trajectories: Sequence[Trajectory], rng: np.random.Generator | None
         n_resamples: Bootstrap resamples of each interval.
 
     Returns:
-        The runs in the same order.
+        The runs in the same order; one that tracks validation examples, too, is followed by these.
     """
-    return [
-        ReportRun(name, trajectory, analyze(trajectory, rng=copy.deepcopy(rng), n_resamples=n_resamples))
-        for name, trajectory in zip(run_names(trajectories), trajectories, strict=True)
-    ]
+    found: list[ReportRun] = []
+    for name, trajectory in zip(run_names(trajectories), trajectories, strict=True):
+        own = analyze(trajectory, rng=copy.deepcopy(rng), n_resamples=n_resamples)
+        if own.validation is None:
+            found.append(ReportRun(name, trajectory, own))
+        else:
+            apart = ReportRun(f"{name}, validation", trajectory.of_split("validation"), own.validation, held_out=True)
+            found += [ReportRun(name, trajectory.of_split("train"), own), apart]
+    return found
 
 
 def all_categories(runs: Sequence[ReportRun]) -> list[str]:

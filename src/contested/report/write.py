@@ -102,7 +102,7 @@ def write_report(
     tables = write_tables(declared, frames, folder / "tables", confidence)
     remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
     results = folder / "results.json"
-    write_json(results, {"runs": [{"name": run.name, **run.analysis.to_dict()} for run in runs]})
+    write_json(results, {"runs": [{"name": run.name, **run.analysis.to_dict()} for run in runs if not run.held_out]})
     figures, files = draw_figures(drawn, frames, folder / "figures", confidence)
     remove_files(folder / "figures", [figure.name for figure in FIGURES], ("pdf", "png"), files)
     shown = [
@@ -121,7 +121,7 @@ def write_report(
 
 
 def write_run_tables(analysis: Analysis, folder: str | Path) -> list[Path]:
-    """Write the tables of one run's analysis.
+    """Write the tables of one run's analysis; those of validation examples beside others in a folder ``validation``.
 
     Args:
         analysis: The statistics of the run.
@@ -130,8 +130,9 @@ def write_run_tables(analysis: Analysis, folder: str | Path) -> list[Path]:
     Returns:
         The paths written.
     """
-    frames = analysis.tables()
-    return write_tables(tables_of(frames), frames, user_path(folder), percent(analysis.confidence))
+    frames, out = analysis.tables(), user_path(folder)
+    written = write_tables(tables_of(frames), frames, out, percent(analysis.confidence))
+    return written + ([] if analysis.validation is None else write_run_tables(analysis.validation, out / "validation"))
 
 
 def _page(
@@ -142,11 +143,15 @@ def _page(
     title: str,
 ) -> Page:
     trajectories, analyses = [run.trajectory for run in runs], [run.analysis for run in runs]
+    trained = [run for run in runs if not run.held_out]
+    changes = frames["changes"]
+    if len(trained) < len(runs) and len(changes):
+        changes = changes[changes["run"].isin([run.name for run in trained])]
     cards = max(1, min(_CARDS, _CARDS_IN_ALL // len(runs)))
     return Page(
         title=title,
-        lead=prose.lead(trajectories),
-        headline=headline(frames["changes"], "run", "run") or (statements(analyses[0])[0] if len(runs) == 1 else ""),
+        lead=prose.lead([run.trajectory for run in trained]),
+        headline=headline(changes, "run", "run") or (statements(analyses[0])[0] if len(trained) == 1 else ""),
         top=[placed for placed in figures if placed.spec.section == TOP],
         banners=banners(runs),
         absent=_absent(runs),
@@ -169,7 +174,7 @@ def _absent(runs: Sequence[ReportRun]) -> list[str]:
 
 
 def _view(run: ReportRun, cards: int) -> RunView:
-    name, trajectory, analysis = run
+    name, trajectory, analysis, _ = run
     return RunView(
         name=name,
         # What is absent is stated once, for the whole page.
