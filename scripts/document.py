@@ -23,6 +23,7 @@ from contested.annotations.measures import entropy
 from contested.annotations.splits import splits
 from contested.config import RunConfig
 from contested.options import METHODS, section_in
+from contested.paper.rules import HOW_CLAIMS_ARE_DECIDED, RULES
 from contested.rows import FILE_KINDS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -47,6 +48,19 @@ table `measures`. A run without what a measure needs lacks that measure, and `ab
 mean with a bootstrap interval over examples, or the share of examples with Wilson's; examples without a value are
 counted in `n_skipped`. Losses and entropies are in nats; formulas and references: [statistics](statistics.md). To add a
 measure, add an entry to the list.
+
+"""
+CLAIMS_PAGE = """# The paper's claims and what decides them
+
+A study with `report: paper` answers nine claims of the paper (arXiv 2604.16332), (a) to (i), on its page, in
+`results.json` and in `contested analyze`. Made from `contested/paper/rules.py` by `make docs`.
+
+{how}
+
+The widening takes an interval apart into the part that seeds make (Student's t with S − 1 degrees of freedom times the
+standard error over seeds) and the rest; the first grows as that t does, the rest as a normal quantile. "Unchanged" and
+"absent" are shown by equivalence: the whole interval lies within a margin stated beforehand. That an interval holds
+zero shows neither. Formulas and tests: [statistics](statistics.md).
 
 """
 MODELS_PAGE = """# Models and methods
@@ -275,7 +289,18 @@ def matrix(outcomes: Outcomes, methods: Iterable[str], architectures: list[str])
         yield f"| {method} | {' | '.join(letters)} |"
 
 
+def claims() -> str:
+    """What decides each of the paper's claims."""
+    lines = [f"| ({rule.key}) | {' | '.join(rule[1:])} |" for rule in RULES.values()]
+    head = [
+        "| | the paper says | a finding is | for the claim where | against it where | the claim needs |",
+        "|---|---|---|---|---|---|",
+    ]
+    return CLAIMS_PAGE.format(how=HOW_CLAIMS_ARE_DECIDED) + "\n".join([*head, *lines]) + "\n"
+
+
 PAGES = {
+    "claims.md": claims,
     "configuration.md": configuration,
     "few_annotators.md": few_annotators,
     "measures.md": measures,

@@ -14,6 +14,7 @@ import pytest
 
 from contested.analysis.study import Resampling
 from contested.paper.claims import claims
+from contested.paper.findings import Family
 from contested.paper.frames.columns import COLUMNS, frame
 from contested.paper.frames.conditions import PaperStudy
 
@@ -191,9 +192,15 @@ def change(low: float, high: float, backbone: str = "a", method: str = "lora-r4"
 RISES, FALLS = (0.25, 0.5), (-0.5, -0.25)
 
 
+def beside(low: float, high: float, backbone: str = "a", method: str = "full", **values: Any) -> dict[str, Any]:
+    """A condition beside LoRA: the interval of its Δℓ less a fifth of LoRA's."""
+    ends = {"excess": (low + high) / 2, "excess_low": low, "excess_high": high, "reference": "lora-r4"}
+    return row(backbone, method, **(ends | values))
+
+
 @pytest.mark.parametrize(
     ("lora", "verdict"),
-    [((0.001, 0.5), HOLDS), ((0.0, 0.5), INCONCLUSIVE), ((-0.5, 0.0), INCONCLUSIVE), ((-0.5, -0.001), NOT)],
+    [((0.001, 0.5), HOLDS), ((0.0, 0.5), INCONCLUSIVE), ((-0.5, 0.0), INCONCLUSIVE), ((-0.5, -0.25), NOT)],
 )
 def test_c_lora_must_rise(decide, lora, verdict):
     rows = [change(*lora), change(-1.0, -0.75, method="full"), change(-1.0, -0.75, method="ia3")]
@@ -202,58 +209,50 @@ def test_c_lora_must_rise(decide, lora, verdict):
 
 @pytest.mark.parametrize("method", ["full", "ia3"])
 @pytest.mark.parametrize(
-    ("ends", "verdict"),
+    ("ends", "excess", "verdict"),
     [
-        ((-0.5, 0.0), HOLDS),
-        # Holds 0 and ends below LoRA's 0.25, at it, above it.
-        ((-0.5, 0.125), HOLDS),
-        ((0.0, 0.125), HOLDS),
-        ((-0.5, 0.25), INCONCLUSIVE),
-        ((-0.5, 0.375), INCONCLUSIVE),
-        # It rises, though less than LoRA's.
-        ((0.001, 0.125), NOT),
-        ((NAN, -0.25), INCONCLUSIVE),
-        ((-0.5, NAN), INCONCLUSIVE),
-        ((NAN, NAN), INCONCLUSIVE),
+        ((-0.5, 0.0), (-0.25, 0.25), HOLDS),
+        # An interval that holds 0 shows no absence, whether LoRA's lies above it or not.
+        ((-0.5, 0.125), (-0.25, 0.125), INCONCLUSIVE),
+        ((-0.5, 0.125), (-0.25, 0.0), INCONCLUSIVE),
+        # Shown to be less than a fifth of LoRA's.
+        ((-0.5, 0.125), (-0.25, -0.001), HOLDS),
+        ((0.0625, 0.125), (-0.25, -0.001), HOLDS),
+        # It rises, by more than a fifth of LoRA's, or as far as one can tell.
+        ((0.0625, 0.125), (-0.125, 0.125), INCONCLUSIVE),
+        ((0.0625, 0.125), (0.0625, 0.125), NOT),
+        # More than a fifth of LoRA's, and yet it may not rise at all.
+        ((0.0, 0.125), (0.0625, 0.125), INCONCLUSIVE),
+        ((NAN, -0.25), (NAN, NAN), INCONCLUSIVE),
+        ((-0.5, NAN), (NAN, NAN), INCONCLUSIVE),
+        ((NAN, NAN), (NAN, NAN), INCONCLUSIVE),
     ],
 )
-def test_c_the_others_must_not(decide, method, ends, verdict):
+def test_c_the_others_must_not(decide, method, ends, excess, verdict):
     other = {"full": "ia3", "ia3": "full"}[method]
     rows = [change(*RISES), change(*FALLS, method=other), change(*ends, method=method)]
-    assert decide("c", table2=rows).verdict == verdict
+    # Beside the other method, which falls anyway, nothing is known.
+    pairs = [beside(*excess, method=method), beside(-0.5, 0.5, method=other)]
+    assert decide("c", table2=rows, beside_lora=pairs).verdict == verdict
 
 
 @pytest.mark.parametrize(
-    ("more", "verdict"),
+    ("pairs", "verdict"),
     [
-        ([], INCONCLUSIVE),
-        # Below one LoRA condition of the same backbone is not below both; one without a number is no bound.
-        ([change(0.25, 0.5, "b"), change(0.0625, 0.5, "b", "lora-r16")], INCONCLUSIVE),
-        ([change(0.25, 0.5, "b"), change(NAN, NAN, "b", "lora-r16")], INCONCLUSIVE),
-        ([change(0.25, 0.5, "b"), change(0.1875, 0.5, "b", "lora-r16")], HOLDS),
+        # Beside every LoRA condition it must be less; more beside one is more.
+        ([(-0.5, -0.25), (-0.5, -0.25)], HOLDS),
+        ([(-0.5, -0.25), (-0.25, 0.25)], INCONCLUSIVE),
+        ([(-0.5, -0.25), (NAN, NAN)], INCONCLUSIVE),
+        ([(-0.5, -0.25), (0.25, 0.5)], NOT),
     ],
 )
-def test_c_compares_with_every_lora_condition_of_the_same_backbone(decide, more, verdict):
-    # Backbone b's interval ends at 0.125; LoRA on backbone a rises, which says nothing of b.
-    rows = [change(*RISES), change(*FALLS, method="ia3"), change(-0.5, 0.125, "b", "full")]
-    claim = decide("c", table2=[*rows, *more])
+def test_c_compares_with_every_lora_condition_beside_it(decide, pairs, verdict):
+    rows = [change(*RISES), change(*FALLS, method="ia3"), change(0.25, 0.5, "b", "full")]
+    of_b = [beside(*pair, "b", reference=f"lora-r{place}") for place, pair in enumerate(pairs)]
+    # Backbone a is no matter of backbone b's.
+    claim = decide("c", table2=rows, beside_lora=[*of_b, beside(0.25, 0.5)])
     assert claim.verdict == verdict
-    assert "in 1 of 2 conditions of full" in claim.answer or verdict == HOLDS
-
-
-def test_c_an_interval_that_ends_at_zero_needs_no_lora_beside_it(decide):
-    rows = [change(*RISES), change(*FALLS, method="ia3"), change(-0.5, 0.0, "b", "full")]
-    assert decide("c", table2=rows).verdict == HOLDS
-    assert decide("c", table2=[*rows, change(0.001, 0.5, "c", "full")]).verdict == NOT
-
-
-def test_c_other_data_sets_are_no_rivals(decide, made):
-    other = [change(*RISES, dataset="mnli"), change(*FALLS, method="ia3"), change(-0.5, 0.125, method="full")]
-    cells = made.table(made.cell("a", "lora-r4", "mnli"), made.cell("a", "ia3"), made.cell("a", "full"))
-    frames = {name: frame(name, other if name == "table2" else []) for name in COLUMNS}
-    found = claims(PaperStudy.of(cells, None, {}), frames, Resampling(np.random.default_rng(0), 1000, 0.95))
-    assert found[2].verdict == INCONCLUSIVE
-    assert "open in 1 (a · full · snli: " in found[2].answer
+    assert decide("c", table2=rows, beside_lora=[beside(-0.5, -0.25)]).verdict == NOT
 
 
 def test_c_reads_both_tables_and_names_the_methods_that_are_lacking(decide):
@@ -271,10 +270,10 @@ def test_c_reads_both_tables_and_names_the_methods_that_are_lacking(decide):
 # (d) ρ grows with LoRA rank
 
 
-def trend(rank_rho: float, p_value: float, low: float = -0.5, high: float = 0.5, **values: Any) -> dict[str, Any]:
+def trend(rank_rho: float, p_value: float, low: float = 0.25, high: float = 0.5, **values: Any) -> dict[str, Any]:
     between = {"difference": (low + high) / 2, "low": low, "high": high}
     given = {"backbone": "a", "dataset": "snli", "n_ranks": 5, "rank_rho": rank_rho, "p_value": p_value, **between}
-    return {"run_ids": "a-1", "missing": "", **given, **values}
+    return {"run_ids": "a-1", "missing": "", "seeds_per_rank": 3, **given, **values}
 
 
 @pytest.mark.parametrize(
@@ -287,8 +286,9 @@ def trend(rank_rho: float, p_value: float, low: float = -0.5, high: float = 0.5,
         ((-0.9, 0.5), INCONCLUSIVE),
         ((0.0, 0.25), INCONCLUSIVE),
         ((NAN, NAN), INCONCLUSIVE),
-        # ρ at the highest rank minus ρ at the lowest.
-        ((0.9, 0.25, -0.5, 0.0), HOLDS),
+        # ρ at the highest rank minus ρ at the lowest: both the trend and the difference must show the growth.
+        ((0.9, 0.25, 0.001, 0.5), HOLDS),
+        ((0.9, 0.25, 0.0, 0.5), INCONCLUSIVE),
         ((0.9, 0.25, -0.5, -0.001), NOT),
         ((0.9, 0.75, -0.5, -0.001), NOT),
         ((0.9, 0.75, 0.001, 0.5), INCONCLUSIVE),
@@ -298,8 +298,23 @@ def test_d_trend_and_difference(decide, given, verdict):
     assert decide("d", confidence=0.5, table6_trend=[trend(*given)]).verdict == verdict
 
 
+def test_d_with_one_seed_a_rank_the_difference_of_two_runs_overturns_nothing(decide):
+    lower = trend(0.1, 0.9, -0.5, -0.25, seeds_per_rank=1)
+    assert decide("d", table6_trend=[lower]).verdict == INCONCLUSIVE
+    assert decide("d", table6_trend=[lower | {"seeds_per_rank": 2}]).verdict == NOT
+    # A trend over ranks allows for what one seed does to each of them.
+    assert decide("d", table6_trend=[trend(-0.9, 0.01, seeds_per_rank=1)]).verdict == NOT
+    claim = decide("d", table6_trend=[trend(0.9, 0.01, seeds_per_rank=1)])
+    assert claim.verdict == HOLDS
+    assert claim.answer.endswith("; this rests on one seed and may be another with another seed.")
+
+
 def test_d_every_sweep_counts(decide):
     rising, unclear = trend(0.9, 0.01, 0.25, 0.5), trend(0.9, 0.06, backbone="b")
+    # A p of 0.03 tells against two sweeps no more: 0.05 / 2.
+    falling = trend(-0.9, 0.03, backbone="b")
+    assert decide("d", table6_trend=[falling]).verdict == NOT
+    assert decide("d", table6_trend=[rising, falling]).verdict == INCONCLUSIVE
     claim = decide("d", table6_trend=[rising, unclear])
     assert claim.verdict == INCONCLUSIVE
     assert claim.answer.startswith("ρ is rising with LoRA rank in 1 of 2 rank sweeps, open in 1 (b · snli: ")
@@ -364,24 +379,27 @@ def test_e_main_conditions_alone_and_one_without_partial_rho_is_open(decide):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "hard", "verdict"),
+    ("least", "most", "hard_low", "verdict"),
     [
-        (-0.25, 0.125, 0.5, HOLDS),
-        (-0.25, 0.125, -0.5, HOLDS),  # how large the effect is, not its sign
-        (0.0, 0.25, 0.5, HOLDS),
-        (-0.25, 0.0, 0.5, HOLDS),
-        (0.001, 0.25, 0.5, NOT),
-        (-0.25, -0.001, 0.5, NOT),
-        # As wide as the effect shows nothing.
-        (-0.25, 0.25, 0.5, INCONCLUSIVE),
-        (-0.25, 0.25, 0.5001, HOLDS),
-        (NAN, NAN, 0.5, INCONCLUSIVE),
-        (-0.25, 0.25, NAN, INCONCLUSIVE),
+        ((0.001, 0.25), (0.001, 0.25), 0.25, HOLDS),
+        ((0.0, 0.25), (0.125, 0.25), 0.25, INCONCLUSIVE),
+        ((0.125, 0.25), (0.0, 0.25), 0.25, INCONCLUSIVE),
+        # Less than 80 %, or more than 125 %.
+        ((-0.25, -0.001), (0.125, 0.25), 0.25, NOT),
+        ((0.125, 0.25), (-0.25, -0.001), 0.25, NOT),
+        ((-0.25, 0.0), (0.125, 0.25), 0.25, INCONCLUSIVE),
+        # Nothing was un-learned that could change.
+        ((-0.25, -0.125), (0.125, 0.25), 0.0, INCONCLUSIVE),
+        ((NAN, NAN), (NAN, NAN), NAN, INCONCLUSIVE),
     ],
 )
-def test_f_the_interval_holds_zero_and_is_narrower_than_the_effect(decide, low, high, hard, verdict):
-    ends = {"difference_mean": (low + high) / 2, "difference_low": low, "difference_high": high}
-    assert decide("f", soft_labels_summary=[row(**ends, contested_change_hard=hard)]).verdict == verdict
+def test_f_sameness_is_shown_and_not_assumed(decide, least, most, hard_low, verdict):
+    ends = {"difference_mean": -0.042, "difference_low": -0.09, "difference_high": 0.005, "ratio": 0.58}
+    for name, (low, high) in (("least", least), ("most", most)):
+        ends |= {name: (low + high) / 2, f"{name}_low": low, f"{name}_high": high}
+    claim = decide("f", soft_labels_summary=[row(**ends, contested_change_hard=0.1, hard_low=hard_low)])
+    assert claim.verdict == verdict
+    assert "soft − hard −0.042 (−0.090 to +0.005) nats at a hard Δℓ of +0.100, a ratio of 0.58" in claim.answer
 
 
 # (g) aligned gradients
@@ -394,9 +412,15 @@ def probes(cosines: list[float], method: str, *, every: int = 100, seed: int = 4
     ]
 
 
-def constant(cosine: float, n: int = 8) -> list[float]:
-    """n equal cosines after a first one of 1: their interval is that one number."""
+def constant(cosine: float, n: int = 3) -> list[float]:
+    """n equal cosines after a first one of 1."""
     return [1.0, *[cosine] * n]
+
+
+def by_seed(cosines: list[float], method: str, *, n: int = 3, **values: Any) -> list[dict]:
+    """One run a seed, 1, 2, …, with this mean cosine after the first probe."""
+    runs = [probes(constant(cosine, n), method, seed=seed, **values) for seed, cosine in enumerate(cosines, 1)]
+    return [probe for run in runs for probe in run]
 
 
 @pytest.mark.parametrize(
@@ -413,63 +437,67 @@ def constant(cosine: float, n: int = 8) -> list[float]:
     ],
 )
 def test_g_above_a_half_and_above_full_fine_tuning(decide, lora, full, verdict):
-    rows = [*probes(constant(lora), "lora-r4"), *probes(constant(full), "full")]
+    # Two seeds that agree: their interval is that one number.
+    rows = [*by_seed([lora] * 2, "lora-r4"), *by_seed([full] * 2, "full")]
     assert decide("g", figure8=rows).verdict == verdict
     # In whatever order the probes come: the first is that of the lowest step.
     assert decide("g", figure8=rows[::-1]).verdict == verdict
 
 
-def test_g_the_interval_counts_and_not_the_mean(decide):
-    # Around a mean of 0.5625 or 0.4375 that no interval of eight tells from 0.5.
-    for middle in (0.5625, 0.4375):
-        spread = [1.0, *(middle + sign * 0.25 for sign in (1, -1, 1, -1, 1, -1, 1, -1))]
-        rows = [*probes(spread, "lora-r4"), *probes(constant(0.0), "full")]
-        assert decide("g", figure8=rows).verdict == INCONCLUSIVE
+def test_g_the_interval_over_seeds_counts_and_not_steps(decide):
+    # t(0.975; 2) = 4.303: 0.75 ± 4.303 · sd / √3 ends at 0.5 where sd = 0.1006, so that seeds 0.1 apart are enough and
+    # seeds 0.102 apart are not, however many steps were probed.
+    for apart, verdict in ((0.1, HOLDS), (0.102, INCONCLUSIVE)):
+        rows = by_seed([0.75 - apart, 0.75, 0.75 + apart], "lora-r4", n=40)
+        rows += by_seed([0.25 - apart, 0.25, 0.25 + apart], "full", n=40)
+        assert decide("g", figure8=rows).verdict == verdict
+    # In between each seed's own full fine-tuning is subtracted: what seeds share cancels.
+    claim = decide("g", figure8=rows)
+    assert "minus full fine-tuning +0.500 (+0.500 to +0.500) over 3 seeds" in claim.answer
 
 
-def test_g_the_first_probe_does_not_count(decide):
-    # Five probes after the first make no 95 % interval, six do; a probe without a cosine is none.
-    for cosines, verdict in (
-        (constant(0.75, 5), INCONCLUSIVE),
-        (constant(0.75, 6), HOLDS),
-        ([*constant(0.75, 5), NAN], INCONCLUSIVE),
-        ([NAN, *constant(0.75, 6)[1:]], HOLDS),
-    ):
-        assert decide("g", figure8=[*probes(cosines, "lora-r4"), *probes(constant(0.25), "full")]).verdict == verdict
-    # Were it counted, the difference at step 0, −2, would make these intervals hold 0.
-    low = [-1.0, *[0.75] * 8]
-    assert decide("g", figure8=[*probes(low, "lora-r4"), *probes(constant(0.25), "full")]).verdict == HOLDS
+def test_g_one_seed_says_nothing_of_others(decide):
+    claim = decide("g", figure8=[*by_seed([0.75], "lora-r4"), *by_seed([0.25], "full")])
+    assert claim.verdict == INCONCLUSIVE
+    assert "mean cosine +0.750, minus full fine-tuning +0.500, one seed: no interval over seeds" in claim.answer
+
+
+def test_g_the_first_probe_and_one_without_a_cosine_do_not_count(decide):
+    lora = [probe for seed in (1, 2) for probe in probes([-1.0, 0.75, NAN, 0.75], "lora-r4", seed=seed)]
+    assert decide("g", figure8=[*lora, *by_seed([0.25] * 2, "full")]).verdict == HOLDS
+    lone = [probe for seed in (1, 2) for probe in probes([0.75], "lora-r4", seed=seed)]
+    assert decide("g", figure8=[*lone, *by_seed([0.25] * 2, "full")]).verdict == INCONCLUSIVE
 
 
 def test_g_compares_at_the_same_steps_of_the_same_seed_and_backbone(decide):
-    lora = probes(constant(0.75, 12), "lora-r4")
-    # Every other step of the full run is probed too: six steps in common after the first.
-    claim = decide("g", figure8=[*lora, *probes(constant(0.25, 6), "full", every=200)])
-    assert claim.verdict == HOLDS
-    assert decide("g", figure8=[*lora, *probes(constant(0.25, 5), "full", every=200)]).verdict == INCONCLUSIVE
-    for other in ({"seed": 7}, {"backbone": "b"}):
-        rows = [*lora, *probes(constant(0.25), "full", **other)]
-        assert decide("g", figure8=rows).verdict == INCONCLUSIVE
-        assert decide("g", figure8=[*rows, *probes(constant(0.25), "full")]).verdict == HOLDS
+    lora = by_seed([0.75] * 2, "lora-r4", n=4)
+    # Only steps 200 and 400 are shared; at the others full fine-tuning is as aligned as can be.
+    full = [one for seed in (1, 2) for one in probes([1.0, 1.0, 0.25, 1.0, 0.25], "full", seed=seed)]
+    shared = [probe for probe in full if probe["step"] % 200 == 0]
+    assert decide("g", figure8=[*lora, *shared]).verdict == HOLDS
+    another = by_seed([0.25] * 2, "full", backbone="b")
+    assert decide("g", figure8=[*lora, *another]).verdict == INCONCLUSIVE
+    elsewhere = [one | {"seed": one["seed"] + 7} for one in shared]
+    assert decide("g", figure8=[*lora, *elsewhere]).verdict == INCONCLUSIVE
 
 
 def test_g_needs_runs_of_both_methods(decide):
-    claim = decide("g", figure8=probes(constant(0.75), "lora-r4"))
+    claim = decide("g", figure8=by_seed([0.75] * 2, "lora-r4"))
     assert claim.verdict == INCONCLUSIVE
     assert claim.answer.endswith("; the study has no full fine-tuning run with gradient alignment.")
     # A low cosine tells against it with or without.
-    assert decide("g", figure8=probes(constant(0.25), "lora-r4")).verdict == NOT
-    claim = decide("g", figure8=[*probes(constant(0.25), "full"), *probes(constant(0.75), "ia3")])
+    assert decide("g", figure8=by_seed([0.25] * 2, "lora-r4")).verdict == NOT
+    claim = decide("g", figure8=[*by_seed([0.25] * 2, "full"), *by_seed([0.75] * 2, "ia3")])
     assert (claim.verdict, claim.answer) == (INCONCLUSIVE, "the study has no LoRA run with gradient alignment.")
 
 
 def test_g_a_run_that_is_missing_is_named(decide):
     # A run without probes has one row without a step.
-    absent = row(method="full", seed=42, step=NAN, cosine=NAN, missing="a-full-42", run_ids="")
-    claim = decide("g", figure8=[*probes(constant(0.75), "lora-r4"), absent])
+    absent = row(method="full", seed=2, step=NAN, cosine=NAN, missing="a-full-2", run_ids="")
+    claim = decide("g", figure8=[*by_seed([0.75] * 2, "lora-r4"), *by_seed([0.25], "full"), absent])
     assert claim.verdict == INCONCLUSIVE
-    assert "missing runs: a-full-42" in claim.answer
-    assert claim.run_ids == ("a-lora-r4-1",)
+    assert "missing runs: a-full-2" in claim.answer
+    assert claim.run_ids == ("a-lora-r4-1", "a-full-1")
 
 
 # (h) un-learning is not confidence
@@ -562,6 +590,56 @@ def test_i_the_interval_of_the_shift_decides(decide, low, high, verdict):
 
 
 # All claims
+
+
+def test_an_interval_is_widened_for_all_findings_by_hand():
+    # Five findings at 95 %: z of 0.995 over z of 0.975 is 2.5758 / 1.9600 = 1.3142.
+    assert Family(5, 0.95).ends(1.0, 0.0, 3.0) == pytest.approx((1 - 1.3142, 1 + 2 * 1.3142), abs=1e-4)
+    assert Family(1, 0.95).ends(1.0, 0.0, 3.0, 0.5, 3) == (0.0, 3.0)
+    # Three seeds with sd 0.2: t(0.975; 2) = 4.3027 times 0.2 / √3 = 0.49683 of a half of 0.6; the rest is
+    # √(0.36 − 0.24684) = 0.33639. With t(0.995; 2) = 9.9248 the first is 1.14601, the rest 0.44209: together 1.22833.
+    low, high = Family(5, 0.95).ends(0.0, -0.6, 0.6, 0.2, 3)
+    assert (low, high) == pytest.approx((-1.22833, 1.22833), abs=1e-4)
+    # Where seeds make more than the whole of it, all of it is theirs.
+    assert Family(5, 0.95).ends(0.0, -0.1, 0.1, 0.2, 3)[1] == pytest.approx(0.1 * 9.9248 / 4.3027, abs=1e-4)
+    assert np.isnan(Family(5, 0.95).ends(NAN, NAN, NAN, 0.2, 3)).all()
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(1, NOT), (2, INCONCLUSIVE)])
+def test_one_of_many_findings_must_be_further_off_to_overturn_a_claim(decide, n, verdict):
+    # Below 0 by a hair of its own interval; for two findings it is 2.2414 / 1.96 = 1.14 times as wide.
+    rows = [positive(-0.5, -0.01), *(positive(0.25, 0.5, backbone="b") for _ in range(n - 1))]
+    assert decide("a", table1=rows).verdict == verdict
+    shift = {"shift_mean": -0.255, "shift_low": -0.5, "shift_high": -0.01}
+    risen = {"shift_mean": 0.3, "shift_low": 0.25, "shift_high": 0.35}
+    rows = [row(noise=0.3, **shift), *(row(noise=0.6, **risen) for _ in range(n - 1))]
+    assert decide("i", noise_summary=rows).verdict == verdict
+
+
+def test_a_claim_that_is_true_everywhere_is_rarely_overturned():
+    """25 conditions of three seeds whose ρ is 0 at most: half of the spread is the examples', half the seeds'."""
+    overturned = 0
+    for study in range(60):
+        rng = np.random.default_rng(study)
+        examples, seeds = rng.normal(0, 0.02, 25), rng.normal(0, 0.02, (25, 3))
+        rows = []
+        for place in range(25):
+            mean, sd = examples[place] + seeds[place].mean(), seeds[place].std(ddof=1)
+            half = np.hypot(1.96 * 0.02, 4.3027 * sd / np.sqrt(3))
+            ends = {"rho_mean": mean, "rho_low": mean - half, "rho_high": mean + half, "rho_sd": sd, "n_seeds": 3}
+            rows.append(row(f"b{place}", main=True, family_size=25, **UNTESTED, **ends))
+        family = Family(25, 0.95)
+        overturned += any(family.of(one, "rho_mean", "rho_", "rho_sd")[1] < 0 for one in rows)
+    # At most 5 % wanted (2.5 % a side, here one): 60 sets; each by its own interval it would be about half of them.
+    assert overturned <= 5
+
+
+def test_what_rests_on_one_seed_is_said_to(decide):
+    one = positive(0.25, 0.5, n_seeds=1)
+    assert decide("a", table1=[one]).answer.endswith("; this rests on one seed and may be another with another seed.")
+    claim = decide("a", table1=[one, positive(0.25, 0.5, backbone="b", n_seeds=1), positive(0.25, 0.5, backbone="c")])
+    assert claim.answer.endswith("; 2 of these rest on one seed and may be another with another seed.")
+    assert "one seed" not in decide("a", table1=[positive(-0.25, 0.5, n_seeds=1), positive(0.25, 0.5)]).answer
 
 
 def test_missing_runs_keep_a_claim_from_holding_and_three_of_them_are_named(decide):

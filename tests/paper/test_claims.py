@@ -86,12 +86,13 @@ CLEAR, FALLS = (0.5, 0.01), (-0.5, 0.01)
     ("changes", "verdict"),
     [
         ((CLEAR, FALLS, FALLS), HOLDS),
-        # IA3's interval holds 0, and ends far below LoRA's.
+        # IA3's interval holds 0, and its Δℓ is clearly less than a fifth of LoRA's.
         ((CLEAR, FALLS, (0.0, 0.05)), HOLDS),
         ((CLEAR, FALLS, (0.0, 2.0)), INCONCLUSIVE),
         (((0.0, 1.0), FALLS, FALLS), INCONCLUSIVE),
         ((FALLS, FALLS, FALLS), NOT),
-        ((CLEAR, (0.1, 0.01), FALLS), NOT),
+        ((CLEAR, (0.2, 0.01), FALLS), NOT),
+        ((CLEAR, (0.05, 0.01), FALLS), HOLDS),
     ],
 )
 def test_c_unlearning_under_lora_only(made, changes, verdict):
@@ -168,7 +169,15 @@ def test_e_with_nothing_to_survive(made):
 
 
 @pytest.mark.parametrize(
-    ("difference", "spread", "verdict"), [(0.0, 0.05, HOLDS), (0.2, 0.05, NOT), (0.0, 5.0, INCONCLUSIVE)]
+    ("difference", "spread", "verdict"),
+    [
+        (0.0, 0.05, HOLDS),
+        (0.2, 0.05, NOT),
+        (-0.2, 0.05, NOT),
+        # Holds 0, and is narrower than the effect of 0.4: no proof that nothing changed.
+        (-0.05, 0.15, INCONCLUSIVE),
+        (0.0, 5.0, INCONCLUSIVE),
+    ],
 )
 def test_f_soft_labels_change_nothing(made, difference, spread, verdict):
     cells = made.seeds(2) + made.seeds(2, soft_labels=True, group="soft-labels")
@@ -182,9 +191,9 @@ def test_f_soft_labels_change_nothing(made, difference, spread, verdict):
     assert "at a hard Δℓ of +0.400" in claim.answer
 
 
-def aligned(made, lora, full):
-    cells = [made.cell(group="gradients"), made.cell(method="full", group="gradients")]
-    cosines = {cells[0]["run_id"]: lora, cells[1]["run_id"]: full}
+def aligned(made, lora, full, n_seeds=2):
+    cells = [one for method in ("lora-r4", "full") for one in made.seeds(n_seeds, method=method, group="gradients")]
+    cosines = {cell["run_id"]: lora if cell["method"] == "lora-r4" else full for cell in cells}
     runs = {
         run_id: made.aulc_run(order(made, 0.1), gradients=made.gradients(given))
         for run_id, given in cosines.items()
@@ -202,8 +211,8 @@ def test_g_alignment(made):
     assert aligned(made, around(made, 0.3), around(made, 0.1)).verdict == NOT
     # Less aligned than under full fine-tuning.
     assert aligned(made, around(made, 0.6), around(made, 0.8)).verdict == NOT
-    # Three probes after the first make no interval.
-    assert aligned(made, around(made, 0.8, 3), around(made, 0.2, 3)).verdict == INCONCLUSIVE
+    # One seed has no interval over seeds, however many steps it was probed at.
+    assert aligned(made, around(made, 0.8), around(made, 0.2), 1).verdict == INCONCLUSIVE
     claim = aligned(made, around(made, 0.8), None)
     assert claim.verdict == INCONCLUSIVE
     assert "missing runs: roberta-full-snli-42" in claim.answer

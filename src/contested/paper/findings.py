@@ -9,11 +9,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from contested.analysis.study.groups import Resampling
 from contested.formats import CHANGE
 from contested.paper.frames.columns import CONDITION
 from contested.paper.frames.conditions import PaperStudy, panel
+from contested.paper.rules import RULES
 
 Verdict = Literal["holds", "does not hold", "inconclusive"]
 Stand = Literal["for", "against", "open"]
@@ -51,6 +53,7 @@ class Finding(NamedTuple):
         number: Its number, as text.
         run_ids: The runs it rests on, comma-joined.
         missing: The runs it lacks, comma-joined.
+        n_seeds: Seeds behind it; 0 where they are not counted.
     """
 
     frame: str
@@ -59,6 +62,62 @@ class Finding(NamedTuple):
     number: str
     run_ids: str
     missing: str
+    n_seeds: int = 0
+
+
+@dataclass(frozen=True)
+class Family:
+    """The findings of one claim, all of which are asked at once.
+
+    A single interval of 95 % lies beside a true number in 5 % of studies; that one of 25 does is likely. What tells
+    against a claim must therefore do so by an interval widened for all of them (Bonferroni), so that a claim that is
+    true of every condition is overturned in at most 5 % of studies.
+
+    Attributes:
+        size: How many findings there are.
+        confidence: Coverage of the intervals as they are given.
+    """
+
+    size: int
+    confidence: float
+
+    def ends(
+        self, value: float, low: float, high: float, sd: float = math.nan, n_seeds: float = math.nan
+    ) -> tuple[float, float]:
+        """Widen an interval for the whole family.
+
+        The part of it that seeds make, Student's t with S − 1 degrees of freedom times their standard error, grows as
+        that t does, the rest as a normal quantile does; the two parts are perpendicular. With one seed there is no
+        part of seeds, and nothing here speaks of other seeds.
+
+        Args:
+            value: The number.
+            low: Lower end of its interval.
+            high: Upper end.
+            sd: Its standard deviation over seeds; NaN where there is none.
+            n_seeds: Seeds S.
+
+        Returns:
+            Both ends; those given where the family is of one.
+        """
+        if self.size < 2:
+            return low, high
+        tails = np.array([1.0, 1.0 / self.size]) * (1 - self.confidence) / 2
+        z, z_all = stats.norm.ppf(1 - tails).tolist()
+        t, t_all = stats.t.ppf(1 - tails, n_seeds - 1).tolist() if n_seeds > 1 and sd > 0 else (0.0, 0.0)
+        error = sd / math.sqrt(n_seeds) if t else 0.0
+        sides = []
+        for side in (value - low, high - value):
+            of_seeds = min(t * error, max(side, 0.0))
+            rest = max(side * side - of_seeds * of_seeds, 0.0) * (z_all / z) ** 2
+            widened = math.sqrt(rest + (of_seeds * (t_all / t) if t else 0.0) ** 2)
+            sides.append(side if math.isnan(side) else widened)
+        return value - sides[0], value + sides[1]
+
+    def of(self, row: Mapping[str, Any], value: str, prefix: str, sd: str = "") -> tuple[float, float]:
+        """:meth:`ends` of a row's columns ``value``, ``<prefix>low``, ``<prefix>high`` and perhaps ``sd``."""
+        spread = row.get(sd, math.nan) if sd else math.nan
+        return self.ends(row[value], row[f"{prefix}low"], row[f"{prefix}high"], spread, row.get("n_seeds", math.nan))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +147,10 @@ class Evidence:
         same = np.logical_and.reduce([cells[name] == row[name] for name in CONDITION])
         return str(cells.loc[same, "family"].iloc[0])
 
+    def family_of(self, findings: Sequence[object]) -> Family:
+        """What tells against a claim of so many findings."""
+        return Family(len(findings), self.draw.confidence)
+
     def changes(self) -> list[dict[str, Any]]:
         """Rows of Tables 2 and 5, each with its frame and the family of its method."""
         return [
@@ -99,7 +162,6 @@ class Evidence:
 
 def claim_of(
     key: str,
-    claim: str,
     findings: Sequence[Finding],
     answer: str,
     *,
@@ -110,7 +172,6 @@ def claim_of(
 
     Args:
         key: "a" to "i".
-        claim: The claim, in our words.
         findings: What it rests on.
         answer: The numbers in words, where there are findings.
         unmet: What the study lacks although the claim needs it; it keeps the claim from holding.
@@ -121,10 +182,10 @@ def claim_of(
     """
     missing = unique(finding.missing for finding in findings)
     found = verdict or verdict_of(findings, incomplete=bool(missing or unmet))
-    gaps = [unmet, f"missing runs: {_some(missing)}" if missing else ""]
+    gaps = [_of_one_seed(findings), unmet, f"missing runs: {_some(missing)}" if missing else ""]
     return Claim(
         key=key,
-        claim=claim,
+        claim=RULES[key].claim,
         verdict=found,
         answer="; ".join(part for part in (answer if findings else "", *gaps) if part) + ".",
         evidence=tuple(f"{finding.frame}: {finding.label}: {finding.number}" for finding in findings),
@@ -133,11 +194,26 @@ def claim_of(
 
 
 def verdict_of(findings: Sequence[Finding], *, incomplete: bool) -> Verdict:
-    """One finding against decides; all for and nothing missing is "holds"; anything else is inconclusive."""
+    """One finding against decides; all for and nothing missing is "holds"; anything else is inconclusive.
+
+    All must be for it, each by its own interval: asking for all of them needs no correction for their number (R. L.
+    Berger, 1982: intersection–union). A finding against has allowed for it already (:class:`Family`).
+    """
     stands = {finding.stand for finding in findings}
     if "against" in stands:
         return "does not hold"
     return "holds" if stands == {"for"} and not incomplete else "inconclusive"
+
+
+def _of_one_seed(findings: Sequence[Finding]) -> str:
+    """That findings which decide something rest on one seed each; empty where none does."""
+    count = sum(finding.n_seeds == 1 and finding.stand != "open" for finding in findings)
+    if not count:
+        return ""
+    which = (
+        "this rests" if count == len(findings) == 1 else f"{count} of these rest" if count > 1 else "1 of these rests"
+    )
+    return f"{which} on one seed and may be another with another seed"
 
 
 def unique(joined: Iterable[str]) -> tuple[str, ...]:
@@ -150,11 +226,19 @@ def _some(names: Sequence[str]) -> str:
     return shown if len(names) <= _SHOWN else f"{shown}; and {len(names) - _SHOWN} more"
 
 
-def above_zero(low: float, high: float) -> Stand:
-    """For a number that should be above 0: its interval is above, below, or holds 0 (or does not exist)."""
+def above_zero(low: float, widened_high: float) -> Stand:
+    """For a number that should be above 0: its interval lies above it, or, widened for all findings, below it.
+
+    Args:
+        low: Lower end of its own interval.
+        widened_high: Upper end of the interval widened for the family.
+
+    Returns:
+        Open where neither is so, or an end is missing.
+    """
     if low > 0:
         return "for"
-    return "against" if high < 0 else "open"
+    return "against" if widened_high < 0 else "open"
 
 
 def written(value: float, low: float = math.nan, high: float = math.nan) -> str:
@@ -171,7 +255,13 @@ def written(value: float, low: float = math.nan, high: float = math.nan) -> str:
 
 def finding_of(frame: str, row: Mapping[str, Any], stand: Stand, number: str, label: str = "") -> Finding:
     """The finding of a frame's row, called by its condition unless ``label`` says otherwise."""
-    return Finding(frame, label or panel(row), stand, number, row["run_ids"], row["missing"])
+    return Finding(frame, label or panel(row), stand, number, row["run_ids"], row["missing"], seeds_of(row))
+
+
+def seeds_of(row: Mapping[str, Any]) -> int:
+    """How many seeds a row rests on; 0 where it does not say."""
+    n_seeds = row.get("n_seeds", math.nan)
+    return 0 if math.isnan(n_seeds) else int(n_seeds)
 
 
 def counts(findings: Sequence[Finding], what: str, yes: str, no: str, *, numbers: bool = True) -> str:

@@ -16,6 +16,7 @@ from contested.analysis.study.results import named, notes_of, results_of, state_
 from contested.paper.cells import paper_cells
 from contested.paper.claims import claims
 from contested.paper.findings import Claim
+from contested.paper.frames.beside_lora import beside_lora
 from contested.paper.frames.cartography import cartography_figures
 from contested.paper.frames.columns import COLUMNS
 from contested.paper.frames.conditions import PaperStudy
@@ -29,6 +30,7 @@ from contested.paper.frames.figures import (
 from contested.paper.frames.interventions import lr_control, lr_control_trend, noise, soft_labels
 from contested.paper.frames.known import check_expected, with_expected
 from contested.paper.frames.multiple_testing import multiple_testing
+from contested.paper.frames.omnibus import omnibus_frame
 from contested.paper.frames.robustness import controls, dynamics, figure5, learning_order, per_label, regressions
 from contested.paper.frames.tables import (
     change_tables,
@@ -165,6 +167,8 @@ def _frames(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:
         "lr_control": lr_control(study, child[11]),
         "learning_order": learning_order(study),
         "dynamics": dynamics(study),
+        "omnibus": omnibus_frame(study, draw),
+        "beside_lora": beside_lora(study, draw.named("beside_lora")),
     }
     found["lr_control_trend"] = lr_control_trend(found["lr_control"])
     found["multiple_testing"] = multiple_testing(found, draw.confidence)

@@ -146,12 +146,22 @@ def test_soft_against_hard_labels(made):
     assert summary["difference_low"] < min(means)
     assert summary["p_seeds"] > 0.05
     assert summary["seed_shift"] == pytest.approx(0.0)  # both hard runs have the same Δℓ
+    # Equivalence: each bound of the ratio is a mean of its own.
+    of_soft, of_hard = hard[16:] + [difference[16:] for difference in differences], hard[16:]
+    assert summary["ratio"] == pytest.approx(of_soft.mean() / of_hard.mean())
+    for name, values in (("least", of_soft - 0.8 * of_hard), ("most", 1.25 * of_hard - of_soft)):
+        assert summary[name] == pytest.approx(values.mean())
+        assert summary[f"{name}_sd"] == pytest.approx(values.mean(axis=1).std(ddof=1))
+        assert summary[f"{name}_low"] < summary[name] < summary[f"{name}_high"]
+    assert summary["hard_low"] < of_hard.mean() < summary["hard_low"] + 0.1
+    assert summary["equivalence"] == "inconclusive"
 
 
 def test_soft_labels_that_change_nothing_have_no_signed_ranks(made):
     cells, runs, _ = soft(made, [0.0, 0.0])
     row = made.results(cells, runs).frames["soft_labels_summary"].iloc[0]
     assert row["difference_mean"] == pytest.approx(0.0)
+    assert row["equivalence"] == "same"
     assert np.isnan(row["wilcoxon_p"])
     assert "no signed ranks" in row["note"]
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from contested.paper.omnibus import mean_rho
+
 
 def rising(made, seed=0, slope=1.0):
     return 0.5 + slope * made.ENTROPY / 2 + made.wobble(seed, 0.15)
@@ -50,6 +52,11 @@ def test_table1_is_mean_and_sample_sd_over_seeds_with_one_test_a_condition(made)
         assert row["p_value"] == pytest.approx(p_value)
         assert p_value != pytest.approx(np.mean([spearman(made, aulc).pvalue for aulc in values]))
         assert row["p_bonferroni"] == pytest.approx(min(1.0, 2 * p_value))
+        # Beside it the p of the mean of the runs' ρ, of each run by itself, and by permutations for both conditions.
+        by_run = [spearman(made, aulc).pvalue for aulc in values]
+        assert (row["p_run_lowest"], row["p_run_highest"]) == pytest.approx((min(by_run), max(by_run)))
+        assert row["p_mean_rho"] == mean_rho(np.stack(values), made.ENTROPY).p_value
+        assert row["p_mean_rho"] - 0.01 < row["p_max_t"] < 2 * row["p_mean_rho"] + 0.01
         # The mixed slope is the mean over seeds of Pearson's correlation.
         assert row["rho_mixed"] == pytest.approx(np.mean([stats.pearsonr(a, made.ENTROPY).statistic for a in values]))
         corrected = made.ENTROPY + ((made.COUNTS > 0).sum(axis=1) - 1) / (2 * made.COUNTS.sum(axis=1))
@@ -58,6 +65,29 @@ def test_table1_is_mean_and_sample_sd_over_seeds_with_one_test_a_condition(made)
     assert table["family_size"].tolist() == [2, 2]
     assert found.notes[0].startswith("Table 1 is one family of 2 tests, one for each of the 2 main conditions")
     assert np.array_equal(table["significant_bonferroni"], table["p_bonferroni"] <= 0.05)
+
+
+def test_one_test_of_all_conditions_by_data_set_and_together(made):
+    cells = made.seeds(2) + made.seeds(2, method="full") + made.seeds(2, dataset="mnli") + made.seeds(2, method="ia3")
+    runs = {cell["run_id"]: made.aulc_run(rising(made, place)) for place, cell in enumerate(cells)}
+    frames = made.results(cells, runs).frames
+    table, first = frames["omnibus"], frames["table1"]
+    assert table["dataset"].tolist() == ["snli", "mnli", "all"]
+    # IA3 is no main condition: it is in no family, and not in the omnibus test.
+    assert table["n_conditions"].tolist() == [2, 1, 3]
+    assert np.isnan(made.only(first, method="ia3")["p_max_t"])
+    main = first[first["main"].astype(bool)]
+    assert table["rho_mean"].tolist() == pytest.approx(
+        [main["rho_mean"][:2].mean(), main["rho_mean"].iloc[2], main["rho_mean"].mean()]
+    )
+    assert table["n_seeds"].tolist() == [4, 2, 6]
+    assert table["p_value"].between(1e-4, 1).all()
+    assert table["p_value"].iloc[1] == pytest.approx(main["p_mean_rho"].iloc[2], abs=0.01)
+    # One constant AULC has no ρ.
+    del runs[cells[2]["run_id"]]
+    runs[cells[3]["run_id"]] = made.aulc_run(1.0)
+    table = made.results(cells, runs).frames["omnibus"]
+    assert table["note"].tolist() == ["1 of 2 conditions have no ρ", "", "1 of 3 conditions have no ρ"]
 
 
 def test_ia3_comes_last_and_outside_the_family(made):
@@ -133,7 +163,7 @@ def test_rank_sweep_by_rank_with_full_last_and_its_trend(made):
     assert table["rho"].tolist() == pytest.approx(rho)
     assert rho[0] < rho[1] < rho[2]
     trend = found.frames["table6_trend"].iloc[0]
-    assert (trend["n_ranks"], trend["rank_rho"]) == (3, pytest.approx(1.0))
+    assert (trend["n_ranks"], trend["seeds_per_rank"], trend["rank_rho"]) == (3, 1, pytest.approx(1.0))
     # Of 3! orders of three points two are monotone: p = 2 / 6.
     assert trend["p_value"] == pytest.approx(1 / 3)
     assert trend["difference"] == pytest.approx(rho[2] - rho[0])

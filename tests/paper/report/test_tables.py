@@ -1,9 +1,8 @@
-import pandas as pd
-
 from contested.paper import COLUMNS
 from contested.paper.frames.columns import frame
 from contested.paper.report.declared_tables import TABLES
-from contested.paper.report.spec import claims_frame
+from contested.paper.report.spec import claims_frame, rules_frame
+from contested.paper.rules import RULES, Rule
 from contested.report.table_cells import rendered
 from contested.report.tables import to_markdown, write_tables
 
@@ -16,6 +15,7 @@ PAPER += ("table5_decoder_loss_change", "table6_rank_sweep", "table7_composition
 def test_every_column_of_every_table_exists() -> None:
     known = {name: set(columns) for name, columns in COLUMNS.items()}
     known["claims"] = {"key", "claim", "verdict", "answer", "evidence", "run_ids"}
+    known["claim_rules"] = set(Rule._fields)
     for table in TABLES:
         for column in table.columns:
             names = {column.name, column.low, column.high, column.sd, column.star} - {""}
@@ -23,13 +23,13 @@ def test_every_column_of_every_table_exists() -> None:
 
 
 def test_every_frame_is_in_a_table_and_every_table_of_the_paper_is_there() -> None:
-    assert {table.frame for table in TABLES} >= {*COLUMNS, "claims"}
+    assert {table.frame for table in TABLES} >= {*COLUMNS, "claims", "claim_rules"}
     assert set(PAPER) <= set(BY_NAME)
     assert len(BY_NAME) == len(TABLES)
 
 
 def test_every_table_says_why_it_is_empty(tmp_path) -> None:
-    frames = {name: frame(name, []) for name in COLUMNS} | {"claims": pd.DataFrame(columns=["key", "claim"])}
+    frames = {name: frame(name, []) for name in COLUMNS} | {"claims": claims_frame(()), "claim_rules": rules_frame(())}
     write_tables(TABLES, frames, tmp_path, "95%")
     for table in TABLES:
         assert (tmp_path / f"{table.name}.csv").is_file()
@@ -53,3 +53,11 @@ def test_claims_are_a_table(small) -> None:
     assert table["verdict"].tolist() == ["holds", "inconclusive", "does not hold"]
     assert table["run_ids"].tolist() == ["r1,r2", "", "r3"]
     assert claims_frame(()).empty
+
+
+def test_the_page_says_what_decides_the_claims_that_it_shows(small) -> None:
+    table = rules_frame(small.claims)
+    assert table["key"].tolist() == ["a", "c", "i"]
+    text = to_markdown(rendered(BY_NAME["claim_rules"], table, "95%"))
+    assert RULES["c"].opposes in text
+    assert RULES["b"].opposes not in text

@@ -70,7 +70,8 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "n",
         "notes",
     ),
-    # main conditions in the cells' order, then IA3 (main False)
+    # main conditions in the cells' order, then IA3 (main False); p_value: of the seed-mean AULC; p_mean_rho: of the
+    # mean of the runs' ρ; p_run_*: of the runs one by one; p_max_t: permutation test, adjusted for all main conditions
     "table1": (
         *CONDITION,
         "main",
@@ -83,10 +84,28 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "rho_mixed_high",
         "p_value",
         *_ADJUSTED,
+        "p_mean_rho",
+        "p_run_lowest",
+        "p_run_highest",
+        "p_max_t",
         "rho_miller_madow",
         "note",
     ),
+    # one permutation test of H over the main conditions of a data set, and over all of them
+    "omnibus": ("dataset", "n_conditions", "n", "rho_mean", "p_value", "n_permutations", "note"),
     "table2": (*CONDITION, *_CHANGES, "note"),
+    # full fine-tuning and IA3 beside each LoRA condition of the same backbone and data, contested Δℓ; difference: the
+    # condition's minus LoRA's; excess: the condition's less a fifth of LoRA's
+    "beside_lora": (
+        *CONDITION,
+        "reference",
+        "contested_change",
+        "reference_change",
+        *("difference", "difference_sd", "difference_low", "difference_high"),
+        *("excess", "excess_sd", "excess_low", "excess_high"),
+        "n",
+        "note",
+    ),
     "table3": (*CONDITION, "seed", *_TEST, "val_accuracy", "note"),
     "table4": (*CONDITION, "seed", *_TEST, "val_accuracy", "note"),
     "table5": (*CONDITION, *_CHANGES, "note"),
@@ -97,6 +116,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "backbone",
         "dataset",
         "n_ranks",
+        "seeds_per_rank",
         "rank_rho",
         "p_value",
         "difference",
@@ -243,6 +263,8 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "rho_soft",
         "note",
     ),
+    # hard_low: lower end of the hard Δℓ's interval; ratio: soft to hard; least: soft less 80 % of hard; most: 125 % of
+    # hard less soft; equivalence: same, different or inconclusive
     "soft_labels_summary": (
         *CONDITION,
         "contested_change_hard",
@@ -253,6 +275,11 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "difference_high",
         "p_seeds",
         "seed_shift",
+        "hard_low",
+        "ratio",
+        *("least", "least_sd", "least_low", "least_high"),
+        *("most", "most_sd", "most_low", "most_high"),
+        "equivalence",
         "wilcoxon_p",
         "note",
     ),

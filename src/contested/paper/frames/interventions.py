@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contested.analysis.equivalence import SAME, ratio_equivalence
 from contested.analysis.intervals import mean_interval
 from contested.analysis.rank import rank_trend
-from contested.analysis.seeds import nested_mean_test, nested_spearman_interval, over_seeds
+from contested.analysis.seeds import nested_mean_interval, nested_mean_test, nested_spearman_interval, over_seeds
 from contested.analysis.study.groups import Resampling, different_examples
 from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CONDITION, frame
@@ -276,6 +277,8 @@ def _soft_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     soft = np.stack([run.change[contested] for run in pairs.intervened])
     found, p_seeds = nested_mean_test(soft - hard, **draw.options)
     p_value, note = wilcoxon((soft - hard).mean(axis=0))
+    same = ratio_equivalence(soft, hard, lambda one: nested_mean_interval(one, **draw.named("equivalence").options))
+    lower, upper = SAME
     return pairs.row(
         found.note,
         note,
@@ -287,6 +290,11 @@ def _soft_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
         difference_high=found.high,
         p_seeds=p_seeds,
         seed_shift=apart(hard.mean(axis=1)),
+        hard_low=nested_mean_interval(hard, **draw.named("hard").options).low,
+        **{name: value for name, value in same._asdict().items() if name != "note"},
+        least_sd=over_seeds([mean_of(row) for row in soft - lower * hard]).sd,
+        most_sd=over_seeds([mean_of(row) for row in upper * hard - soft]).sd,
+        equivalence=same.verdict,
         wilcoxon_p=p_value,
     )
 

@@ -21,7 +21,9 @@ from contested.analysis.study.overview import cells_of, run_row
 from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CELL_COLUMNS, CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy
+from contested.paper.frames.omnibus import max_t
 from contested.paper.multiple import adjust
+from contested.paper.omnibus import mean_rho
 from contested.wording import joined
 
 COMPOSITIONS = ("all", "low", "high", "balanced")
@@ -57,7 +59,9 @@ def table1(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
 
     ρ is the mean over seeds with its sample standard deviation, as in the paper, and an interval in which examples
     and seeds are random. The p-value is that of the seed-mean AULC of each example, for seeds share
-    their examples and p-values of seeds must not be averaged. Corrections are over the main conditions that have
+    their examples and p-values of seeds must not be averaged; beside it stand the p of the mean of the seeds' ρ, which
+    is the number shown, and the lowest and highest p of the runs tested one by one, as the paper has them in Tables 3
+    and 4. Corrections are over the main conditions that have
     a p-value (``family_size``); IA3 is outside the family.
 
     Args:
@@ -69,7 +73,7 @@ def table1(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
     """
     groups = study.conditions
     rows = [_table1_row(group, child) for group, child in zip(groups, draw.spawn(len(groups)), strict=True)]
-    table = frame("table1", rows)
+    table = frame("table1", rows).assign(p_max_t=max_t(study, draw))
     family = table["p_value"].where(table["main"].astype(bool)).astype(float).tolist()
     return table.assign(**adjusted(family, draw.confidence), family_size=int(np.isfinite(family).sum()))
 
@@ -92,6 +96,7 @@ def _table1_row(group: Condition, draw: Resampling) -> dict[str, object]:
     nested = nested_spearman_interval(group.aulc, group.entropy, **draw.options)
     mixed = mixed_effect(group.aulc, group.entropy, confidence=draw.confidence)
     corrected = [rank_correlation_of(run.aulc, run.entropy_miller_madow)[0] for run in group.usable]
+    by_run = [rank_correlation_of(run.aulc, run.entropy)[1] for run in group.usable]
     return group.row(
         nested.note,
         "" if group.main else "not among the main conditions: outside the family of tests",
@@ -103,6 +108,9 @@ def _table1_row(group: Condition, draw: Resampling) -> dict[str, object]:
         rho_mixed_low=mixed.low,
         rho_mixed_high=mixed.high,
         p_value=rank_correlation_of(group.mean_aulc, group.entropy)[1],
+        p_mean_rho=mean_rho(group.aulc, group.entropy).p_value,
+        p_run_lowest=min(by_run),
+        p_run_highest=max(by_run),
         rho_miller_madow=over_seeds(corrected).mean,
     )
 
@@ -236,7 +244,8 @@ def _trend_row(study: PaperStudy, cells: pd.DataFrame, whole: Condition, draw: R
     own = cells[(cells["run_id"].isin(whole.asked))]
     ranks = [group for group in study.groups(own, ("backbone", "dataset", "rank")) if not group.problem]
     ranks = sorted(ranks, key=lambda group: group.rank)
-    row = {**whole.key, **whole.provenance, "n_ranks": len(ranks)}
+    seeds_per_rank = min((len(group.usable) for group in ranks), default=0)
+    row = {**whole.key, **whole.provenance, "n_ranks": len(ranks), "seeds_per_rank": seeds_per_rank}
     values = [
         float(over_seeds([rank_correlation_of(run.aulc, run.entropy)[0] for run in g.usable]).mean) for g in ranks
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contested.formats import CHANGE, NATS, PLAIN, SHARE, WHOLE, learning_rate, number, p_value, yes_no
+from contested.paper.omnibus import N_PERMUTATIONS
+from contested.paper.rules import HOW_CLAIMS_ARE_DECIDED
 from contested.report import Column as Col
 from contested.report import Table
 
@@ -36,26 +38,50 @@ _GAPS = "“2 of 3 seeds”: the others are missing and the mean is of those pre
 TABLES: tuple[Table, ...] = (
     Table(
         "claims", "claims", "", "The paper's claims and this study's answers",
-        "A claim holds where every interval it rests on is on its side and no run that it needs is "
-        "missing.",
+        HOW_CLAIMS_ARE_DECIDED,
         (Col("key", "claim"), Col("claim", "it says"), Col("verdict", "verdict"), Col("answer", "found")),
         needs="claims",
     ),
     Table(
+        "claim_rules", "claim_rules", "", "What decides each claim",
+        HOW_CLAIMS_ARE_DECIDED,
+        (
+            Col("key", "claim"), Col("finding", "a finding is"), Col("favours", "it is for the claim where"),
+            Col("opposes", "it is against it where"), Col("needs", "the claim needs"),
+        ),
+        needs="claims", folded=True,
+    ),
+    Table(
         "table1_correlation", "table1", "disagreement", "Correlation of AULC with annotation entropy",
         "Spearman's ρ. " + _AULC + _SEEDS
-        + "p: one test per condition, on each example's mean AULC over seeds; then corrected over the paper's"
-        " conditions after Bonferroni and after Benjamini and Hochberg (BH), a star where the result "
-        "stays significant. Mixed effects: standardised slope of AULC on H with random examples and "
-        "seeds. MM: ρ with H corrected for the number of annotators. " + _GAPS,
+        + "p, mean AULC: one test per condition, on each example's mean AULC over seeds; then corrected over the "
+        "paper's conditions after Bonferroni and after Benjamini and Hochberg (BH), a star where the result "
+        "stays significant. p, mean ρ: of the number shown, the mean of the runs' ρ. p, weakest run: the highest p of "
+        "the runs tested one by one, as in the paper's Tables 3 and 4. p, max-t: by permuting H over the examples, for "
+        "all conditions alike, adjusted for all of them. Mixed effects: standardised slope of AULC on H with random "
+        "examples and seeds. MM: ρ with H corrected for the number of annotators. " + _GAPS,
         (
             *_CONDITION, _RHO_MEAN,
-            Col("rho_mixed", "mixed effects", CHANGE, "rho_mixed_low", "rho_mixed_high"), _P,
+            Col("rho_mixed", "mixed effects", CHANGE, "rho_mixed_low", "rho_mixed_high"),
+            Col("p_value", "p, mean AULC", p_value),
             Col("p_bonferroni", "p, Bonf.", p_value, star="significant_bonferroni"),
             Col("p_bh", "p, BH", p_value, star="significant_bh"),
+            Col("p_mean_rho", "p, mean ρ", p_value), Col("p_run_highest", "p, weakest run", p_value),
+            Col("p_max_t", "p, max-t", p_value),
             Col("rho_miller_madow", "ρ, MM", CHANGE), _NOTE,
         ),
         needs="a condition among the paper's", number="Table 1",
+    ),
+    Table(
+        "omnibus", "omnibus", "disagreement", "All conditions together",
+        "One test of whether AULC goes with annotation entropy in any condition: H is permuted over the examples, in "
+        "the same way for all conditions that share them, and the mean of ρ over seeds and conditions is compared with "
+        "its values under {n_permutations} permutations.".replace("{n_permutations}", f"{N_PERMUTATIONS:,}"),
+        (
+            Col("dataset", "data"), Col("n_conditions", "conditions", WHOLE), _N,
+            Col("rho_mean", "mean ρ", CHANGE, seeded=True), _P, _NOTE,
+        ),
+        needs="a condition among the paper's",
     ),
     Table(
         "table3_seeds", "table3", "disagreement", "Seeds, first encoder on the first data",
@@ -83,6 +109,20 @@ TABLES: tuple[Table, ...] = (
         needs="a condition of a decoder", number="Table 5",
     ),
     Table(
+        "unlearning_beside_lora", "beside_lora", "unlearning", "Un-learning beside LoRA's",
+        "Contested Δℓ under full fine-tuning or IA3 beside that of LoRA on the same backbone and data: the same "
+        "examples and seeds. Less a fifth of LoRA's: below zero, un-learning is largely absent beside LoRA's, above "
+        "zero it is not. In brackets: {confidence} intervals over examples and seeds.",
+        (
+            *_CONDITION, Col("reference", "beside"),
+            Col("contested_change", "Δℓ contested (nats)", CHANGE, seeded=True),
+            Col("reference_change", "under LoRA", CHANGE),
+            Col("difference", "difference", CHANGE, "difference_low", "difference_high", "difference_sd"),
+            Col("excess", "less a fifth of LoRA's", CHANGE, "excess_low", "excess_high", "excess_sd"), _N, _NOTE,
+        ),
+        needs="a condition of full fine-tuning or IA3 beside LoRA",
+    ),
+    Table(
         "table6_rank_sweep", "table6", "rank", "Rank sweep",
         "Each run by itself, rank rising, full fine-tuning last.",
         (*_CONDITION, *_ONE_RUN),
@@ -91,9 +131,11 @@ TABLES: tuple[Table, ...] = (
     Table(
         "rank_trend", "table6_trend", "rank", "Does ρ rise with rank?",
         "Spearman correlation of LoRA rank with ρ, its p-value exact over all orders of the ranks; "
-        "difference: ρ at the highest rank minus ρ at the lowest, {confidence} interval over examples.",
+        "difference: ρ at the highest rank minus ρ at the lowest, {confidence} interval over examples, and over seeds "
+        "where a rank has several.",
         (
             Col("backbone", "model"), Col("dataset", "data"), Col("n_ranks", "ranks", WHOLE),
+            Col("seeds_per_rank", "seeds per rank", WHOLE),
             Col("rank_rho", "rank with ρ", CHANGE, seeded=True), _P,
             Col("difference", "ρ highest − lowest", CHANGE, "low", "high"), _NOTE,
         ),
@@ -192,7 +234,9 @@ TABLES: tuple[Table, ...] = (
         "soft_labels_summary", "soft_labels_summary", "interventions", "Soft against hard labels",
         "Δℓ of contested examples where annotated examples train on all their annotators' labels (soft) "
         "or on the majority (hard); both against the hard gold label. " + _SEEDS
-        + "p is of the difference over seeds; beside it how far two hard runs lie apart that differ in their seed. "
+        + "Equivalence: the soft Δℓ is shown to be 80 to 125 % of the hard one (same), shown not to be (different), or "
+        "neither; an interval of the difference that holds 0 is no such proof. p is of the difference over seeds; beside "
+        "it how far two hard runs lie apart that differ in their seed. "
         "Wilcoxon signed-rank test of each example's mean over seeds: it takes these runs as they are.",
         (
             *_CONDITION, Col("contested_change_hard", "Δℓ contested, hard", CHANGE),
@@ -201,6 +245,7 @@ TABLES: tuple[Table, ...] = (
                 "difference_mean", "soft − hard (nats)", CHANGE, "difference_low", "difference_high", "difference_sd",
                 seeded=True,
             ),
+            Col("ratio", "soft / hard", NATS), Col("equivalence", "equivalence"),
             Col("p_seeds", "p", p_value), Col("seed_shift", "between seeds", NATS),
             Col("wilcoxon_p", "p, Wilcoxon", p_value), _NOTE,
         ),

@@ -10,6 +10,7 @@ from contested.paper.findings import Claim
 from contested.paper.report import comparison_figures, curve_figures, example_figures, intervention_figures
 from contested.paper.report.declared_tables import TABLES
 from contested.paper.results import PaperResults
+from contested.paper.rules import RULES, Rule
 from contested.report import FigureSpec, FindingCard, ReportSpec, Section
 from contested.report.labels import short_ids
 from contested.wording import counted
@@ -59,7 +60,7 @@ def report_spec(results: PaperResults) -> ReportSpec:
         sections=SECTIONS,
         tables=TABLES,
         figures=FIGURES,
-        frames={"claims": claims_frame(results.claims)},
+        frames={"claims": claims_frame(results.claims), "claim_rules": rules_frame(results.claims)},
         findings=tuple(_finding(claim) for claim in results.claims),
         findings_heading="The paper's claims and this study's answers",
         lead=_lead(results.frames["runs"]),
@@ -92,6 +93,11 @@ def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
         for claim in claims
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def rules_frame(claims: Sequence[Claim]) -> pd.DataFrame:
+    """What decides each of the claims, as a table."""
+    return pd.DataFrame([RULES[claim.key] for claim in claims], columns=list(Rule._fields))
 
 
 def _finding(claim: Claim) -> FindingCard:
