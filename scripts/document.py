@@ -57,8 +57,8 @@ A study with `report: paper` answers nine claims of the paper (arXiv 2604.16332)
 
 {how}
 
-The widening takes an interval apart into the part that seeds make (Student's t with S − 1 degrees of freedom times the
-standard error over seeds) and the rest; the first grows as that t does, the rest as a normal quantile. "Unchanged" and
+An interval over examples and seeds weights the normal quantile and Student's t with S − 1 degrees of freedom by the
+variances of examples and seeds; the wider one has the same variances and the quantiles of the family. "Unchanged" and
 "absent" are shown by equivalence: the whole interval lies within a margin stated beforehand. That an interval holds
 zero shows neither. Formulas and tests: [statistics](statistics.md).
 

@@ -87,6 +87,10 @@ def test_a_asks_the_main_conditions_alone_and_counts_those_above_zero(decide):
     assert claim.answer.startswith("ρ lies between 0.000 and +0.500, and is above 0 in 1 of 3 main conditions")
     assert [line.split(": ")[1] for line in claim.evidence] == [f"{name} · lora-r4 · snli" for name in "abc"]
     assert decide("a", table1=rows[:1] + rows[3:]).verdict == HOLDS
+    together = {"run_ids": "", "missing": "", "rho_mean": 0.25, "p_value": 0.004}
+    tests = [together | {"dataset": "snli", "p_value": 0.5}, together | {"dataset": "all"}]
+    said = decide("a", table1=rows[:1], omnibus=tests).answer
+    assert said.endswith("; over all of them together ρ is +0.250 on average, p = 0.004 by permuting the entropies.")
     unasked = decide("a", table1=rows[3:])
     assert (unasked.verdict, unasked.answer) == (INCONCLUSIVE, "the study has no main condition.")
 
@@ -596,12 +600,13 @@ def test_an_interval_is_widened_for_all_findings_by_hand():
     # Five findings at 95 %: z of 0.995 over z of 0.975 is 2.5758 / 1.9600 = 1.3142.
     assert Family(5, 0.95).ends(1.0, 0.0, 3.0) == pytest.approx((1 - 1.3142, 1 + 2 * 1.3142), abs=1e-4)
     assert Family(1, 0.95).ends(1.0, 0.0, 3.0, 0.5, 3) == (0.0, 3.0)
-    # Three seeds with sd 0.2: t(0.975; 2) = 4.3027 times 0.2 / √3 = 0.49683 of a half of 0.6; the rest is
-    # √(0.36 − 0.24684) = 0.33639. With t(0.995; 2) = 9.9248 the first is 1.14601, the rest 0.44209: together 1.22833.
-    low, high = Family(5, 0.95).ends(0.0, -0.6, 0.6, 0.2, 3)
-    assert (low, high) == pytest.approx((-1.22833, 1.22833), abs=1e-4)
-    # Where seeds make more than the whole of it, all of it is theirs.
-    assert Family(5, 0.95).ends(0.0, -0.1, 0.1, 0.2, 3)[1] == pytest.approx(0.1 * 9.9248 / 4.3027, abs=1e-4)
+    # Three seeds with sd 0.2 have V = 0.04 / 3, the examples beside them 0.02, both together 0.1 / 3. Half of the
+    # interval is (0.02 · 1.9600 + 0.04 / 3 · 4.3027) / √(0.1 / 3) = 0.52893; with 2.5758 and t(0.995; 2) = 9.9248
+    # it is 1.00698.
+    low, high = Family(5, 0.95).ends(0.0, -0.52893, 0.52893, 0.2, 3)
+    assert (low, high) == pytest.approx((-1.00698, 1.00698), abs=1e-4)
+    # Shorter than that of the seeds alone, 4.3027 · 0.2 / √3 = 0.497: t(0.995; 2) over t(0.975; 2).
+    assert Family(5, 0.95).ends(0.0, -0.45, 0.45, 0.2, 3)[1] == pytest.approx(0.45 * 9.9248 / 4.3027, rel=1e-4)
     assert np.isnan(Family(5, 0.95).ends(NAN, NAN, NAN, 0.2, 3)).all()
 
 
@@ -625,7 +630,8 @@ def test_a_claim_that_is_true_everywhere_is_rarely_overturned():
         rows = []
         for place in range(25):
             mean, sd = examples[place] + seeds[place].mean(), seeds[place].std(ddof=1)
-            half = np.hypot(1.96 * 0.02, 4.3027 * sd / np.sqrt(3))
+            of_examples, of_seeds = 0.02**2, sd**2 / 3
+            half = (1.96 * of_examples + 4.3027 * of_seeds) / np.sqrt(of_examples + of_seeds)
             ends = {"rho_mean": mean, "rho_low": mean - half, "rho_high": mean + half, "rho_sd": sd, "n_seeds": 3}
             rows.append(row(f"b{place}", main=True, family_size=25, **UNTESTED, **ends))
         family = Family(25, 0.95)

@@ -85,6 +85,12 @@ def _positive(evidence: Evidence) -> Claim:
         f"{spread}is above 0 in {positive} of {len(rows)} main conditions; by its interval it is "
         f"{counts(findings, 'conditions', 'above 0', 'below 0')}"
     )
+    for row in evidence.rows("omnibus")[-1:]:
+        if not math.isnan(row["p_value"]):
+            answer += (
+                f"; over all of them together ρ is {written(row['rho_mean'])} on average, "
+                f"{p_equation(row['p_value'])} by permuting the entropies"
+            )
     return claim_of("a", findings, answer, unmet="" if rows else "the study has no main condition")
 
 

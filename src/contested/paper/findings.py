@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from contested.analysis.study.groups import Resampling
@@ -86,9 +87,11 @@ class Family:
     ) -> tuple[float, float]:
         """Widen an interval for the whole family.
 
-        The part of it that seeds make, Student's t with S − 1 degrees of freedom times their standard error, grows as
-        that t does, the rest as a normal quantile does; the two parts are perpendicular. With one seed there is no
-        part of seeds, and nothing here speaks of other seeds.
+        An interval over examples and seeds weights two critical values by the variances V of their parts, that of the
+        normal distribution, z, and Student's t with S − 1 degrees of freedom (:mod:`contested.analysis.crossed`): half
+        of it is z √V + (t − z) V_seeds / √V. The standard deviation over seeds gives V_seeds and so V, and the same
+        with the critical values of the family is the wider interval. With one seed there is no part of seeds, and
+        nothing here speaks of other seeds.
 
         Args:
             value: The number.
@@ -103,21 +106,35 @@ class Family:
         if self.size < 2:
             return low, high
         tails = np.array([1.0, 1.0 / self.size]) * (1 - self.confidence) / 2
-        z, z_all = stats.norm.ppf(1 - tails).tolist()
-        t, t_all = stats.t.ppf(1 - tails, n_seeds - 1).tolist() if n_seeds > 1 and sd > 0 else (0.0, 0.0)
-        error = sd / math.sqrt(n_seeds) if t else 0.0
-        sides = []
-        for side in (value - low, high - value):
-            of_seeds = min(t * error, max(side, 0.0))
-            rest = max(side * side - of_seeds * of_seeds, 0.0) * (z_all / z) ** 2
-            widened = math.sqrt(rest + (of_seeds * (t_all / t) if t else 0.0) ** 2)
-            sides.append(side if math.isnan(side) else widened)
-        return value - sides[0], value + sides[1]
+        z = stats.norm.ppf(1 - tails)
+        t, of_seeds = (stats.t.ppf(1 - tails, n_seeds - 1), sd * sd / n_seeds) if n_seeds > 1 and sd > 0 else (z, 0.0)
+        return value - _widened(value - low, z, t, of_seeds), value + _widened(high - value, z, t, of_seeds)
 
     def of(self, row: Mapping[str, Any], value: str, prefix: str, sd: str = "") -> tuple[float, float]:
         """:meth:`ends` of a row's columns ``value``, ``<prefix>low``, ``<prefix>high`` and perhaps ``sd``."""
         spread = row.get(sd, math.nan) if sd else math.nan
         return self.ends(row[value], row[f"{prefix}low"], row[f"{prefix}high"], spread, row.get("n_seeds", math.nan))
+
+
+def _widened(side: float, z: NDArray[np.float64], t: NDArray[np.float64], of_seeds: float) -> float:
+    """One half of an interval with other critical values.
+
+    Args:
+        side: Its length.
+        z: The normal distribution's value that it was made with, and the one wanted, shape (2,).
+        t: Student's values, shape (2,).
+        of_seeds: The part of the variance that seeds make.
+
+    Returns:
+        The length wanted; where two variances give the same ``side``, the larger one.
+    """
+    extra = of_seeds * (t - z)
+    root = side * side - 4 * z[0] * extra[0]
+    spreads = (side + np.array([-1.0, 1.0]) * math.sqrt(root)) / (2 * z[0]) if root >= 0 else np.empty(0)
+    # With √V below that of the seeds alone there is no variance left for the examples.
+    spreads = spreads[spreads >= math.sqrt(of_seeds)]
+    spreads = spreads[spreads > 0]
+    return float((z[1] * spreads + extra[1] / spreads).max()) if len(spreads) else side * float(t[1] / t[0])
 
 
 @dataclass(frozen=True, eq=False)
