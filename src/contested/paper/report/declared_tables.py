@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contested.formats import CHANGE, NATS, PLAIN, SHARE, WHOLE, learning_rate, number, p_value, yes_no
 from contested.paper.omnibus import N_PERMUTATIONS
-from contested.paper.rules import HOW_CLAIMS_ARE_DECIDED
+from contested.paper.report.claim_tables import CLAIM_TABLES
 from contested.report import Column as Col
 from contested.report import Table
 
@@ -36,21 +36,7 @@ _SEEDS = "Mean ± standard deviation over seeds; in brackets the {confidence} in
 _GAPS = "“2 of 3 seeds”: the others are missing and the mean is of those present; –: no complete run. "
 
 TABLES: tuple[Table, ...] = (
-    Table(
-        "claims", "claims", "", "The paper's claims and this study's answers",
-        HOW_CLAIMS_ARE_DECIDED,
-        (Col("key", "claim"), Col("claim", "it says"), Col("verdict", "verdict"), Col("answer", "found")),
-        needs="claims",
-    ),
-    Table(
-        "claim_rules", "claim_rules", "", "What decides each claim",
-        HOW_CLAIMS_ARE_DECIDED,
-        (
-            Col("key", "claim"), Col("finding", "a finding is"), Col("favours", "it is for the claim where"),
-            Col("opposes", "it is against it where"), Col("needs", "the claim needs"),
-        ),
-        needs="claims", folded=True,
-    ),
+    *CLAIM_TABLES,
     Table(
         "table1_correlation", "table1", "disagreement", "Correlation of AULC with annotation entropy",
         "Spearman's ρ. " + _AULC + _SEEDS
