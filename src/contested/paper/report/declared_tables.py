@@ -221,8 +221,8 @@ TABLES: tuple[Table, ...] = (
         "Δℓ of contested examples where annotated examples train on all their annotators' labels (soft) "
         "or on the majority (hard); both against the hard gold label. " + _SEEDS
         + "Equivalence: the soft Δℓ is shown to be 80 to 125 % of the hard one (same), shown not to be (different), or "
-        "neither; an interval of the difference that holds 0 is no such proof. p is of the difference over seeds; beside "
-        "it how far two hard runs lie apart that differ in their seed. "
+        "neither; an interval of the difference that holds 0 is no such proof. p is of the difference over seeds; "
+        "beside it how far two hard runs lie apart that differ in their seed. "
         "Wilcoxon signed-rank test of each example's mean over seeds: it takes these runs as they are.",
         (
             *_CONDITION, Col("contested_change_hard", "Δℓ contested, hard", CHANGE),
