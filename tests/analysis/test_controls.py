@@ -241,6 +241,18 @@ def test_regression_agrees_with_pingouin_which_fits_by_itself():
     assert found.r_squared == pytest.approx(reference["r2"].iloc[0])
 
 
+def test_clusters_of_a_label_are_those_of_its_examples():
+    aulc, entropy, _, gold = confounded()
+    clusters = np.arange(120) // 3
+    found = spearman_by_label(aulc, entropy, gold, LABELS, rng=generator(), clusters=clusters, n_resamples=200)
+    child = generator().spawn(3)[1]
+    alone = spearman(
+        aulc[gold == 1], entropy[gold == 1], rng=child, names=("aulc", "entropy"), clusters=clusters[gold == 1],
+        n_resamples=200,
+    )  # fmt: skip
+    assert found[1].correlation == alone
+
+
 def test_beta_does_not_depend_on_units_or_order():
     aulc, entropy, length, gold = confounded()
     order = generator(2).permutation(120)

@@ -330,6 +330,7 @@ def spearman_by_label(
     label_names: Sequence[str],
     *,
     rng: np.random.Generator,
+    clusters: Clusters = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> tuple[LabelCorrelation, ...]:
@@ -341,6 +342,7 @@ def spearman_by_label(
         gold: Class index of each example, shape ``(N,)``.
         label_names: Name of each class.
         rng: Source of the resamples; each label draws from its own child.
+        clusters: What examples share, shape ``(N,)``, resampled whole; None where each stands for itself.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted of each interval.
 
@@ -350,12 +352,14 @@ def spearman_by_label(
     losses, human = np.asarray(aulc, dtype=np.float64), np.asarray(entropy, dtype=np.float64)
     labels = class_indices(gold, len(label_names))
     same_length(aulc=len(losses), entropy=len(human), gold=len(labels))
+    own = None if clusters is None else cluster_codes(clusters, len(losses))
     return tuple(
         LabelCorrelation(
             name,
             spearman(
                 losses[labels == index],
                 human[labels == index],
+                clusters=None if own is None else own[labels == index],
                 rng=child,
                 names=("aulc", "entropy"),
                 n_resamples=n_resamples,

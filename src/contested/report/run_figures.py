@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contested.formats import CHANGE, NATS, SHARE
-from contested.report import alert_figure, common_figures, data_map, figures
+from contested.report import alert_figure, annotators_figure, common_figures, data_map, figures
 from contested.report.declarations import FigureSpec
 
 
@@ -102,6 +102,14 @@ FIGURES: tuple[FigureSpec, ...] = (
             "A point is an example: up, the mean over the checkpoints of the gold label's probability; right, how much "
             "that varies. Dashed: the medians that part the regions of dataset cartography.",
         ),
+    ),
+    FigureSpec(
+        "few_annotators", "pictures", "With fewer annotators",
+        "ρ(AULC, H) where H is that of some of each example's annotators, drawn without replacement: hollow points are "
+        "means over draws with their standard deviation, full ones are corrected for attenuation. Where the full ones "
+        "lie level, so many annotators are enough to estimate ρ, if not to see it.",
+        (("few_annotators", "annotators", "rho"),), annotators_figure.few_annotators, ("run", "annotators", "rho"),
+        CHANGE,
     ),
     FigureSpec(
         "entropy", "pictures", "How much annotators disagree",
