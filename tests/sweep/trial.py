@@ -167,7 +167,7 @@ def _targets(backbone: Path, options: dict[str, Any]) -> dict[str, Any]:
     outside = {name.rsplit(".", 1)[-1] for name in names if name.split(".", 1)[0] in head}
     named = {name for name in inside if re.fullmatch(_ATTENTION, name)} or inside
     chosen = sorted(named - outside)
-    return {"target_modules": chosen, **({"feedforward_modules": []} if kind == "IA3" else {})}
+    return {"target_modules": chosen, **({"feedforward_modules": []} if kind == "IA3" else {})} if chosen else {}
 
 
 def _is_linear(part: nn.Module) -> bool:
