@@ -56,6 +56,30 @@ def test_examples_alone_give_a_clustered_bootstrap_t() -> None:
     assert (found.low[0], found.high[0]) == pytest.approx((mean - half, mean + half), rel=0.04)
 
 
+def half(first: Floats, second: Floats) -> float:
+    """Half the width of the band at the first loss."""
+    found = matched_difference(first, second, rng=rng(), n_resamples=4000)
+    return float(found.high[0] - found.low[0]) / 2
+
+
+def test_the_parts_of_examples_and_runs_add_up_as_variances_do() -> None:
+    runs = [np.array(means)[:, None, None] for means in ([-0.1, 0.1], [-0.02, 0.02])]
+    examples = [rng(seed).normal(size=(1, 1, 40)) for seed in (1, 2)]
+    alone = half(*(np.broadcast_to(own, (2, 1, 40)) for own in runs))
+    without = half(*(np.broadcast_to(own, (2, 1, 40)) for own in examples))
+    # One quantile for both together would be that of the 40 examples wherever so few runs lie close together.
+    assert half(*(own + other for own, other in zip(runs, examples, strict=True))) == pytest.approx(
+        np.sqrt(alone**2 + without**2)
+    )
+
+
+def test_few_runs_are_not_taken_to_vary_alike_at_all_losses() -> None:
+    first, second = (np.array(means)[:, None, None] for means in ([-0.1, 0.1], [0.2, 0.4]))
+    one, many = (half(*(np.broadcast_to(own, (2, losses, 10)) for own in (first, second))) for losses in (1, 12))
+    # Of two runs a side the residuals are the same at every loss, whatever the runs that were not made would do.
+    assert many > 1.2 * one
+
+
 def test_the_band_is_wider_than_each_interval_and_holds_the_curve() -> None:
     values = [rng(seed).normal(size=(5, 8, 60)) for seed in (1, 2)]
     found = matched_difference(*values, rng=rng(), n_resamples=1000)

@@ -311,9 +311,8 @@ def _drawn(
     sizes = np.bincount(codes).astype(np.float64)
     fewest = np.min([side.n_runs for side in sides], axis=0)
     missing = np.full(len(fewest), np.nan)
-    note = too_few(len(sizes), confidence)
+    note = too_few(len(sizes), confidence, "example" if len(sizes) == n else "cluster")
     if note or not fewest.any():
-        note = note if len(sizes) == n else note.replace("example", "cluster", 1)
         return _Draws((), missing, len(sizes), note or _NONE_REACHED)
     several = bool((fewest >= 2).any())
     usable = fewest >= (2 if several else 1)
