@@ -161,3 +161,13 @@ def test_rho_is_spearmans_of_the_losses_with_entropy(any_study: SimpleNamespace)
     found = any_study.only(frames(any_study, cells, (METHOD,), runs)["matched"], quantity="rho")
     every = [stats.spearmanr(run.required("losses")[-1], run.entropy).statistic for run in runs.values()]
     assert found["end"] == pytest.approx(np.mean(every[2:]) - np.mean(every[:2]))
+
+
+def test_runs_that_hardly_learned_are_no_phase(any_study: SimpleNamespace) -> None:
+    cells = [any_study.cell(seed, method=method) for method in ("full", "lora") for seed in (1, 2, 3)]
+    # The training loss falls from 1.1 to 1.1 − 0.8 (1 − e⁻⁰·¹) = 1.02 at most.
+    runs = {cell["run_id"]: made(any_study, 7 + index, 5e-5) for index, cell in enumerate(cells)}
+    found = row(frames(any_study, cells, (METHOD,), runs), any_study)
+    assert found["within"] < 0.1
+    assert found["verdict"] == "inconclusive"
+    assert found["note"].startswith("both reached only losses less than 0.1 nats apart")

@@ -37,6 +37,9 @@ METHOD_VERDICT = "method"
 _METHOD, _TRAINING = "method", "training"
 _FRAMES = ("matched", "matched_curves", "matched_differences")
 _NO_LOSS = "not every run recorded its {against}"
+_LEAST_RANGE = 0.1
+"""Nats between the first and the last loss compared, below which nothing is called a phase: too little had happened."""
+_NARROW = "both reached only losses less than 0.1 nats apart: too little had happened to call it a phase"
 _NO_SHARED = "no {against} that the runs of both sides reached"
 
 Floats = NDArray[np.float64]
@@ -176,7 +179,7 @@ def _pair_rows(
     levels, problem = _levels(runs, against)
     if problem:
         # That validation examples were not tracked is the rule and needs no row.
-        if against == TRAINING:
+        if problem != _NO_LOSS.format(against=HELD_OUT):
             yield "matched", {**shared, **provenance, "verdict": "inconclusive", "note": problem}
         return
     notes = [group.problem for side in (first, second) for group in side.groups if group.problem]
@@ -260,17 +263,21 @@ def _rho(rows: NDArray[np.intp], entropy: Floats) -> Callable[[Floats, Run], Flo
 def _summary(
     line: _Line, levels: Floats, found: MatchedDifference, end: MatchedDifference, notes: Sequence[str]
 ) -> dict[str, Any]:
-    differs = METHOD_VERDICT if line.is_method else "differs"
+    narrow = found.verdict == "phase" and levels[0] - levels[-1] < _LEAST_RANGE
+    verdicts = {
+        "differs": METHOD_VERDICT if line.is_method else "differs",
+        "phase": "inconclusive" if narrow else "phase",
+    }
     row: dict[str, Any] = {
         "n_clusters": found.n_clusters,
-        "verdict": differs if found.verdict == "differs" else found.verdict,
+        "verdict": verdicts.get(found.verdict, found.verdict),
         "loss_from": float(levels[0]),
         "loss_to": float(levels[-1]),
         "margin": found.margin,
         "end": float(end.estimate[0]),
         "end_low": float(end.low[0]),
         "end_high": float(end.high[0]),
-        "note": joined(found.note, *dict.fromkeys(notes)),
+        "note": joined(_NARROW if narrow else "", found.note, *dict.fromkeys(notes)),
     }
     known = np.isfinite(found.low)
     if not known.any():
