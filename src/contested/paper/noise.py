@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import finite_array, same_length
-from contested.analysis.intervals import mean_interval
+from contested.analysis.intervals import Clusters, mean_interval
 
 
 def wilcoxon(differences: NDArray[np.float64]) -> tuple[float, str]:
@@ -52,6 +52,7 @@ def noise_shift(
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
+    clusters: Clusters = None,
 ) -> NoiseShift:
     """Compare the same examples between a run with true labels and one with noised labels.
 
@@ -64,6 +65,7 @@ def noise_shift(
         rng: Source of the resamples.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
 
     Returns:
         The shift with its interval, test and effect size; what is missing is NaN and explained in ``note``.
@@ -72,7 +74,7 @@ def noise_shift(
     same_length(clean=len(before), noised=len(after))
     change = after - before
     n = len(change)
-    shift = mean_interval(change, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    shift = mean_interval(change, clusters=clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
     notes = [shift.note] if shift.note else []
     means = (float(before.mean()), float(after.mean())) if n else (np.nan, np.nan)
     wilcoxon_p, no_ranks = wilcoxon(change)

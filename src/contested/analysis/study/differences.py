@@ -106,9 +106,8 @@ def _rows(study: StudyRuns, pair: Pair, draw: Resampling) -> Iterator[dict[str, 
     if isinstance(found, str):
         yield {**shared, "measure": "", "category": "", "n": 0, "note": found}
         return
-    for mean in means(
-        found.values, rows_by_category(found.categories, found.category_names), draw, n_first=found.n_first
-    ):
+    categories = rows_by_category(found.categories, found.category_names)
+    for mean in means(found.values, categories, draw, clusters=found.clusters, n_first=found.n_first):
         alone = ONE_SEED in mean.note
         yield {
             **shared,
@@ -147,6 +146,7 @@ class _Paired(NamedTuple):
             group's seeds and then of the second's, shape (S₁ + S₂, N).
         categories: Shape (N,).
         category_names: In order of rising entropy.
+        clusters: The number of each example's cluster, shape (N,); None where each stands for itself.
         n_first: S₁; 0 where seeds are pairs.
         note: What is left out; empty otherwise.
     """
@@ -154,6 +154,7 @@ class _Paired(NamedTuple):
     values: dict[str, NDArray[np.float64]]
     categories: NDArray[np.object_]
     category_names: tuple[str, ...]
+    clusters: NDArray[np.intp] | None
     n_first: int
     note: str
 
@@ -195,6 +196,7 @@ def _paired(pair: Pair) -> _Paired | str:
         values,
         categories,
         names,
+        _clusters(sides, rows),
         0 if seeds else len(sides[0].runs),
         joined(_left_out(pair, seeds), f"only the {len(ids):,} examples that both track" if len(ids) < most else ""),
     )
@@ -209,6 +211,12 @@ def _categories(
         if names:
             return found[own], names
     return np.full(int(rows[0].sum()), "", dtype=object), ()
+
+
+def _clusters(sides: Sequence[SeedGroup], rows: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp] | None:
+    """The clusters of the shared examples, of whichever group knows them."""
+    known = [group.clusters[own] for group, own in zip(sides, rows, strict=True) if group.clusters is not None]
+    return known[0] if known else None
 
 
 def _with_seeds(group: SeedGroup, seeds: Sequence[int]) -> SeedGroup:

@@ -19,7 +19,7 @@ from contested.analysis.seeds import (
 )
 from contested.analysis.study.cells import StudyRuns
 from contested.analysis.study.columns import columns_of, frame_of
-from contested.analysis.study.groups import Resampling, SeedGroup
+from contested.analysis.study.groups import Resampling, SeedGroup, of_rows
 from contested.analysis.study.measured import stacked, together
 from contested.analysis.study.runs import Run, rank_correlation_of
 from contested.wording import joined
@@ -72,7 +72,7 @@ def _rho(group: SeedGroup, draw: Resampling) -> tuple[dict[str, float], str]:
     if entropy is None or any("aulc" not in run.columns for run in group.usable):
         return {}, "no ρ: the runs do not have both losses and annotators"
     aulc = np.stack([run.aulc for run in group.usable])
-    interval = nested_spearman_interval(aulc, entropy, **draw.options)
+    interval = nested_spearman_interval(aulc, entropy, clusters=group.clusters, **draw.options)
     by_seed = over_seeds([rank_correlation_of(values, entropy)[0] for values in aulc])
     columns = {"mean": by_seed.mean, "sd": by_seed.sd, "low": interval.low, "high": interval.high}
     return {f"rho_{name}": value for name, value in columns.items()}, interval.note
@@ -112,6 +112,7 @@ def means(
     categories: Mapping[str, NDArray[np.intp]],
     draw: Resampling,
     *,
+    clusters: NDArray[np.intp] | None = None,
     n_first: int = 0,
 ) -> Iterator[MeanOf]:
     """The mean of each measure in each category, with its interval over examples and seeds.
@@ -120,6 +121,7 @@ def means(
         values: Measures by name, each of shape (S, N); NaN where an example has none.
         categories: Name to row numbers.
         draw: How intervals are made.
+        clusters: The number of each example's cluster, shape (N,); None where each stands for itself.
         n_first: How many of the seeds belong to a first group, which is subtracted from the others' mean; 0 where all
             are one group.
 
@@ -129,19 +131,29 @@ def means(
     found = {
         (mean.measure, category): mean
         for category, rows in categories.items()
-        for mean in _of_category({name: array[:, rows] for name, array in values.items()}, category, draw, n_first)
+        for mean in _of_category(
+            {name: array[:, rows] for name, array in values.items()},
+            category,
+            draw,
+            of_rows(clusters, rows),
+            n_first,
+        )
     }
     yield from (found[measure, category] for measure in values for category in categories)
 
 
 def _of_category(
-    values: dict[str, NDArray[np.float64]], category: str, draw: Resampling, n_first: int
+    values: dict[str, NDArray[np.float64]],
+    category: str,
+    draw: Resampling,
+    clusters: NDArray[np.intp] | None,
+    n_first: int,
 ) -> Iterator[MeanOf]:
     for names, known in together(values):
         skipped = int((~known).sum())
         left_out = f"{skipped} of {len(known)} examples left out: no value under every seed"
         array = np.stack([values[name][:, known] for name in names], axis=-1)
-        options = draw.named(category).options
+        options = draw.named(category).options | {"clusters": of_rows(clusters, known)}
         if n_first:
             intervals = nested_difference_intervals(array[:n_first], array[n_first:], **options)
         else:
@@ -162,7 +174,7 @@ def _measure_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]
         yield group.row("no measure: the runs lack what each of them needs", measure="", category="")
         return
     units = {measure.name: measure.unit for measure in measures.MEASURES}
-    for mean in means(values, group.categories(), draw):
+    for mean in means(values, group.categories(), draw, clusters=group.clusters):
         columns = mean._asdict()
         yield group.row(columns.pop("note"), unit=units[mean.measure], **columns)
 
@@ -182,7 +194,8 @@ def _curve_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
         return
     losses = np.stack(given)
     for category, members in group.categories().items():
-        found = nested_mean_intervals(losses[:, members], **draw.named(category).options)
+        options = draw.named(category).options | {"clusters": of_rows(group.clusters, members)}
+        found = nested_mean_intervals(losses[:, members], **options)
         for step, mean, low, high in zip(steps.tolist(), found.estimate, found.low, found.high, strict=True):
             values = {"step": step, "mean": float(mean), "low": float(low), "high": float(high), "n": found.n}
             yield group.row(note, found.note, category=category, **values)

@@ -94,6 +94,11 @@ class SeedGroup:
         }
 
     @cached_property
+    def clusters(self) -> NDArray[np.intp] | None:
+        """The number of each example's cluster, shape (N,); None where no run knows a text that examples share."""
+        return clusters_of(self.usable)
+
+    @cached_property
     def caution(self) -> str:
         """What to know of the seeds' mean although it exists; empty otherwise."""
         if any(not np.array_equal(self.first.steps, run.steps) for run in self.usable[1:]):
@@ -143,6 +148,23 @@ def categories_of(runs: Sequence[Run], n: int) -> tuple[NDArray[np.object_], tup
         if run.categories is not None:
             return run.categories, run.category_names
     return np.full(n, "", dtype=object), ()
+
+
+def clusters_of(runs: Sequence[Run]) -> NDArray[np.intp] | None:
+    """The clusters of runs' examples, as far as one of them knows a text that examples share.
+
+    Args:
+        runs: Runs of the same examples.
+
+    Returns:
+        The number of each example's cluster, shape (N,); None where each example stands for itself.
+    """
+    return next((run.clusters for run in runs if run.clusters is not None), None)
+
+
+def of_rows(clusters: NDArray[np.intp] | None, rows: NDArray[Any]) -> NDArray[np.intp] | None:
+    """The clusters of some examples; None where there are none."""
+    return None if clusters is None else clusters[rows]
 
 
 def rows_by_category(categories: NDArray[np.object_], names: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:

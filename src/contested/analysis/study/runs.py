@@ -12,6 +12,7 @@ from scipy import stats
 
 from contested.analysis.absent import absent
 from contested.analysis.block import Source
+from contested.analysis.clusters import run_clusters
 from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
 from contested.analysis.learned import at_chance, learned_little
@@ -55,6 +56,8 @@ class Run:
         train_loss: Mean training loss up to the last checkpoint since the one before (nats); NaN without.
         reached: The losses that it had reached by each checkpoint (nats), each of shape (T,), by name.
         gradients: What a gradient probe recorded, or None.
+        clusters: The number of each example's cluster, those that share a text, shape (N,); None where each example
+            stands for itself.
         absent: What cannot be computed of it, and why, one sentence each.
         learned_little: Why it learned next to nothing; "" where it learned.
         at_chance: That it did not get above chance, and yet its loss rose; "" otherwise.
@@ -81,6 +84,7 @@ class Run:
     train_loss: float
     reached: dict[str, NDArray[np.float64]]
     gradients: RecordedProbe | None
+    clusters: NDArray[np.intp] | None
     absent: tuple[str, ...]
     learned_little: str
     at_chance: str
@@ -213,6 +217,7 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "train_loss": _last(trajectory.metrics, "train_loss"),
         "reached": reached,
         "gradients": _gradients(trajectory, order),
+        "clusters": _ordered(run_clusters(trajectory).codes, order),
         "absent": absent(trajectory),
         "learned_little": little,
         "at_chance": "" if little else at_chance(trajectory),

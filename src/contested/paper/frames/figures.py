@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from contested.analysis.calibration import CalibrationRow, calibration_by_category, prediction_entropy
 from contested.analysis.seeds import nested_mean_interval, nested_mean_intervals
 from contested.analysis.study.group_frames import OTHER_STEPS, shared_steps
-from contested.analysis.study.groups import Resampling
+from contested.analysis.study.groups import Resampling, of_rows
 from contested.analysis.study.runs import CompleteRun, RecordedProbe
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
@@ -75,7 +75,7 @@ def _curve_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object
     losses = np.stack([run.losses[np.isin(run.steps, steps)].T for run in group.usable])
     rows = {name: rows for name, rows in group.categories().items() if name in group.first.category_names}
     for (category, members), child in zip(rows.items(), draw.spawn(len(rows)), strict=True):
-        found = nested_mean_intervals(losses[:, members], **child.options)
+        found = nested_mean_intervals(losses[:, members], clusters=of_rows(group.clusters, members), **child.options)
         for step, mean, low, high in zip(steps.tolist(), found.estimate, found.low, found.high, strict=True):
             values = {"step": step, "mean": float(mean), "low": float(low), "high": float(high), "n": found.n}
             yield group.row(note, found.note, panel=name, category=category, **values)
@@ -251,7 +251,9 @@ def _calibration_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, 
     entropies = np.stack([prediction_entropy(run.last_logits) for run in group.usable])
     rows = group.categories()
     for found, members, child in zip(zip(*by_run, strict=True), rows.values(), draw.spawn(len(rows)), strict=True):
-        interval = nested_mean_interval(entropies[:, members], **child.options)
+        interval = nested_mean_interval(
+            entropies[:, members], clusters=of_rows(group.clusters, members), **child.options
+        )
         names = ("accuracy", "prediction_entropy", "max_confidence", "ece", "ece_calibrated")
         means = {name: float(np.mean([getattr(row, name) for row in found])) for name in names}
         ends = {"prediction_entropy_low": interval.low, "prediction_entropy_high": interval.high}

@@ -15,7 +15,7 @@ from contested.analysis.equivalence import SAME, ratio_equivalence
 from contested.analysis.intervals import mean_interval
 from contested.analysis.rank import rank_trend
 from contested.analysis.seeds import nested_mean_interval, nested_mean_test, nested_spearman_interval, over_seeds
-from contested.analysis.study.groups import Resampling, different_examples
+from contested.analysis.study.groups import Resampling, clusters_of, different_examples, of_rows
 from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
@@ -92,6 +92,11 @@ class Pairs:
         """The runs without."""
         return tuple(run for _, run in self.pairs)
 
+    @property
+    def clusters(self) -> NDArray[np.intp] | None:
+        """The number of each example's cluster, shape (N,); None where each stands for itself."""
+        return clusters_of([run for pair in self.pairs for run in pair])
+
     def row(self, *notes: str, **values: Any) -> dict[str, Any]:
         """A row: the key, the runs, a note, and ``values``."""
         return {
@@ -162,7 +167,9 @@ def _noise_row(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     if pairs.problem:
         return pairs.row()
     run, plain = pairs.pairs[0]
-    found = noise_shift(plain.aulc[plain.clean], run.aulc[run.clean], **draw.options)
+    found = noise_shift(
+        plain.aulc[plain.clean], run.aulc[run.clean], clusters=of_rows(pairs.clusters, plain.clean), **draw.options
+    )
     rho, p_value, note = rank_correlation_of(run.aulc, run.entropy)
     return pairs.row(
         found.note,
@@ -198,8 +205,12 @@ def _noise_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     noised = np.stack([run.aulc[clean] for run in pairs.intervened])
     before = np.stack([run.aulc[clean] for run in pairs.plain])
     for_nested, for_test = draw.spawn(2)
-    shift, p_seeds = nested_mean_test(noised - before, **for_nested.options)
-    test = noise_shift(before.mean(axis=0), noised.mean(axis=0), **for_test.options)
+    shift, p_seeds = nested_mean_test(
+        noised - before, clusters=of_rows(pairs.clusters, clean), **for_nested.options
+    )
+    test = noise_shift(
+        before.mean(axis=0), noised.mean(axis=0), clusters=of_rows(pairs.clusters, clean), **for_test.options
+    )
     by_seed = over_seeds([mean_of(row) for row in noised - before])
     rho = over_seeds([rank_correlation_of(run.aulc, run.entropy)[0] for run in pairs.intervened])
     mean_aulc = np.mean([run.aulc for run in pairs.intervened], axis=0)
@@ -253,7 +264,7 @@ def _soft_row(pairs: Pairs, draw: Resampling) -> dict[str, object]:
         return pairs.row()
     soft, hard = pairs.pairs[0]
     difference = (soft.change - hard.change)[hard.contested]
-    found = mean_interval(difference, **draw.options)
+    found = mean_interval(difference, clusters=of_rows(pairs.clusters, hard.contested), **draw.options)
     p_value, note = wilcoxon(difference)
     return pairs.row(
         found.note,
@@ -275,9 +286,12 @@ def _soft_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     contested = pairs.plain[0].contested
     hard = np.stack([run.change[contested] for run in pairs.plain])
     soft = np.stack([run.change[contested] for run in pairs.intervened])
-    found, p_seeds = nested_mean_test(soft - hard, **draw.options)
+    own = of_rows(pairs.clusters, contested)
+    found, p_seeds = nested_mean_test(soft - hard, clusters=own, **draw.options)
     p_value, note = wilcoxon((soft - hard).mean(axis=0))
-    same = ratio_equivalence(soft, hard, lambda one: nested_mean_interval(one, **draw.named("equivalence").options))
+    same = ratio_equivalence(
+        soft, hard, lambda one: nested_mean_interval(one, clusters=own, **draw.named("equivalence").options)
+    )
     lower, upper = SAME
     return pairs.row(
         found.note,
@@ -290,7 +304,7 @@ def _soft_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
         difference_high=found.high,
         p_seeds=p_seeds,
         seed_shift=apart(hard.mean(axis=1)),
-        hard_low=nested_mean_interval(hard, **draw.named("hard").options).low,
+        hard_low=nested_mean_interval(hard, clusters=own, **draw.named("hard").options).low,
         **{name: value for name, value in same._asdict().items() if name != "note"},
         least_sd=over_seeds([mean_of(row) for row in soft - lower * hard]).sd,
         most_sd=over_seeds([mean_of(row) for row in upper * hard - soft]).sd,
@@ -371,7 +385,7 @@ def _rate_rows(groups: list[Condition], draw: Resampling) -> Iterator[dict[str, 
             continue
         for_change, for_rho = child.spawn(2)
         contested, clean = changes(group, for_change)
-        rho = nested_spearman_interval(group.aulc, group.entropy, **for_rho.options)
+        rho = nested_spearman_interval(group.aulc, group.entropy, clusters=group.clusters, **for_rho.options)
         yield group.row(
             contested.note,
             clean.note,

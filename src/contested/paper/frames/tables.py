@@ -16,7 +16,7 @@ from contested.analysis.seeds import (
     nested_spearman_interval,
     over_seeds,
 )
-from contested.analysis.study.groups import Resampling, different_examples
+from contested.analysis.study.groups import Resampling, different_examples, of_rows
 from contested.analysis.study.overview import cells_of, run_row
 from contested.analysis.study.runs import CompleteRun, rank_correlation_of
 from contested.paper.frames.columns import CELL_COLUMNS, CONDITION, frame
@@ -93,8 +93,8 @@ def rhos(group: Condition) -> dict[str, object]:
 def _table1_row(group: Condition, draw: Resampling) -> dict[str, object]:
     if group.problem:
         return group.row(main=group.main)
-    nested = nested_spearman_interval(group.aulc, group.entropy, **draw.options)
-    mixed = mixed_effect(group.aulc, group.entropy, confidence=draw.confidence)
+    nested = nested_spearman_interval(group.aulc, group.entropy, clusters=group.clusters, **draw.options)
+    mixed = mixed_effect(group.aulc, group.entropy, confidence=draw.confidence, clusters=group.clusters)
     corrected = [rank_correlation_of(run.aulc, run.entropy_miller_madow)[0] for run in group.usable]
     by_run = [rank_correlation_of(run.aulc, run.entropy)[1] for run in group.usable]
     return group.row(
@@ -178,7 +178,7 @@ def changes(group: Condition, draw: Resampling) -> tuple[Change, Change]:
 
 
 def _change(group: Condition, rows: NDArray[np.bool_], name: str, draw: Resampling) -> Change:
-    found = nested_mean_interval(group.change[:, rows], **draw.options)
+    found = nested_mean_interval(group.change[:, rows], clusters=of_rows(group.clusters, rows), **draw.options)
     sd = over_seeds([mean_of(run.change[rows]) for run in group.usable]).sd
     # What holds for a group of examples names it; what holds for the seeds does not.
     note = f"{name}: {found.note}" if np.isnan(found.low) else found.note
@@ -262,7 +262,9 @@ def _rho_difference(high: Condition, low: Condition, draw: Resampling) -> tuple[
     note = different_runs(high, low)
     if note:
         return np.nan, np.nan, note
-    found = nested_spearman_difference(low.aulc, high.aulc, high.entropy, **draw.options)
+    found = nested_spearman_difference(
+        low.aulc, high.aulc, high.entropy, clusters=high.clusters, **draw.options
+    )
     return found.low, found.high, found.note
 
 
