@@ -257,3 +257,40 @@ def test_an_example_that_one_seed_lacks_is_left_out_of_all_seeds(any_study):
     row = any_study.only(found, measure="learning_time", category="overall")
     assert (row["n"], row["mean"]) == (18, 100.0)
     assert row["note"].startswith("6 of 24 examples left out: no value under every seed")
+
+
+def sharing_a_premise(run):
+    """The run, its examples in pairs of one premise within their categories."""
+    premises = run.examples.assign(premise=[f"premise {row // 2}" for row in range(len(run.examples))])
+    return replace(run, examples=premises, text_columns=("premise",))
+
+
+def test_examples_that_share_a_text_are_one_cluster(any_study):
+    cells = [any_study.cell(seed, rate=rate) for rate in (1e-4, 1e-3) for seed in (1, 2, 3)]
+    # Both examples of a premise move alike, so that twelve premises say no more than twelve examples.
+    changes = [np.repeat((any_study.noise(9) + 0.05 * any_study.noise(place))[::2], 2) for place in range(6)]
+    alone = {one["run_id"]: any_study.run(change) for one, change in zip(cells, changes, strict=True)}
+    runs = {run_id: sharing_a_premise(run) for run_id, run in alone.items()}
+    found, naive = (any_study.results(cells, (any_study.RATE,), given).frames for given in (runs, alone))
+    clusters = np.repeat(np.arange(12), 2)
+    draw = np.random.default_rng(0)
+    group = nested_mean_interval(
+        np.stack(changes[:3]), rng=keyed(keyed(draw, "groups"), "overall"), n_resamples=100, clusters=clusters
+    )
+    pair = nested_mean_interval(
+        np.stack(changes[3:]) - np.stack(changes[:3]),
+        rng=keyed(keyed(draw, "differences"), "overall"),
+        n_resamples=100,
+        clusters=clusters,
+    )
+    of_change = {"measure": "loss_change", "category": "overall"}
+    row = any_study.only(found["group_measures"], rate=1e-4, **of_change)
+    assert (row["low"], row["high"], row["n"]) == pytest.approx((group.low, group.high, 24))
+    row = any_study.only(found["differences"], **of_change)
+    assert (row["low"], row["high"]) == pytest.approx((pair.low, pair.high))
+    end = {"rate": 1e-4, "category": "overall", "step": 100}
+    wide, narrow = (any_study.only(table["group_curves"], **end) for table in (found, naive))
+    assert wide["high"] - wide["low"] > 1.2 * (narrow["high"] - narrow["low"])
+    rho = found["groups"].iloc[0], naive["groups"].iloc[0]
+    assert rho[0]["rho_mean"] == rho[1]["rho_mean"]
+    assert rho[0]["rho_low"] != rho[1]["rho_low"]

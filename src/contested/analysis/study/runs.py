@@ -12,13 +12,13 @@ from scipy import stats
 
 from contested.analysis.absent import absent
 from contested.analysis.block import Source
-from contested.analysis.clusters import run_clusters
+from contested.analysis.clusters import cluster_codes
 from contested.analysis.controls import text_length
 from contested.analysis.correlation import no_rho
 from contested.analysis.learned import at_chance, learned_little
 from contested.analysis.measures import measure_columns
 from contested.analysis.progress import losses_reached
-from contested.analysis.watch import ended_by_alert
+from contested.analysis.watch import ended_by_alert, watched
 from contested.annotations.measures import entropy
 from contested.errors import RunError
 
@@ -217,12 +217,18 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "train_loss": _last(trajectory.metrics, "train_loss"),
         "reached": reached,
         "gradients": _gradients(trajectory, order),
-        "clusters": _ordered(run_clusters(trajectory).codes, order),
+        "clusters": _clusters(trajectory, order),
         "absent": absent(trajectory),
         "learned_little": little,
         "at_chance": "" if little else at_chance(trajectory),
         "ended_by_alert": ended_by_alert(trajectory),
     }
+
+
+def _clusters(trajectory: Trajectory, order: NDArray[np.intp]) -> NDArray[np.intp] | None:
+    """Examples that share a text, directly or through others, in the order given; None where none do."""
+    found = watched(trajectory.examples, trajectory.category_names, trajectory.text_columns).clusters
+    return None if found is None else cluster_codes(np.asarray(found)[order], len(order))
 
 
 def _ordered(values: NDArray[Any] | None, order: NDArray[np.intp]) -> NDArray[Any] | None:

@@ -205,9 +205,7 @@ def _noise_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     noised = np.stack([run.aulc[clean] for run in pairs.intervened])
     before = np.stack([run.aulc[clean] for run in pairs.plain])
     for_nested, for_test = draw.spawn(2)
-    shift, p_seeds = nested_mean_test(
-        noised - before, clusters=of_rows(pairs.clusters, clean), **for_nested.options
-    )
+    shift, p_seeds = nested_mean_test(noised - before, clusters=of_rows(pairs.clusters, clean), **for_nested.options)
     test = noise_shift(
         before.mean(axis=0), noised.mean(axis=0), clusters=of_rows(pairs.clusters, clean), **for_test.options
     )

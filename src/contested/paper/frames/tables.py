@@ -262,9 +262,7 @@ def _rho_difference(high: Condition, low: Condition, draw: Resampling) -> tuple[
     note = different_runs(high, low)
     if note:
         return np.nan, np.nan, note
-    found = nested_spearman_difference(
-        low.aulc, high.aulc, high.entropy, clusters=high.clusters, **draw.options
-    )
+    found = nested_spearman_difference(low.aulc, high.aulc, high.entropy, clusters=high.clusters, **draw.options)
     return found.low, found.high, found.note
 
 
