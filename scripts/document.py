@@ -218,6 +218,64 @@ def measures() -> str:
     return MEASURES_PAGE + "\n".join([*head, *lines]) + "\n"
 
 
+COVERAGE = "## How often intervals cover"
+COVERAGE_INTRODUCTION = f"""{COVERAGE}
+
+Simulated by `python benchmarks/coverage.py`, whose registry of cases names every method and population; `--only NAME`
+for a part. Wanted are 95 % of samples, and 2.5 % on either side; with 2,000 samples a share near 95 % has a standard
+error of 0.5 points. *Below*: the whole interval lies below the truth; *above* likewise. *Length* is the mean length by
+that of the method that was used before, whose own coverage stands last. Bold: not within 1.5 points of 95 %, or a
+verdict that is false in more than 3 % of samples on one side. Where values are too skewed for so few examples, the
+number has a `caution`.
+"""
+
+
+def statistics() -> str:
+    """The page of statistics, written by hand down to its last section, which the simulated figures make."""
+    page = (DOCS / "statistics.md").read_text(encoding="utf-8")
+    by_hand = page.partition(COVERAGE)[0].rstrip("\n")
+    every = json.loads((DOCS / "statistics.json").read_text(encoding="utf-8"))
+    tables = [coverage_table(what, [row for row in every if row["what"] == what]) for what in kinds(every)]
+    return "\n".join([by_hand, "", COVERAGE_INTRODUCTION, *tables])
+
+
+def kinds(every: list[dict[str, Any]]) -> list[str]:
+    """What was simulated, in order, once each."""
+    return list(dict.fromkeys(row["what"] for row in every))
+
+
+def coverage_table(what: str, found: list[dict[str, Any]]) -> str:
+    """One table: a line for each population and size."""
+    verdict = found[0]["now"]["length"] is None
+    head = (
+        '| population | n | false "falls" | false "rises" |'
+        if verdict
+        else ("| population | n | covers | below | above | length | before |")
+    )
+    rule = "|---|---|" + "---:|" * (head.count("|") - 3)
+    lines = [verdict_line(row) if verdict else interval_line(row) for row in found]
+    return "\n".join([f"### {what[0].upper()}{what[1:]}", "", head, rule, *lines, ""])
+
+
+def share(value: float, wrong: bool = False) -> str:
+    """Percent with one decimal, bold where it is not what is wanted."""
+    return f"**{100 * value:.1f} %**" if wrong else f"{100 * value:.1f} %"
+
+
+def verdict_line(row: dict[str, Any]) -> str:
+    sides = " | ".join(share(row["now"][side], row["now"][side] > 0.03) for side in ("below", "above"))
+    return f"| {row['population']} | {row['n']} | {sides} |"
+
+
+def interval_line(row: dict[str, Any]) -> str:
+    now, before = row["now"], row.get("before")
+    covers = share(now["covers"], abs(now["covers"] - 0.95) > 0.015)
+    length = f"{now['length'] / before['length']:.2f}" if before else "–"
+    old = f"{share(before['covers'])} ({row['before_is']})" if before else "–"
+    cells = (row["population"], row["n"], covers, share(now["below"]), share(now["above"]), length, old)
+    return f"| {' | '.join(cells)} |"
+
+
 Outcomes = dict[tuple[str, str], dict[str, Any]]
 """By architecture and method."""
 NOT_TRIED = {"outcome": "not tried", "said": ""}
@@ -305,6 +363,7 @@ PAGES = {
     "few_annotators.md": few_annotators,
     "measures.md": measures,
     "models.md": models,
+    "statistics.md": statistics,
 }
 
 

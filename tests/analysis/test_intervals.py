@@ -340,18 +340,21 @@ def test_shares_of_clusters_count_examples_as_many_as_they_are_worth():
     flags = np.repeat(np.arange(20) < 6, 2)
     found = share_interval(flags, clusters=np.repeat(np.arange(20), 2))
     worth = 20 * 19 / 20
-    z = stats.norm.ppf(0.975)
+    t = stats.t.ppf(0.975, 19)
     for end in (found.low, found.high):
-        assert (0.3 - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / worth)
+        assert (0.3 - end) ** 2 == pytest.approx(t**2 * end * (1 - end) / worth)
     assert (found.n, found.estimate) == (40, 0.3)
-    # One cluster a flag of each kind: less spread than independent examples have, and taken as independent.
-    balanced = np.tile([True, False], 20)
-    assert share_interval(balanced, clusters=np.repeat(np.arange(20), 2)) == share_interval(balanced)
+    # One flag of each kind in every cluster: less spread than independent examples have, and taken as independent.
+    balanced = share_interval(np.tile([True, False], 20), clusters=np.repeat(np.arange(20), 2))
+    for end in (balanced.low, balanced.high):
+        assert (0.5 - end) ** 2 == pytest.approx(t**2 * end * (1 - end) / 40)
 
 
 def test_a_share_of_0_in_clusters_counts_each_cluster_once():
     found = share_interval(np.zeros(40), clusters=np.repeat(np.arange(20), 2))
-    assert (found.low, found.high) == pytest.approx(share_interval(np.zeros(20))[1:3])
+    # Wilson's upper end of 0 of n: z² / (n + z²), here with n = 20 clusters and t of 19 degrees of freedom.
+    t = stats.t.ppf(0.975, 19)
+    assert (found.low, found.high) == pytest.approx((0.0, t**2 / (20 + t**2)))
 
 
 def test_shares_of_clusters_cover_as_often_as_they_say():

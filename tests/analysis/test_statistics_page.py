@@ -14,7 +14,7 @@ import contested.analysis
 ROOT = Path(__file__).parents[2]
 ROWS = [
     [cell.strip() for cell in line.strip("|\n").split("|")]
-    for line in (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").splitlines()
+    for line in (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").partition("\n## ")[0].splitlines()
     if line.startswith("| ")
 ][1:]
 # They put statistics together or write them out; their parts have rows.

@@ -146,7 +146,8 @@ UNLEARNING = next(table for table in tables_of({}) if table.name == "unlearning"
 
 def test_an_interval_stands_beside_its_number_and_a_rounded_zero_has_no_sign() -> None:
     assert to_markdown(rendered(UNLEARNING, unlearning(), "90%")) == (
-        "**Change of the loss.** Last checkpoint minus first. In brackets: 90% intervals over examples.\n\n"
+        "**Change of the loss.** Last checkpoint minus first. In brackets: 90% intervals over examples, or "
+        "clusters of them.\n\n"
         "| category  |     n |          mean Δℓ (nats) | note        |\n"
         "| --------- | ----: | ----------------------: | ----------- |\n"
         "| clean     | 1,211 | −0.123 [−0.200, −0.100] |             |\n"

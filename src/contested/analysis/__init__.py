@@ -55,8 +55,6 @@ from contested.analysis.intervals import (
     difference_interval,
     mean_interval,
     mean_intervals,
-    share_interval,
-    share_intervals,
     smallest_n,
 )
 from contested.analysis.matched import MatchedCurve, MatchedDifference, matched_curve, matched_difference, shared_levels
@@ -94,6 +92,7 @@ from contested.analysis.seeds import (
     over_seeds,
     seed_interval,
 )
+from contested.analysis.shares import share_interval, share_intervals
 from contested.analysis.summary import analyze
 from contested.analysis.transitions import Transition, transitions
 from contested.analysis.unlearning import ChangeRow, Changes, Contrast, change_by_category

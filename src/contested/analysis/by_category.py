@@ -10,12 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.analysis.checks import category_rows
-from contested.analysis.intervals import Interval, keyed, mean_intervals, share_interval
+from contested.analysis.intervals import Interval, keyed, mean_intervals
 from contested.analysis.measures import Columns, Measure
+from contested.analysis.shares import share_interval
 from contested.analysis.unlearning import ChangeRow
 
 _MATRIX = 10_000_000  # values of measures in memory at once: 80 MB
-MEASURE_COLUMNS = ("measure", "unit", "category", "n", "n_skipped", "mean", "low", "high", "note")
+MEASURE_COLUMNS = ("measure", "unit", "category", "n", "n_skipped", "mean", "low", "high", "note", "caution")
 
 
 def measures_by_category(
@@ -25,6 +26,7 @@ def measures_by_category(
     names: Sequence[str],
     *,
     order: NDArray[np.intp],
+    clusters: NDArray[np.intp] | None = None,
     rng: np.random.Generator,
     known: Mapping[str, Sequence[ChangeRow]] | None = None,
     step_unit: str = "step",
@@ -42,6 +44,7 @@ def measures_by_category(
         categories: The category of each example, shape (N,).
         names: The categories in order of rising entropy.
         order: In which order the examples are resampled, shape (N,): that of their ids, say.
+        clusters: The number of each example's cluster, shape (N,); None where each stands for itself.
         rng: Source of the resamples, made from a seed; nothing is drawn from it.
         known: Rows that another table of the run shows already, by measure: one number has one interval.
         step_unit: What the run's steps count.
@@ -50,10 +53,10 @@ def measures_by_category(
 
     Returns:
         One row for each measure and category, ``"overall"`` last: ``measure``, ``unit``, ``category``, ``n``,
-        ``n_skipped`` (examples without a value), ``mean`` (or share), ``low``, ``high``, ``note``.
+        ``n_skipped`` (examples without a value), ``mean`` (or share), ``low``, ``high``, ``note``, ``caution``.
     """
     found: dict[tuple[str, str], Interval] = {
-        (measure, row.category): Interval(row.mean, row.low, row.high, row.n, "", row.note)
+        (measure, row.category): Interval(row.mean, row.low, row.high, row.n, "", row.note, row.caution)
         for measure, rows in (known or {}).items()
         for row in rows
     }
@@ -64,6 +67,7 @@ def measures_by_category(
         for names_together, members in _same_examples(means, columns, rows):
             intervals = mean_intervals(
                 _matrix(names_together, columns, members),
+                clusters=None if clusters is None else clusters[members],
                 rng=keyed(rng, "measures", category),
                 n_resamples=n_resamples,
                 confidence=confidence,
@@ -73,7 +77,8 @@ def measures_by_category(
         for measure in shown:
             if measure.summary == "share":
                 flags = np.asarray(columns[measure.name][rows], bool)
-                found[measure.name, category] = share_interval(flags, confidence=confidence)
+                own = None if clusters is None else clusters[rows]
+                found[measure.name, category] = share_interval(flags, clusters=own, confidence=confidence)
     return _frame(shown, groups, found, step_unit)
 
 
@@ -110,6 +115,6 @@ def _frame(
             interval = found[measure.name, category]
             skipped = len(members) - interval.n
             note = "no example has a value" if members.size and not interval.n else interval.note
-            numbers = (interval.n, skipped, interval.estimate, interval.low, interval.high, note)
+            numbers = (interval.n, skipped, interval.estimate, interval.low, interval.high, note, interval.caution)
             rows.append((measure.name, unit, category, *numbers))
     return pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from contested.analysis.checks import same_length
+from contested.errors import DataError
+from contested.wording import listed
+
+if TYPE_CHECKING:
+    from contested.trajectories import Trajectory
+
+TEMPLATE = 0.1
+"""A text that more than this share of the examples have is part of a template, and joins nothing."""
+
+NO_CLUSTERS = "none"
+"""What says that each example stands for itself, where a column may be named."""
+SHARED_TEXTS = "shared texts"
+
+
+class RunClusters(NamedTuple):
+    """Which examples of a run belong together.
+
+    Attributes:
+        name: What they share: a column, ``"shared texts"``, or empty where each example stands for itself.
+        codes: The number of each example's cluster, shape ``(N,)``; None where each stands for itself.
+        n: Clusters.
+    """
+
+    name: str
+    codes: NDArray[np.intp] | None
+    n: int
 
 
 def cluster_codes(clusters: Sequence[Any] | NDArray[Any] | None, n: int) -> NDArray[np.intp]:
@@ -48,3 +76,79 @@ def cluster_sums(
     sums = np.zeros((int(codes.max(initial=-1)) + 1 if n_clusters is None else n_clusters, values.shape[1]))
     np.add.at(sums, codes, values)
     return sums
+
+
+def run_clusters(trajectory: Trajectory, clusters: str | None = None) -> RunClusters:
+    """Which examples of a run belong together, so that intervals are over clusters of them.
+
+    Args:
+        trajectory: The run.
+        clusters: The column of its examples that says so, or ``"none"``; without it those that share a text, such as
+            a premise, directly or through others.
+
+    Returns:
+        The clusters, in the run's order of examples; none where no two examples share anything.
+
+    Raises:
+        DataError: If there is no such column.
+    """
+    n = len(trajectory.example_ids)
+    if clusters == NO_CLUSTERS:
+        return RunClusters("", None, n)
+    found = example_clusters(trajectory.examples, trajectory.text_columns, clusters)
+    codes = cluster_codes(found, n)
+    n_clusters = int(codes.max(initial=-1)) + 1
+    if n_clusters == n:
+        return RunClusters(clusters or "", None, n)
+    return RunClusters(clusters or SHARED_TEXTS, codes, n_clusters)
+
+
+def example_clusters(
+    examples: pd.DataFrame, text_columns: Sequence[str], clusters: str | None = None
+) -> NDArray[Any] | None:
+    """What examples share.
+
+    Args:
+        examples: The tracked examples, as the run folder has them.
+        text_columns: Which columns hold texts.
+        clusters: The column that says which examples belong together; those that share a text without it.
+
+    Returns:
+        Equal values mark examples that belong together, shape ``(N,)``; None where no two share a text.
+
+    Raises:
+        DataError: If there is no such column.
+    """
+    if clusters is None:
+        return sharing_texts(examples, text_columns)
+    if clusters not in examples:
+        raise DataError(
+            f"clusters: the examples have no column {clusters!r}; they have {listed(map(str, examples.columns))}."
+        )
+    return examples[clusters].to_numpy()
+
+
+def sharing_texts(examples: pd.DataFrame, text_columns: Sequence[str]) -> NDArray[np.intp] | None:
+    """The clusters of examples that share a text, directly or through others; None where none does.
+
+    Args:
+        examples: The tracked examples.
+        text_columns: Which columns hold texts.
+
+    Returns:
+        The number of each example's cluster, shape ``(N,)``.
+    """
+    n = len(examples)
+    links: list[NDArray[np.intp]] = []
+    for column in text_columns:
+        numbers = cluster_codes(examples[column].str.strip().to_numpy(object), n)
+        sizes = np.bincount(numbers, minlength=1)
+        firsts = np.zeros(len(sizes), dtype=np.intp)
+        firsts[numbers[::-1]] = np.arange(n)[::-1]
+        joined = (sizes[numbers] > 1) & (sizes[numbers] <= max(TEMPLATE * n, 2))
+        links.append(np.stack([np.flatnonzero(joined), firsts[numbers[joined]]]))
+    if not any(link.size for link in links):
+        return None
+    ends = np.concatenate(links, axis=1)
+    graph = coo_array((np.ones(ends.shape[1]), tuple(ends)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.intp)

@@ -6,22 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from contested.analysis.checks import category_rows, check_resampling
-from contested.analysis.clusters import cluster_codes
+from contested.analysis.clusters import cluster_codes, run_clusters
 from contested.analysis.compare_numbers import Context, numbers
 from contested.analysis.comparison import Comparison, Side
 from contested.analysis.pairing import Checkpoint, Pair, at_checkpoint, checkpoint_index, names_of, paired
-from contested.analysis.watch import watched
 from contested.errors import ConfigError, RunError
 from contested.wording import counted
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
     from contested.trajectories.splits import Split
-
-_ALONE = "none"
 
 
 def compare(
@@ -70,11 +66,11 @@ def compare(
     indices = _indices(pair, at, of_one)
     states = [at_checkpoint(run, index) for run, index in zip(pair[:2], indices, strict=True)]
     sides = _sides([first, first if second is None else second], states, names, of_one)
-    column, codes = _clusters(states[0], clusters)
-    known = states[0].categories
+    shared = run_clusters(states[0], clusters)
+    known, n = states[0].categories, len(states[0].example_ids)
     context = Context(
-        category_rows(np.full(len(codes), None) if known is None else known, states[0].category_names),
-        codes,
+        category_rows(np.full(n, None) if known is None else known, states[0].category_names),
+        cluster_codes(shared.codes, n),
         np.random.default_rng(0) if rng is None else rng,
         n_resamples,
         n_flips,
@@ -85,10 +81,10 @@ def compare(
     return Comparison(
         first=sides[0],
         second=sides[1],
-        n_examples=len(codes),
+        n_examples=n,
         n_classes=len(states[0].label_names),
-        clusters=column,
-        n_clusters=len(np.unique(codes)),
+        clusters=shared.name,
+        n_clusters=shared.n,
         categories=tuple(context.groups),
         **numbers(states, whole, context),
         states=(states[0], states[1]),
@@ -147,16 +143,6 @@ def _sides(
         Side(name, run.run_id, run.status, step, run.counted_in, len(run.example_ids))
         for name, run, step in zip(names_found, given, steps, strict=True)
     ]
-
-
-def _clusters(run: Trajectory, column: str | None) -> tuple[str, NDArray[np.intp]]:
-    """What makes clusters, and the cluster of each example."""
-    n = len(run.example_ids)
-    if column == _ALONE:
-        return "", cluster_codes(None, n)
-    found = watched(run.examples, run.category_names, run.text_columns, clusters=column).clusters
-    codes = cluster_codes(found, n)
-    return "" if found is None else column or "shared texts", codes
 
 
 def _notes(sides: Sequence[Side], whole: Sequence[Trajectory]) -> list[str]:

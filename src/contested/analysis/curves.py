@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from contested.analysis.checks import category_rows, class_indices, finite_array, same_length
-from contested.analysis.intervals import Intervals, mean_intervals, share_intervals
+from contested.analysis.clusters import cluster_codes
+from contested.analysis.intervals import Clusters, Intervals, mean_intervals
+from contested.analysis.shares import share_intervals
 
 
 class Curve(NamedTuple):
@@ -63,6 +66,7 @@ def mean_curves(
     names: Sequence[str],
     *,
     measure: str,
+    clusters: Clusters = None,
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
@@ -75,6 +79,8 @@ def mean_curves(
         categories: The category of each example, shape ``(N,)``.
         names: The categories in order of rising entropy.
         measure: Name of what is averaged.
+        clusters: What examples share, shape ``(N,)``; intervals are then over clusters. None where each stands for
+            itself.
         rng: Source of the resamples.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted at each checkpoint by itself.
@@ -88,9 +94,10 @@ def mean_curves(
         array = finite_array(measure, values, 2)
         same_length(values=array.shape[1], categories=len(categories))
         of_rows = partial(_chosen, array)
-    curves = []
+    codes, curves = _codes(clusters, len(categories)), []
     for name, rows in category_rows(categories, names).items():
-        found = _intervals(of_rows(rows), rng=rng, n_resamples=n_resamples, confidence=confidence)
+        own = None if codes is None else codes[rows]
+        found = _intervals(of_rows(rows), own, rng=rng, n_resamples=n_resamples, confidence=confidence)
         curves.append(Curve(measure, "nats", name, found.n, found.estimate, found.low, found.high, found.note))
     return tuple(curves)
 
@@ -99,20 +106,30 @@ def _chosen(array: NDArray[np.float64], rows: NDArray[np.intp]) -> list[NDArray[
     return [array[:, rows]]
 
 
+def _codes(clusters: Clusters, n: int) -> NDArray[np.intp] | None:
+    return None if clusters is None else cluster_codes(clusters, n)
+
+
 def _intervals(
-    parts: Iterable[NDArray[np.float64]], *, rng: np.random.Generator, n_resamples: int, confidence: float
+    parts: Iterable[NDArray[np.float64]],
+    clusters: NDArray[np.intp] | None,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int,
+    confidence: float,
 ) -> Intervals:
     """Means of parts of the checkpoints, all over the same resamples, which each part draws again."""
     before = rng.bit_generator.state
     found: list[Intervals] = []
     for part in parts:
         rng.bit_generator.state = before
-        found.append(mean_intervals(part.T, rng=rng, n_resamples=n_resamples, confidence=confidence))
+        found.append(mean_intervals(part.T, clusters=clusters, rng=rng, n_resamples=n_resamples, confidence=confidence))
         del part  # the next one is made while this name would hold it
     return found[0]._replace(
         estimate=np.concatenate([one.estimate for one in found]),
         low=np.concatenate([one.low for one in found]),
         high=np.concatenate([one.high for one in found]),
+        cautions=tuple(chain.from_iterable(one.cautions for one in found)),
     )
 
 
@@ -122,6 +139,7 @@ def share_curves(
     names: Sequence[str],
     *,
     measure: str,
+    clusters: Clusters = None,
     confidence: float = 0.95,
 ) -> tuple[Curve, ...]:
     """Shares of each category's examples at each checkpoint, with Wilson intervals.
@@ -131,6 +149,7 @@ def share_curves(
         categories: The category of each example, shape ``(N,)``.
         names: The categories in order of rising entropy.
         measure: Name of what is counted.
+        clusters: As in :func:`mean_curves`.
         confidence: Coverage wanted at each checkpoint by itself.
 
     Returns:
@@ -138,9 +157,10 @@ def share_curves(
     """
     array = np.asarray(flags, dtype=bool)
     same_length(flags=array.shape[1], categories=len(categories))
-    curves = []
+    codes, curves = _codes(clusters, len(categories)), []
     for name, rows in category_rows(categories, names).items():
-        found = share_intervals(array[:, rows].T, confidence=confidence)
+        own = None if codes is None else codes[rows]
+        found = share_intervals(array[:, rows].T, clusters=own, confidence=confidence)
         curves.append(Curve(measure, "share", name, found.n, found.estimate, found.low, found.high, found.note))
     return tuple(curves)
 

@@ -14,11 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-from contested.analysis.checks import check_confidence, check_resampling, finite_array, same_length
+from contested.analysis.checks import check_resampling, finite_array, same_length
 from contested.analysis.clusters import cluster_codes
-from contested.analysis.design_effect import effective_sizes
 from contested.analysis.studentised import (
     contributions,
     difference_error,
@@ -28,7 +26,7 @@ from contested.analysis.studentised import (
     skewed,
     studentised_ends,
 )
-from contested.errors import ConfigError, DataError
+from contested.errors import ConfigError
 from contested.formats import percent
 from contested.wording import joined
 
@@ -363,43 +361,3 @@ def _counts_in_strata(
         for stratum in filter(len, strata):
             counts[:, stratum] = row_counts(rng.integers(0, len(stratum), size=(rows, len(stratum))))
         yield counts
-
-
-def share_intervals(flags: ArrayLike, *, clusters: Clusters = None, confidence: float = 0.95) -> Intervals:
-    """Shares of true ``flags`` with Wilson's intervals, which stay honest at shares of 0 and 1.
-
-    In clusters examples count as many as they are worth: Wilson's n is then n by the design effect of the clusters,
-    see :func:`~contested.analysis.design_effect.effective_sizes`.
-
-    Args:
-        flags: S yes-or-no questions to N examples, shape ``(N, S)``, boolean.
-        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
-        confidence: Coverage wanted of each interval by itself.
-
-    Returns:
-        Shares and interval ends, shape ``(S,)``: NaN, with a note, when there are no examples.
-
-    Raises:
-        DataError: If the flags have another number of dimensions.
-    """
-    check_confidence(confidence)
-    array = np.asarray(flags, dtype=bool)
-    if array.ndim != 2:
-        raise DataError(f"flags: given an array of shape {array.shape}, expected 2 dimension(s).")
-    n, width = array.shape
-    codes = cluster_codes(clusters, n)
-    if not n:
-        missing = np.full(width, np.nan)
-        return Intervals(missing, missing, missing, 0, "none", "no examples")
-    share, worth = array.mean(axis=0), effective_sizes(array, codes)
-    z = stats.norm.ppf(0.5 + confidence / 2)
-    middle = (share + z**2 / (2 * worth)) / (1 + z**2 / worth)
-    half = z / (1 + z**2 / worth) * np.sqrt(share * (1 - share) / worth + z**2 / (4 * worth**2))
-    # At shares of 0 and 1 an end equals the share, but for rounding.
-    low, high = np.minimum(middle - half, share), np.maximum(middle + half, share)
-    return Intervals(share, low, high, n, "Wilson", "")
-
-
-def share_interval(flags: ArrayLike, *, clusters: Clusters = None, confidence: float = 0.95) -> Interval:
-    """:func:`share_intervals` of one question, shape ``(N,)``."""
-    return share_intervals(np.asarray(flags, dtype=bool)[:, None], clusters=clusters, confidence=confidence).one()

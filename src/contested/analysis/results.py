@@ -70,6 +70,9 @@ class Analysis:
         measures: Every measure of :data:`~contested.analysis.measures.MEASURES` that the run has, by category, with
             intervals: one row per measure and category.
         examples: One row for each example, in the run's order: id, category, entropy, gold label and every measure.
+        clusters: What examples share whose clusters are resampled: a column, "shared texts", or empty where each
+            stands for itself.
+        n_clusters: Clusters of examples; N where each stands for itself.
         confidence: Coverage of every interval.
         n_resamples: Bootstrap resamples of every interval.
         notes: What a reader must know before trusting the numbers; empty for a plain complete run.
@@ -97,6 +100,8 @@ class Analysis:
     curves: Curves
     measures: pd.DataFrame
     examples: pd.DataFrame
+    clusters: str
+    n_clusters: int
     confidence: float
     n_resamples: int
     notes: tuple[str, ...]

@@ -19,6 +19,7 @@ from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
 from contested.analysis.checks import OVERALL, category_rows
+from contested.analysis.clusters import SHARED_TEXTS, run_clusters
 from contested.analysis.correlation import Correlation, Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.divergence import kl_divergence, soft_cross_entropy
@@ -28,7 +29,7 @@ from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.splits import split_contrasts
 from contested.analysis.unlearning import Changes, change_by_category
-from contested.analysis.watch import ended_by_alert, planned_steps, watched, watched_with
+from contested.analysis.watch import ended_by_alert, planned_steps
 from contested.analysis.watch_run import watch_run
 from contested.errors import RunError
 from contested.wording import counted, joined
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 def analyze(
     trajectory: Trajectory,
     *,
+    clusters: str | None = None,
     rng: np.random.Generator | None = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
@@ -51,6 +53,8 @@ def analyze(
 
     Args:
         trajectory: The run; one that is incomplete is analysed as far as it came, and ``notes`` says so.
+        clusters: The column of the examples that says which belong together, so that intervals are over clusters of
+            them, or ``"none"``; without it those that share a text, such as a premise.
         rng: Source of all resamples; None means ``numpy.random.default_rng(0)``, so that the same run
             gives the same numbers.
         n_resamples: Bootstrap resamples R of each interval.
@@ -63,13 +67,13 @@ def analyze(
 
     Raises:
         RunError: If the run has no checkpoint or no example.
-        DataError: If a loss or a logit is not finite.
+        DataError: If a loss or a logit is not finite, or there is no such column.
     """
     if problem := _empty(trajectory):
         raise RunError(problem)
     if len(trajectory.splits) > 1:
-        return _both_splits(trajectory, rng=rng, n_resamples=n_resamples, confidence=confidence)
-    run = _Measured(trajectory)
+        return _both_splits(trajectory, clusters=clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    run = _Measured(trajectory, clusters)
     parent = rng if rng is not None else np.random.default_rng(0)
     # A statistic added later takes a keyed child (intervals.keyed) and leaves the numbers of these as they are.
     for_unlearning, for_correlation, for_kl, for_curves = parent.spawn(4)
@@ -95,27 +99,33 @@ def analyze(
         curves=_curves(run, rng=for_curves, **resampling),
         measures=_measures(run, {"loss_change": unlearning, "kl_change": kl}, rng=parent, **resampling),
         examples=_example_table(run, trajectory),
+        clusters=run.shared.name,
+        n_clusters=run.shared.n,
         confidence=confidence,
         n_resamples=n_resamples,
-        notes=_notes(trajectory),
+        notes=(*_notes(trajectory), *_clusters_note(run)),
         absent=absent(trajectory),
     )
 
 
 def _both_splits(
-    trajectory: Trajectory, *, rng: np.random.Generator | None, **resampling: Unpack[_Resampling]
+    trajectory: Trajectory,
+    *,
+    clusters: str | None,
+    rng: np.random.Generator | None,
+    **resampling: Unpack[_Resampling],
 ) -> Analysis:
     parent = rng if rng is not None else np.random.default_rng(0)
     trained, apart = (
-        analyze(trajectory.of_split(split), rng=parent, **resampling) for split in ("train", "validation")
+        analyze(trajectory.of_split(split), clusters=clusters, rng=parent, **resampling)
+        for split in ("train", "validation")
     )
     names = tuple(size.category for size in trained.categories if size.category != OVERALL)
-    column = watched_with(trajectory).clusters
-    shared = watched(trajectory.examples, trajectory.category_names, trajectory.text_columns, clusters=column).clusters
+    shared = run_clusters(trajectory, clusters).codes
     held_out = (trajectory.examples["split"] == "validation").to_numpy()
-    clusters = None if shared is None else (shared[~held_out], shared[held_out])
+    codes = None if shared is None else (shared[~held_out], shared[held_out])
     contrasts = split_contrasts(
-        trained.examples, apart.examples, names, clusters=clusters, rng=keyed(parent, "splits"), **resampling
+        trained.examples, apart.examples, names, clusters=codes, rng=keyed(parent, "splits"), **resampling
     )
     return replace(
         trained,
@@ -152,15 +162,17 @@ class _Measured:
     What has a value for each checkpoint is made for one category and some checkpoints at a time.
     """
 
-    def __init__(self, trajectory: Trajectory) -> None:
+    def __init__(self, trajectory: Trajectory, clusters: str | None) -> None:
         self.source = Source(trajectory)
         self.columns = measure_columns(trajectory, self.source)
+        self.shared = run_clusters(trajectory, clusters)
         order, categories, entropy = self.source.order, trajectory.categories, trajectory.entropy
         self.entropy = None if entropy is None else entropy[order]
         self.names = tuple(trajectory.category_names) if categories is not None else ()
         # Without names every example is of one nameless category, which is overall alone.
         self.given_categories = np.full(len(order), None) if categories is None else categories
         self.categories = self.given_categories[order]
+        self.clusters = None if self.shared.codes is None else self.shared.codes[order]
 
     def column(self, name: str) -> NDArray[np.float64] | None:
         """One number of each example, shape (N,); None where the run lacks it."""
@@ -229,7 +241,9 @@ def _changes(
     change = run.column(column)
     if change is None:
         return None
-    return change_by_category(change, run.categories, run.names, measure=measure, rng=rng, **resampling)
+    return change_by_category(
+        change, run.categories, run.names, measure=measure, clusters=run.clusters, rng=rng, **resampling
+    )
 
 
 def _regions(run: _Measured) -> pd.DataFrame | None:
@@ -249,22 +263,27 @@ def _correlations(
     found = {}
     for name, child in draws.items():
         values = run.columns[name][run.source.order]
-        found[name] = spearman(values, run.entropy, names=(name, "entropy"), rng=child, **resampling)
+        names = (name, "entropy")
+        found[name] = spearman(values, run.entropy, names=names, clusters=run.clusters, rng=child, **resampling)
     if (times := run.column("learning_time")) is not None:
-        found["learning_time"] = _learning_time(times, run.entropy, rng=keyed(rng, "learning_time"), **resampling)
+        found["learning_time"] = _learning_time(
+            times, run.entropy, run.clusters, rng=keyed(rng, "learning_time"), **resampling
+        )
     return Correlations(**found)
 
 
 def _learning_time(
     times: NDArray[np.float64],
     entropy: NDArray[np.float64],
+    clusters: NDArray[np.intp] | None,
     *,
     rng: np.random.Generator,
     **resampling: Unpack[_Resampling],
 ) -> Correlation:
     """ρ of learning time and entropy, examples that are never learned as the last of all."""
     ranks = stats.rankdata(np.where(np.isnan(times), np.inf, times))
-    found = spearman(ranks, entropy, names=("learning_time", "entropy"), rng=rng, **resampling)
+    names = ("learning_time", "entropy")
+    found = spearman(ranks, entropy, names=names, clusters=clusters, rng=rng, **resampling)
     never = int(np.isnan(times).sum())
     said = f"{counted(never, 'example')} never learned: ranked above all others" if never else ""
     return found._replace(note=joined(found.note, said))
@@ -288,13 +307,20 @@ def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_R
     }
     curves: dict[str, tuple[Curve, ...]] = {}
     for (name, (values, known)), child in zip(of_rows.items(), rng.spawn(3), strict=True):
+        groups = (run.categories, run.names)
         curves[name] = (
-            mean_curves(values, run.categories, run.names, measure=name, rng=child, **resampling) if known else ()
+            mean_curves(values, *groups, measure=name, clusters=run.clusters, rng=child, **resampling) if known else ()
         )
     accuracy: tuple[Curve, ...] = ()
     if {"logits", "gold"} <= has:
-        right, confidence = run.source.correct, resampling["confidence"]
-        accuracy = share_curves(right, run.categories, run.names, measure="accuracy", confidence=confidence)
+        accuracy = share_curves(
+            run.source.correct,
+            run.categories,
+            run.names,
+            measure="accuracy",
+            clusters=run.clusters,
+            confidence=resampling["confidence"],
+        )
     return Curves(steps=run.source.steps, accuracy=accuracy, **curves)
 
 
@@ -311,6 +337,7 @@ def _measures(
         run.given_categories,
         run.names,
         order=run.source.order,
+        clusters=run.shared.codes,
         rng=rng,
         known={name: found.every for name, found in changes.items() if found is not None},
         step_unit=run.source.trajectory.counted_in,
@@ -328,6 +355,17 @@ def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
         labels = np.array(trajectory.label_names, dtype=object)
         columns["gold"] = labels[trajectory.gold] if len(labels) else trajectory.gold
     return pd.DataFrame({**columns, **run.columns}, copy=False)
+
+
+def _clusters_note(run: _Measured) -> Iterator[str]:
+    """Say that examples are not independent, and what is resampled."""
+    if run.shared.codes is not None:
+        shared = "a text" if run.shared.name == SHARED_TEXTS else run.shared.name
+        n_sharing = int((np.bincount(run.shared.codes)[run.shared.codes] > 1).sum())
+        yield (
+            f"{counted(n_sharing, 'example')} of {len(run.source):,} share {shared} with another: intervals are over "
+            f"{counted(run.shared.n, 'cluster')} of examples that do, which are resampled together."
+        )
 
 
 def _notes(trajectory: Trajectory) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from contested.analysis.checks import category_rows, finite_array, same_length
-from contested.analysis.intervals import Verdict, difference_interval, mean_interval, share_interval, verdict
+from contested.analysis.clusters import cluster_codes
+from contested.analysis.intervals import Clusters, Verdict, difference_interval, mean_interval, verdict
+from contested.analysis.shares import share_interval
 
 
 class ChangeRow(NamedTuple):
@@ -27,6 +29,7 @@ class ChangeRow(NamedTuple):
         rose_high: Upper end of the Wilson interval of the share.
         verdict: "rises" (interval above 0), "falls" (below 0) or "unclear".
         note: Why a number is missing; empty otherwise.
+        caution: Why the interval of the mean may cover the truth less often than it says; empty otherwise.
     """
 
     category: str
@@ -40,6 +43,7 @@ class ChangeRow(NamedTuple):
     rose_high: float
     verdict: Verdict
     note: str
+    caution: str = ""
 
 
 class Contrast(NamedTuple):
@@ -55,6 +59,7 @@ class Contrast(NamedTuple):
         high: Upper end of its interval.
         verdict: "rises" (``category`` rises more, or falls less), "falls" or "unclear".
         note: Why a number is missing; empty otherwise.
+        caution: Why the interval may cover the truth less often than it says; empty otherwise.
     """
 
     category: str
@@ -66,6 +71,7 @@ class Contrast(NamedTuple):
     high: float
     verdict: Verdict
     note: str
+    caution: str = ""
 
 
 class Changes(NamedTuple):
@@ -96,6 +102,7 @@ def change_by_category(
     *,
     rng: np.random.Generator,
     measure: str = "loss",
+    clusters: Clusters = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Changes:
@@ -111,6 +118,8 @@ def change_by_category(
             the row of all examples alone.
         rng: Source of the resamples.
         measure: Name of what changes.
+        clusters: What examples share, shape ``(N,)``; intervals are then over clusters. None where each stands for
+            itself.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted of each interval.
 
@@ -119,11 +128,20 @@ def change_by_category(
     """
     values = finite_array(f"change of {measure}", change, 1)
     same_length(change=len(values), categories=len(categories))
-    groups = {name: values[rows] for name, rows in category_rows(categories, names).items()}
+    codes = None if clusters is None else cluster_codes(clusters, len(values))
+    groups = {
+        name: _Group(values[rows], None if codes is None else codes[rows])
+        for name, rows in category_rows(categories, names).items()
+    }
     settings = _Settings(rng, n_resamples, confidence)
     *rows, overall = (_row(name, group, settings) for name, group in groups.items())
     contrast = _contrast(names[-1], names[0], groups, settings) if names else None
     return Changes(measure, tuple(rows), overall, contrast)
+
+
+class _Group(NamedTuple):
+    values: NDArray[np.float64]
+    clusters: NDArray[np.intp] | None
 
 
 class _Settings(NamedTuple):
@@ -132,10 +150,11 @@ class _Settings(NamedTuple):
     confidence: float
 
 
-def _row(name: str, values: NDArray[np.float64], settings: _Settings) -> ChangeRow:
+def _row(name: str, group: _Group, settings: _Settings) -> ChangeRow:
     rng, n_resamples, confidence = settings
-    mean = mean_interval(values, rng=rng, n_resamples=n_resamples, confidence=confidence)
-    rose = share_interval(values > 0, confidence=confidence)
+    values, clusters = group
+    mean = mean_interval(values, clusters=clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
+    rose = share_interval(values > 0, clusters=clusters, confidence=confidence)
     return ChangeRow(
         category=name,
         n=mean.n,
@@ -148,18 +167,25 @@ def _row(name: str, values: NDArray[np.float64], settings: _Settings) -> ChangeR
         rose_high=rose.high,
         verdict=verdict(mean.low, mean.high),
         note=mean.note,
+        caution=mean.caution,
     )
 
 
-def _contrast(name: str, reference: str, groups: dict[str, NDArray[np.float64]], settings: _Settings) -> Contrast:
+def _contrast(name: str, reference: str, groups: dict[str, _Group], settings: _Settings) -> Contrast:
     rng, n_resamples, confidence = settings
-    sizes = len(groups[name]), len(groups[reference])
+    first, second = groups[name], groups[reference]
+    sizes = len(first.values), len(second.values)
     if name == reference:
         nothing = float("nan")
         note = "only one category: nothing to compare it with"
         return Contrast(name, reference, *sizes, nothing, nothing, nothing, "unclear", note)
     found = difference_interval(
-        groups[name], groups[reference], rng=rng, n_resamples=n_resamples, confidence=confidence
+        first.values,
+        second.values,
+        clusters=None if first.clusters is None or second.clusters is None else (first.clusters, second.clusters),
+        rng=rng,
+        n_resamples=n_resamples,
+        confidence=confidence,
     )
     ends = found.estimate, found.low, found.high
-    return Contrast(name, reference, *sizes, *ends, verdict(found.low, found.high), found.note)
+    return Contrast(name, reference, *sizes, *ends, verdict(found.low, found.high), found.note, found.caution)

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from contested.analysis.alert import MIN_CLUSTERS, Alert, Spending, alert
 from contested.analysis.checks import OVERALL, category_rows, same_length
-from contested.analysis.clusters import cluster_codes
+from contested.analysis.clusters import cluster_codes, example_clusters
 from contested.analysis.sentences import examples_of
 from contested.errors import DataError, RunError
 from contested.formats import number, percent
-from contested.wording import counted, listed
+from contested.wording import counted
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -27,9 +25,6 @@ LEVEL = 0.05
 
 MARGIN = 0.02
 """A rise up to this (nats) is none: a warm-up shifts the classes by as much, seen in every example alike."""
-
-TEMPLATE = 0.1
-"""A text that more than this share of the examples have is part of a template, and joins nothing."""
 
 _VALIDATION = "validation"
 amount = number(".2f")
@@ -199,10 +194,7 @@ def watched(
     Raises:
         DataError: If there is no such column.
     """
-    if clusters is not None and clusters not in examples:
-        raise DataError(
-            f"clusters: the examples have no column {clusters!r}; they have {listed(map(str, examples.columns))}."
-        )
+    shared = example_clusters(examples, text_columns, clusters)
     n = len(examples)
     rows = category_rows(examples["category"].to_numpy(object) if category_names else [""] * n, category_names)
     validation = (examples["split"] == _VALIDATION).to_numpy() if "split" in examples else np.zeros(n, dtype=bool)
@@ -211,7 +203,6 @@ def watched(
         groups = {name: mask & ~validation for name, mask in groups.items()} | {
             f"{name} ({_VALIDATION})": mask & validation for name, mask in groups.items()
         }
-    shared = examples[clusters].to_numpy() if clusters else _sharing_texts(examples, text_columns)
     return Watched(groups, shared)
 
 
@@ -303,21 +294,3 @@ def _rise(examples: str, found: Alert, unit: str) -> str:
 def _rate(found: Alert, unit: str, planned: int) -> str:
     whole = f"an alarm is false in at most {percent(found.level * found.shared_by)} of runs of {counted(planned, unit)}"
     return whole + (f", {counted(found.shared_by, 'group')} together" if found.shared_by > 1 else "")
-
-
-def _sharing_texts(examples: pd.DataFrame, text_columns: Sequence[str]) -> NDArray[np.intp] | None:
-    """The clusters of examples that share a text, directly or through others; None where none does."""
-    n = len(examples)
-    links: list[NDArray[np.intp]] = []
-    for column in text_columns:
-        numbers = cluster_codes(examples[column].str.strip().to_numpy(object), n)
-        sizes = np.bincount(numbers, minlength=1)
-        firsts = np.zeros(len(sizes), dtype=np.intp)
-        firsts[numbers[::-1]] = np.arange(n)[::-1]
-        joined = (sizes[numbers] > 1) & (sizes[numbers] <= max(TEMPLATE * n, 2))
-        links.append(np.stack([np.flatnonzero(joined), firsts[numbers[joined]]]))
-    if not any(link.size for link in links):
-        return None
-    ends = np.concatenate(links, axis=1)
-    graph = coo_array((np.ones(ends.shape[1]), tuple(ends)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.intp)

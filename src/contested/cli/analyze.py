@@ -23,14 +23,21 @@ def analyze(
         Path | None,
         typer.Option(parser=path, help="Folder for the results; RUN/results by default.", show_default=False),
     ] = None,
+    clusters: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that says which examples belong together, or none; those that share a text by default.",
+            show_default=False,
+        ),
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of each interval.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.", min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
 ) -> None:
     """Compute every statistic of a run: tables (csv, md, tex) and results.json.
 
-    Intervals are over the tracked examples of this run; an interrupted run is analysed up to its last checkpoint. The
-    complete runs of a study are analysed together.
+    Intervals are over the tracked examples of this run, those that share a text together; an interrupted run is
+    analysed up to its last checkpoint. The complete runs of a study are analysed together.
 
     Example: contested analyze runs/roberta-lora-r4
     """
@@ -46,7 +53,7 @@ def analyze(
         _analyze_study(run, out, resamples=resamples, seed=seed, json=json)
         return
     trajectory = Trajectory.load(run)
-    found = compute(trajectory, rng=np.random.default_rng(seed), n_resamples=resamples)
+    found = compute(trajectory, clusters=clusters, rng=np.random.default_rng(seed), n_resamples=resamples)
     results = {**found.to_dict(), "seed": seed}
     folder = run / "results" if out is None else out
     tables = write_run_tables(found, folder)

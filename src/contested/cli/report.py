@@ -29,6 +29,13 @@ def report(
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.", show_default=False)] = None,
+    clusters: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that says which examples belong together, or none; those that share a text by default.",
+            show_default=False,
+        ),
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of each interval.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.", min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print paths and statements as JSON and nothing else.")] = False,
@@ -52,7 +59,9 @@ def report(
         return
     trajectories = [Trajectory.load(run) for run in find_runs(runs)]
     folder = out or (runs[0] if len(runs) == 1 else Path()) / "report"
-    paths = write_report(trajectories, folder, title=title, rng=np.random.default_rng(seed), n_resamples=resamples)
+    paths = write_report(
+        trajectories, folder, title=title, clusters=clusters, rng=np.random.default_rng(seed), n_resamples=resamples
+    )
     if json:
         written = {name: str(file) for name, file in (("html", paths.html), ("results", paths.results))}
         files = {"tables": [str(file) for file in paths.tables], "figures": [str(file) for file in paths.figures]}

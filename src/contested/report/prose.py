@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from contested.analysis import Analysis
+from contested.analysis.clusters import SHARED_TEXTS
 from contested.formats import percent
 from contested.report.left_out import left_out
 from contested.trajectories import Trajectory
@@ -127,12 +128,23 @@ def notes(trajectories: Sequence[Trajectory], analyses: Sequence[Analysis]) -> l
         "nats (natural logarithm)."
     )
     intervals = (
-        f"{_joined(percent(found.confidence) for found in analyses)} intervals. Means and ρ: bootstrap over examples, "
-        f"{_joined(f'{found.n_resamples:,}' for found in analyses)} resamples; shares: Wilson. Each is for one "
-        "number by itself. They hold the run fixed: variation between seeds is not included."
+        f"{_joined(percent(found.confidence) for found in analyses)} intervals. Means: studentised bootstrap; ρ: BCa "
+        f"bootstrap; {_joined(f'{found.n_resamples:,}' for found in analyses)} resamples of {_resampled(analyses)}; "
+        "shares: Wilson. A caution stands where too few examples are too skewed. Each is for one number by itself. "
+        "They hold the run fixed: variation between seeds is not included."
     )
     explained = [(name, text) for name, text, needs in _NOTES if needs <= has]
     return [("Size", size), *explained, ("Intervals", intervals)]
+
+
+def _resampled(analyses: Sequence[Analysis]) -> str:
+    if not any(found.clusters for found in analyses):
+        return "examples"
+    shared = _joined(
+        "a text" if found.clusters == SHARED_TEXTS else found.clusters for found in analyses if found.clusters
+    )
+    sizes = _range(found.n_clusters for found in analyses if found.clusters)
+    return f"{sizes} clusters of examples that share {shared}"
 
 
 def _range(values: Iterable[int], form: Callable[[int], str] = "{:,}".format) -> str:

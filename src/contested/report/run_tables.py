@@ -19,9 +19,10 @@ _CATEGORY = Column("category", "category")
 _N = Column("n", "n", COUNT)
 _ROUNDED = number(",.0f")
 _NOTE = Column("note", "note")
+_CAUTION = Column("caution", "caution")
 _P = Column("p_value", "p", p_value)
 _ROSE = Column("rose_share", "share that rose", SHARE, "rose_low", "rose_high")
-_INTERVALS = "In brackets: {confidence} intervals over examples."
+_INTERVALS = "In brackets: {confidence} intervals over examples, or clusters of them."
 _CHANGE = "Δℓ: mean loss change from the first to the last checkpoint;"
 
 
@@ -84,6 +85,7 @@ TABLES: tuple[Table, ...] = (
         (
             _RUN, Column("measure", "measure", measure_heading, words=True), Column("unit", "unit"), _CATEGORY, _N,
             Column("n_skipped", "left out", COUNT), Column("mean", "mean", NATS, "low", "high"), _NOTE,
+            _CAUTION,
         ),
         folded=True,
         whole=("Every measure", "Means over the examples. " + _INTERVALS + " "),
@@ -96,7 +98,7 @@ TABLES: tuple[Table, ...] = (
         "unlearning", "unlearning", "", "Change of the loss", "Last checkpoint minus first. " + _INTERVALS,
         (
             _RUN, _CATEGORY, _N, Column("mean", "mean Δℓ (nats)", CHANGE, "low", "high"),
-            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE,
+            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE, _CAUTION,
         ),
     ),
     Table(
@@ -104,7 +106,7 @@ TABLES: tuple[Table, ...] = (
         "KL(annotators ‖ model) at the last checkpoint minus that at the first. " + _INTERVALS,
         (
             _RUN, _CATEGORY, _N, Column("mean", "mean ΔKL (nats)", CHANGE, "low", "high"),
-            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE,
+            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE, _CAUTION,
         ),
     ),
     Table(
@@ -142,6 +144,7 @@ TABLES: tuple[Table, ...] = (
             _RUN, Column("measure", "measure"), _CATEGORY, Column("reference", "compared with"), _N,
             Column("n_reference", "n compared with", COUNT),
             Column("difference", "difference (nats)", CHANGE, "low", "high"), Column("verdict", "verdict"), _NOTE,
+            _CAUTION,
         ),
     ),
     Table(

@@ -32,20 +32,23 @@ class ReportRun(NamedTuple):
     held_out: bool = False
 
 
-def analyzed(trajectories: Sequence[Trajectory], rng: np.random.Generator | None, n_resamples: int) -> list[ReportRun]:
+def analyzed(
+    trajectories: Sequence[Trajectory], rng: np.random.Generator | None, n_resamples: int, clusters: str | None = None
+) -> list[ReportRun]:
     """Name and analyse runs; each one's numbers are the same alone and beside others.
 
     Args:
         trajectories: The runs.
         rng: Source of all resamples: every run gets a copy of it in its present state.
         n_resamples: Bootstrap resamples of each interval.
+        clusters: What says which examples belong together, as in :func:`contested.analysis.analyze`.
 
     Returns:
         The runs in the same order; one that tracks validation examples, too, is followed by these.
     """
     found: list[ReportRun] = []
     for name, trajectory in zip(run_names(trajectories), trajectories, strict=True):
-        own = analyze(trajectory, rng=copy.deepcopy(rng), n_resamples=n_resamples)
+        own = analyze(trajectory, clusters=clusters, rng=copy.deepcopy(rng), n_resamples=n_resamples)
         if own.validation is None:
             found.append(ReportRun(name, trajectory, own))
         else:

@@ -58,6 +58,7 @@ def write_report(
     out: str | Path,
     *,
     title: str | None = None,
+    clusters: str | None = None,
     rng: np.random.Generator | None = None,
     n_resamples: int = 2000,
 ) -> ReportPaths:
@@ -77,6 +78,8 @@ def write_report(
         trajectories: The runs, in the order in which they are shown.
         out: The folder; made where missing, files of the same names are replaced.
         title: The heading of the page.
+        clusters: The column of the examples that says which belong together, or ``"none"``; without it those that
+            share a text.
         rng: Source of all resamples, in its present state for every run, so that a run's numbers are
             those of :func:`contested.analysis.analyze` and the same beside any other run.
         n_resamples: Bootstrap resamples of each interval.
@@ -91,7 +94,7 @@ def write_report(
         raise RunError("A report needs at least one run; none was given.")
     folder = user_path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    runs = analyzed(trajectories, rng, n_resamples)
+    runs = analyzed(trajectories, rng, n_resamples, clusters)
     tables_of_runs = stacked_tables(runs)
     frames = tables_of_runs | run_frames(runs, tables_of_runs)
     confidence = percent(runs[0].analysis.confidence)

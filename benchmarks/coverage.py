@@ -1,0 +1,304 @@
+"""How often intervals cover the truth and verdicts are false, simulated: the figures of docs/statistics.md.
+
+python benchmarks/coverage.py [--only NAME …] [--sets 2000] [--out docs/statistics.json]; then: make docs
+
+A case is an entry of CASES. What is found is merged into the file, so that a part can be run again by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import populations as of
+from numpy.typing import NDArray
+
+from contested.analysis import change_by_category, difference_interval, mean_intervals, share_interval, spearman
+from contested.analysis.clusters import cluster_codes, cluster_sums
+from contested.analysis.intervals import Interval, resampled_rows, row_counts
+from contested.analysis.studentised import expanded_quantiles
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+TOGETHER = 50  # samples over the same resamples
+RESAMPLES = 1000
+ALONE = 400  # resamples where each sample has its own, which cost the most
+OUT = Path(__file__).parents[1] / "docs" / "statistics.json"
+
+
+class Found(NamedTuple):
+    """What a method gave for each of some samples, shape ``(sets,)``.
+
+    Attributes:
+        below: The interval lies below the truth; of a verdict: it is "falls", and nothing falls.
+        above: The interval lies above the truth; of a verdict: it is "rises", and nothing rises.
+        length: Length of the interval; NaN for a verdict.
+    """
+
+    below: Flags
+    above: Flags
+    length: Floats
+
+
+Simulation = Callable[[np.random.Generator, int], Mapping[str, Found]]
+"""From a generator and a number of samples to what each method gives: "now", and "before" where another was used."""
+
+
+class Case(NamedTuple):
+    """One row of a table.
+
+    Attributes:
+        what: The interval or verdict: the heading of its table, and a NAME of ``--only``.
+        population: What samples are drawn from.
+        n: Examples of a sample, and what else it has (``"100, 3 seeds"``).
+        simulate: Draws samples and makes their intervals.
+        before: What "before" was; empty without one.
+    """
+
+    what: str
+    population: str
+    n: str
+    simulate: Simulation
+    before: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What names the case."""
+        return self.what, self.population, self.n
+
+
+def found(low: Floats, high: Floats, truth: float) -> Found:
+    """Of intervals; one that is missing (NaN) covers nothing and lies nowhere: refused."""
+    if np.isnan([low, high]).any():
+        raise ValueError("A sample has no interval: simulate samples that have one.")
+    return Found(high < truth, low > truth, high - low)
+
+
+def each(
+    draw: Callable[[np.random.Generator], Any],
+    methods: Mapping[str, Callable[[Any, np.random.Generator], Interval]],
+    truth: float,
+) -> Simulation:
+    """A simulation of one sample after the other.
+
+    Args:
+        draw: From a generator to a sample of any kind.
+        methods: From a sample and a generator to what has ``low`` and ``high``.
+        truth: What is estimated.
+
+    Returns:
+        The simulation.
+    """
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        ends: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
+        for _ in range(sets):
+            sample = draw(rng)
+            for name, method in methods.items():
+                interval = method(sample, rng)
+                ends[name].append((interval.low, interval.high))
+        return {name: found(*np.array(values).T, truth) for name, values in ends.items()}
+
+    return simulate
+
+
+def verdicts(said: list[str]) -> Found:
+    """Of verdicts where nothing rises or falls."""
+    array = np.array(said)
+    return Found(array == "falls", array == "rises", np.full(len(array), np.nan))
+
+
+def percentile(values: Floats, clusters: NDArray[np.intp] | None, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """The expanded percentile intervals of means, which were used before: ends of shape ``(S,)``."""
+    codes = cluster_codes(clusters, len(values))
+    sums, sizes = cluster_sums(values, codes), np.bincount(codes)
+    blocks = map(row_counts, resampled_rows(len(sizes), n_resamples=RESAMPLES, rng=rng))
+    means = np.concatenate([counts @ sums / (counts @ sizes)[:, None] for counts in blocks])
+    return expanded_quantiles(means, len(sizes), 0.95)
+
+
+def means(population: of.Population, n: int) -> Simulation:
+    """Intervals of means; samples are columns over the same resamples, some at a time."""
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        values = population.draw(n, sets, rng)
+        clusters = None if population.clusters is None else population.clusters(n)
+        if population is of.TIED:  # a sample of zeros alone has no spread to tell of
+            values = values[:, values.any(axis=0)]
+        now = mean_intervals(values, clusters=clusters, rng=rng, n_resamples=RESAMPLES)
+        old = percentile(values, clusters, rng)
+        return {"now": found(now.low, now.high, population.mean), "before": found(*old, population.mean)}
+
+    return simulate
+
+
+def alone(population: of.Population, n: int) -> Simulation:
+    """Intervals of means in clusters, beside those that take every example as independent."""
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        values = population.draw(n, sets, rng)
+        assert population.clusters is not None
+        now = mean_intervals(values, clusters=population.clusters(n), rng=rng, n_resamples=RESAMPLES)
+        old = percentile(values, None, rng)
+        return {"now": found(now.low, now.high, population.mean), "before": found(*old, population.mean)}
+
+    return simulate
+
+
+def difference(first: of.Population, second: of.Population, n: int) -> Simulation:
+    """Intervals of the difference of two groups of n examples each."""
+
+    def draw(rng: np.random.Generator) -> tuple[Floats, Floats]:
+        return first.draw(n, 1, rng)[:, 0], second.draw(n, 1, rng)[:, 0]
+
+    def now(sample: tuple[Floats, Floats], rng: np.random.Generator) -> Interval:
+        return difference_interval(*sample, rng=rng, n_resamples=ALONE)
+
+    def before(sample: tuple[Floats, Floats], rng: np.random.Generator) -> Interval:
+        drawn = [values[rng.integers(0, n, size=(ALONE, n))].mean(axis=1) for values in sample]
+        low, high = expanded_quantiles(drawn[0] - drawn[1], n, 0.95)
+        return Interval(np.nan, float(low), float(high), n, "", "")
+
+    return each(draw, {"now": now, "before": before}, first.mean - second.mean)
+
+
+def shares(n: int) -> Simulation:
+    """Intervals of a share of 0.3 in clusters, beside those that take every example as independent."""
+    clusters = of.cluster_sizes(n)
+
+    def draw(rng: np.random.Generator) -> Flags:
+        return np.asarray(rng.random(n) < rng.beta(0.6, 1.4, size=n)[clusters])
+
+    return each(
+        draw,
+        {
+            "now": lambda sample, _: share_interval(sample, clusters=clusters),
+            "before": lambda sample, _: share_interval(sample),
+        },
+        0.3,
+    )
+
+
+def correlation(pairs: of.Pairs, n: int) -> Simulation:
+    """BCa intervals of Spearman's ρ, in clusters beside those that take every example as independent."""
+    clusters = None if pairs.clusters is None else pairs.clusters(n)
+
+    def by(given: NDArray[np.intp] | None) -> Callable[[Any, np.random.Generator], Any]:
+        return lambda sample, rng: spearman(*sample, clusters=given, rng=rng, n_resamples=ALONE)
+
+    methods = {"now": by(clusters)} | ({} if clusters is None else {"before": by(None)})
+    return each(lambda rng: pairs.draw(n, rng), methods, pairs.rho)
+
+
+def unlearned(population: of.Population, n: int) -> Simulation:
+    """The verdict on changes of loss whose mean is 0: "rises" is un-learned, "falls" is not un-learned."""
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        changes = population.draw(n, sets, rng) - population.mean
+        return {
+            "now": verdicts(
+                [
+                    change_by_category(change, [""] * n, [], rng=rng, n_resamples=ALONE).overall.verdict
+                    for change in changes.T
+                ]
+            )
+        }
+
+    return simulate
+
+
+INDEPENDENT = "examples taken as independent"
+PERCENTILE = "expanded percentile"
+CASES: list[Case] = [
+    *(
+        Case("interval of a mean", population.name, str(n), means(population, n), PERCENTILE)
+        for population in of.MEANS
+        for n in (30, 100, 300)
+    ),
+    Case(
+        "interval of a mean", of.CLUSTERED.name + ", against no clusters", "100", alone(of.CLUSTERED, 100),
+        f"{PERCENTILE}, {INDEPENDENT}",
+    ),
+    *(
+        Case("interval of a difference", f"{a.name} − {b.name}", f"{n} + {n}", difference(a, b, n), PERCENTILE)
+        for a, b in ((of.GAMMA, of.MIXTURE), (of.LOGNORMAL, of.NORMAL))
+        for n in (30, 100)
+    ),
+    *(Case("interval of a share", "0.3, in clusters of 1 to 3", str(n), shares(n), INDEPENDENT) for n in (30, 100)),
+    *(
+        Case("interval of ρ", pairs.name, "100", correlation(pairs, 100), INDEPENDENT if pairs.clusters else "")
+        for pairs in of.PAIRS
+    ),
+    *(
+        Case("verdict on a change whose mean is 0", population.name, str(n), unlearned(population, n))
+        for population in (of.MIXTURE, of.GAMMA, of.LOGNORMAL)
+        for n in (100,)
+    ),
+]  # fmt: skip
+
+
+def simulated(case: Case, sets: int, seed: int = 0) -> dict[str, Any]:
+    """One case, in parts whose samples share resamples.
+
+    Args:
+        case: What is simulated.
+        sets: Samples.
+        seed: Of all that is drawn.
+
+    Returns:
+        Its row: shares of samples, and lengths.
+    """
+    started = time.perf_counter()
+    parts = [
+        case.simulate(np.random.default_rng([seed, part]), min(TOGETHER, sets - start))
+        for part, start in enumerate(range(0, sets, TOGETHER))
+    ]
+    row: dict[str, Any] = {"what": case.what, "population": case.population, "n": case.n, "before_is": case.before}
+    for method in parts[0]:
+        below, above, length = (
+            np.concatenate(values) for values in zip(*(part[method] for part in parts), strict=True)
+        )
+        row[method] = {
+            "sets": len(below),
+            "covers": round(float(1 - (below | above).mean()), 4),
+            "below": round(float(below.mean()), 4),
+            "above": round(float(above.mean()), 4),
+            "length": None if np.isnan(length).all() else round(float(length.mean()), 4),
+        }
+    return row | {"seconds": round(time.perf_counter() - started, 1)}
+
+
+def chosen(only: list[str] | None) -> Iterator[Case]:
+    """The cases that are asked for, by any part of what they are."""
+    yield from (case for case in CASES if not only or any(name in " · ".join(case.key) for name in only))
+
+
+def merged(old: list[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows with one put in its place, in the order of the cases; rows of cases that are no more are left out."""
+    rows = {(row["what"], row["population"], row["n"]): row for row in [*old, new]}
+    return [rows[case.key] for case in CASES if case.key in rows]
+
+
+def main() -> None:
+    """Simulate cases and write each as it is done."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="cases whose name holds one of these")
+    parser.add_argument("--sets", type=int, default=2000, help="samples of each case")
+    parser.add_argument("--out", type=Path, default=OUT, help="file of all rows, into which these are merged")
+    options = parser.parse_args()
+    for case in chosen(options.only):
+        row = simulated(case, options.sets)
+        print(json.dumps(row, ensure_ascii=False), flush=True)
+        old = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else []
+        text = json.dumps(merged(old, row), ensure_ascii=False, indent=1)
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
