@@ -253,6 +253,12 @@ def test_clusters_of_a_label_are_those_of_its_examples():
     assert found[1].correlation == alone
 
 
+def test_intervals_of_few_examples_are_noted():
+    few = regression(*(values[:99] for values in confounded()), label_names=LABELS)
+    assert few.note.startswith("fewer than 100 examples")
+    assert np.isfinite(few.terms[1].low)
+
+
 def test_beta_does_not_depend_on_units_or_order():
     aulc, entropy, length, gold = confounded()
     order = generator(2).permutation(120)
