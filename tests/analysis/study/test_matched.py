@@ -41,7 +41,8 @@ def made(study: SimpleNamespace, seed: int, speed: float, extra: float = 0.0, **
         check_label_order=False,
     )
     metrics = pd.DataFrame({"step": STEPS, "train_loss": means})
-    return replace(run, metrics=metrics, examples=run.examples.assign(**columns))
+    texts = tuple(name for name in columns if name == "premise")
+    return replace(run, metrics=metrics, examples=run.examples.assign(**columns), text_columns=texts)
 
 
 def analysed(
@@ -171,3 +172,15 @@ def test_runs_that_hardly_learned_are_no_phase(any_study: SimpleNamespace) -> No
     assert found["within"] < 0.1
     assert found["verdict"] == "inconclusive"
     assert found["note"].startswith("both reached only losses less than 0.1 nats apart")
+
+
+def test_examples_that_share_a_text_are_one_cluster(any_study: SimpleNamespace) -> None:
+    # 24 examples, of which the last eight repeat the premises of the first eight: 16 premises.
+    premise = [f"premise {row % 16}" for row in range(any_study.N)]
+    clustered, alone = (
+        analysed(any_study, **given)["matched"].query("axis == 'method' and quantity == 'rho'").iloc[0]
+        for given in ({"premise": premise}, {})
+    )
+    assert (clustered["n"], clustered["n_clusters"], alone["n_clusters"]) == (24, 16, 24)
+    assert clustered["difference"] == pytest.approx(alone["difference"], abs=0.05)
+    assert clustered["high"] - clustered["low"] != pytest.approx(alone["high"] - alone["low"])

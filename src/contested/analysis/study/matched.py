@@ -22,7 +22,9 @@ from contested.analysis.study.groups import (
     Resampling,
     SeedGroup,
     categories_of,
+    clusters_of,
     different_examples,
+    of_rows,
     rows_by_category,
 )
 from contested.analysis.study.runs import Run
@@ -158,7 +160,8 @@ def _curve_rows(line: _Line, side: _Side, against: str, draw: Resampling) -> Ite
     losses = [_losses_at(run, against, levels) for run in runs]
     for quantity in _quantities(runs):
         values = [quantity.of(own, run) for own, run in zip(losses, runs, strict=True)]
-        found = matched_curve(np.stack(values), **draw.named(quantity.category).options)
+        clusters = of_rows(clusters_of(runs), quantity.rows)
+        found = matched_curve(np.stack(values), clusters, **draw.named(quantity.category).options)
         shared = {
             **{"axis": line.axis.name, "side": side.name, "held": line.held, "against": against},
             **{"quantity": quantity.name, "category": quantity.category, "n": found.n, "note": found.note},
@@ -185,7 +188,8 @@ def _pair_rows(
     notes = [group.problem for side in (first, second) for group in side.groups if group.problem]
     losses = [[_losses_at(run, against, levels) for run in side] for side in runs]
     for quantity in _quantities([*runs[0], *runs[1]]):
-        named = draw.named(quantity.category).options
+        clusters = of_rows(clusters_of([*runs[0], *runs[1]]), quantity.rows)
+        named = {"clusters": clusters, **draw.named(quantity.category).options}
         sides = [
             np.stack([quantity.of(own, run) for own, run in zip(found, side, strict=True)])
             for found, side in zip(losses, runs, strict=True)
