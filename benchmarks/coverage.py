@@ -18,7 +18,15 @@ import numpy as np
 import populations as of
 from numpy.typing import NDArray
 
-from contested.analysis import change_by_category, difference_interval, mean_intervals, share_interval, spearman
+from contested.analysis import (
+    change_by_category,
+    difference_interval,
+    mean_intervals,
+    mixed_effect,
+    nested_mean_intervals,
+    share_interval,
+    spearman,
+)
 from contested.analysis.clusters import cluster_codes, cluster_sums
 from contested.analysis.intervals import Interval, resampled_rows, row_counts
 from contested.analysis.studentised import expanded_quantiles
@@ -215,6 +223,52 @@ def unlearned(population: of.Population, n: int) -> Simulation:
 
 INDEPENDENT = "examples taken as independent"
 PERCENTILE = "expanded percentile"
+
+
+def over_seeds(n: int, n_seeds: int, spread: float) -> Simulation:
+    """The mean of skewed examples under seeds that differ by ``spread`` standard errors of the mean over examples."""
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        examples = rng.gamma(1.0, 1.0, size=(n, sets)) - 1.0
+        seeds = spread / np.sqrt(n) * rng.normal(size=(n_seeds, 1, sets))
+        values = examples + 0.5 * rng.normal(size=(n_seeds, n, sets)) + seeds
+        now = nested_mean_intervals(values, rng=rng.spawn(1)[0], n_resamples=RESAMPLES)
+        return {"now": found(now.low, now.high, 0.0)}
+
+    return simulate
+
+
+def equal_recipes(n: int, n_seeds: int) -> Simulation:
+    """The difference of two groups of seeds of the same recipe: they share what examples add, and no seed is alike."""
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        examples, seeds = rng.gamma(1.0, 1.0, size=(n, sets)), 3 / np.sqrt(n)
+        first, second = (
+            examples + 0.5 * rng.normal(size=(n_seeds, n, sets)) + seeds * rng.normal(size=(n_seeds, 1, sets))
+            for _ in range(2)
+        )
+        now = nested_mean_intervals(second - first, rng=rng.spawn(1)[0], n_resamples=RESAMPLES)
+        return {"now": found(now.low, now.high, 0.0)}
+
+    return simulate
+
+
+def slopes_by_seed(n: int, n_seeds: int) -> Simulation:
+    """The mixed-effects slope of seeds whose own slopes are 0.5 ± 0.1."""
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        ends = []
+        for _ in range(sets):
+            slopes, entropy = 0.5 + 0.1 * rng.normal(size=(n_seeds, 1)), rng.normal(size=n)
+            rest = 0.8 * rng.normal(size=n) + 0.6 * rng.normal(size=(n_seeds, n))
+            slope = mixed_effect(slopes * entropy + np.sqrt(1 - slopes**2) * rest, entropy)
+            ends.append((slope.low, slope.high))
+        low, high = np.array(ends).T
+        return {"now": found(low, high, 0.5)}
+
+    return simulate
+
+
 CASES: list[Case] = [
     *(
         Case("interval of a mean", population.name, str(n), means(population, n), PERCENTILE)
@@ -235,6 +289,19 @@ CASES: list[Case] = [
         Case("interval of ρ", pairs.name, "100", correlation(pairs, 100), INDEPENDENT if pairs.clusters else "")
         for pairs in of.PAIRS
     ),
+    *(
+        Case(
+            "interval over examples and seeds", f"exponential, seeds' sd {spread} standard errors", f"{n}, 3 seeds",
+            over_seeds(n, 3, spread),
+        )
+        for spread in (2, 5)
+        for n in (30, 100)
+    ),
+    *(
+        Case("difference of two groups of seeds", "equal recipes", f"60, {n_seeds} seeds", equal_recipes(60, n_seeds))
+        for n_seeds in (2, 3, 10)
+    ),
+    Case("mixed-effects slope", "slopes that differ by seed", "300, 3 seeds", slopes_by_seed(300, 3)),
     *(
         Case("verdict on a change whose mean is 0", population.name, str(n), unlearned(population, n))
         for population in (of.MIXTURE, of.GAMMA, of.LOGNORMAL)

@@ -20,6 +20,8 @@ def test_half_a_length_by_hand():
     # √(9 + 16) = 5 times (9 · 2 + 16 · 4) / 25.
     assert crossed_half([(np.array([9.0]), 2.0), (np.array([16.0]), 4.0)]).tolist() == [16.4]
     assert crossed_half([(np.zeros(1), 2.0), (np.zeros(1), 4.0)]).tolist() == [0.0]
+    # √(1 + 16) times (2 + 16 · 12) / 17 is 47.05: less than 4 · 12 of the second part alone.
+    assert crossed_half([(np.array([1.0]), 2.0), (np.array([16.0]), 12.0)]).tolist() == [48.0]
 
 
 def test_ends_by_hand():

@@ -61,11 +61,13 @@ def crossed_half(parts: Sequence[tuple[Floats, float]]) -> Floats:
         parts: The variance of each, shape ``(Q,)``, and its critical value.
 
     Returns:
-        The standard error times the mean of the critical values, weighted by the variances, shape ``(Q,)``.
+        The standard error times the mean of the critical values, weighted by the variances, and no less than any part
+        has by itself (the mean falls where a little variance comes with a much lower critical value), shape ``(Q,)``.
     """
     whole = np.sqrt(sum(variance for variance, _ in parts))
     together = np.asarray(sum(variance * critical for variance, critical in parts))
-    return np.asarray(np.divide(together, whole, out=np.zeros_like(together), where=whole > 0))
+    weighted = np.divide(together, whole, out=np.zeros_like(together), where=whole > 0)
+    return np.asarray(np.maximum.reduce([weighted, *(np.sqrt(variance) * critical for variance, critical in parts)]))
 
 
 def share_of_examples(influence: Sequence[Floats], codes: NDArray[np.intp]) -> Floats:
