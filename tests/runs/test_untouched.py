@@ -11,6 +11,7 @@ import pytest
 
 import contested as ct
 from contested.runs import RunResult, session, untouched
+from contested.runs.untouched import Untouched
 
 RECIPE: dict[str, Any] = {
     "training": {"learning_rate": 1e-2, "epochs": 1, "batch_size": 8},
@@ -26,8 +27,9 @@ def train(
 ) -> Callable[..., RunResult]:
     task = ct.NLITask(annotated=annotated_of(24), bulk=bulk, bulk_size=16)
 
-    def run(method: Any, out: str) -> RunResult:
-        return ct.train(str(checkpoint("bert")), method, task, out=tmp_path / out, max_length=60, **RECIPE)
+    def run(method: Any, out: str, **options: Any) -> RunResult:
+        given = {**RECIPE, "training": {**RECIPE["training"], **options}}
+        return ct.train(str(checkpoint("bert")), method, task, out=tmp_path / out, max_length=60, **given)
 
     return run
 
@@ -48,7 +50,7 @@ def test_adapters_that_change_the_model_at_once_have_the_untouched_one_beside_th
     found = ct.analyze(run, n_resamples=50).examples["loss_change_baseline"]
     np.testing.assert_allclose(found, run.required("losses")[-1] - whole.required("losses")[0], atol=1e-5)
     # Training ends in the same bits as without.
-    monkeypatch.setattr(session, "record_untouched", lambda *args, **options: None)
+    monkeypatch.setattr(session, "untouched", lambda components, batch_size: Untouched(None, ""))
     without = train(method, "without").path
     for file in without.glob("adapter/*.safetensors"):
         assert file.read_bytes() == (result.path / "adapter" / file.name).read_bytes()
@@ -66,3 +68,11 @@ def test_adapters_that_begin_as_nothing_need_no_other_pass(
     monkeypatch.setattr(untouched, "without_adapters", fails)
     said = train(ct.LoRA(r=2), "other").trajectory.manifest["baseline"]
     assert said == "the model fails with its adapters disabled (NotImplementedError: this tuner cannot be disabled)"
+
+
+def test_it_is_asked_in_float32_before_an_engine_of_half_precision_changes_the_module(
+    train: Callable[..., RunResult],
+) -> None:
+    plain, half = (train(PROMPTS, kind, precision=kind).trajectory for kind in ("float32", "bfloat16"))
+    np.testing.assert_array_equal(half.baseline_logits, plain.baseline_logits)
+    assert train(ct.LoRA(r=2), "lora", precision="bfloat16").trajectory.manifest["baseline"] == untouched.NO_CHANGE

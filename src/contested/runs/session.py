@@ -16,7 +16,7 @@ from contested.options import ProbesSection
 from contested.runs.folder import FromStart, check_folder, check_same_run, identity_of, open_folder, save_model
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
 from contested.runs.proving import check_weights, prove
-from contested.runs.untouched import record_untouched
+from contested.runs.untouched import record_untouched, untouched
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
 from contested.trajectories.leftovers import drop_unlisted
@@ -92,8 +92,12 @@ def open_run(
                         drop_unlisted(out, existing)
                     yield _result(out, existing, trained=False)
                     return
+        begins = bool(from_start) or existing is None or not existing["checkpoints"]
+        before = untouched(components, batch_size=config.execution.tracking_batch_size) if begins else None
         proof = prove(config, components, None if from_start is True else existing)
         writer, resume = open_folder(out, config, components, identity, proof, from_start=from_start)
+        if before is not None and not resume:
+            record_untouched(before, components, writer)
         yield RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
 
 
@@ -169,8 +173,6 @@ class RunSession:
         watch.say_notes()
         if resume:
             watch.read()
-        else:
-            record_untouched(components, writer, batch_size=config.execution.tracking_batch_size)
 
     def run(self) -> RunResult:
         """Train alone to the end.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,35 +17,56 @@ RECORDED = "recorded with adapters disabled"
 NO_CHANGE = "adapters begin as if they were not there; the first checkpoint is the untouched model"
 
 
-def record_untouched(components: RunComponents, writer: RunWriter, *, batch_size: int) -> None:
-    """Record the model with its adapters disabled, and say in the manifest (``baseline``) that it is, or why not.
+class Untouched(NamedTuple):
+    """What the model says without its adapters.
+
+    Attributes:
+        logits: Of the tracked examples, shape (N, K); None where they are not recorded.
+        said: That they are, or why not.
+    """
+
+    logits: NDArray[np.float32] | None
+    said: str
+
+
+def record_untouched(found: Untouched, components: RunComponents, writer: RunWriter) -> None:
+    """Record the untouched model, and say in the manifest (``baseline``) that it is, or why not.
 
     Args:
-        components: The run's parts, before the first step.
+        found: From :func:`untouched`.
+        components: The run's parts.
         writer: Writes the run's folder, of which nothing is listed yet.
-        batch_size: Examples at work at once.
     """
-    logits, said = _untouched(components, batch_size)
-    writer.manifest["baseline"] = said
-    if logits is not None:
+    writer.manifest["baseline"] = found.said
+    if found.logits is not None:
         data = components.encoded
-        losses = data.objective.recorded_losses(logits, data.tracked_targets)
-        writer.write_baseline(losses=losses, logits=logits)
+        losses = data.objective.recorded_losses(found.logits, data.tracked_targets)
+        writer.write_baseline(losses=losses, logits=found.logits)
 
 
-def _untouched(components: RunComponents, batch_size: int) -> tuple[NDArray[np.float32] | None, str]:
+def untouched(components: RunComponents, *, batch_size: int) -> Untouched:
+    """Ask the model with its adapters disabled, where that is another model than the one that training begins with.
+
+    Args:
+        components: The run's parts as they were built, in float32: an engine of half precision changes the module.
+        batch_size: Examples at work at once.
+
+    Returns:
+        Its answers, or why there are none.
+    """
     module, texts, pad_id = components.model.module, components.encoded.tracked, components.model.pad_id
     if problem := baseline_problem(module):
-        return None, problem
+        return Untouched(None, problem)
     few = training.selected(texts, training.chosen_rows(texts.lengths))
-    begun = training.own_logits(module, few, pad_id=pad_id, device=components.device)
     try:
+        begun = training.own_logits(module, few, pad_id=pad_id, device=components.device)
         # PEFT warns of biases that train, too; none has yet.
         with warnings.catch_warnings(action="ignore"), without_adapters(module):
-            untouched = training.own_logits(module, few, pad_id=pad_id, device=components.device)
-            apart = training.largest_difference(untouched, begun)
+            without = training.own_logits(module, few, pad_id=pad_id, device=components.device)
+            apart = training.largest_difference(without, begun)
             if apart <= training.TOLERANCE["float32"] * training.unit(begun):
-                return None, NO_CHANGE
-            return training.tracking_pass(module, texts, pad_id=pad_id, batch_size=batch_size), RECORDED
+                return Untouched(None, NO_CHANGE)
+            logits = training.tracking_pass(module, texts, pad_id=pad_id, batch_size=batch_size)
+            return Untouched(logits, RECORDED)
     except Exception as error:  # whatever a method's own way to disable its adapters makes of it
-        return None, f"the model fails with its adapters disabled ({training.error_line(error)})"
+        return Untouched(None, f"the model fails with its adapters disabled ({training.error_line(error)})")
