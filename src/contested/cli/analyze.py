@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from contested.analysis import Analysis, ChangeRow
     from contested.trajectories import Trajectory
+    from contested.trajectories.splits import Split
 
 
 def analyze(
@@ -30,6 +31,10 @@ def analyze(
             show_default=False,
         ),
     ] = None,
+    split: Annotated[
+        Literal["train", "validation"] | None,
+        typer.Option(help="Of these examples alone, where runs track both.", show_default=False),
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of each interval.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.", min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
@@ -44,18 +49,19 @@ def analyze(
     import numpy as np
 
     from contested.analysis import analyze as compute
+    from contested.cli.study_results import results_name
     from contested.files import write_json
     from contested.report import write_run_tables
     from contested.studies.folder import is_study
     from contested.trajectories import Trajectory
 
     if is_study(run):
-        _analyze_study(run, out, resamples=resamples, seed=seed, json=json)
+        _analyze_study(run, out, resamples=resamples, seed=seed, json=json, split=split)
         return
-    trajectory = Trajectory.load(run)
+    trajectory = Trajectory.load(run) if split is None else Trajectory.load(run).of_split(split)
     found = compute(trajectory, clusters=clusters, rng=np.random.default_rng(seed), n_resamples=resamples)
     results = {**found.to_dict(), "seed": seed}
-    folder = run / "results" if out is None else out
+    folder = run / results_name(split) if out is None else out
     tables = write_run_tables(found, folder)
     # Last, so that results.json is never next to tables of an earlier analysis.
     write_json(folder / "results.json", results)
@@ -66,13 +72,15 @@ def analyze(
         echo(f"Wrote results.json and {len(tables)} table files to {folder}")
 
 
-def _analyze_study(folder: Path, out: Path | None, *, resamples: int, seed: int, json: bool) -> None:
-    from contested.cli.study_results import print_claims, read_study
+def _analyze_study(
+    folder: Path, out: Path | None, *, resamples: int, seed: int, json: bool, split: Split | None
+) -> None:
+    from contested.cli.study_results import print_claims, read_study, results_name
     from contested.files import write_json
     from contested.report import write_study_tables
 
-    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples)
-    where = out or folder / "results"
+    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples, split=split)
+    where = out or folder / results_name(split)
     content = found.to_dict()
     tables = write_study_tables(found, where / "tables", wanted=study.analyses, spec=spec)
     write_json(where / "results.json", content)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from contested.cli.console import echo, path, print_json
+
+if TYPE_CHECKING:
+    from contested.trajectories.splits import Split
 
 
 def report(
@@ -27,6 +30,10 @@ def report(
             help="Folder of the report; by default RUN/report, ./report for several runs, STUDY/results for a study.",
             show_default=False,
         ),
+    ] = None,
+    split: Annotated[
+        Literal["train", "validation"] | None,
+        typer.Option(help="Of these examples alone, where runs track both.", show_default=False),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.", show_default=False)] = None,
     clusters: Annotated[
@@ -55,10 +62,13 @@ def report(
     from contested.trajectories import Trajectory
 
     if len(runs) == 1 and is_study(runs[0]):
-        _report_study(runs[0], out, title=title, resamples=resamples, seed=seed, json=json)
+        _report_study(runs[0], out, title=title, resamples=resamples, seed=seed, json=json, split=split)
         return
     trajectories = [Trajectory.load(run) for run in find_runs(runs)]
-    folder = out or (runs[0] if len(runs) == 1 else Path()) / "report"
+    if split is not None:
+        trajectories = [trajectory.of_split(split) for trajectory in trajectories]
+    name = "report" if split is None else f"report-{split}"
+    folder = out or (runs[0] if len(runs) == 1 else Path()) / name
     paths = write_report(
         trajectories, folder, title=title, clusters=clusters, rng=np.random.default_rng(seed), n_resamples=resamples
     )
@@ -77,13 +87,24 @@ def report(
     echo(f"Open {paths.html}")
 
 
-def _report_study(folder: Path, out: Path | None, *, title: str | None, resamples: int, seed: int, json: bool) -> None:
-    from contested.cli.study_results import print_claims, read_study
+def _report_study(
+    folder: Path,
+    out: Path | None,
+    *,
+    title: str | None,
+    resamples: int,
+    seed: int,
+    json: bool,
+    split: Split | None,
+) -> None:
+    from contested.cli.study_results import print_claims, read_study, results_name
     from contested.report import write_study_report
 
-    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples)
-    where = out or folder / "results"
+    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples, split=split)
+    where = out or folder / results_name(split)
     heading = title or study.description or f"Study {study.name}"
+    if split is not None and title is None:
+        heading += f" ({'validation' if split == 'validation' else 'training'} examples)"
     paths = write_study_report(found, where, title=heading, wanted=study.analyses, spec=spec)
     if json:
         written = {

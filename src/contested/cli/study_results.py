@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from contested.cli.console import echo
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from contested.paper import Claim
     from contested.report import ReportSpec
     from contested.studies import Study
+    from contested.trajectories.splits import Split
+
+Results = TypeVar("Results", bound="StudyResults")
+VALIDATION = "validation"
 
 
 class ReadStudy(NamedTuple):
@@ -31,13 +36,14 @@ class ReadStudy(NamedTuple):
     claims: Sequence[Claim]
 
 
-def read_study(folder: Path, *, seed: int, resamples: int) -> ReadStudy:
+def read_study(folder: Path, *, seed: int, resamples: int, split: Split | None = None) -> ReadStudy:
     """Analyse every complete run of a study together, as its report needs it.
 
     Args:
         folder: The study's folder.
         seed: Seed of the resamples.
         resamples: Bootstrap resamples of each interval.
+        split: Which of the runs' examples; where not given, those that train.
 
     Returns:
         The study and its results.
@@ -50,17 +56,29 @@ def read_study(folder: Path, *, seed: int, resamples: int) -> ReadStudy:
     from contested.studies.results import open_results
 
     rng = np.random.default_rng(seed)
-    opened = open_results(folder)
+    opened = open_results(folder, split)
     if opened.study.report == "paper":
         from contested import paper
         from contested.paper.report import report_spec
 
         of_paper = paper.results(opened, rng=rng, n_resamples=resamples)
-        return ReadStudy(opened.study, of_paper, report_spec(of_paper), of_paper.claims)
+        return ReadStudy(opened.study, _of(split, of_paper), report_spec(of_paper), of_paper.claims)
     from contested.analysis.study import study_results
 
     found = study_results(opened.table, opened.axes, opened.trajectories, rng=rng, n_resamples=resamples)
-    return ReadStudy(opened.study, found, None, ())
+    return ReadStudy(opened.study, _of(split, found), None, ())
+
+
+def _of(split: Split | None, found: Results) -> Results:
+    if split != VALIDATION:
+        return found
+    note = "Every number is of validation examples, which were tracked like the others and not trained on."
+    return replace(found, notes=(note, *found.notes))
+
+
+def results_name(split: Split | None) -> str:
+    """The folder of results inside a run or study, of one split's examples apart from those of all."""
+    return "results" if split is None else f"results-{split}"
 
 
 def print_claims(claims: Sequence[Claim]) -> None:

@@ -16,6 +16,7 @@ from contested.studies.cells import Cell, cell_table, expand
 from contested.studies.file import Study, open_study
 from contested.studies.folder import UNREADABLE, StudyFolder
 from contested.trajectories import Trajectory
+from contested.trajectories.splits import Split
 
 
 class OpenedStudy(NamedTuple):
@@ -38,11 +39,12 @@ class OpenedStudy(NamedTuple):
     params: Mapping[str, float]
 
 
-def open_results(folder: Path) -> OpenedStudy:
+def open_results(folder: Path, split: Split | None = None) -> OpenedStudy:
     """Read a study's folder and its complete runs.
 
     Args:
         folder: The study's folder.
+        split: Which of the runs' examples; all of them where not given.
 
     Returns:
         The study, its cells and its runs.
@@ -59,7 +61,7 @@ def open_results(folder: Path) -> OpenedStudy:
         raise RunError(
             f"No run of the study {study.name} in {folder} is complete; see contested study status {folder}."
         )
-    runs = {cell.run_id: _load(held.folder(cell)) for cell in complete}
+    runs = {cell.run_id: _load(held.folder(cell), split) for cell in complete}
     damaged = {name: error for name, error in runs.items() if isinstance(error, ContestedError)}
     if len(damaged) == len(runs):
         raise RunError(
@@ -100,9 +102,10 @@ class _Runs(Mapping[str, Trajectory]):
         return run_id in self._runs
 
 
-def _load(folder: Path) -> Trajectory | ContestedError:
+def _load(folder: Path, split: Split | None) -> Trajectory | ContestedError:
     try:
-        return Trajectory.load(folder)
+        found = Trajectory.load(folder)
+        return found if split is None else found.of_split(split)
     except ContestedError as error:
         return error
 

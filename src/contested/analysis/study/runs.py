@@ -21,6 +21,7 @@ from contested.analysis.progress import losses_reached
 from contested.analysis.watch import ended_by_alert, watched
 from contested.annotations.measures import entropy
 from contested.errors import RunError
+from contested.trajectories.splits import VALIDATION
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -208,7 +209,7 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "length": _length(examples, trajectory.text_columns),
         "covariates": _covariates(examples, trajectory.text_columns),
         "replaced": _replaced(examples, gold),
-        "n_trained": int(examples["in_training"].sum()) if "in_training" in examples else n_examples,
+        "n_trained": _n_trained(examples),
         "steps": source.steps,
         "losses": None if trajectory.losses is None else trajectory.losses[:, order],
         "last_logits": None if logits is None else logits[-1][order].astype(np.float64),
@@ -229,6 +230,11 @@ def _clusters(trajectory: Trajectory, order: NDArray[np.intp]) -> NDArray[np.int
     """Examples that share a text, directly or through others, in the order given; None where none do."""
     found = watched(trajectory.examples, trajectory.category_names, trajectory.text_columns).clusters
     return None if found is None else cluster_codes(np.asarray(found)[order], len(order))
+
+
+def _n_trained(examples: pd.DataFrame) -> int:
+    trains = (examples["split"] != VALIDATION).to_numpy() if "split" in examples else np.ones(len(examples), bool)
+    return int((trains & examples["in_training"].to_numpy(bool) if "in_training" in examples else trains).sum())
 
 
 def _ordered(values: NDArray[Any] | None, order: NDArray[np.intp]) -> NDArray[Any] | None:
