@@ -319,7 +319,8 @@ MEASURES: tuple[Measure, ...] = (
         needs=("gold", "annotators"),
         summary="mean",
         sentence="What a model that answers as the annotators do would lose: −ln of the share of annotators who chose "
-        "the gold label. Unknown with one annotation, or where nobody chose it.",
+        "the gold label. Unknown with one annotation, or where nobody chose it; too low where few annotators also "
+        "decide the gold label.",
         of_block=lambda block: annotators_loss(block.label_counts, block.gold),
     ),
     Measure(
