@@ -123,6 +123,14 @@ def test_where_equal_values_decide_an_end_the_percentile_interval_may_be_wider()
     assert "equal values" not in mean_interval(np.arange(30) % 4, rng=generator()).caution
 
 
+def test_nearly_equal_values_put_no_end_hundreds_of_errors_away():
+    values = np.array([0.0, 1e-4, 2e-4, 3e-4, 4e-4, 1.0])
+    found = mean_interval(values, rng=generator())
+    # A third of all resamples miss the 1: they lie 1 / 6 below the mean, and their error counts as 0.05 of the
+    # sample's, so that the upper end is 20 / 6 above it; with their own errors it would be hundreds.
+    assert found.high == pytest.approx(values.mean() + 20 / 6, rel=0.01)
+
+
 def test_skewed_values_have_a_caution_by_cochrans_rule():
     # k ones among n zeros have the skewness (1 - 2p) / √(p (1 - p)), p = k / n. n = 400, k = 20: 4.13, 25 · 4.13² = 426
     # examples are needed; k = 24: 3.79, 25 · 3.79² = 359 are.
