@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import populations as of
 from numpy.typing import NDArray
+from scipy import stats
 
 from contested.analysis import (
+    calibration_error,
     change_by_category,
     difference_interval,
     mean_intervals,
@@ -29,6 +31,7 @@ from contested.analysis import (
 )
 from contested.analysis.clusters import cluster_codes, cluster_sums
 from contested.analysis.intervals import Interval, resampled_rows, row_counts
+from contested.analysis.least_squares import least_squares
 from contested.analysis.studentised import expanded_quantiles
 
 Floats = NDArray[np.float64]
@@ -221,7 +224,36 @@ def unlearned(population: of.Population, n: int) -> Simulation:
     return simulate
 
 
+def slope(n: int) -> Simulation:
+    """Robust intervals of a slope, beside those of ordinary least squares."""
+
+    def now(sample: tuple[Floats, Floats], _: np.random.Generator) -> Interval:
+        fit = least_squares(sample[1], [sample[0]])
+        return Interval(fit.coefficients[1], fit.low[1], fit.high[1], n, "", fit.note)
+
+    def before(sample: tuple[Floats, Floats], _: np.random.Generator) -> Interval:
+        fit = stats.linregress(*sample)
+        half = stats.t.ppf(0.975, n - 2) * fit.stderr
+        return Interval(fit.slope, fit.slope - half, fit.slope + half, n, "", "")
+
+    return each(lambda rng: of.rising_spread(n, rng), {"now": now, "before": before}, of.SLOPE)
+
+
+def calibration(n: int, gap: float) -> Simulation:
+    """Intervals of the debiased calibration error of a model of two classes that is right less often, by a gap."""
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        samples = (of.answers(n, gap, rng) for _ in range(sets))
+        intervals = [calibration_error(logits, gold) for logits, gold in samples]
+        # The gap is the same everywhere, so that it is the error of any bins.
+        ends = np.array([(each.low, each.high) for each in intervals])
+        return {"now": found(ends[:, 0], ends[:, 1], gap)}
+
+    return simulate
+
+
 INDEPENDENT = "examples taken as independent"
+ORDINARY = "ordinary standard errors"
 PERCENTILE = "expanded percentile"
 
 
@@ -302,6 +334,18 @@ CASES: list[Case] = [
         for n_seeds in (2, 3, 10)
     ),
     Case("mixed-effects slope", "slopes that differ by seed", "300, 3 seeds", slopes_by_seed(300, 3)),
+    *(
+        Case("interval of a slope", "spread and skew rise with x", str(n), slope(n), ORDINARY)
+        for n in (30, 100, 300)
+    ),
+    *(
+        Case(
+            "interval of the calibration error", f"two classes, {named}", str(n),
+            calibration(n, gap),
+        )
+        for gap, named in ((0.0, "calibrated"), (0.1, "right 0.1 less often than said"))
+        for n in (30, 94, 370)
+    ),
     *(
         Case("verdict on a change whose mean is 0", population.name, str(n), unlearned(population, n))
         for population in (of.MIXTURE, of.GAMMA, of.LOGNORMAL)

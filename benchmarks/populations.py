@@ -111,3 +111,19 @@ NORMAL_PAIRS = Pairs("normal, r = 0.5", _normal_pairs, _RHO)
 TIED_PAIRS = Pairs("lognormal against half zeros", _tied_pairs, _rho_of_tied())
 SHARED_PAIRS = Pairs("normal, r = 0.5, in clusters of 1 to 3", _shared_pairs, _RHO, cluster_sizes)
 PAIRS = (NORMAL_PAIRS, TIED_PAIRS, SHARED_PAIRS)
+
+
+SLOPE = 0.3
+
+
+def rising_spread(n: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Values between 0 and 1.1, as entropies of three classes are, and what depends on them with skewed errors."""
+    x = rng.uniform(0.0, 1.1, n)
+    return x, SLOPE * x + (0.1 + x) ** 1.5 * (rng.exponential(size=n) - 1.0)
+
+
+def answers(n: int, gap: float, rng: np.random.Generator) -> tuple[Floats, NDArray[np.intp]]:
+    """Logits of two classes and gold labels: the likelier class is right with its probability less a gap."""
+    sure = 0.6 + 0.39 * rng.beta(2.0, 1.5, n)
+    right = rng.random(n) < sure - gap
+    return np.log(np.column_stack([sure, 1.0 - sure])), np.where(right, 0, 1)
