@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import special
+
+from contested.analysis.decomposition import majority_probabilities, redrawn_change, taken_apart
+from contested.analysis.divergence import kl_divergence
+from contested.errors import ConfigError
+
+
+def test_a_rising_loss_may_be_a_move_towards_the_annotators() -> None:
+    # p = (.6, .4), gold label 0; the model goes from (.9, .1) to exactly p.
+    # Δℓ = ln(.9 / .6) = .4055; ΔKL = −(.6 ln(.6/.9) + .4 ln(.4/.1)) = −.3112; the rest is .4055 + .3112 = .7167.
+    logits = np.log([[[0.9, 0.1]], [[0.6, 0.4]]])
+    kl = kl_divergence(logits, [[0.6, 0.4]])
+    loss = -logits[:, 0, 0]
+    found = taken_apart(
+        loss[1:] - loss[:1],
+        kl[1] - kl[0],
+        loss[1:] - loss[:1],
+        ["contested"],
+        ["contested"],
+        rng=np.random.default_rng(0),
+    )
+    row = found.set_index("category").loc["overall"]
+    assert row[["change", "kl", "rest"]].tolist() == pytest.approx([0.4055, -0.3112, 0.7167], abs=1e-4)
+    assert row[["rose", "rose_closer", "closer_share"]].tolist() == [1, 1, 1.0]
+    assert row["note"] == "1 example: too few for a 95% interval (6 needed); share of the rise: 1 example: too few " + (
+        "for a 95% interval (6 needed)"
+    )
+
+
+def test_the_majority_of_other_annotators() -> None:
+    # Three votes drawn from (2/3, 1/3): label 0 wins with two or three, 12/27 + 8/27.
+    # Two votes drawn from (1/2, 1/2): a tie half of the time, which counts for both.
+    # One hundred votes for one label leave nothing to chance.
+    found = majority_probabilities([[2, 1], [1, 1], [0, 100]], rng=np.random.default_rng(0), n_draws=20_000)
+    assert found[:, 0] == pytest.approx([20 / 27, 1 / 2, 0], abs=0.01)
+    assert found.sum(axis=1) == pytest.approx(1)
+    with pytest.raises(ConfigError, match="n_draws: given 10, expected at least 100"):
+        majority_probabilities([[2, 1]], rng=np.random.default_rng(0), n_draws=10)
+
+
+def test_the_change_with_a_label_that_is_sure_is_that_of_its_loss() -> None:
+    first, last = np.random.default_rng(0).normal(size=(2, 5, 3))
+    gold = np.array([0, 1, 2, 0, 1])
+    loss = [-special.log_softmax(logits, axis=1)[np.arange(5), gold] for logits in (first, last)]
+    assert redrawn_change(first, last, np.eye(3)[gold]) == pytest.approx(loss[1] - loss[0])
+
+
+def made(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    change = rng.normal(0.1, 1, n)
+    return change, change + rng.normal(-0.3, 0.5, n)
+
+
+def test_the_parts_add_up_and_the_share_is_that_of_the_summed_rise() -> None:
+    change, kl = made(np.random.default_rng(1), 400)
+    categories = np.where(np.arange(400) < 150, "clean", "contested")
+    found = taken_apart(change, kl, change, categories, ["clean", "contested"], rng=np.random.default_rng(0))
+    assert found["category"].tolist() == ["clean", "contested", "overall"]
+    assert (found["kl"] + found["rest"]).to_numpy() == pytest.approx(found["change"].to_numpy())
+    rose = change > 0
+    closer = rose & (kl < 0)
+    row = found.iloc[-1]
+    assert (row["rose"], row["rose_closer"]) == (rose.sum(), closer.sum())
+    assert row["closer_share"] == pytest.approx(change[closer].sum() / change[rose].sum())
+    assert 0 < row["closer_low"] < row["closer_share"] < row["closer_high"] < 1
+
+
+def test_copies_in_one_cluster_say_nothing_new() -> None:
+    change, kl = made(np.random.default_rng(2), 200)
+    alone = taken_apart(change, kl, change, ["a"] * 200, ["a"], rng=np.random.default_rng(0))
+    twice = taken_apart(
+        *(np.repeat(values, 2) for values in (change, kl, change)),
+        ["a"] * 400,
+        ["a"],
+        clusters=np.repeat(np.arange(200), 2),
+        rng=np.random.default_rng(0),
+    )
+    numbers = [name for name in alone if name not in {"category", "n", "rose", "rose_closer", "note"}]
+    assert twice[numbers].to_numpy() == pytest.approx(alone[numbers].to_numpy())
+
+
+def test_the_interval_of_the_share_covers_it() -> None:
+    rng = np.random.default_rng(3)
+    # E[rise; KL falls] / E[rise], from a sample as large as a population.
+    change, kl = made(rng, 400_000)
+    truth = change[(change > 0) & (kl < 0)].sum() / change[change > 0].sum()
+    hits = 0
+    for _ in range(200):
+        change, kl = made(rng, 150)
+        row = taken_apart(change, kl, change, ["a"] * 150, ["a"], rng=rng, n_resamples=400).iloc[-1]
+        hits += row["closer_low"] <= truth <= row["closer_high"]
+    # 95 % of 200 sets, four standard errors wide: 1.5 points each.
+    assert 0.89 <= hits / 200 <= 1
+    assert hits < 200
