@@ -56,6 +56,7 @@ def test_tables(unlearning_run):
         "unlearning",
         "kl",
         "contrasts",
+        "decomposition",
         "alerts",
         "alert_looks",
         "correlation",

@@ -11,7 +11,7 @@ rises on a label that 55 of 100 annotators gave may be all rest, while the model
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,20 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from contested.analysis.block import Source
 from contested.analysis.blocks import blocks
-from contested.analysis.checks import category_rows, check_resampling, finite_array, same_length
+from contested.analysis.checks import OVERALL, category_rows, check_resampling, finite_array, same_length
 from contested.analysis.clusters import cluster_codes, cluster_sums
 from contested.analysis.intervals import Clusters, Interval, keyed, mean_intervals, resampled_counts, too_few
+from contested.analysis.measures import Columns
+from contested.analysis.sentences import examples_of
 from contested.analysis.studentised import Means, resampled_means, studentised_ends
 from contested.annotations.measures import check_counts
 from contested.errors import ConfigError
+from contested.formats import CHANGE, SHARE
 from contested.wording import joined
 
+_DRAWN = 10_000_000  # votes drawn at once: 80 MB
 _PARTS = ("change", "kl", "rest", "redrawn")
 APART_COLUMNS = (
     *("category", "n"),
@@ -59,7 +64,7 @@ def majority_probabilities(label_counts: ArrayLike, *, rng: np.random.Generator,
         raise ConfigError(f"n_draws: given {n_draws}, expected at least 100; 1000 is usual.")
     counts = check_counts(label_counts)
     found = np.empty(counts.shape)
-    for rows in blocks(len(counts), n_draws * counts.shape[1]):
+    for rows in blocks(len(counts), n_draws * counts.shape[1], _DRAWN):
         votes, total = counts[rows], counts[rows].sum(axis=1)
         drawn = rng.multinomial(total, votes / total[:, None], size=(n_draws, len(votes)))
         first = drawn == drawn.max(axis=2, keepdims=True)
@@ -83,6 +88,52 @@ def redrawn_change(first: ArrayLike, last: ArrayLike, probabilities: ArrayLike) 
     same_length(first=len(before), last=len(after), probabilities=len(weights))
     rise = special.log_softmax(before, axis=1) - special.log_softmax(after, axis=1)
     return np.asarray((weights * rise).sum(axis=1))
+
+
+def decomposition(
+    source: Source,
+    columns: Columns,
+    categories: NDArray[Any],
+    names: Sequence[str],
+    *,
+    clusters: Clusters,
+    rng: np.random.Generator,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> pd.DataFrame | None:
+    """:func:`taken_apart` of a run.
+
+    Args:
+        source: The run's arrays.
+        columns: Its measures, in the run's order.
+        categories: The category of each example, shape ``(N,)``, in the order of the ids.
+        names: The categories in order of rising entropy.
+        clusters: What examples share, shape ``(N,)``, in the order of the ids; None where each stands for itself.
+        rng: Source of votes and resamples, made from a seed; nothing is drawn from it.
+        n_resamples: Bootstrap resamples R.
+        confidence: Coverage wanted of each interval by itself.
+
+    Returns:
+        The frame; None where the run lacks the changes of the loss or of KL.
+    """
+    if not {"loss_change", "kl_change"} <= columns.keys():
+        return None
+    change, kl = (np.asarray(columns[name][source.order], np.float64) for name in ("loss_change", "kl_change"))
+    known = np.isfinite(change) & np.isfinite(kl)
+    rows, logits = source.order[known], source.trajectory.required("logits")
+    votes = source.trajectory.required("label_counts")[rows]
+    chances = majority_probabilities(votes, rng=keyed(rng, "majority"))
+    return taken_apart(
+        change[known],
+        kl[known],
+        redrawn_change(logits[0][rows], logits[-1][rows], chances),
+        categories[known],
+        names,
+        clusters=None if clusters is None else np.asarray(clusters)[known],
+        rng=rng,
+        n_resamples=n_resamples,
+        confidence=confidence,
+    )
 
 
 def taken_apart(
@@ -124,7 +175,7 @@ def taken_apart(
     codes = cluster_codes(clusters, len(whole))
     rows = []
     for name, members in category_rows(categories, names).items():
-        draws = {"rng": keyed(rng, "apart", name), "n_resamples": n_resamples, "confidence": confidence}
+        draws: dict[str, Any] = {"rng": keyed(rng, "apart", name), "n_resamples": n_resamples, "confidence": confidence}
         own = None if clusters is None else codes[members]
         means = mean_intervals(values[members], clusters=own, **draws)
         ends = zip(means.estimate, means.low, means.high, strict=True)
@@ -157,3 +208,42 @@ def _share_of_rise(
     ends = studentised_ends(found.estimate, error, resampled_means(found, blocks_), len(sums), draws["confidence"])
     low, high = (float(np.clip(end[0], 0.0, 1.0)) for end in ends[:2])
     return Interval(share, low, high, len(sums), "studentised bootstrap", "")
+
+
+def parts_sentences(found: pd.DataFrame | None, interval: str) -> list[str]:
+    """Say what the change of the loss is made of, on the examples with most disagreement.
+
+    Args:
+        found: From :func:`taken_apart`, or None.
+        interval: What an interval is called.
+
+    Returns:
+        Sentences; none where there are no such examples.
+    """
+    rows = [] if found is None else [row for row in found.to_dict("records") if row["n"]]
+    categories = [row for row in rows if row["category"] != OVERALL]
+    if not rows:
+        return []
+    row = (categories or rows)[-1]
+    whose = examples_of(row["category"]) if categories else "the examples"
+    kl, rest, redrawn = (_with_ends(row, part) for part in ("kl", "rest", "redrawn"))
+    said = [
+        f"Of the mean change of {whose}, {CHANGE(row['change'])} nats, {kl} are the distance to the annotators' "
+        f"distribution, and {rest} what the gold label lost to labels that annotators gave too ({interval}s); with the "
+        f"majority of other annotators as gold label it would be {redrawn}"
+    ]
+    if row["rose"]:
+        share = f"{SHARE(row['closer_share'])} of the summed rise"
+        if np.isfinite(row["closer_low"]):
+            share += f", {interval} {SHARE(row['closer_low'])} to {SHARE(row['closer_high'])}"
+        said.append(
+            f"The loss rose on {row['rose']:,} of {row['n']:,} {whose}, and on {row['rose_closer']:,} of these the "
+            f"model came closer to the annotators all the same ({share})"
+        )
+    return [f"{sentence}." for sentence in said]
+
+
+def _with_ends(row: Mapping[Any, Any], part: str) -> str:
+    low, high = row[f"{part}_low"], row[f"{part}_high"]
+    ends = f" [{CHANGE(low)}, {CHANGE(high)}]" if np.isfinite(low) and np.isfinite(high) else ""
+    return f"{CHANGE(row[part])}{ends}"

@@ -14,6 +14,7 @@ from contested.analysis import sentences
 from contested.analysis.checks import OVERALL
 from contested.analysis.correlation import Correlations
 from contested.analysis.curves import Curve, Curves
+from contested.analysis.decomposition import parts_sentences
 from contested.analysis.excess import excess_sentences, excess_table
 from contested.analysis.few_annotators import FewAnnotators
 from contested.analysis.jsonable import jsonable
@@ -58,6 +59,9 @@ class Analysis:
         unlearning: Change of the loss against the gold label (nats), by category; None without losses.
         kl: Change of KL(annotators ‖ model) (nats), by category: "falls" is closer to the annotators. None without
             logits or annotators.
+        decomposition: The change of the loss taken apart: towards the annotators or away from them, and with the
+            majority of other annotators as gold label. One row per category; None without logits, gold labels,
+            annotators or a second checkpoint.
         alert: What the alert said of each category, and its surest rise; None without losses, or where an incomplete
             run does not say how many steps are planned.
         correlation: Spearman ρ of both AULCs, and of confidence and variability, with annotation entropy; None
@@ -93,6 +97,7 @@ class Analysis:
     categories: tuple[CategorySize, ...]
     unlearning: Changes | None
     kl: Changes | None
+    decomposition: pd.DataFrame | None
     alert: Watch | None
     correlation: Correlations | None
     annotators: FewAnnotators | None
@@ -120,7 +125,8 @@ class Analysis:
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "examples"}
         found["measures"] = self.measures.to_dict("records")
         apart = found.pop("validation")
-        found["regions"] = None if self.regions is None else self.regions.to_dict("records")
+        for name in ("regions", "decomposition"):
+            found[name] = None if found[name] is None else found[name].to_dict("records")
         return {name: jsonable(value) for name, value in found.items()} | {
             **({} if apart is None else {"validation": apart.to_dict()}),
             "statements": statements(self),
@@ -131,9 +137,9 @@ class Analysis:
 
         Returns:
             Tables by name, as far as the run has what they need: ``categories``, ``unlearning`` and ``kl``
-            (``"overall"`` last), ``contrasts``, ``alerts``, ``alert_looks``, ``correlation``, ``regions`` and
-            ``excess_loss`` (one row per category), ``measures``, ``splits``, ``curves`` (long: a row for each measure,
-            category and checkpoint) and ``examples``. Columns are the fields of the results.
+            (``"overall"`` last), ``contrasts``, ``alerts``, ``alert_looks``, ``correlation``, ``regions``,
+            ``decomposition`` and ``excess_loss`` (one row per category), ``measures``, ``splits``, ``curves`` (long: a
+            row for each measure, category and checkpoint) and ``examples``. Columns are the fields of the results.
         """
         changes = {"unlearning": self.unlearning, "kl": self.kl}
         known = {name: found for name, found in changes.items() if found is not None}
@@ -144,6 +150,7 @@ class Analysis:
             "categories": pd.DataFrame(self.categories),
             **{name: pd.DataFrame(found.every) for name, found in known.items()},
             **({"contrasts": pd.DataFrame(contrasts)} if contrasts else {}),
+            **({} if self.decomposition is None else {"decomposition": self.decomposition}),
             **({} if self.alert is None else self.alert.tables()),
             **({} if self.correlation is None else {"correlation": pd.DataFrame([*filter(None, self.correlation)])}),
             **({} if self.annotators is None else self.annotators.tables()),
@@ -168,14 +175,16 @@ def statements(analysis: Analysis) -> list[str]:
     Returns:
         Sentences. The first stands for the whole run: the loss of the examples with most disagreement, and whether
         the model came closer to the annotators on them; of all examples where they have no categories. Then the other
-        categories, highest against lowest category, training against validation examples, the loss beside the
-        annotators' own, the alert, the correlation with entropy, the analysis's notes, and what could not be computed.
+        categories, highest against lowest category, what the change is made of, training against validation examples,
+        the loss beside the annotators' own, the alert, the correlation with entropy, the analysis's notes, and what
+        could not be computed.
     """
     interval = f"{percent(analysis.confidence)} interval"
     correlation = analysis.correlation
     changes = sentences.of_changes(analysis.unlearning, analysis.kl, scope=_scope(analysis), interval=interval)
     return [
         *(changes if analysis.n_checkpoints > 1 else [_standing(analysis)]),
+        *parts_sentences(analysis.decomposition, interval),
         *split_sentences(analysis.splits, interval),
         *excess_sentences(analysis.measures, interval),
         *(analysis.alert.sentences(analysis.step_unit) if analysis.alert else []),

@@ -22,6 +22,7 @@ from contested.analysis.checks import OVERALL, category_rows
 from contested.analysis.clusters import SHARED_TEXTS, run_clusters
 from contested.analysis.correlation import Correlation, Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
+from contested.analysis.decomposition import decomposition
 from contested.analysis.divergence import kl_divergence, soft_cross_entropy
 from contested.analysis.few_annotators import FewAnnotators, few_annotators
 from contested.analysis.intervals import keyed
@@ -92,6 +93,9 @@ def analyze(
         categories=_category_sizes(run),
         unlearning=unlearning,
         kl=kl,
+        decomposition=decomposition(
+            run.source, run.columns, run.categories, run.names, clusters=run.clusters, rng=parent, **resampling
+        ),
         alert=watch_run(trajectory),
         correlation=_correlations(run, rng=for_correlation, **resampling),
         annotators=_few_annotators(run, rng=parent),
