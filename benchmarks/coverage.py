@@ -32,6 +32,8 @@ from contested.analysis import (
 from contested.analysis.clusters import cluster_codes, cluster_sums
 from contested.analysis.intervals import Interval, resampled_rows, row_counts
 from contested.analysis.least_squares import least_squares
+from contested.analysis.matched import matched_difference, shared_levels
+from contested.analysis.progress import at_levels, reached_at, training_progress
 from contested.analysis.studentised import expanded_quantiles
 
 Floats = NDArray[np.float64]
@@ -252,6 +254,29 @@ def calibration(n: int, gap: float) -> Simulation:
     return simulate
 
 
+def matched(n: int, seeds: int, spread: float) -> Simulation:
+    """Simultaneous bands of the difference of two methods at matched loss, which differ in speed alone."""
+
+    def one(rng: np.random.Generator) -> tuple[bool, bool, float]:
+        sides = of.phase(n, seeds, spread, rng)
+        reached = [[reached_at(training_progress(run.steps, run.means), run.steps) for run in side] for side in sides]
+        levels = shared_levels(*reached)
+        values = [
+            np.stack([at_levels(by, run.losses - run.losses[0], levels) for by, run in zip(own, side, strict=True)])
+            for own, side in zip(reached, sides, strict=True)
+        ]
+        fresh = np.random.default_rng(rng.integers(2**32))
+        band = matched_difference(*values, of.cluster_sizes(n), rng=fresh, n_resamples=ALONE)
+        below, above = bool((band.high < 0).any()), bool((band.low > 0).any())
+        return below, above and not below, float(np.nanmean(band.high - band.low))
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        below, above, length = zip(*(one(rng) for _ in range(sets)), strict=True)
+        return {"now": Found(np.array(below), np.array(above), np.array(length))}
+
+    return simulate
+
+
 INDEPENDENT = "examples taken as independent"
 ORDINARY = "ordinary standard errors"
 PERCENTILE = "expanded percentile"
@@ -350,6 +375,13 @@ CASES: list[Case] = [
         Case("verdict on a change whose mean is 0", population.name, str(n), unlearned(population, n))
         for population in (of.MIXTURE, of.GAMMA, of.LOGNORMAL)
         for n in (100,)
+    ),
+    *(
+        Case(
+            "band of the difference of two methods at matched loss, which differ in speed alone",
+            f"runs {spread:g} nats apart", f"100, {3 * seeds} runs a side", matched(100, seeds, spread),
+        )
+        for seeds, spread in ((2, 0.03), (2, 0.1))
     ),
 ]  # fmt: skip
 

@@ -127,3 +127,47 @@ def answers(n: int, gap: float, rng: np.random.Generator) -> tuple[Floats, NDArr
     sure = 0.6 + 0.39 * rng.beta(2.0, 1.5, n)
     right = rng.random(n) < sure - gap
     return np.log(np.column_stack([sure, 1.0 - sure])), np.where(right, 0, 1)
+
+
+class MadeRun(NamedTuple):
+    """A run whose losses depend on the training loss that it had reached, and on nothing else but itself.
+
+    Attributes:
+        steps: Steps of the checkpoints, shape ``(T,)``.
+        means: Mean training loss since the checkpoint before, shape ``(T,)``; NaN at the first.
+        losses: Losses of examples, shape ``(T, n)``.
+    """
+
+    steps: Floats
+    means: Floats
+    losses: Floats
+
+
+SPEEDS = ((0.0005, 0.001, 0.003), (0.002, 0.005, 0.01))
+"""How fast the training loss of a slow and of a fast method falls, per step, at three rates."""
+
+
+def phase(n: int, seeds: int, spread: float, rng: np.random.Generator) -> list[list[MadeRun]]:
+    """The runs of two methods that differ in speed alone, of n examples in clusters.
+
+    Args:
+        n: Examples.
+        seeds: Runs at each of three rates.
+        spread: By how much runs differ in every loss by their end (standard deviation, nats).
+        rng: Source of examples and runs.
+
+    Returns:
+        The runs of the slow method and those of the fast one.
+    """
+    start = rng.gamma(2, 0.3, n)
+    slope = rng.gamma(1, 0.5, n) - 0.3 + 0.3 * rng.normal(size=n)[cluster_sizes(n)]
+    return [[_made(start, slope, speed, spread, rng) for speed in speeds for _ in range(seeds)] for speeds in SPEEDS]
+
+
+def _made(start: Floats, slope: Floats, speed: float, spread: float, rng: np.random.Generator) -> MadeRun:
+    steps = np.arange(0, 2001, 100)
+    every = 0.3 + 0.8 * np.exp(-speed * float(np.exp(0.1 * rng.normal())) * np.arange(2001))
+    means = every[:-1].reshape(20, 100).mean(axis=1) + 0.01 * rng.normal(size=20)
+    done = (1.1 - every[steps, None]) / 0.8
+    own = spread * rng.normal() + 0.1 * rng.normal(size=len(start))
+    return MadeRun(steps.astype(np.float64), np.array([np.nan, *means]), start + done * (0.8 * slope + own))
