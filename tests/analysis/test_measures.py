@@ -59,6 +59,7 @@ def test_a_measure_that_is_added_shows_everywhere(unlearning_run, with_spread):
         "low": rows.loc["overall", "low"],
         "high": rows.loc["overall", "high"],
         "note": "",
+        "caution": "",
     }
     assert "spread" in set(found.tables()["measures"]["measure"])
     # In the order of the ids, which is that of this run.

@@ -127,7 +127,7 @@ def test_the_first_sentence_is_of_the_highest_category_that_has_examples(make):
 
 def test_other_sentences(found):
     _, ambiguous, clean, contrast, *others = statements(found)
-    (correlation,) = [sentence for sentence in others if "ρ(AULC, H)" in sentence]
+    (correlation,) = [sentence for sentence in others if "Spearman ρ(AULC, H)" in sentence]
     assert ambiguous.startswith("Ambiguous examples: mean loss rose by 0.20 nats (95% interval ")
     assert clean.startswith("Clean examples: mean loss fell by 1.04 nats (95% interval ")
     assert "; 0% of 13 rose), and the model moved closer to the annotators on them" in clean
@@ -203,7 +203,7 @@ def test_the_contrast_says_what_both_did_where_that_is_known(found, contrast, co
 def test_correlation(found, changes, expected):
     aulc = found.correlation.aulc._replace(**changes)
     told = statements(replace(found, correlation=found.correlation._replace(aulc=aulc)))
-    (said,) = [sentence for sentence in told if "ρ(AULC, H)" in sentence]
+    (said,) = [sentence for sentence in told if "Spearman ρ(AULC, H)" in sentence]
     assert said.startswith(expected)
 
 

@@ -158,7 +158,7 @@ def test_nothing_of_the_paper_is_said(amounts) -> None:
     assert set(found.frames) == set(COLUMNS)
     content = json.dumps(found.to_dict())
     assert "claims" not in found.to_dict()
-    assert not any(word in content.lower() for word in ("table 1", "figure", "main condition", "inconclusive", "paper"))
+    assert not any(word in content.lower() for word in ("table 1", "figure", "main condition", "paper"))
     assert found.gaps == ()
 
 
@@ -181,5 +181,6 @@ def test_a_study_over_models_alone(world: Path) -> None:
     assert (own["from"], own["to"]) == tuple(names)
     first, second = (run.losses[-1] - run.losses[0] for run in runs)
     assert own["difference"] == pytest.approx((second - first).mean())
-    assert own["low"] < own["difference"] < own["high"]
-    assert own["note"] == "one seed: only examples are resampled"
+    # From one seed on either side it cannot be told whether the models or their seeds made the difference.
+    assert np.isnan([own["low"], own["high"]]).all()
+    assert own["note"].startswith("one seed on a side: no interval, for another seed would give another difference")

@@ -264,8 +264,9 @@ def intervals_of(
     """
     array = finite_array("values", values, 2)
     n, width = array.shape
-    codes, what = cluster_codes(clusters, n), _counted_as(clusters)
+    codes = cluster_codes(clusters, n)
     n_clusters = int(codes.max(initial=-1)) + 1
+    what = _counted_as(n_clusters, n)
     if note := too_few(n_clusters, confidence, what):
         missing = np.full(width, np.nan)
         return Intervals(array.mean(axis=0) if n else missing, missing, missing, n, "none", note)
@@ -280,8 +281,8 @@ def _caution(alike: bool, few: bool, what: str) -> str:
     return joined(ALIKE if alike else "", SKEWED.format(what=f"{what}s") if few else "")
 
 
-def _counted_as(clusters: object) -> str:
-    return "example" if clusters is None else "cluster"
+def _counted_as(n_clusters: int, n: int) -> str:
+    return "example" if n_clusters == n else "cluster"
 
 
 def mean_interval(
@@ -325,11 +326,12 @@ def difference_interval(
     """
     check_resampling(n_resamples, confidence)
     groups = [finite_array(name, v, 1)[:, None] for name, v in (("values", values), ("reference", reference))]
-    n, what = min(len(group) for group in groups), _counted_as(clusters)
+    n = min(len(group) for group in groups)
     estimate = float(groups[0].mean() - groups[1].mean()) if n else np.nan
     codes = _codes_of_groups([len(group) for group in groups], clusters)
     n_clusters = 1 + max(int(own.max(initial=-1)) for own in codes)
     fewest = min(len(np.unique(own)) for own in codes)
+    what = _counted_as(sum(len(np.unique(own)) for own in codes), sum(len(own) for own in codes))
     if note := too_few(fewest, confidence, what):
         return Interval(estimate, np.nan, np.nan, n, "none", f"smaller group: {note}")
     first, second = (means_of(group, own, n_clusters) for group, own in zip(groups, codes, strict=True))

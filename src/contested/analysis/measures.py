@@ -195,7 +195,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         name="learning_time_restricted",
-        heading="learning time, restricted",
+        heading="restricted learning time",
         unit="steps",
         needs=("losses", "classes", "course"),
         summary="mean",

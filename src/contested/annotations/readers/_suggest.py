@@ -11,6 +11,7 @@ from contested.rows import Table
 
 _READ = 200  # values of a column that are looked at
 _ROUNDED = 0.02
+_FEW = 5  # cells
 
 
 def suggestions(table: Table) -> list[str]:
@@ -39,8 +40,8 @@ def _told(values: Sequence[object]) -> Iterator[str]:
     rows = [part for part in parts if isinstance(part, list) and part]
     cells = [cell for row in rows for cell in row]
     if cells and all(isinstance(cell, str) for cell in cells):
-        # Labels come again and again; the words of a text do not.
-        if 2 * len(set(cells)) > len(cells):
+        # Labels come again and again; the words of a text do not, once there are more than a few.
+        if len(cells) > _FEW and 2 * len(set(cells)) > len(cells):
             return
         yield f"{{name}} holds {what} of labels: labels_column='{{name}}'"
     elif cells and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells):
