@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from contested.analysis.decomposition import majority_probabilities, redrawn_change, taken_apart
+from contested.analysis.decomposition import majority_probabilities, parts_sentences, redrawn_change, taken_apart
 from contested.analysis.divergence import kl_divergence
 from contested.errors import ConfigError
 
@@ -26,8 +26,8 @@ def test_a_rising_loss_may_be_a_move_towards_the_annotators() -> None:
     row = found.set_index("category").loc["overall"]
     assert row[["change", "kl", "rest"]].tolist() == pytest.approx([0.4055, -0.3112, 0.7167], abs=1e-4)
     assert row[["rose", "rose_closer", "closer_share"]].tolist() == [1, 1, 1.0]
-    assert row["note"] == "1 example: too few for a 95% interval (6 needed); share of the rise: 1 example: too few " + (
-        "for a 95% interval (6 needed)"
+    assert row["note"] == (
+        "1 example: too few for a 95% interval (6 needed); share of the rise, smaller side: no examples"
     )
 
 
@@ -95,3 +95,18 @@ def test_the_interval_of_the_share_covers_it() -> None:
     # 95 % of 200 sets, four standard errors wide: 1.5 points each.
     assert 0.89 <= hits / 200 <= 1
     assert hits < 200
+
+
+def test_the_sentences_say_the_parts_and_leave_out_an_interval_of_a_few() -> None:
+    change, kl = np.array([1.0] * 9 + [-1.0] * 11), np.array([-0.5] * 2 + [0.5] * 18)
+    found = taken_apart(change, kl, change, ["contested"] * 20, ["contested"], rng=np.random.default_rng(0))
+    parts, rise = parts_sentences(found, "95% interval")
+    # Means: Δℓ −2/20, ΔKL (−1 + 9) / 20, the rest −0.5.
+    assert parts.startswith("Of the mean change of contested examples, −0.100 nats, +0.400 [")
+    assert ", and −0.500 [" in parts
+    # Two of the nine that rose, which rose as much as the others.
+    assert rise == (
+        "The loss rose on 9 of 20 contested examples, and on 2 of these the model came closer to the annotators all "
+        "the same (22.2% of the summed rise)."
+    )
+    assert parts_sentences(None, "95% interval") == []

@@ -199,8 +199,10 @@ def _share_of_rise(
     parts = np.column_stack([rise * closer, rise])
     groups = np.unique(codes[rise > 0], return_inverse=True)[1]
     sums = cluster_sums(parts[rise > 0], groups)
-    if note := too_few(len(sums), draws["confidence"]):
-        return Interval(share, np.nan, np.nan, len(sums), "none", f"share of the rise: {note}")
+    # A few examples on one side are too few for any interval: it would reach from 0 to 1.
+    fewer = min(int((sums[:, 0] > 0).sum()), int((sums[:, 0] < sums[:, 1]).sum()))
+    if note := too_few(fewer, draws["confidence"]):
+        return Interval(share, np.nan, np.nan, len(sums), "none", f"share of the rise, smaller side: {note}")
     residuals = (sums[:, 0] - share * sums[:, 1])[:, None]
     error = np.sqrt((residuals**2).sum(axis=0) * len(sums) / (len(sums) - 1)) / total
     found = Means(np.array([share]), error, residuals, sums[:, 1])
@@ -228,9 +230,9 @@ def parts_sentences(found: pd.DataFrame | None, interval: str) -> list[str]:
     whose = examples_of(row["category"]) if categories else "the examples"
     kl, rest, redrawn = (_with_ends(row, part) for part in ("kl", "rest", "redrawn"))
     said = [
-        f"Of the mean change of {whose}, {CHANGE(row['change'])} nats, {kl} are the distance to the annotators' "
-        f"distribution, and {rest} what the gold label lost to labels that annotators gave too ({interval}s); with the "
-        f"majority of other annotators as gold label it would be {redrawn}"
+        f"Of the mean change of {whose}, {CHANGE(row['change'])} nats, {kl} are that of the distance to the "
+        f"annotators' distribution, and {rest} what the gold label lost to labels that annotators gave too, or below 0 "
+        f"won from them ({interval}s); with the majority of other annotators as gold label it would be {redrawn}"
     ]
     if row["rose"]:
         share = f"{SHARE(row['closer_share'])} of the summed rise"
