@@ -12,9 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-from contested.analysis.checks import finite_array
 from contested.analysis.intervals import Interval
 from contested.errors import ConfigError, DataError
 from contested.wording import joined
@@ -27,22 +25,6 @@ ABSENT = 0.2
 """An effect counts as absent beside another where it is less than a fifth of it."""
 
 Equivalent = Literal["same", "different", "inconclusive"]
-
-
-class Tost(NamedTuple):
-    """Two one-sided tests that a mean lies within a margin around zero.
-
-    Attributes:
-        mean: The mean, in the unit of the values.
-        p_value: p of a mean at or beyond the margin: the larger of the two one-sided ones.
-        n: Values.
-        note: Why there is no test; empty otherwise.
-    """
-
-    mean: float
-    p_value: float
-    n: int
-    note: str
 
 
 class RatioEquivalence(NamedTuple):
@@ -74,34 +56,6 @@ class RatioEquivalence(NamedTuple):
         if self.least_low > 0 and self.most_low > 0:
             return "same"
         return "different" if self.least_high < 0 or self.most_high < 0 else "inconclusive"
-
-
-def tost(values: ArrayLike, margin: float) -> Tost:
-    """Test whether a mean lies within ``(−margin, margin)`` by two one-sided tests of Student's t.
-
-    At level α it rejects exactly where the interval of Student's t with confidence 1 − 2α lies within the margin.
-
-    Args:
-        values: Independent values, such as paired differences, shape ``(n,)``, in any unit.
-        margin: What counts as unchanged, in the unit of the values.
-
-    Returns:
-        The test; NaN, explained in ``note``, below two values.
-
-    Raises:
-        ConfigError: If the margin is not positive.
-    """
-    if not margin > 0:
-        raise ConfigError(f"margin: given {margin}, expected a positive number in the unit of the values.")
-    given = finite_array("values", values, 1)
-    n = len(given)
-    mean = float(given.mean()) if n else np.nan
-    if n < 2:
-        return Tost(mean, np.nan, n, f"{n} value(s): too few for a test (2 needed)")
-    se = float(given.std(ddof=1)) / np.sqrt(n)
-    if np.ptp(given) == 0:
-        return Tost(mean, float(not abs(given[0]) < margin), n, "")
-    return Tost(mean, float(stats.t.sf((margin - abs(mean)) / se, n - 1)), n, "")
 
 
 def ratio_equivalence(
