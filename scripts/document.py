@@ -20,7 +20,7 @@ from contested.analysis.measures import MEASURES
 from contested.annotations.categories import FIXED, FIXED_CLASSES
 from contested.annotations.certainty import category_probabilities
 from contested.annotations.measures import entropy
-from contested.annotations.splits import splits
+from contested.annotations.partitions import partitions
 from contested.config import RunConfig
 from contested.options import METHODS, section_in
 from contested.paper.rules import HOW_CLAIMS_ARE_DECIDED, RULES
@@ -164,7 +164,7 @@ def few_annotators() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for n in (2, 3, 5, 10):
-        counts = splits(n, FIXED_CLASSES)
+        counts = partitions(n, FIXED_CLASSES)
         sure = category_probabilities(counts, FIXED, concentration=0.36).probabilities
         for row, h, chances in zip(counts, entropy(counts), sure, strict=True):
             split = " : ".join(str(count) for count in row if count)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from contested.annotations.categories import FIXED, Categories
-from contested.annotations.splits import splits, unreached
+from contested.annotations.partitions import partitions, unreached
 
 
 @pytest.mark.parametrize(("n", "classes"), [(1, 2), (4, 2), (5, 3), (7, 5), (3, 6)])
 def test_splits_are_all_counts_in_falling_order(n, classes):
     every = {tuple(sorted(counts, reverse=True)) for counts in np.ndindex(*[n + 1] * classes) if sum(counts) == n}
-    assert sorted(map(tuple, splits(n, classes).tolist())) == sorted(every)
+    assert sorted(map(tuple, partitions(n, classes).tolist())) == sorted(every)
 
 
 def test_few_annotations_leave_categories_empty():

@@ -17,7 +17,6 @@ from contested.formats import number
 MEASURES = ("annotators_loss", "excess_loss_first", "excess_loss_last")
 """Measures of the table, in the order of its columns."""
 
-_FIRST = "excess_loss_first"
 _AMOUNT, _SIGNED = number(".2f"), number("+.2f")
 
 
@@ -85,7 +84,11 @@ def excess_sentences(measures: pd.DataFrame, interval: str) -> list[str]:
     row = (categories if len(categories) else known).to_dict("records")[-1]
     name = "all examples" if row["category"] == OVERALL else examples_of(str(row["category"]))
     told = f"A model that answers as the annotators do would lose {_AMOUNT(row['annotators_loss'])} nats on {name}"
-    first = [f"at the first checkpoint {_compared(row, 'excess_loss_first', interval)}"] if _FIRST in row else []
+    first = (
+        [f"at the first checkpoint {_compared(row, 'excess_loss_first', interval)}"]
+        if "excess_loss_first" in row
+        else []
+    )
     parts = [*first, f"at the last{'' if first else ' checkpoint'} {_compared(row, 'excess_loss_last', interval)}"]
     return [f"{told} (mean of −ln of the gold label's share of them); this one loses {', '.join(parts)}."]
 

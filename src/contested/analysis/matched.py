@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contested.analysis.checks import check_resampling, finite_array
-from contested.analysis.clusters import cluster_codes, cluster_sums
+from contested.analysis.clusters import cluster_codes
 from contested.analysis.intervals import keyed, resampled_counts, too_few
+from contested.analysis.studentised import means_of, resampled_means
 from contested.errors import ConfigError, DataError
 
 Floats = NDArray[np.float64]
@@ -308,44 +309,32 @@ def _drawn(
     """The resamples of the second side less the first, or of the only one."""
     n = sides[0].n
     codes = cluster_codes(clusters, n)
-    sizes = np.bincount(codes).astype(np.float64)
+    n_clusters = int(codes.max(initial=-1)) + 1
     fewest = np.min([side.n_runs for side in sides], axis=0)
     missing = np.full(len(fewest), np.nan)
-    note = too_few(len(sizes), confidence, "example" if len(sizes) == n else "cluster")
+    note = too_few(n_clusters, confidence, "example" if n_clusters == n else "cluster")
     if note or not fewest.any():
-        return _Draws((), missing, len(sizes), note or _NONE_REACHED)
+        return _Draws((), missing, n_clusters, note or _NONE_REACHED)
     several = bool((fewest >= 2).any())
     usable = fewest >= (2 if several else 1)
     by_example = (sides[-1].by_example - (sides[0].by_example if len(sides) > 1 else 0.0)).T
-    parts = [_examples(cluster_sums(by_example, codes), sizes, rng=rng, n_resamples=n_resamples)]
+    parts = [_examples(by_example, codes, rng=rng, n_resamples=n_resamples)]
     parts += [_runs(sides, usable, rng=keyed(rng, "runs"), n_resamples=n_resamples)] if several else []
     known = tuple(part._replace(error=np.where(usable, part.error, np.nan)) for part in parts)
-    return _Draws(known, missing, len(sizes), "" if several else ONE_RUN)
+    return _Draws(known, missing, n_clusters, "" if several else ONE_RUN)
 
 
-def _examples(sums: Floats, sizes: Floats, *, rng: np.random.Generator, n_resamples: int) -> _Part:
-    mean = sums.sum(axis=0) / sizes.sum()
-    error = np.sqrt(_variance(np.ones((1, len(sizes))), sums, sizes)[1][0])
-    found = []
-    for counts in resampled_counts(len(sizes), n_resamples=n_resamples, rng=rng):
-        means, variances = _variance(counts, sums, sizes)
-        found.append(_studentised(means - mean, variances))
-    return _Part(error, np.concatenate(found))
+def _examples(values: Floats, codes: NDArray[np.intp], *, rng: np.random.Generator, n_resamples: int) -> _Part:
+    """What examples add, shape (N, G): the bootstrap-t of their means over clusters."""
+    n_clusters = int(codes.max()) + 1
+    means = means_of(values, codes, n_clusters)
+    drawn = resampled_means(means, resampled_counts(n_clusters, n_resamples=n_resamples, rng=rng))
+    return _Part(means.error, _studentised(drawn.shift, drawn.error))
 
 
-def _studentised(deviation: Floats, variance: Floats) -> Floats:
+def _studentised(deviation: Floats, error: Floats) -> Floats:
     # Where nothing varies, no resample differs either.
-    return np.divide(np.abs(deviation), np.sqrt(variance), out=np.zeros_like(deviation), where=variance > 0)
-
-
-def _variance(counts: Floats, sums: Floats, sizes: Floats) -> tuple[Floats, Floats]:
-    """Ratio means of resampled clusters and their linearised variances, both of shape (B, G)."""
-    total = (counts @ sizes)[:, None]
-    means = counts @ sums / total
-    cross, squares = counts @ (sums * sizes[:, None]), (counts @ sizes**2)[:, None]
-    around = counts @ sums**2 - 2 * means * cross + means**2 * squares
-    n_clusters = len(sizes)
-    return means, np.maximum(around, 0.0) / total**2 * n_clusters / (n_clusters - 1)
+    return np.divide(np.abs(deviation), error, out=np.zeros_like(deviation), where=error > 0)
 
 
 def _runs(sides: Sequence[_Side], usable: NDArray[np.bool_], *, rng: np.random.Generator, n_resamples: int) -> _Part:
@@ -370,7 +359,7 @@ def _runs(sides: Sequence[_Side], usable: NDArray[np.bool_], *, rng: np.random.G
         shift += sign * means
         start += len(side.reached)
     error = np.sqrt(_pooled([side.residuals for side in sides], sides))
-    return _Part(np.where(usable, error, np.nan), _studentised(shift, _pooled(around, sides)))
+    return _Part(np.where(usable, error, np.nan), _studentised(shift, np.sqrt(_pooled(around, sides))))
 
 
 def _pooled(residuals: Sequence[Floats], sides: Sequence[_Side]) -> Floats:

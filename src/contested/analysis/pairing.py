@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from contested.errors import DataError, RunError
+from contested.trajectories.splits import selected
 from contested.wording import counted, listed
 
 if TYPE_CHECKING:
@@ -139,14 +140,7 @@ def _without(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def _restricted(run: Trajectory, rows: NDArray[np.intp]) -> Trajectory:
-    return replace(
-        run,
-        example_ids=run.example_ids[rows],
-        losses=None if run.losses is None else run.losses[:, rows],
-        logits=None if run.logits is None else run.logits[:, rows],
-        examples=run.examples.iloc[rows].reset_index(drop=True),
-        **_without(run),
-    )
+    return replace(selected(run, rows), **_without(run))
 
 
 def _named(first: Trajectory, second: Trajectory) -> tuple[Trajectory, Trajectory, str]:

@@ -131,7 +131,7 @@ def nested_mean_intervals(
         Means and interval ends, shape ``(Q,)``, in the unit of ``values``; ``n`` is the number of examples.
     """
     array = seeds_and_examples("values", values, 3)
-    return _with_seeds(_over_examples(array, clusters, rng, n_resamples, confidence), array, clusters, confidence)
+    return _with_seeds(_over_examples(array, clusters, rng, n_resamples, confidence), [array], clusters, confidence)
 
 
 def _over_examples(
@@ -142,16 +142,22 @@ def _over_examples(
     return paired_intervals(means, clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
 
 
-def _with_seeds(found: Intervals, array: Floats, clusters: Clusters, confidence: float) -> Intervals:
-    """Intervals over examples, made ones over examples and seeds."""
-    if len(array) == 1:
+def _with_seeds(found: Intervals, groups: Sequence[Floats], clusters: Clusters, confidence: float) -> Intervals:
+    """Intervals over examples of the sum of the means of groups of seeds, made ones over examples and seeds."""
+    if min(map(len, groups)) == 1:
         return found._replace(note=joined(found.note, ONE_SEED))
     if not np.isfinite(found.low).any():
         return found
-    by_seed = array.mean(axis=1)
-    share = share_of_examples([array - by_seed[:, None]], cluster_codes(clusters, found.n))
-    low, high = crossed_ends(found.estimate, (found.low, found.high), [by_seed], share, confidence)
+    by_seed, share = _of_seeds(groups, clusters, found.n)
+    low, high = crossed_ends(found.estimate, (found.low, found.high), by_seed, share, confidence)
     return found._replace(low=low, high=high, method=_crossed(found.method))
+
+
+def _of_seeds(groups: Sequence[Floats], clusters: Clusters, n: int) -> tuple[list[Floats], Floats]:
+    """The numbers of each group's seeds, and the share of the variance over examples that is of examples alone."""
+    by_seed = [group.mean(axis=1) for group in groups]
+    moved = [group - own[:, None] for group, own in zip(groups, by_seed, strict=True)]
+    return by_seed, share_of_examples(moved, cluster_codes(clusters, n))
 
 
 def nested_mean_interval(
@@ -202,16 +208,14 @@ def nested_mean_test(
     Returns:
         The interval, and p.
     """
-    array = seeds_and_examples("values", values, 2)
-    column = array[:, :, None]
+    column = seeds_and_examples("values", values, 2)[:, :, None]
     found = _over_examples(column, clusters, rng, n_resamples, confidence)
-    interval = _with_seeds(found, column, clusters, confidence).one()
-    if len(array) == 1 or np.isnan(interval.low):
+    interval = _with_seeds(found, [column], clusters, confidence).one()
+    if len(column) == 1 or np.isnan(interval.low):
         return SeedTest(interval, float("nan"))
-    by_seed = array.mean(axis=1)
-    share = share_of_examples([column - by_seed[:, None, None]], cluster_codes(clusters, found.n))
+    (by_seed,), share = _of_seeds([column], clusters, found.n)
     end = float(found.low[0] if interval.estimate > 0 else found.high[0])
-    return SeedTest(interval, crossed_p(interval.estimate, end, by_seed, float(share[0]), confidence))
+    return SeedTest(interval, crossed_p(interval.estimate, end, by_seed[:, 0], float(share[0]), confidence))
 
 
 def nested_difference_intervals(
@@ -244,15 +248,7 @@ def nested_difference_intervals(
     same_length(examples_of_first=groups[0].shape[1], examples_of_second=groups[1].shape[1])
     means = groups[1].mean(axis=0) - groups[0].mean(axis=0)
     found = paired_intervals(means, clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
-    if min(len(group) for group in groups) == 1:
-        return found._replace(note=joined(found.note, ONE_SEED))
-    if not np.isfinite(found.low).any():
-        return found
-    by_seed = [group.mean(axis=1) for group in groups]
-    moved = [group - own[:, None] for group, own in zip(groups, by_seed, strict=True)]
-    share = share_of_examples([-moved[0], moved[1]], cluster_codes(clusters, found.n))
-    low, high = crossed_ends(found.estimate, (found.low, found.high), by_seed, share, confidence)
-    return found._replace(low=low, high=high, method=_crossed(found.method))
+    return _with_seeds(found, [-groups[0], groups[1]], clusters, confidence)
 
 
 def nested_spearman_interval(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from contested.annotations.categories import FIXED, FIXED_CLASSES, SCHEMES, Categories, resolve_categories
 from contested.annotations.measures import Estimator, largest_entropy
+from contested.annotations.partitions import unreached
 from contested.annotations.receipt import Receipt
-from contested.annotations.splits import unreached
 from contested.errors import DataError
 from contested.wording import counted, listed
 

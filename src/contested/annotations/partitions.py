@@ -1,4 +1,4 @@
-"""The ways in which so many annotations can be split, and which categories they reach."""
+"""The ways in which so many annotations can fall on classes (integer partitions), and which categories they reach."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from contested.annotations.categories import Categories
 from contested.annotations.measures import Estimator, entropy
 
 
-def splits(n_annotations: int, n_classes: int) -> NDArray[np.int64]:
-    """Return every split of so many annotations into classes, whichever classes they are.
+def partitions(n_annotations: int, n_classes: int) -> NDArray[np.int64]:
+    """Return every partition of so many annotations among classes, whichever classes they are.
 
     Args:
         n_annotations: At least 1.
         n_classes: K.
 
     Returns:
-        Counts in falling order, from unanimous to even, shape (splits, K).
+        Counts in falling order, from unanimous to even, shape (partitions, K).
 
     Examples:
-        >>> splits(3, 3).tolist()
+        >>> partitions(3, 3).tolist()
         [[3, 0, 0], [2, 1, 0], [1, 1, 1]]
     """
     return np.array(list(_partitions(n_annotations, n_classes, n_annotations)), dtype=np.int64)
@@ -38,7 +38,7 @@ def _partitions(n: int, parts: int, most: int) -> Iterator[tuple[int, ...]]:
 
 
 def unreached(n_annotations: int, n_classes: int, bands: Categories, estimator: Estimator) -> tuple[str, ...]:
-    """Return the categories that no split of so many annotations reaches, whatever people think.
+    """Return the categories that no partition of so many annotations reaches, whatever people think.
 
     Args:
         n_annotations: At least 2.
@@ -54,5 +54,5 @@ def unreached(n_annotations: int, n_classes: int, bands: Categories, estimator: 
         >>> unreached(2, 3, FIXED, "plugin"), unreached(3, 3, FIXED, "miller-madow")
         (('contested',), ('ambiguous',))
     """
-    reached = set(bands.assign(entropy(splits(n_annotations, n_classes), estimator)).tolist())
+    reached = set(bands.assign(entropy(partitions(n_annotations, n_classes), estimator)).tolist())
     return tuple(name for name in bands.names if name not in reached)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contested.cli import options
 from contested.cli.console import console, echo, path, print_json
 
 if TYPE_CHECKING:
@@ -24,17 +25,8 @@ def analyze(
         Path | None,
         typer.Option(parser=path, help="Folder for the results; RUN/results by default.", show_default=False),
     ] = None,
-    clusters: Annotated[
-        str | None,
-        typer.Option(
-            help="Column that says which examples belong together, or none; those that share a text by default.",
-            show_default=False,
-        ),
-    ] = None,
-    split: Annotated[
-        Literal["train", "validation"] | None,
-        typer.Option(help="Of these examples alone, where runs track both.", show_default=False),
-    ] = None,
+    clusters: options.Clusters = None,
+    split: options.OfSplit = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of each interval.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.", min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from contested.cli import options
 from contested.cli.console import console, echo, path, print_json
 
 _LARGEST = 5  # examples that are printed
@@ -38,13 +39,7 @@ def compare(
     names: Annotated[
         str | None, typer.Option(help="What the two are called, with a comma between.", show_default=False)
     ] = None,
-    clusters: Annotated[
-        str | None,
-        typer.Option(
-            help="The column that says which examples belong together, or none; by default those that share a text.",
-            show_default=False,
-        ),
-    ] = None,
+    clusters: options.Clusters = None,
     split: Annotated[
         Literal["train", "validation"] | None,
         typer.Option(help="Compare these alone; by default those that both train on.", show_default=False),

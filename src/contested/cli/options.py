@@ -6,7 +6,7 @@ import contextlib
 import csv
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,6 +34,17 @@ Missing = Annotated[
 ]
 Encoding = Annotated[
     str | None, typer.Option(help="Encoding of the file's text where it is not UTF-8, such as latin1 or cp1252.")
+]
+Clusters = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that says which examples belong together, or none; those that share a text by default.",
+        show_default=False,
+    ),
+]
+OfSplit = Annotated[
+    Literal["train", "validation"] | None,
+    typer.Option(help="Of these examples alone, where runs track both.", show_default=False),
 ]
 
 _SPELLED = (

@@ -47,7 +47,10 @@ def split_of(trajectory: Trajectory, split: Split) -> Trajectory:
             f"The run {trajectory.run_id} tracks no examples of the split {split} (it has "
             f"{listed(splits_of(trajectory))}). tracking.validation: true tracks validation examples, too."
         )
-    return _selected(trajectory, rows, alignment=split != VALIDATION)
+    found = selected(trajectory, rows)
+    if found.gradients is None or split != VALIDATION:
+        return found
+    return replace(found, gradients=found.gradients._replace(alignment=found.gradients.alignment.iloc[:0]))
 
 
 def _is_validation(trajectory: Trajectory) -> NDArray[np.bool_]:
@@ -57,18 +60,24 @@ def _is_validation(trajectory: Trajectory) -> NDArray[np.bool_]:
     return (trajectory.examples["split"] == VALIDATION).to_numpy(bool)
 
 
-def _selected(run: Trajectory, rows: NDArray[np.intp], *, alignment: bool) -> Trajectory:
+def selected(run: Trajectory, rows: NDArray[np.intp]) -> Trajectory:
+    """Some of a run's examples.
+
+    Args:
+        run: The run.
+        rows: Which ones, in the order wanted.
+
+    Returns:
+        The run over these alone; gradients of categories stay those of all.
+    """
     gradients = run.gradients
-    if gradients is not None:
-        kept = gradients.alignment if alignment else gradients.alignment.iloc[:0]
-        gradients = gradients._replace(norms=gradients.norms[:, rows], alignment=kept)
     return replace(
         run,
         example_ids=run.example_ids[rows],
         losses=None if run.losses is None else run.losses[:, rows],
         logits=None if run.logits is None else run.logits[:, rows],
         examples=run.examples.iloc[rows].reset_index(drop=True),
-        gradients=gradients,
+        gradients=None if gradients is None else gradients._replace(norms=gradients.norms[:, rows]),
         extra={name: values[:, rows] for name, values in run.extra.items()},
         baseline_losses=None if run.baseline_losses is None else run.baseline_losses[rows],
         baseline_logits=None if run.baseline_logits is None else run.baseline_logits[rows],
