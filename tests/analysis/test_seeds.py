@@ -169,6 +169,23 @@ def test_a_difference_of_one_seed_is_over_examples_alone_and_says_so():
         nested_difference_intervals(first, second[:, :29], rng=generator())
 
 
+def test_what_examples_add_to_a_difference_is_how_they_move_apart():
+    rng = np.random.default_rng(5)
+    # Examples move a lot, and mostly alike in both groups: that part goes out of the difference.
+    shared, own = 3 * rng.normal(size=40), 1.5 * rng.normal(size=40)
+    first, second = (shared + part + rng.normal(size=(3, 40)) for part in (0.0, own))
+    residuals = [group - group.mean(axis=1, keepdims=True) for group in (first, second)]
+    whole = ((residuals[1].mean(axis=0) - residuals[0].mean(axis=0)) ** 2).sum()
+    apart = sum(((group - group.mean(axis=0)) ** 2).sum() / (3 * 2) for group in residuals)
+    share = np.array([1 - apart / whole])
+    assert 0.5 < share[0] < 0.95
+    alone = paired_intervals((second.mean(axis=0) - first.mean(axis=0))[:, None], rng=generator())
+    seeds = [group.mean(axis=1)[:, None] for group in (first, second)]
+    expected = crossed_ends(alone.estimate, (alone.low, alone.high), seeds, share, 0.95)
+    found = nested_difference_intervals(first[:, :, None], second[:, :, None], rng=generator())
+    assert (found.low, found.high) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
+
+
 def test_clusters_widen_as_if_each_were_one_example():
     values = two_way(1, 3, 60, seeds=0.0, together=0.2)[:, :, 0]
     once = nested_mean_interval(values, rng=generator(), n_resamples=4000)

@@ -85,6 +85,12 @@ def test_training_ends_in_the_same_bits(plain: RunResult, tracked: RunResult) ->
     assert own.example_ids.tolist() == without.example_ids.tolist()
     # Batches of other examples are summed in another order; nothing else differs.
     np.testing.assert_allclose(own.required("logits"), without.required("logits"), atol=1e-5)
+    # Mean gradients of categories are of the examples that train; each example has a norm of its own.
+    compared, others = own.gradients, both.of_split("validation").gradients
+    assert compared is not None
+    assert others is not None
+    assert (len(compared.alignment) > 0, len(others.alignment)) == (True, 0)
+    assert [part.norms.shape[1] for part in (compared, others)] == [len(own.example_ids), 8]
     metrics = ["step", "train_loss", "lr", "val_accuracy"]
     np.testing.assert_array_equal(both.metrics[metrics], without.metrics[metrics])
 
