@@ -19,6 +19,8 @@ from contested.errors import ModelError, TrainingError
 from contested.runs import proving, train_config
 from contested.runs.free_memory import free_memory
 from contested.runs.prepare import load_data, prepare
+from contested.runs.session import RunSession, open_run
+from contested.training import PaddedEngine
 from contested.trajectories import Trajectory
 
 
@@ -77,7 +79,28 @@ def test_the_manifest_says_what_was_checked(config: Any, tmp_path: Path, method:
 def test_a_run_that_resumes_keeps_its_engine(config: Any, before: dict[str, Any], name: str) -> None:
     settings = config()
     components = prepare(settings, load_data(settings))
-    assert proving.prove_engine(settings, components, before).name == name
+    assert proving.prove_engine(settings, components, proving.beginning(components), before).name == name
+
+
+def test_before_step_0_the_model_s_own_forward_gives_no_logits_twice(
+    config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, bool]] = []
+    original = PaddedEngine.logits
+
+    def logits(engine: Any, *given: Any) -> torch.Tensor:
+        asked.append((id(engine._module), torch.is_grad_enabled()))
+        return original(engine, *given)
+
+    monkeypatch.setattr(PaddedEngine, "logits", logits)
+    settings = config()
+    with open_run(settings, load_data(settings), out=tmp_path / "run") as session:
+        assert isinstance(session, RunSession)
+        module = session.loop.module
+    # Without gradients as it was built, without its adapters, and moved for what is saved and for the engine; the copy
+    # that was saved and loaded once; and with gradients each of the 8 examples alone.
+    assert [gradients for of, gradients in asked if of == id(module)] == [False] * 4 + [True] * 8
+    assert [gradients for of, gradients in asked if of != id(module)] == [False]
 
 
 def test_what_is_slower_is_said_before_the_first_step(config: Any, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_adapters_that_change_the_model_at_once_have_the_untouched_one_beside_th
     found = ct.analyze(run, n_resamples=50).examples["loss_change_baseline"]
     np.testing.assert_allclose(found, run.required("losses")[-1] - whole.required("losses")[0], atol=1e-5)
     # Training ends in the same bits as without.
-    monkeypatch.setattr(session, "untouched", lambda components, batch_size: Untouched(None, ""))
+    monkeypatch.setattr(session, "untouched", lambda *components, batch_size: Untouched(None, ""))
     without = train(method, "without").path
     for file in without.glob("adapter/*.safetensors"):
         assert file.read_bytes() == (result.path / "adapter" / file.name).read_bytes()

@@ -232,7 +232,8 @@ def _batch_against_single(backbone: Path, options: dict[str, Any], examples: pd.
     )
     together, alone = (built.module for built in made)
     pad_id = int(made[0].tokenizer.pad_token_id)
-    engine = training.proven_engine(together, texts, pad_id=pad_id, device=torch.device("cpu")).engine
+    where: Any = {"pad_id": pad_id, "device": torch.device("cpu")}
+    engine = training.proven_engine(together, training.Beginning.of(together, texts, **where), **where).engine
     together.eval()
     rows = np.arange(len(texts))
     found = _gradients(together, lambda: engine.logits(texts, rows))

@@ -15,7 +15,16 @@ from torch import nn
 from contested import models
 from contested.errors import ModelError
 from contested.tasks import EncodedTexts
-from contested.training import DropoutKey, PackedEngine, PaddedEngine, packed, padded, proven_engine, track
+from contested.training import (
+    Beginning,
+    DropoutKey,
+    PackedEngine,
+    PaddedEngine,
+    packed,
+    padded,
+    proven_engine,
+    track,
+)
 from contested.training.samples import chosen_examples
 
 CPU = torch.device("cpu")
@@ -39,7 +48,8 @@ def built(checkpoint: Callable[[str], Path]) -> Callable[..., nn.Module]:
 
 
 def prove(module: nn.Module, **options: Any) -> Any:
-    return proven_engine(module, TEXTS, **{"pad_id": 0, "device": CPU, **options})
+    where: Any = {"pad_id": 0, "device": CPU}
+    return proven_engine(module, Beginning.of(module, TEXTS, **where), **where, **options)
 
 
 def tiny(kind: str, **config: Any) -> nn.Module:

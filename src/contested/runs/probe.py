@@ -13,7 +13,7 @@ from contested.files import user_path
 from contested.options import ExecutionSection, ProbeMode, ProbesSection, default
 from contested.runs.folder import weights_folder
 from contested.runs.prepare import RunComponents, check_run, load_task, prepare
-from contested.runs.proving import check_loaded, prove_engine
+from contested.runs.proving import beginning, check_loaded, prove_engine
 from contested.runs.session import gradient_probe
 from contested.trajectories import RunWriter, Trajectory, layout, probed, read_manifest
 from contested.trajectories.checksums import RunFiles
@@ -97,7 +97,8 @@ def probe(
                 mode=mode,
             )
             components = _trained(run, manifest, config, task)
-            engine, writer = prove_engine(config, components, manifest).engine, RunWriter.reopen(run)
+            engine = prove_engine(config, components, beginning(components), manifest).engine
+            writer = RunWriter.reopen(run)
             found = gradient_probe(probes, components, engine, writer)
             assert found is not None, "something is to be recorded"
             found(step, step)

@@ -66,12 +66,35 @@ _SAID: dict[training.EngineName, str] = {
 }
 
 
-def prove(config: RunConfig, components: RunComponents, before: Mapping[str, Any] | None = None) -> Proof:
+def beginning(components: RunComponents) -> training.Beginning:
+    """What a run's model gives a few examples before anything of it is replaced or moved.
+
+    Args:
+        components: The run's parts, as they were built.
+
+    Returns:
+        The examples and their logits.
+
+    Raises:
+        ModelError: If the model's own forward fails.
+    """
+    data = components.encoded
+    others = [data.train, data.validation]
+    return training.Beginning.of(components.model.module, data.tracked, others=others, **_where(components))
+
+
+def prove(
+    config: RunConfig,
+    components: RunComponents,
+    begun: training.Beginning,
+    before: Mapping[str, Any] | None = None,
+) -> Proof:
     """Prove what can be proven before a run costs anything.
 
     Args:
         config: The checked configuration.
         components: The run's parts, as they were built.
+        begun: From :func:`beginning`.
         before: The run's manifest where it began earlier: it keeps its engine, or takes a slower one.
 
     Returns:
@@ -80,18 +103,22 @@ def prove(config: RunConfig, components: RunComponents, before: Mapping[str, Any
     Raises:
         ModelError: If no engine gives the logits of the library's own forward, or the saved model would not.
     """
-    not_loadable = _check_saving(config, components)
-    return Proof(prove_engine(config, components, before), not_loadable)
+    not_loadable = _check_saving(config, components, begun)
+    return Proof(prove_engine(config, components, begun, before), not_loadable)
 
 
 def prove_engine(
-    config: RunConfig, components: RunComponents, before: Mapping[str, Any] | None = None
+    config: RunConfig,
+    components: RunComponents,
+    begun: training.Beginning,
+    before: Mapping[str, Any] | None = None,
 ) -> training.Proven:
     """Find the fastest engine that gives the logits of the library's own forward.
 
     Args:
         config: The checked configuration.
         components: The run's parts, as they were built.
+        begun: From :func:`beginning`.
         before: The run's manifest where it began earlier: it keeps its engine, or takes a slower one.
 
     Returns:
@@ -100,13 +127,11 @@ def prove_engine(
     Raises:
         ModelError: If there is none.
     """
-    data = components.encoded
     return training.proven_engine(
         components.model.module,
-        data.tracked,
+        begun,
         **_where(components),
         precision=config.training.precision,
-        others=[data.train, data.validation],
         fastest=_engine_before(before or {}),
     )
 
@@ -174,20 +199,18 @@ def _apart(config: RunConfig, found: NDArray[np.float32], expected: NDArray[np.f
     )
 
 
-def _check_saving(config: RunConfig, components: RunComponents) -> str:
+def _check_saving(config: RunConfig, components: RunComponents, begun: training.Beginning) -> str:
     """Save the model as it is, an adapter moved, and load it again; why this cannot be done, or empty."""
-    module, tracked = components.model.module, components.encoded.tracked
+    module = components.model.module
     if config.method.name == "full" and 4 * components.model.total_params > _LARGE:
         return ""  # in the end alone: to write it twice may take minutes
-    sample = training.selected(tracked, training.chosen_rows(tracked.lengths))
     own = training.own_engine(module, **_where(components))
-    with training.moved_adapters(module, sample, engine=own), tempfile.TemporaryDirectory() as name:
-        expected = training.own_logits(module, sample, **_where(components))
+    with training.moved_adapters(module, begun, engine=own) as expected, tempfile.TemporaryDirectory() as name:
         try:
             models.save(module, components.model.tokenizer, Path(name))
         except Exception as error:
             return f"they cannot be saved to {name} ({training.error_line(error)})"
-        found = _loaded_logits(config, components, Path(name), sample)
+        found = _loaded_logits(config, components, Path(name), begun.sample)
     if isinstance(found, str):
         return found
     difference = training.largest_difference(found, expected)

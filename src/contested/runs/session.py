@@ -15,7 +15,7 @@ from contested.errors import ContestedError, DamagedRunError, RunError
 from contested.options import ProbesSection
 from contested.runs.folder import FromStart, check_folder, check_same_run, identity_of, open_folder, save_model
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
-from contested.runs.proving import check_weights, prove
+from contested.runs.proving import beginning, check_weights, prove
 from contested.runs.untouched import record_untouched, untouched
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
@@ -93,8 +93,9 @@ def open_run(
                     yield _result(out, existing, trained=False)
                     return
         begins = bool(from_start) or existing is None or not existing["checkpoints"]
-        before = untouched(components, batch_size=config.execution.tracking_batch_size) if begins else None
-        proof = prove(config, components, None if from_start is True else existing)
+        begun = beginning(components)
+        before = untouched(components, begun, batch_size=config.execution.tracking_batch_size) if begins else None
+        proof = prove(config, components, begun, None if from_start is True else existing)
         writer, resume = open_folder(out, config, components, identity, proof, from_start=from_start)
         if before is not None and not resume:
             record_untouched(before, components, writer)

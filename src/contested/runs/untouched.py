@@ -44,11 +44,12 @@ def record_untouched(found: Untouched, components: RunComponents, writer: RunWri
         writer.write_baseline(losses=losses, logits=found.logits)
 
 
-def untouched(components: RunComponents, *, batch_size: int) -> Untouched:
+def untouched(components: RunComponents, begun: training.Beginning, *, batch_size: int) -> Untouched:
     """Ask the model with its adapters disabled, where that is another model than the one that training begins with.
 
     Args:
         components: The run's parts as they were built, in float32: an engine of half precision changes the module.
+        begun: What the model gives a few examples with its adapters.
         batch_size: Examples at work at once.
 
     Returns:
@@ -57,14 +58,12 @@ def untouched(components: RunComponents, *, batch_size: int) -> Untouched:
     module, texts, pad_id = components.model.module, components.encoded.tracked, components.model.pad_id
     if problem := baseline_problem(module):
         return Untouched(None, problem)
-    few = training.selected(texts, training.chosen_rows(texts.lengths))
     try:
-        begun = training.own_logits(module, few, pad_id=pad_id, device=components.device)
         # PEFT warns of biases that train, too; none has yet.
         with warnings.catch_warnings(action="ignore"), without_adapters(module):
-            without = training.own_logits(module, few, pad_id=pad_id, device=components.device)
-            apart = training.largest_difference(without, begun)
-            if apart <= training.TOLERANCE["float32"] * training.unit(begun):
+            without = training.own_logits(module, begun.sample, pad_id=pad_id, device=components.device)
+            apart = training.largest_difference(without, begun.logits)
+            if apart <= training.TOLERANCE["float32"] * training.unit(begun.logits):
                 return Untouched(None, NO_CHANGE)
             logits = training.tracking_pass(module, texts, pad_id=pad_id, batch_size=batch_size)
             return Untouched(logits, RECORDED)

@@ -19,6 +19,7 @@ from contested.training.proof import Proven, proven_engine, stack_difference
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
 from contested.training.reference import (
     TOLERANCE,
+    Beginning,
     error_line,
     largest_difference,
     moved_adapters,
@@ -35,6 +36,7 @@ from contested.training.tracking import track
 __all__ = [
     "TOLERANCE",
     "Alignment",
+    "Beginning",
     "Capture",
     "Classification",
     "CudaGraphs",

@@ -35,6 +35,7 @@ from contested.training.gradients import probing
 from contested.training.padded import attention_name, set_attention
 from contested.training.reference import (
     TOLERANCE,
+    Beginning,
     Gradients,
     Reference,
     check_sight,
@@ -95,23 +96,21 @@ class _How(TypedDict):
 
 def proven_engine(
     module: nn.Module,
-    texts: EncodedTexts,
+    begun: Beginning,
     *,
     pad_id: int,
     device: torch.device,
     precision: str = "float32",
-    others: Sequence[EncodedTexts] = (),
     fastest: EngineName | None = None,
 ) -> Proven:
     """Find the fastest engine that gives a module's own logits; the module is left as it was found but for the engine.
 
     Args:
         module: A transformers or PEFT classifier, as it was built: no engine was made for it before.
-        texts: The tracked examples.
+        begun: What it gives a few examples.
         pad_id: The pad token.
         device: Where the module is.
         precision: ``float32``, or ``bfloat16`` for autocast.
-        others: Further texts, of which one is computed if it is longer than all tracked ones.
         fastest: No faster one is tried, as where a run that resumes has taken a slower one before.
 
     Returns:
@@ -120,10 +119,9 @@ def proven_engine(
     Raises:
         ModelError: If there is none, with each engine's difference or error; or if the module's own forward fails.
     """
-    sample = chosen_examples(texts, others)
-    names = engine_names(module)
+    sample, names = begun.sample, engine_names(module)
     names = names[names.index(fastest) :] if fastest in names else names
-    with moved_adapters(module, sample, engine=own_engine(module, pad_id, device)):
+    with moved_adapters(module, begun, engine=own_engine(module, pad_id, device)):
         expected = Reference.of(module, sample, pad_id=pad_id, device=device)
         check_sight(module, sample, expected.logits, pad_id=pad_id, device=device)
         found = _first(module, sample, expected, names, pad_id=pad_id, device=device)
@@ -258,7 +256,8 @@ def stack_difference(
     samples = [chosen_examples(each) for each in texts]
     with contextlib.ExitStack() as moved:
         for module, engine, sample in zip(modules, engines, samples, strict=True):
-            moved.enter_context(moved_adapters(module, sample, engine=engine))
+            begun = Beginning(sample, track(engine, module, sample, batch_size=len(sample)))
+            moved.enter_context(moved_adapters(module, begun, engine=engine))
         alone = [
             track(engine, module, sample, batch_size=len(sample))
             for engine, module, sample in zip(engines, modules, samples, strict=True)

@@ -21,6 +21,7 @@ from contested.tasks import EncodedTexts
 from contested.training.engine import Engine, PaddedEngine, base_model
 from contested.training.gradients import probing, trained_parameters
 from contested.training.precision import at_least_float32
+from contested.training.samples import chosen_examples
 from contested.training.tracking import inference_mode
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
@@ -28,6 +29,46 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
 
 _MOVES = (0.02, 0.1, 0.5)  # standard deviations of what an adapter's weights are moved by
 _VISIBLE = 1e-2  # what that does at least to a logit, or the next of them is tried
+
+
+class Beginning(NamedTuple):
+    """What a module's own forward gives for a few examples as it was built, before anything of it is replaced or moved.
+
+    Attributes:
+        sample: The examples, n of them.
+        logits: Shape (n, K).
+    """
+
+    sample: EncodedTexts
+    logits: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        texts: EncodedTexts,
+        *,
+        pad_id: int,
+        device: torch.device,
+        others: Sequence[EncodedTexts] = (),
+    ) -> Self:
+        """Choose the examples and compute it.
+
+        Args:
+            module: A transformers or PEFT classifier, as it was built; it is left as it was found.
+            texts: The tracked examples.
+            pad_id: The pad token, of which none is needed.
+            device: Where the module is.
+            others: Further texts, of which one is computed if it is longer than all tracked ones.
+
+        Returns:
+            The examples and their logits.
+
+        Raises:
+            ModelError: If the module's own forward fails.
+        """
+        sample = chosen_examples(texts, others)
+        return cls(sample, own_logits(module, sample, pad_id=pad_id, device=device))
 
 
 class Reference(NamedTuple):
@@ -150,22 +191,22 @@ def largest_difference(logits: NDArray[np.float32], expected: NDArray[np.float32
 
 
 @contextlib.contextmanager
-def moved_adapters(module: nn.Module, sample: EncodedTexts, *, engine: Engine) -> Iterator[None]:
+def moved_adapters(module: nn.Module, begun: Beginning, *, engine: Engine) -> Iterator[NDArray[np.float32]]:
     """Move the trained weights of adapters until it shows in the logits, and put them back bit for bit.
 
     Args:
         module: A transformers or PEFT classifier; one without adapters stays as it is.
-        sample: A few examples.
+        begun: What it gives a few examples as it is.
         engine: Computes its logits; :func:`own_engine` where no other is known to be right.
 
     Yields:
-        Nothing.
+        What it gives them then, shape (n, K).
 
     Raises:
         ModelError: If the module's own forward fails.
     """
-    with _moved(module, _adapter_weights(module), engine, sample):
-        yield
+    with _moved(module, _adapter_weights(module), engine, begun) as logits:
+        yield logits
 
 
 def check_sight(
@@ -187,8 +228,8 @@ def check_sight(
     if len(texts) < 2 or not _same(logits):
         return
     trained = list(trained_parameters(module).values())
-    with _moved(module, trained, own_engine(module, pad_id, device), sample):
-        blind = _same(own_logits(module, sample, pad_id=pad_id, device=device))
+    with _moved(module, trained, own_engine(module, pad_id, device), Beginning(sample, logits)) as others:
+        blind = _same(others)
     if blind:
         raise ModelError(
             f"{module_name(module)} gives {len(texts)} different texts the same logits: nothing of a text reaches them "
@@ -201,13 +242,16 @@ def _same(logits: NDArray[np.float32]) -> bool:
 
 
 @contextlib.contextmanager
-def _moved(module: nn.Module, weights: Sequence[Tensor], own: Engine, sample: EncodedTexts) -> Iterator[None]:
+def _moved(
+    module: nn.Module, weights: Sequence[Tensor], own: Engine, begun: Beginning
+) -> Iterator[NDArray[np.float32]]:
     kept = [weight.detach().clone() for weight in weights]
     try:
+        logits = begun.logits
         if weights:
             with failing(module):
-                _move(module, weights, kept, own, sample)
-        yield
+                logits = _move(module, weights, kept, own, begun)
+        yield logits
     finally:
         with torch.no_grad():
             for weight, before in zip(weights, kept, strict=True):
@@ -215,19 +259,19 @@ def _moved(module: nn.Module, weights: Sequence[Tensor], own: Engine, sample: En
 
 
 def _move(
-    module: nn.Module, adapters: Sequence[Tensor], kept: Sequence[Tensor], own: Engine, sample: EncodedTexts
-) -> None:
-    rows = np.arange(len(sample))
+    module: nn.Module, adapters: Sequence[Tensor], kept: Sequence[Tensor], own: Engine, begun: Beginning
+) -> NDArray[np.float32]:
+    logits = begun.logits
     with inference_mode(module):
-        before = own.logits(sample, rows)
         for size in _MOVES:
             generator = torch.Generator().manual_seed(0)
             for weight, start in zip(adapters, kept, strict=True):
                 noise = torch.randn(weight.shape, generator=generator).to(weight.device, weight.dtype)
                 weight.copy_(start).add_(noise, alpha=size)
-            change = float((own.logits(sample, rows) - before).abs().max())
-            if not change < _VISIBLE:
-                return
+            logits = np.asarray(own.logits(begun.sample, np.arange(len(begun.sample))).cpu().numpy())
+            if not float(np.abs(logits - begun.logits).max()) < _VISIBLE:
+                break
+    return logits
 
 
 def _adapter_weights(module: nn.Module) -> list[Tensor]:
