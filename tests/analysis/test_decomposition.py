@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import special
 
-from contested.analysis.decomposition import majority_probabilities, parts_sentences, redrawn_change, taken_apart
+from contested.analysis import analyze, nested_mean_intervals
+from contested.analysis.decomposition import (
+    label_change,
+    majority_probabilities,
+    parts_sentences,
+    redrawn_change,
+    taken_apart,
+)
 from contested.analysis.divergence import kl_divergence
+from contested.analysis.intervals import keyed
+from contested.analysis.original_label import original_labels
 from contested.errors import ConfigError
 
 
@@ -47,6 +59,71 @@ def test_the_change_with_a_label_that_is_sure_is_that_of_its_loss() -> None:
     gold = np.array([0, 1, 2, 0, 1])
     loss = [-special.log_softmax(logits, axis=1)[np.arange(5), gold] for logits in (first, last)]
     assert redrawn_change(first, last, np.eye(3)[gold]) == pytest.approx(loss[1] - loss[0])
+
+
+def test_the_change_with_another_label_is_that_of_its_loss_and_unknown_without_one() -> None:
+    # −ln q of label 1: from ln 4 to ln 2, a fall by ln 2; no label, no change.
+    logits = np.log([[[0.75, 0.25], [0.5, 0.5]], [[0.5, 0.5], [0.9, 0.1]]])
+    found = label_change(logits[0], logits[1], [1, -1])
+    assert found == pytest.approx([-np.log(2), np.nan], nan_ok=True)
+
+
+def test_published_labels_are_classes_by_name() -> None:
+    examples = pd.DataFrame({"old_label": ["Neutral", "-", None, " yes "], "original_label": ["no", "?", 1, "yes"]})
+    assert original_labels(examples, ("no", "neutral", "yes")).tolist() == [0, -1, -1, 2]
+    assert original_labels(examples[["old_label"]], ("no", "neutral", "yes")).tolist() == [1, -1, -1, 2]
+    assert original_labels(examples, ("a", "b")) is None
+    assert original_labels(examples.rename(columns=str.upper), ("no", "yes")) is None
+
+
+def test_a_run_whose_examples_know_the_label_they_were_published_with(unlearning_run) -> None:
+    names, gold = np.array(["e", "n", "c"], dtype=object), unlearning_run.gold
+    shifted = names[(gold + 1) % 3]
+    shifted[:7] = "-"
+    examples = unlearning_run.examples.assign(old_label=shifted)
+    found = analyze(replace(unlearning_run, examples=examples), n_resamples=200)
+    plain = analyze(unlearning_run, n_resamples=200)
+    assert "original" not in plain.decomposition
+    # The loss of the next label, written out; the first seven examples have none.
+    logits = unlearning_run.logits[:, 7:]
+    losses = -special.log_softmax(logits, axis=2)[:, np.arange(len(gold) - 7), (gold[7:] + 1) % 3]
+    row = found.decomposition.iloc[-1]
+    assert (row["original"], row["n_original"]) == (pytest.approx((losses[-1] - losses[0]).mean()), len(gold) - 7)
+    assert row["original_low"] < row["original"] < row["original_high"]
+    assert plain.decomposition.equals(found.decomposition[list(plain.decomposition)])
+    said = [line for line in found.to_dict()["statements"] if "were published with" in line]
+    assert len(said) == 1
+    n, n_top = found.decomposition["n"].iloc[-2], found.decomposition["n_original"].iloc[-2]
+    assert said[0].endswith("nats." if n == n_top else f"nats ({n_top} of {n} have one).")
+
+
+def test_over_seeds_every_part_is_a_mean_over_seeds_and_the_share_one_of_all_rises() -> None:
+    rng = np.random.default_rng(5)
+    change, kl = np.stack([np.stack(made(rng, 90)) for _ in range(3)], axis=1)
+    groups = np.repeat(np.arange(45), 2)
+    given = {"clusters": groups, "rng": np.random.default_rng(0), "n_resamples": 300}
+    row = taken_apart(change, kl, change, ["a"] * 90, ["a"], original=change + 1, **given).iloc[0]
+    assert row[["change", "kl", "rest"]].tolist() == pytest.approx([change.mean(), kl.mean(), (change - kl).mean()])
+    draws = given | {"rng": keyed(np.random.default_rng(0), "apart", "a")}
+    same = nested_mean_intervals(np.stack([change, kl], axis=-1), **draws)
+    assert row[["change_low", "kl_low", "change_high", "kl_high"]].tolist() == [*same.low, *same.high]
+    assert row["original"] == pytest.approx(change.mean() + 1)
+    rise = np.maximum(change, 0)
+    assert row["closer_share"] == pytest.approx(rise[kl < 0].sum() / rise.sum())
+    assert row["rose"] == pytest.approx((change > 0).sum() / 3)
+    # Seeds that disagree widen the interval of the share: here one of them has no rise but on such examples.
+    kl[0] = -1
+    apart = taken_apart(change, kl, change, ["a"] * 90, ["a"], **given).iloc[0]
+    assert apart["closer_high"] - apart["closer_low"] > 2 * (row["closer_high"] - row["closer_low"])
+
+
+def test_a_seed_without_a_rise_leaves_the_share_without_an_interval() -> None:
+    change, kl = np.stack([np.stack(made(np.random.default_rng(6), 60))] * 2, axis=1)
+    change[1] = -1
+    row = taken_apart(change, kl, change, ["a"] * 60, ["a"], rng=np.random.default_rng(0)).iloc[0]
+    assert np.isfinite(row["closer_share"])
+    assert np.isnan(row["closer_low"])
+    assert row["note"] == "share of the rise: no loss rose under one of the seeds"
 
 
 def made(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:

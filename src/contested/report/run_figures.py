@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contested.formats import CHANGE, NATS, SHARE
-from contested.report import alert_figure, annotators_figure, common_figures, data_map, figures
+from contested.report import alert_figure, annotators_figure, common_figures, data_map, decomposition, figures
 from contested.report.declarations import FigureSpec
 
 
@@ -79,6 +79,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         "rise, it moves away from them.",
         (("kl_curves", "mean"), ("runs", "run")), kl_by_category, _ENDS, NATS,
     ),
+    decomposition.FIGURE,
     FigureSpec(
         "accuracy_by_category", "pictures", "Accuracy by category",
         "The share of examples on which the model's first choice is the gold label, each band its {confidence} "

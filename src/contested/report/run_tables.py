@@ -11,6 +11,7 @@ from contested.analysis import OVERALL
 from contested.analysis.cartography import REGIONS
 from contested.analysis.measures import MEASURES
 from contested.formats import CHANGE, COUNT, NATS, SHARE, number, p_value
+from contested.report import decomposition
 from contested.report.declarations import Column, Frames, Table
 from contested.report.run_frames import change_column
 
@@ -139,22 +140,7 @@ TABLES: tuple[Table, ...] = (
         ),
         folded=True,
     ),
-    Table(
-        "decomposition", "decomposition", "numbers", "Towards the annotators, or away from them",
-        "The change of the loss is that of KL(annotators ‖ model) and the rest: what the gold label lost to labels "
-        "that annotators gave too. Redrawn: the change to be expected where the gold label is the majority of as many "
-        "votes, drawn from each example's annotations. Closer: examples whose loss rose while KL fell, and their share "
-        "of the summed rise. " + _INTERVALS,
-        (
-            _RUN, _CATEGORY, _N, Column("change", "mean Δℓ (nats)", CHANGE, "change_low", "change_high"),
-            Column("kl", "ΔKL (nats)", CHANGE, "kl_low", "kl_high"),
-            Column("rest", "rest (nats)", CHANGE, "rest_low", "rest_high"),
-            Column("redrawn", "redrawn (nats)", CHANGE, "redrawn_low", "redrawn_high"),
-            Column("rose", "rose", COUNT), Column("rose_closer", "closer", COUNT),
-            Column("closer_share", "share of the rise", SHARE, "closer_low", "closer_high"), _NOTE,
-        ),
-        folded=True,
-    ),
+    decomposition.table(_RUN, "numbers"),
     Table(
         "contrasts", "contrasts", "", "Categories of highest and of lowest entropy compared",
         "Mean change of the first minus that of the second. " + _INTERVALS,

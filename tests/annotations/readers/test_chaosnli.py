@@ -36,9 +36,14 @@ def test_entropy_is_computed_in_nats_and_never_read(write_jsonl, chaosnli_row):
     assert data.entropy[0] == pytest.approx(0.6108643, abs=1e-7)
 
 
-def test_fields_are_premise_hypothesis_and_source(write_jsonl, chaosnli_row):
-    data = read_annotations(write_jsonl([chaosnli_row("a")]), format="chaosnli")
-    assert data.fields.to_dict("records") == [{"premise": "P a", "hypothesis": "H a", "source": "snli_agree_3"}]
+def test_fields_are_premise_hypothesis_source_and_the_original_label_by_name(write_jsonl, chaosnli_row):
+    rows = [chaosnli_row("a"), chaosnli_row("b", old_label="?"), chaosnli_row("c", old_label=["n"])]
+    fields = read_annotations(write_jsonl(rows), format="chaosnli").fields
+    first = {"premise": "P a", "hypothesis": "H a", "source": "snli_agree_3", "old_label": "neutral"}
+    assert fields.to_dict("records")[0] == first
+    assert fields["old_label"].fillna("").tolist() == ["neutral", "", ""]
+    row = {name: value for name, value in chaosnli_row("a").items() if name != "old_label"}
+    assert "old_label" not in read_annotations(write_jsonl([row]), format="chaosnli").fields
 
 
 def test_all_problems_are_told_at_once_with_their_lines(write_jsonl, chaosnli_row):
@@ -110,7 +115,7 @@ def test_real_chaosnli_has_the_numbers_of_the_paper(shared_data, name, n_items, 
     summary = data.summary()
     assert (summary.n_items, summary.categories, summary.ties) == (n_items, categories, 14)
     assert (data.n_annotators == 100).all()
-    assert list(data.fields.columns) == ["premise", "hypothesis", "source"]
+    assert list(data.fields.columns) == ["premise", "hypothesis", "source", "old_label"]
     assert data.fields.notna().all(axis=None)
     assert summary.notes == ()
 

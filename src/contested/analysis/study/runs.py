@@ -1,4 +1,4 @@
-"""What the results keep of each run: summaries of every example, measured once, and no logits but the last."""
+"""What the results keep of each run: summaries of every example, measured once, and the first and last logits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from contested.analysis import original_label
 from contested.analysis.absent import absent
 from contested.analysis.block import Source
 from contested.analysis.clusters import cluster_codes
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from contested.trajectories.trajectory import Known
 
 _NOT_COVARIATES = frozenset(
-    {"row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "in_training", "trained_label"}
+    {
+        *("row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "in_training"),
+        *("trained_label", *original_label.COLUMNS),
+    }
 )
 
 
@@ -42,6 +46,8 @@ class Run:
         label_names: Class names, length K.
         category_names: Categories in order of rising entropy.
         gold: Class index, shape (N,).
+        label_counts: How many annotators chose each class, shape (N, K).
+        original: Class index of the label that an example was published with, shape (N,); -1 where it has none.
         entropy: Annotation entropy H (nats), shape (N,); NaN with one annotation.
         entropy_miller_madow: H corrected for the number of annotations (nats), shape (N,).
         categories: Shape (N,).
@@ -51,7 +57,8 @@ class Run:
         n_trained: Tracked examples that the run trained on.
         steps: Optimiser steps of the checkpoints, shape (T,).
         losses: Loss against the gold label (nats), shape (T, N).
-        last_logits: Logits at the last checkpoint, shape (N, K).
+        first_logits: Logits at the first checkpoint, shape (N, K).
+        last_logits: At the last one, likewise.
         columns: Every measure of :data:`~contested.analysis.measures.MEASURES` that the run has, shape (N,), by name.
         val_accuracy: Validation accuracy at the last checkpoint that has one; NaN without.
         train_loss: Mean training loss up to the last checkpoint since the one before (nats); NaN without.
@@ -70,6 +77,8 @@ class Run:
     label_names: tuple[str, ...]
     category_names: tuple[str, ...]
     gold: NDArray[np.int64] | None
+    label_counts: NDArray[np.int64] | None
+    original: NDArray[np.int64] | None
     entropy: NDArray[np.float64] | None
     entropy_miller_madow: NDArray[np.float64] | None
     categories: NDArray[np.object_] | None
@@ -79,6 +88,7 @@ class Run:
     n_trained: int
     steps: NDArray[np.int64]
     losses: NDArray[np.float64] | None
+    first_logits: NDArray[np.float64] | None
     last_logits: NDArray[np.float64] | None
     columns: dict[str, NDArray[Any]]
     val_accuracy: float
@@ -151,7 +161,7 @@ def measure(run_id: str, trajectory: Trajectory) -> Run:
         trajectory: A complete run.
 
     Returns:
-        Its summaries; no array of the logits is kept but the last.
+        Its summaries; of the logits the first and the last alone are kept.
 
     Raises:
         RunError: If the run has fewer than two checkpoints, no tracked example or a duplicated one.
@@ -203,6 +213,8 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "label_names": tuple(trajectory.label_names),
         "category_names": tuple(trajectory.category_names),
         "gold": gold,
+        "label_counts": _ordered(counts, order),
+        "original": original_label.original_labels(examples, trajectory.label_names),
         "entropy": _ordered(trajectory.entropy, order),
         "entropy_miller_madow": None if counts is None else entropy(counts[order], "miller-madow"),
         "categories": _ordered(trajectory.categories, order),
@@ -212,6 +224,7 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "n_trained": _n_trained(examples),
         "steps": source.steps,
         "losses": None if trajectory.losses is None else trajectory.losses[:, order],
+        "first_logits": None if logits is None else logits[0][order].astype(np.float64),
         "last_logits": None if logits is None else logits[-1][order].astype(np.float64),
         "columns": {name: values[order] for name, values in measure_columns(trajectory, source).items()},
         "val_accuracy": _last(trajectory.metrics, "val_accuracy"),

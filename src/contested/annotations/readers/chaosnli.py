@@ -1,7 +1,8 @@
 """ChaosNLI v1.0 for SNLI and MNLI: JSONL with ``uid``, ``label_counter`` and ``example``.
 
 A class without annotations is absent from ``label_counter``. The file's own ``entropy`` is in bits and its
-``majority_label`` breaks ties in an unstated way: both are left alone.
+``majority_label`` breaks ties in an unstated way: both are left alone. ``old_label``, the gold label of SNLI or MNLI,
+is kept by the name of its class.
 """
 
 from __future__ import annotations
@@ -36,7 +37,15 @@ def matches(table: Table, options: Options) -> bool:
 
 
 def read(table: Table, options: Options) -> Annotations:
-    """Read a ChaosNLI file, with premise, hypothesis and source as fields; label names say the order of its classes."""
+    """Read a ChaosNLI file; label names say the order of its classes.
+
+    Args:
+        table: Its lines.
+        options: What was asked for.
+
+    Returns:
+        The annotations, with premise, hypothesis, source and, where the file has it, old_label as fields.
+    """
     for column in ("uid", "label_counter", "example"):
         find_column(table, column, (), "every ChaosNLI line has it")
     if not {"uid", "label_counter", "example"} <= table.columns.keys():
@@ -63,7 +72,12 @@ def _read_examples(table: Table) -> pd.DataFrame:
         if missing:
             table.add_problem(line_number, f"example has no text {listed(missing)}")
         examples.append({name: example.get(name) for name in (*_TEXTS, "source")})
-    return pd.DataFrame(examples, columns=[*_TEXTS, "source"])
+    fields = pd.DataFrame(examples, columns=[*_TEXTS, "source"])
+    if "old_label" in table.columns and not table.problems:
+        known = dict(zip(_KEYS, LABEL_NAMES, strict=True))
+        labels = table.columns["old_label"]
+        fields["old_label"] = [known.get(label) if isinstance(label, str) else None for label in labels]
+    return fields
 
 
 FORMAT = Format(
