@@ -6,6 +6,7 @@ from scipy import stats
 
 from contested.analysis.few_annotators import draw_annotations, few_annotators
 from contested.annotations.categories import FIXED, Categories, categorize, recovered
+from contested.annotations.certainty import category_probabilities
 from contested.annotations.measures import entropy
 from contested.errors import DataError
 
@@ -46,6 +47,16 @@ def test_all_annotators_give_the_run_as_it_is():
     for row in found.changes[-3:]:
         assert (row.n, row.mean) == ((given == row.category).sum(), pytest.approx(change[given == row.category].mean()))
     assert sum(row.expected for row in found.changes[-3:]) == pytest.approx(600)
+
+
+def test_what_is_known_of_the_categories_is_not_computed_again():
+    counts, aulc, change, _ = annotated(200)
+    counts[:3] = [1, 0, 0]  # single annotations have no category
+    known = category_probabilities(counts, FIXED)
+    found = few_annotators(counts, aulc, change, FIXED, certainty=known, rng=generator())
+    assert repr(found) == repr(few_annotators(counts, aulc, change, FIXED, rng=generator()))
+    sure = known._replace(probabilities=np.ones_like(known.probabilities))
+    assert few_annotators(counts, aulc, change, FIXED, certainty=sure, rng=generator()).rows[-1].certainty == 1.0
 
 
 @pytest.fixture(scope="module")

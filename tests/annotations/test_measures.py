@@ -47,6 +47,16 @@ def test_entropy_of_permuted_counts_is_bit_identical(random_counts):
         assert (measures.entropy(random_counts[:, order]) == original).all()
 
 
+@pytest.mark.parametrize(("classes", "most"), [(3, 100), (40, 100)])
+def test_patterns_are_the_different_sorted_rows(classes, most):
+    """40 classes of up to 100 have more rows than one whole number holds."""
+    counts = np.random.default_rng(0).integers(0, most, (300, classes))
+    counts[150:] = counts[:150, ::-1]
+    patterns, which = measures.count_patterns(counts)
+    np.testing.assert_array_equal(patterns, np.unique(np.sort(counts, axis=1), axis=0))
+    np.testing.assert_array_equal(patterns[which], np.sort(counts, axis=1))
+
+
 def test_chao_shen_by_hand():
     # (2, 1, 0): one class seen once, so a coverage of 1 - 1/3; p = 4/9 and 2/9, seen with 1 - (1 - p)³.
     # (1, 1, 1): all seen once, which would leave no coverage: 1 - 2/3; p = 1/9 each.

@@ -14,7 +14,7 @@ from contested.analysis.cartography import Cartography, cartography
 from contested.analysis.checks import finite_checkpoints
 from contested.analysis.curves import correct
 from contested.annotations.categories import Categories, recovered
-from contested.annotations.certainty import category_probabilities, own_probability
+from contested.annotations.certainty import Certainty, category_probabilities, own_probability
 from contested.annotations.measures import distributions, entropy
 
 if TYPE_CHECKING:
@@ -71,12 +71,18 @@ class Source:
         return distributions(self.label_counts)
 
     @cached_property
+    def certainty(self) -> Certainty:
+        """The probability of each category for each example, of a run whose categories are bands of entropy."""
+        bands = bands_of_run(self.trajectory)
+        assert bands is not None, "a category's probability is read only of a run whose categories are bands of entropy"
+        return category_probabilities(self.label_counts, bands)
+
+    @cached_property
     def category_probability(self) -> NDArray[np.float64]:
         """Probability of each example's category given its annotations, shape (N,); NaN where it is unknown."""
         bands = bands_of_run(self.trajectory)
-        assert bands is not None, "a category's probability is read only of a run whose categories are bands of entropy"
-        found = category_probabilities(self.trajectory.required("label_counts")[self.order], bands)
-        return own_probability(found, self.trajectory.required("categories")[self.order], bands)
+        assert bands is not None
+        return own_probability(self.certainty, self.trajectory.required("categories")[self.order], bands)
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:

@@ -13,15 +13,15 @@ from contested.analysis.checks import finite_array, same_length
 from contested.analysis.intervals import keyed
 from contested.analysis.ranking import codes, mean_ranks, rank_correlation
 from contested.annotations.categories import Categories
-from contested.annotations.certainty import category_probabilities
-from contested.annotations.measures import check_counts, entropy
+from contested.annotations.certainty import Certainty, category_probabilities
+from contested.annotations.measures import check_counts, count_patterns, entropy
 from contested.formats import CHANGE, percent
 from contested.wording import counted
 
 NUMBERS = (2, 3, 5, 10, 20)
 """Annotators of an example that are tried, where it has more."""
 ALL = "all"
-_DRAWS = 40
+_DRAWS = 30
 _EXAMPLES = 400_000  # examples times draws at once
 _FEWEST = 10  # examples; fewer say nothing of a correlation's reliability
 _HALVES = 4  # annotations that can be split so that each half shows disagreement
@@ -120,12 +120,13 @@ def few_annotators(
     change: ArrayLike,
     bands: Categories,
     *,
+    certainty: Certainty | None = None,
     rng: np.random.Generator,
 ) -> FewAnnotators:
     """ρ(AULC, H), categories and Δℓ by category with k of the annotators, and corrected for there being so few.
 
-    The annotations of each example are drawn without replacement (multivariate hypergeometric), 40 times (fewer above
-    10,000 examples). The run stays as it was: its gold labels are those of all annotations. Disagreement of few
+    The annotations of each example are drawn without replacement (multivariate hypergeometric), 30 times (fewer above
+    13,000 examples). The run stays as it was: its gold labels are those of all annotations. Disagreement of few
     annotators is measured with error, so that ρ is attenuated; C. Spearman's correction (1904) divides it by the root
     of the reliability of H: its correlation with H of as many other annotators. Where there are none, halves of the
     annotations give it, extrapolated to all (Spearman 1910; Brown 1910). From four annotations halves show
@@ -136,6 +137,8 @@ def few_annotators(
         aulc: Shape ``(N,)`` (nats).
         change: Δℓ of each example, shape ``(N,)`` (nats).
         bands: The categories.
+        certainty: From :func:`~contested.annotations.certainty.category_probabilities` of these counts, where it is
+            there already.
         rng: Source of the draws, made from a seed; nothing is drawn from it.
 
     Returns:
@@ -146,7 +149,8 @@ def few_annotators(
     same_length(label_counts=len(counts), aulc=len(losses), change=len(changes))
     most = int(counts.sum(axis=1).max(initial=0))
     sizes: list[int | None] = [*(k for k in NUMBERS if k < most), None]
-    found = [_Seen(counts, losses, changes, bands, k, keyed(rng, "annotators", str(k))) for k in sizes]
+    whole = certainty or category_probabilities(counts, bands)
+    found = [_Seen(counts, losses, changes, bands, whole, k, keyed(rng, "annotators", str(k))) for k in sizes]
     return FewAnnotators(
         median=float(np.median(counts.sum(axis=1))) if len(counts) else np.nan,
         rows=tuple(seen.row() for seen in found),
@@ -163,6 +167,7 @@ class _Seen:
         aulc: NDArray[np.float64],
         change: NDArray[np.float64],
         bands: Categories,
+        certainty: Certainty,
         k: int | None,
         rng: np.random.Generator,
     ) -> None:
@@ -174,11 +179,11 @@ class _Seen:
         self.n_drawn = draws if k is not None else 1
         whole = np.broadcast_to(self.counts, (draws, *self.counts.shape))
         self.drawn = whole if k is None else draw_annotations(whole, np.full(whole.shape[:2], k), rng)
-        self.entropy = _entropy(self.drawn[: self.n_drawn])
+        self.entropy, self.coded = _entropy(self.drawn[: self.n_drawn])
         self.members = np.searchsorted(bands.bounds, self.entropy, side="right")
         # One prior for all draws, whose counts repeat from draw to draw.
-        every = self.drawn[: self.n_drawn].reshape(-1, self.counts.shape[1])
-        found = category_probabilities(every, bands).probabilities
+        every = self.drawn.reshape(-1, self.counts.shape[1])
+        found = certainty.probabilities[rows] if k is None else category_probabilities(every, bands).probabilities
         self.probabilities = found.reshape(*self.entropy.shape, len(bands.names))
 
     def row(self) -> AnnotatorsRow:
@@ -187,10 +192,10 @@ class _Seen:
             nan = float("nan")
             note = f"{counted(n, 'example')}: too few to say how reliable disagreement is ({_FEWEST} needed)"
             return AnnotatorsRow(self.name, n, nan, nan, nan, nan, nan, nan, note)
-        rho = _rho(np.broadcast_to(self.aulc, self.entropy.shape), self.entropy)
+        rho = rank_correlation(mean_ranks(codes(self.aulc)), mean_ranks(self.coded))
         reliability, note = self._reliability()
         mean = float(rho.mean())
-        same = self.members == np.searchsorted(self.bands.bounds, _entropy(self.counts), side="right")
+        same = self.members == np.searchsorted(self.bands.bounds, entropy(self.counts), side="right")
         said = np.take_along_axis(self.probabilities, self.members[..., None], axis=2)
         return AnnotatorsRow(
             annotators=self.name,
@@ -211,11 +216,11 @@ class _Seen:
         if twice.mean() > 0.5 and twice.sum() >= _FEWEST:
             others = self.counts[twice] - self.drawn[:, twice]
             again = draw_annotations(others, drawn[:, twice], self.rng)
-            return _agreeing(_entropy(self.drawn[:, twice]), _entropy(again))
+            return _agreeing(self.drawn[:, twice], again)
         if drawn.min() < _HALVES:
             return np.nan, f"fewer than {_HALVES} annotations: halves show no disagreement, so nothing is corrected"
         half = draw_annotations(self.drawn, drawn // 2, self.rng)
-        between, note = _agreeing(_entropy(half), _entropy(self.drawn - half))
+        between, note = _agreeing(half, self.drawn - half)
         few = "halves of so few annotations agree too little: the reliability is too low, and ρ corrected too high"
         return 2 * between / (1 + between), note or (few if np.median(drawn) < _COARSE else "")
 
@@ -272,21 +277,17 @@ def draw_annotations(
     return drawn
 
 
-def _entropy(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """:func:`contested.annotations.measures.entropy` of any stack of counts, shape (..., K) to (...)."""
-    flat = counts.reshape(-1, counts.shape[-1])
-    return entropy(flat).reshape(counts.shape[:-1]) if len(flat) else np.zeros(counts.shape[:-1])
+def _entropy(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """H of any stack of counts, shape (..., K) to (...), and whole numbers from 0 that rank alike."""
+    patterns, which = count_patterns(counts.reshape(-1, counts.shape[-1]))
+    found = entropy(patterns) if len(patterns) else np.zeros(0)
+    shape = counts.shape[:-1]
+    return found[which].reshape(shape), codes(found)[which].reshape(shape)
 
 
-def _rho(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spearman's ρ along the last axis; NaN where one is constant."""
-    coded = [codes(values.ravel()).reshape(values.shape) for values in (x, y)]
-    return rank_correlation(mean_ranks(coded[0]), mean_ranks(coded[1]))
-
-
-def _agreeing(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, str]:
-    """Mean ρ of two measurements of H over draws; NaN, and why, where they have nothing in common."""
-    between = float(_rho(first, second).mean())
+def _agreeing(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[float, str]:
+    """Mean ρ over draws of H by two draws of annotations; NaN, and why, where they have nothing in common."""
+    between = float(rank_correlation(*(mean_ranks(_entropy(counts)[1]) for counts in (first, second))).mean())
     if between > 0:
         return between, ""
     return np.nan, "halves of the annotations do not agree on what is contested, so nothing is corrected"

@@ -297,8 +297,8 @@ def _few_annotators(run: _Measured, *, rng: np.random.Generator) -> FewAnnotator
     bands, aulc, change = bands_of_run(run.source.trajectory), run.column("aulc"), run.column("loss_change")
     if bands is None or aulc is None or change is None:
         return None
-    counts = run.source.trajectory.required("label_counts")[run.source.order]
-    return few_annotators(counts, aulc, change, bands, rng=rng)
+    source = run.source
+    return few_annotators(source.label_counts, aulc, change, bands, certainty=source.certainty, rng=rng)
 
 
 def _curves(run: _Measured, *, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> Curves:

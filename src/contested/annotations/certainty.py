@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from contested.annotations.categories import UNKNOWN, Categories
-from contested.annotations.measures import check_counts
+from contested.annotations.measures import check_counts, count_patterns
 
 JEFFREYS = 0.5
 """The concentration that is taken where too few examples are there to estimate it."""
@@ -50,19 +50,19 @@ def category_probabilities(
     Returns:
         The probabilities; the same for examples whose counts are permutations of one another, on every call.
     """
-    # The order of the classes does not matter to the entropy.
-    counts = np.sort(check_counts(label_counts), axis=1)
+    counts = check_counts(label_counts)
     several = counts.sum(axis=1) > 1
-    patterns, which, times = np.unique(counts[several], axis=0, return_inverse=True, return_counts=True)
+    # The order of the classes does not matter to the entropy.
+    patterns, which = count_patterns(counts[several])
+    times = np.bincount(which, minlength=len(patterns))
     concentration = _concentration(patterns, times) if concentration is None else concentration
+    parameters = patterns.astype(np.float64) + concentration
     rows = max(1, _BLOCK // (_DRAWS * counts.shape[1]))
     rng = np.random.default_rng(0)
-    shares = [
-        _shares(patterns[start : start + rows] + concentration, bands, rng) for start in range(0, len(patterns), rows)
-    ]
+    shares = [_shares(parameters[start : start + rows], bands, rng) for start in range(0, len(parameters), rows)]
     found = np.full((len(counts), len(bands.names)), np.nan)
     if shares:
-        found[several] = np.concatenate(shares)[which.ravel()]
+        found[several] = np.concatenate(shares)[which]
     return Certainty(found, concentration)
 
 

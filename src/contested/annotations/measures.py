@@ -74,6 +74,34 @@ def _count_problems(given: NDArray[np.generic], *, allow_empty_rows: bool) -> li
     ]
 
 
+def count_patterns(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the different rows of counts, the order of their classes aside.
+
+    Many examples share few patterns of annotations: what depends on the pattern alone is computed once for each.
+
+    Args:
+        counts: Shape (N, K).
+
+    Returns:
+        The patterns, shape (P, K), each rising and all in lexicographic order, and the number of each example's, shape
+        (N,).
+
+    Examples:
+        >>> patterns, which = count_patterns(np.array([[5, 0], [2, 3], [0, 5]]))
+        >>> patterns.tolist(), which.tolist()
+        ([[0, 5], [2, 3]], [0, 1, 0])
+    """
+    ordered = np.sort(counts, axis=1)
+    base = int(ordered.max(initial=0)) + 1
+    if base ** ordered.shape[1] > np.iinfo(np.int64).max:
+        patterns, which = np.unique(ordered, axis=0, return_inverse=True)
+        return patterns, which.ravel()
+    # Rows as one number each, which is sorted much faster.
+    numbers = ordered @ base ** np.arange(ordered.shape[1], dtype=np.int64)[::-1]
+    _, first, which = np.unique(numbers, return_index=True, return_inverse=True)
+    return ordered[first], which
+
+
 def distributions(label_counts: ArrayLike) -> NDArray[np.float64]:
     """Return each example's empirical annotator distribution, p_ic = n_ic / n_i.
 
