@@ -191,9 +191,25 @@ def test_rho_over_clusters_is_the_slow_bca_of_clusters_drawn_whole():
     drawn = np.array([rho(chosen) for chosen in generator(5).integers(0, 20, size=(200, 20))])
     left_out = np.array([rho(np.delete(np.arange(20), index)) for index in range(20)])
     assert (found.low, found.high) == pytest.approx(bca_ends(rho(range(20)), drawn, left_out, 0.95), rel=1e-9)
-    z = np.arctanh(found.rho) / np.arctanh(drawn).std(ddof=1)
-    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(z), 19))
     assert (found.method, found.n) == ("BCa bootstrap", len(names))
+
+
+def test_p_over_clusters_is_that_of_the_infinitesimal_jackknife():
+    names = generator(2).permutation(np.repeat(np.arange(20), generator(1).integers(1, 5, size=20)))
+    x = np.round(names / 9 + generator(3).normal(size=len(names)), 1)
+    y = np.round(x / 2 + names % 3 + generator(4).normal(size=len(names)), 0)
+    found, n, copies = spearman(x, y, clusters=names, rng=generator(), n_resamples=50), len(names), 400
+    # One of 400 copies of a cluster left out moves ρ by 1 / (400 n) of what its examples' influences sum up to.
+    many = np.tile(np.arange(n), copies)
+    whole = stats.spearmanr(x[many], y[many]).statistic
+    sums = []
+    for name in range(20):
+        rows = np.concatenate([many[n:], np.flatnonzero(names != name)])
+        sums.append((whole - stats.spearmanr(x[rows], y[rows]).statistic) * n * copies)
+    error = np.sqrt(20 / 19 * np.square(sums).sum()) / n
+    z = np.arctanh(found.rho) * (1 - found.rho**2) / error
+    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(z), 19), rel=0.05)
+    assert 0.001 < found.p_value < 0.9
 
 
 def test_copies_of_examples_tell_no_more_about_rho_than_the_examples():
@@ -237,6 +253,7 @@ def test_many_clusters_take_the_percentile_interval(monkeypatch):
 def test_few_clusters_have_rho_but_no_interval():
     found = spearman(*noisy(30), clusters=np.arange(30) // 6, rng=generator())
     assert np.isfinite(found.rho)
+    assert np.isnan(found.p_value)
     assert found.note == "5 clusters: too few for a 95% interval (6 needed)"
 
 

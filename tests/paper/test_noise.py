@@ -6,7 +6,7 @@ from scipy import stats
 
 from contested.analysis import mean_interval
 from contested.errors import DataError
-from contested.paper.noise import noise_shift
+from contested.paper.noise import noise_shift, wilcoxon
 
 
 def generator(seed=0):
@@ -52,6 +52,17 @@ def test_wilcoxon_of_many_examples_is_the_normal_approximation_without_unchanged
     z = (ranks[moved > 0].sum() - n * (n + 1) / 4) / np.sqrt(n * (n + 1) * (2 * n + 1) / 24 - ties / 48)
     found = noise_shift(np.zeros(60), change, rng=generator())
     assert found.wilcoxon_p == pytest.approx(2 * stats.norm.sf(abs(z)))
+
+
+def test_the_signs_of_a_cluster_change_together():
+    # Signed ranks 1, 2, −3 and 4 (0 has none) of clusters a, a, b, b: sums 3 and 1, so z = 4 / √(9 + 1).
+    change = np.array([0.1, 0.2, -0.3, 0.4, 0.0])
+    p, note = wilcoxon(change, ["a", "a", "b", "b", "c"])
+    assert (p, note) == (pytest.approx(2 * stats.norm.sf(4 / np.sqrt(10))), "")
+    assert noise_shift(change * 0, change, clusters=["a", "a", "b", "b", "c"], rng=generator()).wilcoxon_p == p
+    # Clusters of one are the test of scipy.
+    many = generator(3).normal(0.1, 1, 40)
+    assert wilcoxon(many, np.arange(40)) == wilcoxon(many)
 
 
 def test_cohens_d_is_the_paired_t_over_root_n():

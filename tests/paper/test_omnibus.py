@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from contested.analysis import spearman as spearman_of
 from contested.errors import ConfigError, DataError
 from contested.paper.omnibus import SharedExamples, mean_rho, omnibus
 
@@ -41,6 +42,21 @@ def test_one_seed_is_the_usual_test_of_rho():
     aulc, entropy = made(2, seeds=1)
     usual = stats.spearmanr(aulc[0], entropy)
     assert mean_rho(aulc, entropy)[:2] == pytest.approx((usual.statistic, usual.pvalue))
+
+
+def test_the_mean_over_clusters_counts_clusters():
+    aulc, entropy = made(2, slope=1.5)
+    names = np.repeat(np.arange(40), 3)
+    copied = mean_rho(np.repeat(aulc, 3, axis=1), np.repeat(entropy, 3), names)
+    # Three copies of each example tell what one does, but for Student's t against Fisher's z.
+    assert copied.p_value == pytest.approx(mean_rho(aulc, entropy, np.arange(40)).p_value, rel=1e-6)
+    assert copied.p_value == pytest.approx(mean_rho(aulc, entropy).p_value, abs=0.01)
+    assert mean_rho(np.repeat(aulc, 3, axis=1), np.repeat(entropy, 3)).p_value < copied.p_value / 20
+    # One seed is the test of ρ over clusters; below six clusters there is none.
+    own = np.arange(40) // 2
+    one = spearman_of(aulc[0], entropy, clusters=own, rng=RNG(0), n_resamples=100)
+    assert mean_rho(aulc[:1], entropy, own).p_value == pytest.approx(one.p_value)
+    assert np.isnan(mean_rho(aulc, entropy, np.arange(40) // 10).p_value)
 
 
 def test_examples_without_an_entropy_are_left_out():

@@ -42,7 +42,8 @@ def recorded(seed: int) -> Trajectory:
         label_names=["yes", "no"],
         steps=[0, 16],
     )
-    return dataclasses.replace(run, examples=run.examples.assign(split=np.where(VALIDATION, "validation", "train")))
+    split, topic = np.where(VALIDATION, "validation", "train"), [f"topic {row // 3}" for row in range(N)]
+    return dataclasses.replace(run, examples=run.examples.assign(split=split, topic=topic))
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,24 @@ def test_a_study_is_of_the_examples_that_train_or_of_one_split(study: Path, caps
     assert mean_change(study / "results-validation") == pytest.approx(-0.1, abs=0.02)
     notes = json.loads((study / "results-validation" / "results.json").read_text())["notes"]
     assert notes[0].startswith("Every number is of validation examples")
+
+
+def test_a_study_is_reported_over_the_clusters_that_are_named(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--resamples", "100", "--out", str(tmp_path), "--clusters"]
+    assert main(["report", str(study), *options, "topic"]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "100 bootstrap resamples of clusters of examples that share topic" in page
+    assert "share topic are one cluster in intervals and tests: 20 clusters of 40 examples." in page
+    clustered = json.loads((tmp_path / "results.json").read_text())
+    assert clustered["clusters"] == "topic"
+    capsys.readouterr()
+    assert main(["analyze", str(study), *options, "none", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["clusters"] == ""
+    for command in ("report", "analyze"):
+        assert main([command, str(study), *options, "subject"]) == 2
+        assert "no column 'subject'" in capsys.readouterr().err
 
 
 def test_of_validation_examples_none_trained() -> None:

@@ -189,7 +189,7 @@ def partial_spearman(
     own = cluster_codes(clusters, len(known))[known]
     n_clusters = len(np.unique(own))
     if note := too_few(n_clusters, confidence, "example" if clusters is None else "cluster"):
-        return PartialCorrelation(names, rho, p_value, nan, nan, n, n_skipped, note)
+        return PartialCorrelation(names, rho, p_value if n_clusters == n else nan, nan, nan, n, n_skipped, note)
     found = rank_interval(samples, statistic, clusters=own, rng=rng, n_resamples=n_resamples, confidence=confidence)
     if n_clusters < n:
         p_value = clustered_p(rho, found.z_error, n_clusters)

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import check_resampling, finite_array, same_length
-from contested.analysis.clusters import cluster_codes
-from contested.analysis.intervals import Clusters, too_few
+from contested.analysis.clusters import cluster_codes, cluster_sums
+from contested.analysis.influence import rank_influence
+from contested.analysis.intervals import Clusters, smallest_n, too_few
 from contested.analysis.rank_bootstrap import rank_interval
 from contested.analysis.ranking import (
     codes,
@@ -32,7 +33,7 @@ class Correlation(NamedTuple):
         x: The first quantity, such as ``"aulc"``.
         y: The second quantity, such as ``"entropy"``.
         rho: Spearman's ρ.
-        p_value: Two-sided p of ρ = 0 (Student t approximation; in clusters of Fisher's z by its bootstrap error).
+        p_value: Two-sided p of ρ = 0 (Student t approximation; in clusters of Fisher's z, :func:`rank_p`).
         low: Lower end of the interval of ρ.
         high: Upper end of the interval of ρ.
         n: Examples it rests on.
@@ -117,8 +118,8 @@ def spearman(
         confidence: Coverage wanted.
 
     Returns:
-        ρ with its interval; what is missing is NaN and explained in ``note``. In clusters p is :func:`clustered_p`;
-        where they are too few for an interval it takes examples as independent.
+        ρ with its interval; what is missing is NaN and explained in ``note``. In clusters p is :func:`rank_p`;
+        where they are too few for an interval there is none.
     """
     check_resampling(n_resamples, confidence)
     a, b, n_skipped = known_pairs(x, y, names)
@@ -129,21 +130,49 @@ def spearman(
         return Correlation(*names, nan, nan, nan, nan, n, n_skipped, "unclear", "none", note)
     rho, p_value = (float(part) for part in stats.spearmanr(a, b))
     if note := too_few(n_clusters, confidence, "example" if clusters is None else "cluster"):
+        p_value = p_value if n_clusters == n else nan
         return Correlation(*names, rho, p_value, nan, nan, n, n_skipped, "unclear", "none", note)
-    low, high, method, note, z_error = rank_interval(
-        (codes(a), codes(b)), _Spearman(), clusters=own, rng=rng, n_resamples=n_resamples, confidence=confidence
+    coded = codes(a), codes(b)
+    low, high, method, note, _ = rank_interval(
+        coded, _Spearman(), clusters=own, rng=rng, n_resamples=n_resamples, confidence=confidence
     )
     if n_clusters < n:
-        p_value = clustered_p(rho, z_error, n_clusters)
+        p_value = rank_p(rho, rank_influence(*coded), own, n_clusters)
     return Correlation(*names, rho, p_value, low, high, n, n_skipped, direction(low, high), method, note)
 
 
+def rank_p(rho: float, influence: NDArray[np.float64], clusters: Clusters, n_clusters: int) -> float:
+    """Two-sided p of ρ = 0 over clusters of examples, without resamples: :func:`clustered_p` by the delta method.
+
+    Args:
+        rho: The correlation, or the mean of several of the same examples.
+        influence: How far each example moves it, as :func:`~contested.analysis.influence.rank_influence` gives it,
+            shape ``(n,)``.
+        clusters: What examples share, shape ``(n,)``.
+        n_clusters: How many there are, at least 2.
+
+    Returns:
+        The p-value; 0 where ρ is 1 or −1.
+    """
+    if abs(rho) > _ALMOST_1:
+        return 0.0
+    sums = cluster_sums(influence[:, None], cluster_codes(clusters, len(influence)))[:, 0]
+    error = float(np.sqrt(sums @ sums * n_clusters / (n_clusters - 1))) / len(influence)
+    return clustered_p(rho, error / (1 - rho * rho), n_clusters)
+
+
+def too_few_to_test(n_clusters: int) -> str:
+    """Why ρ of examples in so few clusters has no p; empty where it has one."""
+    needed = smallest_n(0.95)
+    return "" if n_clusters >= needed else f"{counted(n_clusters, 'cluster')}: too few for a test ({needed} needed)"
+
+
 def clustered_p(rho: float, z_error: float, n_clusters: int) -> float:
-    """Two-sided p of ρ = 0 over clusters of examples: Fisher's z by its bootstrap standard error, Student's t.
+    """Two-sided p of ρ = 0 over clusters of examples: Fisher's z by its standard error, Student's t.
 
     Args:
         rho: The correlation.
-        z_error: Standard error of atanh ρ, as a bootstrap over clusters gives it.
+        z_error: Standard error of atanh ρ over clusters.
         n_clusters: Clusters G; there are G − 1 degrees of freedom.
 
     Returns:

@@ -48,7 +48,7 @@ def analyze(
     from contested.trajectories import Trajectory
 
     if is_study(run):
-        _analyze_study(run, out, resamples=resamples, seed=seed, json=json, split=split)
+        _analyze_study(run, out, resamples=resamples, seed=seed, json=json, split=split, clusters=clusters)
         return
     trajectory = Trajectory.load(run) if split is None else Trajectory.load(run).of_split(split)
     found = compute(trajectory, clusters=clusters, rng=np.random.default_rng(seed), n_resamples=resamples)
@@ -65,13 +65,13 @@ def analyze(
 
 
 def _analyze_study(
-    folder: Path, out: Path | None, *, resamples: int, seed: int, json: bool, split: Split | None
+    folder: Path, out: Path | None, *, resamples: int, seed: int, json: bool, split: Split | None, clusters: str | None
 ) -> None:
     from contested.cli.study_results import print_claims, read_study, results_name
     from contested.files import write_json
     from contested.report import write_study_tables
 
-    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples, split=split)
+    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples, split=split, clusters=clusters)
     where = out or folder / results_name(split)
     content = found.to_dict()
     tables = write_study_tables(found, where / "tables", wanted=study.analyses, spec=spec)

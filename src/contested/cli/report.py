@@ -54,7 +54,9 @@ def report(
     from contested.trajectories import Trajectory
 
     if len(runs) == 1 and is_study(runs[0]):
-        _report_study(runs[0], out, title=title, resamples=resamples, seed=seed, json=json, split=split)
+        _report_study(
+            runs[0], out, title=title, resamples=resamples, seed=seed, json=json, split=split, clusters=clusters
+        )
         return
     trajectories = [Trajectory.load(run) for run in find_runs(runs)]
     if split is not None:
@@ -88,11 +90,12 @@ def _report_study(
     seed: int,
     json: bool,
     split: Split | None,
+    clusters: str | None,
 ) -> None:
     from contested.cli.study_results import print_claims, read_study, results_name
     from contested.report import write_study_report
 
-    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples, split=split)
+    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples, split=split, clusters=clusters)
     where = out or folder / results_name(split)
     heading = title or study.description or f"Study {study.name}"
     if split is not None and title is None:

@@ -36,7 +36,9 @@ class ReadStudy(NamedTuple):
     claims: Sequence[Claim]
 
 
-def read_study(folder: Path, *, seed: int, resamples: int, split: Split | None = None) -> ReadStudy:
+def read_study(
+    folder: Path, *, seed: int, resamples: int, split: Split | None = None, clusters: str | None = None
+) -> ReadStudy:
     """Analyse every complete run of a study together, as its report needs it.
 
     Args:
@@ -44,12 +46,15 @@ def read_study(folder: Path, *, seed: int, resamples: int, split: Split | None =
         seed: Seed of the resamples.
         resamples: Bootstrap resamples of each interval.
         split: Which of the runs' examples; where not given, those that train.
+        clusters: The column of the examples that says which belong together, or ``"none"``; those that share a text
+            where not given.
 
     Returns:
         The study and its results.
 
     Raises:
         RunError: If no run is complete, or none of them can be read.
+        DataError: If the examples of a run have no such column.
     """
     import numpy as np
 
@@ -61,11 +66,13 @@ def read_study(folder: Path, *, seed: int, resamples: int, split: Split | None =
         from contested import paper
         from contested.paper.report import report_spec
 
-        of_paper = paper.results(opened, rng=rng, n_resamples=resamples)
+        of_paper = paper.results(opened, clusters=clusters, rng=rng, n_resamples=resamples)
         return ReadStudy(opened.study, _of(split, of_paper), report_spec(of_paper), of_paper.claims)
     from contested.analysis.study import study_results
 
-    found = study_results(opened.table, opened.axes, opened.trajectories, rng=rng, n_resamples=resamples)
+    found = study_results(
+        opened.table, opened.axes, opened.trajectories, clusters=clusters, rng=rng, n_resamples=resamples
+    )
     return ReadStudy(opened.study, _of(split, found), None, ())
 
 

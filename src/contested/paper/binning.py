@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from contested.analysis.checks import finite_array, known_entropy, same_length
-from contested.analysis.intervals import mean_interval
+from contested.analysis.clusters import cluster_codes
+from contested.analysis.intervals import Clusters, mean_interval
 from contested.annotations.categories import FIXED, FIXED_CLASSES, Categories, resolve_categories
 from contested.errors import ConfigError
 from contested.wording import joined
@@ -45,10 +46,11 @@ def aulc_by_bins(
     *,
     rng: np.random.Generator,
     n_classes: int = FIXED_CLASSES,
+    clusters: Clusters = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> tuple[Bin, ...]:
-    """Mean AULC in each bin of entropy, with intervals over examples.
+    """Mean AULC in each bin of entropy, with intervals over examples, or clusters of them.
 
     The fixed bounds, 0.4 and 0.7 nats, are for K = 3 classes. For other K they are scaled by ln K / ln 3, so
     that they are the same shares of the highest entropy there can be, and each bin's note says so.
@@ -59,6 +61,7 @@ def aulc_by_bins(
         scheme: ``"fixed"``, ``"quartiles"`` or ``"terciles"``.
         rng: Source of the resamples.
         n_classes: Classes K; it matters for the fixed scheme only.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted of each interval by itself.
 
@@ -71,12 +74,13 @@ def aulc_by_bins(
     """
     losses, (human, rows, left_out) = finite_array("aulc", aulc, 1), known_entropy(entropy)
     same_length(aulc=len(losses), entropy=len(rows))
-    losses = losses[rows]
+    losses, own = losses[rows], cluster_codes(clusters, len(rows))[rows]
+    options: dict[str, Any] = {"rng": rng, "n_resamples": n_resamples, "confidence": confidence}
     cut, scaled = _fixed(n_classes) if scheme == "fixed" else (resolve_categories(human, scheme), "")
     inside = cut.assign(human)
     bins = []
     for position, name in enumerate(cut.names):
-        found = mean_interval(losses[inside == name], rng=rng, n_resamples=n_resamples, confidence=confidence)
+        found = mean_interval(losses[inside == name], clusters=own[inside == name], **options)
         note = joined(left_out, scaled, found.note)
         bins.append(Bin(scheme, name, position, found.n, found.estimate, found.low, found.high, note))
     return tuple(bins)

@@ -11,6 +11,7 @@ from scipy import stats
 
 from contested.analysis.checks import OVERALL, category_rows, finite_array, same_length
 from contested.analysis.correlation import Correlation, spearman
+from contested.analysis.intervals import Clusters
 
 
 class NormTests(NamedTuple):
@@ -35,6 +36,7 @@ def norm_tests(
     categories: Sequence[str] | NDArray[Any],
     names: Sequence[str],
     *,
+    clusters: Clusters = None,
     rng: np.random.Generator,
     n_resamples: int = 2000,
     confidence: float = 0.95,
@@ -46,6 +48,8 @@ def norm_tests(
         entropy: Annotation entropy H, shape ``(N,)`` (nats).
         categories: The category of each example, shape ``(N,)``.
         names: The categories in order of rising entropy.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself. The Kruskal–Wallis test
+            takes them as independent all the same.
         rng: Source of the resamples.
         n_resamples: Bootstrap resamples R.
         confidence: Coverage wanted of each interval by itself.
@@ -56,10 +60,9 @@ def norm_tests(
     sizes = finite_array("norms", norms, 1)
     same_length(norms=len(sizes), categories=len(categories))
     groups = {name: sizes[rows] for name, rows in category_rows(categories, names).items() if name != OVERALL}
+    options: dict[str, Any] = {"clusters": clusters, "n_resamples": n_resamples, "confidence": confidence}
     (for_rho,) = rng.spawn(1)
-    rho = spearman(
-        sizes, entropy, rng=for_rho, names=("norm", "entropy"), n_resamples=n_resamples, confidence=confidence
-    )
+    rho = spearman(sizes, entropy, rng=for_rho, names=("norm", "entropy"), **options)
     return NormTests(rho, *_kruskal(groups))
 
 

@@ -9,14 +9,32 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.checks import finite_array, same_length
+from contested.analysis.clusters import cluster_codes, cluster_sums
 from contested.analysis.intervals import Clusters, mean_interval
 
 
-def wilcoxon(differences: NDArray[np.float64]) -> tuple[float, str]:
-    """Two-sided p of the signed-rank test of paired differences, and why it is missing."""
-    if differences.any():
+def wilcoxon(differences: NDArray[np.float64], clusters: Clusters = None) -> tuple[float, str]:
+    """Two-sided p of the signed-rank test of paired differences, and why it is missing.
+
+    In clusters the variance of the rank sum is that of the clusters' sums: the signs of a cluster change together
+    (B. Rosner, R. Glynn and M.-L. Lee, "The Wilcoxon Signed Rank Test for Paired Comparisons of Clustered Data",
+    Biometrics 62, 2006).
+
+    Args:
+        differences: Shape ``(N,)``; zeros are left out.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
+
+    Returns:
+        p and a note; the normal distribution's p in clusters.
+    """
+    if not differences.any():
+        return np.nan, "no example changes, so there are no signed ranks" if differences.size else ""
+    codes, moved = cluster_codes(clusters, len(differences)), differences != 0
+    if len(np.unique(codes[moved])) == moved.sum():
         return float(stats.wilcoxon(differences).pvalue), ""
-    return np.nan, "no example changes, so there are no signed ranks" if differences.size else ""
+    ranks = np.sign(differences[moved]) * stats.rankdata(np.abs(differences[moved]))
+    sums = cluster_sums(ranks[:, None], codes[moved])[:, 0]
+    return float(2 * stats.norm.sf(abs(sums.sum()) / np.sqrt(sums @ sums))), ""
 
 
 class NoiseShift(NamedTuple):
@@ -77,7 +95,7 @@ def noise_shift(
     shift = mean_interval(change, clusters=clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
     notes = [shift.note] if shift.note else []
     means = (float(before.mean()), float(after.mean())) if n else (np.nan, np.nan)
-    wilcoxon_p, no_ranks = wilcoxon(change)
+    wilcoxon_p, no_ranks = wilcoxon(change, clusters)
     notes += [no_ranks] if no_ranks else []
     cohens_d = np.nan
     if n > 1 and np.ptp(change) > 0:

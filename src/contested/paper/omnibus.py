@@ -11,7 +11,11 @@ from scipy import stats
 
 from contested.analysis.checks import finite_array, known_entropy, same_length
 from contested.analysis.clusters import cluster_codes
+from contested.analysis.correlation import rank_p, too_few_to_test
+from contested.analysis.influence import rank_influence
+from contested.analysis.intervals import Clusters
 from contested.analysis.ranking import codes, mean_ranks
+from contested.analysis.seed_arrays import known_examples
 from contested.errors import ConfigError, DataError
 
 Floats = NDArray[np.float64]
@@ -48,7 +52,7 @@ class SharedExamples(NamedTuple):
 
     aulc: Sequence[ArrayLike]
     entropy: ArrayLike
-    clusters: Sequence[object] | NDArray[np.intp] | None = None
+    clusters: Clusters = None
 
 
 class Omnibus(NamedTuple):
@@ -67,19 +71,21 @@ class Omnibus(NamedTuple):
     n_permutations: int
 
 
-def mean_rho(aulc: ArrayLike, entropy: ArrayLike) -> MeanRho:
+def mean_rho(aulc: ArrayLike, entropy: ArrayLike, clusters: Clusters = None) -> MeanRho:
     """Test the mean over seeds of ρ(AULC, H).
 
     The mean of the seeds' ρ is, but for a factor, Pearson's correlation of H's ranks with the mean of the seeds'
     standardised ranks of AULC: the seeds share their examples, and so does their test, which is Student's t of that
-    correlation with N − 2 degrees of freedom. With one seed it is the usual test of ρ.
+    correlation with N − 2 degrees of freedom. With one seed it is the usual test of ρ. In clusters it is
+    :func:`~contested.analysis.correlation.rank_p` of the mean.
 
     Args:
         aulc: Of N examples under S seeds, shape ``(S, N)`` (nats).
         entropy: Annotation entropy H, shape ``(N,)`` (nats); examples without one (NaN) are left out.
+        clusters: What examples share, shape ``(N,)``; None where each stands for itself.
 
     Returns:
-        NaN below 3 examples or where H or a seed's AULC is constant.
+        NaN below 3 examples or where H or a seed's AULC is constant; no p where clusters are too few.
     """
     seeds, of_entropy = _standardised(aulc, entropy)
     n, spread = len(of_entropy), float(seeds.std()) if seeds.size else np.nan
@@ -88,7 +94,17 @@ def mean_rho(aulc: ArrayLike, entropy: ArrayLike) -> MeanRho:
     rho = float(seeds @ of_entropy) / n
     r = min(1.0, abs(rho) / spread)
     t = r * np.sqrt((n - 2) / (1 - r * r)) if r < 1 else np.inf
-    return MeanRho(rho, float(2 * stats.t.sf(t, n - 2)), float(spread / np.sqrt(n - 1)))
+    p_value = float(2 * stats.t.sf(t, n - 2)) if clusters is None else _clustered_p(rho, aulc, entropy, clusters)
+    return MeanRho(rho, p_value, float(spread / np.sqrt(n - 1)))
+
+
+def _clustered_p(rho: float, aulc: ArrayLike, entropy: ArrayLike, clusters: Clusters) -> float:
+    known = known_examples(aulc, entropy, clusters)
+    n_clusters = int(known.codes.max()) + 1
+    if too_few_to_test(n_clusters):
+        return np.nan
+    moved = [rank_influence(codes(row), codes(known.entropy)) for row in known.losses]
+    return rank_p(rho, np.mean(moved, axis=0), known.codes, n_clusters)
 
 
 def omnibus(

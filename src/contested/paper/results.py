@@ -63,11 +63,19 @@ class PaperResults(StudyResults):
         return super().to_dict() | {"claims": jsonable(self.claims)}
 
 
-def results(opened: OpenedStudy, *, rng: np.random.Generator | None = None, n_resamples: int = 2000) -> PaperResults:
+def results(
+    opened: OpenedStudy,
+    *,
+    clusters: str | None = None,
+    rng: np.random.Generator | None = None,
+    n_resamples: int = 2000,
+) -> PaperResults:
     """Analyse every complete run of a study together, as the paper does.
 
     Args:
         opened: The study's folder, read.
+        clusters: The column of the examples that says which belong together, or ``"none"``; without it those that
+            share a text.
         rng: Source of all resamples.
         n_resamples: Bootstrap resamples of each interval.
 
@@ -79,6 +87,7 @@ def results(opened: OpenedStudy, *, rng: np.random.Generator | None = None, n_re
         opened.axes,
         opened.trajectories,
         expected=[entry.model_dump() for entry in opened.study.expected],
+        clusters=clusters,
         rng=rng,
         n_resamples=n_resamples,
     )
@@ -90,6 +99,7 @@ def paper_results(
     trajectories: Mapping[str, Trajectory],
     *,
     expected: Sequence[Mapping[str, Any]] = (),
+    clusters: str | None = None,
     rng: np.random.Generator | None = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
@@ -110,6 +120,8 @@ def paper_results(
         expected: Known values to set next to the found ones: ``artefact`` (a frame), ``where`` (column to value),
             ``quantity`` (a column), ``value``, and perhaps ``sd`` and ``note``. They become the columns
             ``<quantity>_paper``, ``<quantity>_paper_sd`` and ``<quantity>_paper_note``.
+        clusters: The column of the examples that says which belong together, or ``"none"``; without it those that
+            share a text.
         rng: Source of all resamples; None means ``numpy.random.default_rng(0)``.
         n_resamples: Bootstrap resamples R of each interval.
         confidence: Coverage wanted of each interval by itself; tests are at level 1 − confidence.
@@ -119,11 +131,12 @@ def paper_results(
 
     Raises:
         ConfigError: If there are too few resamples for the confidence.
-        DataError: If the cells lack a column or a run is duplicated, or an expected value names an unknown frame.
+        DataError: If the cells or a run's examples lack a column, a run is duplicated, or an expected value names an
+            unknown frame.
     """
     check_resampling(n_resamples, confidence)
     check_expected(expected)
-    study = PaperStudy.of(cells, axes, trajectories)
+    study = PaperStudy.of(cells, axes, trajectories, clusters)
     draw = Resampling(rng if rng is not None else np.random.default_rng(0), n_resamples, confidence)
     general = results_of(study, draw)
     frames, unmatched = with_expected(_frames(study, draw), expected)
@@ -134,6 +147,7 @@ def paper_results(
         gaps=_gaps(study, frames),
         confidence=confidence,
         n_resamples=n_resamples,
+        clusters=general.clusters,
         warnings=general.warnings,
         examples=general.examples,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from contested.analysis.clusters import SHARED_TEXTS
 from contested.naming import axis_heading
 from contested.report.declarations import Frames
 from contested.report.study_frames import varying_axes
@@ -43,12 +44,19 @@ def excluded(runs: pd.DataFrame) -> list[tuple[str, str]]:
     return [(str(row["run_id"]), str(row["excluded"])) for _, row in left_out.iterrows()]
 
 
-def method(confidence: str, n_resamples: int) -> list[tuple[str, str]]:
+def _resampled(clusters: str) -> str:
+    if not clusters:
+        return "examples"
+    return f"clusters of examples that share {'a text' if clusters == SHARED_TEXTS else clusters}"
+
+
+def method(confidence: str, n_resamples: int, clusters: str) -> list[tuple[str, str]]:
     """How the numbers are made, as pairs of name and text.
 
     Args:
         confidence: The coverage of the intervals, such as "95%".
         n_resamples: Bootstrap resamples of each interval.
+        clusters: What examples share that belong together; empty where each stands for itself.
 
     Returns:
         The pairs.
@@ -69,9 +77,10 @@ def method(confidence: str, n_resamples: int) -> list[tuple[str, str]]:
         ),
         (
             "Seeds and intervals",
-            f"{confidence} intervals by {n_resamples:,} bootstrap resamples: examples are resampled and, where a "
-            "group has several seeds, seeds within them; with few seeds such intervals understate the variation "
-            "between seeds. ± is the sample standard deviation over seeds. Each interval is for one number by itself.",
+            f"{confidence} intervals. Of examples: {n_resamples:,} bootstrap resamples of {_resampled(clusters)} "
+            "(means: studentised; ρ: BCa). Of seeds, where a group has several: Student's t with one degree of freedom "
+            "fewer than seeds. An interval over both weights the two by their variances. ± is the sample standard "
+            "deviation over seeds. Each interval is for one number by itself.",
         ),
         (
             "Gaps",

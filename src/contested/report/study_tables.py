@@ -21,7 +21,10 @@ from contested.report.run_frames import change_column
 from contested.report.run_tables import legend, measure_heading
 from contested.report.study_frames import axis_format, categories_of, varying_axes
 
-_SEEDS = "Mean ± standard deviation over seeds; in brackets the {confidence} interval over examples and seeds. "
+_SEEDS = (
+    "Mean ± standard deviation over seeds; in brackets the {confidence} interval over examples, or clusters of them, "
+    "and seeds. "
+)
 _GROUP = Column("group", "group")
 _NOTE = Column("note", "note")
 _N = Column("n", "n", COUNT)
@@ -36,7 +39,7 @@ _TRAIN_LOSS = Column(
 _CHANGE_DIFFERENCES = Table(
     "loss_change_differences", "change_differences", "differences", "Differences of the loss change",
     "Δℓ of the second group minus Δℓ of the first, on the same examples. In brackets the {confidence} "
-    "interval over examples and seeds; from one seed on a side there is none.",
+    "interval over examples, or clusters of them, and seeds; from one seed on a side there is none.",
     (
         Column("pair", "groups"), Column("category", "category"), _N,
         Column("difference", "difference (nats)", CHANGE, "low", "high", seeded=True), _NOTE,
@@ -46,7 +49,7 @@ _CHANGE_DIFFERENCES = Table(
 _DIFFERENCES = Table(
     "differences", "differences", "differences", "Differences of every measure",
     "Mean of the second group minus mean of the first, on the same examples. In brackets the {confidence} "
-    "interval over examples and seeds; from one seed on a side there is none.",
+    "interval over examples, or clusters of them, and seeds; from one seed on a side there is none.",
     (
         Column("axis", "axis", axis_heading, words=True),
         Column("from", "from"), Column("to", "to"), Column("held", "the others"),

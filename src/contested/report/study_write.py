@@ -176,7 +176,7 @@ def _page(
         gaps=results.gaps,
         excluded=study_prose.excluded(report.frames["runs"]),
         notes=results.notes,
-        method=[*study_prose.method(confidence, results.n_resamples), *spec.method],
+        method=[*study_prose.method(confidence, results.n_resamples, results.clusters), *spec.method],
         categories=categories_of(report.frames),
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pandas as pd
 
+from contested.analysis.clusters import run_clusters
 from contested.analysis.study.columns import CELL_COLUMNS, RESERVED
 from contested.analysis.study.groups import SeedGroup
 from contested.analysis.study.runs import Run, measure
@@ -49,17 +50,25 @@ class StudyRuns:
         axes: What the cells differ in, besides the seed.
         runs: Summaries by run id.
         unusable: Why a run that was given cannot be used, by run id.
+        clusters: The column that says which examples belong together, or ``"none"``; None where it is shared texts.
     """
 
     cells: pd.DataFrame
     axes: tuple[Axis, ...]
     runs: Mapping[str, Run]
     unusable: dict[str, str] = field(default_factory=dict)
+    clusters: str | None = None
 
     measured = staticmethod(measure)
 
     @classmethod
-    def of(cls, cells: pd.DataFrame, axes: Sequence[Axis], trajectories: Mapping[str, Trajectory]) -> Self:
+    def of(
+        cls,
+        cells: pd.DataFrame,
+        axes: Sequence[Axis],
+        trajectories: Mapping[str, Trajectory],
+        clusters: str | None = None,
+    ) -> Self:
         """Check the cells and measure each complete run once, so that its logits can go.
 
         Args:
@@ -67,12 +76,14 @@ class StudyRuns:
                 :data:`~contested.analysis.study.columns.CELL_COLUMNS` and one for each axis.
             axes: The axes.
             trajectories: The complete runs by run id; runs that are no cell are not read.
+            clusters: The column of the examples that says which belong together, or ``"none"``; without it those that
+                share a text.
 
         Returns:
             The study.
 
         Raises:
-            DataError: If a column is missing or a run id is duplicated.
+            DataError: If a column is missing, also that of the clusters in one of the runs, or a run id is duplicated.
         """
         table = checked_cells(cells, [axis.name for axis in axes])
         runs: dict[str, Run] = {}
@@ -82,13 +93,18 @@ class StudyRuns:
                 continue
             try:
                 trajectory = trajectories[run_id]
-                if trajectory.status == "complete":
-                    runs[run_id] = cls.measured(run_id, trajectory)
-                else:
-                    unusable[run_id] = f"its status is {trajectory.status}"
             except ContestedError as error:
                 unusable[run_id] = str(error)
-        return cls(table, tuple(axes), runs, unusable)
+                continue
+            if trajectory.status != "complete":
+                unusable[run_id] = f"its status is {trajectory.status}"
+                continue
+            _check_clusters(run_id, trajectory, clusters)
+            try:
+                runs[run_id] = cls.measured(run_id, trajectory, clusters)
+            except ContestedError as error:
+                unusable[run_id] = str(error)
+        return cls(table, tuple(axes), runs, unusable, clusters)
 
     @cached_property
     def asked(self) -> pd.DataFrame:
@@ -134,6 +150,16 @@ class StudyRuns:
             "runs": tuple(self.runs[run_id] for run_id, _ in present),
             "seeds": tuple(int(seed) for _, seed in present),
         }
+
+
+def _check_clusters(run_id: str, trajectory: Trajectory, clusters: str | None) -> None:
+    """Refuse a column that a run does not have: left out for want of it, the run would be a gap like any other."""
+    if clusters is None:
+        return
+    try:
+        run_clusters(trajectory, clusters)
+    except DataError as error:
+        raise DataError(f"{run_id}: {error}") from error
 
 
 def grouped(cells: pd.DataFrame, by: Sequence[str]) -> Iterable[pd.DataFrame]:

@@ -167,6 +167,11 @@ def of_rows(clusters: NDArray[np.intp] | None, rows: NDArray[Any]) -> NDArray[np
     return None if clusters is None else clusters[rows]
 
 
+def independent(what: str, clusters: NDArray[np.intp] | None) -> str:
+    """That a test takes examples as independent although they share something; empty where they do not."""
+    return "" if clusters is None else f"{what} takes examples as independent, although some belong together"
+
+
 def rows_by_category(categories: NDArray[np.object_], names: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:
     """Row numbers of each category, then of all examples as ``"overall"``."""
     return category_rows(categories, names) if names else {OVERALL: np.arange(len(categories))}

@@ -77,7 +77,7 @@ def rho_of(run: Run) -> tuple[float, float, str]:
     """ρ(AULC, H) of a run and its p; where it lacks what they need, no numbers: its notes say so already."""
     if run.entropy is None or "aulc" not in run.columns:
         return float("nan"), float("nan"), ""
-    return rank_correlation_of(run.aulc, run.entropy)
+    return rank_correlation_of(run.aulc, run.entropy, run.clusters)
 
 
 def _late_start(run: Run) -> str:

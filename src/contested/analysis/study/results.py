@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from contested.analysis.checks import check_resampling
+from contested.analysis.clusters import NO_CLUSTERS, SHARED_TEXTS
 from contested.analysis.jsonable import jsonable
 from contested.analysis.study.cells import Axis, StudyRuns
 from contested.analysis.study.differences import differences
@@ -45,6 +46,8 @@ class StudyResults:
         confidence: Coverage of every interval; tests are at level 1 − confidence.
         n_resamples: Bootstrap resamples of every interval.
         warnings: What must come before anything else: runs that learned next to nothing.
+        clusters: What examples share that belong together, in every interval and test over examples: a column,
+            ``"shared texts"``, or empty where each stands for itself.
         examples: Every example of each group, as :func:`~contested.analysis.study.group_examples.group_examples` has
             it: for figures, and in no file.
     """
@@ -55,6 +58,7 @@ class StudyResults:
     confidence: float
     n_resamples: int
     warnings: tuple[str, ...] = field(default=(), kw_only=True)
+    clusters: str = field(default="", kw_only=True)
     examples: pd.DataFrame = field(default_factory=pd.DataFrame, kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,6 +71,7 @@ class StudyResults:
         return {
             "confidence": self.confidence,
             "n_resamples": self.n_resamples,
+            "clusters": self.clusters,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             "gaps": list(self.gaps),
@@ -84,6 +89,7 @@ def study_results(
     axes: Sequence[Axis],
     trajectories: Mapping[str, Trajectory],
     *,
+    clusters: str | None = None,
     rng: np.random.Generator | None = None,
     n_resamples: int = 2000,
     confidence: float = 0.95,
@@ -101,6 +107,8 @@ def study_results(
             expected.
         axes: What the cells differ in, besides the seed.
         trajectories: The complete runs by run id.
+        clusters: The column of the examples that says which belong together, or ``"none"``; without it those that
+            share a text.
         rng: Source of all resamples; None means ``numpy.random.default_rng(0)``.
         n_resamples: Bootstrap resamples R of each interval.
         confidence: Coverage wanted of each interval by itself; tests are at level 1 − confidence.
@@ -110,11 +118,11 @@ def study_results(
 
     Raises:
         ConfigError: If there are too few resamples for the confidence.
-        DataError: If the cells lack a column or a run is duplicated.
+        DataError: If the cells or a run's examples lack a column, or a run is duplicated.
     """
     check_resampling(n_resamples, confidence)
     draw = Resampling(rng if rng is not None else np.random.default_rng(0), n_resamples, confidence)
-    return results_of(StudyRuns.of(cells, axes, trajectories), draw)
+    return results_of(StudyRuns.of(cells, axes, trajectories, clusters), draw)
 
 
 def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
@@ -132,14 +140,36 @@ def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
         gaps=tuple(_gaps(study)),
         confidence=draw.confidence,
         n_resamples=draw.n_resamples,
+        clusters=clusters_name(study),
         warnings=warnings_of(study),
         examples=group_examples(study),
     )
 
 
+def clusters_name(study: StudyRuns) -> str:
+    """What the examples of a study share that belong together: a column, shared texts, or nothing."""
+    known = any(run.clusters is not None for run in study.runs.values())
+    return (study.clusters or SHARED_TEXTS) if known else ""
+
+
+def _clusters_note(study: StudyRuns) -> list[str]:
+    """That examples are not independent, and what is resampled; or that they are taken to be, on demand."""
+    if study.clusters == NO_CLUSTERS:
+        return ["Each example stands for itself in every interval and test, also where several share a text."]
+    sizes = {
+        (len(np.unique(run.clusters)), len(run.clusters)): 0 for run in study.runs.values() if run.clusters is not None
+    }
+    if not sizes:
+        return []
+    shared = "a text" if study.clusters is None else study.clusters
+    told = "; ".join(f"{n_clusters:,} clusters of {n:,} examples" for n_clusters, n in sizes)
+    return [f"Examples that share {shared} are one cluster in intervals and tests: {told}."]
+
+
 def notes_of(study: StudyRuns) -> list[str]:
-    """What holds for single cells: runs left out, runs that did not learn, and those that the alert ended."""
-    notes = [
+    """What examples share, and what holds for single cells: runs left out, that did not learn, that the alert ended."""
+    notes = _clusters_note(study)
+    notes += [
         f"{named(cell)} is excluded ({cell['excluded']}) and not expected."
         for _, cell in study.cells[study.cells["excluded"] != ""].iterrows()
     ]

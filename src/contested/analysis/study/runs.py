@@ -13,13 +13,16 @@ from scipy import stats
 from contested.analysis import original_label
 from contested.analysis.absent import absent
 from contested.analysis.block import Source
-from contested.analysis.clusters import cluster_codes
+from contested.analysis.clusters import cluster_codes, run_clusters
 from contested.analysis.controls import text_length
-from contested.analysis.correlation import no_rho
+from contested.analysis.correlation import no_rho, rank_p, too_few_to_test
+from contested.analysis.influence import rank_influence
+from contested.analysis.intervals import Clusters
 from contested.analysis.learned import at_chance, learned_little
 from contested.analysis.measures import measure_columns
 from contested.analysis.progress import losses_reached
-from contested.analysis.watch import ended_by_alert, watched
+from contested.analysis.ranking import codes
+from contested.analysis.watch import ended_by_alert
 from contested.annotations.measures import entropy
 from contested.errors import RunError
 from contested.trajectories.splits import VALIDATION
@@ -64,8 +67,7 @@ class Run:
         train_loss: Mean training loss up to the last checkpoint since the one before (nats); NaN without.
         reached: The losses that it had reached by each checkpoint (nats), each of shape (T,), by name.
         gradients: What a gradient probe recorded, or None.
-        clusters: The number of each example's cluster, those that share a text, shape (N,); None where each example
-            stands for itself.
+        clusters: The number of each example's cluster, shape (N,); None where each example stands for itself.
         absent: What cannot be computed of it, and why, one sentence each.
         learned_little: Why it learned next to nothing; "" where it learned.
         at_chance: That it did not get above chance, and yet its loss rose; "" otherwise.
@@ -153,29 +155,32 @@ class RecordedProbe:
     mode: str
 
 
-def measure(run_id: str, trajectory: Trajectory) -> Run:
+def measure(run_id: str, trajectory: Trajectory, clusters: str | None = None) -> Run:
     """Summarise a run, whatever it lacks.
 
     Args:
         run_id: What the study calls the run.
         trajectory: A complete run.
+        clusters: The column of its examples that says which belong together, or ``"none"``; without it those that
+            share a text.
 
     Returns:
         Its summaries; of the logits the first and the last alone are kept.
 
     Raises:
         RunError: If the run has fewer than two checkpoints, no tracked example or a duplicated one.
-        DataError: If a loss or a logit is not finite.
+        DataError: If a loss or a logit is not finite, or there is no such column.
     """
-    return Run(**_summaries(run_id, trajectory))
+    return Run(**_summaries(run_id, trajectory, clusters))
 
 
-def measure_complete(run_id: str, trajectory: Trajectory) -> CompleteRun:
+def measure_complete(run_id: str, trajectory: Trajectory, clusters: str | None = None) -> CompleteRun:
     """Summarise a run that must lack nothing.
 
     Args:
         run_id: What the study calls the run.
         trajectory: A complete run.
+        clusters: As for :func:`measure`.
 
     Returns:
         Its summaries.
@@ -185,13 +190,13 @@ def measure_complete(run_id: str, trajectory: Trajectory) -> CompleteRun:
     """
     for name in _ALL:
         trajectory.required(name)
-    return CompleteRun(**_summaries(run_id, trajectory))
+    return CompleteRun(**_summaries(run_id, trajectory, clusters))
 
 
 _ALL: tuple[Known, ...] = ("losses", "logits", "gold", "label_counts", "entropy", "categories")
 
 
-def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
+def _summaries(run_id: str, trajectory: Trajectory, clusters: str | None) -> dict[str, Any]:
     # Runs that track validation examples, too, are compared with others by what all of them train on.
     reached = losses_reached(trajectory)
     trajectory = trajectory.of_split("train") if "train" in trajectory.splits else trajectory
@@ -231,18 +236,12 @@ def _summaries(run_id: str, trajectory: Trajectory) -> dict[str, Any]:
         "train_loss": _last(trajectory.metrics, "train_loss"),
         "reached": reached,
         "gradients": _gradients(trajectory, order),
-        "clusters": _clusters(trajectory, order),
+        "clusters": _ordered(run_clusters(trajectory, clusters).codes, order),
         "absent": absent(trajectory),
         "learned_little": little,
         "at_chance": "" if little else at_chance(trajectory),
         "ended_by_alert": ended_by_alert(trajectory),
     }
-
-
-def _clusters(trajectory: Trajectory, order: NDArray[np.intp]) -> NDArray[np.intp] | None:
-    """Examples that share a text, directly or through others, in the order given; None where none do."""
-    found = watched(trajectory.examples, trajectory.category_names, trajectory.text_columns).clusters
-    return None if found is None else cluster_codes(np.asarray(found)[order], len(order))
 
 
 def _n_trained(examples: pd.DataFrame) -> int:
@@ -254,12 +253,16 @@ def _ordered(values: NDArray[Any] | None, order: NDArray[np.intp]) -> NDArray[An
     return None if values is None else values[order]
 
 
-def rank_correlation_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, str]:
+def rank_correlation_of(
+    x: NDArray[np.float64], y: NDArray[np.float64], clusters: Clusters = None
+) -> tuple[float, float, str]:
     """Spearman's ρ and p without an interval, and why they are missing; pairs without a value are left out.
 
     Args:
         x: Shape (N,).
         y: Shape (N,).
+        clusters: What examples share, shape (N,), so that p is over clusters as
+            :func:`~contested.analysis.spearman` has it; None where each stands for itself.
 
     Returns:
         ρ, two-sided p, and a note that is empty where both exist.
@@ -268,8 +271,14 @@ def rank_correlation_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple
     x, y = x[known], y[known]
     if note := no_rho(x, y, ("aulc", "entropy")):
         return np.nan, np.nan, note
-    found = stats.spearmanr(x, y)
-    return float(found.statistic), float(found.pvalue), ""
+    rho, p_value = (float(part) for part in stats.spearmanr(x, y))
+    own = cluster_codes(clusters, len(known))[known]
+    n_clusters = len(np.unique(own))
+    if n_clusters == len(own):
+        return rho, p_value, ""
+    if note := too_few_to_test(n_clusters):
+        return rho, np.nan, note
+    return rho, rank_p(rho, rank_influence(codes(x), codes(y)), own, n_clusters), ""
 
 
 def _length(examples: pd.DataFrame, text_columns: tuple[str, ...]) -> NDArray[np.float64] | None:

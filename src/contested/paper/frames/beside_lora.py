@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from contested.analysis.equivalence import ABSENT
 from contested.analysis.seeds import nested_mean_interval, over_seeds
-from contested.analysis.study.groups import Resampling, different_examples
+from contested.analysis.study.groups import Resampling, clusters_of, different_examples, of_rows
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 
@@ -43,10 +43,11 @@ def _row(own: Condition, lora: Condition, draw: Resampling) -> dict[str, object]
     if note:
         return row | {"note": note}
     change, reference = (_contested(group, shared) for group in (own, lora))
+    clusters = of_rows(clusters_of([*own.usable, *lora.usable]), lora.first.contested)
     of_difference, of_excess = draw.spawn(2)
     row |= {"contested_change": float(change.mean()), "reference_change": float(reference.mean())}
-    row |= _columns("difference", change - reference, of_difference)
-    row |= _columns("excess", change - ABSENT * reference, of_excess)
+    row |= _columns("difference", change - reference, clusters, of_difference)
+    row |= _columns("excess", change - ABSENT * reference, clusters, of_excess)
     return row | {"n_seeds": len(shared)}
 
 
@@ -56,8 +57,10 @@ def _contested(group: Condition, seeds: list[int]) -> NDArray[np.float64]:
     return group.change[rows][:, group.first.contested]
 
 
-def _columns(name: str, values: NDArray[np.float64], draw: Resampling) -> dict[str, object]:
-    found = nested_mean_interval(values, **draw.options)
+def _columns(
+    name: str, values: NDArray[np.float64], clusters: NDArray[np.intp] | None, draw: Resampling
+) -> dict[str, object]:
+    found = nested_mean_interval(values, clusters=clusters, **draw.options)
     ends = {f"{name}_low": found.low, f"{name}_high": found.high}
     # The sd is over seeds; without examples there is none.
     sd = over_seeds(values.mean(axis=1)).sd if values.shape[1] else np.nan

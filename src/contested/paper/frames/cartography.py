@@ -108,7 +108,7 @@ def _chart_tests(group: Condition, chart: pd.DataFrame) -> dict[str, object]:
         return group.row()
     confidence, aulc = chart["confidence"].to_numpy(np.float64), chart["aulc"].to_numpy(np.float64)
     rho, _, note = rank_correlation_of(aulc, confidence)
-    found = added_variance(aulc, confidence, chart["variability"], chart["entropy"])
+    found = added_variance(aulc, confidence, chart["variability"], chart["entropy"], clusters=group.clusters)
     return group.row(
         note.replace("entropy", "confidence"),
         found.note,

@@ -93,7 +93,13 @@ class PaperStudy(StudyRuns):
     measured = staticmethod(measure_complete)
 
     @classmethod
-    def of(cls, cells: pd.DataFrame, axes: Sequence[Axis] | None, trajectories: Mapping[str, Trajectory]) -> Self:
+    def of(
+        cls,
+        cells: pd.DataFrame,
+        axes: Sequence[Axis] | None,
+        trajectories: Mapping[str, Trajectory],
+        clusters: str | None = None,
+    ) -> Self:
         """Check the cells and measure each complete run once.
 
         Args:
@@ -101,12 +107,15 @@ class PaperStudy(StudyRuns):
                 :data:`~contested.paper.frames.columns.CELL_COLUMNS`.
             axes: What they differ in besides the seed; None takes every column of a condition and of its setting.
             trajectories: The complete runs by run id.
+            clusters: The column of the examples that says which belong together, or ``"none"``; without it those that
+                share a text.
 
         Returns:
             The study.
 
         Raises:
-            DataError: If a column or a learning rate is missing, or a run id is duplicated.
+            DataError: If a column or a learning rate is missing, also the column of the clusters in one of the runs, or
+                a run id is duplicated.
         """
         missing = [name for name in CELL_COLUMNS if name not in cells]
         if missing:
@@ -118,7 +127,7 @@ class PaperStudy(StudyRuns):
         if axes is None:
             columns = {name: tuple(table[name].unique().tolist()) for name in (*CONDITION, *SETTING)}
             axes = [Axis(name, "", values) for name, values in columns.items()]
-        return super().of(table, axes, trajectories)
+        return super().of(table, axes, trajectories, clusters)
 
     @cached_property
     def plain(self) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from contested.analysis.calibration import CalibrationRow, calibration_by_category, prediction_entropy
 from contested.analysis.seeds import nested_mean_interval, nested_mean_intervals
 from contested.analysis.study.group_frames import OTHER_STEPS, shared_steps
-from contested.analysis.study.groups import Resampling, of_rows
+from contested.analysis.study.groups import Resampling, independent, of_rows
 from contested.analysis.study.runs import CompleteRun, RecordedProbe
 from contested.paper.frames.columns import CONDITION, frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
@@ -160,12 +160,16 @@ def _norm_test(group: Condition, draw: Resampling) -> dict[str, object]:
     run, norms = group.first, _mean_norms(group)
     known = np.isfinite(norms)
     left_out = int((~known).sum())
-    found = norm_tests(norms[known], run.entropy[known], run.categories[known], run.category_names, **draw.options)
+    own = of_rows(group.clusters, known)
+    found = norm_tests(
+        norms[known], run.entropy[known], run.categories[known], run.category_names, clusters=own, **draw.options
+    )
     probes = [_probe(run) for run in group.usable]
     heads, modes = {probe.head for probe in probes}, {probe.mode for probe in probes}
     return group.row(
         found.note,
         found.rho.note,
+        independent("Kruskal–Wallis", own),
         f"{left_out} examples left out: their gradient norm is not finite" if left_out else "",
         "" if len(heads) == len(modes) == 1 else "the seeds were probed in different ways",
         panel=name,
@@ -246,7 +250,8 @@ def _calibration_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, 
         yield group.row(category="")
         return
     by_run = [
-        calibration_by_category(run.last_logits, run.gold, run.categories, run.category_names) for run in group.usable
+        calibration_by_category(run.last_logits, run.gold, run.categories, run.category_names, clusters=group.clusters)
+        for run in group.usable
     ]
     entropies = np.stack([prediction_entropy(run.last_logits) for run in group.usable])
     rows = group.categories()

@@ -170,7 +170,7 @@ def _noise_row(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     found = noise_shift(
         plain.aulc[plain.clean], run.aulc[run.clean], clusters=of_rows(pairs.clusters, plain.clean), **draw.options
     )
-    rho, p_value, note = rank_correlation_of(run.aulc, run.entropy)
+    rho, p_value, note = rank_correlation_of(run.aulc, run.entropy, run.clusters)
     return pairs.row(
         found.note,
         note,
@@ -227,7 +227,7 @@ def _noise_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
         cohens_d=test.cohens_d,
         rho_mean=rho.mean,
         rho_sd=rho.sd,
-        p_value=rank_correlation_of(mean_aulc, pairs.plain[0].entropy)[1],
+        p_value=rank_correlation_of(mean_aulc, pairs.plain[0].entropy, pairs.clusters)[1],
         baseline_rho_mean=over_seeds([rank_correlation_of(run.aulc, run.entropy)[0] for run in pairs.plain]).mean,
         **_split_shift(pairs),
     )
@@ -262,8 +262,9 @@ def _soft_row(pairs: Pairs, draw: Resampling) -> dict[str, object]:
         return pairs.row()
     soft, hard = pairs.pairs[0]
     difference = (soft.change - hard.change)[hard.contested]
-    found = mean_interval(difference, clusters=of_rows(pairs.clusters, hard.contested), **draw.options)
-    p_value, note = wilcoxon(difference)
+    own = of_rows(pairs.clusters, hard.contested)
+    found = mean_interval(difference, clusters=own, **draw.options)
+    p_value, note = wilcoxon(difference, own)
     return pairs.row(
         found.note,
         note,
@@ -286,7 +287,7 @@ def _soft_summary(pairs: Pairs, draw: Resampling) -> dict[str, object]:
     soft = np.stack([run.change[contested] for run in pairs.intervened])
     own = of_rows(pairs.clusters, contested)
     found, p_seeds = nested_mean_test(soft - hard, clusters=own, **draw.options)
-    p_value, note = wilcoxon((soft - hard).mean(axis=0))
+    p_value, note = wilcoxon((soft - hard).mean(axis=0), own)
     same = ratio_equivalence(
         soft, hard, lambda one: nested_mean_interval(one, clusters=own, **draw.named("equivalence").options)
     )

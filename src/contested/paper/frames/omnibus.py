@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from contested.analysis.study.groups import Resampling
+from contested.analysis.study.groups import Resampling, clusters_of
 from contested.paper.frames.columns import frame
 from contested.paper.frames.conditions import Condition, PaperStudy, panel
 from contested.paper.omnibus import Omnibus, SharedExamples, omnibus
@@ -34,7 +34,12 @@ def permuted(groups: Sequence[Condition], draw: Resampling) -> tuple[Omnibus, di
         if not group.problem:
             key = (str(group.key["dataset"]), *group.first.example_ids.tolist())
             together.setdefault(key, []).append(group)
-    blocks = [SharedExamples([one.aulc for one in own], own[0].entropy) for own in together.values()]
+    blocks = [
+        SharedExamples(
+            [one.aulc for one in own], own[0].entropy, clusters_of([run for one in own for run in one.usable])
+        )
+        for own in together.values()
+    ]
     found = omnibus(blocks, rng=draw.named("permutations").rng)
     names = [panel(group.key) for own in together.values() for group in own]
     return found, dict(zip(names, found.p_conditions.tolist(), strict=True))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from contested.analysis.controls import Categorical, partial_spearman, regression, spearman_by_label
 from contested.analysis.correlation import spearman
 from contested.analysis.rank import kendall_w
-from contested.analysis.study.groups import Resampling
+from contested.analysis.study.groups import Resampling, independent
 from contested.errors import DataError
 from contested.paper.binning import aulc_by_bins
 from contested.paper.frames.columns import frame
@@ -51,13 +51,13 @@ def _control_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, obje
         return
     aulc, human = group.mean_aulc, group.entropy
     for_none, *children = draw.spawn(4 + group.first.covariates.shape[1])
-    raw = spearman(aulc, human, names=("aulc", "entropy"), **for_none.options)
+    raw = spearman(aulc, human, names=("aulc", "entropy"), clusters=group.clusters, **for_none.options)
     yield group.row(raw.note, control=NONE, rho=raw.rho, p_value=raw.p_value, low=raw.low, high=raw.high, n=raw.n)
     for (name, held, note), child in zip(_held_fixed(group), children, strict=True):
         if note:
             yield group.row(note, control=name, n=len(aulc))
             continue
-        found = partial_spearman(aulc, human, held, **child.options)
+        found = partial_spearman(aulc, human, held, clusters=group.clusters, **child.options)
         left_out = (
             f"{found.n_skipped} examples left out: the control or the entropy is missing" if found.n_skipped else ""
         )
@@ -106,7 +106,9 @@ def regressions(study: PaperStudy) -> pd.DataFrame:
             rows.append(group.row("" if group.problem else _NO_TEXT, term="entropy"))
             continue
         run = group.first
-        found = regression(group.mean_aulc, group.entropy, length, run.gold, label_names=run.label_names)
+        found = regression(
+            group.mean_aulc, group.entropy, length, run.gold, label_names=run.label_names, clusters=group.clusters
+        )
         whole = {"r_squared": found.r_squared, "n": found.n}
         rows += [group.row(found.note, **term._asdict(), **whole) for term in found.terms]
     return frame("regression", rows)
@@ -122,7 +124,8 @@ def _label_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object
         yield group.row(label="")
         return
     run = group.first
-    for label, found in spearman_by_label(group.mean_aulc, group.entropy, run.gold, run.label_names, **draw.options):
+    options = draw.options | {"clusters": group.clusters}
+    for label, found in spearman_by_label(group.mean_aulc, group.entropy, run.gold, run.label_names, **options):
         yield group.row(
             found.note,
             label=label,
@@ -145,9 +148,9 @@ def _bin_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object]]
         yield group.row(panel=name, scheme="", bin="")
         return
     for scheme, child in zip(_SCHEMES, draw.spawn(len(_SCHEMES)), strict=True):
-        n_classes = len(group.first.label_names)
+        options = child.options | {"n_classes": len(group.first.label_names), "clusters": group.clusters}
         try:
-            bins = aulc_by_bins(group.mean_aulc, group.entropy, scheme, n_classes=n_classes, **child.options)
+            bins = aulc_by_bins(group.mean_aulc, group.entropy, scheme, **options)
         except DataError as error:
             yield group.row(str(error), panel=name, scheme=scheme, bin="")
             continue
@@ -164,7 +167,7 @@ def learning_order(study: PaperStudy) -> pd.DataFrame:
             rows.append(group.row())
             continue
         found = kendall_w(group.aulc)
-        rows.append(group.row(found.note, kendall_w=found.w, p_value=found.p_value))
+        rows.append(group.row(found.note, independent("p", group.clusters), kendall_w=found.w, p_value=found.p_value))
     return frame("learning_order", rows)
 
 

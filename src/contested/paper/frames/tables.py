@@ -96,7 +96,7 @@ def _table1_row(group: Condition, draw: Resampling) -> dict[str, object]:
     nested = nested_spearman_interval(group.aulc, group.entropy, clusters=group.clusters, **draw.options)
     mixed = mixed_effect(group.aulc, group.entropy, confidence=draw.confidence, clusters=group.clusters)
     corrected = [rank_correlation_of(run.aulc, run.entropy_miller_madow)[0] for run in group.usable]
-    by_run = [rank_correlation_of(run.aulc, run.entropy)[1] for run in group.usable]
+    by_run = [rank_correlation_of(run.aulc, run.entropy, run.clusters)[1] for run in group.usable]
     return group.row(
         nested.note,
         "" if group.main else "not among the main conditions: outside the family of tests",
@@ -107,8 +107,8 @@ def _table1_row(group: Condition, draw: Resampling) -> dict[str, object]:
         rho_mixed=mixed.slope,
         rho_mixed_low=mixed.low,
         rho_mixed_high=mixed.high,
-        p_value=rank_correlation_of(group.mean_aulc, group.entropy)[1],
-        p_mean_rho=mean_rho(group.aulc, group.entropy).p_value,
+        p_value=rank_correlation_of(group.mean_aulc, group.entropy, group.clusters)[1],
+        p_mean_rho=mean_rho(group.aulc, group.entropy, group.clusters).p_value,
         p_run_lowest=min(by_run),
         p_run_highest=max(by_run),
         rho_miller_madow=over_seeds(corrected).mean,
@@ -202,7 +202,7 @@ def _seed_row(study: PaperStudy, cell: pd.Series, *further: str) -> dict[str, ob
     if group.problem:
         return group.row()
     run = group.first
-    rho, p_value, note = rank_correlation_of(run.aulc, run.entropy)
+    rho, p_value, note = rank_correlation_of(run.aulc, run.entropy, run.clusters)
     return group.row(note, rho=rho, p_value=p_value, val_accuracy=run.val_accuracy)
 
 
@@ -297,7 +297,7 @@ def _composition_row(group: Condition) -> dict[str, object]:
     if group.problem:
         return group.row()
     trained = {run.n_trained for run in group.usable}
-    _, p_value, note = rank_correlation_of(group.mean_aulc, group.entropy)
+    _, p_value, note = rank_correlation_of(group.mean_aulc, group.entropy, group.clusters)
     several = "" if len(trained) == 1 else f"the seeds trained on {sorted(trained)} examples: their mean is given"
     return group.row(note, several, n_trained=float(np.mean(list(trained))), p_value=p_value, **rhos(group))
 
