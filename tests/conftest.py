@@ -110,6 +110,24 @@ def bulk() -> pd.DataFrame:
     return make_bulk()
 
 
+@pytest.fixture(scope="session")
+def write_task(annotated: Annotations, bulk: pd.DataFrame) -> Callable[..., dict[str, Any]]:
+    """Writes the small world as people.jsonl and bulk.jsonl, and gives the section ``task`` that names them."""
+
+    def write(folder: Path, *, size: int = 40, absolute: bool = False) -> dict[str, Any]:
+        people = annotated.fields.assign(uid=annotated.example_ids, label_counts=annotated.label_counts.tolist())
+        for name, rows in (("people", people), ("bulk", bulk)):
+            rows.to_json(folder / f"{name}.jsonl", orient="records", lines=True)
+        within = f"{folder}/" if absolute else ""
+        options = {"label_names": list(annotated.label_names)}
+        return {
+            "annotated": {"path": f"{within}people.jsonl", "options": options},
+            "bulk": {"path": f"{within}bulk.jsonl", "size": size},
+        }
+
+    return write
+
+
 _QWEN2_VOCABULARY = 320  # 256 bytes, an end token, and pieces of the words
 
 

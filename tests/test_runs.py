@@ -48,27 +48,12 @@ def train(checkpoint: Callable[[str], Path], task: Any, tmp_path: Path) -> Calla
 
 
 @pytest.fixture
-def config_file(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Path:
+def config_file(checkpoint: Callable[[str], Path], write_task: Any, tmp_path: Path) -> Path:
     """The same small run as files: what the command line reads."""
-    rows = [
-        {"uid": uid, "premise": p, "hypothesis": h, "label_counts": counts.tolist()}
-        for uid, p, h, counts in zip(
-            annotated.example_ids,
-            annotated.fields["premise"],
-            annotated.fields["hypothesis"],
-            annotated.label_counts,
-            strict=True,
-        )
-    ]
-    (tmp_path / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
     config = {
         "model": {"name": str(checkpoint("bert")), "max_length": 64},
         "method": {"name": "lora", "r": 2},
-        "task": {
-            "annotated": {"path": "people.jsonl", "options": {"label_names": list(annotated.label_names)}},
-            "bulk": {"path": "bulk.jsonl", "size": 60},
-        },
+        "task": write_task(tmp_path, size=60),
         **RECIPE,
     }
     file = tmp_path / "run.yaml"

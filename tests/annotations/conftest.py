@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # as_read.py is no test
 
 WriteJsonl = Callable[..., Path]
 

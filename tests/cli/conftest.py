@@ -15,16 +15,10 @@ SMALL = {"training": {"epochs": 1, "batch_size": 8}, "tracking": {"every": 4}, "
 
 
 @pytest.fixture
-def config(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Path:
-    rows = annotated.fields.assign(uid=list(annotated.example_ids), label_counts=annotated.label_counts.tolist())
-    rows.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
-    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+def config(checkpoint: Callable[[str], Path], write_task: Any, tmp_path: Path) -> Path:
     content = {
         "model": {"name": str(checkpoint("bert")), "max_length": 64},
-        "task": {
-            "annotated": {"path": "people.jsonl", "options": {"label_names": list(annotated.label_names)}},
-            "bulk": {"path": "bulk.jsonl", "size": 40},
-        },
+        "task": write_task(tmp_path),
         **SMALL,
     }
     file = tmp_path / "run.yaml"

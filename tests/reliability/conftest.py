@@ -27,19 +27,13 @@ METHODS: dict[str, dict[str, Any]] = {"lora": {"name": "lora", "r": 2}, "full": 
 
 @pytest.fixture(scope="session")
 def inputs(
-    checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path_factory: pytest.TempPathFactory
+    checkpoint: Callable[[str], Path], annotated: Any, write_task: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A folder with lora.yaml and full.yaml, runs of 24 steps, study.yaml of the two, and losses.csv to import."""
     folder = tmp_path_factory.mktemp("inputs")
-    rows = annotated.fields.assign(uid=list(annotated.example_ids), label_counts=annotated.label_counts.tolist())
-    rows.to_json(folder / "people.jsonl", orient="records", lines=True)
-    bulk.to_json(folder / "bulk.jsonl", orient="records", lines=True)
     shared = RUN | {
         "model": {"name": str(checkpoint("bert")), "max_length": 64},
-        "task": {
-            "annotated": {"path": "people.jsonl", "options": {"label_names": list(annotated.label_names)}},
-            "bulk": {"path": "bulk.jsonl", "size": 40},
-        },
+        "task": write_task(folder),
     }
     for name, method in METHODS.items():
         (folder / f"{name}.yaml").write_text(json.dumps({**shared, "method": method}))

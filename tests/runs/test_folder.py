@@ -16,22 +16,14 @@ from contested.runs import Interrupted, train_config
 
 
 @pytest.fixture
-def config(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Callable[..., RunConfig]:
+def config(checkpoint: Callable[[str], Path], write_task: Any, tmp_path: Path) -> Callable[..., RunConfig]:
     """Gives the configuration of a small run of files."""
-    people = annotated.fields.assign(uid=annotated.example_ids, label_counts=annotated.label_counts.tolist())
-    people.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
-    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+    task = write_task(tmp_path, absolute=True)
 
     def make(**changes: Any) -> RunConfig:
         content = {
             "model": {"name": str(checkpoint("bert")), "max_length": 64},
-            "task": {
-                "annotated": {
-                    "path": str(tmp_path / "people.jsonl"),
-                    "options": {"label_names": list(annotated.label_names)},
-                },
-                "bulk": {"path": str(tmp_path / "bulk.jsonl"), "size": 40},
-            },
+            "task": task,
             "training": {"learning_rate": 5e-3, "epochs": 1, "batch_size": 8},
             "tracking": {"every": 3},
             "execution": {"threads": 1},

@@ -25,22 +25,14 @@ from contested.trajectories import Trajectory
 
 
 @pytest.fixture
-def config(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Callable[..., RunConfig]:
+def config(checkpoint: Callable[[str], Path], write_task: Any, tmp_path: Path) -> Callable[..., RunConfig]:
     """Gives the configuration of a small run of files."""
-    people = annotated.fields.assign(uid=annotated.example_ids, label_counts=annotated.label_counts.tolist())
-    people.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
-    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+    task = write_task(tmp_path, size=20, absolute=True)
 
     def make(kind: str | Path = "bert", **changes: Any) -> RunConfig:
         content = {
             "model": {"name": str(checkpoint(kind) if isinstance(kind, str) else kind), "max_length": 64},
-            "task": {
-                "annotated": {
-                    "path": str(tmp_path / "people.jsonl"),
-                    "options": {"label_names": list(annotated.label_names)},
-                },
-                "bulk": {"path": str(tmp_path / "bulk.jsonl"), "size": 20},
-            },
+            "task": task,
             "training": {"learning_rate": 5e-3, "epochs": 1, "batch_size": 16},
             "tracking": {"every": 100},
             "alert": {"level": None},

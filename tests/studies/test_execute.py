@@ -82,17 +82,14 @@ class Scripted:
 
 
 @pytest.fixture
-def study(checkpoint: Any, annotated: Any, bulk: Any, tmp_path: Path) -> Any:
+def study(checkpoint: Any, write_task: Any, tmp_path: Path) -> Any:
     """Two methods at two seeds, eight steps each."""
-    rows = annotated.fields.assign(uid=list(annotated.example_ids), label_counts=annotated.label_counts.tolist())
-    rows.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
-    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
-    people = {"path": "people.jsonl", "options": {"label_names": list(annotated.label_names)}}
+    task = write_task(tmp_path, size=20)
     lora, full = {"method": {"name": "lora", "r": 2}}, {"method": {"name": "full"}}
     content = {
         "name": "toy",
         "defaults": {
-            "task": {"bulk": {"path": "bulk.jsonl", "size": 20}},
+            "task": {"bulk": task["bulk"]},
             "training": {"epochs": 1, "batch_size": 8},
             "tracking": {"every": 4},
             "execution": {"threads": 1},
@@ -100,7 +97,7 @@ def study(checkpoint: Any, annotated: Any, bulk: Any, tmp_path: Path) -> Any:
         "axes": {
             "backbone": {"tiny": {"model": {"name": str(checkpoint("bert")), "max_length": 64}}},
             "method": {"lora": lora, "full": full},
-            "dataset": {"made": {"task": {"annotated": people}}},
+            "dataset": {"made": {"task": {"annotated": task["annotated"]}}},
             "seed": [1, 2],
         },
         "groups": {"main": {"where": {"method": "*", "seed": "*"}}},

@@ -23,27 +23,14 @@ from contested.trajectories import Trajectory
 
 
 @pytest.fixture(scope="module")
-def study_file(
-    checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def study_file(checkpoint: Callable[[str], Path], write_task: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four tiny runs: LoRA and full fine-tuning at two seeds."""
     tmp_path = tmp_path_factory.mktemp("study")
-    rows = [
-        {"uid": uid, "premise": p, "hypothesis": h, "label_counts": counts.tolist()}
-        for uid, p, h, counts in zip(
-            annotated.example_ids,
-            annotated.fields["premise"],
-            annotated.fields["hypothesis"],
-            annotated.label_counts,
-            strict=True,
-        )
-    ]
-    (tmp_path / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+    task = write_task(tmp_path, size=60)
     study = {
         "name": "tiny",
         "defaults": {
-            "task": {"bulk": {"path": "bulk.jsonl", "size": 60}},
+            "task": {"bulk": task["bulk"]},
             "training": {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8},
             "tracking": {"every": 5},
             "execution": {"threads": 1},
@@ -51,13 +38,7 @@ def study_file(
         "axes": {
             "backbone": {"tiny": {"model": {"name": str(checkpoint("bert")), "max_length": 64}}},
             "method": {"lora": {"method": {"name": "lora", "r": 2}}, "full": {"method": {"name": "full"}}},
-            "dataset": {
-                "made": {
-                    "task": {
-                        "annotated": {"path": "people.jsonl", "options": {"label_names": list(annotated.label_names)}}
-                    }
-                }
-            },
+            "dataset": {"made": {"task": {"annotated": task["annotated"]}}},
             "seed": [1, 2],
         },
         "groups": {"main": {"conditions": True, "where": {"method": "*", "seed": "*"}}},

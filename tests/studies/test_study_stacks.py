@@ -23,21 +23,15 @@ Run = Callable[..., tuple[list[str], list[list[str]]]]
 
 
 @pytest.fixture
-def config(checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path) -> Callable[..., RunConfig]:
+def config(checkpoint: Callable[[str], Path], write_task: Any, tmp_path: Path) -> Callable[..., RunConfig]:
     """Gives the configuration of a small run of files: three together on a CPU where not told otherwise."""
-    people = annotated.fields.assign(uid=annotated.example_ids, label_counts=annotated.label_counts.tolist())
-    people.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
-    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+    task = write_task(tmp_path, absolute=True)
 
     def make(seed: int = 1, *, kind: str = "bert", stack: int | None = 3, **sections: Any) -> RunConfig:
-        options = {"label_names": list(annotated.label_names)}
         content = {
             "model": {"name": str(checkpoint(kind)), "max_length": 64, **sections.pop("model", {})},
             "method": {"name": "lora", "r": 2},
-            "task": {
-                "annotated": {"path": str(tmp_path / "people.jsonl"), "options": options},
-                "bulk": {"path": str(tmp_path / "bulk.jsonl"), "size": 40},
-            },
+            "task": task,
             "training": {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8, **sections.pop("training", {})},
             "tracking": {"every": 5},
             "execution": {"threads": 1, "device": "cpu", "stack": stack, **sections.pop("execution", {})},

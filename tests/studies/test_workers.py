@@ -52,24 +52,20 @@ if "spawn_main" in " ".join(sys.orig_argv):
 
 @pytest.fixture
 def study(
-    checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], Path], write_task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, Path]]:
     """Runs a study of two seeds on a machine that has what is said: the exit code, and the study's folder."""
-    people = annotated.fields.assign(uid=annotated.example_ids, label_counts=annotated.label_counts.tolist())
-    people.to_json(tmp_path / "people.jsonl", orient="records", lines=True)
-    bulk.to_json(tmp_path / "bulk.jsonl", orient="records", lines=True)
+    task = write_task(tmp_path)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(FAULTS)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
-    options = {"label_names": list(annotated.label_names)}
-    people_file = {"path": "people.jsonl", "options": options}
     content = {
         "name": "tiny",
-        "defaults": {"task": {"bulk": {"path": "bulk.jsonl", "size": 40}}, "training": {"epochs": 1}},
+        "defaults": {"task": {"bulk": task["bulk"]}, "training": {"epochs": 1}},
         "axes": {
             "backbone": {"tiny": {"model": {"name": str(checkpoint("bert")), "max_length": 64}}},
             "method": {"lora": {"method": {"name": "lora", "r": 2}}},
-            "dataset": {"made": {"task": {"annotated": people_file}}},
+            "dataset": {"made": {"task": {"annotated": task["annotated"]}}},
             "seed": [1, 2],
         },
         "groups": {"main": {"conditions": True, "where": {"seed": "*"}}},

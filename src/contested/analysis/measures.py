@@ -50,9 +50,9 @@ class Measure:
         heading: Its heading in tables.
         unit: ``nats``, ``share``, ``events``, ``steps`` (epochs where the run counts those), or empty.
         needs: What a run must have; without it the measure is absent.
+        sentence: What it is, for legends and documents.
         summary: How a category's examples are summarised: their ``mean`` with a bootstrap interval, the ``share``
             of true ones with Wilson's, or ``none`` for what is not a number. Examples without a value are left out.
-        sentence: What it is, for legends and documents.
         of_block: Values of a block's n examples, shape (n,).
         of_columns: Values of all N examples from measures listed before it, instead of ``of_block``.
     """
@@ -61,8 +61,8 @@ class Measure:
     heading: str
     unit: str
     needs: tuple[Need, ...]
-    summary: Literal["mean", "share", "none"]
     sentence: str
+    summary: Literal["mean", "share", "none"] = "mean"
     of_block: Callable[[Block], NDArray[Any]] | None = None
     of_columns: Callable[[Columns], NDArray[Any]] | None = None
 
@@ -79,7 +79,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="AULC",
         unit="nats",
         needs=("losses", "course"),
-        summary="mean",
         sentence="Mean loss over the checkpoints: low where an example is learned early.",
         of_block=lambda block: aulc(block.losses),
     ),
@@ -88,7 +87,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="AULC by steps",
         unit="nats",
         needs=("losses", "course"),
-        summary="mean",
         sentence="Mean loss over the steps, by the trapezoid rule: checkpoints that lie close together count less.",
         of_block=lambda block: aulc_trapezoid(block.losses, block.steps),
     ),
@@ -97,7 +95,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="first loss",
         unit="nats",
         needs=("losses", "course"),
-        summary="mean",
         sentence="Loss at the first checkpoint.",
         of_block=lambda block: block.losses[0],
     ),
@@ -106,7 +103,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="last loss",
         unit="nats",
         needs=("losses",),
-        summary="mean",
         sentence="Loss at the last checkpoint.",
         of_block=lambda block: block.losses[-1],
     ),
@@ -115,7 +111,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="Δℓ",
         unit="nats",
         needs=("losses", "course"),
-        summary="mean",
         sentence="Loss at the last checkpoint minus that at the first: above 0 the example was un-learned.",
         of_block=lambda block: loss_change(block.losses),
     ),
@@ -124,7 +119,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="Δℓ from the untouched model",
         unit="nats",
         needs=("losses", "baseline"),
-        summary="mean",
         sentence="Loss at the last checkpoint minus that of the model without its adapters, where a run recorded it.",
         of_block=lambda block: block.losses[-1] - block.baseline_losses,
     ),
@@ -142,7 +136,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="first KL",
         unit="nats",
         needs=("logits", "annotators", "course"),
-        summary="mean",
         sentence="KL(annotators ‖ model) at the first checkpoint: 0 where the model answers as the annotators do.",
         of_block=lambda block: kl_divergence(block.logits[:1], block.distributions)[0],
     ),
@@ -151,7 +144,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="last KL",
         unit="nats",
         needs=("logits", "annotators"),
-        summary="mean",
         sentence="KL(annotators ‖ model) at the last checkpoint.",
         of_block=lambda block: kl_divergence(block.logits[-1:], block.distributions)[0],
     ),
@@ -160,7 +152,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="ΔKL",
         unit="nats",
         needs=("logits", "annotators", "course"),
-        summary="mean",
         sentence="KL(annotators ‖ model) at the last checkpoint minus that at the first: below 0 the model moved "
         "closer to the annotators. The cross-entropy under their labels changes by the same amount.",
         of_columns=lambda columns: columns["kl_last"] - columns["kl_first"],
@@ -170,7 +161,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="last soft cross-entropy",
         unit="nats",
         needs=("logits", "annotators"),
-        summary="mean",
         sentence="Cross-entropy under the annotators' labels at the last checkpoint: KL plus their own entropy.",
         of_block=lambda block: soft_cross_entropy(block.logits[-1:], block.distributions)[0],
     ),
@@ -179,7 +169,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="last JS divergence",
         unit="nats",
         needs=("logits", "annotators"),
-        summary="mean",
         sentence="Jensen–Shannon divergence of annotators and model at the last checkpoint: bounded, unlike KL.",
         of_block=lambda block: js_divergence(block.logits[-1:], block.distributions)[0],
     ),
@@ -188,7 +177,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="learning time",
         unit="steps",
         needs=("losses", "classes", "course"),
-        summary="mean",
         sentence="First recorded step with a loss below that of a guess, ln K; an example that never gets there has "
         "none and is left out of means, which are so too early: compare the restricted one.",
         of_block=lambda block: _learned_at(block, np.nan),
@@ -198,7 +186,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="restricted learning time",
         unit="steps",
         needs=("losses", "classes", "course"),
-        summary="mean",
         sentence="Learning time, and the last step for an example that never gets there: its mean is the restricted "
         "mean of survival analysis and leaves no example out.",
         of_block=lambda block: _learned_at(block, float(block.steps[-1])),
@@ -217,7 +204,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="forgetting events",
         unit="events",
         needs=("logits", "gold", "course"),
-        summary="mean",
         sentence="How often the example goes from right to wrong between one checkpoint and the next.",
         of_block=lambda block: forgetting_events(block.correct),
     ),
@@ -226,7 +212,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="AUM",
         unit="",
         needs=("logits", "gold", "course"),
-        summary="mean",
         sentence="Area under the margin: mean over the checkpoints of the gold logit minus the largest other one.",
         of_block=lambda block: aum(block.logits, block.gold),
     ),
@@ -235,7 +220,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="probability margin",
         unit="",
         needs=("logits", "gold", "course"),
-        summary="mean",
         sentence="Area under the margin of probabilities in place of logits, from −1 to 1.",
         of_block=lambda block: probability_margin(block.logits, block.gold),
     ),
@@ -244,7 +228,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="confidence",
         unit="",
         needs=("logits", "gold", "course"),
-        summary="mean",
         sentence="Mean over the checkpoints of the gold label's probability (dataset cartography).",
         of_block=lambda block: block.cartography.confidence,
     ),
@@ -253,7 +236,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="variability",
         unit="",
         needs=("logits", "gold", "course"),
-        summary="mean",
         sentence="Standard deviation over the checkpoints of the gold label's probability.",
         of_block=lambda block: block.cartography.variability,
     ),
@@ -262,7 +244,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="correctness",
         unit="",
         needs=("logits", "gold", "course"),
-        summary="mean",
         sentence="Share of the checkpoints at which the gold label has the highest logit.",
         of_block=lambda block: block.cartography.correctness,
     ),
@@ -281,7 +262,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="last prediction entropy",
         unit="nats",
         needs=("logits",),
-        summary="mean",
         sentence="Entropy of the model's probabilities at the last checkpoint.",
         of_block=lambda block: prediction_entropy(block.logits[-1]),
     ),
@@ -308,7 +288,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="last highest probability",
         unit="",
         needs=("logits",),
-        summary="mean",
         sentence="The highest of the model's probabilities at the last checkpoint.",
         of_block=lambda block: max_confidence(block.logits[-1]),
     ),
@@ -317,7 +296,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="annotators' loss",
         unit="nats",
         needs=("gold", "annotators"),
-        summary="mean",
         sentence="What a model that answers as the annotators do would lose: −ln of the share of annotators who chose "
         "the gold label. Unknown with one annotation, or where nobody chose it; too low where few annotators also "
         "decide the gold label.",
@@ -328,7 +306,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="first excess loss",
         unit="nats",
         needs=("losses", "gold", "annotators", "classes", "course"),
-        summary="mean",
         sentence="Loss at the first checkpoint minus the annotators' loss.",
         of_columns=lambda columns: columns["loss_first"] - columns["annotators_loss"],
     ),
@@ -337,7 +314,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="last excess loss",
         unit="nats",
         needs=("losses", "gold", "annotators", "classes"),
-        summary="mean",
         sentence="Loss at the last checkpoint minus the annotators' loss: below 0 the model is surer of the gold label "
         "than the annotators are. Under soft labels the annotators' loss is their entropy and the excess KL.",
         of_columns=lambda columns: columns["loss_last"] - columns["annotators_loss"],
@@ -347,7 +323,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="probability of its category",
         unit="",
         needs=("annotators", "bands"),
-        summary="mean",
         sentence="Probability, given the annotations, that the distribution they were drawn from has an entropy in the "
         "example's category (Dirichlet posterior).",
         of_block=lambda block: block.category_probability,
@@ -357,7 +332,6 @@ MEASURES: tuple[Measure, ...] = (
         heading="gradient norm",
         unit="",
         needs=("gradients",),
-        summary="mean",
         sentence="Norm of the gradient of the example's loss at the last step at which norms were taken.",
         of_block=lambda block: block.gradient_norms,
     ),

@@ -214,10 +214,7 @@ def read_tracked(
     gold = _gold(column(label_column), label_column, problems)
     found = {name: column(name) for name in TOKENS if name in names} if tokens else {}
     encoded = encoded_columns(found, ids, problems) if tokens else None
-    splits = [str(value) for value in column(_SPLIT)] if _SPLIT in names else None
-    if split is not None:
-        problems += ["split is given as a column and as an argument; give one of them"] if splits else []
-        splits = [split] * len(ids)
+    splits = _splits([str(value) for value in column(_SPLIT)] if _SPLIT in names else None, split, ids, problems)
     problems += _mistakes(ids, gold, encoded, id_column=id_column, split=splits)
     if problems:
         raise DataError("The tracked examples cannot be used:", problems)
@@ -242,6 +239,15 @@ def read_tracked(
         {name: values[rows] for name, values in kept.items()},
         _content(tracked, row_of, len(ids)) if further or collator is not None else "",
     )
+
+
+def _splits(column: list[str] | None, split: str | None, ids: Sequence[str], problems: list[str]) -> list[str] | None:
+    """The split of each example: of its column, or one for all."""
+    if split is None:
+        return column
+    if column:
+        problems.append("split is given as a column and as an argument; give one of them")
+    return [split] * len(ids)
 
 
 def check_order(tracked: Tracked, names: tuple[str, ...]) -> None:

@@ -97,12 +97,7 @@ def build(
     """
     revision = pinned_revision(backbone, revision)
     problems = preflight(
-        backbone,
-        n_classes=len(label_names),
-        method=method,
-        options=options,
-        max_length=max_length,
-        revision=revision,
+        backbone, n_classes=len(label_names), method=method, options=options, max_length=max_length, revision=revision
     )
     if problems:
         raise ModelError(f"{backbone} cannot be trained with the method {method}:", problems)

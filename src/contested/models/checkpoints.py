@@ -198,20 +198,7 @@ def load_module(
         ModelError: If the weights cannot be loaded, or are not those of the architecture.
     """
     before = torch.get_rng_state()
-    try:
-        with quiet():
-            module, info = AutoModelForSequenceClassification.from_pretrained(
-                backbone,
-                config=config,
-                revision=revision,
-                trust_remote_code=False,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-    except Exception as error:  # damaged weights, or sizes that do not fit together, in words of the library's
-        advice = "" if hub_reason(error) else " Give the folder as save_pretrained wrote it."
-        raise ModelError(f"Cannot load the weights of {backbone!r}: {sentence(error)}{advice}") from error
+    module, info = _loaded(backbone, config, revision)
     if getattr(module, "_hf_peft_config_loaded", False):  # of a hub repository, or it was refused before
         raise ModelError(_HOLDS_ADAPTER.format(backbone=backbone))
     head = head_modules(module)
@@ -237,6 +224,25 @@ def load_module(
     )
     notes = ([said] if said else []) + _unused_layers(unused)
     return Loaded(module, fresh, tuple(notes))
+
+
+def _loaded(backbone: str, config: PretrainedConfig, revision: str | None) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The library's classifier, and what it says of loading it."""
+    try:
+        with quiet():
+            module, info = AutoModelForSequenceClassification.from_pretrained(
+                backbone,
+                config=config,
+                revision=revision,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+            return module, info
+    except Exception as error:  # damaged weights, or sizes that do not fit together, in words of the library's
+        advice = "" if hub_reason(error) else " Give the folder as save_pretrained wrote it."
+        raise ModelError(f"Cannot load the weights of {backbone!r}: {sentence(error)}{advice}") from error
 
 
 def _check_backbone(backbone: str, module: PreTrainedModel, info: Mapping[str, Any], head: Sequence[str]) -> str:

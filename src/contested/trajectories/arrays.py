@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -88,9 +89,7 @@ class Arrays:
         epochs = self._epochs(n_checkpoints, steps)
         gold = self._gold(n_examples, names, counts)
 
-        def where(checkpoint: int, example: int) -> str:
-            return f"example {ids[example]!r} at {self.step_unit} {steps[checkpoint]}"
-
+        where = functools.partial(_where, ids, steps, self.step_unit)
         if n_checkpoints is not None and n_examples is not None:
             self._finite("losses", losses, where)
             self._finite("logits", logits, where)
@@ -99,9 +98,8 @@ class Arrays:
         )
         texts, extra = texts_of(self.texts, n_examples, self.checks), self._extra((n_checkpoints, n_examples))
         covariates = covariates_of(self.covariates, n_examples, texts=texts, checks=self.checks)
-        for name, values in {"ids": ids, "label_names": names, **_titled("texts", texts)}.items():
-            self.checks.storable(name, values)
-        for name, values in {"categories": category_names, **_titled("covariates", covariates)}.items():
+        columns = _titled("texts", texts) | {"categories": category_names} | _titled("covariates", covariates)
+        for name, values in ({"ids": ids, "label_names": names} | columns).items():
             self.checks.storable(name, values)
         if not self.checks.problems:
             self._plausible(losses, logits)
@@ -347,6 +345,10 @@ class Arrays:
         else:
             return
         self.checks.problems += [problem] if problem else []
+
+
+def _where(ids: Sequence[str], steps: NDArray[np.int64], unit: str, checkpoint: int, example: int) -> str:
+    return f"example {ids[example]!r} at {unit} {steps[checkpoint]}"
 
 
 def _titled(what: str, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from as_read import counts, notes_of, problems_of
 
 from contested.annotations import read_annotations
 from contested.errors import DataError
 
 COLUMNS = ["r1", "r2", "r3"]
-
-
-def counts(data):
-    return dict(zip(data.example_ids, data.label_counts.tolist(), strict=True))
-
-
-def problems_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.problems
-
-
-def notes_of(data):
-    return " ".join(data.receipt.notes)
 
 
 def test_a_list_of_one_label_is_that_label(write_text, write_jsonl):

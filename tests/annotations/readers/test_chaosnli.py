@@ -2,15 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from as_read import problems_of
 
 from contested.annotations import read_annotations
-from contested.errors import ConfigError, DataError
-
-
-def problems_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.problems
+from contested.errors import ConfigError
 
 
 def test_absent_classes_are_zero_and_label_order_is_fixed(write_jsonl, chaosnli_row):

@@ -2,15 +2,10 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from as_read import problems_of
 
 from contested.annotations import read_annotations
-from contested.errors import ConfigError, DataError
-
-
-def problems_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.problems
+from contested.errors import ConfigError
 
 
 def test_lists_of_counts_take_names_from_label_names(write_jsonl):

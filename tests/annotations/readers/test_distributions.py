@@ -2,16 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from as_read import problems_of
 
 from contested.annotations import read_annotations
 from contested.annotations.readers.distributions import to_counts
 from contested.errors import ConfigError, DataError
-
-
-def problems_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.problems
 
 
 def test_counts_are_proportions_times_annotators(write_jsonl):

@@ -8,31 +8,12 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from as_read import counts, message_of, notes_of, problems_of
 
 from contested.annotations import read_annotations
 from contested.errors import DataError
 
 ONE_AND_TWO, BOTH_FIRST = [1, 2], [3, 0]
-
-
-def counts(data):
-    return dict(zip(data.example_ids, data.label_counts.tolist(), strict=True))
-
-
-def problems_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.problems
-
-
-def message_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.message
-
-
-def notes_of(data):
-    return " ".join(data.receipt.notes)
 
 
 def test_rows_that_all_end_before_the_last_columns(write_text):

@@ -1,15 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from as_read import problems_of
 
 from contested.annotations import read_annotations
 from contested.errors import ConfigError, DataError
-
-
-def problems_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.problems
 
 
 def test_lists_of_labels_are_counted(write_jsonl):

@@ -4,9 +4,9 @@ import json
 
 import pandas as pd
 import pytest
+from as_read import problems_of
 
 from contested.annotations import read_annotations
-from contested.errors import DataError
 
 ROWS = [
     ("b", "w1", "yes", "text b"),
@@ -14,12 +14,6 @@ ROWS = [
     ("b", "w2", "no", "text b"),
     ("b", "w3", "yes", "text b"),
 ]
-
-
-def problems_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.problems
 
 
 def long_file(tmp_path, suffix, names):

@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from as_read import counts, notes_of, problems_of
 
 from contested.annotations import read_annotations
-from contested.errors import DataError
 
 COLUMNS = ["r1", "r2", "r3"]
-
-
-def counts(data):
-    return dict(zip(data.example_ids, data.label_counts.tolist(), strict=True))
-
-
-def problems_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.problems
-
-
-def notes_of(data):
-    return " ".join(data.receipt.notes)
 
 
 @pytest.mark.parametrize("item", ["1.23457E+18", "1E+18", 1.2e18])

@@ -10,6 +10,7 @@ import json
 
 import pandas as pd
 import pytest
+from as_read import notes_of, problems_of
 
 from contested.annotations import read_annotations
 from contested.errors import DataError
@@ -19,17 +20,6 @@ TWO_ONE, EVEN, THREE_ONE, THIRDS, HALF = 0.6365, 0.6931, 0.5623, 1.0986, 1.0397
 
 def entropies(data):
     return dict(zip(data.example_ids, data.entropy.round(4).tolist(), strict=True))
-
-
-def problems_of(path, **options):
-    with pytest.raises(DataError) as caught:
-        read_annotations(path, **options)
-    return caught.value.problems
-
-
-def notes_of(data):
-    assert data.receipt is not None
-    return " ".join(data.receipt.notes)
 
 
 def test_sets_of_labels_are_no_votes(write_jsonl):
