@@ -6,7 +6,7 @@ import difflib
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 _SHOWN_NAMES = 12
 _ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -176,3 +176,37 @@ def joined(*notes: str) -> str:
     'one seed; no examples'
     """
     return "; ".join(dict.fromkeys(note for note in notes if note))
+
+
+def ranged(values: Iterable[int], form: Callable[[int], str] = "{:,}".format) -> str:
+    """The least and the greatest of some numbers.
+
+    Args:
+        values: The numbers.
+        form: One of them to text.
+
+    Returns:
+        Both, one where they are the same, or "no".
+
+    >>> ranged([1200, 3, 7]), ranged([5, 5]), ranged([])
+    ('3 to 1,200', '5', 'no')
+    """
+    found = sorted(set(values))
+    if not found:
+        return "no"
+    return form(found[0]) if len(found) == 1 else f"{form(found[0])} to {form(found[-1])}"
+
+
+def alternatives(texts: Iterable[str]) -> str:
+    """Different texts, each once, joined by "or".
+
+    Args:
+        texts: The texts.
+
+    Returns:
+        One text.
+
+    >>> alternatives(["95%", "90%", "95%"])
+    '95% or 90%'
+    """
+    return " or ".join(dict.fromkeys(texts))

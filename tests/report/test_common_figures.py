@@ -26,7 +26,7 @@ def histogram(examples: pd.DataFrame, *, narrow: bool = False):
 
 
 OWN = FigureSpec(
-    "changes_of_examples", "pictures", "Changes", "How to read it.",
+    "changes_of_examples", "happened", "Changes", "How to read it.",
     (("examples", "loss_change", "category"),), histogram, ("of", "category", ""),
 )  # fmt: skip
 

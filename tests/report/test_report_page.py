@@ -105,7 +105,7 @@ def test_every_run_and_its_statements_are_on_the_page(two) -> None:
 
 def test_the_page_begins_with_a_sentence_and_a_picture(two) -> None:
     html = two[1].html.read_text(encoding="utf-8")
-    places = [html.index(part) for part in ("not complete", 'class="headline"', 'id="loss_change"', 'id="numbers"')]
+    places = [html.index(part) for part in ("not complete", 'class="headline"', 'id="loss_change"', 'id="happened"')]
     assert places == sorted(places)
     assert re.search(r'class="headline">[^<]*ontested examples[^<]* nats', html)
 

@@ -77,7 +77,7 @@ from contested.analysis.progress import (
     training_progress,
 )
 from contested.analysis.rank import KendallTau, KendallW, RankTrend, kendall_tau, kendall_w, rank_trend
-from contested.analysis.results import Analysis, CategorySize, statements
+from contested.analysis.results import Analysis, CategorySize, statements, statements_by_topic
 from contested.analysis.rise import Rise, highest_rise
 from contested.analysis.seeds import (
     SeedInterval,
@@ -216,6 +216,7 @@ __all__ = [
     "spearman",
     "spearman_by_label",
     "statements",
+    "statements_by_topic",
     "text_length",
     "training_progress",
     "transitions",

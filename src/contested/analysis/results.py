@@ -173,27 +173,46 @@ def statements(analysis: Analysis) -> list[str]:
         analysis: The statistics of one run.
 
     Returns:
-        Sentences. The first stands for the whole run: the loss of the examples with most disagreement, and whether
-        the model came closer to the annotators on them; of all examples where they have no categories. Then the other
-        categories, highest against lowest category, what the change is made of, training against validation examples,
-        the loss beside the annotators' own, the alert, the correlation with entropy, the analysis's notes, and what
-        could not be computed.
+        Sentences, those of :func:`statements_by_topic` in its order, then what could not be computed. The first
+        stands for the whole run: the loss of the examples with most disagreement, and whether the model came closer
+        to the annotators on them; of all examples where they have no categories.
+    """
+    return [*chain.from_iterable(statements_by_topic(analysis).values()), *analysis.absent]
+
+
+def statements_by_topic(analysis: Analysis) -> dict[str, list[str]]:
+    """The sentences on a run, in the order in which a reader asks.
+
+    Args:
+        analysis: The statistics of one run.
+
+    Returns:
+        ``happened``: the loss by category, highest against lowest category, training against validation examples and
+        the alert. ``annotators``: what the change is made of, and the loss beside the annotators' own.
+        ``disagreement``: correlations with entropy. ``sure``: the number of annotators and the analysis's notes.
     """
     interval = f"{percent(analysis.confidence)} interval"
     correlation = analysis.correlation
     changes = sentences.of_changes(analysis.unlearning, analysis.kl, scope=_scope(analysis), interval=interval)
-    return [
-        *(changes if analysis.n_checkpoints > 1 else [_standing(analysis)]),
-        *parts_sentences(analysis.decomposition, interval),
-        *split_sentences(analysis.splits, interval),
-        *excess_sentences(analysis.measures, interval),
-        *(analysis.alert.sentences(analysis.step_unit) if analysis.alert else []),
-        *([sentences.of_correlations(correlation, interval)] if correlation else []),
-        *([sentences.of_data_map(correlation, interval)] if correlation and correlation.confidence else []),
-        *([said] if analysis.annotators and (said := analysis.annotators.sentence()) else []),
-        *analysis.notes,
-        *analysis.absent,
-    ]
+    return {
+        "happened": [
+            *(changes if analysis.n_checkpoints > 1 else [_standing(analysis)]),
+            *split_sentences(analysis.splits, interval),
+            *(analysis.alert.sentences(analysis.step_unit) if analysis.alert else []),
+        ],
+        "annotators": [
+            *parts_sentences(analysis.decomposition, interval),
+            *excess_sentences(analysis.measures, interval),
+        ],
+        "disagreement": [
+            *([sentences.of_correlations(correlation, interval)] if correlation else []),
+            *([sentences.of_data_map(correlation, interval)] if correlation and correlation.confidence else []),
+        ],
+        "sure": [
+            *([said] if analysis.annotators and (said := analysis.annotators.sentence()) else []),
+            *analysis.notes,
+        ],
+    }
 
 
 def _standing(analysis: Analysis) -> str:

@@ -110,7 +110,7 @@ def _runs(found: Comparison) -> list[RunView]:
     sides = zip((found.first, found.second), found.states, strict=True)
     runs = {side.run_id: run for side, run in sides}
     return [
-        RunView(run_id, (), run.label_names, {}, facts(run), *(flattened(run.manifest, part) for part in _PARTS))
+        RunView(run_id, {}, run.label_names, {}, facts(run), *(flattened(run.manifest, part) for part in _PARTS))
         for run_id, run in runs.items()
     ]
 

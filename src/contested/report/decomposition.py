@@ -9,9 +9,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from contested.analysis import OVERALL
 from contested.formats import CHANGE, COUNT, SHARE, WHOLE, shorten
-from contested.report.declarations import Column, FigureSpec, Table
+from contested.report.declarations import Column, FigureSpec, Section, Table
 from contested.report.style import INK, NARROW_WIDTH, WIDTH, category_colors, new_grid, style_context
 
+SECTION = Section("annotators", "Towards the annotators, or away from them?")
 _PARTS = {"change": "Δℓ", "kl": "ΔKL", "rest": "rest"}
 _MOST = 8  # runs or groups in the figure
 _ROW = 0.19  # inches of a part
@@ -120,7 +121,7 @@ def _draw_share(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 FIGURE = FigureSpec(
-    "decomposition", "pictures", "What the change of the loss is made of",
+    "decomposition", SECTION.name, "What the change of the loss is made of",
     "Left: mean Δℓ of each category and, hollow, its two parts, which add up to it: the change of KL(annotators ‖ "
     "model), left of zero where the model came closer to the annotators' distribution, and the rest, right of zero "
     "where the gold label lost to labels that annotators gave too. Right: how much of the summed rise lies on examples "

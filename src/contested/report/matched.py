@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 
 from contested.analysis import OVERALL
 from contested.analysis.matched import MARGIN
+from contested.analysis.progress import TRAINING, losses_reached
 from contested.analysis.sentences import examples_of
 from contested.analysis.study import COLUMNS
 from contested.formats import CHANGE, COUNT, NATS, is_missing, number, shorten
 from contested.naming import axis_heading
 from contested.report.declarations import Column, FigureSpec, Frames, Section, Table
+from contested.report.runs import ReportRun
 from contested.report.style import (
     INK,
     NARROW_WIDTH,
@@ -25,6 +27,7 @@ from contested.report.style import (
     WIDTH,
     CategoryColor,
     category_colors,
+    new_axes,
     new_grid,
     style_context,
 )
@@ -34,6 +37,7 @@ _LINE = ["against", "axis", "held"]
 _AMOUNT, _SIZE = number("+.2f"), number(".2f")
 _MOST_ROWS = 6
 _MOST_NAMED = 2  # comparisons that have a sentence each
+_MOST_RUNS = 8  # curves in a panel
 _QUANTITIES = {"loss_change": "mean Δℓ (nats)", "rho": "ρ(loss, H)"}
 
 TABLE = Table(
@@ -176,14 +180,64 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, *, narrow: bool = Fals
         figure, grid = new_grid(*shape, size=(NARROW_WIDTH if narrow else WIDTH, 2.5 * shape[0] + 0.4))
         for index, row in enumerate(rows):
             left, right = grid[2 * index : 2 * index + 2]
-            colors = category_colors([str(side) for side in dict.fromkeys(row.curves["side"])])
-            _draw_curves(left, row, colors)
+            colors = _colors(row.curves)
+            _draw_curves(left, row.curves, colors, row.quantity, row.title)
             _draw_differences(right, row, colors)
             for axes in (left, right):
-                axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1)
-                axes.set_xlim(*_limits(row.curves))
-                axes.set_xlabel(f"{row.against} reached (nats)")
+                _set_losses(axes, row.curves, row.against)
     return figure
+
+
+def draw_runs(reached: pd.DataFrame, *, narrow: bool = False) -> Figure:
+    """Mean Δℓ against the training loss reached, one curve a run.
+
+    Args:
+        reached: Rows of :func:`of_runs`.
+        narrow: For narrow screens.
+
+    Returns:
+        The figure; losses fall to the right, as in training.
+    """
+    with style_context():
+        figure, (axes,) = new_axes(1, height=2.9, width=NARROW_WIDTH if narrow else WIDTH)
+        category = str(reached["category"].iloc[0])
+        title = "" if category == OVERALL else examples_of(category)
+        _draw_curves(axes, reached, _colors(reached), _QUANTITIES["loss_change"], title)
+        _set_losses(axes, reached, TRAINING)
+    return figure
+
+
+def of_runs(runs: Sequence[ReportRun]) -> pd.DataFrame:
+    """How the category of highest entropy stood by the training loss that each run had reached.
+
+    Args:
+        runs: The runs of a page; the first that recorded their training loss are taken.
+
+    Returns:
+        One row per run and checkpoint: ``run``, ``side`` (its name), ``category``, ``step``, ``loss`` (training loss
+        reached, nats) and ``mean`` (mean Δℓ so far, nats). Empty where fewer than two runs know both.
+    """
+    known = [(run, found) for run in runs if not run.held_out and len(found := _course(run))]
+    if len(known) < 2:
+        return pd.DataFrame(columns=["run", "side", "category", "step", "loss", "mean"])
+    frames = [found.assign(run=run.name, side=run.name) for run, found in known[:_MOST_RUNS]]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _course(run: ReportRun) -> pd.DataFrame:
+    curves, reached = run.analysis.curves.loss, losses_reached(run.trajectory)
+    if not curves or TRAINING not in reached:
+        return pd.DataFrame()
+    names = run.trajectory.category_names
+    own = next((curve for name in reversed(names) for curve in curves if curve.category == name), curves[-1])
+    means = np.asarray(own.mean, np.float64)
+    found = {
+        "category": own.category,
+        "step": run.trajectory.steps,
+        "loss": reached[TRAINING],
+        "mean": means - means[0],
+    }
+    return pd.DataFrame(found).dropna(subset=["loss", "mean"])
 
 
 def _rows(curves: pd.DataFrame, differences: pd.DataFrame) -> list[_Row]:
@@ -206,14 +260,27 @@ def _rows(curves: pd.DataFrame, differences: pd.DataFrame) -> list[_Row]:
     return rows
 
 
-def _draw_curves(axes: Axes, row: _Row, colors: dict[str, CategoryColor]) -> None:
-    for side, own in row.curves.groupby("side", sort=False):
+def _colors(curves: pd.DataFrame) -> dict[str, CategoryColor]:
+    return category_colors([str(side) for side in dict.fromkeys(curves["side"])])
+
+
+def _draw_curves(axes: Axes, curves: pd.DataFrame, colors: dict[str, CategoryColor], quantity: str, title: str) -> None:
+    """One curve a side, with its band where it has one."""
+    for side, own in curves.groupby("side", sort=False):
         color = colors[str(side)].line
-        axes.fill_between(own["loss"], own["low"], own["high"], color=color, alpha=0.16, linewidth=0)
+        if "low" in own:
+            axes.fill_between(own["loss"], own["low"], own["high"], color=color, alpha=0.16, linewidth=0)
         axes.plot(own["loss"], own["mean"], color=color, label=shorten(str(side), 30))
     axes.legend(frameon=False, fontsize=7.5)
-    axes.set_ylabel(row.quantity)
-    axes.set_title(shorten(row.title, 44))
+    axes.set_ylabel(quantity)
+    axes.set_title(shorten(title, 44))
+
+
+def _set_losses(axes: Axes, curves: pd.DataFrame, against: str) -> None:
+    """Losses that fall to the right, and a line at 0."""
+    axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1)
+    axes.set_xlim(*_limits(curves))
+    axes.set_xlabel(f"{against} reached (nats)")
 
 
 def _draw_differences(axes: Axes, row: _Row, colors: dict[str, CategoryColor]) -> None:
@@ -241,4 +308,13 @@ FIGURE = FigureSpec(
     "that leaves it and 0, the method.",
     (("matched_curves", "mean"), ("matched_differences", "difference")), draw,
     ("against", "side", "quantity", "category", "mean"), CHANGE,
+)  # fmt: skip
+
+RUNS_FIGURE = FigureSpec(
+    "reached", SECTION.name, "Loss change against the training loss reached",
+    "One curve for each run (of more than eight, the first): mean Δℓ so far against the training loss that the run "
+    "had reached, which falls to the right, as in training. Curves that lie upon each other speak of a phase that all "
+    "pass, curves apart of the method; but each is one run, and another seed moves it. A study of several seeds and "
+    "rates (contested study run matched-loss) has bands around the curves, and a verdict.",
+    (("reached", "loss", "mean"),), draw_runs, ("run", "category", "mean"), CHANGE,
 )  # fmt: skip

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -46,11 +47,13 @@ class PlacedSection(NamedTuple):
         section: Its id and heading.
         figures: Its figures.
         tables: Its tables.
+        statements: What it says before them.
     """
 
     section: Section
     figures: Sequence[PlacedFigure]
     tables: Sequence[RenderedTable]
+    statements: Sequence[str] = ()
 
 
 class RunView(NamedTuple):
@@ -58,7 +61,7 @@ class RunView(NamedTuple):
 
     Attributes:
         name: The run's name on the page.
-        statements: What happened and how sure, one sentence each.
+        statements: Sentences by the name of the section that they stand in.
         label_names: Class names, length K.
         examples: Category to the examples that un-learned most, in order of rising entropy.
         facts: The run in a few rows.
@@ -67,7 +70,7 @@ class RunView(NamedTuple):
     """
 
     name: str
-    statements: Sequence[str]
+    statements: Mapping[str, Sequence[str]]
     label_names: tuple[str, ...]
     examples: Mapping[str, Sequence[Example]]
     facts: Sequence[tuple[str, str]]
@@ -124,7 +127,10 @@ class Page(NamedTuple):
 
 
 def placed_sections(
-    sections: Sequence[Section], figures: Sequence[PlacedFigure], tables: Sequence[RenderedTable]
+    sections: Sequence[Section],
+    figures: Sequence[PlacedFigure],
+    tables: Sequence[RenderedTable],
+    statements: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[PlacedSection]:
     """The sections that have something to show.
 
@@ -132,19 +138,21 @@ def placed_sections(
         sections: The sections in reading order.
         figures: All figures in reading order.
         tables: All tables in reading order.
+        statements: Sentences by the name of their section.
 
     Returns:
-        Each section with its own figures and tables.
+        Each section with its own statements, figures and tables.
     """
     placed = [
         PlacedSection(
             section,
             [figure for figure in figures if figure.spec.section == section.name],
             [table for table in tables if table.table.section == section.name],
+            statements.get(section.name, ()),
         )
         for section in sections
     ]
-    return [part for part in placed if part.figures or part.tables]
+    return [part for part in placed if part.figures or part.tables or part.statements]
 
 
 def render_page(page: Page) -> str:

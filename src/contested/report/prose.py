@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from contested.analysis import Analysis
-from contested.analysis.clusters import SHARED_TEXTS
 from contested.formats import percent
 from contested.report.left_out import left_out
+from contested.report.sure import resampled
 from contested.trajectories import Trajectory
 from contested.trajectories.layout import WITHIN_EPOCHS
+from contested.wording import alternatives, ranged
 
 TITLE = "What fine-tuning did to the examples people disagree on"
 
@@ -23,11 +24,11 @@ def title(trajectories: Sequence[Trajectory]) -> str:
 def lead(trajectories: Sequence[Trajectory]) -> str:
     """One plain sentence that says what the page covers."""
     runs = "one fine-tune" if len(trajectories) == 1 else f"{len(trajectories)} fine-tunes"
-    examples = _range(len(run.example_ids) for run in trajectories)
+    examples = ranged(len(run.example_ids) for run in trajectories)
     counts = [run.label_counts for run in trajectories]
     totals = [int(total) for found in counts if found is not None for total in found.sum(axis=1)]
-    labelled = f", each labelled by {_range(totals)} annotators" if totals else ""
-    checkpoints = _range(len(run.steps) for run in trajectories)
+    labelled = f", each labelled by {ranged(totals)} annotators" if totals else ""
+    checkpoints = ranged(len(run.steps) for run in trajectories)
     # Of a run whose steps are unknown nothing is known but its checkpoints.
     lengths = [_length(word, own) for word, own in _by_unit(trajectories) if own]
     whole = f" and {' or '.join(lengths)}" if lengths else ""
@@ -44,7 +45,7 @@ def _lost(trajectories: Sequence[Trajectory]) -> list[str]:
 
 
 def _length(word: str, trajectories: Sequence[Trajectory]) -> str:
-    last = _range(int(run.steps[-1]) for run in trajectories)
+    last = ranged(int(run.steps[-1]) for run in trajectories)
     numbered = any(run.origin.get("checkpoints") == WITHIN_EPOCHS for run in trajectories)
     # Counted from 0, and the first one is trained already: the last number is not how many there were.
     return f"{word} 0 to {last}" if numbered else f"{last} {word}"
@@ -120,39 +121,18 @@ def notes(trajectories: Sequence[Trajectory], analyses: Sequence[Analysis]) -> l
         has |= {"trained"}
     if any(run.origin.get("checkpoints") == WITHIN_EPOCHS for run in trajectories):
         has |= {"within epochs"}
-    n_classes = _range(len(run.label_names) for run in trajectories if run.label_names)
+    n_classes = ranged(len(run.label_names) for run in trajectories if run.label_names)
     classes = f"K = {n_classes} classes, " if "classes" in has else ""
     size = (
-        f"N = {_range(len(run.example_ids) for run in trajectories)} tracked examples, {classes}"
-        f"T = {_range(len(run.steps) for run in trajectories)} checkpoints. Loss and entropy are in "
+        f"N = {ranged(len(run.example_ids) for run in trajectories)} tracked examples, {classes}"
+        f"T = {ranged(len(run.steps) for run in trajectories)} checkpoints. Loss and entropy are in "
         "nats (natural logarithm)."
     )
     intervals = (
-        f"{_joined(percent(found.confidence) for found in analyses)} intervals. Means: studentised bootstrap; ρ: BCa "
-        f"bootstrap; {_joined(f'{found.n_resamples:,}' for found in analyses)} resamples of {_resampled(analyses)}; "
-        "shares: Wilson. A caution stands where too few examples are too skewed. Each is for one number by itself. "
-        "They hold the run fixed: variation between seeds is not included."
+        f"{alternatives(percent(found.confidence) for found in analyses)} intervals. Means: studentised bootstrap; "
+        f"ρ: BCa bootstrap; {alternatives(f'{found.n_resamples:,}' for found in analyses)} resamples of "
+        f"{resampled(analyses)}; shares: Wilson. A caution stands where too few examples are too skewed. Each is for "
+        "one number by itself. They hold the run fixed: variation between seeds is not included."
     )
     explained = [(name, text) for name, text, needs in _NOTES if needs <= has]
     return [("Size", size), *explained, ("Intervals", intervals)]
-
-
-def _resampled(analyses: Sequence[Analysis]) -> str:
-    if not any(found.clusters for found in analyses):
-        return "examples"
-    shared = _joined(
-        "a text" if found.clusters == SHARED_TEXTS else found.clusters for found in analyses if found.clusters
-    )
-    sizes = _range(found.n_clusters for found in analyses if found.clusters)
-    return f"{sizes} clusters of examples that share {shared}"
-
-
-def _range(values: Iterable[int], form: Callable[[int], str] = "{:,}".format) -> str:
-    found = sorted(set(values))
-    if not found:
-        return "no"
-    return form(found[0]) if len(found) == 1 else f"{form(found[0])} to {form(found[-1])}"
-
-
-def _joined(texts: Iterable[str]) -> str:
-    return " or ".join(dict.fromkeys(texts))

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contested.formats import CHANGE, NATS, SHARE
-from contested.report import alert_figure, annotators_figure, common_figures, data_map, decomposition, figures
+from contested.report import alert_figure, annotators_figure, common_figures, data_map, decomposition, figures, matched
 from contested.report.declarations import FigureSpec
 
 
@@ -53,7 +53,7 @@ _ENDS = ("run", "category", "mean")
 FIGURES: tuple[FigureSpec, ...] = (
     *common_figures.FIGURES,
     FigureSpec(
-        "loss_by_category", "pictures", "Loss by category",
+        "loss_by_category", "happened", "Loss by category",
         "Each line is the mean loss on the gold label over the examples of one category, each band its {confidence} "
         "interval at that checkpoint. A line that ends higher than it began is a category that was un-learned.",
         (("loss_curves", "mean"), ("runs", "run")), loss_by_category, _ENDS, NATS,
@@ -65,15 +65,16 @@ FIGURES: tuple[FigureSpec, ...] = (
         ),
     ),
     FigureSpec(
-        "rise_above_start", "pictures", "The alert: loss above its start",
+        "rise_above_start", "happened", "The alert: loss above its start",
         "Lines: mean loss minus that at the first checkpoint. Shades reach down to the lower bound of the expected "
         "rise; all bounds hold together in 95% of runs (unless set otherwise). A point marks an alarm: the first "
         "checkpoint whose bound lies above 0.02 nats.",
         (("alert_looks", "estimate", "low"), ("runs", "run")), alert_figure.rise_above_start,
         ("run", "category", "estimate"), CHANGE,
     ),
+    matched.RUNS_FIGURE,
     FigureSpec(
-        "kl_by_category", "pictures", "Distance to the annotators' distribution",
+        "kl_by_category", "annotators", "Distance to the annotators' distribution",
         "KL(annotators ‖ model): 0 means that the model answers as the annotators do. Read it beside the loss: where "
         "the loss rises and this line falls, the model moves towards the annotators' own split of answers; where both "
         "rise, it moves away from them.",
@@ -81,7 +82,7 @@ FIGURES: tuple[FigureSpec, ...] = (
     ),
     decomposition.FIGURE,
     FigureSpec(
-        "accuracy_by_category", "pictures", "Accuracy by category",
+        "accuracy_by_category", "happened", "Accuracy by category",
         "The share of examples on which the model's first choice is the gold label, each band its {confidence} "
         "interval. Dotted: the share that a uniform guess would reach.",
         (("accuracy_curves", "mean"), ("runs", "run")), accuracy_by_category, _ENDS, SHARE,
@@ -92,7 +93,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         ),
     ),
     FigureSpec(
-        "data_map", "pictures", "The data map",
+        "data_map", "disagreement", "The data map",
         "A point is an example: up, the mean over the checkpoints of the gold label's probability; right, how much "
         "that varies. Dashed: the medians that part the regions of dataset cartography. Ambiguous there is an example "
         "on which the model wavers, whatever annotators say; the table of regions counts both.",
@@ -105,7 +106,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         ),
     ),
     FigureSpec(
-        "few_annotators", "pictures", "With fewer annotators",
+        "few_annotators", "disagreement", "With fewer annotators",
         "ρ(AULC, H) where H is that of some of each example's annotators, drawn without replacement: hollow points are "
         "means over draws with their standard deviation, full ones are corrected for attenuation. Where the full ones "
         "lie level, so many annotators are enough to estimate ρ, if not to see it.",
@@ -113,7 +114,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         CHANGE,
     ),
     FigureSpec(
-        "entropy", "pictures", "How much annotators disagree",
+        "entropy", "disagreement", "How much annotators disagree",
         "Annotation entropy of the tracked examples with two annotations or more: 0 where all annotators chose the "
         "same label. Dashed: the bounds "
         "of the categories; above each, its share of the examples.",

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from contested.analysis import OVERALL, Analysis
+from contested.report import matched
 from contested.report.runs import ReportRun
 
 CURVES = {"loss_curves": "loss", "accuracy_curves": "accuracy", "kl_curves": "kl"}
@@ -37,13 +38,14 @@ def run_frames(runs: Sequence[ReportRun], tables: Mapping[str, pd.DataFrame]) ->
 
     Returns:
         ``runs``, one row per run; ``summary``, one row per run and category; ``changes``, the loss changes by category
-        that are drawn; and the curves of :data:`CURVES`.
+        that are drawn; ``reached``, loss changes by the training loss reached; and the curves of :data:`CURVES`.
     """
     curves = tables.get("curves", pd.DataFrame({"measure": []}))
     return {
         "runs": pd.DataFrame([_run_row(run) for run in runs]),
         "summary": pd.DataFrame([row for run in runs for row in _summary_rows(run.name, run.analysis)]),
         "changes": _drawn(tables.get("unlearning", pd.DataFrame())),
+        "reached": matched.of_runs(runs),
         **{name: _drawn(curves[curves["measure"] == measure]) for name, measure in CURVES.items()},
     }
 

@@ -48,7 +48,7 @@ def runs_table(categories: Sequence[str]) -> Table:
     correlation = Column("rho", "ρ(AULC, H)", CHANGE, "low", "high", legend=(_INTERVALS, rho))
     right = ("Accuracy: on the gold label of all tracked examples, at the last checkpoint.",)
     return Table(
-        "runs", "runs", "numbers", "Every run", "",
+        "runs", "runs", "happened", "Every run", "",
         (_RUN, *changes, correlation, _P, Column("accuracy", "accuracy", SHARE, legend=right), _N, _NOTE),
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def measure_heading(name: Any) -> str:
 
 TABLES: tuple[Table, ...] = (
     Table(
-        "summary", "summary", "numbers", "Every run by category", "",
+        "summary", "summary", "happened", "Every run by category", "",
         (
             _RUN, _CATEGORY, _N,
             Column(
@@ -81,7 +81,7 @@ TABLES: tuple[Table, ...] = (
         whole=("", ""),  # it would say again what the table of runs says
     ),
     Table(
-        "measures", "measures", "numbers", "Every measure by category",
+        "measures", "measures", "happened", "Every measure by category",
         "Means over the examples of a category, then over all of them. " + _INTERVALS + " ",
         (
             _RUN, Column("measure", "measure", measure_heading, words=True), Column("unit", "unit"), _CATEGORY, _N,
@@ -111,7 +111,7 @@ TABLES: tuple[Table, ...] = (
         ),
     ),
     Table(
-        "excess_loss", "excess_loss", "numbers", "Loss beside that of the annotators",
+        "excess_loss", "excess_loss", "annotators", "Loss beside that of the annotators",
         "What a model that answers as the annotators do would lose (mean of −ln of the gold label's share of them), "
         "and how much more than that the model loses. Where the gold label is the majority of few annotators, their "
         "loss is too low and the excess too high: with 5 of ChaosNLI's 100 by 0.12 to 0.15 nats on contested examples, "
@@ -128,7 +128,7 @@ TABLES: tuple[Table, ...] = (
         folded=True,
     ),
     Table(
-        "splits", "splits", "numbers", "Training against validation examples",
+        "splits", "splits", "happened", "Training against validation examples",
         "Means over the examples that the run trained on and over those that it did not, which it tracked alike: what "
         "both share was learned, and what they differ in is what training on an example itself adds. " + _INTERVALS,
         (
@@ -140,7 +140,7 @@ TABLES: tuple[Table, ...] = (
         ),
         folded=True,
     ),
-    decomposition.table(_RUN, "numbers"),
+    decomposition.table(_RUN, "annotators"),
     Table(
         "contrasts", "contrasts", "", "Categories of highest and of lowest entropy compared",
         "Mean change of the first minus that of the second. " + _INTERVALS,
@@ -152,7 +152,8 @@ TABLES: tuple[Table, ...] = (
         ),
     ),
     Table(
-        "correlation", "correlation", "numbers", "Correlation with annotation entropy", "Spearman's ρ. " + _INTERVALS,
+        "correlation", "correlation", "disagreement", "Correlation with annotation entropy",
+        "Spearman's ρ. " + _INTERVALS,
         (
             _RUN, Column("x", "ρ of"), Column("y", "with"), Column("rho", "ρ", CHANGE, "low", "high"), _P, _N,
             Column("n_skipped", "left out", COUNT), Column("method", "interval by"),
@@ -161,7 +162,7 @@ TABLES: tuple[Table, ...] = (
         folded=True,
     ),
     Table(
-        "few_annotators", "few_annotators", "numbers", "With fewer annotators",
+        "few_annotators", "few_annotators", "disagreement", "With fewer annotators",
         "What some of each example's annotators would have shown: means over draws without replacement, after ± their "
         "standard deviation. ρ(AULC, H) is attenuated as H of few annotators is measured with error; corrected, it is "
         "divided by the root of the reliability of H. Gold labels stay those of all annotations.",
@@ -175,7 +176,7 @@ TABLES: tuple[Table, ...] = (
         whole=("", ""),
     ),
     Table(
-        "few_annotators_changes", "few_annotators_changes", "numbers", "Δℓ by category with fewer annotators",
+        "few_annotators_changes", "few_annotators_changes", "disagreement", "Δℓ by category with fewer annotators",
         "Mean Δℓ of the examples that some of the annotators put into a category, after ± its standard deviation over "
         "draws; corrected: of those that are in it by the distribution behind the annotations (least squares on the "
         "categories' probabilities). Expected: examples in it by these probabilities.",
@@ -188,7 +189,7 @@ TABLES: tuple[Table, ...] = (
         whole=("", ""),
     ),
     Table(
-        "regions", "regions", "numbers", "Categories and regions of the data map",
+        "regions", "regions", "disagreement", "Categories and regions of the data map",
         "Ambiguous: variability at or above its median; the others are easy with confidence at or above its median, "
         "else hard. Shares are of the category's examples.",
         (
@@ -198,7 +199,7 @@ TABLES: tuple[Table, ...] = (
         ),
     ),
     Table(
-        "alerts", "alerts", "numbers", "The alert: mean loss above its start",
+        "alerts", "alerts", "happened", "The alert: mean loss above its start",
         "Asked at every checkpoint, with one error rate for the whole run and all categories (5% unless set so): "
         "the rise at the alarm and the least that it was, and the surest rise between any two checkpoints.",
         (

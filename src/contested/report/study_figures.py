@@ -235,7 +235,7 @@ def _draw_many(
     return colors
 
 
-_SECTIONS = {"pictures": "groups"}  # of a report of runs, and where its figures stand in that of a study
+_SECTIONS = {"happened": "groups"}  # of a report of runs, and where its figures stand in that of a study
 _GROUP_ENDS = ("group", "category", "mean")
 _HOLLOW = " Hollow points lack some of their seeds."
 

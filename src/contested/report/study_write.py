@@ -12,7 +12,7 @@ from contested.analysis.study import COLUMNS, StudyResults
 from contested.errors import ConfigError
 from contested.files import user_path, write_json, write_text
 from contested.formats import percent
-from contested.report import matched, prose, study_prose
+from contested.report import decomposition, matched, prose, study_prose, sure
 from contested.report.declarations import FigureSpec, Frames, ReportSpec, Section, Table
 from contested.report.headline import headline
 from contested.report.page import Banner, Page, placed_sections, render_page
@@ -24,10 +24,12 @@ from contested.report.table_cells import RenderedTable, rendered
 from contested.report.tables import write_tables
 
 SECTIONS = (
+    Section("groups", "What happened, group by group"),
+    Section("axes", "What happened along each axis"),
     matched.SECTION,
-    Section("axes", "Along each axis"),
-    Section("groups", "Group by group"),
+    decomposition.SECTION,
     Section("differences", "Differences along each axis"),
+    sure.SECTION,
     Section("runs", "Every run"),
 )
 
@@ -72,7 +74,8 @@ class _Report(NamedTuple):
         others = [Table(name, name, "", name.replace("_", " ").capitalize()) for name in COLUMNS if name not in shown]
         tables = {table.name: table for table in (*declared, *others)}
         figures = {figure.name: figure for figure in (*study_figures(frames), *spec.figures)}
-        left_out = _left_out(wanted, list(sections))
+        # How sure numbers are goes with whichever are shown.
+        left_out = _left_out(wanted, [name for name in sections if name != sure.SECTION.name])
         return cls(frames, tuple(sections.values()), tuple(tables.values()), tuple(figures.values()), left_out)
 
     @property
@@ -171,7 +174,12 @@ def _page(
         banners=_banners(results),
         findings=spec.findings,
         findings_heading=spec.findings_heading,
-        sections=placed_sections(report.wanted_sections, figures, report.shown_tables(confidence)),
+        sections=placed_sections(
+            report.wanted_sections,
+            figures,
+            report.shown_tables(confidence),
+            {sure.SECTION.name: sure.of_study(report.frames.get("groups", pd.DataFrame()), confidence)},
+        ),
         left_out=report.left_out,
         gaps=results.gaps,
         excluded=study_prose.excluded(report.frames["runs"]),

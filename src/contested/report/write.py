@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from contested.analysis import Analysis, statements
+from contested.analysis import Analysis, statements, statements_by_topic
 from contested.errors import RunError
 from contested.files import user_path, write_json, write_text
 from contested.formats import percent
-from contested.report import prose
+from contested.report import decomposition, matched, prose, sure
 from contested.report.banners import banners
 from contested.report.declarations import Frames, Section
 from contested.report.examples import ALL, examples_by_category
@@ -32,7 +32,13 @@ from contested.trajectories import Trajectory
 _CARDS = 12
 _CARDS_IN_ALL = 36  # cards of one category over all runs, so that many runs still make a page one can open
 
-SECTIONS = (Section("numbers", "In numbers"), Section("pictures", "In pictures"))
+SECTIONS = (
+    Section("happened", "What happened?"),
+    matched.SECTION,
+    decomposition.SECTION,
+    Section("disagreement", "How does it go with disagreement?"),
+    sure.SECTION,
+)
 
 
 class ReportPaths(NamedTuple):
@@ -113,7 +119,7 @@ def write_report(
         for table in declared
         if table.section and len(frames.get(table.frame, ()))
     ]
-    sections = placed_sections(SECTIONS, figures, shown)
+    sections = placed_sections(SECTIONS, figures, shown, {sure.SECTION.name: sure.of_runs(runs, frames)})
     html = folder / "report.html"
     write_text(
         html,
@@ -157,7 +163,7 @@ def _page(
         headline=headline(changes, "run", "run") or (statements(analyses[0])[0] if len(trained) == 1 else ""),
         top=[placed for placed in figures if placed.spec.section == TOP],
         banners=banners(runs),
-        absent=_absent(runs),
+        absent=sure.once([(run.name, run.analysis.absent) for run in runs]),
         sections=sections,
         runs=[_view(run, cards) for run in runs],
         method=prose.notes(trajectories, analyses),
@@ -165,23 +171,12 @@ def _page(
     )
 
 
-def _absent(runs: Sequence[ReportRun]) -> list[str]:
-    """What is not on the page and why: each sentence once, with the runs it is true of where not of all."""
-    whose: dict[str, list[str]] = {}
-    for run in runs:
-        for sentence in run.analysis.absent:
-            whose.setdefault(sentence, []).append(run.name)
-    return [
-        sentence if len(names) == len(runs) else f"{', '.join(names)}: {sentence}" for sentence, names in whose.items()
-    ]
-
-
 def _view(run: ReportRun, cards: int) -> RunView:
     name, trajectory, analysis, _ = run
     return RunView(
         name=name,
-        # What is absent is stated once, for the whole page.
-        statements=[said for said in statements(analysis) if said not in analysis.absent],
+        # What is absent, and how sure numbers are, is stated once, for the whole page.
+        statements={name: said for name, said in statements_by_topic(analysis).items() if name != sure.SECTION.name},
         label_names=trajectory.label_names,
         examples=examples_by_category(trajectory, analysis.examples, cards),
         facts=facts(trajectory),

@@ -139,7 +139,15 @@ def test_sections_that_are_not_wanted_are_neither_written_nor_drawn(small, tmp_p
     assert mine.exists()
     assert paths.missing == {}
     text = paths.html.read_text(encoding="utf-8")
-    others = [*(name for name, _ in SECTIONS if name != "rank"), "matched", "axes", "groups", "differences", "runs"]
+    others = [
+        *(name for name, _ in SECTIONS if name != "rank"),
+        "groups",
+        "axes",
+        "matched",
+        "annotators",
+        "differences",
+        "runs",
+    ]
     assert f"Not selected by the study: {', '.join(others)}." in text
     found = Page(text)
     assert {"findings", "rank", "rank_sweep", "table-rank_trend"} <= set(found.ids)
