@@ -138,8 +138,10 @@ def test_sections_are_chosen_and_unknown_ones_refused(rates, tmp_path) -> None:
     drawn = {path.stem for path in paths.figures}
     assert {"loss_change", "along_training_learning_rate", "along_method"} <= drawn
     assert not {"group_curves", "differences"} & drawn
-    assert "Not selected by the study: matched, groups, differences, runs." in paths.html.read_text(encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"no section 'rank'\. Its sections: matched, axes, groups, diff"):
+    html = paths.html.read_text(encoding="utf-8")
+    assert "Not selected by the study: groups, matched, annotators, differences, runs." in html
+    assert 'id="sure"' in html  # with whatever is shown
+    with pytest.raises(ConfigError, match=r"no section 'rank'\. Its sections: groups, axes, matched, ann"):
         write_study_report(rates, tmp_path, wanted=["rank"])
 
 

@@ -148,7 +148,7 @@ def test_the_report_shows_the_analyses_that_the_study_asks_for(study_file: Path,
     # The picture at the top of the page belongs to no section.
     assert {file.stem for file in (started / "results" / "figures").iterdir()} <= {"loss_change"}
     page = (started / "results" / "report.html").read_text()
-    assert "Not selected by the study: matched, axes, groups, differences." in page
+    assert "Not selected by the study: groups, axes, matched, annotators, differences." in page
     assert main(command) == 0
     assert main(["analyze", str(started), "--resamples", "50"]) == 0
     assert (started / "results" / "tables" / "groups.md").exists()
