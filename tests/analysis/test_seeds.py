@@ -109,6 +109,24 @@ def test_an_interval_over_seeds_ends_where_values_end():
     assert seed_interval([0.6, 0.8], bounds=(-1, 3)).low == free.low
 
 
+def test_seeds_that_agree_say_nothing_of_how_much_others_differ():
+    found = seed_interval([0.275, 0.275])
+    assert (found.mean, found.sd) == (0.275, 0)
+    assert np.isnan([found.low, found.high]).all()
+    assert "all seeds gave the same value" in found.note
+
+
+def test_mean_rho_of_two_unlike_seeds_ends_where_rho_ends():
+    # ρ of 1 and −1: Student's t with one degree of freedom, 12.7 · 1, would reach far beyond both; so would that of
+    # the difference, whose seeds give 2 and −2.
+    entropy = np.linspace(0.1, 1, 40)
+    aulc = np.stack([entropy, -entropy])
+    found = nested_spearman_interval(aulc, entropy, rng=generator(), n_resamples=200)
+    assert (found.estimate, found.low, found.high) == (0, -1, 1)
+    found = nested_spearman_difference(-aulc, aulc, entropy, rng=generator(), n_resamples=200)
+    assert (found.estimate, found.low, found.high) == (0, -2, 2)
+
+
 def test_one_seed_has_no_interval_over_seeds():
     found = seed_interval([0.5, np.nan])
     assert (found.mean, found.n) == (0.5, 1)

@@ -28,6 +28,7 @@ from contested.wording import joined
 
 Floats = NDArray[np.float64]
 
+_ALIKE = "no interval: all seeds gave the same value, so how much others differ is unknown"
 ONE_SEED = "one seed: the interval is over examples alone, and says nothing of other seeds"
 """The note of an interval that holds the seed fixed."""
 
@@ -98,10 +99,13 @@ def seed_interval(
         bounds: The lowest and the highest possible value; the interval ends there, which costs no coverage.
 
     Returns:
-        In the unit of ``values``; one seed has a mean and neither standard deviation nor interval.
+        In the unit of ``values``; one seed has a mean and neither standard deviation nor interval. Seeds that all gave
+        the same value have no interval either, for how much others differ is unknown: the note says so.
     """
     check_confidence(confidence)
     found = over_seeds(values)
+    if found.n > 1 and found.sd == 0:
+        return SeedInterval(found.mean, found.sd, np.nan, np.nan, found.n, joined(found.note, _ALIKE))
     t = float(stats.t.ppf(0.5 + confidence / 2, found.n - 1)) if found.n > 1 else np.nan
     half = t * found.sd / np.sqrt(max(found.n, 1))
     low, high = np.clip([found.mean - half, found.mean + half], *bounds).tolist()
@@ -338,7 +342,9 @@ def _rho_interval(
     share = share_of_examples([influence[:, :, None]], clusters)
     ends = np.array([low]), np.array([high])
     (low,), (high,) = crossed_ends(np.array([estimate]), ends, [rhos[:, None]], share, confidence)
-    return Interval(estimate, float(low), float(high), n, _crossed(method), note)
+    # No mean ρ lies outside −1 to 1, and no difference of two outside −2 to 2: to end there costs no coverage.
+    most = 1.0 if (signs > 0).all() else 2.0
+    return Interval(estimate, max(float(low), -most), min(float(high), most), n, _crossed(method), note)
 
 
 class _MeanRho:
