@@ -190,8 +190,45 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write ``value`` as indented JSON to ``path`` atomically; NaN is refused, not written."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write ``value`` as :func:`indented` JSON to ``path`` atomically; NaN is refused, not written."""
+    write_text(path, indented(value) + "\n")
+
+
+def indented(value: Any, within: str = "") -> str:
+    """JSON with a line for each entry of an object and each row of a table: a list of plain values is one line.
+
+    Args:
+        value: What JSON can hold, keys of objects being text.
+        within: What its lines begin with.
+
+    Returns:
+        The text, without an end of line.
+
+    Raises:
+        ValueError: If a number is NaN or infinite.
+
+    >>> print(indented({"rows": [[1, "a"], [2, "b"]]}))
+    {
+      "rows": [
+        [1, "a"],
+        [2, "b"]
+      ]
+    }
+    """
+    deeper = within + "  "
+    if isinstance(value, dict) and value:
+        begin, end = "{}"
+        parts = [f"{_plain_json(str(key))}: {indented(part, deeper)}" for key, part in value.items()]
+    elif isinstance(value, list | tuple) and any(isinstance(part, dict | list | tuple) for part in value):
+        begin, end = "[]"
+        parts = [indented(part, deeper) for part in value]
+    else:
+        return _plain_json(value)
+    return f"{begin}\n" + ",\n".join(deeper + part for part in parts) + f"\n{within}{end}"
+
+
+def _plain_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 @contextlib.contextmanager

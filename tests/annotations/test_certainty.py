@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from contested.annotations import certainty
 from contested.annotations.categories import FIXED, Categories, categorize
 from contested.annotations.certainty import JEFFREYS, category_probabilities, own_probability
 from contested.annotations.measures import entropy
@@ -59,6 +60,21 @@ def test_permutations_and_repeated_calls_agree_and_one_annotation_says_nothing()
     own = own_probability(category_probabilities(counts, FIXED), categorize(entropy(counts)), FIXED)
     assert own[:2].tolist() == found[:2, 1].tolist()
     assert np.isnan(own[2])
+
+
+def test_the_same_annotations_are_computed_once_and_cannot_be_written_to(monkeypatch):
+    asked, original = [], certainty._shares
+    monkeypatch.setattr(certainty, "_shares", lambda *given: asked.append(given) or original(*given))
+    counts = np.random.default_rng(5).multinomial(7, [0.5, 0.3, 0.2], 40)
+    first = category_probabilities(counts, FIXED)
+    assert category_probabilities(counts.copy(), FIXED).probabilities is first.probabilities
+    with pytest.raises(ValueError, match="read-only"):
+        first.probabilities[0] = 0
+    # Other annotations, categories or another concentration are something else.
+    others = [(counts[::-1], FIXED, None), (counts, Categories(("a", "b"), (0.5,)), None), (counts, FIXED, 0.5)]
+    for label_counts, bands, concentration in others:
+        category_probabilities(label_counts, bands, concentration=concentration)
+    assert len(asked) == 4
 
 
 def test_no_example_with_two_annotations_has_no_probabilities():

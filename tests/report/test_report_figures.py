@@ -5,7 +5,14 @@ from matplotlib.figure import Figure
 
 from contested.analysis import ChangeRow, Curve
 from contested.report import change_figure, figures
-from contested.report.style import category_colors, color_property, colors_in_the_dark, inline_svg, save_figure
+from contested.report.style import (
+    category_colors,
+    color_property,
+    colors_in_the_dark,
+    freeze_layout,
+    inline_svg,
+    save_figure,
+)
 
 STEPS = np.array([0, 100, 250])
 
@@ -181,6 +188,16 @@ def test_ten_runs_fit_and_no_text_lies_on_another(overlapping, n_runs, narrow) -
     figure = change_figure.loss_change(runs, narrow=narrow)
     assert overlapping(figure) == []
     assert figure.get_figheight() < (13 if n_runs == 40 else 9.5)
+
+
+def test_a_figure_with_its_layout_is_drawn_once_for_each_file(tmp_path, monkeypatch):
+    figure = freeze_layout(figures.loss_by_category([panel()]))
+    drawn: list[Figure] = []
+    original = Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda self, renderer: (drawn.append(self), original(self, renderer))[1])
+    save_figure(figure, tmp_path / "loss")
+    inline_svg(figure, "loss")
+    assert drawn == [figure] * 3  # PDF, PNG, SVG
 
 
 def test_colours_on_a_dark_page_are_known_for_every_category() -> None:

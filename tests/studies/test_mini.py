@@ -7,9 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
+from contested.analysis.study import read_frame
 from contested.checking import check
 from contested.cli import main
 from contested.studies import Study
@@ -130,7 +132,8 @@ def test_the_analysis_is_that_of_the_runs(
 
 
 def frame_rows(frame: dict[str, Any]) -> list[dict[str, Any]]:
-    return [dict(zip(frame["columns"], row, strict=True)) for row in frame["rows"]]
+    rows: list[dict[str, Any]] = read_frame(frame).astype(object).replace({np.nan: None}).to_dict("records")
+    return rows
 
 
 def test_the_report_has_the_papers_tables_and_figures(mini: Path, capsys: pytest.CaptureFixture[str]) -> None:

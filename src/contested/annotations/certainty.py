@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,13 @@ def category_probabilities(
         The probabilities; the same for examples whose counts are permutations of one another, on every call.
     """
     counts = check_counts(label_counts)
+    return _probabilities(counts.astype(np.int64).tobytes(), counts.shape[1], bands, concentration)
+
+
+@functools.lru_cache(maxsize=4)
+def _probabilities(content: bytes, width: int, bands: Categories, concentration: float | None) -> Certainty:
+    """The runs of a study have the same annotations."""
+    counts = np.frombuffer(content, np.int64).reshape(-1, width)
     several = counts.sum(axis=1) > 1
     # The order of the classes does not matter to the entropy.
     patterns, which = count_patterns(counts[several])
@@ -63,6 +71,7 @@ def category_probabilities(
     found = np.full((len(counts), len(bands.names)), np.nan)
     if shares:
         found[several] = np.concatenate(shares)[which]
+    found.flags.writeable = False
     return Certainty(found, concentration)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from contested.files import indented
 from contested.stopping import leave_terminal
 from contested.wording import visible
 
@@ -107,7 +108,7 @@ def print_json(content: Any) -> None:
         content: The value.
     """
     # Within a JSON text the escapes are those of JSON.
-    text = visible(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    text = visible(indented(content))
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:

@@ -60,7 +60,7 @@ def to_latex(shown: RenderedTable) -> str:
         return f"{intro}\n{_float(caption, label, escape_latex(shown.table.absent), foot)}"
     widths = _column_format(shown.cells)
     size = _ROWS_OF_TEXT if "p{" in widths else _ROWS_A_PAGE
-    cuts = range(0, len(shown.cells.rows), size)
+    cuts, letters = range(0, len(shown.cells.rows), size), "tiny" if _is_wide(shown.cells) else "scriptsize"
     floats = []
     for number, start in enumerate(cuts):
         part = shown.cells._replace(rows=shown.cells.rows[start : start + size])
@@ -68,7 +68,7 @@ def to_latex(shown: RenderedTable) -> str:
         last = foot if start == cuts[-1] else []
         body = f"\\makebox[\\linewidth][c]{{%\n{tabular(part, widths).rstrip()}%\n}}"
         own = label if number == 0 else f"{label}-{number + 1}"
-        floats.append(_float(whole, own, body, last, size="tiny" if _is_wide(shown.cells) else "scriptsize"))
+        floats.append(_float(whole, own, body, last, size=letters))
     return f"{intro}\n" + "\n".join(floats)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
@@ -115,7 +116,8 @@ def sequential(position: float) -> CategoryColor:
     )
 
 
-def colors_in_the_dark() -> dict[str, str]:
+@functools.cache
+def colors_in_the_dark() -> Mapping[str, str]:
     """Every colour that a figure may have (#rrggbb), to the one that stands for it on a dark page."""
     every = [*_FIXED.values(), *(sequential(index / _SHADES) for index in range(_SHADES + 1))]
     return {light: color.dark for color in reversed(every) for light in (color.text, color.line)}
@@ -201,7 +203,7 @@ def freeze_layout(figure: Figure) -> Figure:
         figure.set_dpi(_SAVED_DPI)
         engine.execute(figure)
         figure.set_dpi(dpi)
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)  # "none" would have every saving draw the figure once more, for nothing
     return figure
 
 

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from contested.analysis.study import COLUMNS, Axis, study_results
+from contested.analysis.study import COLUMNS, Axis, read_frame, study_results
 from contested.analysis.study.columns import AXES
 from contested.errors import ConfigError, DataError
+from contested.files import indented
 
 
 def test_every_frame_has_its_columns(any_study):
@@ -23,10 +25,24 @@ def test_results_are_json_without_claims(any_study):
     cells = [any_study.cell(rate=1e-4), any_study.cell(rate=1e-3, status="failed")]
     found = any_study.results(cells, (any_study.RATE,), {cells[0]["run_id"]: any_study.run(0.1)})
     content = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert set(content) == {"confidence", "n_resamples", "warnings", "notes", "gaps", "frames"}
+    assert set(content) == {"confidence", "n_resamples", "warnings", "notes", "clusters", "gaps", "frames"}
     runs = content["frames"]["runs"]
     row = dict(zip(runs["columns"], runs["rows"][1], strict=True))
     assert (row["rho"], row["status"], row["missing"]) == (None, "failed", "rate=0.001-s1")
+
+
+def test_long_texts_that_repeat_are_in_the_file_once_and_come_back_in_their_places(any_study):
+    cells = [any_study.cell(rate=rate) for rate in (1e-4, 1e-3)]
+    found = any_study.results(cells, (any_study.RATE,), {one["run_id"]: any_study.run(0.1) for one in cells})
+    content = json.loads(indented(found.to_dict()))["frames"]
+    for name, frame in found.frames.items():
+        pd.testing.assert_frame_equal(read_frame(content[name]), frame, check_dtype=False)
+    # Each row of a group's measures names its one run, of which there are two.
+    table = content["group_measures"]
+    assert table["texts"]["run_ids"] == [one["run_id"] for one in cells]
+    assert {row[table["columns"].index("run_ids")] for row in table["rows"]} == {0, 1}
+    # Of two runs there is nothing to be saved.
+    assert "texts" not in content["runs"]
 
 
 def test_cells_that_lack_an_axis_or_misname_it_are_refused(any_study):

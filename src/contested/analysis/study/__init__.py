@@ -3,7 +3,7 @@
 from contested.analysis.study.cells import Axis, StudyRuns
 from contested.analysis.study.columns import CELL_COLUMNS, COLUMNS
 from contested.analysis.study.groups import Resampling, SeedGroup
-from contested.analysis.study.results import StudyResults, study_results
+from contested.analysis.study.results import StudyResults, read_frame, study_results
 
 __all__ = [
     "CELL_COLUMNS",
@@ -13,5 +13,6 @@ __all__ = [
     "SeedGroup",
     "StudyResults",
     "StudyRuns",
+    "read_frame",
     "study_results",
 ]

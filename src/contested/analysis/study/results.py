@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _LITTLE = "stayed at chance or hardly moved, so their numbers mean little."
 _MOST_NAMED = 6
+_WORTH = 1000  # characters that a column must save before its texts are written once
 _STATES = {
     "missing": "it was not run",
     "failed": "it failed",
@@ -65,8 +66,8 @@ class StudyResults:
         """Everything, JSON-safe and the same for the same runs.
 
         Returns:
-            This class's fields by name but for ``examples``; a frame is an object of ``columns`` and ``rows``, and a
-            number that does not exist is null.
+            This class's fields by name but for ``examples``; a frame is as :func:`read_frame` takes it, and a number
+            that does not exist is null.
         """
         return {
             "confidence": self.confidence,
@@ -80,8 +81,34 @@ class StudyResults:
 
 
 def _plain(table: pd.DataFrame) -> dict[str, Any]:
-    columns = [[None if pd.isna(value) else value for value in table[name].tolist()] for name in table]
-    return {"columns": list(table.columns), "rows": jsonable([list(row) for row in zip(*columns, strict=True)])}
+    columns, texts = {name: table[name].tolist() for name in table}, {}
+    for name, values in columns.items():
+        distinct = list(dict.fromkeys(value for value in values if isinstance(value, str)))
+        saved = sum(len(value) for value in values if isinstance(value, str)) - sum(map(len, distinct))
+        if saved > _WORTH + 4 * len(values) and all(isinstance(value, str) for value in values):
+            texts[name] = distinct
+            places = {text: place for place, text in enumerate(distinct)}
+            columns[name] = [places[text] for text in values]
+    plain = [[None if pd.isna(value) else value for value in row] for row in zip(*columns.values(), strict=True)]
+    rows = jsonable(plain)
+    return {"columns": list(table.columns), **({"texts": texts} if texts else {}), "rows": rows}
+
+
+def read_frame(content: Mapping[str, Any]) -> pd.DataFrame:
+    """A frame of a study's results.json as a table.
+
+    Args:
+        content: Its names of ``columns`` and its ``rows``. Of a column of long texts that repeat, such as run ids,
+            ``texts`` has each text once, and the rows have its place in that list, from 0.
+
+    Returns:
+        The table, with the texts in their places and NaN for what does not exist.
+    """
+    rows = [[np.nan if value is None else value for value in row] for row in content["rows"]]
+    table = pd.DataFrame(rows, columns=content["columns"])
+    for name, texts in content.get("texts", {}).items():
+        table[name] = [texts[place] for place in table[name]]
+    return table
 
 
 def study_results(
