@@ -9,6 +9,8 @@ from typing import Any
 Format = Callable[[Any], str]
 
 MISSING = "–"
+DAGGER = "†"
+"""At an interval that may cover the truth less often than it says."""
 _MINUS = "−"
 
 

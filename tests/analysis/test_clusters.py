@@ -130,3 +130,9 @@ def test_a_caution_stands_at_the_number(paired_run):
     assert "too skewed for so few clusters" in found.unlearning.overall.caution
     rows = found.measures.set_index(["measure", "category"])
     assert "too skewed for so few clusters" in rows.loc[("loss_last", "overall"), "caution"]
+    # The first losses are all 0: the last ones have the same caution in the curve, and a mark in the sentence.
+    curve = found.tables()["curves"].query("measure == 'loss' and category == 'overall'").set_index("step")["caution"]
+    assert curve.to_dict() == {0: "", 10: rows.loc[("loss_last", "overall"), "caution"]}
+    marked = [said for said in statements(found) if "†" in said]
+    assert "mean loss" in marked[0]
+    assert marked[-1] == "† This interval may cover the truth less often than it says: the tables say why."

@@ -239,7 +239,11 @@ def test_h_calibration(made):
     # Nothing is un-learned under LoRA either: falling less is no un-learning to be explained.
     assert confident(made, (0.6, -0.1), (0.1, -0.3)).verdict == INCONCLUSIVE
     claim = confident(made, (0.6, 0.3), (0.1, -0.3))
-    assert claim.evidence[0].startswith("figure9: roberta · lora-r4 · snli against full: prediction entropy 1.0")
+    assert claim.evidence[0].startswith(
+        "beside_lora: roberta · lora-r4 · snli against full: full fine-tuning minus LoRA"
+    )
+    # Both end at 0.6 or 0.1, give or take, and differ by 0.6 in what they un-learn.
+    assert "contested Δℓ −0.600 (−0.600 to −0.600) nats at a Δℓ of +0.300 under LoRA" in claim.evidence[0]
     assert "roberta-full-snli-42" in claim.run_ids
 
 

@@ -48,6 +48,43 @@ def test_a_mean_that_a_minority_drives_is_said_to_be_one(change, share, said) ->
     assert headline(pd.DataFrame([row]), "run", "run").startswith(said)
 
 
+def rows_of(*runs: tuple[tuple[float, float, float], float, str]) -> pd.DataFrame:
+    """Contested changes of runs A, B, …, each with the share that rose and a caution."""
+    return pd.DataFrame(
+        [
+            {"run": name, "category": "contested", "mean": mean, "low": low, "high": high, "rose_share": share}
+            | {"caution": caution}
+            for name, ((mean, low, high), share, caution) in zip("ABCDEF", runs, strict=False)
+        ]
+    )
+
+
+def test_of_several_means_those_that_a_minority_drives_are_named() -> None:
+    found = headline(rows_of((UP, 0.4, ""), (UP, 0.6, ""), (DOWN, 0.7, ""), (OPEN, 0.9, "")), "run", "run")
+    assert found == (
+        "Contested examples were un-learned in 2 of 4 runs (A: +0.50 nats; B: +0.50 nats), on average alone in A, "
+        "where the loss of most did not rise, learned in 1 of 4 runs (C: −0.50 nats), on average alone in C, where the "
+        "loss of most rose, and the change is inconclusive in 1 (D: +0.10 nats)."
+    )
+    both = headline(rows_of((DOWN, 0.7, ""), (DOWN, 0.6, "")), "run", "group")
+    assert both == (
+        "Contested examples were learned in both groups (A: −0.50 nats; B: −0.50 nats), on average alone in each of "
+        "these, where the loss of most rose."
+    )
+    many = headline(rows_of(*[(UP, 0.4, "")] * 5, (UP, 0.6, "")), "run", "group")
+    assert "on average alone in 5 of these, where" in many
+
+
+def test_an_interval_of_which_there_is_something_to_know_is_marked() -> None:
+    what = "† This interval may cover the truth less often than it says: the tables say why."
+    one = headline(rows_of((UP, 0.6, "too skewed")), "run", "run")
+    assert one == (f"Contested examples were un-learned: their mean loss rose by 0.50 nats [+0.20, +0.80]†. {what}")
+    several = headline(rows_of((UP, 0.6, "too skewed"), (UP, 0.6, "")), "run", "run")
+    assert several == f"Contested examples were un-learned in both runs (A: +0.50 nats†; B: +0.50 nats). {what}"
+    most = headline(rows_of(*[(UP, 0.6, "too skewed")] * 4), "run", "run")
+    assert "(from +0.50 nats†, A, to +0.50 nats†, A)" in most
+
+
 def test_a_name_of_ones_own_is_no_adjective() -> None:
     assert said({"A": DOWN, "B": UP}) == (
         "Examples of category B were un-learned: their mean loss rose by 0.50 nats [+0.20, +0.80]. The loss of "

@@ -156,6 +156,21 @@ def test_an_interval_stands_beside_its_number_and_a_rounded_zero_has_no_sign() -
     )
 
 
+def test_an_interval_of_which_there_is_something_to_know_is_marked_and_the_foot_says_what() -> None:
+    frame = unlearning().assign(caution=["too skewed; all alike", "too skewed", "no interval, no mark"])
+    shown = to_markdown(rendered(UNLEARNING, frame, "90%"))
+    assert "| −0.123 [−0.200, −0.100]† |" in shown
+    assert "|  +0.500 [0.000, +1.000]† |" in shown
+    assert "|                        – |" in shown
+    assert shown.endswith("\n\n†: too skewed; all alike\n")
+    assert "$^{\\dagger}$: too skewed; all alike." in to_latex(rendered(UNLEARNING, frame, "90%"))
+    assert "†" not in to_markdown(rendered(UNLEARNING, frame.assign(caution=""), "90%"))
+    # Of two intervals in a row each has its own.
+    columns = (Column("a", "a", NATS, "a_low", "a_high"), Column("b", "b", NATS, "b_low", "b_high"))
+    two = pd.DataFrame([{"a": 1, "a_low": 0, "a_high": 2, "b": 3, "b_low": 2, "b_high": 4, "b_caution": "few"}])
+    assert to_cells(columns, two).rows == (("1.000 [0.000, 2.000]", "3.000 [2.000, 4.000]†"),)
+
+
 def test_csv_keeps_every_digit_and_leaves_missing_numbers_empty() -> None:
     assert to_csv(unlearning().drop(columns="note")) == (
         "category,n,mean,low,high\nclean,1211,-0.12345678,-0.2,-0.1\ncontested,7,0.5,-0.0001,1.0\nempty,0,,,\n"

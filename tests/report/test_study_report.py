@@ -339,3 +339,20 @@ def test_a_table_wider_than_the_text_takes_the_window_and_never_widens_the_page(
     assert any(1040 < own == needed for own, needed in widths[1600])
     assert any(own > 1040 for own, _ in widths[1280])
     assert any(own < needed for own, needed in widths[600])
+
+
+def test_intervals_with_a_caution_are_marked_and_a_minority_is_named(tmp_path):
+    results = made({METHOD: ["full", "lora"]})
+    measures = results.frames["group_measures"]
+    chosen = (measures["category"] == "contested") & (measures["group"] == "lora")
+    measures.loc[chosen, ["mean", "low", "high", "rose_share", "caution"]] = [0.3, 0.2, 0.4, 0.2, "too skewed"]
+    paths = write_study_report(results, tmp_path)
+    assert "lora: +0.30 nats†" in paths.headline
+    assert "on average alone in lora, where the loss of most did not rise" in paths.headline
+    shown = (tmp_path / "tables" / "groups.md").read_text(encoding="utf-8")
+    assert "+0.300 ± 0.010 [+0.200, +0.400]†" in shown
+    assert "†: too skewed\n" in shown
+    page = paths.html.read_text(encoding="utf-8")
+    assert "Some of the intervals cover less often than they say: † in the tables says which." in page
+    plain = write_study_report(made({METHOD: ["full", "lora"]}), tmp_path).html.read_text(encoding="utf-8")
+    assert "Some of the intervals cover" not in plain

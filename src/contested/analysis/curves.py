@@ -28,6 +28,7 @@ class Curve(NamedTuple):
         low: Lower ends of the intervals, shape ``(T,)``.
         high: Upper ends of the intervals, shape ``(T,)``.
         note: Why numbers are missing; empty otherwise.
+        caution: For each checkpoint why its interval may cover the truth less often than it says, or empty.
     """
 
     measure: str
@@ -38,6 +39,7 @@ class Curve(NamedTuple):
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     note: str
+    caution: tuple[str, ...] = ()
 
 
 class Curves(NamedTuple):
@@ -98,7 +100,7 @@ def mean_curves(
     for name, rows in category_rows(categories, names).items():
         own = None if codes is None else codes[rows]
         found = _intervals(of_rows(rows), own, rng=rng, n_resamples=n_resamples, confidence=confidence)
-        curves.append(Curve(measure, "nats", name, found.n, found.estimate, found.low, found.high, found.note))
+        curves.append(Curve(measure, "nats", name, found.n, *found[:3], found.note, _cautions(found)))
     return tuple(curves)
 
 
@@ -133,6 +135,10 @@ def _intervals(
     )
 
 
+def _cautions(found: Intervals) -> tuple[str, ...]:
+    return found.cautions or ("",) * len(found.estimate)
+
+
 def share_curves(
     flags: ArrayLike,
     categories: Sequence[str] | NDArray[Any],
@@ -161,7 +167,7 @@ def share_curves(
     for name, rows in category_rows(categories, names).items():
         own = None if codes is None else codes[rows]
         found = share_intervals(array[:, rows].T, clusters=own, confidence=confidence)
-        curves.append(Curve(measure, "share", name, found.n, found.estimate, found.low, found.high, found.note))
+        curves.append(Curve(measure, "share", name, found.n, *found[:3], found.note, _cautions(found)))
     return tuple(curves)
 
 

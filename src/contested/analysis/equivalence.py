@@ -39,6 +39,8 @@ class RatioEquivalence(NamedTuple):
         most_low: Lower end of its interval.
         most_high: Upper end.
         note: Why a number is missing; empty otherwise.
+        least_caution: Why the interval of ``least`` may cover the truth less often than it says; empty otherwise.
+        most_caution: The same of ``most``.
     """
 
     ratio: float
@@ -49,6 +51,8 @@ class RatioEquivalence(NamedTuple):
     most_low: float
     most_high: float
     note: str
+    least_caution: str
+    most_caution: str
 
     @property
     def verdict(self) -> Equivalent:
@@ -94,4 +98,5 @@ def ratio_equivalence(
     least, most = interval(effect - lower * other), interval(upper * other - effect)
     ratio = float(effect.mean() / other.mean()) if effect.size and other.mean() else np.nan
     ends = (least.estimate, least.low, least.high, most.estimate, most.low, most.high)
-    return RatioEquivalence(ratio, *ends, least.note if least.note == most.note else joined(least.note, most.note))
+    note = least.note if least.note == most.note else joined(least.note, most.note)
+    return RatioEquivalence(ratio, *ends, note, least.caution, most.caution)

@@ -11,7 +11,7 @@ from contested.analysis.correlation import Correlation, Correlations
 from contested.analysis.intervals import Verdict
 from contested.analysis.unlearning import ChangeRow, Changes, Contrast
 from contested.annotations.categories import FIXED
-from contested.formats import number, p_equation, percent
+from contested.formats import DAGGER, number, p_equation, percent
 
 _MOST_DECIMALS = 6
 
@@ -27,15 +27,25 @@ def of_changes(unlearning: Changes | None, kl: Changes | None, *, scope: str, in
 
     Returns:
         Sentences: the highest category (of all examples where there are none) first, then the other categories and
-        highest against lowest.
+        highest against lowest; at last what a mark at an interval means, where one has it.
     """
     pairs = _pairs(unlearning, kl)
     top = next((pair for pair in reversed(pairs) if pair.n), pairs[-1] if pairs else None)
-    return [
+    told = [
         f"{scope}, {_headline(top, interval) if top else _NOTHING}.",
         *(_category(pair, interval) for pair in reversed(pairs) if pair is not top),
         *([_contrast(unlearning, unlearning.contrast, interval)] if unlearning and unlearning.contrast else []),
     ]
+    return told + [MARKED] * any(DAGGER in sentence for sentence in told)
+
+
+MARKED = f"{DAGGER} This interval may cover the truth less often than it says: the tables say why."
+"""What a mark at an interval in a sentence means."""
+
+
+def mark(caution: str) -> str:
+    """The mark at an interval of which there is something to know; empty otherwise."""
+    return DAGGER if caution else ""
 
 
 def examples_of(*categories: str) -> str:
@@ -161,12 +171,13 @@ def _moved(row: ChangeRow, interval: str, also: str = "") -> str:
     if row.note:
         known = f" by {_amounts(row.mean)[0]} nats on average" if row.n else ""
         return f"changed{known} (no interval: {row.note}{also if row.n else ''})"
+    dagger = mark(row.caution)
     if row.verdict == "unclear":
         mean, low, high = _amounts(row.mean, row.low, row.high)
-        return f"changed by {mean} nats, not distinguishable from zero ({interval} {low} to {high}{also})"
+        return f"changed by {mean} nats, not distinguishable from zero ({interval} {low} to {high}{dagger}{also})"
     ends = (row.mean, row.low, row.high) if row.verdict == "rises" else (-row.mean, -row.high, -row.low)
     mean, low, high = _amounts(*ends, signed=False)
-    return f"{'rose' if row.verdict == 'rises' else 'fell'} by {mean} nats ({interval} {low} to {high}{also})"
+    return f"{'rose' if row.verdict == 'rises' else 'fell'} by {mean} nats ({interval} {low} to {high}{dagger}{also})"
 
 
 def _contrast(changes: Changes, contrast: Contrast, interval: str) -> str:
@@ -175,6 +186,7 @@ def _contrast(changes: Changes, contrast: Contrast, interval: str) -> str:
         return f"The changes in loss of {pair} are not compared: {contrast.note}."
     difference, low, high = _amounts(contrast.difference, contrast.low, contrast.high)
     numbers = f"{contrast.category} minus {contrast.reference} {difference} nats, {interval} {low} to {high}"
+    numbers += mark(contrast.caution)
     if contrast.verdict == "unclear":
         return f"The changes in loss of {pair} are not distinguishable ({numbers})."
     name, reference = contrast.category, examples_of(contrast.reference)

@@ -27,6 +27,7 @@ class Bin(NamedTuple):
         low: Lower end of its interval (nats).
         high: Upper end of its interval (nats).
         note: Why a number is missing, and how the fixed bounds were scaled; empty otherwise.
+        caution: Why the interval may cover the truth less often than it says; empty otherwise.
     """
 
     scheme: str
@@ -37,6 +38,7 @@ class Bin(NamedTuple):
     low: float
     high: float
     note: str
+    caution: str = ""
 
 
 def aulc_by_bins(
@@ -82,7 +84,7 @@ def aulc_by_bins(
     for position, name in enumerate(cut.names):
         found = mean_interval(losses[inside == name], clusters=own[inside == name], **options)
         note = joined(left_out, scaled, found.note)
-        bins.append(Bin(scheme, name, position, found.n, found.estimate, found.low, found.high, note))
+        bins.append(Bin(scheme, name, position, found.n, found.estimate, found.low, found.high, note, found.caution))
     return tuple(bins)
 
 

@@ -6,9 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contested.analysis.checks import OVERALL
 from contested.analysis.seeds import SeedInterval, seed_interval
-from contested.formats import NATS
 from contested.paper.findings import (
     Claim,
     Evidence,
@@ -208,17 +206,15 @@ def calibration(evidence: Evidence) -> Claim:
     explain.
 
     Args:
-        evidence: ``figure9``, and Tables 2 and 5.
+        evidence: ``beside_lora``, and Tables 2 and 5.
 
     Returns:
         The claim.
     """
-    entropies = {panel(row): row for row in evidence.rows("figure9", category=OVERALL)}
-    changes = evidence.changes()
-    full = {(row["backbone"], row["dataset"]): row for row in changes if row["family"] == "full"}
-    pairs = [(row, full.get((row["backbone"], row["dataset"]))) for row in changes if row["family"] == "lora"]
-    known = [(row, rival) for row, rival in pairs if rival is not None]
-    findings = [_confidence(row, rival, entropies, evidence.family_of(known)) for row, rival in known]
+    lora = {panel(row): row for row in evidence.changes() if row["family"] == "lora"}
+    beside = [row for row in evidence.rows("beside_lora") if evidence.family(row) == "full"]
+    pairs = [(row, own) for row in beside if (own := lora.get(panel(row | {"method": row["reference"]})))]
+    findings = [_confidence(row, own, evidence.family_of(pairs)) for row, own in pairs]
     told = counts(
         findings, "pairs", "less confident and yet un-learns", "the more confident one un-learns more", numbers=False
     )
@@ -228,35 +224,21 @@ def calibration(evidence: Evidence) -> Claim:
     return claim_of("h", findings, answer, unmet=unmet)
 
 
-def _confidence(
-    lora: Mapping[str, Any], full: Mapping[str, Any], entropies: Mapping[str, Mapping[str, Any]], family: Family
-) -> Finding:
-    ids, missing = (",".join(unique(row[name] for row in (lora, full))) for name in ("run_ids", "missing"))
-    label = f"{panel(lora)} against full"
-    ours, theirs = entropies.get(panel(lora)), entropies.get(panel(full))
-    if ours is None or theirs is None:
-        return Finding("figure9", label, "open", "no number", ids, missing)
-    number = (
-        f"prediction entropy {NATS(ours['prediction_entropy'])} against {NATS(theirs['prediction_entropy'])} nats, "
-        f"contested Δℓ {written(lora['contested_change'])} against {written(full['contested_change'])}"
+def _confidence(row: Mapping[str, Any], lora: Mapping[str, Any], family: Family) -> Finding:
+    """Full fine-tuning minus LoRA, example by example and seed by seed, beside LoRA's own row of Table 2 or 5."""
+    sharpness, unlearned = (
+        (row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in ("entropy_difference", "difference")
     )
-    sharp, change = "prediction_entropy", "contested_change"
+    number = (
+        f"full fine-tuning minus LoRA: prediction entropy {written(*sharpness)} nats, contested Δℓ "
+        f"{written(*unlearned)} nats at a Δℓ of {written(row['reference_change'])} under LoRA"
+    )
     stand: Stand = "open"
-    if (
-        theirs[f"{sharp}_high"] < ours[f"{sharp}_low"]
-        and full["contested_high"] < lora["contested_low"]
-        and lora["contested_low"] > 0
-    ):
+    if row["entropy_difference_high"] < 0 and row["difference_high"] < 0 and lora["contested_low"] > 0:
         stand = "for"
     else:
-        sharpness = [family.of(row, sharp, f"{sharp}_") for row in (ours, theirs)]
-        unlearned = [family.of(row, change, "contested_", "contested_sd") for row in (lora, full)]
-        full_both = _below(sharpness[1], sharpness[0]) and _below(unlearned[0], unlearned[1])
-        lora_both = _below(sharpness[0], sharpness[1]) and _below(unlearned[1], unlearned[0])
-        stand = "against" if full_both or lora_both else "open"
-    return Finding("figure9", label, stand, number, ids, missing)
-
-
-def _below(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Whether an interval ends below another."""
-    return one[1] < other[0]
+        sharper = family.of(row, "entropy_difference", "entropy_difference_", "entropy_difference_sd")
+        more = family.of(row, "difference", "difference_", "difference_sd")
+        if (sharper[1] < 0 and more[0] > 0) or (sharper[0] > 0 and more[1] < 0):
+            stand = "against"
+    return finding_of("beside_lora", row, stand, number, f"{panel(lora)} against full")

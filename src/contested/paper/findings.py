@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from contested.analysis.study.columns import is_caution
 from contested.analysis.study.groups import Resampling
 from contested.formats import CHANGE
 from contested.paper.frames.columns import CONDITION
@@ -55,6 +56,7 @@ class Finding(NamedTuple):
         run_ids: The runs it rests on, comma-joined.
         missing: The runs it lacks, comma-joined.
         n_seeds: Seeds behind it; 0 where they are not counted.
+        cautioned: Whether an interval of the row may cover the truth less often than it says.
     """
 
     frame: str
@@ -64,6 +66,7 @@ class Finding(NamedTuple):
     run_ids: str
     missing: str
     n_seeds: int = 0
+    cautioned: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ def claim_of(
     """
     missing = unique(finding.missing for finding in findings)
     found = verdict or verdict_of(findings, incomplete=bool(missing or unmet))
-    gaps = [_of_one_seed(findings), unmet, f"missing runs: {_some(missing)}" if missing else ""]
+    gaps = [_of_one_seed(findings), _of_cautions(findings), unmet, f"missing runs: {_some(missing)}" if missing else ""]
     return Claim(
         key=key,
         claim=RULES[key].claim,
@@ -231,6 +234,14 @@ def _of_one_seed(findings: Sequence[Finding]) -> str:
         "this rests" if count == len(findings) == 1 else f"{count} of these rest" if count > 1 else "1 of these rests"
     )
     return f"{which} on one seed and may be another with another seed"
+
+
+def _of_cautions(findings: Sequence[Finding]) -> str:
+    """That findings which decide something rest on intervals that cover less often than they say; empty otherwise."""
+    count = sum(finding.cautioned and finding.stand != "open" for finding in findings)
+    if not count:
+        return ""
+    return f"{count} of them {'rests' if count == 1 else 'rest'} on intervals that may cover less often than they say"
 
 
 def unique(joined: Iterable[str]) -> tuple[str, ...]:
@@ -272,7 +283,8 @@ def written(value: float, low: float = math.nan, high: float = math.nan) -> str:
 
 def finding_of(frame: str, row: Mapping[str, Any], stand: Stand, number: str, label: str = "") -> Finding:
     """The finding of a frame's row, called by its condition unless ``label`` says otherwise."""
-    return Finding(frame, label or panel(row), stand, number, row["run_ids"], row["missing"], seeds_of(row))
+    cautioned = any(is_caution(name) and bool(said) for name, said in row.items())
+    return Finding(frame, label or panel(row), stand, number, row["run_ids"], row["missing"], seeds_of(row), cautioned)
 
 
 def seeds_of(row: Mapping[str, Any]) -> int:

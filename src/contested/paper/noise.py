@@ -50,6 +50,7 @@ class NoiseShift(NamedTuple):
         cohens_d: Paired Cohen's d: mean of the differences over their sample standard deviation.
         n: Examples it rests on.
         note: Why a number is missing; empty otherwise.
+        caution: Why the interval may cover the truth less often than it says; empty otherwise.
     """
 
     mean_baseline: float
@@ -61,6 +62,7 @@ class NoiseShift(NamedTuple):
     cohens_d: float
     n: int
     note: str
+    caution: str = ""
 
 
 def noise_shift(
@@ -102,4 +104,5 @@ def noise_shift(
         cohens_d = float(change.mean() / change.std(ddof=1))
     elif n:
         notes.append("all differences are equal, so Cohen's d is undefined")
-    return NoiseShift(*means, shift.estimate, shift.low, shift.high, wilcoxon_p, cohens_d, n, "; ".join(notes))
+    ends = (shift.estimate, shift.low, shift.high)
+    return NoiseShift(*means, *ends, wilcoxon_p, cohens_d, n, "; ".join(notes), shift.caution)

@@ -89,9 +89,9 @@ RULES: dict[str, Rule] = {
             "h",
             "Un-learning is not explained by calibration: full fine-tuning is more confident and does not un-learn",
             "a LoRA condition beside full fine-tuning of the same backbone and data",
-            "full fine-tuning has the lower prediction entropy and the lower contested Δℓ, by intervals that do not "
-            "touch, and that of LoRA lies above 0",
-            "the method with the lower prediction entropy has the higher contested Δℓ, by intervals that do not touch",
+            "full fine-tuning has the lower prediction entropy and the lower contested Δℓ, both by the interval of the "
+            "difference, example by example and seed by seed, and Δℓ under LoRA lies above 0",
+            "the method with the lower prediction entropy has the higher contested Δℓ, by the same intervals",
             "a main LoRA condition with full fine-tuning beside it",
         ),
         Rule(

@@ -9,22 +9,33 @@ from typing import NamedTuple
 import pandas as pd
 
 from contested.analysis import OVERALL
-from contested.analysis.intervals import verdict
-from contested.analysis.sentences import THOUGH_MOST, against_most, examples_of
-from contested.formats import number
+from contested.analysis.intervals import Verdict, verdict
+from contested.analysis.sentences import MARKED, THOUGH_MOST, against_most, examples_of, mark
+from contested.formats import DAGGER, number
+from contested.wording import listed
 
 _AMOUNT = number("+.2f")
 _MOST_NAMED = 3
 
 
 class MeanChange(NamedTuple):
-    """The mean loss change of some examples of one run or group, in nats, and the share of them that rose, if known."""
+    """The mean loss change of some examples of one run or group, in nats.
+
+    Attributes:
+        name: The run or group.
+        mean: The mean.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        rose_share: The share of them that rose; NaN where it is unknown.
+        caution: Why the interval may cover the truth less often than it says; empty otherwise.
+    """
 
     name: str
     mean: float
     low: float
     high: float
     rose_share: float = float("nan")
+    caution: str = ""
 
 
 def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
@@ -32,7 +43,7 @@ def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
 
     Args:
         changes: One row per run or group and category, in order of rising entropy: category, n, mean, low, high and,
-            where it is known, rose_share.
+            where they are known, rose_share and caution.
         by: The column that names the run or group.
         noun: What one of them is called, such as "run".
 
@@ -52,19 +63,26 @@ def headline(changes: pd.DataFrame, by: str, noun: str) -> str:
         said = f"{rows[0].name}: {said[:1].lower()}{said[1:]}"
     below = {row.name: row for row in _changes(known, by, clean)} if len(names) > 1 else {}
     if len(rows) == 1 and rows[0].name in below:
-        return f"{said} The loss of {examples_of(clean)} {_moved(below[rows[0].name])}."
+        said += f" The loss of {examples_of(clean)} {_moved(below[rows[0].name])}."
     more = [row for row in rows if row.name in below and row.mean > below[row.name].mean]
     if len(rows) > 1 and below:
         none = f"{'neither' if len(rows) == 2 else 'no'} {noun} did their loss rise more, or fall less,"
         where = f"{_counted(len(more), len(rows), noun)} their loss rose more, or fell less," if more else none
         said += f" In {where} than that of {examples_of(clean)}."
-    return said
+    return f"{said} {MARKED}" if DAGGER in said else said
 
 
 def _changes(changes: pd.DataFrame, by: str, category: str) -> list[MeanChange]:
     rows = changes[changes["category"] == category]
     return [
-        MeanChange(str(row[by]), row["mean"], row["low"], row["high"], row.get("rose_share", float("nan")))
+        MeanChange(
+            str(row[by]),
+            row["mean"],
+            row["low"],
+            row["high"],
+            row.get("rose_share", float("nan")),
+            row.get("caution", ""),
+        )
         for row in rows.to_dict("records")
     ]
 
@@ -100,7 +118,7 @@ def _moved(row: MeanChange) -> str:
 
 def _interval(row: MeanChange) -> str:
     """The interval in brackets, or that there is none."""
-    return " (no interval)" if isnan(row.low) else f" [{_AMOUNT(row.low)}, {_AMOUNT(row.high)}]"
+    return " (no interval)" if isnan(row.low) else f" [{_AMOUNT(row.low)}, {_AMOUNT(row.high)}]{mark(row.caution)}"
 
 
 def _several(rows: Sequence[MeanChange], category: str, noun: str) -> str:
@@ -114,12 +132,27 @@ def _several(rows: Sequence[MeanChange], category: str, noun: str) -> str:
     parts = []
     if kinds["rises"]:
         parts.append(f"were un-learned in {_counted(len(kinds['rises']), len(rows), noun)}{_named(kinds['rises'])}")
+        parts[-1] += _by_a_minority(kinds["rises"], "rises")
     if kinds["falls"]:
         parts.append(f"learned in {_counted(len(kinds['falls']), len(rows), noun)}{_named(kinds['falls'])}")
-        parts[-1] = parts[-1] if len(parts) > 1 else f"were {parts[-1]}"
+        parts[-1] = (parts[-1] if len(parts) > 1 else f"were {parts[-1]}") + _by_a_minority(kinds["falls"], "falls")
     if kinds["unclear"]:
         parts.append(f"and the change is inconclusive in {len(kinds['unclear'])}{_named(kinds['unclear'])}")
     return f"{_starting(subject)} {', '.join(parts)}."
+
+
+def _by_a_minority(rows: Sequence[MeanChange], found: Verdict) -> str:
+    """Where a mean did what most of the examples did not; empty where it did so nowhere."""
+    own = [row.name for row in rows if against_most(found, row.rose_share)]
+    if not own:
+        return ""
+    most = "the loss of most did not rise" if found == "rises" else "the loss of most rose"
+    where = "in each of these" if len(own) == len(rows) > 1 else f"in {_some(own)}"
+    return f", on average alone {where}, where {most}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return listed(names) if len(names) <= _MOST_NAMED else f"{len(names)} of these"
 
 
 def _counted(some: int, every: int, noun: str) -> str:
@@ -131,6 +164,11 @@ def _counted(some: int, every: int, noun: str) -> str:
 def _named(rows: Sequence[MeanChange]) -> str:
     """Each one's mean change; of many the least and the greatest."""
     if len(rows) <= _MOST_NAMED:
-        return f" ({'; '.join(f'{row.name}: {_AMOUNT(row.mean)} nats' for row in rows)})"
+        return f" ({'; '.join(map(_amount, rows))})"
     least, most = min(rows, key=lambda row: row.mean), max(rows, key=lambda row: row.mean)
-    return f" (from {_AMOUNT(least.mean)} nats, {least.name}, to {_AMOUNT(most.mean)} nats, {most.name})"
+    ends = [f"{_AMOUNT(row.mean)} nats{mark(row.caution)}, {row.name}" for row in (least, most)]
+    return f" (from {', to '.join(ends)})"
+
+
+def _amount(row: MeanChange) -> str:
+    return f"{row.name}: {_AMOUNT(row.mean)} nats{mark(row.caution)}"

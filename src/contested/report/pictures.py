@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from contested.analysis.study.columns import is_caution
 from contested.report.declarations import FigureSpec, Frames
 from contested.report.labels import short_runs
 from contested.report.style import freeze_layout, inline_svg, save_figure
@@ -15,6 +16,7 @@ from contested.report.style import freeze_layout, inline_svg, save_figure
 TOP = "top"
 """The section of the figures right below the page's first sentence."""
 
+CAUTION = "Some of the intervals cover less often than they say: † in the tables says which."
 _MOST_SAID = 12
 _PANEL = (("group",), ("backbone", "method", "dataset"))
 
@@ -89,6 +91,8 @@ def _picture(
     legend = [
         sentence for column, sentence in spec.legend if any(column in drawn and drawn[column].any() for drawn in rows)
     ]
+    if any(drawn[column].any() for drawn in rows for column in drawn if is_caution(str(column))):
+        legend.append(CAUTION)
     caption = " ".join([spec.caption, *legend]).replace("{confidence}", confidence).strip()
     return RenderedFigure(spec.name, f"{spec.heading}.", caption, alt(spec, rows[0]), *svgs), written
 

@@ -131,7 +131,7 @@ def notes(trajectories: Sequence[Trajectory], analyses: Sequence[Analysis]) -> l
     intervals = (
         f"{alternatives(percent(found.confidence) for found in analyses)} intervals. Means: studentised bootstrap; "
         f"ρ: BCa bootstrap; {alternatives(f'{found.n_resamples:,}' for found in analyses)} resamples of "
-        f"{resampled(analyses)}; shares: Wilson. A caution stands where too few examples are too skewed. Each is for "
+        f"{resampled(analyses)}; shares: Wilson. † marks those of too few examples that are too skewed. Each is for "
         "one number by itself. They hold the run fixed: variation between seeds is not included."
     )
     explained = [(name, text) for name, text, needs in _NOTES if needs <= has]

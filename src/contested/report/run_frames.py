@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from contested.analysis import OVERALL, Analysis
+from contested.analysis import OVERALL, Analysis, ChangeRow
 from contested.report import matched
 from contested.report.runs import ReportRun
 
@@ -89,8 +89,12 @@ def _run_row(run: ReportRun) -> dict[str, Any]:
         row |= {name: found[name] for name in ("rho", "low", "high", "p_value", "note")}
     for change in analysis.unlearning.every if analysis.unlearning else ():
         name = change_column(change.category)
-        row |= {name: change.mean, f"{name}_low": change.low, f"{name}_high": change.high}
+        row |= {name: change.mean, **_ends(name, change)}
     return row
+
+
+def _ends(name: str, change: ChangeRow) -> dict[str, Any]:
+    return {f"{name}_{end}": getattr(change, end) for end in ("low", "high", "caution")}
 
 
 def change_column(category: str) -> str:
@@ -109,8 +113,7 @@ def _summary_rows(run: str, analysis: Analysis) -> Iterator[dict[str, Any]]:
     for size in analysis.categories:
         row: dict[str, Any] = {"run": run, "category": size.category, "n": size.n}
         if change := changes.get(size.category):
-            row |= {"change": change.mean, "change_low": change.low, "change_high": change.high}
-            row["rose_share"] = change.rose_share
+            row |= {"change": change.mean, **_ends("change", change), "rose_share": change.rose_share}
         if distance := distances.get(size.category):
-            row |= {"kl_change": distance.mean, "kl_change_low": distance.low, "kl_change_high": distance.high}
+            row |= {"kl_change": distance.mean, **_ends("kl_change", distance)}
         yield row | ({"accuracy": accuracy[size.category]} if size.category in accuracy else {})

@@ -20,7 +20,6 @@ _CATEGORY = Column("category", "category")
 _N = Column("n", "n", COUNT)
 _ROUNDED = number(",.0f")
 _NOTE = Column("note", "note")
-_CAUTION = Column("caution", "caution")
 _P = Column("p_value", "p", p_value)
 _ROSE = Column("rose_share", "share that rose", SHARE, "rose_low", "rose_high")
 _INTERVALS = "In brackets: {confidence} intervals over examples, or clusters of them."
@@ -86,7 +85,6 @@ TABLES: tuple[Table, ...] = (
         (
             _RUN, Column("measure", "measure", measure_heading, words=True), Column("unit", "unit"), _CATEGORY, _N,
             Column("n_skipped", "left out", COUNT), Column("mean", "mean", NATS, "low", "high"), _NOTE,
-            _CAUTION,
         ),
         folded=True,
         whole=("Every measure", "Means over the examples. " + _INTERVALS + " "),
@@ -99,7 +97,7 @@ TABLES: tuple[Table, ...] = (
         "unlearning", "unlearning", "", "Change of the loss", "Last checkpoint minus first. " + _INTERVALS,
         (
             _RUN, _CATEGORY, _N, Column("mean", "mean Δℓ (nats)", CHANGE, "low", "high"),
-            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE, _CAUTION,
+            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE,
         ),
     ),
     Table(
@@ -107,7 +105,7 @@ TABLES: tuple[Table, ...] = (
         "KL(annotators ‖ model) at the last checkpoint minus that at the first. " + _INTERVALS,
         (
             _RUN, _CATEGORY, _N, Column("mean", "mean ΔKL (nats)", CHANGE, "low", "high"),
-            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE, _CAUTION,
+            Column("rose", "rose", COUNT), _ROSE, Column("verdict", "verdict"), _NOTE,
         ),
     ),
     Table(
@@ -136,7 +134,6 @@ TABLES: tuple[Table, ...] = (
             Column("n_validation", "n validation", COUNT), Column("mean", "mean", NATS),
             Column("mean_validation", "mean, validation", NATS, "validation_low", "validation_high"),
             Column("difference", "difference", CHANGE, "low", "high"), Column("verdict", "verdict"), _NOTE,
-            Column("caution", "caution"),
         ),
         folded=True,
     ),
@@ -148,7 +145,6 @@ TABLES: tuple[Table, ...] = (
             _RUN, Column("measure", "measure"), _CATEGORY, Column("reference", "compared with"), _N,
             Column("n_reference", "n compared with", COUNT),
             Column("difference", "difference (nats)", CHANGE, "low", "high"), Column("verdict", "verdict"), _NOTE,
-            _CAUTION,
         ),
     ),
     Table(

@@ -79,7 +79,7 @@ def _summary(groups: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
     found: dict[str, dict[str, Any]] = {str(group): {} for group in groups["group"]}
     for row in changes.to_dict("records"):
         name = change_column(str(row["category"]))
-        ends = {f"{name}{end}": row[end[1:]] for end in ("_sd", "_low", "_high")}
+        ends = {f"{name}_{end}": row[end] for end in ("sd", "low", "high", "caution")}
         found.get(str(row["group"]), {}).update({name: row["mean"]} | ends)
     added = pd.DataFrame(list(found.values()), index=groups.index)
     last = [name for name in _PROVENANCE if name in groups]

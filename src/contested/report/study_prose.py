@@ -80,7 +80,8 @@ def method(confidence: str, n_resamples: int, clusters: str) -> list[tuple[str, 
             f"{confidence} intervals. Of examples: {n_resamples:,} bootstrap resamples of {_resampled(clusters)} "
             "(means: studentised; ρ: BCa). Of seeds, where a group has several: Student's t with one degree of freedom "
             "fewer than seeds. An interval over both weights the two by their variances. ± is the sample standard "
-            "deviation over seeds. Each interval is for one number by itself.",
+            "deviation over seeds. Each interval is for one number by itself; † marks those of too few examples "
+            "that are too skewed.",
         ),
         (
             "Gaps",

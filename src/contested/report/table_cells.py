@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from contested.formats import MISSING, NATS, is_missing
+from contested.formats import DAGGER, MISSING, NATS, is_missing
 from contested.report.declarations import Column, Table
 from contested.report.labels import seeds_note, short_runs
 
@@ -44,7 +44,7 @@ class RenderedTable(NamedTuple):
         table: What it is.
         caption: How to read it, with the confidence in it.
         cells: Its cells; None where it is empty.
-        foot: The runs behind it, and what is missing, as pairs of name and text.
+        foot: The runs behind it, what is missing, and why intervals are marked, as pairs of name and text.
     """
 
     table: Table
@@ -111,8 +111,15 @@ def _cell(column: Column, row: Mapping[str, Any]) -> str:
     low, high = row.get(column.low), row.get(column.high)
     if not (is_missing(low) or is_missing(high)):
         shown += f" [{column.format(low)}, {column.format(high)}]"
+    shown += DAGGER if _caution(column, row) else ""
     note = seeds_note(row) if column.seeded else ""
     return f"{shown} ({note})" if note else shown
+
+
+def _caution(column: Column, row: Mapping[Any, Any]) -> str:
+    """Why the interval of ``<name>low`` may cover the truth less often than it says: ``<name>caution``."""
+    said = row.get(f"{column.low.removesuffix('low')}caution")
+    return "" if any(map(is_missing, (row.get(column.low), row.get(column.high), said))) else str(said)
 
 
 def _with_sd(column: Column, value: Any, sd: Any) -> str:
@@ -133,6 +140,9 @@ def _foot(table: Table, frame: pd.DataFrame) -> list[tuple[str, str]]:
     parts = []
     if "run_id" not in frame:
         parts = [("Runs", short_runs(frame)), ("Missing runs", short_runs(frame, "missing"))]
+    rows = frame.to_dict("records")
+    cautions = [part for column in table.columns for row in rows for part in _caution(column, row).split("; ") if part]
+    parts.append((DAGGER, "; ".join(dict.fromkeys(cautions))))
     remarks = [
         f"{column.heading}: {'; '.join(said)}"
         for column in table.columns

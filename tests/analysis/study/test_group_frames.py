@@ -294,3 +294,35 @@ def test_examples_that_share_a_text_are_one_cluster(any_study):
     rho = found["groups"].iloc[0], naive["groups"].iloc[0]
     assert rho[0]["rho_mean"] == rho[1]["rho_mean"]
     assert rho[0]["rho_low"] != rho[1]["rho_low"]
+
+
+def test_cautions_and_shares_of_a_group(any_study):
+    # One contested example of eight rises by 9 nats: its skewness, 2.3, wants 25 · 2.3² = 130 examples.
+    alone = any_study.by_category(-0.5, -0.1, -0.1)
+    alone[-1] = 9.0
+    even = np.tile(np.linspace(-0.2, 0.2, 8), 3)
+    cells = [any_study.cell(seed, rate=rate) for rate in (1e-4, 1e-3) for seed in (1, 2)]
+    runs = {
+        cell["run_id"]: any_study.run(
+            (alone if cell["rate"] == 1e-4 else alone * 1.5) + even * (1 + number / 10), start=3.0
+        )
+        for number, cell in enumerate(cells)
+    }
+    frames = any_study.results(cells, [any_study.RATE], runs).frames
+    changes = frames["group_measures"].query("measure == 'loss_change' and rate == 1e-4").set_index("category")
+    said = "too skewed for so few examples: the interval covers less often than it says"
+    assert changes["caution"].to_dict() == {"clean": "", "ambiguous": "", "contested": said, "overall": said}
+    # Shares of examples and seeds: of 16 pairs in each category, those above 0.
+    by_hand = {
+        name: np.mean(
+            np.stack([(runs[cell["run_id"]].losses[1] > runs[cell["run_id"]].losses[0])[rows] for cell in cells[:2]])
+        )
+        for name, rows in (("clean", slice(8)), ("ambiguous", slice(8, 16)), ("contested", slice(16, 24)))
+    }
+    assert changes["rose_share"].drop("overall").to_dict() == pytest.approx(by_hand)
+    assert 0 < by_hand["contested"] < 0.5
+    assert frames["group_measures"].query("measure == 'aulc'")["rose_share"].isna().all()
+    curves = frames["group_curves"].query("rate == 1e-4 and category == 'contested'").set_index("step")["caution"]
+    assert curves.to_dict() == {0: "", 100: said}
+    differences = frames["differences"].query("measure == 'loss_change'").set_index("category")["caution"]
+    assert (differences["clean"], differences["contested"]) == ("", said)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.special import softmax
 
 
 @pytest.fixture
@@ -36,6 +38,19 @@ def test_the_same_examples_under_the_seeds_that_both_have(made, found):
         assert row[name] == pytest.approx(values.mean())
         assert row[f"{name}_sd"] == pytest.approx(values.mean(axis=1).std(ddof=1))
         assert row[f"{name}_low"] < values.mean() < row[f"{name}_high"]
+
+
+def test_prediction_entropy_beside_loras(made, found):
+    table, runs = found
+    row = made.only(table, method="full")
+    names = ("roberta-full-snli", "roberta-lora-r4-snli")
+    own, lora = (
+        np.stack([stats.entropy(softmax(runs[f"{name}-{seed}"].logits[-1], axis=1), axis=1) for seed in (42, 123)])
+        for name in names
+    )
+    assert row["entropy_difference"] == pytest.approx((own - lora).mean())
+    assert row["entropy_difference_sd"] == pytest.approx((own - lora).mean(axis=1).std(ddof=1))
+    assert row["entropy_difference_low"] < row["entropy_difference"] < row["entropy_difference_high"]
 
 
 def test_without_a_seed_of_both_there_is_no_number(made, found):

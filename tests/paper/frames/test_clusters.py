@@ -19,7 +19,7 @@ NUMBERS = {
     "table1": (("rho_low", "p_value", "p_mean_rho", "p_run_lowest", "p_max_t"), "rho_mean"),
     "omnibus": (("p_value",), "rho_mean"),
     "table2": (("contested_low", "clean_high"), "contested_change"),
-    "beside_lora": (("difference_low", "excess_high"), "difference"),
+    "beside_lora": (("difference_low", "entropy_difference_low", "excess_high"), "difference"),
     "table3": (("p_value",), "rho"),
     "controls": (("p_value", "low"), "rho"),
     "regression": (("se", "p_value"), "beta"),

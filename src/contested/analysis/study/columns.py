@@ -1,7 +1,8 @@
 """The frames that every study has, and their columns: what tables and figures may rely on.
 
 Losses and their changes are in nats; ``low`` and ``high`` are the ends of the interval of the number they stand
-beside. A number that does not exist is NaN, and ``note`` beside it says why.
+beside. A number that does not exist is NaN, and ``note`` beside it says why; ``caution`` says why an interval
+may cover the truth less often than it says (``<name>caution`` that of ``<name>low`` and ``<name>high``).
 """
 
 from __future__ import annotations
@@ -36,16 +37,18 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("val_accuracy_mean", "val_accuracy_sd", "val_accuracy_low", "val_accuracy_high"),
             *("train_loss_mean", "train_loss_sd", "train_loss_low", "train_loss_high", "note", *PROVENANCE),
         ),
-        # categories by rising entropy, "overall" last; sd: over seeds
+        # categories by rising entropy, "overall" last; sd: over seeds; rose_share: of a change, the share of examples
+        # and seeds in which it is above 0
         "group_measures": (
-            *("group", AXES, "measure", "unit", "category", "n", "mean", "sd", "low", "high", "note", *PROVENANCE),
+            *("group", AXES, "measure", "unit", "category", "n", "mean", "sd", "low", "high"),
+            *("rose_share", "note", "caution", *PROVENANCE),
         ),
-        "group_curves": ("group", AXES, "category", "n", "step", "mean", "low", "high", "note", *PROVENANCE),
+        "group_curves": ("group", AXES, "category", "n", "step", "mean", "low", "high", "note", "caution", *PROVENANCE),
         # difference: mean of group_to minus mean of group_from; from and to: their values on the axis; held: the
         # values of the other axes that vary
         "differences": (
             *("axis", "from", "to", "held", "group_from", "group_to", "measure", "category"),
-            *("n", "difference", "low", "high", "note", *PROVENANCE),
+            *("n", "difference", "low", "high", "note", "caution", *PROVENANCE),
         ),
         # axis, from, to, held: as in differences; kind: method or training; against: the loss that runs are matched at;
         # loss_from, loss_to: from which to which; at_loss: where the difference is clearest; within: none lies beyond
@@ -84,6 +87,15 @@ def columns_of(name: str, axes: Sequence[str]) -> tuple[str, ...]:
     return tuple(own for column in COLUMNS[name] for own in (axes if column == AXES else (column,)))
 
 
+def is_caution(column: str) -> bool:
+    """Whether a column says how far intervals are to be trusted.
+
+    >>> is_caution("contested_caution"), is_caution("note")
+    (True, False)
+    """
+    return column == "caution" or column.endswith("_caution")
+
+
 def frame_of(name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """A frame of the results, with its columns in their order even when it has no rows.
 
@@ -98,7 +110,7 @@ def frame_of(name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]
     Raises:
         KeyError: If a row has a column that the frame does not know.
     """
-    empty = {column: "" if column in _TEXT else float("nan") for column in columns}
+    empty = {column: "" if column in _TEXT or is_caution(column) else float("nan") for column in columns}
     given = [empty | dict(row) for row in rows]
     if unknown := {column for row in given for column in row} - set(columns):
         raise KeyError(f"{name}: rows have columns that the frame does not: {sorted(unknown)}.")

@@ -118,6 +118,7 @@ def _rows(study: StudyRuns, pair: Pair, draw: Resampling) -> Iterator[dict[str, 
             "low": np.nan if alone else mean.low,
             "high": np.nan if alone else mean.high,
             "note": joined(found.note, mean.note.replace(ONE_SEED, _ONE_SEED)),
+            "caution": "" if alone else mean.caution,
         }
 
 

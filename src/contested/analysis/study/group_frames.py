@@ -94,7 +94,9 @@ class MeanOf(NamedTuple):
         sd: Standard deviation over seeds; NaN with one.
         low: Lower end of its interval.
         high: Upper end of its interval.
+        rose_share: Of a change, the share of examples and seeds in which it is above 0; NaN of other measures.
         note: Why a number is missing, or what the interval leaves out; empty otherwise.
+        caution: Why the interval may cover the truth less often than it says; empty otherwise.
     """
 
     measure: str
@@ -104,7 +106,9 @@ class MeanOf(NamedTuple):
     sd: float
     low: float
     high: float
+    rose_share: float
     note: str
+    caution: str
 
 
 def means(
@@ -158,11 +162,13 @@ def _of_category(
             intervals = nested_difference_intervals(array[:n_first], array[n_first:], **options)
         else:
             intervals = nested_mean_intervals(array, **options)
-        ends = zip(intervals.estimate.tolist(), intervals.low.tolist(), intervals.high.tolist(), strict=True)
-        for index, (name, (mean, low, high)) in enumerate(zip(names, ends, strict=True)):
-            sd = over_seeds(array[:, :, index].mean(axis=1) if intervals.n and not n_first else []).sd
-            note = joined(left_out if skipped else "", intervals.note)
-            yield MeanOf(name, category, intervals.n, mean, sd, low, high, note)
+        note = joined(left_out if skipped else "", intervals.note)
+        for index, name in enumerate(names):
+            found, own = intervals.one(index), array[:, :, index]
+            alone = bool(intervals.n and not n_first)
+            sd = over_seeds(own.mean(axis=1) if alone else []).sd
+            rose = float((own > 0).mean()) if alone and name.endswith("_change") else np.nan
+            yield MeanOf(name, category, found.n, found.estimate, sd, found.low, found.high, rose, note, found.caution)
 
 
 def _measure_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
@@ -196,9 +202,10 @@ def _curve_rows(group: SeedGroup, draw: Resampling) -> Iterator[dict[str, Any]]:
     for category, members in group.categories().items():
         options = draw.named(category).options | {"clusters": of_rows(group.clusters, members)}
         found = nested_mean_intervals(losses[:, members], **options)
-        for step, mean, low, high in zip(steps.tolist(), found.estimate, found.low, found.high, strict=True):
-            values = {"step": step, "mean": float(mean), "low": float(low), "high": float(high), "n": found.n}
-            yield group.row(note, found.note, category=category, **values)
+        for index, step in enumerate(steps.tolist()):
+            own = found.one(index)
+            values = {"step": step, "mean": own.estimate, "low": own.low, "high": own.high, "caution": own.caution}
+            yield group.row(note, found.note, category=category, n=found.n, **values)
 
 
 def shared_steps(runs: tuple[Run, ...]) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contested.analysis.calibration import prediction_entropy
 from contested.analysis.equivalence import ABSENT
 from contested.analysis.seeds import nested_mean_interval, over_seeds
 from contested.analysis.study.groups import Resampling, clusters_of, different_examples, of_rows
@@ -16,7 +17,7 @@ _NOTHING = "no seed of both is complete"
 
 
 def beside_lora(study: PaperStudy, draw: Resampling) -> pd.DataFrame:
-    """Contested Δℓ of each condition of full fine-tuning or IA3 beside each of LoRA on the same backbone and data.
+    """Contested Δℓ and prediction entropy of full fine-tuning and IA3 beside each of LoRA, on one backbone and data.
 
     Args:
         study: The study.
@@ -43,9 +44,12 @@ def _row(own: Condition, lora: Condition, draw: Resampling) -> dict[str, object]
     if note:
         return row | {"note": note}
     change, reference = (_contested(group, shared) for group in (own, lora))
-    clusters = of_rows(clusters_of([*own.usable, *lora.usable]), lora.first.contested)
+    every = clusters_of([*own.usable, *lora.usable])
+    clusters = of_rows(every, lora.first.contested)
     of_difference, of_excess = draw.spawn(2)
     row |= {"contested_change": float(change.mean()), "reference_change": float(reference.mean())}
+    sharper = _prediction_entropy(own, shared) - _prediction_entropy(lora, shared)
+    row |= _columns("entropy_difference", sharper, every, draw.named("entropy"))
     row |= _columns("difference", change - reference, clusters, of_difference)
     row |= _columns("excess", change - ABSENT * reference, clusters, of_excess)
     return row | {"n_seeds": len(shared)}
@@ -57,11 +61,16 @@ def _contested(group: Condition, seeds: list[int]) -> NDArray[np.float64]:
     return group.change[rows][:, group.first.contested]
 
 
+def _prediction_entropy(group: Condition, seeds: list[int]) -> NDArray[np.float64]:
+    """Prediction entropy of every example at the last checkpoint under these seeds (nats), shape (S, N)."""
+    return np.stack([prediction_entropy(group.usable[group.seeds.index(seed)].last_logits) for seed in seeds])
+
+
 def _columns(
     name: str, values: NDArray[np.float64], clusters: NDArray[np.intp] | None, draw: Resampling
 ) -> dict[str, object]:
     found = nested_mean_interval(values, clusters=clusters, **draw.options)
-    ends = {f"{name}_low": found.low, f"{name}_high": found.high}
+    ends = {f"{name}_{end}": getattr(found, end) for end in ("low", "high", "caution")}
     # The sd is over seeds; without examples there is none.
     sd = over_seeds(values.mean(axis=1)).sd if values.shape[1] else np.nan
     return {name: found.estimate, **ends, f"{name}_sd": sd, "n": found.n, "note": found.note}

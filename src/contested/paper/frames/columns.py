@@ -1,8 +1,9 @@
 """The paper's frames and their columns: what tables and figures may rely on.
 
 Losses, their changes, AULC and entropies are in nats; shares lie in [0, 1]; ``low`` and ``high`` are the ends of the
-interval of the number beside them. *Contested* is the category of highest entropy, *clean* that of lowest,
-whatever their names. A number that does not exist is NaN, and ``note`` beside it says why.
+interval of the number beside them, and ``caution`` says why it may cover the truth less often than it says.
+*Contested* is the category of highest entropy, *clean* that of lowest, whatever their names. A number that does not
+exist is NaN, and ``note`` beside it says why.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ _CHANGES = (
     "contested_sd",
     "contested_low",
     "contested_high",
+    "contested_caution",
     "clean_change",
     "clean_sd",
     "clean_low",
     "clean_high",
+    "clean_caution",
 )
 _ADJUSTED = ("p_bonferroni", "p_bh", "significant_bonferroni", "significant_bh", "family_size")
-_CURVE = ("panel", *CONDITION, "category", "n", "step", "mean", "low", "high", "note")
+_CURVE = ("panel", *CONDITION, "category", "n", "step", "mean", "low", "high", "note", "caution")
 _CELL = (
     "run_id",
     "name",
@@ -95,14 +98,17 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "omnibus": ("dataset", "n_conditions", "n", "rho_mean", "p_value", "n_permutations", "note"),
     "table2": (*CONDITION, *_CHANGES, "note"),
     # full fine-tuning and IA3 beside each LoRA condition of the same backbone and data, contested Δℓ; difference: the
-    # condition's minus LoRA's; excess: the condition's less a fifth of LoRA's
+    # condition's minus LoRA's; entropy_difference: the same of the prediction entropy of all examples at the last
+    # checkpoint; excess: the condition's less a fifth of LoRA's
     "beside_lora": (
         *CONDITION,
         "reference",
         "contested_change",
         "reference_change",
-        *("difference", "difference_sd", "difference_low", "difference_high"),
-        *("excess", "excess_sd", "excess_low", "excess_high"),
+        *("difference", "difference_sd", "difference_low", "difference_high", "difference_caution"),
+        *("entropy_difference", "entropy_difference_sd", "entropy_difference_low", "entropy_difference_high"),
+        "entropy_difference_caution",
+        *("excess", "excess_sd", "excess_low", "excess_high", "excess_caution"),
         "n",
         "note",
     ),
@@ -148,7 +154,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "mode",
         "note",
     ),
-    "figure5": ("panel", *CONDITION, "scheme", "bin", "position", "n", "aulc_mean", "low", "high", "note"),
+    "figure5": ("panel", *CONDITION, "scheme", "bin", "position", "n", "aulc_mean", "low", "high", "note", "caution"),
     "figure6": (
         "backbone",
         "decoder",
@@ -196,6 +202,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "prediction_entropy",
         "prediction_entropy_low",
         "prediction_entropy_high",
+        "prediction_entropy_caution",
         "max_confidence",
         "ece",
         "ece_calibrated",
@@ -218,6 +225,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "shift",
         "low",
         "high",
+        "caution",
         "shift_replaced",
         "shift_kept",
         "wilcoxon_p",
@@ -237,6 +245,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "shift_sd",
         "shift_low",
         "shift_high",
+        "shift_caution",
         "p_seeds",
         "seed_shift",
         "shift_replaced",
@@ -258,6 +267,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "difference",
         "low",
         "high",
+        "caution",
         "wilcoxon_p",
         "rho_hard",
         "rho_soft",
@@ -273,12 +283,13 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "difference_sd",
         "difference_low",
         "difference_high",
+        "difference_caution",
         "p_seeds",
         "seed_shift",
         "hard_low",
         "ratio",
-        *("least", "least_sd", "least_low", "least_high"),
-        *("most", "most_sd", "most_low", "most_high"),
+        *("least", "least_sd", "least_low", "least_high", "least_caution"),
+        *("most", "most_sd", "most_low", "most_high", "most_caution"),
         "equivalence",
         "wilcoxon_p",
         "note",
@@ -297,6 +308,7 @@ _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
         "clean_change",
         "low",
         "high",
+        "caution",
         "note",
     ),
     # Spearman over the rows of lr_control, of one method or of all: of contested_change with the learning rate and with

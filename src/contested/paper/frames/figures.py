@@ -76,9 +76,10 @@ def _curve_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, object
     rows = {name: rows for name, rows in group.categories().items() if name in group.first.category_names}
     for (category, members), child in zip(rows.items(), draw.spawn(len(rows)), strict=True):
         found = nested_mean_intervals(losses[:, members], clusters=of_rows(group.clusters, members), **child.options)
-        for step, mean, low, high in zip(steps.tolist(), found.estimate, found.low, found.high, strict=True):
-            values = {"step": step, "mean": float(mean), "low": float(low), "high": float(high), "n": found.n}
-            yield group.row(note, found.note, panel=name, category=category, **values)
+        for index, step in enumerate(steps.tolist()):
+            own = found.one(index)
+            values = {"step": step, "mean": own.estimate, "low": own.low, "high": own.high, "caution": own.caution}
+            yield group.row(note, found.note, panel=name, category=category, n=found.n, **values)
 
 
 def figure3(study: PaperStudy) -> pd.DataFrame:
@@ -261,7 +262,7 @@ def _calibration_rows(group: Condition, draw: Resampling) -> Iterator[dict[str, 
         )
         names = ("accuracy", "prediction_entropy", "max_confidence", "ece", "ece_calibrated")
         means = {name: float(np.mean([getattr(row, name) for row in found])) for name in names}
-        ends = {"prediction_entropy_low": interval.low, "prediction_entropy_high": interval.high}
+        ends = {f"prediction_entropy_{end}": getattr(interval, end) for end in ("low", "high", "caution")}
         note = joined(*(row.note for row in found))
         values = {**means, **ends, **_calibration_error(found)}
         yield group.row(note, interval.note, category=found[0].category, n=found[0].n, **values)

@@ -146,6 +146,7 @@ class Change(NamedTuple):
         low: Lower end of its interval over examples and seeds.
         high: Upper end of its interval over examples and seeds.
         note: Why a number is missing; empty otherwise.
+        caution: Why the interval may cover the truth less often than it says; empty otherwise.
     """
 
     mean: float
@@ -153,10 +154,12 @@ class Change(NamedTuple):
     low: float
     high: float
     note: str
+    caution: str
 
-    def columns(self, mean: str, prefix: str) -> dict[str, float]:
+    def columns(self, mean: str, prefix: str) -> dict[str, object]:
         """The numbers as columns of a frame."""
-        return {mean: self.mean, f"{prefix}_sd": self.sd, f"{prefix}_low": self.low, f"{prefix}_high": self.high}
+        ends = {f"{prefix}_low": self.low, f"{prefix}_high": self.high, f"{prefix}_caution": self.caution}
+        return {mean: self.mean, f"{prefix}_sd": self.sd, **ends}
 
 
 def changes(group: Condition, draw: Resampling) -> tuple[Change, Change]:
@@ -182,7 +185,7 @@ def _change(group: Condition, rows: NDArray[np.bool_], name: str, draw: Resampli
     sd = over_seeds([mean_of(run.change[rows]) for run in group.usable]).sd
     # What holds for a group of examples names it; what holds for the seeds does not.
     note = f"{name}: {found.note}" if np.isnan(found.low) else found.note
-    return Change(found.estimate, sd, found.low, found.high, note)
+    return Change(found.estimate, sd, found.low, found.high, note, found.caution)
 
 
 def seed_tables(study: PaperStudy) -> dict[str, pd.DataFrame]:

@@ -17,18 +17,11 @@ _RHO = Col("rho", "ρ", CHANGE, "low", "high", seeded=True)
 _ONE_RHO = Col("rho", "ρ", CHANGE, seeded=True)
 _RHO_MEAN = Col("rho_mean", "ρ", CHANGE, "rho_low", "rho_high", "rho_sd", seeded=True)
 _ACCURACY = Col("val_accuracy", "validation accuracy", SHARE)
-_CHANGES = (
-    Col(
-        "contested_change",
-        "Δℓ contested (nats)",
-        CHANGE,
-        "contested_low",
-        "contested_high",
-        "contested_sd",
-        seeded=True,
-    ),
-    Col("clean_change", "Δℓ clean (nats)", CHANGE, "clean_low", "clean_high", "clean_sd", seeded=True),
+_CHANGES = tuple(
+    Col(f"{name}_change", f"Δℓ {name} (nats)", CHANGE, f"{name}_low", f"{name}_high", f"{name}_sd", seeded=True)
+    for name in ("contested", "clean")
 )
+_SHARPER = Col("entropy_difference", "prediction entropy", CHANGE, "entropy_difference_low", "entropy_difference_high")
 _ONE_RUN = (_SEED, _ONE_RHO, _P, _ACCURACY, _NOTE)
 
 _AULC = "AULC is an example's mean loss over all checkpoints, H its annotation entropy. "
@@ -98,13 +91,15 @@ TABLES: tuple[Table, ...] = (
         "unlearning_beside_lora", "beside_lora", "unlearning", "Un-learning beside LoRA's",
         "Contested Δℓ under full fine-tuning or IA3 beside that of LoRA on the same backbone and data: the same "
         "examples and seeds. Less a fifth of LoRA's: below zero, un-learning is largely absent beside LoRA's, above "
-        "zero it is not. In brackets: {confidence} intervals over examples and seeds.",
+        "zero it is not. Prediction entropy: of all examples at the end, minus LoRA's. In brackets: {confidence} "
+        "intervals over examples and seeds.",
         (
             *_CONDITION, Col("reference", "beside"),
             Col("contested_change", "Δℓ contested (nats)", CHANGE, seeded=True),
             Col("reference_change", "under LoRA", CHANGE),
             Col("difference", "difference", CHANGE, "difference_low", "difference_high", "difference_sd"),
-            Col("excess", "less a fifth of LoRA's", CHANGE, "excess_low", "excess_high", "excess_sd"), _N, _NOTE,
+            Col("excess", "less a fifth of LoRA's", CHANGE, "excess_low", "excess_high", "excess_sd"), _SHARPER, _N,
+            _NOTE,
         ),
         needs="a condition of full fine-tuning or IA3 beside LoRA",
     ),
