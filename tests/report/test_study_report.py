@@ -98,7 +98,7 @@ def test_every_study_has_a_page_without_a_word_of_configuration(rates, tmp_path)
     html = paths.html.read_text(encoding="utf-8")
     assert "Rates &lt;&amp;&gt;" in html
     assert "11 of the 12 runs of the study, in 6 groups, which differ in learning rate and method" in html
-    places = [html.index(part) for part in ('class="headline"', 'id="loss_change"', 'id="axes"', 'id="groups"')]
+    places = [html.index(part) for part in ('class="headline"', 'id="loss_change"', 'id="groups"', 'id="axes"')]
     assert places == sorted(places)
     assert "claim" not in re.sub(r"<style>.*?</style>", "", html, flags=re.S)
     # Nothing is tested by condition here.
