@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,9 +73,12 @@ def enliven() -> Callable[[torch.nn.Module], None]:
 
 
 @pytest.fixture
-def tapes() -> Tapes:
+def tapes() -> Iterator[Tapes]:
     """Captured graphs on a CPU: operations are written down once and done again on the same memory."""
-    return Tapes()
+    older = list(live())
+    gc.freeze()  # What was there before need not be looked through again at every capture.
+    yield Tapes(older)
+    gc.unfreeze()
 
 
 class Tape(TorchDispatchMode):
@@ -87,9 +90,9 @@ class Tape(TorchDispatchMode):
 
     FORBIDDEN = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "equal", "is_nonzero")
 
-    def __init__(self) -> None:
+    def __init__(self, there: Iterable[Tensor]) -> None:
         super().__init__()
-        self.there = {tensor.untyped_storage().data_ptr(): tensor for tensor in live()}
+        self.there = {tensor.untyped_storage().data_ptr(): tensor for tensor in there}
         self.done: list[tuple[Any, Any, Any, list[Tensor]]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -117,17 +120,23 @@ class Tape(TorchDispatchMode):
 
 
 class Tapes:
-    """Captures on a CPU (see ``contested.training.steps.Capture``)."""
+    """Captures on a CPU (see ``contested.training.steps.Capture``).
 
-    def __init__(self) -> None:
+    Args:
+        older: The tensors that were there before the garbage collector's objects were frozen.
+    """
+
+    def __init__(self, older: Sequence[Tensor]) -> None:
         self.recorded = self.replayed = 0
+        self.older = older
 
     def warm_up(self, work: Callable[[], Tensor]) -> Tensor:
         return work()
 
     def record(self, work: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        before = [(tensor, tensor.detach().clone()) for tensor in live() if 0 not in tensor.stride()]
-        with Tape() as tape:
+        there = [*self.older, *live()]
+        before = [(tensor, tensor.detach().clone()) for tensor in there if 0 not in tensor.stride()]
+        with Tape([*there, *(value for _, value in before)]) as tape:
             result = work()
         with torch.no_grad():  # a capture has no effect
             for tensor, value in before:
