@@ -243,6 +243,37 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def in_a_hurry() -> Callable[[pytest.MonkeyPatch], None]:
+    """Has reports draw figures once, wide and as they fall, and save empty files: the rest is most of their time."""
+    from contested.report.style import inline_svg
+
+    def saved(figure: Any, stem: Path) -> list[Path]:
+        paths = [stem.with_suffix(f".{ending}") for ending in ("pdf", "png")]
+        for path in paths:
+            path.touch()
+        return paths
+
+    def unlaid(figure: Any) -> Any:
+        figure.set_layout_engine(None)
+        return figure
+
+    def wide(figure: Any, name: str) -> str:
+        return inline_svg(figure, name) if name.endswith("wide") else "<svg></svg>"
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, instead in {"save_figure": saved, "freeze_layout": unlaid, "inline_svg": wide}.items():
+            monkeypatch.setattr(f"contested.report.pictures.{name}", instead)
+
+    return patch
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch, in_a_hurry: Callable[[pytest.MonkeyPatch], None]) -> None:
+    """Reports in a hurry, for tests of what they say."""
+    in_a_hurry(monkeypatch)
+
+
+@pytest.fixture(scope="session")
 def overlapping() -> Callable[[Any], list[str]]:
     """What is wrong with the texts of a figure: those that lie on another one, and those outside."""
     return _overlapping

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import contested as ct
+from contested.cli import main
 from contested.errors import DataError, RunError
 from contested.runs import Interrupted, Progress, run_id, session
 
@@ -397,10 +398,7 @@ def spawn(config: Path, out: Path) -> subprocess.Popen[bytes]:
 
 def test_kill_9_at_any_moment_is_resumed_to_the_same_bits(config_file: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    process = spawn(config_file, whole)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors.decode()
-
+    assert main(["train", str(config_file), "--out", str(whole), *OVERRIDES]) == 0
     delays = np.random.default_rng(0)
     kills = 0
     while kills < 1:
@@ -418,9 +416,7 @@ def test_kill_9_at_any_moment_is_resumed_to_the_same_bits(config_file: Path, tmp
         partial = ct.Trajectory.load(killed)  # readable as it lies there
         assert partial.status == "running"
         assert len(partial.steps) >= 1
-    process = spawn(config_file, killed)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors.decode()
+    assert main(["train", str(config_file), "--out", str(killed), *OVERRIDES]) == 0
     assert state(killed) == state(whole)
     first, second = (load_file(run / "adapter" / "adapter_model.safetensors") for run in (killed, whole))
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -102,22 +102,6 @@ def trajectory() -> Trajectory:
 
 
 @pytest.fixture
-def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are drawn for the page alone: writing them as files is most of the time of a report."""
-    monkeypatch.setattr("contested.report.pictures.save_figure", lambda figure, stem: [])
-
-
-@pytest.fixture
-def kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are drawn for the page, and their files are named but not written."""
-
-    def named(figure: Any, stem: Path) -> list[Path]:
-        return [stem.with_suffix(f".{ending}") for ending in ("pdf", "png")]
-
-    monkeypatch.setattr("contested.report.pictures.save_figure", named)
-
-
-@pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports without figures, for tests of what stands around them."""
     monkeypatch.setattr("contested.report.write.draw_figures", lambda *given: ([], []))

@@ -36,7 +36,7 @@ def found(make):
     return compare(run, second(run), names=("A", "B <b>"), n_resamples=200, n_flips=400)
 
 
-@pytest.mark.usefixtures("kept_apart")
+@pytest.mark.usefixtures("unsaved")
 def test_the_files_are_written_and_those_of_an_earlier_report_removed(found, make, tmp_path):
     paths = write_comparison(found, tmp_path)
     assert {path.name for path in paths.tables} == {

@@ -40,7 +40,7 @@ def arrays(trajectory):
         ("unlabelled", set(), ["gold labels", "annotators", "losses"]),
     ],
 )
-@pytest.mark.usefixtures("kept_apart")
+@pytest.mark.usefixtures("unsaved")
 def test_what_a_run_lacks_is_absent_and_said_once(tmp_path, arrays, kind, figures, lacking) -> None:
     paths = write_report([Trajectory.from_arrays(**arrays[kind])], tmp_path, **QUICK)
     every = {"loss_change", "loss_by_category", "accuracy_by_category", "data_map", "kl_by_category", "entropy"}
@@ -67,7 +67,7 @@ def test_what_a_run_lacks_is_absent_and_said_once(tmp_path, arrays, kind, figure
     assert {words: words in html for words in explained} == explained
 
 
-@pytest.mark.usefixtures("kept_apart")
+@pytest.mark.usefixtures("unsaved")
 def test_numbers_do_not_depend_on_what_is_missing(tmp_path, arrays, trajectory) -> None:
     one = write_report([trajectory], tmp_path / "a", **QUICK)
     bare = write_report([Trajectory.from_arrays(**arrays["losses"])], tmp_path / "b", **QUICK)
@@ -76,7 +76,7 @@ def test_numbers_do_not_depend_on_what_is_missing(tmp_path, arrays, trajectory) 
     assert whole == pytest.approx(part, abs=1e-12)
 
 
-@pytest.mark.usefixtures("kept_apart")
+@pytest.mark.usefixtures("unsaved")
 def test_runs_of_different_origin_stand_beside_each_other(tmp_path, arrays, trajectory) -> None:
     runs = [Trajectory.from_arrays(**arrays["losses"], run_id="bare"), trajectory]
     html = write_report(runs, tmp_path, **QUICK).html.read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ def test_runs_of_different_origin_stand_beside_each_other(tmp_path, arrays, traj
     assert html.count("each labelled by 100 annotators") == 1
 
 
-@pytest.mark.usefixtures("kept_apart")
+@pytest.mark.usefixtures("unsaved")
 def test_the_legend_explains_the_measures_of_every_run(tmp_path, arrays, trajectory) -> None:
     # The last run has losses alone.
     runs = [trajectory, Trajectory.from_arrays(**arrays["losses"], run_id="bare")]
@@ -96,7 +96,7 @@ def test_the_legend_explains_the_measures_of_every_run(tmp_path, arrays, traject
     assert "ΔKL: KL(annotators ‖ model) at the last checkpoint minus that at the first" in text
 
 
-@pytest.mark.usefixtures("kept_apart")
+@pytest.mark.usefixtures("unsaved")
 def test_steps_may_be_epochs(tmp_path, arrays) -> None:
     run = Trajectory.from_arrays(losses=np.array([[1.0, 1.1, 0.9]] * 3), steps=[1, 2, 3], step_unit="epoch")
     html = write_report([run], tmp_path, **QUICK).html.read_text(encoding="utf-8")
@@ -105,7 +105,7 @@ def test_steps_may_be_epochs(tmp_path, arrays) -> None:
     assert "optimiser steps" not in html
 
 
-@pytest.mark.usefixtures("kept_apart")
+@pytest.mark.usefixtures("unsaved")
 def test_steps_that_nobody_gave_are_not_made_up(tmp_path) -> None:
     # One example, two checkpoints: no interval either (6 examples are needed for one).
     run = Trajectory.from_arrays(losses=[[1.5], [0.25]], gold=[0], label_names=["a", "b"])
@@ -124,7 +124,7 @@ def test_steps_that_nobody_gave_are_not_made_up(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["losses", "logits", "annotators"])
-@pytest.mark.usefixtures("kept_apart")
+@pytest.mark.usefixtures("unsaved")
 def test_a_page_without_categories_does_not_speak_of_them(tmp_path, arrays, kind) -> None:
     paths = write_report([Trajectory.from_arrays(**arrays[kind])], tmp_path, **QUICK)
     html = paths.html.read_text(encoding="utf-8")

@@ -72,17 +72,6 @@ def made(axes: dict[str, list], *, have: int = 2) -> StudyResults:
     return StudyResults(found, (), (), 0.95, 200)
 
 
-@pytest.fixture
-def unsaved(monkeypatch) -> None:
-    def named(figure, stem):
-        paths = [stem.with_suffix(f".{ending}") for ending in ("pdf", "png")]
-        for path in paths:
-            path.touch()
-        return paths
-
-    monkeypatch.setattr("contested.report.pictures.save_figure", named)
-
-
 @pytest.fixture(scope="module")
 def rates() -> StudyResults:
     return made({RATE: [1e-4, 1e-3, 1e-2], METHOD: ["lora", "full"]}, have=1)

@@ -10,7 +10,7 @@ import torch
 from contested.training import PackedEngine, Recipe, TrainingLoop
 
 CPU = torch.device("cpu")
-RECIPE = Recipe(learning_rate=5e-3, epochs=5, batch_size=16, every=7, seed=3)
+RECIPE = Recipe(learning_rate=5e-3, epochs=3, batch_size=16, every=7, seed=3)
 
 
 def losses(made: Any, capture: Any) -> list[float]:

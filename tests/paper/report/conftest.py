@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from contested.paper import COLUMNS, Claim, PaperResults
 from contested.paper.frames.columns import frame
 from contested.paper.report import report_spec
 from contested.report import StudyReportPaths, write_study_report
-from contested.report.style import inline_svg
 
 SEEDS = (42, 123, 456)
 CATEGORIES = ("clean", "ambiguous", "contested")
@@ -330,31 +328,6 @@ def made_study(*, large: bool = False, n: int = 1200) -> PaperResults:
     return PaperResults(frames | empty, ("AULC is in nats & H too.",), gaps, 0.95, 200, claims=claims)
 
 
-def without_pictures(figure: Any, stem: Path) -> list[Path]:
-    """Empty files where pictures would be: writing those is most of the time of a report."""
-    paths = [stem.with_suffix(f".{ending}") for ending in ("pdf", "png")]
-    for path in paths:
-        path.touch()
-    return paths
-
-
-def without_layout(figure: Any) -> Any:
-    figure.set_layout_engine("none")
-    return figure
-
-
-def only_wide(figure: Any, name: str) -> str:
-    return inline_svg(figure, name) if name.endswith("wide") else "<svg></svg>"
-
-
-@pytest.fixture
-def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are drawn in a hurry and saved as empty files."""
-    monkeypatch.setattr("contested.report.pictures.save_figure", without_pictures)
-    monkeypatch.setattr("contested.report.pictures.freeze_layout", without_layout)
-    monkeypatch.setattr("contested.report.pictures.inline_svg", only_wide)
-
-
 @pytest.fixture(scope="session")
 def small() -> PaperResults:
     return made_study(n=90)
@@ -366,10 +339,10 @@ def large() -> PaperResults:
 
 
 @pytest.fixture(scope="session")
-def written(small: PaperResults, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyReportPaths]:
+def written(
+    small: PaperResults, tmp_path_factory: pytest.TempPathFactory, in_a_hurry: Any
+) -> Iterator[StudyReportPaths]:
     """The report of the small study, its pictures on the page alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("contested.report.pictures.save_figure", without_pictures)
-        patch.setattr("contested.report.pictures.freeze_layout", without_layout)
-        patch.setattr("contested.report.pictures.inline_svg", only_wide)
+        in_a_hurry(patch)
         yield write_study_report(small, tmp_path_factory.mktemp("study"), spec=report_spec(small))
