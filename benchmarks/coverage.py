@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import populations as of
 from numpy.typing import NDArray
 from scipy import stats
 
 from contested.analysis import (
     calibration_error,
-    change_by_category,
     difference_interval,
     mean_intervals,
     mixed_effect,
@@ -30,11 +30,12 @@ from contested.analysis import (
     spearman,
 )
 from contested.analysis.clusters import cluster_codes, cluster_sums
-from contested.analysis.intervals import Interval, resampled_rows, row_counts
+from contested.analysis.intervals import Interval, resampled_rows, row_counts, verdict
 from contested.analysis.least_squares import least_squares
 from contested.analysis.matched import matched_difference, shared_levels
 from contested.analysis.progress import at_levels, reached_at, training_progress
-from contested.analysis.studentised import expanded_quantiles
+from contested.analysis.splits import split_contrasts
+from contested.analysis.studentised import Tails, expanded_quantiles, means_of, resampled_means, studentised_ends
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -121,9 +122,9 @@ def each(
     return simulate
 
 
-def verdicts(said: list[str]) -> Found:
-    """Of verdicts where nothing rises or falls."""
-    array = np.array(said)
+def verdicts(low: Floats, high: Floats) -> Found:
+    """Of verdicts on changes, from their intervals: which are "falls", and which "rises"."""
+    array = np.array([verdict(*ends) for ends in zip(low, high, strict=True)])
     return Found(array == "falls", array == "rises", np.full(len(array), np.nan))
 
 
@@ -134,6 +135,15 @@ def percentile(values: Floats, clusters: NDArray[np.intp] | None, rng: np.random
     blocks = map(row_counts, resampled_rows(len(sizes), n_resamples=RESAMPLES, rng=rng))
     means = np.concatenate([counts @ sums / (counts @ sizes)[:, None] for counts in blocks])
     return expanded_quantiles(means, len(sizes), 0.95)
+
+
+def even(values: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Bootstrap-t intervals of means whose ends have the same level, whatever the sample: ends of shape ``(S,)``."""
+    n, width = values.shape
+    found = means_of(values, np.arange(n), n)
+    drawn = resampled_means(found, map(row_counts, resampled_rows(n, n_resamples=RESAMPLES, rng=rng)))
+    none = Tails(np.zeros(width), np.zeros(width))
+    return studentised_ends(found.estimate, found.error, none, drawn, n, 0.95)[:2]
 
 
 def means(population: of.Population, n: int) -> Simulation:
@@ -171,10 +181,10 @@ def difference(first: of.Population, second: of.Population, n: int) -> Simulatio
         return first.draw(n, 1, rng)[:, 0], second.draw(n, 1, rng)[:, 0]
 
     def now(sample: tuple[Floats, Floats], rng: np.random.Generator) -> Interval:
-        return difference_interval(*sample, rng=rng, n_resamples=ALONE)
+        return difference_interval(*sample, rng=rng, n_resamples=RESAMPLES)
 
     def before(sample: tuple[Floats, Floats], rng: np.random.Generator) -> Interval:
-        drawn = [values[rng.integers(0, n, size=(ALONE, n))].mean(axis=1) for values in sample]
+        drawn = [values[rng.integers(0, n, size=(RESAMPLES, n))].mean(axis=1) for values in sample]
         low, high = expanded_quantiles(drawn[0] - drawn[1], n, 0.95)
         return Interval(np.nan, float(low), float(high), n, "", "")
 
@@ -209,21 +219,39 @@ def correlation(pairs: of.Pairs, n: int) -> Simulation:
     return each(lambda rng: pairs.draw(n, rng), methods, pairs.rho)
 
 
-def unlearned(population: of.Population, n: int) -> Simulation:
-    """The verdict on changes of loss whose mean is 0: "rises" is un-learned, "falls" is not un-learned."""
+def unlearned(population: of.Population, n: int, rise: float = 0.0) -> Simulation:
+    """The verdict on changes of loss: "rises" is un-learned, "falls" is not un-learned.
+
+    Args:
+        population: Of the changes, but for their mean.
+        n: Examples.
+        rise: The mean, in standard deviations; of 0 both verdicts are false.
+    """
+    scale = 0.0 if not rise else float(population.draw(1000, 200, np.random.default_rng(0)).std())
 
     def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
-        changes = population.draw(n, sets, rng) - population.mean
-        return {
-            "now": verdicts(
-                [
-                    change_by_category(change, [""] * n, [], rng=rng, n_resamples=ALONE).overall.verdict
-                    for change in changes.T
-                ]
-            )
-        }
+        changes = population.draw(n, sets, rng) - population.mean + rise * scale
+        now = mean_intervals(changes, rng=rng, n_resamples=RESAMPLES)
+        before = even(changes, rng)
+        return {"now": verdicts(now.low, now.high), "before": verdicts(*before)}
 
     return simulate
+
+
+def splits(n: int) -> Simulation:
+    """Training minus validation examples, drawn at random from the same ones, 3 to 1; premises have some in both."""
+
+    def now(sample: Floats, rng: np.random.Generator) -> Any:
+        own = rng.permutation(n) < n * 3 // 4
+        names = np.arange(n).astype(str)
+        rows = pd.DataFrame({"example_id": names, "category": "", "loss_change": sample})
+        (row,) = split_contrasts(
+            rows[own], rows[~own], [], clusters=(of.cluster_sizes(n)[own], of.cluster_sizes(n)[~own]),
+            rng=np.random.default_rng(rng.integers(2**32)), n_resamples=RESAMPLES,
+        )  # fmt: skip
+        return row
+
+    return each(lambda rng: of.CLUSTERED.draw(n, 1, rng)[:, 0], {"now": now}, 0.0)
 
 
 def slope(n: int) -> Simulation:
@@ -280,6 +308,7 @@ def matched(n: int, seeds: int, spread: float) -> Simulation:
 INDEPENDENT = "examples taken as independent"
 ORDINARY = "ordinary standard errors"
 PERCENTILE = "expanded percentile"
+EVEN = "by ends of one level"
 
 
 def over_seeds(n: int, n_seeds: int, spread: float) -> Simulation:
@@ -341,6 +370,10 @@ CASES: list[Case] = [
         for a, b in ((of.GAMMA, of.MIXTURE), (of.LOGNORMAL, of.NORMAL))
         for n in (30, 100)
     ),
+    Case(
+        "training against validation examples", "exponential, in clusters of 1 to 3 that both have examples of",
+        "120 + 40", splits(160),
+    ),
     *(Case("interval of a share", "0.3, in clusters of 1 to 3", str(n), shares(n), INDEPENDENT) for n in (30, 100)),
     *(
         Case("interval of ρ", pairs.name, "100", correlation(pairs, 100), INDEPENDENT if pairs.clusters else "")
@@ -372,9 +405,17 @@ CASES: list[Case] = [
         for n in (30, 94, 370)
     ),
     *(
-        Case("verdict on a change whose mean is 0", population.name, str(n), unlearned(population, n))
-        for population in (of.MIXTURE, of.GAMMA, of.LOGNORMAL)
-        for n in (100,)
+        Case("verdict on a change whose mean is 0", population.name, str(n), unlearned(population, n), EVEN)
+        for population in (of.NORMAL, of.MIXTURE, of.RARE, of.GAMMA, of.LOGNORMAL)
+        for n in (30, 100, 300)
+    ),
+    *(
+        Case(
+            "verdict on a change whose mean is not 0", f"{population.name}, mean {rise:+g} standard deviations", "100",
+            unlearned(population, 100, rise), EVEN,
+        )
+        for population in (of.NORMAL, of.MIXTURE, of.GAMMA, of.LOGNORMAL)
+        for rise in (-0.25, 0.25)
     ),
     *(
         Case(

@@ -36,6 +36,12 @@ def _mixture(n: int, sets: int, rng: np.random.Generator) -> Floats:
     return np.where(tail, rng.normal(2.0, 1.0, (n, sets)), rng.normal(-0.25, 0.3, (n, sets)))
 
 
+def _rare(n: int, sets: int, rng: np.random.Generator) -> Floats:
+    """As the changes of the loss of clean examples under full fine-tuning are: nearly all fall, and a few rise far."""
+    tail = rng.random((n, sets)) < 0.04
+    return np.where(tail, rng.normal(2.5, 1.5, (n, sets)), rng.normal(-0.3, 0.3, (n, sets)))
+
+
 def cluster_sizes(n: int) -> NDArray[np.intp]:
     """Clusters of one, one, two, three, one, one, two, three … examples, as premises have, n in all."""
     sizes = np.resize([1, 1, 2, 3], n)
@@ -50,13 +56,14 @@ def _clustered(n: int, sets: int, rng: np.random.Generator) -> Floats:
 NORMAL = Population("normal", lambda n, sets, rng: rng.normal(size=(n, sets)), 0.0)
 EXPONENTIAL = Population("exponential (skewness 2)", lambda n, sets, rng: rng.exponential(size=(n, sets)), 1.0)
 MIXTURE = Population("normal, 12 % with a far mean", _mixture, 0.12 * 2.0 - 0.88 * 0.25)
+RARE = Population("normal, 4 % with a far mean", _rare, 0.04 * 2.5 - 0.96 * 0.3)
 LOGNORMAL = Population(
     "lognormal (skewness 6.2)", lambda n, sets, rng: rng.lognormal(size=(n, sets)), float(np.exp(0.5))
 )
 GAMMA = Population("gamma (skewness 5.5)", lambda n, sets, rng: rng.gamma(4 / 5.5**2, size=(n, sets)), 4 / 5.5**2)
 TIED = Population("Poisson of 0.3 (tied)", lambda n, sets, rng: rng.poisson(0.3, (n, sets)).astype(float), 0.3)
 CLUSTERED = Population("exponential, in clusters of 1 to 3", _clustered, 1.0, cluster_sizes)
-MEANS = (NORMAL, EXPONENTIAL, MIXTURE, LOGNORMAL, GAMMA, TIED, CLUSTERED)
+MEANS = (NORMAL, EXPONENTIAL, MIXTURE, RARE, LOGNORMAL, GAMMA, TIED, CLUSTERED)
 
 
 class Pairs(NamedTuple):

@@ -225,8 +225,8 @@ Simulated by `python benchmarks/coverage.py`, whose registry of cases names ever
 for a part. Wanted are 95 % of samples, and 2.5 % on either side; with 2,000 samples a share near 95 % has a standard
 error of 0.5 points. *Below*: the whole interval lies below the truth; *above* likewise. Bold: not within 1.5 points of
 95 %, or a verdict that is false in more than 3 % of samples on one side. Where values are too skewed for so few
-examples, the number has a `caution`. The last columns are of a simpler method, which their head names: how often it
-covers, and the mean length now divided by its own.
+examples, the number has a `caution`; a tail that a sample holds none of gives it none. The last columns are of a
+simpler method, which their head names: how often it covers, and mean length now by its own, or its verdicts.
 """
 
 
@@ -249,8 +249,8 @@ def coverage_table(what: str, found: list[dict[str, Any]]) -> str:
     verdict = found[0]["now"]["length"] is None
     methods = Counter(row["before_is"] for row in found if row.get("before"))
     simpler = methods.most_common(1)[0][0] if methods else ""
-    head = ["population", "n", *(['false "falls"', 'false "rises"'] if verdict else ["covers", "below", "above"])]
-    head += [simpler, "length"] if simpler else []
+    head = ["population", "n", *(VERDICTS if verdict else ["covers", "below", "above"])]
+    head += ([f"{said} {simpler}" for said in VERDICTS] if verdict else [simpler, "length"]) if simpler else []
     lines = [verdict_line(row) if verdict else interval_line(row, simpler) for row in found]
     lines = [line_of(head), "|---|---|" + "---:|" * (len(head) - 2), *map(line_of, lines)]
     return "\n".join([f"### {what[0].upper()}{what[1:]}", "", *lines, ""])
@@ -265,9 +265,14 @@ def share(value: float, wrong: bool = False) -> str:
     return f"**{100 * value:.1f} %**" if wrong else f"{100 * value:.1f} %"
 
 
+VERDICTS = ['"falls"', '"rises"']
+
+
 def verdict_line(row: dict[str, Any]) -> list[str]:
-    sides = [share(row["now"][side], row["now"][side] > 0.03) for side in ("below", "above")]
-    return [row["population"], row["n"], *sides]
+    """How often each verdict is given; where nothing changes, any is false."""
+    null = row["what"].endswith("mean is 0")
+    said = [row[method][side] for method in ("now", "before") for side in ("below", "above")]
+    return [row["population"], row["n"], *(share(value, null and value > 0.03) for value in said)]
 
 
 def interval_line(row: dict[str, Any], simpler: str) -> list[str]:

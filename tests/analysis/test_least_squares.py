@@ -14,6 +14,15 @@ def sample(n=60, seed=0):
     return 0.3 * x + 0.1 * z + (0.2 + x) * (rng.gamma(1.0, 1.0, n) - 1), x, z
 
 
+def slow_ends(beta, errors, df, added):
+    """Student's t, the level of an end times exp(−2.5 g), g the skewness towards it of what is added to the error."""
+    g = (added**3).sum(axis=0) / (added**2).sum(axis=0) ** 1.5
+    below, above = np.exp(2.5 * np.minimum(g, 0)), np.exp(-2.5 * np.maximum(g, 0))
+    low, high = beta - stats.t.isf(0.025 * below, df) * errors, beta + stats.t.isf(0.025 * above, df) * errors
+    p_values = 2 * stats.t.sf(np.abs(beta / errors), df) / np.where(beta > 0, below, above)
+    return low, high, np.minimum(p_values, 1)
+
+
 def test_standard_errors_are_hc3_written_out():
     y, x, z = sample()
     found = least_squares(y, [x, z])
@@ -25,9 +34,12 @@ def test_standard_errors_are_hc3_written_out():
     errors = np.sqrt(np.diag(bread @ (design.T * squares) @ design @ bread))
     assert found.coefficients == pytest.approx(beta)
     assert found.standard_errors == pytest.approx(errors)
-    assert found.p_values == pytest.approx(2 * stats.t.sf(np.abs(beta / errors), 57))
-    assert found.low == pytest.approx(beta - stats.t.ppf(0.975, 57) * errors)
-    assert found.high == pytest.approx(beta + stats.t.ppf(0.975, 57) * errors)
+    low, high, p_values = slow_ends(
+        beta, errors, 57, design @ bread * np.sqrt(squares)[:, None] * np.sign(y - design @ beta)[:, None]
+    )
+    assert found.p_values == pytest.approx(p_values)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert abs((high + low - 2 * beta)[1]) > 0.1 * errors[1]
 
 
 def test_clustered_errors_are_the_sandwich_of_the_clusters_sums():
@@ -42,7 +54,18 @@ def test_clustered_errors_are_the_sandwich_of_the_clusters_sums():
     correction = 20 / 19 * 59 / 57
     errors = np.sqrt(np.diag(correction * bread @ sums.T @ sums @ bread))
     assert found.standard_errors == pytest.approx(errors)
-    assert found.p_values == pytest.approx(2 * stats.t.sf(np.abs(found.coefficients / errors), 19))
+    low, high, p_values = slow_ends(found.coefficients, errors, 19, sums @ bread)
+    assert found.p_values == pytest.approx(p_values)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_p_is_one_minus_the_confidence_at_which_the_interval_ends_at_0():
+    y, x, z = sample()
+    for rise, end in ((1.0, "low"), (-1.0, "high")):
+        p_value = least_squares(y + rise * x, [x, z]).p_values[1]
+        at = least_squares(y + rise * x, [x, z], confidence=1 - p_value)
+        assert 0 < p_value < 0.2
+        assert getattr(at, end)[1] == pytest.approx(0, abs=1e-9)
 
 
 def test_clusters_of_one_example_each_are_none():

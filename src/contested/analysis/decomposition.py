@@ -37,7 +37,7 @@ from contested.analysis.measures import Columns
 from contested.analysis.original_label import original_labels
 from contested.analysis.seeds import nested_mean_intervals
 from contested.analysis.sentences import examples_of
-from contested.analysis.studentised import Means, resampled_means, studentised_ends
+from contested.analysis.studentised import Means, long_tails, resampled_means, studentised_ends
 from contested.annotations.measures import check_counts
 from contested.errors import ConfigError
 from contested.formats import CHANGE, SHARE
@@ -276,7 +276,8 @@ def _share_of_rise(
     error = np.sqrt((residuals**2).sum(axis=0) * len(sums) / (len(sums) - 1)) / totals.sum()
     found = Means(np.array([share]), error, residuals, sums[:, 1])
     blocks_ = resampled_counts(len(sums), n_resamples=draws["n_resamples"], rng=keyed(draws["rng"], "share"))
-    ends = studentised_ends(found.estimate, error, resampled_means(found, blocks_), len(sums), draws["confidence"])[:2]
+    drawn, tails = resampled_means(found, blocks_), long_tails(residuals)
+    ends = studentised_ends(found.estimate, error, tails, drawn, len(sums), draws["confidence"])[:2]
     if len(rise) > 1:
         ends = _with_seeds(found.estimate, ends, parts, codes, draws["confidence"])
     note = "" if np.isfinite(ends).all() else "share of the rise: no loss rose under one of the seeds"

@@ -20,6 +20,7 @@ from contested.analysis.clusters import cluster_codes
 from contested.analysis.studentised import (
     contributions,
     difference_error,
+    long_tails,
     means_of,
     resample_difference,
     resampled_means,
@@ -272,8 +273,9 @@ def intervals_of(
         return Intervals(array.mean(axis=0) if n else missing, missing, missing, n, "none", note)
     means = means_of(array, codes, n_clusters)
     drawn = resampled_means(means, counts(n_clusters))
-    low, high, alike = studentised_ends(means.estimate, means.error, drawn, n_clusters, confidence)
-    cautions = map(_caution, alike, skewed(means.residuals), [what] * width)
+    tails = long_tails(means.residuals)
+    low, high, alike = studentised_ends(means.estimate, means.error, tails, drawn, n_clusters, confidence)
+    cautions = map(_caution, alike, skewed(tails), [what] * width)
     return Intervals(means.estimate, low, high, n, BOOTSTRAP, "", tuple(cautions))
 
 
@@ -335,12 +337,14 @@ def difference_interval(
     if note := too_few(fewest, confidence, what):
         return Interval(estimate, np.nan, np.nan, n, "none", f"smaller group: {note}")
     first, second = (means_of(group, own, n_clusters) for group, own in zip(groups, codes, strict=True))
-    drawn = resample_difference(
-        first, second, _counts_in_strata(first.sizes > 0, second.sizes > 0, n_resamples=n_resamples, rng=rng)
-    )
-    found = studentised_ends(np.array([estimate]), difference_error(first, second), drawn, fewest, confidence)
+    strata = _strata(first.sizes > 0, second.sizes > 0)
+    counts = _counts_in_strata(strata, n_clusters, n_resamples=n_resamples, rng=rng)
+    drawn = resample_difference(first, second, counts)
+    added = contributions(first, second)
+    tails = long_tails(*(added[stratum] for stratum in strata))
+    found = studentised_ends(np.array([estimate]), difference_error(first, second), tails, drawn, fewest, confidence)
     low, high, alike = (part[0] for part in found)
-    caution = _caution(bool(alike), bool(skewed(contributions(first, second))[0]), what)
+    caution = _caution(bool(alike), bool(skewed(tails)[0]), what)
     return Interval(estimate, float(low), float(high), n, BOOTSTRAP, "", caution)
 
 
@@ -353,13 +357,17 @@ def _codes_of_groups(sizes: Sequence[int], clusters: tuple[Any, Any] | None) -> 
     return np.split(cluster_codes([*clusters[0], *clusters[1]], sum(sizes)), sizes[:1])
 
 
+def _strata(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """The clusters of one group, of the other and of both, each where there are any."""
+    return [found for mask in (first & ~second, second & ~first, first & second) if len(found := np.flatnonzero(mask))]
+
+
 def _counts_in_strata(
-    first: NDArray[np.bool_], second: NDArray[np.bool_], *, n_resamples: int, rng: np.random.Generator
+    strata: Sequence[NDArray[np.intp]], n_clusters: int, *, n_resamples: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.float64]]:
-    """How often each resample holds each cluster: those of one group, of the other and of both by themselves."""
-    strata = [np.flatnonzero(mask) for mask in (first & ~second, second & ~first, first & second)]
-    for rows in _block_sizes(len(first), n_resamples):
-        counts = np.empty((rows, len(first)))
-        for stratum in filter(len, strata):
+    """How often each resample holds each cluster; those of each stratum are drawn by themselves."""
+    for rows in _block_sizes(n_clusters, n_resamples):
+        counts = np.empty((rows, n_clusters))
+        for stratum in strata:
             counts[:, stratum] = row_counts(rng.integers(0, len(stratum), size=(rows, len(stratum))))
         yield counts

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from contested.analysis.clusters import cluster_codes
+from contested.analysis.clusters import cluster_codes, cluster_sums
+from contested.analysis.studentised import Tails, long_tails, lowered
 from contested.wording import counted
 
 _ALONE = 1e-9  # of an example's leverage, how far below 1 it has to be for its residual to say anything
@@ -20,7 +22,7 @@ class Fit(NamedTuple):
     Attributes:
         coefficients: Of the intercept and of each column, shape ``(P + 1,)``.
         standard_errors: Robust ones, shape ``(P + 1,)``, in the unit of the coefficients.
-        p_values: Two-sided p of each coefficient = 0 (Student t), shape ``(P + 1,)``.
+        p_values: Two-sided p of each coefficient = 0 (Student t, see above), shape ``(P + 1,)``.
         low: Lower ends of the coefficients' intervals, shape ``(P + 1,)``.
         high: Upper ends, shape ``(P + 1,)``.
         r_squared: Share of variance explained.
@@ -47,7 +49,9 @@ def least_squares(
 
     The spread of losses rises with disagreement, which the ordinary standard errors do not know. HC3 (MacKinnon and
     White 1985; Long and Ervin 2000) does, for few examples too; where clusters hold more than one example, the
-    cluster-robust errors of Liang and Zeger (1986), with degrees of freedom by the number of clusters.
+    cluster-robust errors of Liang and Zeger (1986), with degrees of freedom by the number of clusters. Where what
+    examples add to a coefficient is skewed, the end of its interval on that side has its level lowered as that of a
+    mean has (:mod:`~contested.analysis.studentised`), and p is one minus the confidence at which it would end at 0.
 
     Args:
         y: Shape ``(N,)``.
@@ -76,8 +80,24 @@ def least_squares(
         found = model.fit(cov_type="HC3", use_t=True)
     else:
         found = model.fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
-    low, high = found.conf_int(alpha=1 - confidence).T
-    return Fit(found.params, found.bse, found.pvalues, low, high, float(found.rsquared), "")
+    tails = _tails(design, np.asarray(found.resid), groups)
+    df = len(y) - design.shape[1] if n_groups == len(y) else n_groups - 1
+    low, high = (
+        found.params + side * found.bse * stats.t.isf((0.5 - confidence / 2) * lowered(tail), df)
+        for side, tail in ((-1, tails.low), (1, tails.high))
+    )
+    towards_0 = lowered(np.where(found.params > 0, tails.low, tails.high))
+    p_values = np.minimum(found.pvalues / towards_0, 1.0)
+    return Fit(found.params, found.bse, p_values, low, high, float(found.rsquared), "")
+
+
+def _tails(design: NDArray[np.float64], residuals: NDArray[np.float64], groups: NDArray[np.intp]) -> Tails:
+    """How skewed the coefficients are, by what each example (HC3) or cluster adds to their errors."""
+    q, r = np.linalg.qr(design)
+    added = q @ np.linalg.inv(r).T * residuals[:, None]
+    if len(np.unique(groups)) == len(groups):
+        return long_tails(added / (1.0 - (q**2).sum(axis=1))[:, None])
+    return long_tails(cluster_sums(added, groups))
 
 
 def _no_errors(design: NDArray[np.float64], groups: NDArray[np.intp]) -> str:
