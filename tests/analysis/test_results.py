@@ -57,6 +57,7 @@ def test_tables(unlearning_run):
         "kl",
         "contrasts",
         "decomposition",
+        "first_loss",
         "alerts",
         "alert_looks",
         "correlation",

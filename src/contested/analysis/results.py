@@ -17,6 +17,7 @@ from contested.analysis.curves import Curve, Curves
 from contested.analysis.decomposition import parts_sentences
 from contested.analysis.excess import excess_sentences, excess_table
 from contested.analysis.few_annotators import FewAnnotators
+from contested.analysis.first_loss import first_loss_sentence
 from contested.analysis.jsonable import jsonable
 from contested.analysis.splits import SplitContrast, split_sentences
 from contested.analysis.unlearning import Changes
@@ -62,6 +63,9 @@ class Analysis:
         decomposition: The change of the loss taken apart: towards the annotators or away from them, and with the
             majority of other annotators as gold label. One row per category; None without logits, gold labels,
             annotators or a second checkpoint.
+        first_loss: Lines of the change of the loss on the first loss, one a category, and how far categories lie apart
+            at the same first loss: what is left without regression to the mean. None without losses or a second
+            checkpoint.
         alert: What the alert said of each category, and its surest rise; None without losses, or where an incomplete
             run does not say how many steps are planned.
         correlation: Spearman ρ of both AULCs, and of confidence and variability, with annotation entropy; None
@@ -98,6 +102,7 @@ class Analysis:
     unlearning: Changes | None
     kl: Changes | None
     decomposition: pd.DataFrame | None
+    first_loss: pd.DataFrame | None
     alert: Watch | None
     correlation: Correlations | None
     annotators: FewAnnotators | None
@@ -125,7 +130,7 @@ class Analysis:
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "examples"}
         found["measures"] = self.measures.to_dict("records")
         apart = found.pop("validation")
-        for name in ("regions", "decomposition"):
+        for name in ("regions", "decomposition", "first_loss"):
             found[name] = None if found[name] is None else found[name].to_dict("records")
         return {name: jsonable(value) for name, value in found.items()} | {
             **({} if apart is None else {"validation": apart.to_dict()}),
@@ -138,8 +143,9 @@ class Analysis:
         Returns:
             Tables by name, as far as the run has what they need: ``categories``, ``unlearning`` and ``kl``
             (``"overall"`` last), ``contrasts``, ``alerts``, ``alert_looks``, ``correlation``, ``regions``,
-            ``decomposition`` and ``excess_loss`` (one row per category), ``measures``, ``splits``, ``curves`` (long: a
-            row for each measure, category and checkpoint) and ``examples``. Columns are the fields of the results.
+            ``decomposition``, ``first_loss`` and ``excess_loss`` (one row per category), ``measures``, ``splits``,
+            ``curves`` (long: a row for each measure, category and checkpoint) and ``examples``. Columns are the fields
+            of the results.
         """
         changes = {"unlearning": self.unlearning, "kl": self.kl}
         known = {name: found for name, found in changes.items() if found is not None}
@@ -151,6 +157,7 @@ class Analysis:
             **{name: pd.DataFrame(found.every) for name, found in known.items()},
             **({"contrasts": pd.DataFrame(contrasts)} if contrasts else {}),
             **({} if self.decomposition is None else {"decomposition": self.decomposition}),
+            **({} if self.first_loss is None else {"first_loss": self.first_loss}),
             **({} if self.alert is None else self.alert.tables()),
             **({} if self.correlation is None else {"correlation": pd.DataFrame([*filter(None, self.correlation)])}),
             **({} if self.annotators is None else self.annotators.tables()),
@@ -188,8 +195,8 @@ def statements_by_topic(analysis: Analysis) -> dict[str, list[str]]:
 
     Returns:
         ``happened``: the loss by category, highest against lowest category, training against validation examples and
-        the alert. ``annotators``: what the change is made of, and the loss beside the annotators' own.
-        ``disagreement``: correlations with entropy. ``sure``: the number of annotators and the analysis's notes.
+        the alert. ``annotators``: what the change is made of, categories at the same first loss, and the loss beside
+        the annotators' own. ``disagreement``: correlations with entropy. ``sure``: the number of annotators and the analysis's notes.
     """
     interval = f"{percent(analysis.confidence)} interval"
     correlation = analysis.correlation
@@ -202,6 +209,7 @@ def statements_by_topic(analysis: Analysis) -> dict[str, list[str]]:
         ],
         "annotators": [
             *parts_sentences(analysis.decomposition, interval),
+            *([said] if (said := first_loss_sentence(analysis.first_loss, interval)) else []),
             *excess_sentences(analysis.measures, interval),
         ],
         "disagreement": [

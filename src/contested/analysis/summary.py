@@ -25,6 +25,7 @@ from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.decomposition import decomposition
 from contested.analysis.divergence import kl_divergence, soft_cross_entropy
 from contested.analysis.few_annotators import FewAnnotators, few_annotators
+from contested.analysis.first_loss import lines_of_run
 from contested.analysis.intervals import keyed
 from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.results import Analysis, CategorySize
@@ -96,6 +97,7 @@ def analyze(
         decomposition=decomposition(
             run.source, run.columns, run.categories, run.names, clusters=run.clusters, rng=parent, **resampling
         ),
+        first_loss=lines_of_run(run.columns, run.source.order, run.categories, run.names, run.clusters, confidence),
         alert=watch_run(trajectory),
         correlation=_correlations(run, rng=for_correlation, **resampling),
         annotators=_few_annotators(run, rng=parent),

@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from contested.analysis import OVERALL
-from contested.formats import CHANGE, COUNT, SHARE, WHOLE, shorten
+from contested.formats import CHANGE, COUNT, NATS, SHARE, WHOLE, number, shorten
 from contested.report.declarations import Column, FigureSpec, Section, Table
 from contested.report.style import INK, NARROW_WIDTH, WIDTH, category_colors, new_grid, style_context
 
 SECTION = Section("annotators", "Towards the annotators, or away from them?")
 _PARTS = {"change": "Δℓ", "kl": "ΔKL", "rest": "rest"}
+_TENTHS = number(",.1f")
 _MOST = 8  # runs or groups in the figure
 _ROW = 0.19  # inches of a part
 _STEP = len(_PARTS) + 0.6  # from one category to the next, in parts
@@ -48,6 +49,38 @@ def table(whose: Column, section: str, *, seeds: str = "") -> Table:
             Column("n_original", "n original", COUNT),
             Column("rose", "rose", WHOLE), Column("rose_closer", "closer", WHOLE),
             Column("closer_share", "share of the rise", SHARE, "closer_low", "closer_high"), Column("note", "note"),
+        ),
+        folded=True,
+    )  # fmt: skip
+
+
+def first_loss_table(whose: Column, section: str, *, seeds: str = "") -> Table:
+    """The table of categories at the same first loss, of runs or of groups.
+
+    Args:
+        whose: The column that names them.
+        section: Its section of the page.
+        seeds: What the caption says of seeds.
+
+    Returns:
+        The declaration.
+    """
+    return Table(
+        "first_loss", "first_loss", section, "Categories at the same first loss",
+        "A low first loss tends to rise and a high one to fall, whatever training does (regression to the mean). Each "
+        "category has a line of Δℓ on the first loss. Level: the line's Δℓ at the mean first loss of all examples; "
+        "difference: of levels, from the category of lowest entropy, beside the same of mean Δℓ as it is. The first "
+        f"loss is noisy itself, which makes slopes too steep and leaves a part of the difference in. {seeds}Where the "
+        "spread of Δℓ rises with the first loss, intervals of slopes are too narrow (docs/statistics.md). In brackets: "
+        f"{{confidence}} intervals over examples, or clusters of them{', and seeds' if seeds else ''}.",
+        (
+            whose, Column("category", "category"), Column("by", "line on the"), Column("n", "n", COUNT),
+            Column("first", "mean first loss (nats)", NATS), Column("change", "mean Δℓ (nats)", CHANGE),
+            Column("slope", "slope", CHANGE, "slope_low", "slope_high"), Column("at", "at a first loss of", NATS),
+            Column("level", "level (nats)", CHANGE, "level_low", "level_high"),
+            Column("unadjusted", "difference as it is (nats)", CHANGE),
+            Column("difference", "difference (nats)", CHANGE, "difference_low", "difference_high"),
+            Column("agreement", "r of first losses", NATS), Column("strength", "F", _TENTHS), Column("note", "note"),
         ),
         folded=True,
     )  # fmt: skip

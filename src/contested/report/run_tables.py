@@ -138,6 +138,7 @@ TABLES: tuple[Table, ...] = (
         folded=True,
     ),
     decomposition.table(_RUN, "annotators"),
+    decomposition.first_loss_table(_RUN, "annotators"),
     Table(
         "contrasts", "contrasts", "", "Categories of highest and of lowest entropy compared",
         "Mean change of the first minus that of the second. " + _INTERVALS,
