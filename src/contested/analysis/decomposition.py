@@ -223,7 +223,8 @@ def taken_apart(
         share = _share_of_rise(rise, closer, codes[members], draws)
         counts = [_count(rise > 0), _count((rise > 0) & closer)]
         row = [name, len(members), *(float(end) for part in found.values() for end in part), *counts, *share[:3]]
-        at_first = [] if published is None else _original(published[:, members], own, draws)
+        again = draws | {"rng": keyed(rng, "apart", name)}
+        at_first = [] if published is None else _original(published[:, members], own, again)
         rows.append([*row, *at_first, joined(means.note, share.note)])
     return pd.DataFrame(rows, columns=[*APART_COLUMNS, *([] if published is None else ORIGINAL_COLUMNS), "note"])
 
@@ -248,8 +249,7 @@ def _original(change: NDArray[np.float64], clusters: Clusters, draws: dict[str, 
     """The mean change with the label that examples were published with, its interval, and how many have one."""
     known = np.isfinite(change).all(axis=0)
     own = None if clusters is None else np.asarray(clusters)[known]
-    keyed_draws = draws | {"rng": keyed(draws["rng"], "original")}
-    found = _means(change[:, known, None], own, keyed_draws).one()
+    found = _means(change[:, known, None], own, draws).one()
     return [found.estimate, found.low, found.high, int(known.sum())]
 
 

@@ -33,8 +33,8 @@ Floats = NDArray[np.float64]
 
 COVARIATE, INSTRUMENT = "first loss", "first loss of other seeds"
 FIRST_LOSS_COLUMNS = (
-    *("category", "by", "n", "first", "change"),
-    *("slope", "slope_low", "slope_high", "level", "level_low", "level_high"),
+    *("category", "by", "n", "mean_first", "change"),
+    *("slope", "slope_low", "slope_high", "adjusted", "adjusted_low", "adjusted_high"),
     *("unadjusted", "difference", "difference_low", "difference_high", "at", "agreement", "strength", "note"),
 )
 """The columns of :func:`at_equal_first_loss`."""
@@ -72,11 +72,11 @@ def at_equal_first_loss(
 
     Returns:
         One row for each category, or one for all examples where there are none, by the first loss as a covariate
-        (``by``), then with several seeds by that of the other seeds as an instrument: means of ``first`` and
-        ``change``; ``slope``; ``level``, the line's Δℓ at the mean first loss ``at``; ``difference``, how much higher
-        the level is than that of the first category with examples, and ``unadjusted``, the same of mean Δℓ; interval
-        ends; ``agreement``, the mean correlation of the first losses of two seeds; ``strength``, the least F of the
-        first stages; ``note``.
+        (``by``), then with several seeds by that of the other seeds as an instrument: means of the first loss
+        (``mean_first``) and ``change``; ``slope``; ``adjusted``, the line's Δℓ at the mean first loss ``at`` of all
+        examples; ``difference``, how much higher that is than for the first category with examples, and
+        ``unadjusted``, the same of mean Δℓ; interval ends; ``agreement``, the mean correlation of the first losses of
+        two seeds; ``strength``, the least F of the first stages; ``note``.
     """
     check_confidence(confidence)
     arrays = [np.atleast_2d(np.asarray(given, np.float64)) for given in (change, first)]
@@ -184,10 +184,15 @@ class _Lines(NamedTuple):
     def _row(self, name: str, rows: NDArray[np.intp], reference: NDArray[np.intp] | None) -> dict[str, Any]:
         at = float(self.first.mean()) if self.first.size else np.nan
         row: dict[str, Any] = {"category": name, "by": COVARIATE if self.instrument is None else INSTRUMENT}
-        row |= {"n": len(rows), "at": at, "first": _mean(self.first[:, rows]), "change": _mean(self.change[:, rows])}
+        row |= {
+            "n": len(rows),
+            "at": at,
+            "mean_first": _mean(self.first[:, rows]),
+            "change": _mean(self.change[:, rows]),
+        }
         row |= {"agreement": agreement(self.first[:, rows]), "strength": self._strength(rows)}
         line, base = (self._line(own, at) for own in (rows, rows if reference is None else reference))
-        parts = {"level": (line, 0), "slope": (line, 1)}
+        parts = {"adjusted": (line, 0), "slope": (line, 1)}
         if rows is reference or name == OVERALL:
             note = "" if name == OVERALL else "the other categories are compared with it"
         else:

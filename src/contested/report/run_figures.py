@@ -80,7 +80,9 @@ FIGURES: tuple[FigureSpec, ...] = (
         "rise, it moves away from them.",
         (("kl_curves", "mean"), ("runs", "run")), kl_by_category, _ENDS, NATS,
     ),
-    decomposition.FIGURE,
+    decomposition.FIGURE._replace(
+        caption=f"{decomposition.FIGURE.caption} Of more than {decomposition.MOST} runs the first are drawn."
+    ),
     FigureSpec(
         "accuracy_by_category", "happened", "Accuracy by category",
         "The share of examples on which the model's first choice is the gold label, each band its {confidence} "

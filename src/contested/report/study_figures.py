@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from contested.analysis.sentences import examples_of
 from contested.formats import CHANGE, NATS, Format, shorten
 from contested.naming import Part, axis_heading, part_name
-from contested.report import change_figure, common_figures, figures, matched
+from contested.report import change_figure, common_figures, decomposition, figures, matched
 from contested.report.declarations import FigureSpec, Frames
 from contested.report.labels import seeds_note
 from contested.report.study_frames import axis_format, axis_key, categories_only, is_numeric, varying_axes
@@ -253,6 +253,11 @@ def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
     found = [_along(frames, axis, [other for other in axes if other != axis]) for axis in axes]
     return (
         matched.FIGURE,
+        decomposition.FIGURE._replace(
+            section=decomposition.SECTION.name,
+            caption=decomposition.FIGURE.caption
+            + _cut(frames, "decomposition", "group", decomposition.MOST, "the first groups"),
+        ),
         *(figure._replace(section=_SECTIONS.get(figure.section, figure.section)) for figure in common_figures.FIGURES),
         *[figure for figure in found if figure],
         FigureSpec(

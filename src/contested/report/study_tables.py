@@ -15,7 +15,7 @@ from contested.formats import (
     yes_no,
 )
 from contested.naming import axis_heading
-from contested.report import matched
+from contested.report import decomposition, matched
 from contested.report.declarations import Column, Frames, Table
 from contested.report.run_frames import change_column
 from contested.report.run_tables import legend, measure_heading
@@ -81,6 +81,7 @@ def study_tables(frames: Frames) -> tuple[Table, ...]:
     """
     return (
         matched.TABLE,
+        *decomposition.group_tables(frames),
         _groups(frames),
         _AXES,
         _measures(frames),

@@ -190,8 +190,9 @@ def _page(
 
 
 def _headline(frames: Frames) -> str:
-    """What happened, and whether it was the method or how far training got."""
-    return " ".join(filter(None, (headline(frames["changes"], "group", "group"), matched.sentence(frames))))
+    """What happened, whether it was the method or how far training got, and towards the annotators or away."""
+    said = (headline(frames["changes"], "group", "group"), matched.sentence(frames), decomposition.sentence(frames))
+    return " ".join(filter(None, said))
 
 
 def write_study_tables(

@@ -13,6 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from contested.analysis.decomposition import APART_COLUMNS, ORIGINAL_COLUMNS
+from contested.analysis.first_loss import FIRST_LOSS_COLUMNS
+
 PROVENANCE = ("run_ids", "missing", "n_seeds", "n_expected")
 """Runs that a row rests on and runs that it lacks (comma-joined), how many it has, and how many are expected."""
 
@@ -50,6 +53,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("axis", "from", "to", "held", "group_from", "group_to", "measure", "category"),
             *("n", "difference", "low", "high", "note", "caution", *PROVENANCE),
         ),
+        # as contested.analysis.decomposition.taken_apart gives them, over seeds
+        "decomposition": ("group", AXES, *APART_COLUMNS, *ORIGINAL_COLUMNS, "note", *PROVENANCE),
+        # as contested.analysis.first_loss.at_equal_first_loss gives them
+        "first_loss": ("group", AXES, *FIRST_LOSS_COLUMNS, *PROVENANCE),
         # axis, from, to, held: as in differences; kind: method or training; against: the loss that runs are matched at;
         # loss_from, loss_to: from which to which; at_loss: where the difference is clearest; within: none lies beyond
         # it; end: the difference at the last checkpoints, unmatched

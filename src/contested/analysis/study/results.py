@@ -12,6 +12,7 @@ import pandas as pd
 from contested.analysis.checks import check_resampling
 from contested.analysis.clusters import NO_CLUSTERS, SHARED_TEXTS
 from contested.analysis.jsonable import jsonable
+from contested.analysis.study.apart import apart_frames
 from contested.analysis.study.cells import Axis, StudyRuns
 from contested.analysis.study.differences import differences
 from contested.analysis.study.group_examples import group_examples
@@ -159,6 +160,7 @@ def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
         "runs": runs_frame(study),
         **group_frames(study, draw),
         **matched_frames(study, draw),
+        **apart_frames(study, draw),
         "differences": differences(study, draw),
     }
     return StudyResults(
