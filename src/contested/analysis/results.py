@@ -196,7 +196,8 @@ def statements_by_topic(analysis: Analysis) -> dict[str, list[str]]:
     Returns:
         ``happened``: the loss by category, highest against lowest category, training against validation examples and
         the alert. ``annotators``: what the change is made of, categories at the same first loss, and the loss beside
-        the annotators' own. ``disagreement``: correlations with entropy. ``sure``: the number of annotators and the analysis's notes.
+        the annotators' own. ``disagreement``: correlations with entropy. ``sure``: the number of annotators and the
+        analysis's notes.
     """
     interval = f"{percent(analysis.confidence)} interval"
     correlation = analysis.correlation
