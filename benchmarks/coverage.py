@@ -30,6 +30,7 @@ from contested.analysis import (
     spearman,
 )
 from contested.analysis.clusters import cluster_codes, cluster_sums
+from contested.analysis.first_loss import at_equal_first_loss
 from contested.analysis.intervals import Interval, resampled_rows, row_counts, verdict
 from contested.analysis.least_squares import least_squares
 from contested.analysis.matched import matched_difference, shared_levels
@@ -282,6 +283,37 @@ def calibration(n: int, gap: float) -> Simulation:
     return simulate
 
 
+def at_first_loss(n: int, seeds: int, agree: float, number: str) -> Simulation:
+    """A number of the second category's line on the first loss of other seeds; samples without one are drawn again."""
+    truth, names = {"slope": 0.0, "difference": of.APART}[number], ("clean", "contested")
+
+    def one(rng: np.random.Generator) -> tuple[Floats, Floats]:
+        while True:
+            rows = at_equal_first_loss(*of.first_losses(n, seeds, agree, rng), names)
+            covariate, instrument = rows[[f"{number}_low", f"{number}_high"]].to_numpy()[[1, 3]]
+            if np.isfinite(instrument).all():
+                return instrument, covariate
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        ends = np.array([one(rng) for _ in range(sets)])
+        return {name: found(*ends[:, way].T, truth) for way, name in enumerate(("now", "before"))}
+
+    return simulate
+
+
+def own_first_loss(n: int) -> Simulation:
+    """The difference at the same first loss, which has no noise, in one run."""
+
+    def simulate(rng: np.random.Generator, sets: int) -> Mapping[str, Found]:
+        rows = [
+            at_equal_first_loss(*of.first_losses(n, 1, 1.0, rng), ("clean", "contested")).iloc[1] for _ in range(sets)
+        ]
+        ends = np.array([[row["difference_low"], row["difference_high"]] for row in rows])
+        return {"now": found(*ends.T, of.APART)}
+
+    return simulate
+
+
 def matched(n: int, seeds: int, spread: float) -> Simulation:
     """Simultaneous bands of the difference of two methods at matched loss, which differ in speed alone."""
 
@@ -416,6 +448,20 @@ CASES: list[Case] = [
         )
         for population in (of.NORMAL, of.MIXTURE, of.GAMMA, of.LOGNORMAL)
         for rise in (-0.25, 0.25)
+    ),
+    *(
+        Case(
+            "difference at the same first loss, one run", "skewed, spread of one category twice that of the other",
+            f"{n} + {n}", own_first_loss(n),
+        )
+        for n in (30, 100)
+    ),
+    *(
+        Case(
+            f"{number} at the same first loss, by that of other seeds", "first losses of seeds correlate by 0.5",
+            f"100 + 100, {seeds} seeds", at_first_loss(100, seeds, 0.5, number), "the first loss itself as a covariate",
+        )
+        for number, seeds in (("difference", 2), ("difference", 3), ("slope", 3))
     ),
     *(
         Case(

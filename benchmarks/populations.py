@@ -150,6 +150,31 @@ class MadeRun(NamedTuple):
     losses: Floats
 
 
+APART = 0.3
+"""How much more the second of :func:`first_losses`' categories rises at the same first loss (nats)."""
+
+
+def first_losses(
+    n: int, seeds: int, agree: float, rng: np.random.Generator
+) -> tuple[Floats, Floats, NDArray[np.object_]]:
+    """Changes of loss that what seeds share of the first loss does not move, so that their true slope on it is 0.
+
+    Args:
+        n: Examples of each of two categories; those of the second begin higher by 0.3 nats.
+        seeds: Seeds S.
+        agree: Correlation of the first losses of two seeds within a category; 1 leaves no noise in them.
+        rng: Source of examples and seeds.
+
+    Returns:
+        Changes and first losses, shape ``(S, 2n)``, and the categories, ``"clean"`` and ``"contested"``.
+    """
+    wide = np.repeat([0.15, 0.3], n)
+    shared = np.repeat([0.9, 1.2], n) + 0.3 * (rng.exponential(size=2 * n) - 1)
+    first = shared + 0.3 * np.sqrt(1 / agree - 1) * rng.normal(size=(seeds, 2 * n))
+    own = wide * (rng.exponential(size=2 * n) + rng.exponential(size=(seeds, 2 * n)) - 2)
+    return shared + np.repeat([0.0, APART], n) + own - first, first, np.repeat(["clean", "contested"], n).astype(object)
+
+
 SPEEDS = ((0.0005, 0.001, 0.003), (0.002, 0.005, 0.01))
 """How fast the training loss of a slow and of a fast method falls, per step, at three rates."""
 
