@@ -14,6 +14,8 @@ from contested.report.run_tables import TABLES, runs_table
 from contested.report.runs import analyzed
 from contested.report.write import SECTIONS
 
+CHANGES = pd.DataFrame([("all", "clean", 100), ("all", "contested", 99)], columns=["group", "category", "n"])
+
 
 @pytest.fixture(scope="module")
 def runs(make):
@@ -36,6 +38,14 @@ def test_a_caution_is_said_once_with_all_that_it_is_true_of() -> None:
     assert "Mean Δℓ of clean (one), clean (two): skewed." in sure.of_runs([], {"unlearning": changes})
 
 
+def test_categories_of_few_examples_are_named_for_a_tail_may_be_missing_from_them() -> None:
+    (said,) = [said for said in sure.of_study(pd.DataFrame({"n_seeds": [3]}), CHANGES, "95%") if "fewer" in said]
+    assert said.startswith("Of fewer than 100 examples: contested (all: 99). If a few")
+    changes = CHANGES.rename(columns={"group": "run"})
+    assert any("contested (all: 99)" in said for said in sure.of_runs([], {"changes": changes}))
+    assert not any("fewer" in said for said in sure.of_runs([], {"changes": changes[:1]}))
+
+
 def test_a_sentence_of_all_runs_is_said_once_and_any_other_with_its_runs() -> None:
     assert sure.once([("a", ["all", "some"]), ("b", ["all"])]) == ["all", "a: some"]
     assert sure.once([("a", ["all"])]) == ["all"]
@@ -52,14 +62,14 @@ def test_a_sentence_of_all_runs_is_said_once_and_any_other_with_its_runs() -> No
     ],
 )
 def test_a_study_says_how_many_seeds_its_groups_have_and_what_follows(seeds, said, unsaid) -> None:
-    text = " ".join(sure.of_study(pd.DataFrame({"n_seeds": seeds}), "95%"))
+    text = " ".join(sure.of_study(pd.DataFrame({"n_seeds": seeds}), CHANGES, "95%"))
     assert said in text
     assert unsaid not in text
 
 
 def test_nothing_is_said_of_a_study_without_runs() -> None:
-    assert sure.of_study(pd.DataFrame({"n_seeds": [0]}), "95%") == []
-    assert sure.of_study(pd.DataFrame(), "95%") == []
+    assert sure.of_study(pd.DataFrame({"n_seeds": [0]}), CHANGES, "95%") == []
+    assert sure.of_study(pd.DataFrame(), CHANGES, "95%") == []
 
 
 def test_runs_stand_where_the_training_loss_that_they_had_reached_puts_them(make) -> None:

@@ -178,7 +178,7 @@ def _page(
             report.wanted_sections,
             figures,
             report.shown_tables(confidence),
-            {sure.SECTION.name: sure.of_study(report.frames.get("groups", pd.DataFrame()), confidence)},
+            {sure.SECTION.name: sure.of_study(report.frames["groups"], report.frames["changes"], confidence)},
         ),
         left_out=report.left_out,
         gaps=results.gaps,

@@ -15,6 +15,7 @@ from contested.wording import alternatives, counted, ranged
 
 SECTION = Section("sure", "How sure are these numbers?")
 _MOST_NAMED = 6
+_FEW = 100  # below it intervals of simulated skewed means covered 91 to 96 % (docs/statistics.md)
 
 
 def of_runs(runs: Sequence[ReportRun], frames: Frames) -> list[str]:
@@ -36,6 +37,7 @@ def of_runs(runs: Sequence[ReportRun], frames: Frames) -> list[str]:
         f"{alternatives(percent(found.confidence) for found in analyses)} intervals are over {resampled(analyses)}: "
         "they say what other examples of the same kind would show in the same run. Each is for one number by itself, "
         "and of many some miss.",
+        *_small(frames.get("changes", pd.DataFrame()), "run"),
         *_cautions(frames.get("unlearning", pd.DataFrame())),
         *once([(run.name, statements_by_topic(run.analysis)[SECTION.name]) for run in runs]),
     ]
@@ -59,11 +61,12 @@ def resampled(analyses: Sequence[Analysis]) -> str:
     return f"{sizes} clusters of examples that share {shared}"
 
 
-def of_study(groups: pd.DataFrame, confidence: str) -> list[str]:
+def of_study(groups: pd.DataFrame, changes: pd.DataFrame, confidence: str) -> list[str]:
     """Say of a study's page what its numbers leave open.
 
     Args:
         groups: The frame of the study's groups.
+        changes: Their mean loss changes by category.
         confidence: The coverage of the intervals, such as "95%".
 
     Returns:
@@ -86,7 +89,7 @@ def of_study(groups: pd.DataFrame, confidence: str) -> list[str]:
         said.append(
             "From two or three seeds little is known of how much seeds differ; where they do, intervals are wide."
         )
-    return [*said, "Each interval is for one number by itself, and of many some miss."]
+    return [*said, "Each interval is for one number by itself, and of many some miss.", *_small(changes, "group")]
 
 
 def once(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
@@ -104,6 +107,18 @@ def once(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
             whose.setdefault(sentence, []).append(name)
     return [
         sentence if len(names) == len(said) else f"{', '.join(names)}: {sentence}" for sentence, names in whose.items()
+    ]
+
+
+def _small(changes: pd.DataFrame, by: str) -> list[str]:
+    """The categories with so few examples that a long tail may be missing from them without a sign of it."""
+    rows = changes.to_dict("records")
+    named = [f"{row['category']} ({row[by]}: {int(row['n'])})" for row in rows if 0 < row["n"] < _FEW]
+    if not named:
+        return []
+    return [
+        f"Of fewer than {_FEW} examples: {_shortlist(named)}. If a few in a hundred of such examples changed far more "
+        "than the rest, so few may hold none of them, and then an interval is too narrow without a sign of it."
     ]
 
 
