@@ -421,6 +421,11 @@ def constant(cosine: float, n: int = 3) -> list[float]:
     return [1.0, *[cosine] * n]
 
 
+def near(value: float) -> list[float]:
+    """Two seeds that nearly agree; two that agree say nothing of others."""
+    return [value - 0.001, value + 0.001]
+
+
 def by_seed(cosines: list[float], method: str, *, n: int = 3, **values: Any) -> list[dict]:
     """One run a seed, 1, 2, …, with this mean cosine after the first probe."""
     runs = [probes(constant(cosine, n), method, seed=seed, **values) for seed, cosine in enumerate(cosines, 1)]
@@ -441,8 +446,8 @@ def by_seed(cosines: list[float], method: str, *, n: int = 3, **values: Any) -> 
     ],
 )
 def test_g_above_a_half_and_above_full_fine_tuning(decide, lora, full, verdict):
-    # Two seeds that agree: their interval is that one number.
-    rows = [*by_seed([lora] * 2, "lora-r4"), *by_seed([full] * 2, "full")]
+    # t(0.975; 1) = 12.706: two seeds 0.001 to either side make an interval of ± 12.706 · 0.001.
+    rows = [*by_seed(near(lora), "lora-r4"), *by_seed([full] * 2, "full")]
     assert decide("g", figure8=rows).verdict == verdict
     # In whatever order the probes come: the first is that of the lowest step.
     assert decide("g", figure8=rows[::-1]).verdict == verdict
@@ -453,11 +458,12 @@ def test_g_the_interval_over_seeds_counts_and_not_steps(decide):
     # seeds 0.102 apart are not, however many steps were probed.
     for apart, verdict in ((0.1, HOLDS), (0.102, INCONCLUSIVE)):
         rows = by_seed([0.75 - apart, 0.75, 0.75 + apart], "lora-r4", n=40)
-        rows += by_seed([0.25 - apart, 0.25, 0.25 + apart], "full", n=40)
+        rows += by_seed([0.251 - apart, 0.248, 0.251 + apart], "full", n=40)
         assert decide("g", figure8=rows).verdict == verdict
-    # In between each seed's own full fine-tuning is subtracted: what seeds share cancels.
+    # In between each seed's own full fine-tuning is subtracted: what seeds share cancels, and of 0.499, 0.502 and 0.499
+    # the interval is 0.5 ± 4.303 · 0.00173 / √3 = 0.5 ± 0.0043.
     claim = decide("g", figure8=rows)
-    assert "minus full fine-tuning +0.500 (+0.500 to +0.500) over 3 seeds" in claim.answer
+    assert "minus full fine-tuning +0.500 (+0.496 to +0.504) over 3 seeds" in claim.answer
 
 
 def test_g_one_seed_says_nothing_of_others(decide):
@@ -467,14 +473,18 @@ def test_g_one_seed_says_nothing_of_others(decide):
 
 
 def test_g_the_first_probe_and_one_without_a_cosine_do_not_count(decide):
-    lora = [probe for seed in (1, 2) for probe in probes([-1.0, 0.75, NAN, 0.75], "lora-r4", seed=seed)]
+    lora = [
+        probe
+        for seed, later in zip((1, 2), near(0.75), strict=True)
+        for probe in probes([-1.0, later, NAN, later], "lora-r4", seed=seed)
+    ]
     assert decide("g", figure8=[*lora, *by_seed([0.25] * 2, "full")]).verdict == HOLDS
     lone = [probe for seed in (1, 2) for probe in probes([0.75], "lora-r4", seed=seed)]
     assert decide("g", figure8=[*lone, *by_seed([0.25] * 2, "full")]).verdict == INCONCLUSIVE
 
 
 def test_g_compares_at_the_same_steps_of_the_same_seed_and_backbone(decide):
-    lora = by_seed([0.75] * 2, "lora-r4", n=4)
+    lora = by_seed(near(0.75), "lora-r4", n=4)
     # Only steps 200 and 400 are shared; at the others full fine-tuning is as aligned as can be.
     full = [one for seed in (1, 2) for one in probes([1.0, 1.0, 0.25, 1.0, 0.25], "full", seed=seed)]
     shared = [probe for probe in full if probe["step"] % 200 == 0]
@@ -490,7 +500,7 @@ def test_g_needs_runs_of_both_methods(decide):
     assert claim.verdict == INCONCLUSIVE
     assert claim.answer.endswith("; the study has no full fine-tuning run with gradient alignment.")
     # A low cosine tells against it with or without.
-    assert decide("g", figure8=by_seed([0.25] * 2, "lora-r4")).verdict == NOT
+    assert decide("g", figure8=by_seed(near(0.25), "lora-r4")).verdict == NOT
     claim = decide("g", figure8=[*by_seed([0.25] * 2, "full"), *by_seed([0.75] * 2, "ia3")])
     assert (claim.verdict, claim.answer) == (INCONCLUSIVE, "the study has no LoRA run with gradient alignment.")
 
