@@ -61,7 +61,7 @@ def test_losses_alone(arrays):
     assert told[1].startswith("Mean loss of all examples ") or told[1].startswith("No alarm: at none of 3 looks")
     assert tuple(told[-3:]) == found.absent
     assert set(found.tables()) == {
-        *("categories", "unlearning", "alerts", "alert_looks", "measures", "curves", "examples")
+        *("categories", "unlearning", "first_loss", "alerts", "alert_looks", "measures", "curves", "examples")
     }
 
 

@@ -14,7 +14,7 @@ N = 40
 
 
 def entry(name, summary="mean", unit="nats"):
-    return Measure(name, name, unit, ("losses",), summary, "-.", of_block=lambda block: block.losses[0])
+    return Measure(name, name, unit, ("losses",), "-.", summary, of_block=lambda block: block.losses[0])
 
 
 @pytest.fixture

@@ -112,7 +112,8 @@ def test_c_answers_in_one_sentence(made):
     claim = unlearning(made, CLEAR, FALLS, FALLS)
     assert claim.answer == (
         "the mean loss of contested examples is rising in 1 of 1 LoRA conditions, "
-        "and it is not rising in 2 of 2 conditions of full fine-tuning or IA3."
+        "and it is not rising in 2 of 2 conditions of full fine-tuning or IA3; "
+        "3 of them rest on intervals that may cover less often than they say."
     )
     assert [line.split(": ")[0] for line in claim.evidence] == ["table2"] * 3
 
@@ -194,6 +195,11 @@ def test_f_soft_labels_change_nothing(made, difference, spread, verdict):
 def aligned(made, lora, full, n_seeds=2):
     cells = [one for method in ("lora-r4", "full") for one in made.seeds(n_seeds, method=method, group="gradients")]
     cosines = {cell["run_id"]: lora if cell["method"] == "lora-r4" else full for cell in cells}
+    # A second seed nearly agrees; one that agrees says nothing of others.
+    for cell in cells:
+        given = cosines[cell["run_id"]]
+        if cell["method"] == "lora-r4" and cell["seed"] != cells[0]["seed"]:
+            cosines[cell["run_id"]] = [cosine + 0.001 for cosine in given]
     runs = {
         run_id: made.aulc_run(order(made, 0.1), gradients=made.gradients(given))
         for run_id, given in cosines.items()

@@ -232,12 +232,14 @@ class _Lines(NamedTuple):
         return ""
 
     def _strength(self, rows: NDArray[np.intp]) -> float:
-        """The least F over seeds of the slope of the first loss on that of the others; 0 where it is not above 0."""
+        """The least F over seeds of the slope, if above 0, of the first loss on that of the others; 0 otherwise."""
         others = (self.first.sum(axis=0) - self.first) / max(len(self.first) - 1, 1)
         first, z = self.first[:, rows], others[:, rows]
         if len(first) < 2 or len(rows) < 3 or (np.ptp(z, axis=1) == 0).any():
             return float("nan")
         line = _fitted(first, z, z, 0.0, self.codes[rows], int(self.codes.max()) + 1)
+        if not np.isfinite(line.found).all():
+            return 0.0  # one example alone decides it
         slope, error = line.found[:, 1], np.sqrt((line.moved[..., 1] ** 2).sum(axis=1))
         return float(np.min(np.where(slope > 0, slope / np.maximum(error, 1e-300), 0.0) ** 2))
 

@@ -178,7 +178,11 @@ def _page(
             report.wanted_sections,
             figures,
             report.shown_tables(confidence),
-            {sure.SECTION.name: sure.of_study(report.frames["groups"], report.frames["changes"], confidence)},
+            {
+                sure.SECTION.name: sure.of_study(
+                    report.frames.get("groups", pd.DataFrame()), report.frames["changes"], confidence
+                )
+            },
         ),
         left_out=report.left_out,
         gaps=results.gaps,
