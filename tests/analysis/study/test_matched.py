@@ -164,6 +164,15 @@ def test_rho_is_spearmans_of_the_losses_with_entropy(any_study: SimpleNamespace)
     assert found["end"] == pytest.approx(np.mean(every[2:]) - np.mean(every[:2]))
 
 
+def test_bands_of_rho_end_where_rho_ends(any_study: SimpleNamespace) -> None:
+    # Of two seeds one orders the examples with their entropy and one does not: Student's t with one degree of freedom
+    # would reach far beyond −1 and 1.
+    cells = [any_study.cell(seed, method=method) for method in ("full", "lora") for seed in (1, 2)]
+    runs = {cell["run_id"]: made(any_study, 7, 0.002, (-1.2, 0.5)[cell["seed"] - 1]) for cell in cells}
+    found = frames(any_study, cells, (METHOD,), runs)["matched_curves"].query("quantity == 'rho'")
+    assert (found["low"].min(), found["high"].max()) == (-1, 1)
+
+
 def test_runs_that_hardly_learned_are_no_phase(any_study: SimpleNamespace) -> None:
     cells = [any_study.cell(seed, method=method) for method in ("full", "lora") for seed in (1, 2, 3)]
     # The training loss falls from 1.1 to 1.1 − 0.8 (1 − e⁻⁰·¹) = 1.02 at most.

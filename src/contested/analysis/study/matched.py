@@ -166,8 +166,10 @@ def _curve_rows(line: _Line, side: _Side, against: str, draw: Resampling) -> Ite
             **{"axis": line.axis.name, "side": side.name, "held": line.held, "against": against},
             **{"quantity": quantity.name, "category": quantity.category, "n": found.n, "note": found.note},
         }
-        for loss, mean, low, high, n_runs in zip(levels, *found[:4], strict=True):
-            ends = {"mean": float(mean), "low": float(low), "high": float(high)}
+        most = 1.0 if quantity.name == RHO else np.inf  # no mean ρ lies beyond
+        low, high = np.maximum(found.low, -most), np.minimum(found.high, most)
+        for loss, mean, low_end, high_end, n_runs in zip(levels, found.estimate, low, high, found.n_runs, strict=True):
+            ends = {"mean": float(mean), "low": float(low_end), "high": float(high_end)}
             yield {**shared, "loss": float(loss), "n_runs": int(n_runs), **ends}
 
 
