@@ -17,12 +17,18 @@ from contested.stopping import STOP_SIGNALS, stop_signals
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_each_signal_asks_to_stop_and_its_former_handler_comes_back(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    seen: list[int] = []
-    with stop_signals(lambda number, frame: seen.append(number)):
-        signal.raise_signal(number)
-    assert seen == [number]
-    assert signal.getsignal(number) is before
+    def former(number: int, frame: object) -> None:
+        raise AssertionError("the former handler was asked")
+
+    before = signal.signal(number, former)  # where tests run under nohup, the one before ignores the signal
+    try:
+        seen: list[int] = []
+        with stop_signals(lambda number, frame: seen.append(number)):
+            signal.raise_signal(number)
+        assert seen == [number]
+        assert signal.getsignal(number) is former
+    finally:
+        signal.signal(number, before)
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
