@@ -44,7 +44,8 @@ def print_finding(report: ReportPaths) -> None:
     from rich.text import Text
 
     from contested.analysis import OVERALL
-    from contested.formats import CHANGE, percent
+    from contested.analysis.sentences import MARKED
+    from contested.formats import CHANGE, DAGGER, percent
 
     show = console()
     tables = {file.name: file for file in report.tables}
@@ -64,3 +65,5 @@ def print_finding(report: ReportPaths) -> None:
     show.print()
     for run, statements in report.statements.items():
         show.print(Text(f"{run}: {statements[0]}"), soft_wrap=True)
+    if any(DAGGER in statements[0] for statements in report.statements.values()):
+        show.print(Text(MARKED), soft_wrap=True)
