@@ -26,6 +26,26 @@ NO_CLUSTERS = "none"
 SHARED_TEXTS = "shared texts"
 
 
+def shared_in(clusters: str) -> str:
+    """What the examples of a cluster share, within a sentence: a text, or the value of a column."""
+    return "a text" if clusters == SHARED_TEXTS else clusters
+
+
+def units(clusters: str) -> str:
+    """What intervals resample: examples, or clusters of those that share something.
+
+    Args:
+        clusters: What they share, as :class:`RunClusters` names it.
+
+    Returns:
+        Words for within a sentence.
+
+    >>> units(""), units("shared texts"), units("genre")
+    ('examples', 'clusters of examples that share a text', 'clusters of examples that share genre')
+    """
+    return f"clusters of examples that share {shared_in(clusters)}" if clusters else "examples"
+
+
 class RunClusters(NamedTuple):
     """Which examples of a run belong together.
 

@@ -87,8 +87,7 @@ def at_equal_first_loss(
     codes = cluster_codes(clusters, start.shape[1])
     told = [_Lines(moved, start, None, codes, confidence).table(rows)]
     if len(start) > 1:
-        others = (start.sum(axis=0) - start) / (len(start) - 1)
-        told.append(_Lines(moved, start, others, codes, confidence).table(rows))
+        told.append(_Lines(moved, start, _of_others(start), codes, confidence).table(rows))
     return pd.DataFrame([row for part in told for row in part], columns=list(FIRST_LOSS_COLUMNS))
 
 
@@ -233,15 +232,21 @@ class _Lines(NamedTuple):
 
     def _strength(self, rows: NDArray[np.intp]) -> float:
         """The least F over seeds of the slope, if above 0, of the first loss on that of the others; 0 otherwise."""
-        others = (self.first.sum(axis=0) - self.first) / max(len(self.first) - 1, 1)
-        first, z = self.first[:, rows], others[:, rows]
-        if len(first) < 2 or len(rows) < 3 or (np.ptp(z, axis=1) == 0).any():
+        if len(self.first) < 2 or len(rows) < 3:
+            return float("nan")
+        first, z = self.first[:, rows], _of_others(self.first)[:, rows]
+        if (np.ptp(z, axis=1) == 0).any():
             return float("nan")
         line = _fitted(first, z, z, 0.0, self.codes[rows], int(self.codes.max()) + 1)
         if not np.isfinite(line.found).all():
             return 0.0  # one example alone decides it
         slope, error = line.found[:, 1], np.sqrt((line.moved[..., 1] ** 2).sum(axis=1))
         return float(np.min(np.where(slope > 0, slope / np.maximum(error, 1e-300), 0.0) ** 2))
+
+
+def _of_others(first: Floats) -> Floats:
+    """The mean first loss of the other seeds, of two seeds or more, shape (S, N)."""
+    return np.asarray((first.sum(axis=0) - first) / (len(first) - 1))
 
 
 def _fitted(change: Floats, first: Floats, z: Floats, at: float, codes: NDArray[np.intp], n_clusters: int) -> _Line:

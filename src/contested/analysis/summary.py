@@ -19,7 +19,7 @@ from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
 from contested.analysis.checks import OVERALL, category_rows
-from contested.analysis.clusters import SHARED_TEXTS, run_clusters
+from contested.analysis.clusters import run_clusters, shared_in
 from contested.analysis.correlation import Correlation, Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.decomposition import decomposition
@@ -366,7 +366,7 @@ def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
 def _clusters_note(run: _Measured) -> Iterator[str]:
     """Say that examples are not independent, and what is resampled."""
     if run.shared.codes is not None:
-        shared = "a text" if run.shared.name == SHARED_TEXTS else run.shared.name
+        shared = shared_in(run.shared.name)
         n_sharing = int((np.bincount(run.shared.codes)[run.shared.codes] > 1).sum())
         yield (
             f"{counted(n_sharing, 'example')} of {len(run.source):,} share {shared} with another: intervals are over "

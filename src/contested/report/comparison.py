@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contested.analysis import Comparison
+from contested.analysis.clusters import units
 from contested.files import user_path, write_json, write_text
 from contested.formats import percent
 from contested.report.compare_figures import figures
@@ -116,8 +117,7 @@ def _runs(found: Comparison) -> list[RunView]:
 
 
 def _method(found: Comparison) -> list[tuple[str, str]]:
-    shared = "a text" if found.clusters == "shared texts" else found.clusters
-    unit = f"clusters of examples that share {shared}" if found.clusters else "examples"
+    unit = units(found.clusters)
     return [
         ("Size", f"N = {found.n_examples:,} examples that both track, in {found.n_clusters:,} independent clusters."),
         *[("Note", note) for note in found.notes],

@@ -17,10 +17,11 @@ from contested.analysis.intervals import verdict
 from contested.analysis.sentences import examples_of
 from contested.formats import CHANGE, COUNT, NATS, SHARE, WHOLE, is_missing, number, shorten
 from contested.report.declarations import Column, FigureSpec, Frames, Section, Table
+from contested.report.study_frames import categories_only
 from contested.report.style import INK, NARROW_WIDTH, WIDTH, category_colors, new_grid, style_context
 
 SECTION = Section("annotators", "Towards the annotators, or away from them?")
-SEEDS = "Of a group: means over seeds. "
+_SEEDS = "Of a group: means over seeds. "
 _OF_OTHERS = (
     "The first loss of the other seeds has noise of its own: as an instrument it gives the line on what the seeds "
     "share. There is none where the seeds begin alike, and where they hardly agree (F below 10). "
@@ -32,19 +33,18 @@ _ROW = 0.19  # inches of a part
 _STEP = len(_PARTS) + 0.6  # from one category to the next, in parts
 
 
-def table(whose: Column, section: str, *, seeds: str = "") -> Table:
+def table(whose: Column, *, seeds: str = "") -> Table:
     """The table of runs or of groups.
 
     Args:
         whose: The column that names them.
-        section: Its section of the page.
         seeds: What the caption says of seeds.
 
     Returns:
         The declaration.
     """
     return Table(
-        "decomposition", "decomposition", section, "Towards the annotators, or away from them",
+        "decomposition", "decomposition", SECTION.name, "Towards the annotators, or away from them",
         "The change of the loss is that of KL(annotators ‖ model) and the rest: what the gold label lost to labels "
         "that annotators gave too. Redrawn: the change to be expected where the gold label is the majority of as many "
         "votes, drawn from each example's annotations. Original: the change with the label that examples were "
@@ -69,25 +69,24 @@ def table(whose: Column, section: str, *, seeds: str = "") -> Table:
 def group_tables(frames: Frames) -> tuple[Table, Table]:
     """The tables of a study, without columns that no group has."""
     whose = Column("group", "group")
-    parts = table(whose, SECTION.name, seeds=SEEDS)
+    parts = table(whose, seeds=_SEEDS)
     frame = frames.get(parts.frame, pd.DataFrame())
     known = tuple(c for c in parts.columns if "original" not in c.name or (c.name in frame and frame[c.name].any()))
-    return parts._replace(columns=known), first_loss_table(whose, SECTION.name, seeds=SEEDS + _OF_OTHERS)
+    return parts._replace(columns=known), first_loss_table(whose, seeds=_SEEDS + _OF_OTHERS)
 
 
-def first_loss_table(whose: Column, section: str, *, seeds: str = "") -> Table:
+def first_loss_table(whose: Column, *, seeds: str = "") -> Table:
     """The table of categories at the same first loss, of runs or of groups.
 
     Args:
         whose: The column that names them.
-        section: Its section of the page.
         seeds: What the caption says of seeds.
 
     Returns:
         The declaration.
     """
     return Table(
-        "first_loss", "first_loss", section, "Categories at the same first loss",
+        "first_loss", "first_loss", SECTION.name, "Categories at the same first loss",
         "A low first loss tends to rise and a high one to fall, whatever training does (regression to the mean). Each "
         "category has a line of Δℓ on the first loss. Adjusted: the line's Δℓ at the mean first loss of all examples; "
         "difference: of these, from the category of lowest entropy, beside the same of mean Δℓ as it is. The first "
@@ -117,7 +116,7 @@ def draw(rows: pd.DataFrame, *, narrow: bool = False) -> Figure:
     Returns:
         The figure: two panels a run or group.
     """
-    groups = [(str(name), _drawn(own)) for name, own in rows.groupby("of", sort=False)][:MOST]
+    groups = [(str(name), categories_only(own)) for name, own in rows.groupby("of", sort=False)][:MOST]
     height = sum(0.75 + _ROW * _STEP * len(own) for _, own in groups)
     shape = (2 * len(groups), 1) if narrow else (len(groups), 2)
     size = (NARROW_WIDTH, height * 1.6) if narrow else (WIDTH, height)
@@ -137,12 +136,6 @@ def draw(rows: pd.DataFrame, *, narrow: bool = False) -> Figure:
                 axes.spines["left"].set_visible(False)
                 axes.set_ylim(_STEP * len(own) - 1, -0.7)
     return figure
-
-
-def _drawn(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of categories; that of all examples where there are none."""
-    whole = rows["category"] == OVERALL
-    return rows if whole.all() else rows[~whole]
 
 
 def _draw_parts(axes: Axes, rows: pd.DataFrame) -> None:

@@ -137,8 +137,8 @@ TABLES: tuple[Table, ...] = (
         ),
         folded=True,
     ),
-    decomposition.table(_RUN, "annotators"),
-    decomposition.first_loss_table(_RUN, "annotators"),
+    decomposition.table(_RUN),
+    decomposition.first_loss_table(_RUN),
     Table(
         "contrasts", "contrasts", "", "Categories of highest and of lowest entropy compared",
         "Mean change of the first minus that of the second. " + _INTERVALS,

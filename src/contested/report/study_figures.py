@@ -254,7 +254,6 @@ def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
     return (
         matched.FIGURE,
         decomposition.FIGURE._replace(
-            section=decomposition.SECTION.name,
             caption=decomposition.FIGURE.caption
             + _cut(frames, "decomposition", "group", decomposition.MOST, "the first groups"),
         ),

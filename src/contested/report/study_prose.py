@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from contested.analysis.clusters import SHARED_TEXTS
+from contested.analysis.clusters import units
 from contested.naming import axis_heading
 from contested.report.declarations import Frames
 from contested.report.study_frames import varying_axes
@@ -44,12 +44,6 @@ def excluded(runs: pd.DataFrame) -> list[tuple[str, str]]:
     return [(str(row["run_id"]), str(row["excluded"])) for _, row in left_out.iterrows()]
 
 
-def _resampled(clusters: str) -> str:
-    if not clusters:
-        return "examples"
-    return f"clusters of examples that share {'a text' if clusters == SHARED_TEXTS else clusters}"
-
-
 def method(confidence: str, n_resamples: int, clusters: str) -> list[tuple[str, str]]:
     """How the numbers are made, as pairs of name and text.
 
@@ -77,7 +71,7 @@ def method(confidence: str, n_resamples: int, clusters: str) -> list[tuple[str, 
         ),
         (
             "Seeds and intervals",
-            f"{confidence} intervals. Of examples: {n_resamples:,} bootstrap resamples of {_resampled(clusters)} "
+            f"{confidence} intervals. Of examples: {n_resamples:,} bootstrap resamples of {units(clusters)} "
             "(means: studentised; ρ: BCa). Of seeds, where a group has several: Student's t with one degree of freedom "
             "fewer than seeds. An interval over both weights the two by their variances. ± is the sample standard "
             "deviation over seeds. Each interval is for one number by itself; † marks those of too few examples "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from contested.analysis import Analysis, statements_by_topic
-from contested.analysis.clusters import SHARED_TEXTS
+from contested.analysis.clusters import shared_in
 from contested.formats import percent
 from contested.report.declarations import Frames, Section
 from contested.report.runs import ReportRun
@@ -54,9 +54,7 @@ def resampled(analyses: Sequence[Analysis]) -> str:
     """
     if not any(found.clusters for found in analyses):
         return "examples"
-    shared = alternatives(
-        "a text" if found.clusters == SHARED_TEXTS else found.clusters for found in analyses if found.clusters
-    )
+    shared = alternatives(shared_in(found.clusters) for found in analyses if found.clusters)
     sizes = ranged(found.n_clusters for found in analyses if found.clusters)
     return f"{sizes} clusters of examples that share {shared}"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from contested.analysis.checks import check_resampling
-from contested.analysis.clusters import NO_CLUSTERS, SHARED_TEXTS
+from contested.analysis.clusters import NO_CLUSTERS, SHARED_TEXTS, shared_in
 from contested.analysis.jsonable import jsonable
 from contested.analysis.study.apart import apart_frames
 from contested.analysis.study.cells import Axis, StudyRuns
@@ -190,7 +190,7 @@ def _clusters_note(study: StudyRuns) -> list[str]:
     }
     if not sizes:
         return []
-    shared = "a text" if study.clusters is None else study.clusters
+    shared = shared_in(study.clusters or SHARED_TEXTS)
     told = "; ".join(f"{n_clusters:,} clusters of {n:,} examples" for n_clusters, n in sizes)
     return [f"Examples that share {shared} are one cluster in intervals and tests: {told}."]
 
