@@ -129,6 +129,16 @@ def test_seeds_whose_first_losses_do_not_agree_are_a_weak_instrument() -> None:
 SPREAD = np.linspace(0.5, 1.5, 10)
 
 
+def test_an_instrument_that_one_example_decides_has_no_strength() -> None:
+    # Without the last example the first losses of either seed are all the same among contested ones.
+    first = np.stack([np.r_[SPREAD, np.ones(9), 2.0], np.r_[SPREAD, np.ones(9), 3.0]])
+    change = np.random.default_rng(5).normal(size=(2, 20))
+    own = row(at_equal_first_loss(change, first, np.repeat(NAMES, 10), NAMES), by="first loss of other seeds")
+    assert own["strength"] == 0
+    assert own["note"].startswith("weak instrument: first losses of the seeds hardly agree (F = 0.0, 10 needed)")
+    assert np.isnan(own["slope"])
+
+
 @pytest.mark.parametrize(
     ("first", "n_clean", "note"),
     [

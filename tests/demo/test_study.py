@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from contested.cli import main
+from contested.cli.demo import print_finding
 from contested.demo import make_world, study
+from contested.report import ReportPaths
 from contested.tasks import NLITask
 from contested.trajectories import Trajectory
 
@@ -43,6 +45,18 @@ def test_the_demo_ends_with_table_figures_page_and_a_sentence_a_run(
 
     assert main(["demo", "--out", str(out)]) == 0  # finished runs are not repeated
     assert "training" not in capsys.readouterr().err.lower().replace("training the embedded", "")
+
+
+@pytest.mark.parametrize(("mark", "lines"), [("†", 1), ("", 0)])
+def test_a_mark_in_a_sentence_of_the_demo_is_explained_once(
+    mark: str, lines: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = (tmp_path / "summary.csv", tmp_path / "runs.csv")
+    tables[0].write_text("run,category,n,change,change_low,change_high,rose_share\na,clean,9,0.1,0.0,0.2,0.5\n")
+    tables[1].write_text("run,rho\na,0.2\n")
+    said = {name: [f"In this run it rose (95% interval 0.0 to 0.2{mark})."] for name in ("a", "b")}
+    print_finding(ReportPaths(tmp_path / "report.html", tables, (), tmp_path / "results.json", said))
+    assert capsys.readouterr().out.count("† This interval may cover the truth less often than it says") == lines
 
 
 def test_the_demo_follows_the_papers_recipe_but_for_the_stated_numbers() -> None:
