@@ -12,6 +12,7 @@ from contested.annotations.measures import (
 )
 from contested.annotations.readers import FORMATS, read_annotations
 from contested.annotations.receipt import Receipt
+from contested.annotations.votes import Votes
 
 __all__ = [
     "FIXED",
@@ -23,6 +24,7 @@ __all__ = [
     "EntropyAverages",
     "Receipt",
     "Summary",
+    "Votes",
     "categorize",
     "cut_counts",
     "distributions",

@@ -17,6 +17,7 @@ from contested.annotations.categories import UNKNOWN, Categories, cut_counts
 from contested.annotations.measures import Estimator
 from contested.annotations.notes import summary_notes
 from contested.annotations.receipt import Receipt
+from contested.annotations.votes import Votes
 from contested.errors import DataError
 from contested.wording import listed
 
@@ -32,6 +33,8 @@ class Annotations:
         label_names: The classes in label order, (K,).
         fields: Text columns and covariates: N rows on a RangeIndex.
         source: Where the annotations come from, such as the file read.
+        votes: Who gave which item which label, in agreement with the counts; None where counts or shares alone are
+            known.
         reading: How they are read again: path, format and options, covariates. None where no file holds them.
         receipt: What the file was taken for when it was read: columns, votes, what was left out. None without a file.
 
@@ -46,6 +49,7 @@ class Annotations:
     label_names: tuple[str, ...]
     fields: pd.DataFrame = field(default_factory=pd.DataFrame)
     source: str = ""
+    votes: Votes | None = field(default=None, repr=False)
     reading: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
     receipt: Receipt | None = field(default=None, init=False, repr=False)
 
@@ -74,6 +78,8 @@ class Annotations:
             repeated = [name for name, times in Counter(names).items() if times > 1]
             if repeated:
                 problems.append(f"{what} occur more than once: {listed(repeated)}")
+        if self.votes is not None and not self.votes.add_up_to(self.label_counts):
+            problems.append("the votes do not add up to the label counts")
         return problems
 
     def read_by(self, **reading: Any) -> Self:
@@ -157,6 +163,7 @@ class Annotations:
             label_names=self.label_names,
             fields=self.fields.iloc[chosen],
             source=self.source,
+            votes=None if self.votes is None else self.votes.select(chosen, n_items=self.n_items),
         )
 
     def summary(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> Summary:

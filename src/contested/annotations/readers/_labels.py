@@ -8,10 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from contested.annotations.core import Annotations
 from contested.annotations.readers._classes import note_classes, note_measurements
 from contested.annotations.readers._votes import Answer, unified, without_missing
+from contested.annotations.votes import Votes
 from contested.rows import Table
 from contested.wording import did_you_mean, listed
 
@@ -43,6 +46,36 @@ class Counted(NamedTuple):
     label_names: tuple[str, ...]
     counts: NDArray[np.int64]
     answers: list[Answer]
+
+    def annotations(self, ids: Sequence[str], rows: Sequence[int], fields: pd.DataFrame, *, source: str) -> Annotations:
+        """Return the annotations of some of the items.
+
+        Args:
+            ids: The id of each item, (N,).
+            rows: The items to keep, each with an answer.
+            fields: What else is known of each item to keep.
+            source: The file.
+
+        Returns:
+            The annotations, with their votes.
+        """
+        index = {name: k for k, name in enumerate(self.label_names)}
+        annotators = {name: a for a, name in enumerate(dict.fromkeys(a.annotator for a in self.answers if a.annotator))}
+        votes = Votes(
+            np.array([answer.item for answer in self.answers], dtype=np.int64),
+            np.array([index[answer.label] for answer in self.answers], dtype=np.int64),
+            np.array([annotators.get(answer.annotator, -1) for answer in self.answers], dtype=np.int64),
+            tuple(annotators),
+        )
+        kept = np.array(rows, dtype=np.intp)
+        return Annotations(
+            tuple(ids[row] for row in rows),
+            self.counts[kept],
+            self.label_names,
+            fields,
+            source=source,
+            votes=votes.select(kept, n_items=len(ids)),
+        )
 
 
 def count_answers(

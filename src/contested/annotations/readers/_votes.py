@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from contested.annotations.readers._cells import NOTHING, as_label, canonical, separator_of, shown, split_labels
@@ -26,11 +27,13 @@ class Answer(NamedTuple):
         line_number: Its line in the file.
         item: The row of the item, from 0.
         label: The class, as the file names it.
+        annotator: Who gave it, as the file names them; empty where it does not say.
     """
 
     line_number: int
     item: int
     label: str
+    annotator: str = ""
 
 
 def listed_answers(table: Table, column: str, whole: Sequence[str] | None) -> list[Answer]:
@@ -48,11 +51,12 @@ def listed_answers(table: Table, column: str, whole: Sequence[str] | None) -> li
     cells = [_structure(table, i, column, value) for i, value in enumerate(table.columns[column])]
     separator = separator_of(cell for cell in cells if isinstance(cell, str) and cell not in (whole or ()))
     for i, (line_number, cell) in enumerate(zip(table.line_numbers, cells, strict=True)):
-        for part in _parts(cell, separator, whole or ()):
+        annotators = list(cell) if isinstance(cell, dict) else repeat("")
+        for part, annotator in zip(_parts(cell, separator, whole or ()), annotators, strict=False):
             if isinstance(part, list | dict):
                 table.add_problem(line_number, f"{column} is {shown(table.columns[column][i])}; {_EXPECTED}")
                 break
-            found += _answer(table, line_number, i, part)
+            found += _answer(table, Answer(line_number, i, "", annotator), part)
     return found
 
 
@@ -79,12 +83,12 @@ def _parts(cell: object, separator: str, whole: Iterable[str]) -> list[object]:
     return [cell]
 
 
-def _answer(table: Table, line_number: int, item: int, value: object) -> list[Answer]:
+def _answer(table: Table, unlabelled: Answer, value: object) -> list[Answer]:
     label = as_label(value)
     if label is None:
         table.trace.count_missing(EMPTY)
         return []
-    return [Answer(line_number, item, label)]
+    return [unlabelled._replace(label=label)]
 
 
 def single(value: object, whole: Collection[str] | None = None) -> object:
@@ -146,8 +150,8 @@ def column_answers(table: Table, columns: Sequence[str], whole: Collection[str] 
     return [
         answer
         for i, line_number in enumerate(table.line_numbers)
-        for values in cells
-        for answer in _answer(table, line_number, i, values[i])
+        for column, values in zip(columns, cells, strict=True)
+        for answer in _answer(table, Answer(line_number, i, "", column), values[i])
     ]
 
 

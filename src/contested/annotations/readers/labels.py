@@ -71,8 +71,7 @@ def read(table: Table, options: Options) -> Annotations:
     if not table.problems:
         check_classes(table, found.label_names)
     stop_on_problems(table, FORMAT.name)
-    kept = [ids[row] for row in rows]
-    return Annotations(tuple(kept), found.counts[rows], found.label_names, fields.iloc[rows], source=str(table.path))
+    return found.annotations(ids, rows, fields.iloc[rows], source=str(table.path))
 
 
 def _check_rows(table: Table, id_column: str, counts: NDArray[np.int64]) -> None:

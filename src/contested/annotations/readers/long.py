@@ -149,10 +149,7 @@ def read(table: Table, options: Options) -> Annotations:
     kept = left_out(table, list(rows.items), {answer.item for answer in rows.answers})
     stop_on_problems(table, FORMAT.name)
     fields = _item_fields(fields, rows.codes).iloc[kept]
-    ids = [*rows.items]
-    return Annotations(
-        tuple(ids[row] for row in kept), found.counts[kept], found.label_names, fields, source=str(table.path)
-    )
+    return found.annotations([*rows.items], kept, fields, source=str(table.path))
 
 
 def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
@@ -173,7 +170,7 @@ def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
             continue
         before = first.setdefault((item, str(worker)), answer)
         if before is answer:
-            rows.answers.append(answer._replace(item=rows.codes[-1]))
+            rows.answers.append(answer._replace(item=rows.codes[-1], annotator=str(worker)))
         elif before.label == answer.label:
             repeated.append(line_number)
         else:
