@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -63,11 +64,9 @@ def _probabilities(content: bytes, width: int, bands: Categories, concentration:
     # The order of the classes does not matter to the entropy.
     patterns, which = count_patterns(counts[several])
     times = np.bincount(which, minlength=len(patterns))
-    concentration = _concentration(patterns, times) if concentration is None else concentration
-    parameters = patterns.astype(np.float64) + concentration
-    rows = max(1, _BLOCK // (_DRAWS * counts.shape[1]))
+    concentration = most_likely_concentration(patterns, times) if concentration is None else concentration
     rng = np.random.default_rng(0)
-    shares = [_shares(parameters[start : start + rows], bands, rng) for start in range(0, len(parameters), rows)]
+    shares = [_shares(drawn, bands) for drawn in posterior_draws(patterns, concentration, rng)]
     found = np.full((len(counts), len(bands.names)), np.nan)
     if shares:
         found[several] = np.concatenate(shares)[which]
@@ -95,8 +94,16 @@ def own_probability(certainty: Certainty, categories: ArrayLike, bands: Categori
     return found
 
 
-def _concentration(patterns: NDArray[np.int64], times: NDArray[np.int64]) -> float:
-    """The most likely concentration of the Dirichlet prior (Minka 2000), counts given as patterns and how often."""
+def most_likely_concentration(patterns: NDArray[np.int64], times: NDArray[np.int64]) -> float:
+    """Return the most likely concentration of the symmetric Dirichlet prior (Minka 2000).
+
+    Args:
+        patterns: Different rows of counts, shape (P, K).
+        times: How many examples have each, shape (P,).
+
+    Returns:
+        The concentration; ½ with fewer than 30 examples.
+    """
     if times.sum() < _FEWEST:
         return JEFFREYS
     n, width = patterns.sum(axis=1), patterns.shape[1]
@@ -110,11 +117,35 @@ def _concentration(patterns: NDArray[np.int64], times: NDArray[np.int64]) -> flo
     return float(np.exp(found.x))
 
 
-def _shares(parameters: NDArray[np.float64], bands: Categories, rng: np.random.Generator) -> NDArray[np.float64]:
-    """The share of Dirichlet draws of each row whose entropy is in each band, shape (rows, B)."""
-    drawn = rng.standard_gamma(parameters[:, None, :], size=(len(parameters), _DRAWS, parameters.shape[1]))
+def posterior_draws(
+    patterns: NDArray[np.int64], concentration: float, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """Draw distributions behind counts, block by block.
+
+    Args:
+        patterns: Counts, shape (P, K).
+        concentration: That of the prior.
+        rng: Source of the draws.
+
+    Yields:
+        Blocks of 1,000 draws of some of the rows in their order, shape (rows, 1000, K); each divided by its sum over
+        classes is a distribution.
+    """
+    parameters = patterns.astype(np.float64) + concentration
+    rows = max(1, _BLOCK // (_DRAWS * patterns.shape[1]))
+    for start in range(0, len(parameters), rows):
+        block = parameters[start : start + rows, None, :]
+        yield rng.standard_gamma(block, size=(len(block), _DRAWS, patterns.shape[1]))
+
+
+def drawn_entropy(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the entropy in nats of each draw of :func:`posterior_draws`, shape (rows, 1000)."""
     total = drawn.sum(axis=2)
     # H of p = x / s is ln s − Σ x ln x / s: no array of shares is made.
-    entropy = np.log(total) + special.entr(drawn).sum(axis=2) / total
-    placed = np.searchsorted(bands.bounds, entropy, side="right")
+    return np.asarray(np.log(total) + special.entr(drawn).sum(axis=2) / total)
+
+
+def _shares(drawn: NDArray[np.float64], bands: Categories) -> NDArray[np.float64]:
+    """The share of the draws of each row whose entropy is in each band, shape (rows, B)."""
+    placed = np.searchsorted(bands.bounds, drawn_entropy(drawn), side="right")
     return np.stack([(placed == place).mean(axis=1) for place in range(len(bands.names))], axis=1)
