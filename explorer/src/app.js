@@ -1,0 +1,287 @@
+// The explorer as a whole: what follows from the state, and who shows it.
+import { html } from "htm/preact";
+import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { Card } from "./card.js";
+import { Curves } from "./curves.js";
+import { copy, save, toCsv, toJson } from "./exporting.js";
+import { Categories, ColumnOptions, Conditions, Outcomes } from "./filters.js";
+import { Foot, Help } from "./help.js";
+import { DataMap, extent } from "./map.js";
+import { Search } from "./search.js";
+import { brushed, filtered, inOrder, order, orderOfTexts, rowsOf } from "./select.js";
+import { MOST_RUNS } from "./state.js";
+import { Table } from "./table.js";
+import { plainNumber } from "./where.js";
+
+const count = (value) => value.toLocaleString("en");
+
+/** Follows the page's colour scheme: changes when the colours on canvases must be drawn anew. */
+function useTheme() {
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const [theme, setTheme] = useState(dark.matches);
+  useEffect(() => {
+    const follow = () => setTheme(dark.matches);
+    dark.addEventListener("change", follow);
+    return () => dark.removeEventListener("change", follow);
+  }, []);
+  return theme ? "dark" : "light";
+}
+
+/** The maps to draw: one per run shown, or one alone where neither axis depends on the run. */
+function panelsOf(data, state) {
+  const names = state.runs.length ? state.runs : [undefined];
+  const panels = names.map((run) => ({ run: run ?? null, x: data.column(state.x, run), y: data.column(state.y, run) })).filter(({ x, y }) => x && y);
+  const same = panels.every(({ x, y }) => x === panels[0].x && y === panels[0].y);
+  return same ? panels.slice(0, 1).map((panel) => ({ ...panel, run: null })) : panels;
+}
+
+/** The columns of the table: id, texts, category, what the axes and the sorting show, and the first measures. */
+function tableColumns(data, state) {
+  const named = (column) => ({ key: data.key(column), heading: column.heading, column });
+  const texts = data.textColumns.slice(0, 2);
+  const shown = [{ key: "id", heading: "id", column: null }];
+  if (texts.length) shown.push({ key: data.key(texts[0]), heading: texts.map(({ heading }) => heading).join(" / "), texts });
+  if (data.category) shown.push(named(data.category));
+  const chosen = state.columns?.map((key) => data.column(key, state.runs[0])) ?? defaultColumns(data, state);
+  const sorted = state.sort && state.sort.key !== "id" ? [data.column(state.sort.key, state.runs[0])] : [];
+  for (const column of new Set([...chosen, ...sorted])) if (column && column !== data.category && !texts.includes(column)) shown.push(named(column));
+  return shown;
+}
+
+function defaultColumns(data, state) {
+  const items = data.items.filter((column) => column.kind !== "text").slice(0, data.runs.length ? 3 : 8);
+  const ofRuns = state.runs.flatMap((run) => [state.x, state.y, "loss_change", "correct_last"].map((key) => data.column(key, run)));
+  const gold = data.items.find((column) => column.name === "gold");
+  return [...items, gold, ...ofRuns].filter(Boolean);
+}
+
+const cleared = { category: null, where: [], q: "", select: null };
+
+export function App({ data, store, root }) {
+  const [, update] = useReducer((tick) => tick + 1, 0);
+  const [hovered, setHovered] = useState(-1);
+  const [help, setHelp] = useState(false);
+  const [said, setSaid] = useState("");
+  const theme = useTheme();
+  const top = useRef(null);
+  const { state } = store;
+  const set = (change, options) => store.set(change, options);
+  useEffect(() => {
+    store.listeners.add(update);
+    return () => store.listeners.delete(update);
+  }, []);
+
+  const search = useMemo(() => new Search(data), []);
+  const found = useMemo(() => search.rows(state.q), [state.q]);
+  const shown = useMemo(() => filtered(data, state, found), [state.category, state.where, found]);
+  const panels = useMemo(() => panelsOf(data, state), [state.x, state.y, state.runs]);
+  const domains = useMemo(() => ({ x: extent(panels.map(({ x }) => x)), y: extent(panels.map(({ y }) => y)) }), [panels]);
+  const brushOn = state.select && (panels.find(({ run }) => run === state.select.run) ?? panels[0]);
+  const selected = useMemo(
+    () => (state.select && brushOn ? brushed(shown, brushOn.x.numbers, brushOn.y.numbers, state.select) : shown),
+    [shown, state.select, panels],
+  );
+  const columns = useMemo(() => tableColumns(data, state), [state.x, state.y, state.runs, state.columns, state.sort]);
+  const sorted = useMemo(() => {
+    if (!state.sort) return null;
+    if (state.sort.key === "id") return orderOfTexts(data.ids, state.sort.descending);
+    return order(data.column(state.sort.key, state.runs[0]), state.sort.descending);
+  }, [state.sort, state.runs[0]]);
+  const rows = useMemo(() => (sorted ? inOrder(sorted, selected) : rowsOf(selected)), [sorted, selected]);
+  const runs = useMemo(() => data.runs.filter((run) => state.runs.includes(run.name)), [state.runs]);
+  const isAll = rows.length === data.n;
+
+  const open = (row) => set({ open: row }, { quietly: state.open !== null });
+  const step = (by) => {
+    const at = state.open === null ? -1 : rows.indexOf(state.open);
+    const next = Math.min(Math.max(at + by, 0), rows.length - 1);
+    if (rows.length) open(rows[next]);
+  };
+  const sortBy = (key) => {
+    const column = key === "id" ? null : data.column(key, state.runs[0]);
+    const descending = state.sort?.key === key ? !state.sort.descending : Boolean(column && column.kind !== "text");
+    set({ sort: { key, descending } });
+  };
+  const brush = (panel) => (box, dragging) => set({ select: box ? { ...box, run: panels.length > 1 ? panel.run : null } : null }, { quietly: dragging });
+  const keep = () => {
+    const range = (column, from, to) => ({ column, operator: "in", value: `${Number(from.toPrecision(4))}..${Number(to.toPrecision(4))}` });
+    const { x0, x1, y0, y1 } = state.select;
+    set({ where: [...state.where, ...[range(brushOn.x, x0, x1), range(brushOn.y, y0, y1)].filter(({ column }) => column.isNumber)], select: null });
+  };
+  const copyIds = async () => {
+    const done = await copy(document, Array.from(rows, (row) => data.ids[row]).join("\n"));
+    setSaid(done ? `${count(rows.length)} ids copied.` : "The browser did not allow copying.");
+  };
+  const keys = (event) => {
+    const { target, key } = event;
+    if (event.altKey || event.ctrlKey || event.metaKey || help) return;
+    if (key === "Escape") {
+      if (state.open !== null) set({ open: null });
+      else if (state.select) set({ select: null });
+      return;
+    }
+    if (/^(INPUT|SELECT|TEXTAREA)$/u.test(target.tagName)) return;
+    const go = (selector) => top.current.querySelector(selector)?.focus();
+    const actions = { "/": () => go(".x-search"), j: () => step(1), k: () => step(-1), m: () => go(".x-frame"), t: () => go(".x-table"), "+": () => top.current.querySelector(".x-add")?.click(), c: copyIds, "?": () => setHelp(true) };
+    if (!actions[key]) return;
+    event.preventDefault();
+    actions[key]();
+  };
+
+  const status = useStatus(data, selected, rows.length);
+  const table = useMemo(
+    () => html`<${Table} data=${data} columns=${columns} rows=${rows} sort=${state.sort} open=${state.open} onSort=${sortBy} onOpen=${open} onHover=${setHovered} />`,
+    [columns, rows, state.sort, state.open, theme],
+  );
+  const card = useMemo(
+    () => state.open === null ? null : html`<${Card} data=${data} row=${state.open} runs=${runs} position=${rows.indexOf(state.open)} total=${rows.length} theme=${theme} root=${root} onStep=${step} onClose=${() => set({ open: null })} />`,
+    [state.open, runs, rows, theme],
+  );
+  const curves = useMemo(
+    () => runs.some((run) => run.curves.length) ? html`<${Curves} data=${data} runs=${runs} selected=${selected} isAll=${isAll} theme=${theme} root=${root} />` : null,
+    [runs, selected, theme],
+  );
+  const base = (without) => filtered(data, { ...state, where: state.where.filter(({ column }) => !without.includes(column)) }, found);
+
+  return html`<div class="x" ref=${top} tabindex="-1" onKeyDown=${keys}>
+    <div class="x-bar">
+      <${SearchField} value=${state.q} onChange=${(q) => set({ q }, { quietly: true })} />
+      ${data.categories.length ? html`<${Categories} data=${data} state=${state} selected=${selected} onChange=${set} />` : null}
+      ${data.runs.length > 1 ? html`<${Runs} data=${data} state=${state} onChange=${set} />` : null}
+      <${Conditions} data=${data} state=${state} onChange=${set} />
+      <button type="button" class="x-keys" onClick=${() => setHelp(true)} aria-label="Keys and help" title="Keys and help (?)">?</button>
+    </div>
+    <div class="x-status">
+      <p role="status">${status}</p>
+      ${isAll ? null : html`<button type="button" onClick=${() => set(cleared)}>Show all</button>`}
+      <span class="x-export" role="group" aria-label="The selection as a file">
+        <button type="button" onClick=${() => save(document, "selection.csv", "text/csv;charset=utf-8", toCsv(data, rows, runs))}>CSV</button>
+        <button type="button" onClick=${() => save(document, "selection.json", "application/json", toJson(data, rows))}>JSON of ids</button>
+        <button type="button" onClick=${copyIds}>Copy ids</button>
+        <span class="quiet small" role="status">${said}</span>
+      </span>
+      <${Picker} data=${data} columns=${columns} onChange=${set} />
+    </div>
+    <div class=${`x-grid${state.open === null ? "" : " x-opened"}`}>
+      <div class="x-left">
+        ${panels.length ? html`<${Axes} data=${data} state=${state} onChange=${set} />` : null}
+        <div class="x-maps" style=${`--across:${Math.min(panels.length, 2)}`}>
+          ${panels.map(
+            (panel) => html`<${DataMap}
+              key=${panel.run ?? ""}
+              data=${data}
+              x=${panel.x}
+              y=${panel.y}
+              title=${panel.run}
+              domains=${domains}
+              shown=${shown}
+              selected=${selected}
+              brush=${panel === brushOn ? state.select : null}
+              hovered=${hovered}
+              open=${state.open ?? -1}
+              theme=${theme}
+              root=${root}
+              onBrush=${brush(panel)}
+              onHover=${setHovered}
+              onOpen=${open}
+            />`,
+          )}
+        </div>
+        ${panels.length ? html`<${BrushFields} panel=${brushOn ?? panels[0]} select=${state.select} domains=${domains} onBrush=${brush(brushOn ?? panels[0])} onKeep=${keep} />` : null}
+        ${runs.length > 1 ? html`<${Outcomes} data=${data} state=${state} runs=${runs} base=${base} onChange=${set} />` : null}
+        ${curves}
+      </div>
+      <div class="x-right">${table} ${card}</div>
+    </div>
+    <${Foot} data=${data} />
+    <${Help} open=${help} onClose=${() => setHelp(false)} />
+  </div>`;
+}
+
+/** The selection in a sentence, once it has been still for a moment. */
+function useStatus(data, selected, total) {
+  const [sentence, setSentence] = useState("");
+  useEffect(() => {
+    const later = setTimeout(() => setSentence(total === data.n ? `All ${count(total)} examples.` : `${count(total)} of ${count(data.n)} examples selected.`), 120);
+    return () => clearTimeout(later);
+  }, [selected]);
+  return sentence;
+}
+
+function SearchField({ value, onChange }) {
+  const later = useRef(null);
+  const [text, setText] = useState(value);
+  useEffect(() => setText(value), [value]);
+  const type = (event) => {
+    const typed = event.currentTarget.value;
+    setText(typed);
+    clearTimeout(later.current);
+    later.current = setTimeout(() => onChange(typed), 150);
+  };
+  return html`<input class="x-search" type="search" aria-label="Search in texts and ids" placeholder="Search in texts and ids" value=${text} onInput=${type} />`;
+}
+
+/** Which runs are shown beside each other. */
+function Runs({ data, state, onChange }) {
+  const toggle = (name) => {
+    const next = state.runs.includes(name) ? state.runs.filter((other) => other !== name) : [...state.runs, name].slice(-MOST_RUNS);
+    if (next.length) onChange({ runs: data.runs.map((run) => run.name).filter((other) => next.includes(other)), select: null });
+  };
+  return html`<div class="x-chips" role="group" aria-label="Runs shown">
+    ${data.runs.map(({ name }) => html`<button type="button" class="x-chip x-run" aria-pressed=${state.runs.includes(name)} onClick=${() => toggle(name)}>${name}</button>`)}
+  </div>`;
+}
+
+function Axes({ data, state, onChange }) {
+  const choice = (axis, label) => html`<label>${label}
+    <select value=${state[axis]} onChange=${(event) => onChange({ [axis]: event.currentTarget.value, select: null })}>
+      <${ColumnOptions} data=${data} keep=${(column) => column.kind !== "text"} bare />
+    </select>
+  </label>`;
+  return html`<div class="x-axes">${choice("y", "↑ ")} ${choice("x", "→ ")}</div>`;
+}
+
+/** The selection's ends as numbers. */
+function BrushFields({ panel, select, domains, onBrush, onKeep }) {
+  const field = (name, label) => html`<input
+    aria-label=${label}
+    value=${select ? Number(select[name].toPrecision(4)) : ""}
+    size="6"
+    inputmode="decimal"
+    onChange=${(event) => {
+      const value = plainNumber(event.currentTarget.value);
+      const box = select ?? { x0: domains.x[0], x1: domains.x[1], y0: domains.y[0], y1: domains.y[1] };
+      if (value !== null) onBrush({ ...box, [name]: value }, false);
+    }}
+  />`;
+  const range = (axis, column) => html`<span class="x-range">${column.heading} ${field(`${axis}0`, `${column.heading} from`)} to ${field(`${axis}1`, `${column.heading} to`)}</span>`;
+  return html`<div class="x-brushed" role="group" aria-label="Selection on the map">
+    ${range("x", panel.x)} ${range("y", panel.y)}
+    ${select
+      ? html`<button type="button" onClick=${onKeep}>Keep as condition</button><button type="button" onClick=${() => onBrush(null, false)}>Clear</button>`
+      : html`<span class="quiet small">Drag on the map to select.</span>`}
+  </div>`;
+}
+
+/** Which columns the table has. */
+function Picker({ data, columns, onChange }) {
+  const fixed = new Set([data.category, ...data.textColumns.slice(0, 2)]);
+  const shown = columns.map(({ column }) => column).filter((column) => column && !fixed.has(column));
+  const toggle = (column) => {
+    const next = shown.includes(column) ? shown.filter((other) => other !== column) : [...shown, column];
+    onChange({ columns: next.length ? next.map((kept) => data.key(kept)) : null });
+  };
+  const group = (label, own) => {
+    const free = own.filter((column) => !fixed.has(column));
+    return free.length
+      ? html`<fieldset>
+          <legend>${label}</legend>
+          ${free.map((column) => html`<label><input type="checkbox" checked=${shown.includes(column)} onChange=${() => toggle(column)} /> ${column.heading}</label>`)}
+        </fieldset>`
+      : null;
+  };
+  return html`<details class="x-picker">
+    <summary>Columns</summary>
+    <div>${group("items", data.items)} ${data.runs.map((run) => group(run.name, data.ofRun.get(run.name)))}</div>
+  </details>`;
+}

@@ -1,0 +1,160 @@
+// One example: its texts, what annotators chose, what the models gave, and its place in every measure.
+import { html } from "htm/preact";
+import { useMemo } from "preact/hooks";
+import { Chart } from "./chart.js";
+import { percentile } from "./select.js";
+import { categoryColor, classColor } from "./theme.js";
+
+const MOST_CLASSES = 8;
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+/** A run's probabilities of one example: per class, over steps; null where they are missing. */
+export function probabilitiesOf(data, run, row) {
+  const spec = run.probabilities;
+  if (!spec) return null;
+  const stored = data.blocks.raw(spec);
+  const [steps, n, classes] = spec.shape;
+  const lines = Array.from({ length: classes }, () => new Float64Array(steps));
+  for (let t = 0; t < steps; t++)
+    for (let k = 0; k < classes; k++) {
+      const value = stored[(t * n + row) * classes + k];
+      lines[k][t] = value === 255 ? NaN : value / spec.scale;
+    }
+  return lines.every((line) => line.every(Number.isNaN)) ? null : lines;
+}
+
+/** Labels of an example by class: counts, and who gave them. */
+function votesOf(data, row) {
+  const K = data.labelNames.length;
+  const spec = data.index.label_counts;
+  const counts = spec ? Array.from(data.blocks.numbers(spec).subarray(row * K, row * K + K)) : null;
+  const votes = data.index.votes;
+  if (!votes) return { counts, people: null };
+  const offsets = data.blocks.raw(votes.offsets);
+  const [annotators, labels] = [data.blocks.raw(votes.annotators), data.blocks.raw(votes.labels)];
+  const people = Array.from({ length: K }, () => []);
+  for (let v = offsets[row]; v < offsets[row + 1]; v++) people[labels[v]]?.push(votes.annotator_ids[annotators[v]] ?? "someone");
+  return { counts, people };
+}
+
+function Bar({ share, said, color }) {
+  return html`<span class="x-share"><i style=${`width:${(100 * share).toFixed(1)}%;--c:${color}`}></i><span>${said}</span></span>`;
+}
+
+function Answers({ data, row, runs, lines }) {
+  const { counts, people } = useMemo(() => votesOf(data, row), [row]);
+  const total = counts ? counts.reduce((sum, count) => sum + (count || 0), 0) : 0;
+  const gold = data.items.find((column) => column.name === "gold")?.numbers[row];
+  const modelled = runs.filter((_, r) => lines[r]);
+  if (!total && !modelled.length) return null;
+  const order = data.labelNames.map((_, k) => k);
+  if (order.length > MOST_CLASSES) order.sort((a, b) => (counts?.[b] ?? 0) - (counts?.[a] ?? 0));
+  return html`<table class="x-answers">
+    <thead>
+      <tr>
+        <td></td>
+        ${total ? html`<th scope="col">annotators <span class="quiet">(${total})</span></th>` : null}
+        ${modelled.map((run) => html`<th scope="col">${data.runs.length > 1 ? run.name : "model"}, last</th>`)}
+      </tr>
+    </thead>
+    <tbody>
+      ${order.slice(0, Math.max(MOST_CLASSES, 12)).map(
+        (k) => html`<tr>
+          <th scope="row" class=${k === gold ? "x-gold" : ""}><i class="x-dot" style=${`--c:${classColor(k)}`}></i>${data.labelNames[k]}${k === gold ? " (gold)" : ""}</th>
+          ${total ? html`<td><${Bar} share=${counts[k] / total} said=${`${percent(counts[k] / total)} · ${counts[k]}`} color=${categoryColor(data, data.codes[row])} /></td>` : null}
+          ${runs.map((_, r) => {
+            const line = lines[r]?.[k];
+            return line ? html`<td><${Bar} share=${line[line.length - 1] || 0} said=${Number.isNaN(line[line.length - 1]) ? "–" : percent(line[line.length - 1])} color="var(--bar)" /></td>` : null;
+          })}
+        </tr>`,
+      )}
+    </tbody>
+  </table>
+  ${people?.some((names) => names.length)
+    ? html`<dl class="x-people">
+        ${order.filter((k) => people[k].length).map((k) => html`<dt>${data.labelNames[k]}</dt><dd>${people[k].slice(0, 40).join(", ")}${people[k].length > 40 ? ` and ${people[k].length - 40} more` : ""}</dd>`)}
+      </dl>`
+    : null}`;
+}
+
+function Courses({ data, row, runs, lines, theme, root }) {
+  const shown = runs.map((run, r) => ({ run, own: lines[r] })).filter(({ run, own }) => own && run.steps.length > 1);
+  const charts = useMemo(
+    () =>
+      shown.map(({ run, own }) => ({
+        run,
+        series: own.map((values, k) => ({ name: data.labelNames[k], values, color: classColor(k) })).slice(0, MOST_CLASSES),
+      })),
+    [row, runs],
+  );
+  if (!charts.length) return null;
+  return html`<div class="x-charts" style=${`--across:${charts.length}`}>
+    ${charts.map(
+      ({ run, series }) => html`<figure>
+        <figcaption>probability over ${run.step_unit}s${data.runs.length > 1 ? html` <span class="quiet">${run.name}</span>` : null}</figcaption>
+        <${Chart} label=${`Probability of each class over training, ${run.name}`} steps=${run.steps} unit=${run.step_unit} series=${series} range=${[0, 1.02]} height=${130} theme=${theme} root=${root} sync="steps" />
+      </figure>`,
+    )}
+  </div>`;
+}
+
+function Place({ column, row }) {
+  const value = column?.shown(row);
+  if (!value) return html`<td class="quiet">–</td>`;
+  if (!column.isNumber) return html`<td>${value}</td>`;
+  const share = percentile(column.numbers, row);
+  return html`<td>
+    <span class="x-place" title=${`higher than ${percent(share)} of the examples`}><b>${value}</b><i style=${`--at:${(100 * share).toFixed(1)}%`}></i><small>${Math.round(100 * share)}</small></span>
+  </td>`;
+}
+
+/** Every measure: its value and the share of examples below it. */
+function Places({ data, row, runs }) {
+  return useMemo(() => {
+    const items = data.items.filter((column) => column.kind !== "text" && column !== data.category && column.name !== "gold");
+    const names = [...new Set(runs.flatMap((run) => data.ofRun.get(run.name).map((column) => column.name)))];
+    const line = (column, cells) => html`<tr>
+      <th scope="row" title=${column.sentence}>${column.heading}</th>
+      ${cells}
+    </tr>`;
+    return html`<table class="x-places">
+      <thead>
+        <tr><th scope="col">value, and percentile</th>${runs.length ? runs.map((run) => html`<th scope="col">${data.runs.length > 1 ? run.name : ""}</th>`) : html`<td></td>`}</tr>
+      </thead>
+      <tbody>
+        ${items.filter((column) => column.shown(row)).map((column) => line(column, [html`<${Place} column=${column} row=${row} />`, ...runs.slice(1).map(() => html`<td></td>`)]))}
+        ${names.map((name) => {
+          const own = runs.map((run) => data.ofRun.get(run.name).find((column) => column.name === name));
+          return own.some((column) => column?.shown(row))
+            ? line(own.find(Boolean), own.map((column) => html`<${Place} column=${column} row=${row} />`))
+            : null;
+        })}
+      </tbody>
+    </table>`;
+  }, [row, runs]);
+}
+
+/** The card of a row; position says where it stands among the selected ones. */
+export function Card({ data, row, runs, position, total, theme, root, onStep, onClose }) {
+  const lines = useMemo(() => runs.map((run) => probabilitiesOf(data, run, row)), [row, runs]);
+  const category = data.category?.shown(row);
+  return html`<article class="x-card" aria-label=${`Example ${data.ids[row]}`} style=${`--c:${categoryColor(data, data.codes[row])}`}>
+    <header>
+      <div><span class="mono">${data.ids[row]}</span>${category ? html`<span class="x-cat"><i class="x-dot"></i>${category}</span>` : null}</div>
+      <div class="x-steps">
+        <span class="quiet small">${position >= 0 ? `${(position + 1).toLocaleString("en")} of ${total.toLocaleString("en")}` : "not in the selection"}</span>
+        <button type="button" onClick=${() => onStep(-1)} aria-label="Previous example" title="Previous (k)">↑</button>
+        <button type="button" onClick=${() => onStep(1)} aria-label="Next example" title="Next (j)">↓</button>
+        <button type="button" onClick=${onClose} aria-label="Close the example" title="Close (Escape)">×</button>
+      </div>
+    </header>
+    <div class="x-columns">
+      <div>
+        <dl class="x-text">${data.textColumns.filter((column) => column.shown(row)).map((column) => html`<dt>${column.heading}</dt><dd>${column.shown(row)}</dd>`)}</dl>
+        <${Answers} data=${data} row=${row} runs=${runs} lines=${lines} />
+        <${Courses} data=${data} row=${row} runs=${runs} lines=${lines} theme=${theme} root=${root} />
+      </div>
+      <${Places} data=${data} row=${row} runs=${runs} />
+    </div>
+  </article>`;
+}

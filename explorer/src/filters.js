@@ -1,0 +1,141 @@
+// What narrows the examples: categories, conditions, and the answers of two runs against each other.
+import { html } from "htm/preact";
+import { useMemo, useState } from "preact/hooks";
+import { rowsOf } from "./select.js";
+import { conditionText } from "./state.js";
+import { operatorsOf, valueOf } from "./where.js";
+
+const count = (value) => value.toLocaleString("en");
+
+/** One toggle per category, with how many of its examples are selected. */
+export function Categories({ data, state, selected, onChange }) {
+  const [own, all] = useMemo(() => {
+    const tally = (mask) => {
+      const sums = new Uint32Array(256);
+      for (let i = 0; i < data.n; i++) if (mask === null || mask[i]) sums[data.codes[i]]++;
+      return sums;
+    };
+    data.tally ??= tally(null);
+    return [tally(selected), data.tally];
+  }, [selected]);
+  const toggle = (name) => {
+    const chosen = state.category ?? [];
+    const next = chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name];
+    onChange({ category: next.length && next.length < data.categories.length ? next : null });
+  };
+  return html`<div class="x-chips" role="group" aria-label="Categories">
+    ${data.categories.map(
+      ({ name, color }, code) => html`<button
+        type="button"
+        key=${name}
+        class="x-chip"
+        style=${`--c:${color}`}
+        aria-pressed=${state.category?.includes(name) ?? false}
+        onClick=${() => toggle(name)}
+      >
+        <i class="x-dot"></i>${name} <span class="quiet">${own[code] === all[code] ? count(all[code]) : `${count(own[code])} of ${count(all[code])}`}</span>
+      </button>`,
+    )}
+  </div>`;
+}
+
+/** Options for a choice among columns, grouped by what they belong to. */
+export function ColumnOptions({ data, keep, bare = false }) {
+  const group = (label, columns, name) => {
+    const kept = columns.filter(keep);
+    return kept.length
+      ? html`<optgroup label=${label}>
+          ${kept.map((column) => html`<option value=${name(column)}>${column.heading}${column.unit ? ` (${column.unit})` : ""}</option>`)}
+        </optgroup>`
+      : null;
+  };
+  const shared = [...new Map([...data.ofRun.values()].flat().map((column) => [column.name, column])).values()];
+  return html`${group("items", data.items, (column) => data.key(column))}
+  ${bare && data.runs.length > 1 ? group("each run shown", shared, (column) => column.name) : null}
+  ${data.runs.map((run) => group(run.name, data.ofRun.get(run.name), (column) => data.key(column)))}`;
+}
+
+/** Conditions that hold, and a form for one more. */
+export function Conditions({ data, state, onChange }) {
+  const [adding, setAdding] = useState(false);
+  const without = (index) => onChange({ where: state.where.filter((_, other) => other !== index) });
+  return html`<div class="x-conditions" role="group" aria-label="Conditions">
+    ${state.where.map((condition, index) => {
+      const { column, operator, value } = condition;
+      const said = `${column.heading}${column.run !== null && data.runs.length > 1 ? ` of ${column.run}` : ""} ${operator === "in" ? "from" : operator} ${value.replace("..", " to ")}`;
+      return html`<span class="x-chip x-condition" key=${conditionText(data, condition)}>${said}
+        <button type="button" aria-label=${`Remove the condition ${said}`} onClick=${() => without(index)}>×</button></span>`;
+    })}
+    ${adding
+      ? html`<${Adding} data=${data} onAdd=${(condition) => { setAdding(false); onChange({ where: [...state.where, condition] }); }} onCancel=${() => setAdding(false)} />`
+      : html`<button type="button" class="x-chip x-add" onClick=${() => setAdding(true)}>+ condition</button>`}
+  </div>`;
+}
+
+function Adding({ data, onAdd, onCancel }) {
+  const first = data.columns.find((column) => column.kind === "flag") ?? data.columns.find((column) => column.isNumber) ?? data.columns[0];
+  const [key, setKey] = useState(data.key(first));
+  const column = data.column(key);
+  const operators = operatorsOf(column);
+  const [operator, setOperator] = useState(operators[0]);
+  const [value, setValue] = useState("");
+  const used = operators.includes(operator) ? operator : operators[0];
+  const levels = column.kind === "flag" ? ["yes", "no"] : column.kind === "category" ? column.levels : null;
+  const text = levels ? (levels.includes(value) ? value : levels[0]) : value;
+  const means = valueOf(column, used, text) !== null;
+  const submit = (event) => {
+    event.preventDefault();
+    if (means) onAdd({ column, operator: used, value: text });
+  };
+  return html`<form class="x-adding" onSubmit=${submit} onKeyDown=${(event) => event.key === "Escape" && (event.stopPropagation(), onCancel())}>
+    <select aria-label="Column" value=${key} ref=${(element) => element && !element.dataset.seen && (element.dataset.seen = "1", element.focus())} onChange=${(event) => setKey(event.currentTarget.value)}>
+      <${ColumnOptions} data=${data} keep=${() => true} />
+    </select>
+    <select aria-label="Comparison" value=${used} onChange=${(event) => setOperator(event.currentTarget.value)}>
+      ${operators.map((name) => html`<option value=${name}>${name === "in" ? "from … to" : name}</option>`)}
+    </select>
+    ${levels
+      ? html`<select aria-label="Value" value=${text} onChange=${(event) => setValue(event.currentTarget.value)}>${levels.map((level) => html`<option>${level}</option>`)}</select>`
+      : html`<input aria-label="Value" value=${value} size="9" placeholder=${used === "in" ? "0.2..0.6" : used === "contains" ? "words" : "number"} aria-invalid=${value !== "" && !means} onInput=${(event) => setValue(event.currentTarget.value)} />`}
+    <button type="submit" disabled=${!means}>Add</button>
+    <button type="button" onClick=${onCancel}>Cancel</button>
+  </form>`;
+}
+
+/** How two runs agree on a yes-or-no measure: four counts, each of which selects its examples. */
+export function Outcomes({ data, state, runs, base, onChange }) {
+  const [first, second] = runs;
+  const flags = data.ofRun.get(first.name).filter((column) => column.kind === "flag" && data.column(`${column.name} of ${second.name}`));
+  const [name, setName] = useState((flags.find((column) => column.name === "correct_last") ?? flags[0])?.name);
+  const columns = runs.slice(0, 2).map((run) => data.ofRun.get(run.name).find((column) => column.name === name));
+  const others = state.where.filter(({ column }) => !columns.includes(column));
+  const counts = useMemo(() => {
+    const sums = { yesyes: 0, yesno: 0, noyes: 0, nono: 0 };
+    if (!name) return sums;
+    const [a, b] = columns.map((column) => column.numbers);
+    for (const i of rowsOf(base(columns))) if (a[i] === a[i] && b[i] === b[i]) sums[(a[i] ? "yes" : "no") + (b[i] ? "yes" : "no")]++;
+    return sums;
+  }, [state.category, state.where, state.q, name, first.name, second.name]);
+  if (!name) return null;
+  const chosen = columns.map((column) => state.where.find((condition) => condition.column === column && condition.operator === "=")?.value);
+  const pick = (a, b) => {
+    const same = chosen[0] === a && chosen[1] === b;
+    const added = [a, b].map((value, index) => ({ column: columns[index], operator: "=", value }));
+    onChange({ where: same ? others : [...others, ...added] });
+  };
+  const cell = (a, b) => html`<td>
+    <button type="button" aria-pressed=${chosen[0] === a && chosen[1] === b} onClick=${() => pick(a, b)} aria-label=${`${columns[0].heading}: ${a} in ${first.name}, ${b} in ${second.name}: ${counts[a + b]} examples`}>${count(counts[a + b])}</button>
+  </td>`;
+  return html`<div class="x-outcomes">
+    <label>${"Both runs by "}<select value=${name} onChange=${(event) => setName(event.currentTarget.value)}>${flags.map((column) => html`<option value=${column.name}>${column.heading}</option>`)}</select></label>
+    <table>
+      <thead>
+        <tr><td></td><th scope="col">${second.name}: yes</th><th scope="col">${second.name}: no</th></tr>
+      </thead>
+      <tbody>
+        <tr><th scope="row">${first.name}: yes</th>${cell("yes", "yes")}${cell("yes", "no")}</tr>
+        <tr><th scope="row">${first.name}: no</th>${cell("no", "yes")}${cell("no", "no")}</tr>
+      </tbody>
+    </table>
+  </div>`;
+}

@@ -1,0 +1,155 @@
+// The table of the selected examples: any number of rows, of which only the visible ones exist.
+import { html } from "htm/preact";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { categoryColor } from "./theme.js";
+
+const TALLEST = 12_000_000; // browsers draw nothing beyond about 17 million pixels
+const SPARE = 4;
+
+/** First row to draw and the height of the whole list, where rows beyond the tallest list share its pixels. */
+export function windowOf(n, rowHeight, scrollTop, viewHeight) {
+  const height = Math.min(n * rowHeight, TALLEST);
+  const visible = Math.ceil(viewHeight / rowHeight);
+  const scrollable = Math.max(height - viewHeight, 1);
+  const exact = n * rowHeight <= TALLEST ? scrollTop / rowHeight : (scrollTop / scrollable) * Math.max(n - visible, 0);
+  const first = Math.max(Math.min(Math.floor(exact), n - visible), 0);
+  const top = n * rowHeight <= TALLEST ? first * rowHeight : scrollTop;
+  return { height, first, top, visible };
+}
+
+/** Where to scroll so that a row is in view; null where it is already. */
+export function scrollTo(position, n, rowHeight, scrollTop, viewHeight) {
+  const { first, height, visible } = windowOf(n, rowHeight, scrollTop, viewHeight);
+  const whole = Math.max(Math.floor(viewHeight / rowHeight), 1);
+  if (position >= first + (scrollTop % rowHeight > 1 ? 1 : 0) && position < first + whole) return null;
+  const wanted = Math.max(position - Math.floor(whole / 2), 0);
+  if (n * rowHeight <= TALLEST) return wanted * rowHeight;
+  return (wanted / Math.max(n - visible, 1)) * (height - viewHeight);
+}
+
+function Head({ data, columns, sort, onSort }) {
+  return html`<div role="row" class="x-row x-head" aria-rowindex="1">
+    ${columns.map(({ key, column, heading, texts }, index) => {
+      const sorted = sort?.key === key ? (sort.descending ? "descending" : "ascending") : "none";
+      const run = column?.run !== null && data.runs.length > 1 ? column?.run : null;
+      return html`<div
+        role="columnheader"
+        key=${key}
+        aria-sort=${sorted}
+        aria-colindex=${index + 1}
+        class=${column?.isNumber ? "x-number" : texts ? "x-texts" : ""}
+        title=${column?.sentence ?? ""}
+      >
+        <button type="button" tabindex="-1" onClick=${() => onSort(key)}>
+          <span>${heading}</span>${run ? html`<small>${run}</small>` : null}
+          <i aria-hidden="true">${sorted === "none" ? "" : sorted === "descending" ? "▼" : "▲"}</i>
+        </button>
+      </div>`;
+    })}
+  </div>`;
+}
+
+function cell(data, { column, texts }, row) {
+  if (texts) return texts.map((text) => html`<div>${text.shown(row)}</div>`);
+  if (!column) return data.ids[row];
+  if (column === data.category) return html`<span class="x-dot" style=${`--c:${categoryColor(data, data.codes[row])}`}></span>${column.shown(row)}`;
+  return column.shown(row) || html`<span class="quiet">–</span>`;
+}
+
+/** Widths of the columns in CSS pixels; texts take what is left of the table. */
+function widthsOf(data, columns) {
+  const longest = Math.max(...Array.from(data.ids.slice(0, 500), (id) => id.length), 2);
+  return columns.map(({ column, texts }) => {
+    if (texts) return 260;
+    if (!column) return Math.min(Math.max(7.6 * longest + 6, 64), 150);
+    if (column.isNumber || column.kind === "flag") return 82;
+    return column.kind === "text" ? 190 : 104;
+  });
+}
+
+/** Columns are {key, heading, column, texts}; rows are in their order. */
+export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover }) {
+  const view = useRef(null);
+  const [scroll, setScroll] = useState({ top: 0, height: 400 });
+  const widths = widthsOf(data, columns);
+  const two = columns.some(({ texts }) => texts?.length > 1);
+  const rowHeight = two ? 44 : 30;
+  const headHeight = 40;
+  const viewHeight = scroll.height - headHeight;
+  const { height, first, top, visible } = windowOf(rows.length, rowHeight, scroll.top, viewHeight);
+  const position = open === null ? -1 : rows.indexOf(open);
+
+  useLayoutEffect(() => {
+    const measure = () => setScroll((old) => ({ ...old, height: view.current.clientHeight }));
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(view.current);
+    return () => observer.disconnect();
+  }, []);
+  useLayoutEffect(() => {
+    const target = view.current;
+    const wanted = position < 0 ? null : scrollTo(position, rows.length, rowHeight, target.scrollTop, target.clientHeight - headHeight);
+    if (wanted !== null) target.scrollTop = wanted;
+  }, [open, sort, rows.length]);
+
+  const go = (to) => {
+    if (rows.length) onOpen(rows[Math.min(Math.max(to, 0), rows.length - 1)]);
+  };
+  const keys = (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const page = Math.max(visible - 1, 1);
+    const from = position < 0 ? first - 1 : position;
+    const steps = { ArrowDown: from + 1, ArrowUp: position < 0 ? first : from - 1, PageDown: from + page, PageUp: from - page, Home: 0, End: rows.length - 1 };
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    go(steps[event.key]);
+  };
+
+  const last = Math.min(first + visible + SPARE, rows.length);
+  const drawn = [];
+  for (let at = first; at < last; at++) drawn.push(at);
+  return html`<div
+    class=${`x-table${two ? " x-two" : ""}`}
+    ref=${view}
+    role="grid"
+    tabindex="0"
+    aria-label="Selected examples"
+    aria-rowcount=${rows.length + 1}
+    aria-colcount=${columns.length}
+    aria-activedescendant=${position >= first && position < last ? `x-row-${open}` : undefined}
+    onScroll=${(event) => setScroll({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })}
+    onKeyDown=${keys}
+    style=${`--columns:${columns.map(({ texts }, index) => (texts ? `minmax(${widths[index]}px, 1fr)` : `${widths[index]}px`)).join(" ")};--width:${widths.reduce((sum, width) => sum + width + 13, 22)}px`}
+  >
+    <div role="rowgroup" class="x-headgroup"><${Head} data=${data} columns=${columns} sort=${sort} onSort=${onSort} /></div>
+    <div role="rowgroup" class="x-body" style=${`height:${height}px`}>
+      ${drawn.map((at) => {
+        const row = rows[at];
+        return html`<div
+          role="row"
+          key=${row}
+          id=${`x-row-${row}`}
+          class="x-row"
+          aria-rowindex=${at + 2}
+          aria-selected=${row === open}
+          style=${`transform:translateY(${top + (at - first) * rowHeight}px)`}
+          onClick=${() => onOpen(row)}
+          onPointerEnter=${() => onHover(row)}
+          onPointerLeave=${() => onHover(-1)}
+        >
+          ${columns.map(
+            (shown, index) => html`<div
+              role="gridcell"
+              aria-colindex=${index + 1}
+              class=${shown.column?.isNumber ? "x-number" : shown.texts ? "x-texts" : shown.column ? "" : "x-id"}
+            >
+              ${cell(data, shown, row)}
+            </div>`,
+          )}
+        </div>`;
+      })}
+    </div>
+    ${rows.length ? null : html`<p class="x-none">No example meets all of these.</p>`}
+  </div>`;
+}
