@@ -1,6 +1,7 @@
 """Small worlds made by hand: trajectories through the real class, with losses that follow from their logits."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def trajectory() -> Trajectory:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports without figures, for tests of what stands around them."""
-    monkeypatch.setattr("contested.report.write.draw_figures", lambda *given: ([], []))
+    monkeypatch.setattr("contested.report.write.draw_figures", lambda *given: nullcontext(lambda: ([], [])))
 
 
 def write_run(trajectory: Trajectory, path: Path) -> Path:

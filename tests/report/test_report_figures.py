@@ -1,6 +1,14 @@
+import re
+import subprocess
+import sys
+import zlib
+from io import BytesIO
+
 import matplotlib as mpl
 import numpy as np
 import pytest
+from fontTools import subset
+from fontTools.ttLib import TTFont
 from matplotlib.figure import Figure
 
 from contested.analysis import ChangeRow, Curve
@@ -158,6 +166,15 @@ def test_files_are_the_same_bytes_again_with_fonts_inside(tmp_path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.b.pdf", "a.b.png", "c.pdf", "c.png"]
 
 
+def test_fonts_in_a_pdf_have_shapes_and_no_tables_for_setting_text(tmp_path) -> None:
+    pdf, _ = save_figure(figures.loss_by_category([panel()]), tmp_path / "figure")
+    streams = re.findall(rb"/Length1 \d+.*?stream\r?\n(.*?)\r?\nendstream", pdf.read_bytes(), re.DOTALL)
+    tables = [set(TTFont(BytesIO(zlib.decompress(stream))).keys()) for stream in streams]
+    assert len(tables) == 2  # plain and bold
+    assert all({"glyf", "hmtx"} <= own and not own & {"GDEF", "GPOS", "GSUB", "MATH"} for own in tables)
+    assert "GSUB" not in subset.Options().drop_tables  # others' figures keep theirs
+
+
 def test_svg_takes_its_colours_from_the_page_and_points_nowhere() -> None:
     color = category_colors(["clean"])["clean"].line
     svg = inline_svg(figures.loss_by_category([panel()]), "one")
@@ -206,3 +223,28 @@ def test_colours_on_a_dark_page_are_known_for_every_category() -> None:
         for color in category_colors(names).values():
             assert shades[color.line] == color.dark
             assert color.text in shades
+
+
+_BESIDE = """
+import sys
+from pathlib import Path
+import contested.beside
+import pandas as pd
+from contested.report.common_figures import FIGURES
+from contested.report.pictures import draw_figures
+row = {"category": "clean", "n": 9, "mean": 0.5, "low": 0.2, "high": 0.9, "rose": 6, "share": 0.7, "share_low": 0.4}
+row |= {"share_high": 0.9, "verdict": "rises", "group": "LoRA", "caution": ""}
+found = []
+for processes in (0, 2):
+    contested.beside.processes = lambda: processes
+    folder = Path(sys.argv[1]) / str(processes)
+    with draw_figures(FIGURES, {"changes": pd.DataFrame([row])}, folder, "95%") as drawn:
+        placed, files = drawn()
+    found.append(([(path.name, path.read_bytes()) for path in files], [part.picture for part in placed]))
+print(found[0] == found[1], *[name for name, _ in found[1][0]], "matplotlib.backends.backend_pdf" in sys.modules)
+"""
+
+
+def test_figures_are_the_same_whether_other_processes_draw_them_or_not(tmp_path) -> None:
+    done = subprocess.run([sys.executable, "-c", _BESIDE, str(tmp_path)], capture_output=True, text=True, timeout=100)
+    assert done.stdout == "True loss_change.pdf loss_change.png True\n", done.stderr

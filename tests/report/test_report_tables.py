@@ -208,15 +208,15 @@ def test_a_table_that_nobody_declared_is_shown_by_type() -> None:
 
 
 def test_a_table_without_rows_or_needs_is_not_written(tmp_path) -> None:
-    assert write_tables([UNLEARNING], {"unlearning": unlearning().iloc[:0]}, tmp_path, "95%") == []
-    assert write_tables([UNLEARNING], {}, tmp_path, "95%") == []
+    assert write_tables([UNLEARNING], {"unlearning": unlearning().iloc[:0]}, tmp_path, "95%").files == []
+    assert write_tables([UNLEARNING], {}, tmp_path, "95%").files == []
 
 
 @pytest.mark.parametrize(("name", "endings"), [("unlearning", {".csv", ".md", ".tex"}), ("curves", {".csv"})])
 def test_files_are_written_and_rewritten_alike(tmp_path, name, endings) -> None:
     tables = [table for table in tables_of({}) if table.name == name]
-    first = {path: path.read_bytes() for path in write_tables(tables, {name: unlearning()}, tmp_path, "95%")}
-    second = {path: path.read_bytes() for path in write_tables(tables, {name: unlearning()}, tmp_path, "95%")}
+    first = {path: path.read_bytes() for path in write_tables(tables, {name: unlearning()}, tmp_path, "95%").files}
+    second = {path: path.read_bytes() for path in write_tables(tables, {name: unlearning()}, tmp_path, "95%").files}
     assert first == second
     assert {path.suffix for path in first} == endings
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in first)

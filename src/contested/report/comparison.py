@@ -19,7 +19,6 @@ from contested.report.page import Banner, Page, RunView, placed_sections, render
 from contested.report.pictures import TOP, draw_figures, remove_files
 from contested.report.provenance import facts
 from contested.report.run_names import flattened
-from contested.report.table_cells import rendered
 from contested.report.tables import write_tables
 
 _CARDS = 24  # of a category
@@ -63,18 +62,13 @@ def write_comparison(found: Comparison, out: str | os.PathLike[str], *, title: s
     folder.mkdir(parents=True, exist_ok=True)
     frames, confidence = comparison_frames(found), percent(found.confidence)
     declared = comparison_tables(found)
-    tables = write_tables(declared, frames, folder / "tables", confidence)
+    results, specs = folder / "results.json", figures(found.first, found.second)
+    with draw_figures(specs, frames, folder / "figures", confidence) as drawn:
+        tables, shown = write_tables(declared, frames, folder / "tables", confidence)
+        write_json(results, found.to_dict())
+        placed, files = drawn()
     remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
-    results = folder / "results.json"
-    write_json(results, found.to_dict())
-    specs = figures(found.first, found.second)
-    placed, files = draw_figures(specs, frames, folder / "figures", confidence)
     remove_files(folder / "figures", [spec.name for spec in specs], ("pdf", "png"), files)
-    shown = [
-        rendered(table, frames[table.frame], confidence)
-        for table in declared
-        if table.section and len(frames.get(table.frame, ()))
-    ]
     page = Page(
         title=title or f"{found.second.name} compared with {found.first.name}",
         lead=_lead(found),

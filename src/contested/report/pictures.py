@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from contested.analysis.study.columns import is_caution
+from contested.beside import beside
 from contested.report.declarations import FigureSpec, Frames
 from contested.report.labels import short_runs
 from contested.report.style import freeze_layout, inline_svg, save_figure
@@ -55,10 +57,11 @@ class PlacedFigure(NamedTuple):
     foot: Sequence[tuple[str, str]]
 
 
+@contextlib.contextmanager
 def draw_figures(
     wanted: Sequence[FigureSpec], frames: Frames, folder: Path, confidence: str
-) -> tuple[list[PlacedFigure], list[Path]]:
-    """Draw figures, save them as PDF and PNG, and place them.
+) -> Iterator[Callable[[], tuple[list[PlacedFigure], list[Path]]]]:
+    """Draw figures beside what the block does, save them as PDF and PNG, and place them.
 
     Args:
         wanted: The figures; one with nothing to draw is left out, or named where it says what it needs.
@@ -66,35 +69,49 @@ def draw_figures(
         folder: Where the files go; made where missing.
         confidence: The coverage of the intervals, such as "95%".
 
-    Returns:
-        The figures in their order, and the paths written.
+    Yields:
+        What waits for the figures in their order and the paths written; to be called within the block.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    placed: list[PlacedFigure] = []
-    files: list[Path] = []
-    for spec in wanted:
-        picture = None
-        if spec.is_drawable(frames):
-            picture, written = _picture(spec, spec.rows(frames), folder, confidence)
-            files += written
-        if picture or spec.needs:
-            placed.append(PlacedFigure(spec, picture, foot(spec, frames) if spec.section != TOP else []))
-    return placed, files
+    rows = {spec.name: spec.rows(frames) for spec in wanted if spec.is_drawable(frames)}
+    tasks = [(spec, narrow) for spec in wanted if spec.name in rows for narrow in (False, True)]
+    # Wide ones are saved, too, and take longest where there is most to draw.
+    tasks.sort(key=lambda task: (task[1], -sum(map(len, rows[task[0].name]))))
+    with beside(lambda task: _drawn(task[0], rows[task[0].name], folder, narrow=task[1]), tasks) as drawn:
+
+        def placed() -> tuple[list[PlacedFigure], list[Path]]:
+            pictures = dict(zip([(spec.name, narrow) for spec, narrow in tasks], drawn(), strict=True))
+            found, files = [], []
+            for spec in wanted:
+                picture = None
+                if spec.name in rows:
+                    (wide, written), (narrow, _) = pictures[spec.name, False], pictures[spec.name, True]
+                    picture = _rendered(spec, rows[spec.name], confidence, wide, narrow)
+                    files += written
+                if picture or spec.needs:
+                    found.append(PlacedFigure(spec, picture, foot(spec, frames) if spec.section != TOP else []))
+            return found, files
+
+        yield placed
 
 
-def _picture(
-    spec: FigureSpec, rows: Sequence[pd.DataFrame], folder: Path, confidence: str
-) -> tuple[RenderedFigure, list[Path]]:
-    wide, narrow = freeze_layout(spec.draw(*rows)), freeze_layout(spec.draw(*rows, narrow=True))
-    written = save_figure(wide, folder / spec.name)
-    svgs = [inline_svg(figure, f"{spec.name}-{size}") for size, figure in (("wide", wide), ("narrow", narrow))]
+def _drawn(spec: FigureSpec, rows: Sequence[pd.DataFrame], folder: Path, *, narrow: bool) -> tuple[str, list[Path]]:
+    """The SVG element of a figure, and the files of the wide one."""
+    figure = freeze_layout(spec.draw(*rows, narrow=narrow) if narrow else spec.draw(*rows))
+    written = [] if narrow else save_figure(figure, folder / spec.name)
+    return inline_svg(figure, f"{spec.name}-{'narrow' if narrow else 'wide'}"), written
+
+
+def _rendered(
+    spec: FigureSpec, rows: Sequence[pd.DataFrame], confidence: str, wide: str, narrow: str
+) -> RenderedFigure:
     legend = [
         sentence for column, sentence in spec.legend if any(column in drawn and drawn[column].any() for drawn in rows)
     ]
     if any(drawn[column].any() for drawn in rows for column in drawn if is_caution(str(column))):
         legend.append(CAUTION)
     caption = " ".join([spec.caption, *legend]).replace("{confidence}", confidence).strip()
-    return RenderedFigure(spec.name, f"{spec.heading}.", caption, alt(spec, rows[0]), *svgs), written
+    return RenderedFigure(spec.name, f"{spec.heading}.", caption, alt(spec, rows[0]), wide, narrow)
 
 
 def remove_files(folder: Path, names: Sequence[str], endings: Sequence[str], kept: Sequence[Path]) -> None:

@@ -20,8 +20,8 @@ from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_fi
 from contested.report.study_figures import study_figures
 from contested.report.study_frames import categories_of, study_frames
 from contested.report.study_tables import study_tables
-from contested.report.table_cells import RenderedTable, rendered
-from contested.report.tables import write_tables
+from contested.report.table_cells import RenderedTable
+from contested.report.tables import WrittenTables, write_tables
 
 SECTIONS = (
     Section("groups", "What happened, group by group"),
@@ -85,17 +85,9 @@ class _Report(NamedTuple):
         sections = {table.name: table.section or drawn.get(table.frame, "") for table in self.tables}
         return [table for table in self.tables if sections[table.name] not in self.left_out]
 
-    def shown_tables(self, confidence: str) -> list[RenderedTable]:
-        """The tables that are on the page: those with rows, and those that say what they need."""
-        shown = [table for table in self.wanted_tables if table.section and (self.is_gap(table) or self._has(table))]
-        return [rendered(table, self.frames.get(table.frame, pd.DataFrame()), confidence) for table in shown]
-
-    def _has(self, table: Table) -> bool:
-        return len(self.frames.get(table.frame, ())) > 0
-
     def is_gap(self, table: Table) -> bool:
         """Whether a table has no rows although it says what it needs."""
-        return bool(table.needs) and not self._has(table)
+        return bool(table.needs) and not len(self.frames.get(table.frame, ()))
 
     @property
     def wanted_sections(self) -> list[Section]:
@@ -146,11 +138,12 @@ def write_study_report(
     folder, spec = user_path(out), spec or ReportSpec()
     report = _Report.of(results, wanted, spec)
     confidence = percent(results.confidence)
-    tables = _write_tables(report, folder / "tables", confidence)
-    write_json(folder / "results.json", results.to_dict())
-    figures, files = draw_figures(report.wanted_figures, report.frames, folder / "figures", confidence)
+    with draw_figures(report.wanted_figures, report.frames, folder / "figures", confidence) as drawn:
+        tables, shown = _write_tables(report, folder / "tables", confidence)
+        write_json(folder / "results.json", results.to_dict())
+        figures, files = drawn()
     remove_files(folder / "figures", [*(figure.name for figure in report.figures), "along_*"], ("pdf", "png"), files)
-    page = _page(results, report, spec, figures, confidence)._replace(title=title or prose.TITLE)
+    page = _page(results, report, spec, figures, shown)._replace(title=title or prose.TITLE)
     write_text(folder / "report.html", render_page(page))
     missing = {placed.spec.name: placed.spec.absent for placed in figures if placed.picture is None}
     return StudyReportPaths(
@@ -164,8 +157,13 @@ def write_study_report(
 
 
 def _page(
-    results: StudyResults, report: _Report, spec: ReportSpec, figures: Sequence[PlacedFigure], confidence: str
+    results: StudyResults,
+    report: _Report,
+    spec: ReportSpec,
+    figures: Sequence[PlacedFigure],
+    tables: Sequence[RenderedTable],
 ) -> Page:
+    confidence = percent(results.confidence)
     return Page(
         title="",
         lead=spec.lead or study_prose.lead(report.frames),
@@ -177,7 +175,7 @@ def _page(
         sections=placed_sections(
             report.wanted_sections,
             figures,
-            report.shown_tables(confidence),
+            tables,
             {
                 sure.SECTION.name: sure.of_study(
                     report.frames.get("groups", pd.DataFrame()), report.frames["changes"], confidence
@@ -217,12 +215,12 @@ def write_study_tables(
         ConfigError: If there is no such section.
     """
     report = _Report.of(results, wanted, spec or ReportSpec())
-    return _write_tables(report, user_path(folder), percent(results.confidence))
+    return _write_tables(report, user_path(folder), percent(results.confidence)).files
 
 
-def _write_tables(report: _Report, folder: Path, confidence: str) -> list[Path]:
+def _write_tables(report: _Report, folder: Path, confidence: str) -> WrittenTables:
     written = write_tables(report.wanted_tables, report.frames, folder, confidence)
-    remove_files(folder, [table.name for table in report.tables], ("csv", "md", "tex"), written)
+    remove_files(folder, [table.name for table in report.tables], ("csv", "md", "tex"), written.files)
     return written
 
 

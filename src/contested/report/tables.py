@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,7 +17,19 @@ from contested.spreadsheets import guarded_frame
 from contested.wording import visible
 
 
-def write_tables(tables: Sequence[Table], frames: Frames, folder: Path, confidence: str) -> list[Path]:
+class WrittenTables(NamedTuple):
+    """Tables of a report.
+
+    Attributes:
+        files: The paths written.
+        shown: Those that have a section of the page, as they are read.
+    """
+
+    files: list[Path]
+    shown: list[RenderedTable]
+
+
+def write_tables(tables: Sequence[Table], frames: Frames, folder: Path, confidence: str) -> WrittenTables:
     """Write each table as .csv, .md and .tex, or as .csv alone where it declares no columns.
 
     Args:
@@ -26,22 +39,24 @@ def write_tables(tables: Sequence[Table], frames: Frames, folder: Path, confiden
         confidence: The coverage of the intervals, such as "95%".
 
     Returns:
-        The paths written.
+        The tables that are not left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    written = WrittenTables([], [])
     for table in tables:
         frame = frames.get(table.frame, pd.DataFrame())
         if frame.empty and not table.needs:
             continue
         texts = {"csv": to_csv(frame)}
+        shown = rendered(table, frame, confidence)
         if table.columns:
-            shown = rendered(table, frame, confidence)
             texts |= {"md": to_markdown(shown), "tex": to_latex(shown)}
+        if table.section:
+            written.shown.append(shown)
         for ending, content in texts.items():
             path = folder / f"{table.name}.{ending}"
             write_text(path, content)
-            written.append(path)
+            written.files.append(path)
     return written
 
 

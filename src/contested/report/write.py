@@ -25,7 +25,6 @@ from contested.report.run_frames import run_frames, stacked_tables
 from contested.report.run_names import flattened
 from contested.report.run_tables import runs_table, tables_of
 from contested.report.runs import ReportRun, all_categories, analyzed
-from contested.report.table_cells import rendered
 from contested.report.tables import write_tables
 from contested.trajectories import Trajectory
 
@@ -108,17 +107,15 @@ def write_report(
     if not all_categories(runs):
         declared = [table.without_categories() for table in declared]
         drawn = [figure.without_categories() for figure in drawn]
-    tables = write_tables(declared, frames, folder / "tables", confidence)
-    remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
     results = folder / "results.json"
-    write_json(results, {"runs": [{"name": run.name, **run.analysis.to_dict()} for run in runs if not run.held_out]})
-    figures, files = draw_figures(drawn, frames, folder / "figures", confidence)
+    with draw_figures(drawn, frames, folder / "figures", confidence) as placed:
+        tables, shown = write_tables(declared, frames, folder / "tables", confidence)
+        write_json(
+            results, {"runs": [{"name": run.name, **run.analysis.to_dict()} for run in runs if not run.held_out]}
+        )
+        figures, files = placed()
+    remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
     remove_files(folder / "figures", [figure.name for figure in FIGURES], ("pdf", "png"), files)
-    shown = [
-        rendered(table, frames[table.frame], confidence)
-        for table in declared
-        if table.section and len(frames.get(table.frame, ()))
-    ]
     sections = placed_sections(SECTIONS, figures, shown, {sure.SECTION.name: sure.of_runs(runs, frames)})
     html = folder / "report.html"
     write_text(
@@ -140,7 +137,7 @@ def write_run_tables(analysis: Analysis, folder: str | Path) -> list[Path]:
         The paths written.
     """
     frames, out = analysis.tables(), user_path(folder)
-    written = write_tables(tables_of(frames), frames, out, percent(analysis.confidence))
+    written = write_tables(tables_of(frames), frames, out, percent(analysis.confidence)).files
     return written + ([] if analysis.validation is None else write_run_tables(analysis.validation, out / "validation"))
 
 
