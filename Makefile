@@ -60,9 +60,16 @@ format: $(READY) ## Format, and fix what can be fixed
 hooks: $(READY) ## Check before every commit
 	$(BIN)/pre-commit install
 
-docs: $(READY) ## Write the generated pages again, and check links, tree and commands
+docs: $(READY) ## The site of the documentation into site/, its generated pages, links and commands
 	$(BIN)/python scripts/document.py
-	$(BIN)/python -m pytest --quiet tests/test_docs.py
+	$(BIN)/python -m sphinx -W --keep-going -q -d site/.doctrees docs site
+	$(BIN)/python -m pytest --quiet tests/test_docs.py tests/test_site.py
+	@if $(BIN)/python -c 'import socket; socket.create_connection(("arxiv.org", 443), 3)' 2>/dev/null; then \
+		$(BIN)/python -m sphinx -b linkcheck -W -q -d site/.doctrees docs site/.links; \
+	else \
+		echo "No network: links to other sites were not checked."; \
+	fi
+	@echo "The site: site/index.html"
 
 clean: ## Remove everything that make creates
-	rm -rf $(VENV) $(LOWEST) contested-demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) contested-demo site .mypy_cache .ruff_cache .pytest_cache

@@ -99,7 +99,7 @@ def max_confidence(logits: ArrayLike) -> NDArray[np.float64]:
 
 
 def expected_calibration_error(logits: ArrayLike, gold: ArrayLike, n_bins: int = 15) -> float:
-    """Expected calibration error, Σ_b n_b / N · |accuracy of b − mean confidence of b|.
+    """Expected calibration error, ``Σ_b n_b / N · |accuracy of b − mean confidence of b|``.
 
     Bins of the highest probability are equally wide: (0, 1/B], (1/B, 2/B], …, (1 − 1/B, 1] (C. Guo et al.,
     "On Calibration of Modern Neural Networks", ICML 2017). It is biased upwards for few examples, so that a
@@ -128,8 +128,8 @@ def calibrated_ece(logits: ArrayLike, n_bins: int = 15) -> float:
     """What :func:`expected_calibration_error` is on average if a model with these probabilities is calibrated.
 
     Each answer is then right with its own highest probability, so that a bin's correct answers are Poisson-binomial;
-    the mean of Σ_b |correct answers of b − Σ of their probabilities| / N follows exactly (from 2,000 examples in a bin
-    by the normal distribution).
+    the mean of ``Σ_b |correct answers of b − Σ of their probabilities| / N`` follows exactly (from 2,000 examples in a
+    bin by the normal distribution).
 
     Args:
         logits: At one checkpoint, shape ``(N, K)``, N at least 1.

@@ -19,6 +19,9 @@ def demo(
         "contested-demo"
     ),
     seed: Annotated[int, typer.Option(help="Seed of the two runs.", min=0)] = 42,
+    files: Annotated[
+        bool, typer.Option("--files", help="Train nothing: write data, encoder and configuration as files to --out.")
+    ] = False,
 ) -> None:
     """Show what LoRA and full fine-tuning do to contested examples, on an embedded world and encoder.
 
@@ -28,6 +31,9 @@ def demo(
     """
     from rich.text import Text
 
+    if files:
+        print_files(out)
+        return
     from contested.demo.study import run_demo
 
     errors = console(stderr=True)
@@ -35,6 +41,21 @@ def demo(
     with progress_bar(errors) as bar:
         done = run_demo(out, seed=seed, on_progress=lambda name, progress: bar(progress, name))
     print_finding(done.report)
+
+
+def print_files(out: Path) -> None:
+    """Write the demo's files and say what each is."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from contested.demo.files import write_files
+
+    table = Table(show_header=False, box=None)
+    for name, text in write_files(out).items():
+        table.add_row(name, text)
+    show = console()
+    show.print(Text(f"Wrote into {out}:"), soft_wrap=True)
+    show.print(table)
 
 
 def print_finding(report: ReportPaths) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from contested.annotations import Annotations
+from contested.annotations import Annotations, Votes
 from contested.demo.annotators import Annotators, IntArray, hire
 from contested.demo.grammar import Scene, caption, chance, draw_scene
 from contested.demo.hypotheses import LABELS, Hypothesis
@@ -121,11 +121,13 @@ class World:
         latents: What the simulation knows of the annotated examples, in their order: columns example_id,
             strict (label under strict logic), plausibility, otherwise, evidence, vagueness. No
             statistic of the demo reads it.
+        votes: Which of the 1,000 annotators gave the annotated examples which labels.
     """
 
     annotated: Annotations
     bulk: pd.DataFrame
     latents: pd.DataFrame
+    votes: Votes
 
 
 def make_world(*, n_annotated: int = 625, n_bulk: int = 4000, seed: int = 0) -> World:
@@ -140,7 +142,7 @@ def make_world(*, n_annotated: int = 625, n_bulk: int = 4000, seed: int = 0) -> 
         seed: Any two worlds of the same sizes and seed are equal.
 
     Returns:
-        The annotated set, the bulk set and the annotated set's latent values.
+        The annotated set with its votes and latent values, and the bulk set.
 
     Raises:
         DataError: A size is not positive.
@@ -154,10 +156,10 @@ def make_world(*, n_annotated: int = 625, n_bulk: int = 4000, seed: int = 0) -> 
         raise DataError(f"A world of {n_annotated} annotated and {n_bulk} bulk examples: give at least 1 of each.")
     crew = hire(np.random.default_rng([seed, 0]), _CREW)
     taken: set[tuple[str, str]] = set()
-    items, counts = _annotate(np.random.default_rng([seed, 1]), crew, n_annotated, taken)
+    items, votes = _annotate(np.random.default_rng([seed, 1]), crew, n_annotated, taken)
     annotated = Annotations(
         example_ids=tuple(item.example_id for item in items),
-        label_counts=counts,
+        label_counts=votes.counts(n_items=n_annotated, n_classes=len(LABELS)),
         label_names=LABELS,
         fields=pd.DataFrame(
             {
@@ -169,7 +171,7 @@ def make_world(*, n_annotated: int = 625, n_bulk: int = 4000, seed: int = 0) -> 
         source=f"contested demo world, seed {seed}",
     )
     bulk = _label_bulk(np.random.default_rng([seed, 2]), crew, n_bulk, taken)
-    return World(annotated, bulk, _latents(items))
+    return World(annotated, bulk, _latents(items), votes)
 
 
 def captions(n: int, *, seed: int = 0) -> list[str]:
@@ -227,18 +229,20 @@ def _half_seen(rng: np.random.Generator, scene: Scene) -> Scene:
 
 def _annotate(
     rng: np.random.Generator, crew: Annotators, n: int, taken: set[tuple[str, str]]
-) -> tuple[list[Item], IntArray]:
-    items, counts = [], np.zeros((n, len(LABELS)), dtype=np.int64)
+) -> tuple[list[Item], Votes]:
+    items: list[Item] = []
+    votes = np.empty((2, n, N_LABELS), dtype=np.int64)
     for row, item in zip(range(n), _draw_items(rng, ANNOTATED_MIXTURE, taken), strict=False):
         items.append(item)
-        counts[row] = _count(rng, crew, item, N_LABELS)
-    return items, counts
+        votes[:, row] = _ask(rng, crew, item, N_LABELS)
+    readers, labels = votes.reshape(2, -1)
+    return items, Votes(np.repeat(np.arange(n), N_LABELS), labels, readers, tuple(f"a{i}" for i in range(len(crew))))
 
 
 def _label_bulk(rng: np.random.Generator, crew: Annotators, n: int, taken: set[tuple[str, str]]) -> pd.DataFrame:
     rows: list[tuple[str, str, str, str]] = []
     for item in _draw_items(rng, BULK_MIXTURE, taken):
-        votes = _count(rng, crew, item, _SHIFT)
+        votes = np.bincount(_ask(rng, crew, item, _SHIFT)[1], minlength=len(LABELS))
         # As in SNLI, a pair without a majority of its five annotators gets no label and is left out.
         if votes.max() >= _AGREED:
             rows.append((item.example_id, item.premise, item.hypothesis.text, LABELS[int(votes.argmax())]))
@@ -247,10 +251,10 @@ def _label_bulk(rng: np.random.Generator, crew: Annotators, n: int, taken: set[t
     return pd.DataFrame(rows, columns=["example_id", "premise", "hypothesis", "label"])
 
 
-def _count(rng: np.random.Generator, crew: Annotators, item: Item, m: int) -> IntArray:
-    readers = crew.select(rng.choice(len(crew), m, replace=False, shuffle=False))
-    counts: IntArray = np.bincount(readers.label(item.hypothesis, rng), minlength=len(LABELS)).astype(np.int64)
-    return counts
+def _ask(rng: np.random.Generator, crew: Annotators, item: Item, m: int) -> tuple[IntArray, IntArray]:
+    """Which M of the crew label an item, and their labels."""
+    readers = rng.choice(len(crew), m, replace=False, shuffle=False)
+    return readers, crew.select(readers).label(item.hypothesis, rng)
 
 
 def _draw_items(rng: np.random.Generator, mixture: Mapping[str, float], taken: set[tuple[str, str]]) -> Iterator[Item]:
