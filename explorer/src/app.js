@@ -35,6 +35,13 @@ function panelsOf(data, state) {
   return same ? panels.slice(0, 1).map((panel) => ({ ...panel, run: null })) : panels;
 }
 
+/** What the axes span, the same in every map; one measure of two runs has the same span on both axes. */
+function domainsOf(panels) {
+  const [x, y] = [panels.map((panel) => panel.x), panels.map((panel) => panel.y)];
+  const both = x[0] !== y[0] && x[0]?.name === y[0]?.name;
+  return both ? { x: extent([...x, ...y]), y: extent([...x, ...y]) } : { x: extent(x), y: extent(y) };
+}
+
 /** The columns of the table: id, texts, category, what the axes and the sorting show, and the first measures. */
 function tableColumns(data, state) {
   const named = (column) => ({ key: data.key(column), heading: column.heading, column });
@@ -75,7 +82,7 @@ export function App({ data, store, root }) {
   const found = useMemo(() => search.rows(state.q), [state.q]);
   const shown = useMemo(() => filtered(data, state, found), [state.category, state.where, found]);
   const panels = useMemo(() => panelsOf(data, state), [state.x, state.y, state.runs]);
-  const domains = useMemo(() => ({ x: extent(panels.map(({ x }) => x)), y: extent(panels.map(({ y }) => y)) }), [panels]);
+  const domains = useMemo(() => domainsOf(panels), [panels]);
   const brushOn = state.select && (panels.find(({ run }) => run === state.select.run) ?? panels[0]);
   const selected = useMemo(
     () => (state.select && brushOn ? brushed(shown, brushOn.x.numbers, brushOn.y.numbers, state.select) : shown),
@@ -138,7 +145,7 @@ export function App({ data, store, root }) {
     [state.open, runs, rows, theme],
   );
   const curves = useMemo(
-    () => runs.some((run) => run.curves.length) ? html`<${Curves} data=${data} runs=${runs} selected=${selected} isAll=${isAll} theme=${theme} root=${root} />` : null,
+    () => runs.some((run) => run.curves.length) ? html`<${Curves} data=${data} runs=${runs} selected=${selected} theme=${theme} root=${root} />` : null,
     [runs, selected, theme],
   );
   const base = (without) => filtered(data, { ...state, where: state.where.filter(({ column }) => !without.includes(column)) }, found);
@@ -155,14 +162,14 @@ export function App({ data, store, root }) {
       <p role="status">${status}</p>
       ${isAll ? null : html`<button type="button" onClick=${() => set(cleared)}>Show all</button>`}
       <span class="x-export" role="group" aria-label="The selection as a file">
-        <button type="button" onClick=${() => save(document, "selection.csv", "text/csv;charset=utf-8", toCsv(data, rows, runs))}>CSV</button>
-        <button type="button" onClick=${() => save(document, "selection.json", "application/json", toJson(data, rows))}>JSON of ids</button>
-        <button type="button" onClick=${copyIds}>Copy ids</button>
+        <button type="button" disabled=${!rows.length} title="The selection with every column of the items and of the runs shown" onClick=${() => save(document, "selection.csv", "text/csv;charset=utf-8", toCsv(data, rows, runs))}>CSV</button>
+        <button type="button" disabled=${!rows.length} onClick=${() => save(document, "selection.json", "application/json", toJson(data, rows))}>JSON of ids</button>
+        <button type="button" disabled=${!rows.length} onClick=${copyIds}>Copy ids</button>
         <span class="quiet small" role="status">${said}</span>
       </span>
       <${Picker} data=${data} columns=${columns} onChange=${set} />
     </div>
-    <div class=${`x-grid${state.open === null ? "" : " x-opened"}`}>
+    <div class=${`x-grid${curves ? "" : " x-plain"}${state.open === null ? "" : " x-opened"}`}>
       <div class="x-left">
         ${panels.length ? html`<${Axes} data=${data} state=${state} onChange=${set} />` : null}
         <div class="x-maps" style=${`--across:${Math.min(panels.length, 2)}`}>
@@ -267,6 +274,19 @@ function BrushFields({ panel, select, domains, onBrush, onKeep }) {
 function Picker({ data, columns, onChange }) {
   const fixed = new Set([data.category, ...data.textColumns.slice(0, 2)]);
   const shown = columns.map(({ column }) => column).filter((column) => column && !fixed.has(column));
+  const menu = useRef(null);
+  useEffect(() => {
+    const close = (event) => {
+      const outside = event.type === "pointerdown" ? !menu.current.contains(event.target) : event.key === "Escape";
+      if (outside && menu.current.open) {
+        menu.current.open = false;
+        event.stopPropagation();
+      }
+    };
+    document.addEventListener("pointerdown", close);
+    menu.current.addEventListener("keydown", close);
+    return () => document.removeEventListener("pointerdown", close);
+  }, []);
   const toggle = (column) => {
     const next = shown.includes(column) ? shown.filter((other) => other !== column) : [...shown, column];
     onChange({ columns: next.length ? next.map((kept) => data.key(kept)) : null });
@@ -280,7 +300,7 @@ function Picker({ data, columns, onChange }) {
         </fieldset>`
       : null;
   };
-  return html`<details class="x-picker">
+  return html`<details class="x-picker" ref=${menu}>
     <summary>Columns</summary>
     <div>${group("items", data.items)} ${data.runs.map((run) => group(run.name, data.ofRun.get(run.name)))}</div>
   </details>`;

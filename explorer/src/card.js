@@ -1,6 +1,6 @@
 // One example: its texts, what annotators chose, what the models gave, and its place in every measure.
 import { html } from "htm/preact";
-import { useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Chart } from "./chart.js";
 import { percentile } from "./select.js";
 import { categoryColor, classColor } from "./theme.js";
@@ -60,7 +60,7 @@ function Answers({ data, row, runs, lines }) {
     <tbody>
       ${order.slice(0, Math.max(MOST_CLASSES, 12)).map(
         (k) => html`<tr>
-          <th scope="row" class=${k === gold ? "x-gold" : ""}><i class="x-dot" style=${`--c:${classColor(k)}`}></i>${data.labelNames[k]}${k === gold ? " (gold)" : ""}</th>
+          <th scope="row" class=${k === gold ? "x-gold" : ""}><span><i class="x-dot" style=${`--c:${classColor(k)}`}></i><span>${data.labelNames[k]}${k === gold ? " (gold)" : ""}</span></span></th>
           ${total ? html`<td><${Bar} share=${counts[k] / total} said=${`${percent(counts[k] / total)} · ${counts[k]}`} color=${categoryColor(data, data.codes[row])} /></td>` : null}
           ${runs.map((_, r) => {
             const line = lines[r]?.[k];
@@ -88,10 +88,10 @@ function Courses({ data, row, runs, lines, theme, root }) {
     [row, runs],
   );
   if (!charts.length) return null;
-  return html`<div class="x-charts" style=${`--across:${charts.length}`}>
+  return html`<div class="x-charts" style=${`--across:${Math.min(charts.length, 2)}`}>
     ${charts.map(
       ({ run, series }) => html`<figure>
-        <figcaption>probability over ${run.step_unit}s${data.runs.length > 1 ? html` <span class="quiet">${run.name}</span>` : null}</figcaption>
+        <figcaption>${data.runs.length > 1 ? run.name : "probability"} <span class="quiet">over ${run.step_unit}s</span></figcaption>
         <${Chart} label=${`Probability of each class over training, ${run.name}`} steps=${run.steps} unit=${run.step_unit} series=${series} range=${[0, 1.02]} height=${130} theme=${theme} root=${root} sync="steps" />
       </figure>`,
     )}
@@ -138,7 +138,12 @@ function Places({ data, row, runs }) {
 export function Card({ data, row, runs, position, total, theme, root, onStep, onClose }) {
   const lines = useMemo(() => runs.map((run) => probabilitiesOf(data, run, row)), [row, runs]);
   const category = data.category?.shown(row);
-  return html`<article class="x-card" aria-label=${`Example ${data.ids[row]}`} style=${`--c:${categoryColor(data, data.codes[row])}`}>
+  const card = useRef(null);
+  useEffect(() => {
+    const { top } = card.current.getBoundingClientRect();
+    if (top < 0 || top > window.innerHeight - 120) card.current.scrollIntoView({ block: "nearest" });
+  }, [row]);
+  return html`<article class="x-card" ref=${card} aria-label=${`Example ${data.ids[row]}`} style=${`--c:${categoryColor(data, data.codes[row])}`}>
     <header>
       <div><span class="mono">${data.ids[row]}</span>${category ? html`<span class="x-cat"><i class="x-dot"></i>${category}</span>` : null}</div>
       <div class="x-steps">

@@ -2,7 +2,7 @@
 import { html } from "htm/preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, rangeOf } from "./chart.js";
-import { HALF } from "./data.js";
+import { tableOf } from "./data.js";
 import { means, rowsOf } from "./select.js";
 import { categoryColor } from "./theme.js";
 
@@ -15,8 +15,7 @@ function groups(data, rows) {
     .filter(({ rows: own }) => own.length);
 }
 
-const meansOf = (data, run, curve, rows) =>
-  means(data.blocks.raw(curve), curve.dtype === "f16" ? HALF : null, data.n, run.steps.length, rows);
+const meansOf = (data, run, curve, rows) => means(data.blocks.raw(curve), tableOf(curve), data.n, run.steps.length, rows);
 
 /** Means of all examples by category, computed once per curve. */
 function allMeans(data, run, curve) {
@@ -35,9 +34,9 @@ function panel(data, run, curve, selected, isAll) {
   return [...behind, ...own];
 }
 
-/** A value that follows another once it has been still for a moment. */
+/** A value that follows another once it has been still for a moment; null until then. */
 function useStill(value, milliseconds) {
-  const [still, setStill] = useState(value);
+  const [still, setStill] = useState(null);
   useEffect(() => {
     const later = setTimeout(() => setStill(value), milliseconds);
     return () => clearTimeout(later);
@@ -46,10 +45,12 @@ function useStill(value, milliseconds) {
 }
 
 /** All curves: a row per quantity and a column per run, or the quantities side by side for one run. */
-export function Curves({ data, runs, selected, isAll, theme, root }) {
-  const still = useStill(selected, data.n > 50_000 ? 180 : 60);
+export function Curves({ data, runs, selected, theme, root }) {
+  const still = useStill(selected, 120);
+  const rows = useMemo(() => still && rowsOf(still), [still]);
+  const isAll = rows?.length === data.n;
   const grid = useMemo(() => {
-    const rows = rowsOf(still);
+    if (!rows) return [];
     const names = [...new Set(runs.flatMap((run) => run.curves.map((curve) => curve.name)))];
     return names.map((name) => {
       const panels = runs.map((run) => {
@@ -58,8 +59,8 @@ export function Curves({ data, runs, selected, isAll, theme, root }) {
       });
       return { curve: panels.find(({ curve }) => curve).curve, panels, range: rangeOf(panels.flatMap(({ series }) => series.map(({ values }) => values))) };
     });
-  }, [still, runs.map((run) => run.name).join("\n"), isAll]);
-  if (!grid.length) return null;
+  }, [rows, runs]);
+  if (!grid.length) return html`<div class="x-waiting"></div>`;
   const many = runs.length > 1;
   return html`<section class="x-curves" aria-label="Curves of the selection">
     <div class="x-charts" style=${`--across:${many ? runs.length : grid.length}`}>

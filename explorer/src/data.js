@@ -13,6 +13,14 @@ export const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {
   return exponent ? sign * 2 ** (exponent - 15) * (1 + fraction / 1024) : sign * 2 ** -14 * (fraction / 1024);
 });
 
+/** The value of every stored code of an array: halves by their bits, shares by their scale; null where it holds values. */
+export function tableOf({ dtype, scale }) {
+  if (dtype === "f16") return HALF;
+  if (!scale) return null;
+  const missing = MISSING[dtype];
+  return Float32Array.from({ length: missing + 1 }, (_, code) => (code === missing ? NaN : code / scale));
+}
+
 function fromBase64(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
   const binary = atob(text);
@@ -54,7 +62,8 @@ export class Blocks {
   numbers(spec) {
     const raw = this.raw(spec);
     if (spec.dtype === "f32") return raw;
-    if (spec.dtype === "f16") return Float32Array.from(raw, (bits) => HALF[bits]);
+    const table = tableOf(spec);
+    if (table) return Float32Array.from(raw, (code) => table[code]);
     const missing = MISSING[spec.dtype];
     const Kind = spec.dtype === "u32" || spec.dtype === "i32" ? Float64Array : Float32Array;
     return Kind.from(raw, (value) => (value === missing ? NaN : value));

@@ -41,18 +41,18 @@ export function Categories({ data, state, selected, onChange }) {
 
 /** Options for a choice among columns, grouped by what they belong to. */
 export function ColumnOptions({ data, keep, bare = false }) {
-  const group = (label, columns, name) => {
+  const group = (label, columns, name, of = null) => {
     const kept = columns.filter(keep);
     return kept.length
       ? html`<optgroup label=${label}>
-          ${kept.map((column) => html`<option value=${name(column)}>${column.heading}${column.unit ? ` (${column.unit})` : ""}</option>`)}
+          ${kept.map((column) => html`<option value=${name(column)}>${column.heading}${of ? ` of ${of}` : ""}${column.unit ? ` (${column.unit})` : ""}</option>`)}
         </optgroup>`
       : null;
   };
   const shared = [...new Map([...data.ofRun.values()].flat().map((column) => [column.name, column])).values()];
   return html`${group("items", data.items, (column) => data.key(column))}
   ${bare && data.runs.length > 1 ? group("each run shown", shared, (column) => column.name) : null}
-  ${data.runs.map((run) => group(run.name, data.ofRun.get(run.name), (column) => data.key(column)))}`;
+  ${data.runs.map((run) => group(run.name, data.ofRun.get(run.name), (column) => data.key(column), data.runs.length > 1 ? run.name : null))}`;
 }
 
 /** Conditions that hold, and a form for one more. */
@@ -79,24 +79,27 @@ function Adding({ data, onAdd, onCancel }) {
   const operators = operatorsOf(column);
   const [operator, setOperator] = useState(operators[0]);
   const [value, setValue] = useState("");
-  const used = operators.includes(operator) ? operator : operators[0];
   const levels = column.kind === "flag" ? ["yes", "no"] : column.kind === "category" ? column.levels : null;
   const text = levels ? (levels.includes(value) ? value : levels[0]) : value;
-  const means = valueOf(column, used, text) !== null;
+  const means = valueOf(column, operator, text) !== null;
+  const choose = (chosen) => {
+    setKey(chosen);
+    setOperator(operatorsOf(data.column(chosen))[0]);
+  };
   const submit = (event) => {
     event.preventDefault();
-    if (means) onAdd({ column, operator: used, value: text });
+    if (means) onAdd({ column, operator, value: text });
   };
   return html`<form class="x-adding" onSubmit=${submit} onKeyDown=${(event) => event.key === "Escape" && (event.stopPropagation(), onCancel())}>
-    <select aria-label="Column" value=${key} ref=${(element) => element && !element.dataset.seen && (element.dataset.seen = "1", element.focus())} onChange=${(event) => setKey(event.currentTarget.value)}>
+    <select aria-label="Column" value=${key} ref=${(element) => element && !element.dataset.seen && (element.dataset.seen = "1", element.focus())} onChange=${(event) => choose(event.currentTarget.value)}>
       <${ColumnOptions} data=${data} keep=${() => true} />
     </select>
-    <select aria-label="Comparison" value=${used} onChange=${(event) => setOperator(event.currentTarget.value)}>
+    <select aria-label="Comparison" value=${operator} onChange=${(event) => setOperator(event.currentTarget.value)}>
       ${operators.map((name) => html`<option value=${name}>${name === "in" ? "from … to" : name}</option>`)}
     </select>
     ${levels
       ? html`<select aria-label="Value" value=${text} onChange=${(event) => setValue(event.currentTarget.value)}>${levels.map((level) => html`<option>${level}</option>`)}</select>`
-      : html`<input aria-label="Value" value=${value} size="9" placeholder=${used === "in" ? "0.2..0.6" : used === "contains" ? "words" : "number"} aria-invalid=${value !== "" && !means} onInput=${(event) => setValue(event.currentTarget.value)} />`}
+      : html`<input aria-label="Value" value=${value} size="9" placeholder=${operator === "in" ? "0.2..0.6" : operator === "contains" ? "words" : "number"} aria-invalid=${value !== "" && !means} onInput=${(event) => setValue(event.currentTarget.value)} />`}
     <button type="submit" disabled=${!means}>Add</button>
     <button type="button" onClick=${onCancel}>Cancel</button>
   </form>`;

@@ -4,6 +4,19 @@ import { App } from "./app.js";
 import { Blocks, Dataset } from "./data.js";
 import { Store } from "./state.js";
 
+/** Decodes the columns one by one while the reader does nothing, so that the first card opens at once. */
+function decodeWhenIdle(columns) {
+  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
+  const next = () => {
+    const column = columns.shift();
+    if (!column) return;
+    if (column.kind === "text") column.texts.length;
+    else column.numbers.length;
+    idle(next);
+  };
+  idle(next);
+}
+
 const root = document.getElementById("explorer");
 const index = document.getElementById("explorer-index");
 if (root && index) {
@@ -11,4 +24,6 @@ if (root && index) {
   root.replaceChildren();
   render(html`<${App} data=${data} store=${new Store(data, window)} root=${root} />`, root);
   root.dataset.ready = "true";
+  performance.mark("explorer-ready");
+  decodeWhenIdle([...data.columns]);
 }

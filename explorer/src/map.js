@@ -39,8 +39,8 @@ function axisTicks(column, domain, length) {
     return names.map((name, value) => ({ value, name })).filter(({ value }) => value >= domain[0] && value <= domain[1]);
   }
   const { values, digits } = ticks(domain, length / 70);
-  const whole = column.kind === "integer" ? values.filter(Number.isInteger) : values;
-  return whole.map((value) => ({ value, name: number(value, digits) }));
+  if (column.kind !== "integer") return values.map((value) => ({ value, name: number(value, digits) }));
+  return values.filter(Number.isInteger).map((value) => ({ value, name: number(value, 0) }));
 }
 
 /** The size of an element in CSS pixels, followed as it changes. */
@@ -207,6 +207,7 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
         ? html`<svg width=${size[0]} height=${size[1]} aria-hidden="true">
             <g transform=${`translate(${LEFT} ${TOP})`}>
               <path class="x-axis" d=${`M0 0V${height}H${width}`} />
+              ${x !== y && x.name === y.name ? html`<path class="x-equal" d=${`M${INSET} ${height - INSET}L${width - INSET} ${INSET}`} />` : null}
               ${axisTicks(x, domains.x, width).map(
                 ({ value, name }) => html`<g transform=${`translate(${toX(value)} ${height})`}>
                   <line y2="4" />

@@ -2,30 +2,9 @@
 import { html } from "htm/preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { categoryColor } from "./theme.js";
+import { scrollTo, windowOf } from "./window.js";
 
-const TALLEST = 12_000_000; // browsers draw nothing beyond about 17 million pixels
 const SPARE = 4;
-
-/** First row to draw and the height of the whole list, where rows beyond the tallest list share its pixels. */
-export function windowOf(n, rowHeight, scrollTop, viewHeight) {
-  const height = Math.min(n * rowHeight, TALLEST);
-  const visible = Math.ceil(viewHeight / rowHeight);
-  const scrollable = Math.max(height - viewHeight, 1);
-  const exact = n * rowHeight <= TALLEST ? scrollTop / rowHeight : (scrollTop / scrollable) * Math.max(n - visible, 0);
-  const first = Math.max(Math.min(Math.floor(exact), n - visible), 0);
-  const top = n * rowHeight <= TALLEST ? first * rowHeight : scrollTop;
-  return { height, first, top, visible };
-}
-
-/** Where to scroll so that a row is in view; null where it is already. */
-export function scrollTo(position, n, rowHeight, scrollTop, viewHeight) {
-  const { first, height, visible } = windowOf(n, rowHeight, scrollTop, viewHeight);
-  const whole = Math.max(Math.floor(viewHeight / rowHeight), 1);
-  if (position >= first + (scrollTop % rowHeight > 1 ? 1 : 0) && position < first + whole) return null;
-  const wanted = Math.max(position - Math.floor(whole / 2), 0);
-  if (n * rowHeight <= TALLEST) return wanted * rowHeight;
-  return (wanted / Math.max(n - visible, 1)) * (height - viewHeight);
-}
 
 function Head({ data, columns, sort, onSort }) {
   return html`<div role="row" class="x-row x-head" aria-rowindex="1">
@@ -87,10 +66,13 @@ export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover
     return () => observer.disconnect();
   }, []);
   useLayoutEffect(() => {
+    view.current.scrollTop = 0;
+  }, [sort, rows]);
+  useLayoutEffect(() => {
     const target = view.current;
     const wanted = position < 0 ? null : scrollTo(position, rows.length, rowHeight, target.scrollTop, target.clientHeight - headHeight);
     if (wanted !== null) target.scrollTop = wanted;
-  }, [open, sort, rows.length]);
+  }, [open]);
 
   const go = (to) => {
     if (rows.length) onOpen(rows[Math.min(Math.max(to, 0), rows.length - 1)]);
