@@ -6,7 +6,7 @@ import { percentile } from "./select.js";
 import { categoryColor, classColor } from "./theme.js";
 
 const MOST_CLASSES = 8;
-const percent = (share) => `${Math.round(100 * share)} %`;
+const percent = (share) => `${Math.round(100 * share)}%`;
 
 /** A run's probabilities of one example: per class, over steps; null where they are missing. */
 export function probabilitiesOf(data, run, row) {
@@ -33,7 +33,7 @@ function votesOf(data, row) {
   const offsets = data.blocks.raw(votes.offsets);
   const [annotators, labels] = [data.blocks.raw(votes.annotators), data.blocks.raw(votes.labels)];
   const people = Array.from({ length: K }, () => []);
-  for (let v = offsets[row]; v < offsets[row + 1]; v++) people[labels[v]]?.push(votes.annotator_ids[annotators[v]] ?? "someone");
+  for (let v = offsets[row]; v < offsets[row + 1]; v++) people[labels[v]]?.push(votes.annotator_ids[annotators[v]] ?? "unnamed");
   return { counts, people };
 }
 
@@ -143,9 +143,9 @@ export function Card({ data, row, runs, position, total, theme, root, onStep, on
     const { top } = card.current.getBoundingClientRect();
     if (top < 0 || top > window.innerHeight - 120) card.current.scrollIntoView({ block: "nearest" });
   }, [row]);
-  return html`<article class="x-card" ref=${card} aria-label=${`Example ${data.ids[row]}`} style=${`--c:${categoryColor(data, data.codes[row])}`}>
+  return html`<article class="x-card" ref=${card} aria-label=${`Example ${data.shownId(row)}`} style=${`--c:${categoryColor(data, data.codes[row])}`}>
     <header>
-      <div><span class="mono">${data.ids[row]}</span>${category ? html`<span class="x-cat"><i class="x-dot"></i>${category}</span>` : null}</div>
+      <div><span class="mono">${data.shownId(row)}</span>${category ? html`<span class="x-cat"><i class="x-dot"></i>${category}</span>` : null}</div>
       <div class="x-steps">
         <span class="quiet small">${position >= 0 ? `${(position + 1).toLocaleString("en")} of ${total.toLocaleString("en")}` : "not in the selection"}</span>
         <button type="button" onClick=${() => onStep(-1)} aria-label="Previous example" title="Previous (k)">↑</button>

@@ -4,6 +4,8 @@ import { unzlibSync } from "fflate";
 const ARRAYS = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, i32: Int32Array, f16: Uint16Array, f32: Float32Array };
 const MISSING = { u8: 255, u16: 65535, u32: 4294967295, i32: -2147483648 };
 
+const INVISIBLE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/g;
+
 /** The value of every 16-bit float, by its bits. */
 export const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {
   const sign = bits & 0x8000 ? -1 : 1;
@@ -147,10 +149,20 @@ export class Dataset {
     return this.blocks.raw(this.index.ids);
   }
 
+  /** The id of a row as a reader sees it: what is invisible or turns the direction of text is written out. */
+  shownId(row) {
+    return this.ids[row].replace(INVISIBLE, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  }
+
   /** The row of an example, by its id; -1 where there is none. */
   row(id) {
     this.rows ??= new Map(this.ids.map((name, i) => [name, i]));
     return this.rows.get(id) ?? -1;
+  }
+
+  /** Keys of the columns that hold numbers. */
+  get numberKeys() {
+    return this.columns.filter((column) => column.isNumber).map((column) => this.key(column));
   }
 
   /** How the address and conditions name a column. */

@@ -3,7 +3,7 @@ import Flatbush from "flatbush";
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { number } from "./data.js";
-import { Buffer, disc, mixedOrder, places, sizeOf, spread, ticks } from "./scatter.js";
+import { Buffer, disc, mixedOrder, places, sizeOf, spread, STEPS, ticks } from "./scatter.js";
 import { cssColor, packed } from "./theme.js";
 
 const LEFT = 46;
@@ -61,10 +61,10 @@ function usePlaces(x, y, domains, size, ratio) {
   return useMemo(() => {
     if (!size) return null;
     const [width, height] = [(size[0] - LEFT - RIGHT) * ratio, (size[1] - TOP - BOTTOM) * ratio].map((length) => Math.max(Math.round(length), 40));
-    const along = (column, domain, length, up) =>
-      places(isDiscrete(column) ? spread(column.numbers) : column.numbers, domain, length, INSET * ratio, up);
-    const px = along(x, domains.x, width, false);
-    const py = along(y, domains.y, height, true);
+    const along = (column, axis, length) =>
+      places(isDiscrete(column) ? spread(column.numbers, STEPS[axis]) : column.numbers, domains[axis], length, INSET * ratio, axis === "y");
+    const px = along(x, "x", width);
+    const py = along(y, "y", height);
     for (let i = 0; i < px.length; i++) if (py[i] < 0) px[i] = -1;
     return { px, py, width, height };
   }, [x, y, domains.x.join(), domains.y.join(), size?.join(), ratio]);
@@ -264,7 +264,7 @@ function Tip({ data, row, x, y, left, top, size }) {
   const above = top > size[1] / 2;
   const style = `left:${Math.min(Math.max(left, 120), Math.max(size[0] - 120, 120))}px;${above ? `bottom:${size[1] - top + 12}px` : `top:${top + 12}px`}`;
   return html`<div class="x-tip" style=${style}>
-    <b>${data.ids[row]}</b> ${data.category ? html`<span class="quiet">${data.category.shown(row)}</span>` : null}
+    <b>${data.shownId(row)}</b> ${data.category ? html`<span class="quiet">${data.category.shown(row)}</span>` : null}
     ${text.slice(0, 2).map((line) => html`<div class="x-tiptext">${line}</div>`)}
     <div class="quiet">${x.heading} ${x.shown(row) || "–"} · ${y.heading} ${y.shown(row) || "–"}</div>
   </div>`;

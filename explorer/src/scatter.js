@@ -79,16 +79,14 @@ export function mixedOrder(n) {
   return order;
 }
 
-/** Values spread by up to 0.3 around whole numbers, so that equal ones do not hide one another. */
-export function spread(values) {
-  const out = new Float32Array(values.length);
-  let seed = 1;
-  for (let i = 0; i < out.length; i++) {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    out[i] = values[i] + 0.6 * (seed / 2 ** 32 - 0.5);
-  }
-  return out;
+/** Values spread by up to 0.3 around whole numbers, so that equal ones do not hide one another; by another draw for another step. */
+export function spread(values, step) {
+  // Multiples of an irrational step fill the interval evenly.
+  return Float32Array.from(values, (value, i) => value + 0.6 * (((i + 1) * step) % 1) - 0.3);
 }
+
+/** Irrational steps of the two axes (Roberts 2018, R2): together they fill a square evenly. */
+export const STEPS = { x: 0.7548776662466927, y: 0.5698402909980532 };
 
 /** Round numbers from low to high, about so many. */
 export function ticks([low, high], about) {

@@ -5,9 +5,10 @@ export const MOST_RUNS = 4;
 
 /** What a page shows before anything was chosen. */
 export function initial(data) {
+  const [first, second = first] = data.numberKeys;
   return {
-    x: data.index.x,
-    y: data.index.y,
+    x: data.index.x ?? first ?? null,
+    y: data.index.y ?? second ?? null,
     runs: data.runs.slice(0, 2).map((run) => run.name),
     category: null,
     where: [],

@@ -30,7 +30,7 @@ function Head({ data, columns, sort, onSort }) {
 
 function cell(data, { column, texts }, row) {
   if (texts) return texts.map((text) => html`<div>${text.shown(row)}</div>`);
-  if (!column) return data.ids[row];
+  if (!column) return data.shownId(row);
   if (column === data.category) return html`<span class="x-dot" style=${`--c:${categoryColor(data, data.codes[row])}`}></span>${column.shown(row)}`;
   return column.shown(row) || html`<span class="quiet">–</span>`;
 }

@@ -17,6 +17,7 @@ function dataset() {
     index: { x: "confidence", y: "entropy" },
     runs: [{ name: "A" }, { name: "B of C" }],
     categories: [{ name: "clean" }, { name: "contested" }],
+    numberKeys: ["entropy"],
     ids: ["a", "b#&=+ %", "c", "d"],
     row: (id) => data.ids.indexOf(id),
     key: ({ name, run }) => (run === null ? name : `${name} of ${run}`),
