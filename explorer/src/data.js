@@ -4,7 +4,7 @@ import { unzlibSync } from "fflate";
 const ARRAYS = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, i32: Int32Array, f16: Uint16Array, f32: Float32Array };
 const MISSING = { u8: 255, u16: 65535, u32: 4294967295, i32: -2147483648 };
 
-const INVISIBLE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/g;
+const INVISIBLE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu;
 
 /** The value of every 16-bit float, by its bits. */
 export const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {

@@ -130,7 +130,7 @@ export function Outcomes({ data, state, runs, base, onChange }) {
     <button type="button" aria-pressed=${chosen[0] === a && chosen[1] === b} onClick=${() => pick(a, b)} aria-label=${`${columns[0].heading}: ${a} in ${first.name}, ${b} in ${second.name}: ${counts[a + b]} examples`}>${count(counts[a + b])}</button>
   </td>`;
   return html`<div class="x-outcomes">
-    <label>${"Both runs by "}<select value=${name} onChange=${(event) => setName(event.currentTarget.value)}>${flags.map((column) => html`<option value=${column.name}>${column.heading}</option>`)}</select></label>
+    <label>${"Where the runs differ: "}<select value=${name} onChange=${(event) => setName(event.currentTarget.value)}>${flags.map((column) => html`<option value=${column.name}>${column.heading}</option>`)}</select></label>
     <table>
       <thead>
         <tr><td></td><th scope="col">${second.name}: yes</th><th scope="col">${second.name}: no</th></tr>
