@@ -141,7 +141,7 @@ def test_commas_in_cells_do_not_outdo_semicolons_in_the_header(write_text):
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_the_first_line_with_which_excel_declares_the_separator_is_no_row(write_text, separator):
     table = read_table(write_text("a.csv", f"sep={separator}\r\nid{separator}x\r\na{separator}1\r\n"))
-    assert (table.columns, table.line_numbers) == ({"id": ["a"], "x": ["1"]}, [3])
+    assert (table.columns, [*table.line_numbers]) == ({"id": ["a"], "x": ["1"]}, [3])
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])

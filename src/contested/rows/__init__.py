@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from contested.errors import DataError
+from contested.rows.coded import Coded
 from contested.rows.content import NotUtf8Error, as_utf8, decode, plain_suffix, read_content
 from contested.rows.delimited import parse_delimited
 from contested.rows.json_rows import parse_json, parse_jsonl
@@ -19,6 +20,7 @@ __all__ = [
     "FILE_KINDS",
     "KINDS",
     "TEXT",
+    "Coded",
     "Kind",
     "NotUtf8Error",
     "Problem",
@@ -77,7 +79,7 @@ def read_table(path: Path, *, lines: bool = False, encoding: str | None = None) 
     return Table(
         path,
         kind,
-        rows.columns,
+        dict(rows.columns),
         rows.line_numbers,
         rows.problems,
         unit=rows.unit or (found.unit if found else "line"),

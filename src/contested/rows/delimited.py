@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from contested.rows.columnar import read_plain
 from contested.rows.content import decode
 from contested.rows.table import Problem, Rows
 from contested.wording import counted, listed
@@ -19,9 +20,11 @@ from contested.wording import counted, listed
 _DECLARED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SAMPLE = 50  # records that tell the separator
+_BEGINNING = 1_000_000  # characters in which these mostly are
 _FEWEST_SHORT = 2  # rows that end before the same columns, as a way of writing and no slip
 _MARK = "\ufeff"  # a byte-order mark, which stands within a text where files were joined
-_IMPORT_ID = re.compile(r'\{"ImportId":')  # the row in which Qualtrics names its questions
+_DESCRIBED = "ImportId"
+_IMPORT_ID = re.compile(rf'\{{"{_DESCRIBED}":')  # the row in which Qualtrics names its questions
 
 UNNAMED = "Unnamed: {}"
 """What pandas calls a column without a name, by its position from 0."""
@@ -59,6 +62,22 @@ def parse_delimited(path: Path, content: bytes, usual: str) -> Rows:
     if source.delimiter != usual:
         named = _SEPARATORS.get(source.delimiter, repr(source.delimiter))
         notes.append(f"Cells are separated by {named}.")
+    return _from_columns(source, notes) or _from_records(source, notes)
+
+
+def _from_columns(source: _Source, notes: list[str]) -> Rows | None:
+    """The rows of a plain file; None of any other."""
+    plain = read_plain(source.text, source.delimiter) if _DESCRIBED not in source.text else None
+    if plain is None or not plain.header[0]:
+        return None
+    header = [_plain_name(name) for name in plain.header]
+    if any(_plain_name(cell) == header[0] for cell in plain.columns[0].values if cell and header[0] in cell):
+        return None
+    begin = source.first_line + 1
+    return _columns(header, plain.columns, range(begin, begin + len(plain.columns[0])), [], notes)
+
+
+def _from_records(source: _Source, notes: list[str]) -> Rows:
     problems: list[Problem] = []
     records = list(_records(source, problems))
     if (problems or any(record.suspect for record in records)) and source.delimiter == "\t":
@@ -69,7 +88,9 @@ def parse_delimited(path: Path, content: bytes, usual: str) -> Rows:
     rows = _without_empty(records[1:], notes)
     rows = _filled(header, [_trimmed(row, len(header)) for row in rows], notes)
     rows = _without_headers(header, rows, problems)
-    return _columns(header, [*_whole_rows(header, rows, problems)], problems, notes)
+    whole = [*_whole_rows(header, rows, problems)]
+    values = [[row.cells[j] if row.cells[j] != "" else None for row in whole] for j in range(len(header))]
+    return _columns(header, values, [row.line_number for row in whole], problems, notes)
 
 
 def _source(text: str, usual: str) -> _Source:
@@ -77,17 +98,20 @@ def _source(text: str, usual: str) -> _Source:
     if declared is not None:
         return _Source(text[declared.end() :], 2, declared[1])
     others = [separator for separator in _SEPARATORS if separator != usual]
-    widths = {delimiter: _widths(_Source(text, 1, delimiter)) for delimiter in (usual, *others)}
+    widths = {delimiter: _widths(text, delimiter) for delimiter in (usual, *others)}
     even = [delimiter for delimiter, found in widths.items() if found[0] > 1 and len(set(found)) == 1]
     uneven = [delimiter for delimiter, found in widths.items() if found[0] > 1]
     # A comma within words must not outdo the separator that the header shows alone.
     return _Source(text, 1, next(iter([*even, *uneven]), usual))
 
 
-def _widths(source: _Source) -> list[int]:
+def _widths(text: str, delimiter: str) -> list[int]:
     """The number of cells of the first records; uneven where one of them cannot be parsed."""
-    problems: list[Problem] = []
-    found = [len(record.cells) for record in islice(_records(source, problems), _SAMPLE)]
+    for part in (text[: text.rfind("\n", 0, _BEGINNING) + 1], text):
+        problems: list[Problem] = []
+        found = [len(record.cells) for record in islice(_records(_Source(part, 1, delimiter), problems), _SAMPLE)]
+        if len(found) == _SAMPLE:
+            break
     return [*found, *([-1] if problems else [])] or [0]
 
 
@@ -209,15 +233,18 @@ def _whole_rows(header: Sequence[str], records: Sequence[_Record], problems: lis
             problems.append(Problem(record.line_number, f"has {cells}; the header has {len(header)}"))
 
 
-def _columns(header: Sequence[str], rows: Sequence[_Record], problems: list[Problem], notes: list[str]) -> Rows:
-    values: list[list[object]] = [
-        [row.cells[j] if row.cells[j] != "" else None for row in rows] for j in range(len(header))
-    ]
+def _columns(
+    header: Sequence[str],
+    values: Sequence[Sequence[object]],
+    numbers: Sequence[int],
+    problems: list[Problem],
+    notes: list[str],
+) -> Rows:
     times = Counter(header)
-    first: dict[str, list[object]] = {}
+    first: dict[str, Sequence[object]] = {}
     repeated = set()
     for name, column in zip(header, values, strict=True):
-        if name and first.setdefault(name, column) != column:
+        if name and (known := first.setdefault(name, column)) is not column and known != column:
             repeated.add(name)
     columns = {name: column for name, column in first.items() if name not in repeated}
     unnamed = {UNNAMED.format(j): values[j] for j, name in enumerate(header) if not name}
@@ -228,5 +255,4 @@ def _columns(header: Sequence[str], rows: Sequence[_Record], problems: list[Prob
         notes.append(
             f"Columns that the header has twice with different values were not read: {listed(sorted(repeated))}."
         )
-    numbers = [row.line_number for row in rows]
     return Rows(columns, numbers, problems, notes, unnamed, frozenset(repeated))

@@ -71,11 +71,11 @@ class Table:
 
     path: Path
     kind: str
-    columns: dict[str, list[object]]
-    line_numbers: list[int]
+    columns: dict[str, Sequence[object]]
+    line_numbers: Sequence[int]
     problems: list[Problem] = field(default_factory=list)
     unit: str = "line"
-    unnamed: dict[str, list[object]] = field(default_factory=dict)
+    unnamed: dict[str, Sequence[object]] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
     trace: Trace = field(default_factory=Trace)
 
@@ -131,11 +131,11 @@ class Rows(NamedTuple):
         unit: What a line number counts, where it is not what the kind says.
     """
 
-    columns: dict[str, list[object]]
-    line_numbers: list[int]
+    columns: Mapping[str, Sequence[object]]
+    line_numbers: Sequence[int]
     problems: list[Problem]
     notes: list[str]
-    unnamed: Mapping[str, list[object]] = MappingProxyType({})
+    unnamed: Mapping[str, Sequence[object]] = MappingProxyType({})
     repeated: frozenset[str] = frozenset()
     unit: str = ""
 

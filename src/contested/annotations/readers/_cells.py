@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
+from contested.rows.coded import Coded
 from contested.rows.table import shown as shown_value
 
 _LARGEST_COUNT = 10**9
@@ -84,6 +85,11 @@ def as_label(value: object) -> str | None:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else None if math.isnan(value) else str(value)
     return str(value).strip() or None
+
+
+def labels_in(values: Sequence[object]) -> Coded:
+    """Return the labels or ids of a column as :func:`as_label` reads each cell, every different one once."""
+    return Coded.of(values).mapped(as_label)
 
 
 def rounded_id(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from contested.annotations.measures import scale_of
 from contested.annotations.readers._cells import canonical
@@ -81,20 +81,21 @@ def _note_codes(table: Table, names: Sequence[str]) -> None:
         )
 
 
-def note_unsplit(table: Table, labels: Sequence[str], column: str) -> None:
+def note_unsplit(table: Table, labels: Mapping[str, int], column: str) -> None:
     """Note a problem where each label looks like all labels of an item, or like a label and its count.
 
     Args:
         table: The file.
-        labels: What was read as one label each.
+        labels: What was read as one label each, and how often it stands there.
         column: Where they stand.
     """
     distinct = set(labels)
     for joint, told in _UNSPLIT.items():
-        parts = [re.split(joint, label) for label in labels] if len(distinct) > 1 else []
-        cells = [part for found in parts for part in found]
-        several = all(len(found) > 1 and all(found) for found in parts)
-        if parts and several and 2 * len(set(cells)) <= len(cells) and any(len(set(f)) < len(f) for f in parts):
+        parts = {label: re.split(joint, label) for label in labels} if len(distinct) > 1 else {}
+        cells = {part for found in parts.values() for part in found}
+        several = all(len(found) > 1 and all(found) for found in parts.values())
+        repeat = 2 * len(cells) <= sum(times * len(parts[label]) for label, times in labels.items() if parts)
+        if parts and several and repeat and any(len(set(found)) < len(found) for found in parts.values()):
             table.add_problem(
                 0,
                 f"labels in {column} such as {min(distinct)!r} look like several labels with {told} between them: "

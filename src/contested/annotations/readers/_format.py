@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -281,8 +281,8 @@ def read_fields(table: Table, used: Collection[str], text_columns: Sequence[str]
     return pd.DataFrame({**texts, **others}, index=range(len(table.line_numbers)))
 
 
-def _flattened(table: Table, used: Collection[str]) -> dict[str, list[object]]:
-    plain: dict[str, list[object]] = {}
+def _flattened(table: Table, used: Collection[str]) -> dict[str, Sequence[object]]:
+    plain: dict[str, Sequence[object]] = {}
     for name, column in table.columns.items():
         if name in used or name.casefold() in _NEVER_FIELDS:
             continue
@@ -295,7 +295,7 @@ def _flattened(table: Table, used: Collection[str]) -> dict[str, list[object]]:
     return plain
 
 
-def _text_column(table: Table, name: str, plain: dict[str, list[object]]) -> list[str]:
+def _text_column(table: Table, name: str, plain: Mapping[str, Sequence[object]]) -> list[str]:
     if name not in plain:
         near = did_you_mean(name, plain)
         table.add_problem(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers._classes import note_classes, note_measurements
-from contested.annotations.readers._votes import Answer, unified, without_missing
+from contested.annotations.readers._votes import Answers, unified, without_missing
 from contested.annotations.votes import Votes
 from contested.rows import Table
 from contested.wording import did_you_mean, listed
@@ -45,14 +45,16 @@ class Counted(NamedTuple):
 
     label_names: tuple[str, ...]
     counts: NDArray[np.int64]
-    answers: list[Answer]
+    answers: Answers
 
-    def annotations(self, ids: Sequence[str], rows: Sequence[int], fields: pd.DataFrame, *, source: str) -> Annotations:
+    def annotations(
+        self, ids: Sequence[str], rows: NDArray[np.int64], fields: pd.DataFrame, *, source: str
+    ) -> Annotations:
         """Return the annotations of some of the items.
 
         Args:
             ids: The id of each item, (N,).
-            rows: The items to keep, each with an answer.
+            rows: The items to keep: those with an answer, in order.
             fields: What else is known of each item to keep.
             source: The file.
 
@@ -60,27 +62,22 @@ class Counted(NamedTuple):
             The annotations, with their votes.
         """
         index = {name: k for k, name in enumerate(self.label_names)}
-        annotators = {name: a for a, name in enumerate(dict.fromkeys(a.annotator for a in self.answers if a.annotator))}
-        votes = Votes(
-            np.array([answer.item for answer in self.answers], dtype=np.int64),
-            np.array([index[answer.label] for answer in self.answers], dtype=np.int64),
-            np.array([annotators.get(answer.annotator, -1) for answer in self.answers], dtype=np.int64),
-            tuple(annotators),
-        )
-        kept = np.array(rows, dtype=np.intp)
+        classes = np.array([index[label] for label in self.answers.labels], dtype=np.int64)
+        answers, every = self.answers, len(rows) == len(ids)
+        votes = Votes(answers.items, classes[answers.codes], answers.annotators, answers.annotator_ids)
         return Annotations(
-            tuple(ids[row] for row in rows),
-            self.counts[kept],
+            tuple(ids) if every else tuple(ids[row] for row in rows),
+            self.counts if every else self.counts[rows],
             self.label_names,
             fields,
             source=source,
-            votes=votes.select(kept, n_items=len(ids)),
+            votes=votes if every else votes.select(rows, n_items=len(ids)),
         )
 
 
 def count_answers(
     table: Table,
-    answers: Sequence[Answer],
+    answers: Answers,
     *,
     n_items: int,
     label_names: tuple[str, ...] | None,
@@ -100,7 +97,7 @@ def count_answers(
     """
     answers = without_missing(table, answers, missing=missing, label_names=label_names)
     answers = unified(table, answers, label_names)
-    found = Counter(answer.label for answer in answers)
+    found = answers.times()
     joined = _joined(found) - set(label_names or ())
     names = label_names or order_labels(found.keys() - joined)
     if len(names) > _MOST_CLASSES:
@@ -112,14 +109,13 @@ def count_answers(
         note_other_names(table, label_names, {label: n for label, n in found.items() if label not in joined})
     elif not note_measurements(table, names, len(answers)):
         note_classes(table, names)
-    index = {name: k for k, name in enumerate(names)}
-    known = [answer for answer in answers if answer.label in index]
-    for answer in answers if len(known) < len(answers) else ():
-        if answer.label not in index:
-            table.add_problem(answer.line_number, _not_a_class(answer.label, names, joined))
-    counts = np.zeros((n_items, len(names)), dtype=np.int64)
-    np.add.at(counts, ([a.item for a in known], [index[a.label] for a in known]), 1)
-    return Counted(names, counts, known)
+    known = answers.kept(answers.where(names))
+    if len(known) < len(answers):
+        for row, code in zip(*(values[~answers.where(names)] for values in (answers.rows, answers.codes)), strict=True):
+            table.add_problem(table.line_numbers[int(row)], _not_a_class(answers.labels[code], names, joined))
+    classes = np.array([names.index(label) for label in known.labels], dtype=np.int64)[known.codes]
+    counts = np.bincount(known.items * len(names) + classes, minlength=n_items * len(names))
+    return Counted(names, counts.reshape(n_items, len(names)).astype(np.int64), known)
 
 
 def _joined(found: Collection[str]) -> set[str]:

@@ -207,5 +207,5 @@ def _listed_row(cell: object, names: tuple[str, ...]) -> list[object] | str:
 
 def check_totals(table: Table, counts: NDArray[np.float64]) -> None:
     """Note each row whose counts are all zero (rows with nan have their problem already)."""
-    for row in np.flatnonzero(counts.sum(axis=1) == 0) if counts.shape[1] else ():
+    for row in map(int, np.flatnonzero(counts.sum(axis=1) == 0)) if counts.shape[1] else ():
         table.add_problem(table.line_numbers[row], "has no annotation: all counts are 0; expected at least one")

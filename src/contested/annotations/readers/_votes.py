@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import repeat
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from contested.annotations.readers._cells import NOTHING, as_label, canonical, separator_of, shown, split_labels
 from contested.annotations.readers._printed import as_structure
 from contested.annotations.receipt import EMPTY
-from contested.rows import Table
+from contested.rows import Coded, Table
 from contested.wording import counted, listed
 
 # A dash is no answer, except where a plus says that it is a sign.
@@ -20,23 +25,85 @@ _DASH, _PLUS = "-", "+"
 _FEWEST_SETS = 2
 
 
-class Answer(NamedTuple):
-    """One annotator's label of one item.
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """V labels of items as the file names them, in the order of the file.
 
     Attributes:
-        line_number: Its line in the file.
-        item: The row of the item, from 0.
-        label: The class, as the file names it.
-        annotator: Who gave it, as the file names them; empty where it does not say.
+        rows: Row of the table in which each stands, (V,).
+        items: Row of the item, (V,).
+        codes: The label, as its place in ``labels``, (V,).
+        labels: The different labels, in order of first occurrence.
+        annotators: The place in ``annotator_ids`` of who gave it, (V,); -1 where the file does not say.
+        annotator_ids: The annotators as the file names them.
     """
 
-    line_number: int
-    item: int
-    label: str
-    annotator: str = ""
+    rows: NDArray[np.int64]
+    items: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    labels: tuple[str, ...]
+    annotators: NDArray[np.int64]
+    annotator_ids: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        rows: NDArray[np.int64],
+        codes: NDArray[np.int64],
+        labels: Sequence[str],
+        annotators: NDArray[np.int64] | None = None,
+        annotator_ids: Sequence[str] = (),
+    ) -> Answers:
+        """Return answers to items that are rows of the table.
+
+        Args:
+            rows: Row of each, (V,).
+            codes: Place in ``labels``, (V,).
+            labels: Labels in any order; equal ones become one, and those that nobody gave are left out.
+            annotators: Who gave each, (V,); None where the file does not say.
+            annotator_ids: The annotators.
+
+        Returns:
+            The answers.
+        """
+        places = Coded.of(labels)
+        found, used = pd.factorize(places.codes[codes])
+        names = tuple(str(places.values[place]) for place in used)
+        unknown = np.full(len(rows), -1, dtype=np.int64)
+        return cls(rows, rows, found, names, unknown if annotators is None else annotators, tuple(annotator_ids))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def times(self) -> dict[str, int]:
+        """Return how often each label was given."""
+        return dict(zip(self.labels, np.bincount(self.codes, minlength=len(self.labels)).tolist(), strict=True))
+
+    def where(self, labels: Collection[str]) -> NDArray[np.bool_]:
+        """Return which answers are one of some labels, (V,)."""
+        return np.array([label in labels for label in self.labels], dtype=np.bool_)[self.codes]
+
+    def kept(self, chosen: NDArray[np.bool_]) -> Answers:
+        """Return the answers chosen by a mask of shape (V,)."""
+        if chosen.all():
+            return self
+        found, used = pd.factorize(self.codes[chosen])
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            items=self.items[chosen],
+            codes=found,
+            labels=tuple(self.labels[place] for place in used),
+            annotators=self.annotators[chosen],
+        )
+
+    def renamed(self, names: Mapping[str, str]) -> Answers:
+        """Return the answers with other names for some labels; what is then alike is one label."""
+        renamed = Coded.of([names.get(label, label) for label in self.labels])
+        return replace(self, codes=renamed.codes[self.codes], labels=tuple(map(str, renamed.values)))
 
 
-def listed_answers(table: Table, column: str, whole: Sequence[str] | None) -> list[Answer]:
+def listed_answers(table: Table, column: str, whole: Sequence[str] | None) -> Answers:
     """Read a column in which each cell holds all labels of an item.
 
     Args:
@@ -47,17 +114,52 @@ def listed_answers(table: Table, column: str, whole: Sequence[str] | None) -> li
     Returns:
         The labels; parts that hold none are counted in the table's trace.
     """
-    found: list[Answer] = []
-    cells = [_structure(table, i, column, value) for i, value in enumerate(table.columns[column])]
-    separator = separator_of(cell for cell in cells if isinstance(cell, str) and cell not in (whole or ()))
-    for i, (line_number, cell) in enumerate(zip(table.line_numbers, cells, strict=True)):
-        annotators = list(cell) if isinstance(cell, dict) else repeat("")
-        for part, annotator in zip(_parts(cell, separator, whole or ()), annotators, strict=False):
-            if isinstance(part, list | dict):
-                table.add_problem(line_number, f"{column} is {shown(table.columns[column][i])}; {_EXPECTED}")
-                break
-            found += _answer(table, Answer(line_number, i, "", annotator), part)
-    return found
+    given = Coded.of(table.columns[column])
+    texts = _attempted(table, given, column, as_structure)
+    separator = separator_of(cell for cell in texts if isinstance(cell, str) and cell not in (whole or ()))
+    cells = [_parts(cell, separator, whole or ()) for cell in texts]
+    nested = [any(isinstance(part, list | dict) for _, part in parts) for parts in cells]
+    for row in np.flatnonzero(np.array(nested)[given.codes]).tolist():
+        table.add_problem(table.line_numbers[row], f"{column} is {shown(given[row])}; {_EXPECTED}")
+    flat = [[*takewhile(lambda part: not isinstance(part[1], list | dict), parts)] for parts in cells]
+    return _of_cells(table, given, flat)
+
+
+def _attempted(table: Table, given: Coded, column: str, read: Callable[[Any], object]) -> list[object]:
+    """What is read from each different cell; None with a problem for every row of a cell that cannot be read."""
+    made: list[object] = []
+    wrong: dict[int, str] = {}
+    for place, value in enumerate(given.values):
+        try:
+            made.append(read(value))
+        except ValueError as error:
+            wrong[place] = str(error)
+            made.append(None)
+    for row in np.flatnonzero(np.isin(given.codes, [*wrong])).tolist() if wrong else ():
+        table.add_problem(table.line_numbers[row], f"{column} is {wrong[int(given.codes[row])]}")
+    return made
+
+
+def _of_cells(table: Table, column: Coded, cells: Sequence[Sequence[tuple[str, object]]]) -> Answers:
+    """The answers of the rows of a column: those of its different cells, each an annotator (or "") and a label."""
+    parts = [(annotator, as_label(part)) for cell in cells for annotator, part in cell]
+    sizes = np.array([*map(len, cells)], dtype=np.int64)
+    begins, times = (np.cumsum(sizes) - sizes)[column.codes], sizes[column.codes]
+    rows = np.repeat(np.arange(len(column)), times)
+    places = np.arange(len(rows)) + np.repeat(begins - (np.cumsum(times) - times), times)
+    answered = np.array([label is not None for _, label in parts], dtype=np.bool_)[places]
+    _count_empty(table, int((~answered).sum()))
+    rows, places = rows[answered], places[answered]
+    names = Coded.of([annotator for annotator, _ in parts])
+    known = [name for place in pd.unique(names.codes[places]) if (name := str(names.values[place]))]
+    index = {name: number for number, name in enumerate(known)}
+    who = np.array([index.get(str(name), -1) for name in names.values], dtype=np.int64)[names.codes[places]]
+    return Answers.of(rows, places, [str(label) for _, label in parts], who, known)
+
+
+def _count_empty(table: Table, times: int) -> None:
+    if times:
+        table.trace.count_missing(EMPTY, times)
 
 
 _EXPECTED = (
@@ -65,30 +167,13 @@ _EXPECTED = (
 )
 
 
-def _structure(table: Table, row: int, column: str, value: object) -> object:
-    try:
-        return as_structure(value)
-    except ValueError as error:
-        table.add_problem(table.line_numbers[row], f"{column} is {error}")
-        return None
-
-
-def _parts(cell: object, separator: str, whole: Iterable[str]) -> list[object]:
+def _parts(cell: object, separator: str, whole: Collection[str]) -> list[tuple[str, object]]:
+    """The parts of a cell, each with its annotator; "" where it does not say."""
     if isinstance(cell, dict):
-        return list(cell.values())
-    if isinstance(cell, list):
-        return cell
+        return [(str(annotator), part) for annotator, part in cell.items()]
     if isinstance(cell, str) and cell.strip() not in whole:
-        return [*split_labels(cell, separator)]
-    return [cell]
-
-
-def _answer(table: Table, unlabelled: Answer, value: object) -> list[Answer]:
-    label = as_label(value)
-    if label is None:
-        table.trace.count_missing(EMPTY)
-        return []
-    return [unlabelled._replace(label=label)]
+        return [("", part) for part in split_labels(cell, separator)]
+    return [("", part) for part in (cell if isinstance(cell, list) else [cell])]
 
 
 def single(value: object, whole: Collection[str] | None = None) -> object:
@@ -135,27 +220,29 @@ _LISTED = re.compile(r"\s*[\[{]")
 _QUOTED = re.compile(r"""\s*[\[{]\s*['"]""")
 
 
-def column_answers(table: Table, columns: Sequence[str], whole: Collection[str] | None = None) -> list[Answer]:
+def column_answers(table: Table, columns: Sequence[str], whole: Collection[str] | None = None) -> Answers:
     """Read columns in each of which a cell holds one annotator's label; empty cells are counted in the table's trace.
 
     Args:
         table: The file; a cell with several labels becomes a problem.
-        columns: One column per annotator.
+        columns: One column per annotator, who is named by it.
         whole: Names of classes; None where not given.
 
     Returns:
         The labels, item by item.
     """
     cells = [single_labels(table, column, whole) for column in columns]
-    return [
-        answer
-        for i, line_number in enumerate(table.line_numbers)
-        for column, values in zip(columns, cells, strict=True)
-        for answer in _answer(table, Answer(line_number, i, "", column), values[i])
-    ]
+    labels = [label for column in cells for label in column.values]
+    begins = np.cumsum([0, *(len(column.values) for column in cells)])
+    codes = np.stack([column.codes + begin for column, begin in zip(cells, begins, strict=False)], axis=1).ravel()
+    answered = np.array([label is not None for label in labels], dtype=np.bool_)[codes]
+    _count_empty(table, int((~answered).sum()))
+    places = np.flatnonzero(answered)
+    rows, annotators = np.divmod(places, len(columns))
+    return Answers.of(rows, codes[places], [str(label) for label in labels], annotators, columns)
 
 
-def single_labels(table: Table, column: str, whole: Collection[str] | None) -> list[object]:
+def single_labels(table: Table, column: str, whole: Collection[str] | None) -> Coded:
     """Read a column in which a cell holds one label.
 
     Args:
@@ -164,21 +251,16 @@ def single_labels(table: Table, column: str, whole: Collection[str] | None) -> l
         whole: Names of classes; None where not given.
 
     Returns:
-        Single values; None where there is a problem.
+        The labels; None where a cell is empty or there is a problem.
     """
-    found: list[object] = []
-    for line_number, value in zip(table.line_numbers, table.columns[column], strict=True):
-        try:
-            found.append(single(value, whole))
-        except ValueError as error:
-            table.add_problem(line_number, f"{column} is {error}")
-            found.append(None)
-    return found
+    given = Coded.of(table.columns[column])
+    labels = Coded.of([as_label(cell) for cell in _attempted(table, given, column, partial(single, whole=whole))])
+    return Coded(labels.codes[given.codes], labels.values)
 
 
 def without_missing(
-    table: Table, answers: Sequence[Answer], *, missing: Sequence[str] | None, label_names: Sequence[str] | None
-) -> list[Answer]:
+    table: Table, answers: Answers, *, missing: Sequence[str] | None, label_names: Sequence[str] | None
+) -> Answers:
     """Return the answers that name a class.
 
     Args:
@@ -190,21 +272,21 @@ def without_missing(
     Returns:
         The answers.
     """
-    found = {answer.label for answer in answers}
-    names = set(label_names or ())
+    found, names = set(answers.labels), set(label_names or ())
     usual = NOTHING if _PLUS in found | names else NOTHING | {_DASH}
     given = {canonical(label) or label for label in missing or ()}
     nothing = {
         label for label in found - names if label in usual or label in given or (canonical(label) or label) in given
     }
     if not nothing:
-        return list(answers)
-    for label, times in Counter(answer.label for answer in answers if answer.label in nothing).items():
-        table.trace.count_missing(label, times)
-    return [answer for answer in answers if answer.label not in nothing]
+        return answers
+    for label, times in answers.times().items():
+        if label in nothing:
+            table.trace.count_missing(label, times)
+    return answers.kept(~answers.where(nothing))
 
 
-def unified(table: Table, answers: Sequence[Answer], label_names: Sequence[str] | None) -> list[Answer]:
+def unified(table: Table, answers: Answers, label_names: Sequence[str] | None) -> Answers:
     """Return the answers with one spelling per number: 1, 1.0 and 01 are one class.
 
     Args:
@@ -217,7 +299,7 @@ def unified(table: Table, answers: Sequence[Answer], label_names: Sequence[str] 
     """
     answers = _with_points(table, answers)
     spellings: dict[str, list[str]] = {}
-    for label in dict.fromkeys(answer.label for answer in answers):
+    for label in answers.labels:
         if (number := canonical(label)) is not None:
             spellings.setdefault(number, []).append(label)
     by_number = {number: name for name in label_names or () if (number := canonical(name)) is not None}
@@ -226,26 +308,23 @@ def unified(table: Table, answers: Sequence[Answer], label_names: Sequence[str] 
     if several:
         told = "; ".join(f"{listed(found)} is {names[number]}" for number, found in several.items())
         table.add_note(f"Numbers that are spelled in several ways are one class each: {told}.")
-    renamed = {label: names[number] for number, found in spellings.items() for label in found}
-    if all(label == name for label, name in renamed.items()):
-        return list(answers)
-    return [answer._replace(label=renamed.get(answer.label, answer.label)) for answer in answers]
+    return answers.renamed({label: names[number] for number, found in spellings.items() for label in found})
 
 
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,2}")
 
 
-def _with_points(table: Table, answers: Sequence[Answer]) -> list[Answer]:
+def _with_points(table: Table, answers: Answers) -> Answers:
     """Return the answers with decimal points, where all of them are numbers, some with a decimal comma: "1,0" is 1."""
-    found = {answer.label for answer in answers}
+    found = set(answers.labels)
     decimals = {label for label in found if _COMMA.fullmatch(label)}
     # "1,3" beside 1 and 3 is two choices.
     joined = any(set(label.split(",")) <= found for label in decimals)
     if not decimals or joined or not all(label in decimals or _WHOLE.fullmatch(label) for label in found):
-        return list(answers)
+        return answers
     table.add_note(f"Labels such as {min(decimals)} were read as numbers with a decimal comma.")
-    return [answer._replace(label=answer.label.replace(",", ".")) for answer in answers]
+    return answers.renamed({label: label.replace(",", ".") for label in found})
 
 
 def _name(number: str, spellings: Sequence[str]) -> str:
@@ -254,7 +333,7 @@ def _name(number: str, spellings: Sequence[str]) -> str:
     return first if not others and first.isdigit() else number
 
 
-def check_sets(table: Table, answers: Sequence[Answer], column: str) -> None:
+def check_sets(table: Table, answers: Answers, column: str) -> None:
     """Note a problem where lists look like sets of labels of an item, and not like votes: no label is in one twice.
 
     Args:
@@ -262,12 +341,8 @@ def check_sets(table: Table, answers: Sequence[Answer], column: str) -> None:
         answers: The answers.
         column: Where they stand.
     """
-    seen: set[tuple[int, str]] = set()
-    for answer in answers:
-        if (answer.item, answer.label) in seen:
-            return
-        seen.add((answer.item, answer.label))
-    several = sum(times > 1 for times in Counter(answer.item for answer in answers).values())
+    twice = pd.Series(answers.items * len(answers.labels) + answers.codes).duplicated().any()
+    several = 0 if twice else int((np.bincount(answers.items) > 1).sum())
     if several:
         note_sets(table, several, f"labels in {column}", format="labels")
 
@@ -293,24 +368,24 @@ def note_sets(table: Table, several: int, what: str, *, format: str, sure: bool 
     )
 
 
-def left_out(table: Table, ids: Sequence[str], rows: Mapping[int, object] | set[int]) -> list[int]:
+def left_out(table: Table, ids: Sequence[str], answers: Answers) -> NDArray[np.int64]:
     """Return the rows of items that have an answer, and say which items have none.
 
     Args:
         table: The file; a problem where no item has one.
         ids: The id of each item.
-        rows: The items with an answer.
+        answers: The answers.
 
     Returns:
         Row numbers, in order.
     """
-    kept = [row for row in range(len(ids)) if row in rows]
-    without = [ids[row] for row in range(len(ids)) if row not in rows]
-    if not kept and not table.problems:
+    answered = np.bincount(answers.items, minlength=len(ids)) > 0
+    without = [ids[row] for row in np.flatnonzero(~answered).tolist()]
+    if len(without) == len(ids) and not table.problems:
         table.add_problem(0, "no item has a label")
     elif without:
         have = "has no label and was" if len(without) == 1 else "have no label and were"
         table.trace.left_out.append(
             f"{len(without):,} of {counted(len(ids), 'item')} {have} left out: {listed(without)}"
         )
-    return kept
+    return np.flatnonzero(answered)

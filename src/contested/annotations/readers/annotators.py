@@ -14,7 +14,7 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes, count_answers
-from contested.annotations.readers._votes import Answer, column_answers, left_out, without_missing
+from contested.annotations.readers._votes import Answers, column_answers, left_out, without_missing
 from contested.rows import Table
 
 _COLUMN = re.compile(r"(annotator|worker)_\d+")
@@ -52,13 +52,12 @@ def read(table: Table, options: Options) -> Annotations:
     for column in columns:
         table.trace.read_from("labels", column)
     ids = read_ids(table, id_column)
-    answers = [
-        answer._replace(label=_whole(answer.label)) for answer in column_answers(table, columns, options.label_names)
-    ]
+    answers = column_answers(table, columns, options.label_names)
+    answers = answers.renamed({label: _whole(label) for label in answers.labels})
     answers = without_missing(table, answers, missing=options.missing, label_names=options.label_names)
     answers = _named(answers, options.label_names)
     found = count_answers(table, answers, n_items=len(ids), label_names=options.label_names)
-    rows = left_out(table, ids, {answer.item for answer in found.answers})
+    rows = left_out(table, ids, found.answers)
     predicted = [name for name in table.columns if name == "label" or name.startswith("prob_")]
     fields = read_fields(table, {id_column, *columns, *predicted}, options.text_columns)
     if not table.problems:
@@ -72,13 +71,11 @@ def _whole(label: str) -> str:
     return label.removesuffix(".0") if re.fullmatch(r"\d+\.0", label) else label
 
 
-def _named(answers: list[Answer], label_names: tuple[str, ...] | None) -> list[Answer]:
+def _named(answers: Answers, label_names: tuple[str, ...] | None) -> Answers:
     """Answers by class name where all of them are indices of the names given."""
     names = {str(index): name for index, name in enumerate(label_names or ())}
-    found = {answer.label for answer in answers}
-    if not found <= names.keys() or found & set(names.values()):
-        return answers
-    return [answer._replace(label=names[answer.label]) for answer in answers]
+    found = set(answers.labels)
+    return answers if not found <= names.keys() or found & set(names.values()) else answers.renamed(names)
 
 
 FORMAT = Format(

@@ -125,13 +125,13 @@ def _read_counts(table: Table, proportions: NDArray[np.float64], annotators: NDA
     totals = np.where(usable, proportions.sum(axis=1), 1.0)
     # Each of K rounded proportions can be off by half the rounding step.
     wrong_sum = np.abs(totals - 1) > _ROUNDING / 2 * max(2, proportions.shape[1]) + 1e-9
-    for row in np.flatnonzero(wrong_sum):
+    for row in map(int, np.flatnonzero(wrong_sum)):
         table.add_problem(table.line_numbers[row], f"the proportions sum to {totals[row]:g}; expected 1")
     usable &= ~wrong_sum & (annotators >= 1)
     counts = to_counts(np.where(usable[:, None], proportions, 0.0), np.where(usable, annotators, 0))
     shares = counts / np.where(usable, annotators, 1)[:, None]
     off = usable & (np.abs(shares - proportions) > _ROUNDING + 1e-9).any(axis=1)
-    for row in np.flatnonzero(off):
+    for row in map(int, np.flatnonzero(off)):
         given = listed(f"{value:g}" for value in proportions[row])
         table.add_problem(
             table.line_numbers[row], f"{annotators[row]:g} annotators cannot give the proportions {given}"

@@ -26,7 +26,7 @@ from contested.annotations.readers._format import (
 from contested.annotations.readers._labels import check_classes, count_answers
 from contested.annotations.readers._printed import as_structure
 from contested.annotations.readers._votes import check_sets, column_answers, left_out, listed_answers
-from contested.rows import Table
+from contested.rows import Coded, Table
 from contested.wording import listed
 
 ALIASES = ("annotator_labels", "labels", "annotations")
@@ -42,7 +42,9 @@ def matches(table: Table, options: Options) -> bool:
     if options.labels_column is not None:
         return True
     usual = alias_column(table, ALIASES)
-    return usual is not None and (not annotators.matches(table, options) or any(map(_several, table.columns[usual])))
+    return usual is not None and (
+        not annotators.matches(table, options) or any(map(_several, Coded.of(table.columns[usual]).values))
+    )
 
 
 def _several(value: object) -> bool:
@@ -62,11 +64,11 @@ def read(table: Table, options: Options) -> Annotations:
     answers = listed_answers(table, columns[0], names) if one else column_answers(table, columns, names)
     found = count_answers(table, answers, n_items=len(ids), label_names=options.label_names, missing=options.missing)
     if one and names is None and not table.problems:
-        note_unsplit(table, [answer.label for answer in found.answers], columns[0])
+        note_unsplit(table, found.answers.times(), columns[0])
     if one and not _note_keys(table, columns[0]) and not (options.by_name or table.problems):
         check_sets(table, found.answers, columns[0])
     _check_rows(table, id_column, found.counts)
-    rows = left_out(table, ids, {answer.item for answer in found.answers})
+    rows = left_out(table, ids, found.answers)
     fields = read_fields(table, {id_column, *columns}, options.text_columns)
     if not table.problems:
         check_classes(table, found.label_names)
@@ -87,7 +89,7 @@ def _check_rows(table: Table, id_column: str, counts: NDArray[np.int64]) -> None
 
 def _note_keys(table: Table, column: str) -> bool:
     """Whether labels are given by annotator; a note says so where the keys look like aspects of the item instead."""
-    cells = [_as_object(value) for value in table.columns[column]]
+    cells = [*Coded.of(table.columns[column]).mapped(_as_object)]
     keyed = [cell for cell in cells if cell]
     if not keyed:
         return False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers import counts, distributions, labels
-from contested.annotations.readers._cells import as_label, rounded_id, shown
+from contested.annotations.readers._cells import as_label, labels_in, rounded_id, shown
 from contested.annotations.readers._format import (
     ID_ALIASES,
     WORKER_ALIASES,
@@ -23,9 +25,9 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes, count_answers
-from contested.annotations.readers._votes import Answer, left_out, single, single_labels, unified, without_missing
+from contested.annotations.readers._votes import Answers, left_out, single, single_labels, unified, without_missing
 from contested.annotations.receipt import EMPTY
-from contested.rows import Table
+from contested.rows import Coded, Table
 from contested.wording import counted, listed
 
 ITEM_ALIASES = ("task", "item", "example_id", "uid", "item_id", "id", "task_id", "question", *ID_ALIASES)
@@ -47,14 +49,14 @@ class _Rows(NamedTuple):
     """What the rows of a long table hold.
 
     Attributes:
-        items: Each item's row in the result: items keep the order in which they first occur.
-        codes: The item of each row of the file, also of those without a label.
-        answers: Every label with its item and line.
+        items: The id of each item: items keep the order in which they first occur.
+        codes: The item of each row of the file, also of those without a label; -1 where there is a problem.
+        answers: Every label with its item and row.
     """
 
-    items: dict[str, int]
-    codes: list[int]
-    answers: list[Answer]
+    items: list[str]
+    codes: NDArray[np.int64]
+    answers: Answers
 
 
 def matches(table: Table, options: Options) -> bool:
@@ -86,7 +88,7 @@ def _is_structure(value: object) -> bool:
 
 
 def _repeats(values: Sequence[object]) -> bool:
-    return len({as_label(value) for value in values}) < len(values)
+    return len(labels_in(values).values) < len(values)
 
 
 def _item_column(table: Table, worker: str | None) -> str | None:
@@ -94,7 +96,7 @@ def _item_column(table: Table, worker: str | None) -> str | None:
     usual = alias_columns(table, ITEM_ALIASES)
     if len(usual) < 2:
         return next(iter(usual), None)
-    vary = [column for column in usual if len({as_label(value) for value in table.columns[column]}) > 1] or usual
+    vary = [column for column in usual if len(labels_in(table.columns[column]).values) > 1] or usual
     repeat = [column for column in vary if _repeats(table.columns[column])] or vary
     if worker is None or len(repeat) < 2:
         return next(iter(repeat), None)
@@ -102,8 +104,13 @@ def _item_column(table: Table, worker: str | None) -> str | None:
 
 
 def _is_once(table: Table, item: str, worker: str) -> bool:
-    pairs = {*zip(map(as_label, table.columns[item]), map(as_label, table.columns[worker]), strict=True)}
-    return len(pairs) == len(table.line_numbers)
+    return _n_pairs(table, item, worker) == len(table.line_numbers)
+
+
+def _n_pairs(table: Table, *columns: str) -> int:
+    """How many different pairs of values two columns have."""
+    one, other = (labels_in(table.columns[column]) for column in columns)
+    return len(pd.unique(one.codes * len(other.values) + other.codes))
 
 
 def _label_column(table: Table, item: str | None) -> str | None:
@@ -121,8 +128,7 @@ def _label_column(table: Table, item: str | None) -> str | None:
 
 
 def _differs(table: Table, item: str, column: str) -> bool:
-    pairs = {*zip(map(as_label, table.columns[item]), map(as_label, table.columns[column]), strict=True)}
-    return len(pairs) > len({name for name, _ in pairs})
+    return _n_pairs(table, item, column) > len(labels_in(table.columns[item]).values)
 
 
 def read(table: Table, options: Options) -> Annotations:
@@ -146,71 +152,85 @@ def read(table: Table, options: Options) -> Annotations:
     if not table.problems:
         check_classes(table, found.label_names)
         _check_texts(table, rows, fields, options)
-    kept = left_out(table, list(rows.items), {answer.item for answer in rows.answers})
+    kept = left_out(table, rows.items, rows.answers)
     stop_on_problems(table, FORMAT.name)
     fields = _item_fields(fields, rows.codes).iloc[kept]
-    return found.annotations([*rows.items], kept, fields, source=str(table.path))
+    return found.annotations(rows.items, kept, fields, source=str(table.path))
 
 
 def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
-    rows = _Rows({}, [], [])
-    cells = [[as_label(cell) for cell in table.columns[column]] for column in columns[:2]]
     answers = _answers(table, columns, options)
-    first: dict[tuple[str, str], Answer] = {}
-    repeated = []
-    for i, (line_number, item, worker) in enumerate(zip(table.line_numbers, *cells, strict=True)):
-        if told := rounded_id(table.columns[columns.item][i]):
-            table.add_problem(line_number, f"{columns.item} is {told}")
-            continue
-        if item is None or (worker is None and i in answers):
-            _note_missing(table, line_number, columns, i)
-            continue
-        rows.codes.append(rows.items.setdefault(item, len(rows.items)))
-        if (answer := answers.get(i)) is None:
-            continue
-        before = first.setdefault((item, str(worker)), answer)
-        if before is answer:
-            rows.answers.append(answer._replace(item=rows.codes[-1], annotator=str(worker)))
-        elif before.label == answer.label:
-            repeated.append(line_number)
-        else:
-            table.add_problem(
-                line_number,
-                f"{columns.worker} '{worker}' already annotated {columns.item} '{item}' with '{before.label}' on "
-                f"{table.unit} {before.line_number}, and here with '{answer.label}'; expected one label each",
-            )
+    items, workers = (labels_in(table.columns[column]) for column in columns[:2])
+    answered = np.zeros(len(items), dtype=np.bool_)
+    answered[answers.rows] = True
+    rounded = Coded.of(table.columns[columns.item]).mapped(rounded_id).where(bool)
+    usable = ~(rounded | items.where(_is_missing) | (workers.where(_is_missing) & answered))
+    for row in np.flatnonzero(~usable).tolist():
+        _note_unusable(table, columns, row)
+    codes = np.full(len(items), -1, dtype=np.int64)
+    codes[usable], order = pd.factorize(items.codes[usable])
+    answers = answers.kept(usable[answers.rows])
+    ids, used = pd.factorize(workers.codes[answers.rows])
+    names = tuple(str(workers.values[place]) for place in used)
+    answers = replace(answers, items=codes[answers.rows], annotators=ids, annotator_ids=names)
+    return _Rows([items.values[place] for place in order], codes, _once(table, columns, answers, items))
+
+
+def _is_missing(label: str | None) -> bool:
+    return label is None
+
+
+def _once(table: Table, columns: _Columns, answers: Answers, items: Coded) -> Answers:
+    """One answer of each annotator to each item: the first; another one that is not the same is a problem."""
+    pairs, _ = pd.factorize(answers.items * len(answers.annotator_ids) + answers.annotators)
+    repeats = pd.Series(pairs).duplicated().to_numpy()
+    first = np.flatnonzero(~repeats)[pairs]
+    same = repeats & (answers.codes == answers.codes[first])
+    for place in np.flatnonzero(repeats & ~same).tolist():
+        before, row = int(answers.rows[first[place]]), int(answers.rows[place])
+        worker = answers.annotator_ids[answers.annotators[place]]
+        labels = [answers.labels[answers.codes[found]] for found in (first[place], place)]
+        table.add_problem(
+            table.line_numbers[row],
+            f"{columns.worker} '{worker}' already annotated {columns.item} '{items[row]}' with '{labels[0]}' on "
+            f"{table.unit} {table.line_numbers[before]}, and here with '{labels[1]}'; expected one label each",
+        )
+    repeated = [table.line_numbers[row] for row in answers.rows[same].tolist()]
     if repeated:
         were = "row that repeats an annotator's label of the same item was"
         if len(repeated) > 1:
             were = "rows that repeat an annotator's label of the same item were"
         table.trace.left_out.append(f"{len(repeated):,} {were} left out: {_lines(table, repeated)}")
-    return rows
+    return answers.kept(~repeats)
 
 
-def _answers(table: Table, columns: _Columns, options: Options) -> dict[int, Answer]:
-    """Return the answer of each row that has one, by row."""
-    values = [as_label(cell) for cell in single_labels(table, columns.label, options.label_names)]
-    given = [Answer(table.line_numbers[i], i, label) for i, label in enumerate(values) if label is not None]
-    answered = without_missing(table, given, missing=options.missing, label_names=options.label_names)
-    answered = unified(table, answered, options.label_names)
-    found = {answer.item: answer for answer in answered}
-    empty = len(values) - len(given)
-    if empty:
-        table.trace.count_missing(EMPTY, empty)
-    without = [number for i, number in enumerate(table.line_numbers) if i not in found]
+def _answers(table: Table, columns: _Columns, options: Options) -> Answers:
+    """Return the answers of the rows that have one."""
+    cells = single_labels(table, columns.label, options.label_names)
+    given = np.flatnonzero(~cells.where(_is_missing))
+    answers = Answers.of(given, cells.codes[given], [str(label) for label in cells.values])
+    answers = without_missing(table, answers, missing=options.missing, label_names=options.label_names)
+    answers = unified(table, answers, options.label_names)
+    if len(given) < len(cells):
+        table.trace.count_missing(EMPTY, len(cells) - len(given))
+    without = np.delete(np.arange(len(cells)), answers.rows).tolist()
     if without:
         was = "was" if len(without) == 1 else "were"
-        table.trace.left_out.append(
-            f"{counted(len(without), 'row')} without a label {was} left out: {_lines(table, without)}"
-        )
-    return found
+        lines = _lines(table, [table.line_numbers[row] for row in without])
+        table.trace.left_out.append(f"{counted(len(without), 'row')} without a label {was} left out: {lines}")
+    return answers
 
 
 def _lines(table: Table, numbers: Sequence[int]) -> str:
     return table.where(numbers).removesuffix(": ")
 
 
-def _note_missing(table: Table, line_number: int, columns: _Columns, row: int) -> None:
+def _note_unusable(table: Table, columns: _Columns, row: int) -> None:
+    """Say why a row has no item, or no annotator."""
+    line_number = table.line_numbers[row]
+    if told := rounded_id(table.columns[columns.item][row]):
+        table.add_problem(line_number, f"{columns.item} is {told}")
+        return
     for column in columns[:2]:
         cell = table.columns[column][row]
         if as_label(cell) is None:
@@ -219,23 +239,23 @@ def _note_missing(table: Table, line_number: int, columns: _Columns, row: int) -
 
 def _check_texts(table: Table, rows: _Rows, fields: pd.DataFrame, options: Options) -> None:
     """Note rows whose text differs from the text of the same item before."""
-    names = list(rows.items)
+    _, first_rows = np.unique(rows.codes, return_index=True)
     for column in options.text_columns or ():
-        first: dict[int, tuple[int, object]] = {}
-        for line_number, code, text in zip(table.line_numbers, rows.codes, fields[column], strict=True):
-            first_line, first_text = first.setdefault(code, (line_number, text))
-            if text != first_text:
-                table.add_problem(
-                    line_number,
-                    f"{column} of '{names[code]}' differs from {table.unit} {first_line}; expected one text",
-                )
+        texts = fields[column].to_numpy(dtype=object)
+        for row in np.flatnonzero(texts != texts[first_rows[rows.codes]]).tolist():
+            item, first = rows.codes[row], int(first_rows[rows.codes[row]])
+            table.add_problem(
+                table.line_numbers[row],
+                f"{column} of '{rows.items[item]}' differs from {table.unit} {table.line_numbers[first]}; "
+                "expected one text",
+            )
 
 
-def _item_fields(fields: pd.DataFrame, codes: list[int]) -> pd.DataFrame:
+def _item_fields(fields: pd.DataFrame, codes: NDArray[np.int64]) -> pd.DataFrame:
     """Keep the columns that describe the item: those with one value per item."""
-    grouped = fields.groupby(np.array(codes), sort=True)
-    constant = [column for column in fields.columns if (grouped[column].nunique(dropna=False) <= 1).all()]
     _, first_rows = np.unique(codes, return_index=True)
+    values = {name: pd.factorize(fields[name])[0] for name in fields.columns}
+    constant = [name for name, found in values.items() if (found == found[first_rows[codes]]).all()]
     return fields[constant].iloc[first_rows].reset_index(drop=True)
 
 
