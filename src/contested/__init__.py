@@ -22,7 +22,7 @@ from contested.errors import (
 
 if TYPE_CHECKING:
     from contested.analysis import Analysis, Comparison, analyze, compare, statements
-    from contested.annotations import Annotations, Categories, read_annotations
+    from contested.annotations import Annotations, Categories, Disagreement, read_annotations
     from contested.config import RunConfig, load_config
     from contested.integrations import Completions, Preferences, TrajectoryCallback
     from contested.options import IA3, PEFT, Full, LoRA
@@ -37,7 +37,7 @@ __version__ = "0.1.0"
 # Loaded when first used: a name costs what its module costs, and `import contested` costs nothing.
 _MODULES = {
     "contested.analysis": ("Analysis", "Comparison", "analyze", "compare", "statements"),
-    "contested.annotations": ("Annotations", "Categories", "read_annotations"),
+    "contested.annotations": ("Annotations", "Categories", "Disagreement", "read_annotations"),
     "contested.config": ("RunConfig", "load_config"),
     "contested.integrations": ("Completions", "Preferences", "TrajectoryCallback"),
     "contested.options": ("IA3", "PEFT", "Full", "LoRA"),
@@ -60,6 +60,7 @@ __all__ = [
     "ConfigError",
     "ContestedError",
     "DataError",
+    "Disagreement",
     "Full",
     "LoRA",
     "ModelError",

@@ -74,7 +74,7 @@ def test_bounds_and_estimator(chaos):
     # Miller-Madow: 0; 0.6981; 1.0985 + 2/200 = 1.1085; 0.6780.
     assert given["categories"] == {"clean": 1, "ambiguous": 2, "contested": 1}
     assert given["entropy_estimator"] == "miller-madow"
-    assert given["category_bounds_nats"] == [0.675, 1.1]
+    assert (given["category_bounds"], given["category_unit"]) == ([0.675, 1.1], "nats")
 
 
 def test_fixed_bounds_with_other_numbers_of_classes_are_noted(write_text):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from contested.annotations import Annotations, Categories, read_annotations
-from contested.annotations.measures import largest_entropy, mean_pair_distance, scale_of, standard_deviation
+from contested.annotations.measures import largest_entropy
 from contested.errors import DataError
 
 
@@ -117,16 +117,6 @@ def test_measures_that_know_the_order_of_ratings(write_text):
     notes = " ".join(data.summary().notes)
     assert "entropy takes them as names without an order" in notes
     assert "Nobody answered 4, so that ln K counts 4 classes" in notes
-    assert "give label_names=1,2,3,4,5" in notes
+    assert "give scale=1,2,3,4,5" in notes
     wider = read_annotations(path, labels_column=["r1", "r2", "r3", "r4"], label_names=list("12345"))
     assert wider.item_table()["label_pair_distance"].tolist() == pytest.approx([4 / 6, 16 / 6, 0, 13 / 6])
-
-
-def test_ratings_of_one_annotator_have_no_spread():
-    assert np.isnan(standard_deviation([[1, 0]], [1, 2])).all()
-    assert np.isnan(mean_pair_distance([[1, 0]], [1, 2])).all()
-
-
-@pytest.mark.parametrize(("names", "scale"), [("1234", True), ("012", False), ("abcd", False)])
-def test_a_scale_has_four_numbers(names, scale):
-    assert (scale_of(list(names)) is not None) == scale

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import contested as ct
+from contested.annotations.categories import fixed_categories
 from contested.integrations.inputs import padded
-from contested.integrations.tracked import check_order, counts_in_order, read_tracked
+from contested.integrations.tracked import categories_in_order, check_order, counts_in_order, read_tracked
 
 ROWS = {"id": ["a", "b", "c"], "input_ids": [[5, 6, 0], [0, 7, 8], [9]], "labels": [0, 1, 1]}
 MASKED = {**ROWS, "attention_mask": [[1, 1, 0], [0, 1, 1], [1]]}
@@ -116,3 +117,23 @@ def test_the_split_of_all_is_told_at_once() -> None:
         of(ROWS, "dev")
     with pytest.raises(ct.DataError, match="split is given as a column and as an argument"):
         of({**ROWS, "split": ["train"] * 3}, "validation")
+
+
+_SPREAD = ct.Disagreement("sd", (1, 2, 3, 4, 5))
+
+
+class _Followed:
+    label_names = tuple("12345")
+    disagreement = _SPREAD
+
+
+def test_a_scale_follows_the_order_of_the_logits():
+    found = categories_in_order(_Followed(), ("5", "1", "3", "2", "4"))
+    assert found.disagreement.values == (5, 1, 3, 2, 4)
+    counts = np.array([[0, 2, 2, 0, 0], [2, 0, 0, 0, 2], [0, 0, 4, 0, 0], [0, 3, 0, 1, 0]])
+    order = [4, 0, 2, 1, 3]
+    assert found.disagreement.of(counts[:, order]).tolist() == _SPREAD.of(counts).tolist()
+    polar = ct.Disagreement("polarisation", _SPREAD.values).reordered(order)
+    assert polar.of(counts[:, order]).tolist() == [0, 1, 0, pytest.approx(1 / 3)]
+    assert categories_in_order(_Followed(), ()).disagreement == _SPREAD
+    assert fixed_categories() == ct.Categories(("clean", "ambiguous", "contested"), (0.4, 0.7))

@@ -15,18 +15,19 @@ from contested.analysis.checks import finite_checkpoints
 from contested.analysis.curves import correct
 from contested.annotations.categories import Categories, recovered
 from contested.annotations.certainty import Certainty, category_probabilities, own_probability
-from contested.annotations.measures import distributions, entropy
+from contested.annotations.measures import distributions
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
 
 
 def bands_of_run(trajectory: Trajectory) -> Categories | None:
-    """The bands of entropy that a run's categories are; None where they are none, or its counts are unknown."""
+    """The bands that a run's categories are, of entropy or the measure that it names; None where they are none."""
     categories, counts = trajectory.categories, trajectory.label_counts
     if categories is None or counts is None:
         return None
-    return recovered(entropy(counts), categories, trajectory.category_names)
+    measure = trajectory.disagreement
+    return recovered(measure.of(counts), categories, trajectory.category_names, disagreement=measure)
 
 
 class Source:

@@ -2,6 +2,7 @@
 
 from contested.annotations.categories import FIXED, UNKNOWN, Categories, categorize, cut_counts, resolve_categories
 from contested.annotations.core import Annotations, AnnotatorRange, EntropyAverages, Summary
+from contested.annotations.disagreement import Disagreement
 from contested.annotations.measures import (
     distributions,
     entropy,
@@ -21,6 +22,7 @@ __all__ = [
     "Annotations",
     "AnnotatorRange",
     "Categories",
+    "Disagreement",
     "EntropyAverages",
     "Receipt",
     "Summary",

@@ -1,16 +1,17 @@
-"""Entropy bands with names: the paper's fixed bounds, quantile bounds, or one's own."""
+"""Bands of disagreement with names: the paper's fixed bounds, quantile bounds, or one's own."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from contested.annotations import measures
+from contested.annotations.disagreement import CUT_CLASSES, PLAIN, Disagreement
 from contested.errors import ConfigError, DataError
 from contested.wording import did_you_mean, listed
 
@@ -20,11 +21,12 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Categories:
-    """Named bands of entropy, in rising order: band j holds bounds[j−1] ≤ H < bounds[j].
+    """Named bands of entropy or another measure, in rising order: band j holds bounds[j−1] ≤ H < bounds[j].
 
     Attributes:
         names: One name per band, from lowest to highest entropy.
-        bounds: Rising bounds in nats, one fewer than names.
+        bounds: Rising bounds in nats or the measure's unit, one fewer than names.
+        disagreement: The measure that is cut, where it is not the entropy.
 
     Examples:
         >>> Categories(("agreed", "split"), (0.5,)).assign([0.2, 0.5]).tolist()
@@ -33,15 +35,18 @@ class Categories:
 
     names: tuple[str, ...]
     bounds: tuple[float, ...]
+    disagreement: Disagreement = PLAIN
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "bounds", tuple(float(bound) for bound in self.bounds))
+        if not self.disagreement.ordered:  # bands of entropy are the same whatever the classes stand for
+            object.__setattr__(self, "disagreement", Disagreement(self.disagreement.by))
         problems = self._problems()
         if problems:
             raise ConfigError(
                 f"These categories cannot be used: names ({listed(self.names)}), "
-                f"bounds in nats ({listed(self.bounds)}).",
+                f"bounds in {self.disagreement.unit or 'shares'} ({listed(self.bounds)}).",
                 problems,
             )
 
@@ -61,7 +66,7 @@ class Categories:
         if not np.isfinite(self.bounds).all() or not (np.diff(self.bounds) > 0).all():
             problems.append("bounds must be finite and rise strictly")
         if any(bound <= 0 for bound in self.bounds):
-            problems.append("bounds must be above 0: no entropy lies below 0")
+            problems.append("bounds must be above 0: no disagreement lies below 0")
         return problems
 
     @classmethod
@@ -95,7 +100,7 @@ class Categories:
 FIXED = Categories(("clean", "ambiguous", "contested"), (0.4, 0.7))
 """The paper's bands, made for K = 3 classes: clean H < 0.4 ≤ ambiguous < 0.7 ≤ contested."""
 
-FIXED_CLASSES = 3
+FIXED_CLASSES = CUT_CLASSES
 """The number of classes that `FIXED` was made for."""
 
 _QUANTILE_NAMES = {"terciles": ("low", "middle", "high"), "quartiles": ("q1", "q2", "q3", "q4")}
@@ -103,15 +108,18 @@ _QUANTILE_NAMES = {"terciles": ("low", "middle", "high"), "quartiles": ("q1", "q
 SCHEMES: tuple[str, ...] = ("fixed", *_QUANTILE_NAMES)
 
 
-def resolve_categories(entropy: ArrayLike, scheme: str | Categories = "fixed") -> Categories:
-    """Return the names and bounds that a scheme means for these entropies.
+def resolve_categories(
+    entropy: ArrayLike, scheme: str | Categories = "fixed", *, disagreement: Disagreement = PLAIN
+) -> Categories:
+    """Return the names and bounds that a scheme means for these entropies, or values of another measure.
 
     Quantile schemes cut as `pandas.qcut` does: an entropy equal to a quantile belongs to the lower
     band, so tied entropies (many, with few annotators) are never divided and bands can differ in size.
 
     Args:
-        entropy: Entropies in nats, shape (N,); unknown ones (nan) move no quantile.
+        entropy: Entropies in nats, or values of ``disagreement``, shape (N,); unknown ones (nan) move no quantile.
         scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`.
+        disagreement: What the values measure; own `Categories` that name a measure keep it.
 
     Returns:
         The categories, in order of rising entropy.
@@ -120,19 +128,19 @@ def resolve_categories(entropy: ArrayLike, scheme: str | Categories = "fixed") -
         ConfigError: If the scheme is unknown.
     """
     if isinstance(scheme, Categories):
-        return scheme
+        return scheme if scheme.disagreement != PLAIN else replace(scheme, disagreement=disagreement)
     if scheme == "fixed":
-        return FIXED
+        return fixed_categories(disagreement)
     if scheme not in _QUANTILE_NAMES:
         raise ConfigError(
             f"Unknown categories '{scheme}'{did_you_mean(scheme, SCHEMES)}: "
             f"use one of {listed(SCHEMES)}, or own bounds."
         )
     values = _checked(entropy)
-    return _quantile_categories(values[~np.isnan(values)], scheme)
+    return _quantile_categories(values[~np.isnan(values)], scheme, disagreement)
 
 
-def _quantile_categories(entropy: NDArray[np.float64], scheme: str) -> Categories:
+def _quantile_categories(entropy: NDArray[np.float64], scheme: str, disagreement: Disagreement) -> Categories:
     names = _QUANTILE_NAMES[scheme]
     values = np.unique(entropy)
     quantiles = np.quantile(entropy, np.arange(1, len(names)) / len(names)) if len(values) else values
@@ -140,10 +148,10 @@ def _quantile_categories(entropy: NDArray[np.float64], scheme: str) -> Categorie
     above = np.searchsorted(values, quantiles, side="right")
     if len(np.unique(above)) < len(names) - 1 or above[-1] == len(values):
         raise DataError(
-            f"Entropies cannot be cut into {scheme}: {len(entropy)} examples have only {len(values)} "
-            f"distinct values, so bands would be empty. Use fixed or own bounds."
+            f"{disagreement.name[0].upper()}{disagreement.name[1:]} cannot be cut into {scheme}: {len(entropy)} "
+            f"examples have only {len(values)} distinct values, so bands would be empty. Use fixed or own bounds."
         )
-    return Categories(names, tuple(values[above].tolist()))
+    return Categories(names, tuple(values[above].tolist()), disagreement)
 
 
 class CutCounts(NamedTuple):
@@ -152,14 +160,26 @@ class CutCounts(NamedTuple):
     Attributes:
         categories: The category of each example, (N,); :data:`UNKNOWN` where it has a single annotation.
         bands: The names and bounds of the others.
+        values: The value of each example that was cut, (N,): entropy, or that of ``bands.disagreement``; nan where it
+            has a single annotation.
     """
 
     categories: NDArray[np.str_]
     bands: Categories
+    values: NDArray[np.float64]
+
+
+def fixed_categories(disagreement: Disagreement = PLAIN) -> Categories:
+    """Return the fixed bands of a measure: 0.4 and 0.7 nats of entropy, or the same shares of its largest value."""
+    return Categories(FIXED.names, disagreement.bounds(), disagreement)
 
 
 def cut_counts(
-    label_counts: ArrayLike, scheme: str | Categories = "fixed", *, estimator: measures.Estimator = "plugin"
+    label_counts: ArrayLike,
+    scheme: str | Categories = "fixed",
+    *,
+    estimator: measures.Estimator = "plugin",
+    disagreement: Disagreement = PLAIN,
 ) -> CutCounts:
     """Cut examples into categories by their annotators' labels.
 
@@ -167,47 +187,53 @@ def cut_counts(
         label_counts: Annotations per class, shape (N, K); each row holds at least one.
         scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`; quantiles are those of the examples with
             two annotations or more.
-        estimator: The entropy that is cut.
+        estimator: How entropy is estimated, where it is cut.
+        disagreement: The measure that is cut; own `Categories` that name a measure keep it.
 
     Returns:
         The categories.
     """
-    entropy = measures.entropy(label_counts, estimator)
-    bands = resolve_categories(entropy, scheme)
-    return CutCounts(bands.assign(entropy), bands)
+    if isinstance(scheme, Categories) and scheme.disagreement != PLAIN:
+        disagreement = scheme.disagreement
+    values = disagreement.of(label_counts, estimator)
+    bands = resolve_categories(values, scheme, disagreement=disagreement)
+    return CutCounts(bands.assign(values), bands, values)
 
 
-def recovered(entropy: ArrayLike, categories: ArrayLike, names: Sequence[str]) -> Categories | None:
-    """Return the bounds between categories that are bands of entropy, found from the examples in them.
+def recovered(
+    values: ArrayLike, categories: ArrayLike, names: Sequence[str], *, disagreement: Disagreement = PLAIN
+) -> Categories | None:
+    """Return the bounds between categories that are bands of entropy or another measure, found from their examples.
 
     Args:
-        entropy: In nats, shape (N,); nan where unknown.
+        values: What was cut, shape (N,); nan where unknown.
         categories: The category of each example, shape (N,).
-        names: The categories in order of rising entropy.
+        names: The categories in rising order.
+        disagreement: The measure that the values are of.
 
     Returns:
-        The fixed bands where they are those; else bounds at the lowest entropy of each band. None where categories are
-        no bands of entropy, or one without examples leaves a bound unknown.
+        The fixed bands where they are those; else bounds at the lowest value of each band. None where categories are
+        no such bands, or one without examples leaves a bound unknown.
     """
-    human, given = np.asarray(entropy, np.float64), np.asarray(categories, dtype=object)
+    human, given = np.asarray(values, np.float64), np.asarray(categories, dtype=object)
     known = (given != UNKNOWN) & np.isfinite(human)
     if len(names) < 2 or not known.any():
         return None
-    for bands in _candidates(human[known], given[known], names):
+    for bands in _candidates(human[known], given[known], names, disagreement):
         if (bands.assign(human[known]) == given[known]).all():
             return bands
     return None
 
 
 def _candidates(
-    entropy: NDArray[np.float64], categories: NDArray[np.object_], names: Sequence[str]
+    values: NDArray[np.float64], categories: NDArray[np.object_], names: Sequence[str], disagreement: Disagreement
 ) -> Iterator[Categories]:
     if len(names) == len(FIXED.names):
-        yield Categories(tuple(names), FIXED.bounds)
-    inside = [entropy[categories == name] for name in names[1:]]
-    bounds = [float(values.min()) for values in inside if len(values)]
+        yield Categories(tuple(names), disagreement.bounds(), disagreement)
+    inside = [values[categories == name] for name in names[1:]]
+    bounds = [float(of_band.min()) for of_band in inside if len(of_band)]
     if len(bounds) == len(inside) and bounds == sorted(set(bounds)) and bounds[0] > 0:
-        yield Categories(tuple(names), tuple(bounds))
+        yield Categories(tuple(names), tuple(bounds), disagreement)
 
 
 def categorize(entropy: ArrayLike, scheme: str | Categories = "fixed") -> NDArray[np.str_]:

@@ -36,7 +36,9 @@ class Certainty(NamedTuple):
 def category_probabilities(
     label_counts: ArrayLike, bands: Categories, *, concentration: float | None = None
 ) -> Certainty:
-    """Return the probability that the entropy of the distribution behind the annotations is in each category.
+    """Return the probability that the distribution behind the annotations is in each category, by its entropy.
+
+    Categories that are cut by another measure have the probabilities of that measure.
 
     Annotations are taken as drawn from a distribution of the example's own, and these distributions from a symmetric
     Dirichlet whose concentration is the one that makes all counts together most likely (empirical Bayes; ½ with fewer
@@ -50,7 +52,8 @@ def category_probabilities(
         concentration: That of the prior, where it is known from elsewhere.
 
     Returns:
-        The probabilities; the same for examples whose counts are permutations of one another, on every call.
+        The probabilities, on every call the same; the same, too, for examples whose counts are permutations of one
+        another, unless the measure knows the order of the classes.
     """
     counts = check_counts(label_counts)
     return _probabilities(counts.astype(np.int64).tobytes(), counts.shape[1], bands, concentration)
@@ -61,8 +64,7 @@ def _probabilities(content: bytes, width: int, bands: Categories, concentration:
     """The runs of a study have the same annotations."""
     counts = np.frombuffer(content, np.int64).reshape(-1, width)
     several = counts.sum(axis=1) > 1
-    # The order of the classes does not matter to the entropy.
-    patterns, which = count_patterns(counts[several])
+    patterns, which = distinct_counts(counts[several], bands)
     times = np.bincount(which, minlength=len(patterns))
     concentration = most_likely_concentration(patterns, times) if concentration is None else concentration
     rng = np.random.default_rng(0)
@@ -72,6 +74,17 @@ def _probabilities(content: bytes, width: int, bands: Categories, concentration:
         found[several] = np.concatenate(shares)[which]
     found.flags.writeable = False
     return Certainty(found, concentration)
+
+
+def distinct_counts(counts: NDArray[np.int64], bands: Categories) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the different rows of counts, (P, K), and which of them each is, (N,).
+
+    Rows that are permutations of one another are one, unless the measure of the categories knows the order of classes.
+    """
+    if not bands.disagreement.ordered:
+        return count_patterns(counts)  # the order of the classes does not matter to the entropy
+    patterns, which = np.unique(counts, axis=0, return_inverse=True)
+    return patterns, which.ravel()
 
 
 def own_probability(certainty: Certainty, categories: ArrayLike, bands: Categories) -> NDArray[np.float64]:
@@ -138,14 +151,7 @@ def posterior_draws(
         yield rng.standard_gamma(block, size=(len(block), _DRAWS, patterns.shape[1]))
 
 
-def drawn_entropy(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the entropy in nats of each draw of :func:`posterior_draws`, shape (rows, 1000)."""
-    total = drawn.sum(axis=2)
-    # H of p = x / s is ln s − Σ x ln x / s: no array of shares is made.
-    return np.asarray(np.log(total) + special.entr(drawn).sum(axis=2) / total)
-
-
 def _shares(drawn: NDArray[np.float64], bands: Categories) -> NDArray[np.float64]:
-    """The share of the draws of each row whose entropy is in each band, shape (rows, B)."""
-    placed = np.searchsorted(bands.bounds, drawn_entropy(drawn), side="right")
+    """The share of the draws of each row that are in each band, shape (rows, B)."""
+    placed = np.searchsorted(bands.bounds, bands.disagreement.of_weights(drawn), side="right")
     return np.stack([(placed == place).mean(axis=1) for place in range(len(bands.names))], axis=1)

@@ -13,10 +13,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from contested.annotations import measures
-from contested.annotations.categories import UNKNOWN, Categories, cut_counts
+from contested.annotations.categories import UNKNOWN, Categories, CutCounts, cut_counts
+from contested.annotations.disagreement import PLAIN, Disagreement
 from contested.annotations.measures import Estimator
 from contested.annotations.notes import summary_notes
 from contested.annotations.receipt import Receipt
+from contested.annotations.scales import RatingAverages, average_ratings, rating_table, scale_of
 from contested.annotations.votes import Votes
 from contested.errors import DataError
 from contested.wording import listed
@@ -35,6 +37,8 @@ class Annotations:
         source: Where the annotations come from, such as the file read.
         votes: Who gave which item which label, in agreement with the counts; None where counts or shares alone are
             known.
+        disagreement: The measure by which `categories` and `summary` cut the examples, and the ratings that the classes
+            stand for, where they are a scale.
         reading: How they are read again: path, format and options, covariates. None where no file holds them.
         receipt: What the file was taken for when it was read: columns, votes, what was left out. None without a file.
 
@@ -50,6 +54,7 @@ class Annotations:
     fields: pd.DataFrame = field(default_factory=pd.DataFrame)
     source: str = ""
     votes: Votes | None = field(default=None, repr=False)
+    disagreement: Disagreement = PLAIN
     reading: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
     receipt: Receipt | None = field(default=None, init=False, repr=False)
 
@@ -80,6 +85,8 @@ class Annotations:
                 problems.append(f"{what} occur more than once: {listed(repeated)}")
         if self.votes is not None and not self.votes.add_up_to(self.label_counts):
             problems.append("the votes do not add up to the label counts")
+        if len(self.disagreement.values) not in (0, n_classes):
+            problems.append(f"a scale of {len(self.disagreement.values)} ratings for {n_classes} classes")
         return problems
 
     def read_by(self, **reading: Any) -> Self:
@@ -135,16 +142,33 @@ class Annotations:
         return measures.ties(self.label_counts)
 
     def categories(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> NDArray[np.str_]:
-        """Return the entropy category of each example.
+        """Return the category of each example by its entropy, or by another measure of ``disagreement``.
 
         Args:
             scheme: ``fixed``, ``terciles``, ``quartiles``, or own `Categories`.
-            estimator: The entropy that is cut: ``plugin``, ``miller-madow`` or ``chao-shen``.
+            estimator: How entropy is estimated: ``plugin``, ``miller-madow`` or ``chao-shen``.
 
         Returns:
             Category names, shape (N,); ``unknown`` where an example has a single annotation.
         """
-        return cut_counts(self.label_counts, scheme, estimator=estimator).categories
+        return self.cut(scheme, estimator=estimator).categories
+
+    def cut(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> CutCounts:
+        """Return the category of each example, the bounds of the categories and the values that were cut.
+
+        Args:
+            scheme: As in `categories`.
+            estimator: As in `categories`.
+
+        Returns:
+            The categories.
+        """
+        return cut_counts(self.label_counts, scheme, estimator=estimator, disagreement=self.disagreement)
+
+    @property
+    def scale(self) -> NDArray[np.float64] | None:
+        """The rating that each class stands for, (K,): as given, or as four numbers or more say; None for no scale."""
+        return np.array(self.disagreement.values) if self.disagreement.values else scale_of(self.label_names)
 
     def select(self, rows: ArrayLike) -> Annotations:
         """Return some of the examples, with their ids.
@@ -164,6 +188,7 @@ class Annotations:
             fields=self.fields.iloc[chosen],
             source=self.source,
             votes=None if self.votes is None else self.votes.select(chosen, n_items=self.n_items),
+            disagreement=self.disagreement,
         )
 
     def summary(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> Summary:
@@ -182,7 +207,7 @@ class Annotations:
         if self.n_items == 0:
             raise DataError("There is no example to summarise.")
         annotators = self.n_annotators
-        cut = cut_counts(self.label_counts, scheme, estimator=estimator)
+        cut = self.cut(scheme, estimator=estimator)
         several = annotators > 1  # one annotation has no entropy
         values = measures.entropy(self.label_counts, estimator)[several]
         notes = summary_notes(annotators, values, n_classes=self.n_classes, bands=cut.bands, estimator=estimator)
@@ -191,11 +216,17 @@ class Annotations:
             n_classes=self.n_classes,
             annotators=AnnotatorRange(int(annotators.min()), float(np.median(annotators)), int(annotators.max())),
             entropy_nats=_averages(values),
-            categories={**cut.bands.count(values), **({UNKNOWN: int((~several).sum())} if not several.all() else {})},
+            categories={
+                **cut.bands.count(cut.values[several]),
+                **({UNKNOWN: int((~several).sum())} if not several.all() else {}),
+            },
             ties=int(self.ties.sum()),
             estimator=estimator,
             label_names=self.label_names,
             category_bounds=cut.bands.bounds,
+            disagreement=cut.bands.disagreement,
+            scale=() if self.scale is None else tuple(self.scale.tolist()),
+            ratings=None if self.scale is None else average_ratings(self.label_counts, self.scale),
             krippendorff_alpha=measures.krippendorff_alpha(self.label_counts),
             pairwise_agreement=measures.pairwise_agreement(self.label_counts),
             tied_ids=tuple(self.example_ids[row] for row in np.flatnonzero(self.ties)),
@@ -205,7 +236,8 @@ class Annotations:
     def item_table(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> pd.DataFrame:
         """Return one row per example: id, annotators, counts, both entropies, majority, tie, category.
 
-        Where the classes are numbers on a scale, ``label_standard_deviation`` and ``label_pair_distance`` follow.
+        Where the classes are a scale, ``label_mean``, ``label_standard_deviation``, ``label_pair_distance`` and
+        ``label_polarisation`` follow; ``entropy_scaled_nats`` where categories are bands of scaled entropy.
 
         Args:
             scheme: How entropy is cut into categories; see `categories`.
@@ -226,10 +258,10 @@ class Annotations:
                 "category": self.categories(scheme, estimator=estimator).tolist(),
             }
         )
-        scale = measures.scale_of(self.label_names)
-        if scale is not None:
-            table["label_standard_deviation"] = measures.standard_deviation(self.label_counts, scale)
-            table["label_pair_distance"] = measures.mean_pair_distance(self.label_counts, scale)
+        if self.disagreement.by == "scaled-entropy":
+            table["entropy_scaled_nats"] = self.disagreement.of(self.label_counts, estimator)
+        if self.scale is not None:
+            table = table.assign(**rating_table(self.label_counts, self.scale))
         return table
 
 
@@ -279,7 +311,11 @@ class Summary:
         ties: Examples whose highest count is shared by two classes or more.
         estimator: How entropy was estimated.
         label_names: The classes in label order.
-        category_bounds: Bounds of the categories in nats; a bound belongs to the category above it.
+        category_bounds: Bounds of the categories in the unit of ``disagreement``; a bound belongs to the category
+            above it.
+        disagreement: The measure that the categories are bands of.
+        scale: The rating that each class stands for, (K,); empty where the classes are no scale.
+        ratings: Averages of the ratings, where the classes are a scale.
         krippendorff_alpha: Nominal alpha; nan where no example has two annotations.
         pairwise_agreement: Mean share of annotator pairs that agree; nan where no example has two annotations.
         tied_ids: The examples counted by ``ties``.
@@ -295,6 +331,9 @@ class Summary:
     estimator: Estimator
     label_names: tuple[str, ...]
     category_bounds: tuple[float, ...]
+    disagreement: Disagreement
+    scale: tuple[float, ...]
+    ratings: RatingAverages | None
     krippendorff_alpha: float
     pairwise_agreement: float
     tied_ids: tuple[str, ...]
@@ -311,18 +350,26 @@ class Summary:
             "n_items": self.n_items,
             "n_classes": self.n_classes,
             "annotators": self.annotators._asdict(),
-            "entropy_nats": {name: _or_none(value) for name, value in self.entropy_nats._asdict().items()},
+            "entropy_nats": _or_nones(self.entropy_nats._asdict()),
             "categories": dict(self.categories),
             "ties": self.ties,
             "entropy_estimator": self.estimator,
             "max_entropy_nats": self.max_entropy_nats,
             "label_names": list(self.label_names),
-            "category_bounds_nats": list(self.category_bounds),
+            "category_bounds": list(self.category_bounds),
+            "categories_by": self.disagreement.by,
+            "category_unit": self.disagreement.unit,
+            "scale": list(self.scale) or None,
+            "ratings": None if self.ratings is None else _or_nones(self.ratings._asdict()),
             "krippendorff_alpha": _or_none(self.krippendorff_alpha),
             "pairwise_agreement": _or_none(self.pairwise_agreement),
             "tied_ids": list(self.tied_ids),
             "notes": list(self.notes),
         }
+
+
+def _or_nones(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _or_none(value) for name, value in values.items()}
 
 
 def _or_none(value: float) -> float | None:

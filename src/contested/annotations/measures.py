@@ -5,7 +5,6 @@ Every entropy is in nats.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -196,59 +195,6 @@ def largest_entropy(n_annotators: int, n_classes: int, estimator: Estimator = "p
     each, more = divmod(n_annotators, n_classes)
     split = [each + (k < more) for k in range(max(n_classes, 2))]
     return float(entropy([split], estimator)[0])
-
-
-_FEWEST_RATINGS = 4  # classes called 0, 1 and 2 are more often indices than a scale
-
-
-def scale_of(label_names: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return the numbers that four classes or more are called by, shape (K,); None where they are no scale."""
-    try:
-        values = np.array([float(name) for name in label_names])
-    except ValueError:
-        return None
-    return values if len(values) >= _FEWEST_RATINGS and np.isfinite(values).all() else None
-
-
-def standard_deviation(label_counts: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
-    """Return the standard deviation of each example's ratings, which knows their order as entropy does not.
-
-    Args:
-        label_counts: Annotations per class, shape (N, K); each row holds at least one.
-        values: The rating that each class stands for, shape (K,).
-
-    Returns:
-        sqrt(Σ_c p_ic (v_c − Σ_c p_ic v_c)²), in units of the scale, shape (N,); nan with one annotation.
-
-    Examples:
-        >>> standard_deviation([[0, 2, 2, 0, 0], [2, 0, 0, 0, 2]], [1, 2, 3, 4, 5]).tolist()
-        [0.5, 2.0]
-    """
-    counts, scale = check_counts(label_counts), np.asarray(values, dtype=np.float64)
-    p = _shares(counts)
-    mean = (p * scale).sum(axis=1, keepdims=True)
-    found = np.sqrt((p * (scale - mean) ** 2).sum(axis=1))
-    return np.where(counts.sum(axis=1) > 1, found, np.nan)
-
-
-def mean_pair_distance(label_counts: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
-    """Return the mean distance of two different annotators' ratings of each example.
-
-    Args:
-        label_counts: Annotations per class, shape (N, K); each row holds at least one.
-        values: The rating that each class stands for, shape (K,).
-
-    Returns:
-        Σ_{c,d} n_ic n_id |v_c − v_d| / (n_i (n_i − 1)), in units of the scale, shape (N,); nan with one annotation.
-
-    Examples:
-        >>> mean_pair_distance([[0, 2, 2, 0, 0], [2, 0, 0, 0, 2]], [1, 2, 3, 4, 5]).round(3).tolist()
-        [0.667, 2.667]
-    """
-    counts, scale = check_counts(label_counts).astype(np.float64), np.asarray(values, dtype=np.float64)
-    distances = np.abs(scale[:, None] - scale[None, :])
-    totals, n = ((counts @ distances) * counts).sum(axis=1), counts.sum(axis=1)
-    return np.asarray(np.divide(totals, n * (n - 1), out=np.full(len(counts), np.nan), where=n > 1))
 
 
 def majority(label_counts: ArrayLike) -> NDArray[np.int64]:

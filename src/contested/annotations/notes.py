@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contested.annotations.categories import FIXED, FIXED_CLASSES, SCHEMES, Categories, resolve_categories
+from contested.annotations.disagreement import CUTS
 from contested.annotations.measures import Estimator, largest_entropy
 from contested.annotations.partitions import unreached
 from contested.annotations.receipt import Receipt
@@ -16,6 +17,7 @@ from contested.wording import counted, listed
 
 _FEW_ANNOTATORS = 20
 _FEW_SPLITS = 10  # annotations whose splits are listed to see which categories they reach
+_MOST_ORDERED = 7  # classes whose splits are listed where their order matters: many more splits
 
 
 def summary_notes(
@@ -40,6 +42,7 @@ def summary_notes(
     """
     several = annotators[annotators > 1]
     notes = _on_bounds(several, values, n_classes=n_classes, estimator=estimator) if bands == FIXED else []
+    notes += measure_notes(bands)
     notes += _on_gaps(several, n_classes=n_classes, bands=bands, estimator=estimator)
     if np.median(annotators) < _FEW_ANNOTATORS:
         notes.append(
@@ -53,17 +56,41 @@ def summary_notes(
     return tuple(notes)
 
 
-def reading_notes(annotators: NDArray[np.int64], receipt: Receipt | None) -> tuple[str, ...]:
-    """Say what a run should tell of its annotated set: how its file was read, and examples in no category.
+def measure_notes(bands: Categories) -> list[str]:
+    """Say which measure categories are bands of, where it is not entropy, and where its bounds come from.
+
+    Args:
+        bands: The categories.
+
+    Returns:
+        A sentence, or none.
+    """
+    measure = bands.disagreement
+    if measure.by == "entropy":
+        return []
+    bounds = " and ".join(f"{bound:.4g}" for bound in bands.bounds)
+    unit = f" {measure.unit}" if measure.unit else ""
+    said = f"Categories are cut by {measure.name}, not by entropy, at {bounds}{unit}"
+    if bands.bounds != measure.bounds():
+        return [f"{said}."]
+    if not measure.ordered:
+        return [f"{said}: H′ = H · ln 3 / min(ln K, ln n), for these bounds were made for three classes."]
+    shares = " and ".join(f"{100 * share:.0f} %" for share in CUTS)
+    return [f"{said}: {shares} of its largest value, as 0.4 and 0.7 nats are of ln 3."]
+
+
+def reading_notes(annotators: NDArray[np.int64], receipt: Receipt | None, bands: Categories = FIXED) -> tuple[str, ...]:
+    """Say what a run should tell of its annotated set: how its file was read, its measure, examples in no category.
 
     Args:
         annotators: Annotations of each example, (N,).
         receipt: How the file was read; None without a file.
+        bands: How the examples were cut.
 
     Returns:
         Whole sentences.
     """
-    said = receipt.sentences() if receipt is not None else ()
+    said = (*(receipt.sentences() if receipt is not None else ()), *measure_notes(bands))
     return (*said, f"{_on_single(annotators)}.") if (annotators < 2).any() else said
 
 
@@ -86,8 +113,9 @@ def _on_gaps(annotators: NDArray[np.int64], *, n_classes: int, bands: Categories
     The highest with the plugin is :func:`_on_bounds`' affair.
     """
     few = [int(n) for n in np.unique(annotators) if n <= _FEW_SPLITS]
+    most_classes = _MOST_ORDERED if bands.disagreement.ordered else _FEW_SPLITS
     # An example with more annotations reaches what the others do not.
-    if not few or annotators.max() > _FEW_SPLITS or n_classes > _FEW_SPLITS:
+    if not few or annotators.max() > _FEW_SPLITS or n_classes > most_classes:
         return []
     empty = set.intersection(*(set(unreached(n, n_classes, bands, estimator)) for n in few))
     told = bands == FIXED and estimator == "plugin"
@@ -95,10 +123,15 @@ def _on_gaps(annotators: NDArray[np.int64], *, n_classes: int, bands: Categories
     if not names:
         return []
     return [
-        f"With at most {few[-1]} annotations per example no split has an entropy ({estimator}) that is "
+        f"With at most {few[-1]} annotations per example no split has {_value(bands, estimator)} that is "
         f"{listed(names)}: "
         f"{'this category is' if len(names) == 1 else 'these categories are'} empty whatever people think."
     ]
+
+
+def _value(bands: Categories, estimator: Estimator) -> str:
+    measure = bands.disagreement
+    return f"a value ({measure.by})" if measure.ordered else f"an entropy ({estimator})"
 
 
 def _on_bounds(

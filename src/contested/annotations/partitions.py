@@ -1,14 +1,15 @@
-"""The ways in which so many annotations can fall on classes (integer partitions), and which categories they reach."""
+"""The ways in which so many annotations can fall on classes, and which categories they reach."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contested.annotations.categories import Categories
-from contested.annotations.measures import Estimator, entropy
+from contested.annotations.measures import Estimator
 
 
 def partitions(n_annotations: int, n_classes: int) -> NDArray[np.int64]:
@@ -37,8 +38,27 @@ def _partitions(n: int, parts: int, most: int) -> Iterator[tuple[int, ...]]:
             yield (first, *rest)
 
 
+def compositions(n_annotations: int, n_classes: int) -> NDArray[np.int64]:
+    """Return every way in which so many annotations fall on classes in an order.
+
+    Args:
+        n_annotations: At least 1.
+        n_classes: K, at least 2.
+
+    Returns:
+        Counts, shape (compositions, K).
+
+    Examples:
+        >>> compositions(2, 2).tolist()
+        [[0, 2], [1, 1], [2, 0]]
+    """
+    # Stars and bars: the counts are the gaps between K − 1 bars among n + K − 1 places.
+    bars = np.array(list(combinations(range(n_annotations + n_classes - 1), n_classes - 1)), dtype=np.int64)
+    return np.diff(bars, axis=1, prepend=-1, append=n_annotations + n_classes - 1) - 1
+
+
 def unreached(n_annotations: int, n_classes: int, bands: Categories, estimator: Estimator) -> tuple[str, ...]:
-    """Return the categories that no partition of so many annotations reaches, whatever people think.
+    """Return the categories that no labels of so many annotators reach, whatever people think.
 
     Args:
         n_annotations: At least 2.
@@ -54,5 +74,7 @@ def unreached(n_annotations: int, n_classes: int, bands: Categories, estimator: 
         >>> unreached(2, 3, FIXED, "plugin"), unreached(3, 3, FIXED, "miller-madow")
         (('contested',), ('ambiguous',))
     """
-    reached = set(bands.assign(entropy(partitions(n_annotations, n_classes), estimator)).tolist())
+    ways = compositions if bands.disagreement.ordered else partitions
+    values = bands.disagreement.of(ways(n_annotations, n_classes), estimator)
+    reached = set(bands.assign(values).tolist())
     return tuple(name for name in bands.names if name not in reached)

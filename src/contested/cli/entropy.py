@@ -30,7 +30,12 @@ def entropy(
         typer.Option(parser=path, help="Write one row per item to this file (.csv, .tsv, .jsonl or .parquet)."),
     ] = None,
     categories: Annotated[str, typer.Option(help="fixed (0.4, 0.7 nats), terciles or quartiles.")] = "fixed",
-    bounds: Annotated[str | None, typer.Option(help="Custom category bounds in nats, such as 0.4,0.7.")] = None,
+    bounds: Annotated[
+        str | None, typer.Option(help="Custom category bounds in the unit of --by, such as 0.4,0.7 nats.")
+    ] = None,
+    bounds_scaled: Annotated[
+        bool, typer.Option("--bounds-scaled", help="Scale entropy to other than three classes: --by scaled-entropy.")
+    ] = False,
     estimator: Annotated[str, typer.Option(help="plugin, miller-madow or chao-shen.")] = "plugin",
     label_names: Annotated[str | None, typer.Option(help="The classes in label order, separated by commas.")] = None,
     id_column: options.IdColumn = None,
@@ -42,6 +47,8 @@ def entropy(
     worker_column: options.WorkerColumn = None,
     missing: options.Missing = None,
     encoding: options.Encoding = None,
+    scale: options.Scale = None,
+    by: options.By = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")] = False,
 ) -> None:
     """Show how much annotators disagree: per item (--out) and in summary. Entropies are in nats.
@@ -71,6 +78,8 @@ def entropy(
             worker_column=worker_column,
             missing=options.names(missing),
             encoding=encoding,
+            scale=options.names(scale),
+            by=_measure(by, bounds_scaled),
         )
     summary = data.summary(scheme, estimator=parse_estimator(estimator))
     if out is not None:
@@ -79,6 +88,14 @@ def entropy(
         print_json({**summary.to_json(), "reading": None if data.receipt is None else data.receipt.to_json()})
     else:
         _print(summary, data, out)
+
+
+def _measure(by: str | None, bounds_scaled: bool) -> str | None:
+    if not bounds_scaled:
+        return by
+    if by not in (None, "scaled-entropy"):
+        raise ConfigError(f"--bounds-scaled scales entropy, and --by {by} cuts by another measure: give one.")
+    return "scaled-entropy"
 
 
 def _scheme(categories: str, bounds: str | None) -> str | Categories:
@@ -131,9 +148,22 @@ def _overview(summary: Summary) -> dict[str, str]:
             if not math.isnan(averages.mean)
             else "undefined: no item has two annotations"
         ),
+        **_ratings(summary),
         "ties for the majority": COUNT(summary.ties),
         "Krippendorff's alpha (nominal)": _defined(summary.krippendorff_alpha),
         "pairwise agreement": _defined(summary.pairwise_agreement),
+    }
+
+
+def _ratings(summary: Summary) -> dict[str, str]:
+    if summary.ratings is None or math.isnan(summary.ratings.mean):
+        return {}
+    found, (lowest, highest) = summary.ratings, (min(summary.scale), max(summary.scale))
+    return {
+        f"ratings from {lowest:g} to {highest:g}": (
+            f"mean {found.mean:.4f}; means over items: standard deviation {found.standard_deviation:.4f}, "
+            f"distance of two annotators {found.pair_distance:.4f}, polarisation {found.polarisation:.4f}"
+        )
     }
 
 
@@ -145,12 +175,14 @@ def _bands(summary: Summary) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("category", "entropy H in nats", box=None)
+    measure = summary.disagreement
+    unit = f" in {measure.unit}" if measure.unit else ""
+    table = Table("category", f"{'entropy ' if measure.unit == 'nats' else ''}{measure.sign}{unit}", box=None)
     table.add_column("items", justify="right")
     table.add_column("share", justify="right")
     lower = ("0", *(f"{bound:.4g}" for bound in summary.category_bounds))
     upper = (*lower[1:], None)
-    bands = [f"{low} ≤ H" + (f" < {high}" if high else "") for low, high in zip(lower, upper, strict=True)]
+    bands = [f"{low} ≤ {measure.sign}" + (f" < {high}" if high else "") for low, high in zip(lower, upper, strict=True)]
     for (name, count), band in zip(summary.categories.items(), [*bands, "one annotation"], strict=False):
         table.add_row(Text(name), band, COUNT(count), SHARE(count / summary.n_items))
     return table

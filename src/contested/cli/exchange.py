@@ -45,6 +45,8 @@ def import_(
     worker_column: options.WorkerColumn = None,
     missing: options.Missing = None,
     encoding: options.Encoding = None,
+    scale: options.Scale = None,
+    by: options.By = None,
     check_label_order: Annotated[
         bool, typer.Option(help="Refuse an order of the classes that gold labels contradict.")
     ] = True,
@@ -76,6 +78,8 @@ def import_(
         "worker_column": worker_column,
         "missing": options.names(missing),
         "encoding": encoding,
+        "scale": options.names(scale),
+        "by": by,
     }
     given: dict[str, Any] = {
         "annotations": _read(annotations, annotations_format, label_names, reading),
@@ -96,6 +100,7 @@ def import_(
 def _read(file: Path | None, format: str, label_names: str | None, reading: dict[str, Any]) -> Annotations | None:
     """The annotated file, read with the options that are given for it."""
     from contested.annotations import read_annotations
+    from contested.annotations.categories import fixed_categories
     from contested.annotations.notes import reading_notes
 
     named = [options.spelling(name) for name, value in reading.items() if value is not None]
@@ -105,8 +110,10 @@ def _read(file: Path | None, format: str, label_names: str | None, reading: dict
     if file is None:
         return None
     with options.spelled():
-        found = read_annotations(file, format=format, label_names=options.names(label_names), **reading)
-    for sentence in reading_notes(found.n_annotators, found.receipt):
+        # A scale names the classes itself; import_run holds them against those of the recording.
+        names = None if reading["scale"] else options.names(label_names)
+        found = read_annotations(file, format=format, label_names=names, **reading)
+    for sentence in reading_notes(found.n_annotators, found.receipt, fixed_categories(found.disagreement)):
         typer.echo(f"Annotations: {options.as_options(sentence)}")
     return found
 

@@ -35,6 +35,21 @@ Missing = Annotated[
 Encoding = Annotated[
     str | None, typer.Option(help="Encoding of the file's text where it is not UTF-8, such as latin1 or cp1252.")
 ]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        help="The classes from the lowest to the highest, separated by commas: numbers such as 1,2,3,4,5, or names, "
+        "taken as equal steps."
+    ),
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        help="What categories are bands of: entropy; sd, pair-distance or polarisation, which know the order of a "
+        "scale; or scaled-entropy, for other than three classes.",
+        show_default=False,
+    ),
+]
 Clusters = Annotated[
     str | None,
     typer.Option(
@@ -59,8 +74,8 @@ _SPELLED = (
     "worker_column",
 )
 # Not inside a path, a longer name or quotes: a column of a file may be called like an option.
-# "missing" and "encoding" are words, too, and options only before their value.
-_NAME = re.compile(rf"(?<![\w'./-])({'|'.join(_SPELLED)}|(?:missing|encoding)(?==))(?![\w'/-]|\.\w| is )")
+# "missing", "encoding", "scale" and "by" are words, too, and options only before their value.
+_NAME = re.compile(rf"(?<![\w'./-])({'|'.join(_SPELLED)}|(?:missing|encoding|scale|by)(?==))(?![\w'/-]|\.\w| is )")
 
 
 def spelling(name: str) -> str:

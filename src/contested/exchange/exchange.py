@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contested.annotations import Annotations, read_annotations
+from contested.annotations.categories import fixed_categories
 from contested.errors import ConfigError, DataError
 from contested.exchange import aum, cartography, cleanlab, coordinates, lm_eval, npz, tables, tracker
 from contested.exchange.annotated import Joined, joined
@@ -114,6 +115,7 @@ def import_run(
         label_names=names or recording.label_names or None,
         run_id=run_id,
         origin=_origin(format, told, recording, annotated, found),
+        categories="fixed" if annotated is None else fixed_categories(annotated.disagreement),
         check_label_order=check_label_order,
     )
     if check_label_order and annotated is not None and trajectory.gold is not None:

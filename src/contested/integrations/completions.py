@@ -16,7 +16,7 @@ from contested.integrations.label_words import LabelWords
 from contested.integrations.log_probs import log_probs
 from contested.integrations.sequences import Sequences, Tokenizing, Tokens, as_tokens, is_conversation
 from contested.integrations.text_rows import TextRows, fingerprint, follow, read_text_rows
-from contested.integrations.tracked import Outputs
+from contested.integrations.tracked import Outputs, measured
 from contested.training.engine import base_model
 from contested.training.objective import cross_entropy
 from contested.wording import listed
@@ -55,6 +55,7 @@ class Completions:
         ids: Ids, (N,).
         gold: Class indices in the order of ``labels``, (N,), or None without them.
         label_counts: How many annotators chose each class, (N, K), or None.
+        disagreement: The measure by which the annotations are cut into categories.
         label_names: The classes of ``label_counts``; empty without annotations.
         texts: Text columns by name, N texts each.
         covariates: ``prompt_tokens`` and ``completion_tokens``, those asked for, and ``split`` where the rows
@@ -97,7 +98,7 @@ class Completions:
         empty = np.array([not all(one.scored.any() for one in row) for row in tokens])
         left_out = {"too long": longer & (told is not None), "without a completion": empty}
         followed = follow(given, left_out, annotations, None if told is None else told.names)
-        self.ids, self.texts = followed.ids, followed.texts
+        self.ids, self.texts, self.disagreement = followed.ids, followed.texts, followed.disagreement
         self.label_counts, self.label_names = followed.label_counts, followed.label_names
         cut = int(longer[followed.rows].sum())
         self.counts: dict[str, int] = {**followed.counts, **({"truncated": cut} if cut else {})}
@@ -144,7 +145,7 @@ class Completions:
         scored = self._sequences.n_scored[own]
         self.covariates |= {"prompt_tokens": self._sequences.lengths[own] - scored, "completion_tokens": scored}
         content = (self._sequences.input_ids, self._sequences.offsets, self._sequences.scored)
-        facts = (self.ids, self.label_names, self._names, self._loss)
+        facts = (self.ids, self.label_names, self._names, self._loss, *measured(self))
         self.fingerprint = fingerprint(facts, (*content, self.gold, self.label_counts))
 
 

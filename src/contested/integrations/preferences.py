@@ -14,7 +14,7 @@ from contested.errors import ConfigError, DataError
 from contested.integrations.log_probs import log_probs, reference_adapters
 from contested.integrations.sequences import Sequences, Tokenizing, Tokens, as_tokens
 from contested.integrations.text_rows import TextRows, fingerprint, follow, read_text_rows
-from contested.integrations.tracked import Outputs
+from contested.integrations.tracked import Outputs, measured
 from contested.tasks import EncodedTexts
 from contested.training import tracking_pass
 from contested.training.engine import base_model
@@ -61,6 +61,7 @@ class Preferences:
         ids: Ids, (N,).
         gold: 0 for each pair, the class ``chosen``, (N,).
         label_counts: Votes, (N, 2), or None.
+        disagreement: The measure by which the annotations are cut into categories.
         label_names: ``chosen`` and ``rejected``; empty without votes.
         texts: Text columns by name, N texts each.
         covariates: ``chosen_tokens`` and ``rejected_tokens``, of the whole sequence for a reward model and of the
@@ -102,7 +103,7 @@ class Preferences:
         empty = np.array([not all(one.scored.any() for one in pair) for pair in pairs])
         left_out = {"too long": longer & (beta is None), "without an answer": empty}
         followed = follow(given, left_out, annotations, NAMES)
-        self.ids, self.texts = followed.ids, followed.texts
+        self.ids, self.texts, self.disagreement = followed.ids, followed.texts, followed.disagreement
         self.label_counts = followed.label_counts if votes is None else votes[followed.rows]
         self.label_names = followed.label_names if votes is None else NAMES
         self.gold: NDArray[np.int64] | None = np.zeros(len(self.ids), np.int64)
@@ -114,7 +115,7 @@ class Preferences:
         kept = [given.rows[row] for row in followed.rows.tolist()]
         self.covariates = {**followed.covariates, **self._covariates(kept)}
         content = (self._sequences.input_ids, self._sequences.offsets, self._sequences.scored)
-        facts = (self.ids, self.label_names, beta)
+        facts = (self.ids, self.label_names, beta, *measured(self))
         self.fingerprint = fingerprint(facts, (*content, self.label_counts))
         self._reference = self._scored(kept, reference, batch_size)
 

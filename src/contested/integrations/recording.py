@@ -15,7 +15,7 @@ import pandas as pd
 
 from contested.errors import RunError
 from contested.integrations.arguments import INITIAL_WEIGHTS
-from contested.integrations.tracked import Outputs, Tracked, counts_in_order
+from contested.integrations.tracked import Outputs, Tracked, categories_in_order, counts_in_order
 from contested.integrations.watching import Watching
 from contested.trajectories import RunWriter, Trajectory, layout, locked, read_manifest
 from contested.trajectories.identity import differences
@@ -119,6 +119,7 @@ class Recording:
             ids=tracked.ids,
             gold=tracked.gold,
             label_counts=counts_in_order(tracked, names),
+            categories="fixed" if tracked.label_counts is None else categories_in_order(tracked, names),
             label_names=names or tracked.label_names or None,
             texts=dict(tracked.texts) or None,
             steps=[0],
@@ -128,6 +129,7 @@ class Recording:
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "label_names": list(run.label_names),
             "category_names": list(run.category_names),
+            **run.manifest,
             "counts": dict(tracked.counts),
         }
         if "split" in tracked.covariates:

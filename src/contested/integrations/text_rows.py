@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contested.annotations import Annotations
+from contested.annotations.disagreement import PLAIN, Disagreement
 from contested.errors import ConfigError, DataError
 from contested.integrations.sequences import is_conversation
 from contested.integrations.tracked import columns_of, covariate_of, join_annotations
@@ -50,6 +51,7 @@ class Followed(NamedTuple):
         label_names: The classes of ``label_counts``; empty without annotations.
         counts: How many are followed, and how many were left out and why.
         covariates: Further columns by name, (M,) each.
+        disagreement: The measure by which the annotations are cut.
     """
 
     rows: NDArray[np.int64]
@@ -59,6 +61,7 @@ class Followed(NamedTuple):
     label_names: tuple[str, ...]
     counts: dict[str, int]
     covariates: dict[str, NDArray[Any]]
+    disagreement: Disagreement
 
 
 def read_text_rows(
@@ -156,6 +159,7 @@ def follow(
         raise DataError(f"None of the {len(kept)} tracked examples can be followed: all are {' or '.join(left_out)}.")
     label_counts: NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
+    measure = PLAIN if annotations is None else annotations.disagreement
     if annotations is not None:
         names = annotations.label_names
         _check_classes(names, classes)
@@ -164,7 +168,7 @@ def follow(
     texts = {name: [values[row] for row in rows] for name, values in given.texts.items()}
     ids = tuple(given.ids[row] for row in rows)
     kept_columns = {name: values[rows] for name, values in given.covariates.items()}
-    return Followed(rows, ids, texts, label_counts, names, {**counts, "tracked": len(rows)}, kept_columns)
+    return Followed(rows, ids, texts, label_counts, names, {**counts, "tracked": len(rows)}, kept_columns, measure)
 
 
 def fingerprint(facts: Sequence[Any], arrays: Sequence[NDArray[Any] | None]) -> str:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from contested.annotations import Annotations
+from contested.annotations.categories import Categories, fixed_categories
+from contested.annotations.disagreement import PLAIN, Disagreement
 from contested.errors import ConfigError, DataError
 from contested.integrations.arguments import content_fingerprint
 from contested.integrations.inputs import LABELS, TOKENS, Collator, Inputs, encoded_columns
@@ -117,6 +119,7 @@ class TrackedExamples:
         given_names: Class names in the order of the logits as the user says, or None.
         covariates: Further columns of the example table, (N,) each.
         content: A fingerprint of what a model reads beside tokens; empty where there is nothing else.
+        disagreement: The measure by which the annotations are cut into categories.
     """
 
     ids: tuple[str, ...]
@@ -129,6 +132,7 @@ class TrackedExamples:
     given_names: tuple[str, ...] | None
     covariates: Mapping[str, NDArray[Any]]
     content: str
+    disagreement: Disagreement = PLAIN
 
     def names(self, model: nn.Module) -> tuple[str, ...]:
         """See :class:`Tracked`; an order that nobody stated is asked for, not guessed."""
@@ -162,7 +166,7 @@ class TrackedExamples:
     @property
     def fingerprint(self) -> str:
         """Of ids, tokens, labels and annotators' labels; the same on every machine."""
-        content = hashlib.sha256(json.dumps([self.ids, self.label_names]).encode())
+        content = hashlib.sha256(json.dumps([self.ids, self.label_names, *measured(self)]).encode())
         encoded = self.inputs.encoded
         tokens = () if encoded is None else (encoded.input_ids, encoded.offsets, encoded.token_type_ids)
         for array in (*tokens, self.gold, self.label_counts):
@@ -238,6 +242,7 @@ def read_tracked(
         None if label_names is None else tuple(label_names),
         {name: values[rows] for name, values in kept.items()},
         _content(tracked, row_of, len(ids)) if further or collator is not None else "",
+        PLAIN if annotations is None else annotations.disagreement,
     )
 
 
@@ -284,6 +289,28 @@ def counts_in_order(tracked: Tracked, names: tuple[str, ...]) -> NDArray[np.int6
     if tracked.label_counts is None or not names:
         return tracked.label_counts
     return tracked.label_counts[:, [tracked.label_names.index(name) for name in names]]
+
+
+def categories_in_order(tracked: Tracked, names: tuple[str, ...]) -> Categories:
+    """Return the fixed bands of the examples' measure, its scale in the order of the logits.
+
+    Args:
+        tracked: The examples; a ``disagreement`` that they have is their measure, entropy without one.
+        names: The classes in the order of the logits; empty without logits.
+
+    Returns:
+        The categories.
+    """
+    measure: Disagreement = getattr(tracked, "disagreement", PLAIN)
+    return fixed_categories(
+        measure.reordered([tracked.label_names.index(name) for name in names or tracked.label_names])
+    )
+
+
+def measured(tracked: Tracked) -> list[Any]:
+    """What a fingerprint says of the measure of the categories: nothing where that is entropy."""
+    measure: Disagreement = getattr(tracked, "disagreement", PLAIN)
+    return [measure.to_json()] if measure.by != "entropy" else []
 
 
 def columns_of(tracked: Any) -> dict[str, list[Any]]:

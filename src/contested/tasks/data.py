@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contested.annotations.disagreement import PLAIN, Disagreement
 from contested.tasks.interventions import soft_targets
 
 
@@ -25,7 +26,8 @@ class TaskData:
             row_key, example_id, text columns, gold, label_counts, entropy (nats), category, split
             (``train`` or ``validation``), covariates; ``in_training`` where not all tracked examples train,
             ``trained_label`` where some train on another label than the gold one.
-        category_names: Categories in order of rising entropy.
+        category_names: Categories in order of rising entropy, or of ``disagreement``.
+        disagreement: The measure that the categories are bands of.
         bulk: One row per bulk example: example_id, text columns, label (class index).
         class_weights: Weight of each class in the training loss, shape (K,), mean 1; None without weighting.
         soft_labels: Whether annotated examples train on the annotators' distribution.
@@ -46,6 +48,12 @@ class TaskData:
     counts: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     bulk_source: str = ""
+    disagreement: Disagreement = PLAIN
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """What a manifest says of the measure of the categories: nothing where that is entropy."""
+        return {} if self.disagreement == PLAIN else {"categories_by": self.disagreement.to_json()}
 
     @property
     def n_tracked(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.annotations import Annotations, Categories, cut_counts
+from contested.annotations import Annotations, Categories
 from contested.annotations.notes import reading_notes
 from contested.checking import check
 from contested.errors import DataError
@@ -115,7 +115,8 @@ class TextClassificationTask:
         self._check_texts()
         if options.soft_labels and options.noise:
             raise DataError("Label noise and soft labels exclude each other: soft labels do not read the label.")
-        examples, names = self._examples()
+        examples, bands = self._examples()
+        names = bands.names
         bulk, counts = self._sampled_bulk(examples)
         examples, changes = self._intervened(examples, names, drawn)
         n_tracked = int((examples["split"] == "train").sum())
@@ -126,6 +127,7 @@ class TextClassificationTask:
             text_columns=tuple(options.text_columns),
             examples=examples,
             category_names=names,
+            disagreement=bands.disagreement,
             bulk=bulk,
             class_weights=weights,
             soft_labels=options.soft_labels,
@@ -133,7 +135,7 @@ class TextClassificationTask:
             counts={"tracked": n_tracked, "validation": len(examples) - n_tracked, **counts, **changes},
             bulk_source="" if self.bulk is None else str(self.bulk.attrs.get("source", "")),
             notes=(
-                *reading_notes(self.annotated.n_annotators, self.annotated.receipt),
+                *reading_notes(self.annotated.n_annotators, self.annotated.receipt, bands),
                 *empty_texts(pd.concat([examples, bulk]), options.text_columns),
             ),
         )
@@ -147,12 +149,12 @@ class TextClassificationTask:
         if problems:
             raise DataError("Texts cannot be used; mend them or leave these examples out:", problems)
 
-    def _examples(self) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    def _examples(self) -> tuple[pd.DataFrame, Categories]:
         annotated, options = self.annotated, self.options
         scheme = _scheme(options.categories)
-        categories, bands = cut_counts(annotated.label_counts, scheme)
+        categories, bands, values = annotated.cut(scheme)
         # An example with one annotation is in no category; so that even a single one can be split, it joins the lowest.
-        strata = bands.assign(np.nan_to_num(annotated.entropy))
+        strata = bands.assign(np.nan_to_num(values))
         train, validation = stratified_split(strata, options.validation_fraction, options.split_seed)
         split = np.full(annotated.n_items, "train", object)
         split[validation] = "validation"
@@ -174,7 +176,7 @@ class TextClassificationTask:
         table = pd.concat([table, covariates], axis=1)
         table = table.iloc[np.concatenate([train, validation])].reset_index(drop=True)
         table.insert(0, "row_key", np.arange(len(table), dtype=np.int64))
-        return table, bands.names
+        return table, bands
 
     def _intervened(
         self, examples: pd.DataFrame, names: tuple[str, ...], drawn: _Drawn

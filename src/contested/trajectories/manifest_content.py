@@ -36,6 +36,7 @@ def _is_texts(value: Any) -> bool:
 _TEXT = _Kind("a text", lambda value: isinstance(value, str))
 _NAME = _Kind("a text that is not empty", lambda value: isinstance(value, str) and bool(value))
 _TEXTS = _Kind("a list of texts", _is_texts)
+_RATINGS = _Kind("a list of numbers", lambda value: isinstance(value, list) and all(map(_is_number, value)))
 _COUNT = _Kind("a whole number from 0", _is_count)
 _NUMBER = _Kind("a number", _is_number)
 _KEYS = _Kind("keys and values", lambda value: isinstance(value, dict))
@@ -54,11 +55,13 @@ _KINDS: Mapping[str, _Kind] = {
     **dict.fromkeys(("label_names", "text_columns", "category_names", "tracked_splits", "notes"), _TEXTS),
     "planned_steps": _COUNT,
     **dict.fromkeys(("origin", "identity", "identity.config", "config", "config.method", "counts", "alert"), _KEYS),
-    **dict.fromkeys(("provenance", "checks", "checks.engine", "checks.weights"), _KEYS),
+    **dict.fromkeys(("provenance", "categories_by", "checks", "checks.engine", "checks.weights"), _KEYS),
     **dict.fromkeys(("origin.kind", "origin.steps", "origin.losses", "origin.checkpoints"), _TEXT),
     "identity.version": _COUNT,
     "origin.without_annotations": _COUNT,
     "origin.not_recorded": _COUNT,
+    "categories_by.by": _TEXT,
+    "categories_by.scale": _RATINGS,
     "alert.level": _NUMBER,
     "alert.margin": _NUMBER,
     "alert.clusters": _TEXT,

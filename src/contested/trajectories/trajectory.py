@@ -30,6 +30,7 @@ from contested.trajectories.splits import Split, split_of, splits_of
 
 if TYPE_CHECKING:
     from contested.annotations.categories import Categories
+    from contested.annotations.disagreement import Disagreement
     from contested.trajectories.given_columns import Covariates, Texts
 
 _LOOKS = 3
@@ -166,6 +167,13 @@ class Trajectory:
     def entropy(self) -> NDArray[np.float64] | None:
         """Annotation entropy in nats, shape (N,), nan where one annotation leaves it unknown; or None."""
         return self.examples["entropy"].to_numpy(np.float64) if "entropy" in self.examples else None
+
+    @property
+    def disagreement(self) -> Disagreement:
+        """The measure that ``category_names`` are bands of: entropy unless the manifest says otherwise."""
+        from contested.annotations.disagreement import Disagreement
+
+        return Disagreement.from_json(self.manifest.get("categories_by", {}))
 
     @property
     def categories(self) -> NDArray[np.object_] | None:
@@ -333,6 +341,7 @@ class Trajectory:
         """
         # Here, for SciPy takes longer to load than a run folder to read.
         from contested.trajectories.arrays import Arrays
+        from contested.trajectories.given_categories import measured_by
 
         arrays = Arrays(
             losses=losses,
@@ -353,7 +362,7 @@ class Trajectory:
             check_label_order=check_label_order,
             extra=extra,
         )
-        return cls(status="complete", manifest={}, **arrays.checked())
+        return cls(status="complete", manifest=measured_by(categories), **arrays.checked())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run as a run folder, which :meth:`load` reads back equal; weights and snapshots are not copied.

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from contested.annotations.categories import Categories
-from contested.annotations.certainty import drawn_entropy, most_likely_concentration, posterior_draws
-from contested.annotations.measures import check_counts, count_patterns
+from contested.annotations.certainty import distinct_counts, most_likely_concentration, posterior_draws
+from contested.annotations.disagreement import PLAIN
+from contested.annotations.measures import check_counts
 
 COVERAGE = 0.95
 """Of the intervals of entropy."""
@@ -41,15 +42,15 @@ def item_posterior(label_counts: ArrayLike, bands: Categories, *, concentration:
 
     Args:
         label_counts: Annotations per class, shape (N, K); each row holds at least one.
-        bands: The categories of entropy.
+        bands: The categories, of entropy or another measure; intervals are of entropy in any case.
         concentration: That of the symmetric Dirichlet prior, where it is known from elsewhere.
 
     Returns:
-        The posterior; the same for items whose counts are permutations of one another, and on every call. Items with
-        one annotation have one too, which is mostly the prior's.
+        The posterior, the same on every call, and for items whose counts are permutations of one another unless the
+        measure knows the order of the classes. Items with one annotation have one too, which is mostly the prior's.
     """
     counts = check_counts(label_counts)
-    patterns, which = count_patterns(counts)
+    patterns, which = distinct_counts(counts, bands)
     times = np.bincount(which, minlength=len(patterns))
     if concentration is None:
         several = patterns.sum(axis=1) > 1
@@ -62,8 +63,9 @@ def item_posterior(label_counts: ArrayLike, bands: Categories, *, concentration:
 
 def _of_draws(drawn: NDArray[np.float64], bands: Categories) -> tuple[NDArray[np.float64], ...]:
     """Ends of intervals, categories and information of some patterns, from draws of shape (rows, D, K)."""
-    entropy = drawn_entropy(drawn)
-    inside = np.searchsorted(bands.bounds, entropy, side="right")[:, None, :] == np.arange(len(bands.names))[:, None]
+    entropy = PLAIN.of_weights(drawn)
+    cut = entropy if bands.disagreement == PLAIN else bands.disagreement.of_weights(drawn)
+    inside = np.searchsorted(bands.bounds, cut, side="right")[:, None, :] == np.arange(len(bands.names))[:, None]
     probabilities = inside.mean(axis=2)
     # A further vote for class c weights each draw by its share of c: all futures follow from the same draws.
     shares = drawn / drawn.sum(axis=2, keepdims=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from contested.annotations.core import Annotations
+from contested.annotations.disagreement import parse_by
 from contested.annotations.readers import annotators, chaosnli, counts, distributions, labels, long
 from contested.annotations.readers._format import Format, Options, as_names
+from contested.annotations.readers._scale import as_scale, rated
 from contested.annotations.readers._suggest import suggestions
 from contested.annotations.receipt import Receipt, count_votes
 from contested.errors import ConfigError, DataError
@@ -46,6 +49,8 @@ def read_annotations(
     worker_column: str | None = None,
     missing: str | Sequence[str] | None = None,
     encoding: str | None = None,
+    scale: str | Sequence[str | float] | None = None,
+    by: str | None = None,
 ) -> Annotations:
     """Read an annotated file.
 
@@ -73,6 +78,10 @@ def read_annotations(
             label is ``+``). A class in ``label_names`` is an answer whatever it looks like.
         encoding: How the file's text is encoded, such as ``latin1`` or ``cp1252``, where that is neither UTF-8 nor
             named by a byte-order mark.
+        scale: The classes from the lowest to the highest, in place of ``label_names``: numbers, which are the ratings
+            that they stand for, or names, which are taken as equal steps.
+        by: The measure by which categories are cut; see :class:`contested.annotations.disagreement.Disagreement`. Those
+            that know the order need ``scale``, unless four classes or more are called by numbers.
 
     Returns:
         The annotations, in the order of the file.
@@ -89,8 +98,12 @@ def read_annotations(
         worker_column=worker_column,
         missing=as_names(missing, "missing"),
         encoding=encoding,
+        scale=as_scale(scale, label_names),
+        by=by,
         by_name=format != "auto",
     )
+    if by is not None:
+        parse_by(by)
     chosen = None if format == "auto" else _named(format)
     if chosen is not None:
         _check_options(chosen, options)
@@ -100,11 +113,13 @@ def read_annotations(
     except NotUtf8Error as error:
         raise DataError(f"{error.message} Or give {error.likely}." if error.likely else error.message) from error
     # Lines have no columns that an option could name.
-    general = Options(label_names=options.label_names, by_name=options.by_name)
+    general = Options(label_names=options.scale or options.label_names, by_name=options.by_name)
     if table.kind == TEXT and not any(known.matches(table, general) for known in ([chosen] if chosen else FORMATS)):
         raise unknown_kind(table.path)
     known = chosen or _recognised(table, options)
-    found = known.read(table, options)
+    found = known.read(table, replace(options, label_names=options.scale or options.label_names))
+    if options.scale or options.by:
+        found = rated(found, options.scale, options.by, table)
     found.with_receipt(_receipt(known, table, found))
     return found.read_by(path=str(file.resolve()), format=format, options=options.written())
 

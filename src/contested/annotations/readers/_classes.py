@@ -7,8 +7,8 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from contested.annotations.measures import scale_of
 from contested.annotations.readers._cells import canonical
+from contested.annotations.scales import scale_of
 from contested.rows import Table
 from contested.wording import listed
 
@@ -116,7 +116,7 @@ def _note_scale(table: Table, values: Sequence[float]) -> None:
     table.add_note(
         "The classes are numbers, and entropy takes them as names without an order: 2, 2, 3, 3 and 1, 1, 5, 5 disagree "
         "alike. The standard deviation and the mean distance of two annotators, which know the order, are in the table "
-        "of items."
+        "of items; by=sd or by=pair-distance cuts categories by them."
     )
     if all(value.is_integer() for value in values) and max(values) - min(values) <= _LONGEST_SCALE:
         lowest, highest = int(min(values)), int(max(values))
@@ -125,7 +125,7 @@ def _note_scale(table: Table, values: Sequence[float]) -> None:
             names = ",".join(map(str, range(lowest, highest + 1)))
             table.add_note(
                 f"Nobody answered {listed(absent)}, so that ln K counts {len(values)} classes; if these were answers "
-                f"too, give label_names={names}."
+                f"too, give scale={names}."
             )
 
 

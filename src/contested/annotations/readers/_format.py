@@ -74,12 +74,14 @@ class Options:
     worker_column: str | None = None
     missing: tuple[str, ...] | None = None
     encoding: str | None = None
+    scale: tuple[str, ...] | None = None
+    by: str | None = None
     by_name: bool = False
     """Whether the format was named, so that what looks unlike it is not refused; no option of its own."""
 
     def given(self) -> frozenset[str]:
         """Return the names of the options that were given and that a format uses or does not."""
-        return frozenset(self.written()) - {"encoding"}
+        return frozenset(self.written()) - {"encoding", "scale", "by"}
 
     def written(self) -> dict[str, Any]:
         """Return the options that were given as a configuration writes them."""

@@ -1,0 +1,69 @@
+"""The options that say which classes are a scale, and by which measure examples are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from contested.annotations.core import Annotations
+from contested.annotations.disagreement import Disagreement, parse_by
+from contested.annotations.readers._cells import canonical
+from contested.annotations.scales import ratings
+from contested.errors import ConfigError
+from contested.rows import Table
+from contested.wording import listed
+
+
+def as_scale(
+    given: str | Sequence[str | float] | None, label_names: str | Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """Return the classes of a scale as texts, numbers as the readers of labels write them.
+
+    Args:
+        given: The classes from the lowest to the highest, or None.
+        label_names: The option that names the classes, which a scale does already.
+
+    Returns:
+        The names, or None.
+
+    Raises:
+        ConfigError: If both are given, or the classes are no scale.
+
+    Examples:
+        >>> as_scale([1, 2.5, "3.0"], None)
+        ('1', '2.5', '3')
+    """
+    if given is None:
+        return None
+    if label_names is not None:
+        raise ConfigError("scale and label_names both name the classes: give one; the order of a scale is its own.")
+    texts = [str(value).strip() for value in ([given] if isinstance(given, str) else given)]
+    numbers = [canonical(text) for text in texts]
+    names = tuple(texts if None in numbers else [number for number in numbers if number is not None])
+    ratings(names)
+    return names
+
+
+def rated(found: Annotations, scale: tuple[str, ...] | None, by: str | None, table: Table) -> Annotations:
+    """Give annotations the measure by which they are cut, and the ratings that their classes stand for.
+
+    Args:
+        found: As they were read.
+        scale: The classes from the lowest to the highest, or None.
+        by: The measure, or None for entropy.
+        table: The file, which takes notes on what was taken for granted.
+
+    Returns:
+        The same annotations with a measure.
+    """
+    measure = parse_by(by or "entropy")
+    values: tuple[float, ...] = ()
+    if scale is not None:
+        values = ratings(scale)
+        if canonical(scale[0]) is None:
+            table.add_note(f"The classes {listed(scale)} are taken as equal steps, 1 to {len(scale)}.")
+    elif found.scale is not None:
+        values = tuple(np.asarray(found.scale).tolist())
+    return replace(found, disagreement=Disagreement(measure, values))
