@@ -82,7 +82,8 @@ class Explorer(NamedTuple):
         example_ids: One id per item, all different, length N.
         items: What is known of the items, whatever any run did: texts, annotation entropy, category, ….
         label_names: Class names, length K.
-        label_counts: How many annotators chose each class, shape (N, K); None where it is unknown.
+        label_counts: How many annotators chose each class, shape (N, K), NaN where an item has none; None where no
+            item has any.
         gold: Class index of the gold label, shape (N,), -1 where an item has none; None where no item has one.
         votes: Who chose what; None where it is unknown.
         categories: Categories in order of rising entropy, which colour the map: levels of the item column
@@ -96,7 +97,7 @@ class Explorer(NamedTuple):
     example_ids: Sequence[str]
     items: Sequence[Column]
     label_names: tuple[str, ...] = ()
-    label_counts: NDArray[np.integer[Any]] | None = None
+    label_counts: NDArray[Any] | None = None
     gold: NDArray[np.integer[Any]] | None = None
     votes: Votes | None = None
     categories: tuple[str, ...] = ()
