@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import NamedTuple
@@ -17,14 +17,11 @@ from contested import formats
 from contested.report.compared_examples import ComparedExamples
 from contested.report.declarations import FindingCard, Section
 from contested.report.examples import Example
+from contested.report.explorer import Explorer, bundle, embedded
 from contested.report.pictures import PlacedFigure
 from contested.report.style import category_colors, color_property, colors_in_the_dark
 from contested.report.table_cells import RenderedTable
 from contested.wording import visible
-
-_SCRIPTS = (("examples.html.j2", "script"), ("compared.html.j2", "compared_script"))
-"""The template and the macro of each script that a page may have."""
-
 
 class Banner(NamedTuple):
     """What a reader must know before anything else.
@@ -99,6 +96,7 @@ class Page(NamedTuple):
         method: How the numbers are made, as name and text.
         categories: Category names in order of rising entropy.
         compared: The examples of two models compared; None on other pages.
+        explorer: Every example, to search and select; None on a page without.
     """
 
     title: str
@@ -118,6 +116,7 @@ class Page(NamedTuple):
     method: Sequence[tuple[str, str]] = ()
     categories: Sequence[str] = ()
     compared: ComparedExamples | None = None
+    explorer: Explorer | None = None
 
     @property
     def with_annotators(self) -> bool:
@@ -181,17 +180,32 @@ def render_page(page: Page) -> str:
         "colors": list(categories.values()),
         "palette": _palette(page),
         "version": version("contested"),
-        "policy": _policy(environment),
+        "explorer": None if page.explorer is None else embedded(page.explorer),
+        "policy": policy(*_scripts(page, environment)),
     }
     return environment.get_template("page.html.j2").render(values) + "\n"
 
 
-def _policy(environment: Environment) -> str:
-    """What the page may do, were a text ever to become markup: run its own two scripts, and load nothing at all."""
-    macros = [getattr(environment.get_template(template).module, macro) for template, macro in _SCRIPTS]
-    scripts = [str(macro()).partition("<script>")[2].partition("</script>")[0] for macro in macros]
+def _scripts(page: Page, environment: Environment) -> Iterator[str]:
+    """The scripts that a page has."""
+    if page.explorer is not None:
+        yield bundle("explorer.js")
+    if page.compared is not None:
+        macro = str(getattr(environment.get_template("compared.html.j2").module, "compared_script")())
+        yield macro.partition("<script>")[2].partition("</script>")[0]
+
+
+def policy(*scripts: str) -> str:
+    """What a page may do, were a text ever to become markup: run its own scripts, and load nothing at all.
+
+    Args:
+        scripts: The texts of its scripts.
+
+    Returns:
+        The content of its Content-Security-Policy.
+    """
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
         "form-action 'none'"

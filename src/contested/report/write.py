@@ -16,6 +16,7 @@ from contested.report import decomposition, matched, prose, sure
 from contested.report.banners import banners
 from contested.report.declarations import Frames, Section
 from contested.report.examples import ALL, examples_by_category
+from contested.report.explorer.of_runs import TOO_MANY, explorer_of_runs
 from contested.report.headline import headline
 from contested.report.page import Page, PlacedSection, RunView, placed_sections, render_page
 from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
@@ -153,6 +154,7 @@ def _page(
     changes = frames["changes"]
     if len(trained) < len(runs) and len(changes):
         changes = changes[changes["run"].isin([run.name for run in trained])]
+    explorer = explorer_of_runs(runs)
     cards = max(1, min(_CARDS, _CARDS_IN_ALL // len(runs)))
     return Page(
         title=title,
@@ -160,11 +162,12 @@ def _page(
         headline=headline(changes, "run", "run") or (statements(analyses[0])[0] if len(trained) == 1 else ""),
         top=[placed for placed in figures if placed.spec.section == TOP],
         banners=banners(runs),
-        absent=sure.once([(run.name, run.analysis.absent) for run in runs]),
+        absent=[*sure.once([(run.name, run.analysis.absent) for run in runs]), *([] if explorer else [TOO_MANY])],
         sections=sections,
         runs=[_view(run, cards) for run in runs],
         method=prose.notes(trajectories, analyses),
         categories=[*all_categories(runs), *([ALL] if any(not run.trajectory.category_names for run in runs) else [])],
+        explorer=explorer,
     )
 
 

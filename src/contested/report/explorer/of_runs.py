@@ -23,6 +23,7 @@ from contested.wording import counted
 
 MOST_ITEMS = 200_000
 """Examples that a browser maps and sorts without delay."""
+TOO_MANY = f"The explorer is left out: it shows at most {MOST_ITEMS:,} examples. Tables have all."
 _MOST_NUMBERS = 60_000_000  # of all curves and probabilities together: about 80 MB of the page
 _OF_ITEMS = frozenset({"gold", "annotators", "bands"})
 """Needs of measures that no training decides."""
