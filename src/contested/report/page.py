@@ -23,6 +23,10 @@ from contested.report.style import category_colors, color_property, colors_in_th
 from contested.report.table_cells import RenderedTable
 from contested.wording import visible
 
+_COMPARED_SCRIPT = "compared_script"
+"""The macro of the script that a comparison's page has."""
+
+
 class Banner(NamedTuple):
     """What a reader must know before anything else.
 
@@ -191,8 +195,8 @@ def _scripts(page: Page, environment: Environment) -> Iterator[str]:
     if page.explorer is not None:
         yield bundle("explorer.js")
     if page.compared is not None:
-        macro = str(getattr(environment.get_template("compared.html.j2").module, "compared_script")())
-        yield macro.partition("<script>")[2].partition("</script>")[0]
+        macro = getattr(environment.get_template("compared.html.j2").module, _COMPARED_SCRIPT)
+        yield str(macro()).partition("<script>")[2].partition("</script>")[0]
 
 
 def policy(*scripts: str) -> str:

@@ -44,7 +44,7 @@ def facts(
         heading, unit, sentence = _SAID.get(name, (name, "", "Text of the example."))
         kind, values = _kind_of(table[name])
         if name in text_columns or name == CATEGORY:
-            kind, values = "text" if name in text_columns else "category", _texts(table[name])
+            kind, values = "text" if name in text_columns else "category", texts_or_none(table[name])
         yield Column(_free(name, taken), heading, unit, sentence, kind, values, categories if name == CATEGORY else ())
     for name in names:
         if name not in text_columns and name not in _SAID:
@@ -67,7 +67,7 @@ def _kind_of(values: pd.Series[Any]) -> tuple[Kind, Any]:
             return "number", numbers
         if np.abs(known).max(initial=0.0) < _LARGEST:
             return "integer", numbers
-    texts = _texts(values)
+    texts = texts_or_none(values)
     distinct = {text for text in texts if text is not None}
     few = len(distinct) <= min(_MOST_LEVELS, max(2, len(texts) // 2))
     return ("category" if few else "text"), texts
@@ -77,6 +77,7 @@ def _numbers(values: pd.Series[Any]) -> Any:
     return pd.to_numeric(values.astype(object).where(values.notna(), np.nan)).to_numpy(np.float64)
 
 
-def _texts(values: pd.Series[Any]) -> Sequence[str | None]:
+def texts_or_none(values: pd.Series[Any]) -> Sequence[str | None]:
+    """Each value as text, None where it is missing."""
     missing = pd.isna(values)
     return [None if absent else str(value) for value, absent in zip(values, missing, strict=True)]

@@ -15,7 +15,7 @@ from contested.analysis.blocks import blocks
 from contested.analysis.divergence import kl_divergence
 from contested.analysis.measures import MEASURES
 from contested.annotations.measures import distributions
-from contested.report.explorer.facts import facts
+from contested.report.explorer.facts import facts, texts_or_none
 from contested.report.explorer.payload import Column, Curve, Explorer, ExplorerRun, Kind
 from contested.report.runs import ReportRun, all_categories
 from contested.trajectories import Trajectory
@@ -153,7 +153,7 @@ def _measures(measured: pd.DataFrame, labels: tuple[str, ...], counted_in: str, 
             values = measured[measure.name]
             unit = f"{counted_in}s" if measure.unit == "steps" else measure.unit
             kind = _kind(measure)
-            found = values.where(values.notna(), None).tolist() if kind == "category" else values.to_numpy(np.float64)
+            found = texts_or_none(values) if kind == "category" else values.to_numpy(np.float64)
             levels = {"region": REGIONS, "prediction_last": labels}.get(measure.name, ())
             yield Column(measure.name, measure.heading, unit, measure.sentence, kind, found, levels)
 
