@@ -203,7 +203,7 @@ def policy(*scripts: str) -> str:
     """What a page may do, were a text ever to become markup: run its own scripts, and load nothing at all.
 
     Args:
-        scripts: The texts of its scripts.
+        *scripts: The texts of its scripts.
 
     Returns:
         The content of its Content-Security-Policy.
