@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from contested.analysis.items import FACTS
 from contested.analysis.measures import MEASURES
 from contested.annotations.categories import FIXED, FIXED_CLASSES
 from contested.annotations.certainty import category_probabilities
@@ -48,6 +49,14 @@ table `measures`. A run without what a measure needs lacks that measure, and `ab
 mean with a bootstrap interval over examples, or the share of examples with Wilson's; examples without a value are
 counted in `n_skipped`. Losses and entropies are in nats; formulas and references: [statistics](statistics.md). To add a
 measure, add an entry to the list.
+
+"""
+FACTS_PART = """
+## Facts of annotated items
+
+What `contested map` knows of every item without any model, as `contested/analysis/items/facts.py` declares it: columns
+of `items.parquet` and `tables/items.csv`, and of the page's explorer. `annotators`: the file says who gave which vote;
+`scale`: the classes are a scale; `measure`: categories are bands of another measure than H.
 
 """
 CLAIMS_PAGE = """# The paper's claims and what decides them
@@ -215,7 +224,13 @@ def measures() -> str:
         for measure in MEASURES
     ]
     head = ["| measure | heading | unit | needs | by category | what it is |", "|---|---|---|---|---|---|"]
-    return MEASURES_PAGE + "\n".join([*head, *lines]) + "\n"
+    facts = [
+        f"| `{fact.name}{f'_<{fact.each}>' if fact.each else ''}` | {fact.heading} | {fact.unit} | "
+        f"{', '.join(fact.needs)} | {fact.sentence} |"
+        for fact in FACTS
+    ]
+    of_items = ["| fact | heading | unit | needs | what it is |", "|---|---|---|---|---|", *facts]
+    return MEASURES_PAGE + "\n".join([*head, *lines]) + "\n" + FACTS_PART + "\n".join(of_items) + "\n"
 
 
 COVERAGE = "## How often intervals cover"

@@ -23,7 +23,7 @@ from contested.annotations.votes import Votes
 
 CHAINS = 2
 _FEWEST_SWEEPS, _MOST_SWEEPS = 200, 1000  # of each chain; a quarter as many come before them
-_WORK = 20_000_000  # votes times sweeps of a chain
+_WORK = 5_000_000  # votes times sweeps of a chain
 _UNSETTLED = 0.05  # difference of the chains' mean slip rates from which they are said to disagree
 # Beta priors of slip rates: means over annotators a priori Beta(1, 9), sizes (how alike annotators are) log-uniform.
 _MEANS, _SIZES = (grid.ravel() for grid in np.meshgrid(np.geomspace(0.005, 0.6, 20), np.geomspace(2.0, 200.0, 8)))
