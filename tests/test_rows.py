@@ -257,7 +257,7 @@ def test_kind_is_told_by_content_where_the_suffix_says_nothing(tmp_path, write_t
     (tmp_path / "b.parquet").rename(tmp_path / "b.data")
     assert read_table(tmp_path / "b.data").kind == "parquet"
     with pytest.raises(
-        DataError, match=r"unknown type: its suffix '\.none' is not.*JSONL, .* or Parquet \(\.jsonl.*rename or convert"
+        DataError, match=r"unknown type: its suffix '\.none' is not.*JSONL, .* or NPZ \(\.jsonl.*rename or convert"
     ):
         read_table(write_text("c.none", "id,label\n"))
 

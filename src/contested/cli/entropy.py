@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from contested.annotations import Annotations, Categories, Summary
 
 
+@options.with_reading()
 def entropy(
     file: Annotated[Path, typer.Argument(parser=path, help=f"Annotated file: {FILE_KINDS}.")],
     *,
-    format: Annotated[str, typer.Option(help="auto recognises the format; an unknown name lists all.")] = "auto",
     out: Annotated[
         Path | None,
         typer.Option(parser=path, help="Write one row per item to this file (.csv, .tsv, .jsonl or .parquet)."),
@@ -37,18 +37,7 @@ def entropy(
         bool, typer.Option("--bounds-scaled", help="Scale entropy to other than three classes: --by scaled-entropy.")
     ] = False,
     estimator: Annotated[str, typer.Option(help="plugin, miller-madow or chao-shen.")] = "plugin",
-    label_names: Annotated[str | None, typer.Option(help="The classes in label order, separated by commas.")] = None,
-    id_column: options.IdColumn = None,
-    count_columns: options.CountColumns = None,
-    labels_column: options.LabelsColumn = None,
-    distribution_column: options.DistributionColumn = None,
-    annotators_column: options.AnnotatorsColumn = None,
-    n_annotators: options.NAnnotators = None,
-    worker_column: options.WorkerColumn = None,
-    missing: options.Missing = None,
-    encoding: options.Encoding = None,
-    scale: options.Scale = None,
-    by: options.By = None,
+    reading: Mapping[str, Any],
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")] = False,
 ) -> None:
     """Show how much annotators disagree: per item (--out) and in summary. Entropies are in nats.
@@ -65,22 +54,7 @@ def entropy(
     if out is not None:
         check_writable(out)
     with options.spelled():
-        data = read_annotations(
-            file,
-            format=format,
-            label_names=options.names(label_names),
-            id_column=id_column,
-            count_columns=options.names(count_columns),
-            labels_column=options.names(labels_column),
-            distribution_column=options.names(distribution_column),
-            annotators_column=annotators_column,
-            n_annotators=n_annotators,
-            worker_column=worker_column,
-            missing=options.names(missing),
-            encoding=encoding,
-            scale=options.names(scale),
-            by=_measure(by, bounds_scaled),
-        )
+        data = read_annotations(file, **{**reading, "by": _measure(reading.get("by"), bounds_scaled)})
     summary = data.summary(scheme, estimator=parse_estimator(estimator))
     if out is not None:
         write_table(data.item_table(scheme, estimator=summary.estimator), out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from contested.exchange import Imported
 
 
+@options.with_reading(without=("format", "label_names"))
 def import_(
     format: Annotated[str, typer.Argument(help="Such as cartography; an unknown name lists all.", show_default=False)],
     source: Annotated[Path, typer.Argument(parser=path, help="What the tool wrote.", show_default=False)],
@@ -36,17 +38,7 @@ def import_(
     annotations_format: Annotated[
         str, typer.Option(help="Format of the annotated file; auto recognises it, an unknown name lists all.")
     ] = "auto",
-    id_column: options.IdColumn = None,
-    count_columns: options.CountColumns = None,
-    labels_column: options.LabelsColumn = None,
-    distribution_column: options.DistributionColumn = None,
-    annotators_column: options.AnnotatorsColumn = None,
-    n_annotators: options.NAnnotators = None,
-    worker_column: options.WorkerColumn = None,
-    missing: options.Missing = None,
-    encoding: options.Encoding = None,
-    scale: options.Scale = None,
-    by: options.By = None,
+    reading: Mapping[str, Any],
     check_label_order: Annotated[
         bool, typer.Option(help="Refuse an order of the classes that gold labels contradict.")
     ] = True,
@@ -68,19 +60,6 @@ def import_(
 
     check_new_folder(out)
     check_readable(format)
-    reading = {
-        "id_column": id_column,
-        "count_columns": options.names(count_columns),
-        "labels_column": options.names(labels_column),
-        "distribution_column": options.names(distribution_column),
-        "annotators_column": annotators_column,
-        "n_annotators": n_annotators,
-        "worker_column": worker_column,
-        "missing": options.names(missing),
-        "encoding": encoding,
-        "scale": options.names(scale),
-        "by": by,
-    }
     given: dict[str, Any] = {
         "annotations": _read(annotations, annotations_format, label_names, reading),
         "label_names": options.names(label_names),
@@ -97,13 +76,13 @@ def import_(
             _save(made, folder / name, out / name)
 
 
-def _read(file: Path | None, format: str, label_names: str | None, reading: dict[str, Any]) -> Annotations | None:
+def _read(file: Path | None, format: str, label_names: str | None, reading: Mapping[str, Any]) -> Annotations | None:
     """The annotated file, read with the options that are given for it."""
     from contested.annotations import read_annotations
     from contested.annotations.categories import fixed_categories
     from contested.annotations.notes import reading_notes
 
-    named = [options.spelling(name) for name, value in reading.items() if value is not None]
+    named = [options.spelling(name) for name in reading]
     if file is None and (named or format != "auto"):
         told = listed([*named, *(["--annotations-format"] if format != "auto" else [])])
         raise ConfigError(f"{told} say how an annotated file is read, and none is given. Give it with --annotations.")
@@ -111,7 +90,7 @@ def _read(file: Path | None, format: str, label_names: str | None, reading: dict
         return None
     with options.spelled():
         # A scale names the classes itself; import_run holds them against those of the recording.
-        names = None if reading["scale"] else options.names(label_names)
+        names = None if "scale" in reading else options.names(label_names)
         found = read_annotations(file, format=format, label_names=names, **reading)
     for sentence in reading_notes(found.n_annotators, found.receipt, fixed_categories(found.disagreement)):
         typer.echo(f"Annotations: {options.as_options(sentence)}")

@@ -4,52 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
+import inspect
 import re
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Callable, Collection, Iterator
+from itertools import starmap
+from typing import Annotated, Any, Literal
 
 import typer
 
 from contested.errors import ConfigError, ContestedError
 
-IdColumn = Annotated[str | None, typer.Option(help="Column of the item ids.")]
-CountColumns = Annotated[
-    str | None, typer.Option(help="Column(s) of counts: one of lists or objects, or one per class.")
-]
-LabelsColumn = Annotated[
-    str | None,
-    typer.Option(help="Column(s) of labels: one of lists, one per annotator, or that of a long table."),
-]
-DistributionColumn = Annotated[
-    str | None, typer.Option(help="Column(s) of proportions: one of lists or objects, or one per class.")
-]
-AnnotatorsColumn = Annotated[
-    str | None, typer.Option(help="Column of the number of annotators behind the proportions.")
-]
-NAnnotators = Annotated[int | None, typer.Option(help="Number of annotators per item, where it is the same for all.")]
-WorkerColumn = Annotated[str | None, typer.Option(help="Annotator column of a long table.")]
-Missing = Annotated[
-    str | None,
-    typer.Option(help="What stands for no answer, such as -1, separated by commas; beside empty cells, NA, nan and -."),
-]
-Encoding = Annotated[
-    str | None, typer.Option(help="Encoding of the file's text where it is not UTF-8, such as latin1 or cp1252.")
-]
-Scale = Annotated[
-    str | None,
-    typer.Option(
-        help="The classes from the lowest to the highest, separated by commas: numbers such as 1,2,3,4,5, or names, "
-        "taken as equal steps."
-    ),
-]
-By = Annotated[
-    str | None,
-    typer.Option(
-        help="What categories are bands of: entropy; sd, pair-distance or polarisation, which know the order of a "
-        "scale; or scaled-entropy, for other than three classes.",
-        show_default=False,
-    ),
-]
 Clusters = Annotated[
     str | None,
     typer.Option(
@@ -62,20 +27,79 @@ OfSplit = Annotated[
     typer.Option(help="Of these examples alone, where runs track both.", show_default=False),
 ]
 
-_SPELLED = (
-    "label_names",
-    "text_columns",
-    "id_column",
-    "count_columns",
-    "labels_column",
-    "distribution_column",
-    "annotators_column",
-    "n_annotators",
-    "worker_column",
+READING: dict[str, tuple[type, str]] = {
+    "format": (str, "Layout of the file; auto recognises it, an unknown name lists all."),
+    "label_names": (str, "The classes in label order, separated by commas."),
+    "id_column": (str, "Column of the item ids; several make one id: post+sentence."),
+    "count_columns": (str, "Column(s) of counts: one of lists or objects, or one per class."),
+    "labels_column": (str, "Column(s) of labels: one of lists, one per annotator, or that of a long table."),
+    "distribution_column": (str, "Column(s) of proportions: one of lists or objects, or one per class."),
+    "annotators_column": (str, "Column of the number of annotators behind the proportions."),
+    "n_annotators": (int, "Number of annotators per item, where it is the same for all."),
+    "worker_column": (str, "Annotator column of a long table."),
+    "map": (str, "Columns of a long table, or paths into objects: item=NAME,annotator=NAME,label=NAME."),
+    "missing": (str, "What stands for no answer, such as -1, separated by commas; beside empty cells, NA, nan and -."),
+    "columns": (str, "Names of the columns, separated by commas, where the file has no header."),
+    "part": (str, "Sheet of a workbook, array of a .npz or key of a JSON file that holds the rows."),
+    "encoding": (str, "Encoding of the file's text where it is not UTF-8, such as latin1 or cp1252."),
+    "scale": (str, "The classes from the lowest to the highest: numbers such as 1,2,3,4,5, or names, as equal steps."),
+    "by": (str, "What categories are bands of: entropy; sd, pair-distance or polarisation; or scaled-entropy."),
+}
+"""The options of the reading of annotated files: their type and what they say; the names are read_annotations' own."""
+
+_SEVERAL = frozenset(
+    {"label_names", "count_columns", "labels_column", "distribution_column", "missing", "columns", "scale"}
 )
+_WORDS = frozenset({"format", "map", "missing", "columns", "part", "encoding", "scale", "by"})  # words of English, too
+_SPELLED = ("text_columns", *sorted(READING.keys() - _WORDS))
 # Not inside a path, a longer name or quotes: a column of a file may be called like an option.
-# "missing", "encoding", "scale" and "by" are words, too, and options only before their value.
-_NAME = re.compile(rf"(?<![\w'./-])({'|'.join(_SPELLED)}|(?:missing|encoding|scale|by)(?==))(?![\w'/-]|\.\w| is )")
+# Words of English are options only before their value.
+_NAME = re.compile(rf"(?<![\w'./-])({'|'.join(_SPELLED)}|(?:{'|'.join(sorted(_WORDS))})(?==))(?![\w'/-]|\.\w| is )")
+
+
+def with_reading(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of :data:`READING`, in place of its parameter ``reading``.
+
+    Args:
+        without: Those that the command does not take, or declares itself.
+
+    Returns:
+        A decorator. The command gets ``reading``: those that were given, as `read_annotations` takes them.
+    """
+    taken = {name: declared for name, declared in READING.items() if name not in without}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def decorated(**given: Any) -> None:
+            values = {name: given.pop(name) for name in taken}
+            command(**given, reading={name: _parsed(name, v) for name, v in values.items() if v is not None})
+
+        parameters: list[inspect.Parameter] = []
+        for own in inspect.signature(command, eval_str=True).parameters.values():
+            parameters += starmap(_parameter, taken.items()) if own.name == "reading" else [own]
+        decorated.__dict__.update(__signature__=inspect.Signature(parameters), __wrapped__=None)
+        decorated.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return decorated
+
+    return decorate
+
+
+def _parameter(name: str, declared: tuple[type, str]) -> inspect.Parameter:
+    kind, told = declared
+    option = typer.Option(help=told, show_default=False)
+    annotation = Annotated[int | None, option] if kind is int else Annotated[str | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _parsed(name: str, value: Any) -> Any:
+    if name != "map":
+        return names(value) if name in _SEVERAL else value
+    pairs = [part.partition("=")[::2] for part in names(value) or ()]
+    if not all(role and column for role, column in pairs) or len(dict(pairs)) < len(pairs):
+        raise ConfigError(
+            f"--map must be roles and columns such as item=id,annotator=who,label=answer; given: {value}."
+        )
+    return dict(pairs)
 
 
 def spelling(name: str) -> str:

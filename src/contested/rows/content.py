@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import re
 import unicodedata
+import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 from contested.errors import ConfigError, DataError
-from contested.wording import did_you_mean, listed
+from contested.wording import counted, did_you_mean, listed
 
 _PICKLED = "a pickle of Python: load it where it was made and write it as JSONL, CSV or Parquet"
 _OF_R = "data of R: write the table in it with write.csv"
-_GZIP = b"\x1f\x8b"
+_ZIP = b"PK\x03\x04"
+_PACKED: dict[bytes, tuple[str, Callable[[IO[bytes]], Any]]] = {
+    b"\x1f\x8b": ("gzip", gzip.open),
+    b"BZh": ("bzip2", bz2.open),
+    b"\xfd7zXZ\x00": ("xz", lzma.open),
+}
+_PACKED_SUFFIXES = frozenset({".gz", ".bz2", ".xz", ".zip"})
 _ARCHIVES = {
-    b"PK\x03\x04": "a ZIP archive or an Excel workbook: unpack it, or save the sheet as CSV UTF-8",
-    b"BZh": "compressed with bzip2: unpack it first",
-    b"\xfd7zXZ\x00": "compressed with xz: unpack it first",
+    _ZIP: "a ZIP archive or an Excel workbook that something else packs: unpack it first",
     b"\x28\xb5\x2f\xfd": "compressed with Zstandard: unpack it first",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV UTF-8",
 }
 _BINARY = {
-    b"\x93NUMPY": "a NumPy array: write it as a table first, such as with pandas.DataFrame(array).to_csv",
     b"\x80\x04": _PICKLED,
     b"\x80\x05": _PICKLED,
     b"\x89HDF": "an HDF5 file: write the table in it as CSV or Parquet first",
@@ -81,7 +88,7 @@ class Text(NamedTuple):
 
 
 def read_content(path: Path) -> tuple[bytes, list[str]]:
-    """Read a file, unpacked where it is gzip.
+    """Read a file, unpacked where it is compressed, or an archive of one file.
 
     Args:
         path: The file.
@@ -100,31 +107,66 @@ def read_content(path: Path) -> tuple[bytes, list[str]]:
         raise DataError(f"{path} does not exist{_near_file(path)}. Check the path.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
-    packed = content.startswith(_GZIP)
-    if packed:
-        content = _unpacked(path, content)
+    content, notes = _without_archive(path, content)
     for mark, what in (_ARCHIVES | _BINARY).items():
-        if content.startswith(mark):
+        if content.startswith(mark) and not _is_archive_of_rows(path, content):
             raise DataError(f"{path} is {what}.")
     if _PAGE.match(content):
         raise DataError(f"{path} is a web page (HTML), as a download that failed leaves. Download the file itself.")
-    return content, ["The file was unpacked with gzip."] if packed else []
+    return content, notes
 
 
 def plain_suffix(path: Path) -> str:
     """The suffix of a file in lower case, without that of its compression: ``.csv`` of ``a.CSV.gz``."""
     suffix = path.suffix.lower()
-    return Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
+    return Path(path.stem).suffix.lower() if suffix in _PACKED_SUFFIXES else suffix
 
 
-def _unpacked(path: Path, content: bytes) -> bytes:
+def is_workbook(content: bytes) -> bool:
+    """Whether content is an Excel workbook, which is an archive of many files."""
+    return content.startswith(_ZIP) and b"xl/" in content and b"[Content_Types].xml" in content
+
+
+def _without_archive(path: Path, content: bytes) -> tuple[bytes, list[str]]:
+    for mark, (name, opened) in _PACKED.items():
+        if content.startswith(mark):
+            return _unpacked(path, content, name, opened), [f"The file was unpacked with {name}."]
+    if not content.startswith(_ZIP) or _is_archive_of_rows(path, content):
+        return content, []
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    except zipfile.BadZipFile as error:
+        raise DataError(
+            f"{path} is a ZIP archive or an Excel workbook, and damaged: {error}. Download or copy it again."
+        ) from error
+    files = [entry.filename for entry in archive.infolist() if not entry.is_dir() and not _is_of_system(entry.filename)]
+    if len(files) != 1:
+        raise DataError(
+            f"{path} is an archive of {counted(len(files), 'file')}: {listed(files)}. Unpack the one to read."
+        )
+    return _unpacked(path, content, "zip", lambda _: archive.open(files[0])), [
+        f"The file is {files[0]} of the archive."
+    ]
+
+
+def _is_archive_of_rows(path: Path, content: bytes) -> bool:
+    return is_workbook(content) or (content.startswith(_ZIP) and plain_suffix(path) == ".npz")
+
+
+def _is_of_system(name: str) -> bool:
+    return name.startswith("__MACOSX/") or Path(name).name.startswith(".")
+
+
+def _unpacked(path: Path, content: bytes, name: str, opened: Callable[[IO[bytes]], Any]) -> bytes:
     limit = max(_SMALL, _LARGEST_GROWTH * len(content))
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
-            unpacked = packed.read(limit + 1)
+        with opened(io.BytesIO(content)) as packed:
+            unpacked: bytes = packed.read(limit + 1)
     except EOFError as error:
-        raise DataError(f"{path} is cut off: its gzip data have no end. Download or copy it again.") from error
-    except (OSError, zlib.error) as error:
+        raise DataError(f"{path} is cut off: its {name} data have no end. Download or copy it again.") from error
+    except RuntimeError as error:
+        raise DataError(f"{path} cannot be unpacked: {error}. Unpack it yourself.") from error
+    except (OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged: {error}. Download or copy it again.") from error
     if len(unpacked) > limit:
         raise DataError(f"{path} unpacks to more than {_LARGEST_GROWTH} times its size; unpack it yourself.")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from contested.rows.columnar import read_plain
 from contested.rows.content import decode
-from contested.rows.table import Problem, Rows
+from contested.rows.table import PLAIN, Problem, Request, Rows
 from contested.wording import counted, listed
 
 # Excel's own first line, which says the separator and is no row.
@@ -46,12 +46,13 @@ class _Source(NamedTuple):
     delimiter: str
 
 
-def parse_delimited(path: Path, content: bytes, usual: str) -> Rows:
+def parse_delimited(path: Path, content: bytes, request: Request = PLAIN, *, usual: str) -> Rows:
     """Read rows of cells with a separator between them.
 
     Args:
         path: The file, for messages.
         content: Its content.
+        request: What its reader says of it.
         usual: The separator that its suffix promises; another is taken where the file declares or shows it.
 
     Returns:
@@ -62,7 +63,7 @@ def parse_delimited(path: Path, content: bytes, usual: str) -> Rows:
     if source.delimiter != usual:
         named = _SEPARATORS.get(source.delimiter, repr(source.delimiter))
         notes.append(f"Cells are separated by {named}.")
-    return _from_columns(source, notes) or _from_records(source, notes)
+    return (None if request.columns else _from_columns(source, notes)) or _from_records(source, request, notes)
 
 
 def _from_columns(source: _Source, notes: list[str]) -> Rows | None:
@@ -77,20 +78,42 @@ def _from_columns(source: _Source, notes: list[str]) -> Rows | None:
     return _columns(header, plain.columns, range(begin, begin + len(plain.columns[0])), [], notes)
 
 
-def _from_records(source: _Source, notes: list[str]) -> Rows:
+def _from_records(source: _Source, request: Request, notes: list[str]) -> Rows:
     problems: list[Problem] = []
     records = list(_records(source, problems))
     if (problems or any(record.suspect for record in records)) and source.delimiter == "\t":
         records = _unquoted(source, records, problems, notes)
     elif any(record.suspect for record in records):
         notes += _swallowed(source, records)
-    header = [_plain_name(name) for name in records[0].cells] if records else []
-    rows = _without_empty(records[1:], notes)
+    header = [_plain_name(name) for name in request.columns or (records[0].cells if records else [])]
+    rows = _without_empty(records if request.columns else records[1:], notes)
     rows = _filled(header, [_trimmed(row, len(header)) for row in rows], notes)
+    return _of_rows(header, rows, problems, notes)
+
+
+def _of_rows(header: list[str], rows: list[_Record], problems: list[Problem], notes: list[str]) -> Rows:
     rows = _without_headers(header, rows, problems)
     whole = [*_whole_rows(header, rows, problems)]
     values = [[row.cells[j] if row.cells[j] != "" else None for row in whole] for j in range(len(header))]
     return _columns(header, values, [row.line_number for row in whole], problems, notes)
+
+
+def parse_text(path: Path, content: bytes, request: Request) -> Rows:
+    """Read rows of words, with a separator or blanks between them, under names that their reader gives.
+
+    Args:
+        path: The file, for messages.
+        content: Its content.
+        request: The names.
+
+    Returns:
+        The rows.
+    """
+    text, notes = decode(path, content)
+    if _source(text, " ").delimiter != " ":
+        return parse_delimited(path, content, request, usual=" ")
+    lines = [_Record(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    return _of_rows(list(request.columns or ()), lines, [], [*notes, "Cells are separated by blanks."])
 
 
 def _source(text: str, usual: str) -> _Source:

@@ -11,12 +11,14 @@ from typing import Any
 
 from contested.errors import DataError
 from contested.rows.content import decode
-from contested.rows.table import Problem, Rows, shown
+from contested.rows.table import PLAIN, Problem, Request, Rows, shown
 from contested.wording import counted, listed, not_json
 
 # Rows that share no keys make a table of mostly nothing, which would fill memory.
 _LARGEST_SPARSE = 10_000_000
 _LEAST_FILLED = 0.001
+
+_FEWEST_SPARSE = 5  # keys
 
 # The escape of half a pair; whole pairs are found by it too.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -69,12 +71,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def parse_jsonl(path: Path, content: bytes) -> Rows:
+def parse_jsonl(path: Path, content: bytes, request: Request = PLAIN) -> Rows:
     """Read one JSON object per line.
 
     Args:
         path: The file, for messages.
         content: Its content.
+        request: What its reader says of it.
 
     Returns:
         The rows; of a file that is one JSON value, what that holds.
@@ -87,7 +90,8 @@ def parse_jsonl(path: Path, content: bytes) -> Rows:
         except (ValueError, RecursionError):
             return rows
         if isinstance(whole, dict | list):
-            return _parse_value(path, text, [*notes, "The file is one JSON value, not one object per line."])
+            notes = [*notes, "The file is one JSON value, not one object per line."]
+            return _parse_value(path, text, notes, request.part)
     return rows
 
 
@@ -119,12 +123,13 @@ def _keep_object(value: object, line_number: int, entries: _Entries, problems: l
         problems.append(Problem(line_number, f"holds {shown(value)}; expected a JSON object {{…}}"))
 
 
-def parse_json(path: Path, content: bytes) -> Rows:
+def parse_json(path: Path, content: bytes, request: Request = PLAIN) -> Rows:
     """Read a JSON value that holds the rows: a list of objects, objects keyed by id, or either under one key.
 
     Args:
         path: The file, for messages.
         content: Its content.
+        request: What its reader says of it.
 
     Returns:
         The rows; of a file that has one object per line, those.
@@ -134,27 +139,40 @@ def parse_json(path: Path, content: bytes) -> Rows:
     """
     text, notes = decode(path, content)
     try:
-        return _parse_value(path, text, notes)
+        return _parse_value(path, text, notes, request.part)
     except DataError:
+        if request.part is not None:
+            raise
         rows = _from_lines(text, [*notes, "The file holds one JSON object per line."])
         if len(rows.line_numbers) < 2:
             raise
         return rows._replace(unit="line")
 
 
-def _parse_value(path: Path, text: str, notes: list[str]) -> Rows:
+def _parse_value(path: Path, text: str, notes: list[str], part: str | None) -> Rows:
     try:
         value = strict_json(text)
     except DuplicateKeyError as error:
         raise DataError(f"{path} has {error}. Remove or rename one, so that nothing is lost.") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is {not_json(error)}. Fix the file, or save it as JSONL.") from error
-    rows = _rows_of(path, value, notes)
+    rows = _rows_of(path, value if part is None else _part_of(path, value, part), notes)
     problems: list[Problem] = []
     entries: _Entries = []
     for line_number, entry in enumerate(rows, start=1):
         _keep_object(entry, line_number, entries, problems)
     return _from_entries(entries, problems, notes)._replace(unit="entry")
+
+
+def _part_of(path: Path, value: object, part: str) -> object:
+    """What stands under a key, or under keys with dots between them."""
+    if isinstance(value, dict) and part in value:
+        return value[part]
+    first, _, rest = part.partition(".")
+    if not isinstance(value, dict) or not rest or first not in value:
+        known = listed(value) if isinstance(value, dict) else "none"
+        raise DataError(f"{path} has no key '{first}' (part); the keys are: {known}.")
+    return _part_of(path, value[first], rest)
 
 
 def _rows_of(path: Path, value: object, notes: list[str]) -> Sequence[object]:
@@ -170,9 +188,7 @@ def _rows_of(path: Path, value: object, notes: list[str]) -> Sequence[object]:
         notes.append(f"The rows are those under the key '{key}'.")
         return list(inner)
     if wrapped:
-        raise DataError(
-            f"{path} holds several lists of objects, under the keys {listed(wrapped)}; save the one to read as a file."
-        )
+        raise DataError(f"{path} holds several lists of objects, under the keys {listed(wrapped)}; name one with part.")
     raise DataError(
         f"{path} must hold a list of objects, or objects keyed by id; given: an object with the keys {listed(value)}."
     )
@@ -189,7 +205,22 @@ def _rows_of_objects(value: dict[str, dict[str, object]], notes: list[str]) -> l
     if first and list(first) == positions and all(list(column) == positions for column in value.values()):
         notes.append("The file holds columns by row number, as pandas' to_json writes them.")
         return [{name: column[row] for name, column in value.items()} for row in positions]
+    if _are_answers(value):
+        notes.append("The file holds annotators' answers by item: a label under each annotator's name.")
+        return [{"id": key, "annotations": entry} for key, entry in value.items()]
     return [{"id": key, **entry} for key, entry in value.items()]
+
+
+def _are_answers(value: dict[str, dict[str, object]]) -> bool:
+    """Whether the inner keys name annotators, and no columns: all are numbers, or most items lack most of them."""
+    answers = [answer for entry in value.values() for answer in entry.values()]
+    if not answers or any(isinstance(answer, dict) for answer in answers):
+        return False
+    keys = {key for entry in value.values() for key in entry}
+    if all(key.isdecimal() for key in keys):
+        return True
+    few = len({str(answer) for answer in answers}) * 2 <= len(answers)
+    return few and len(keys) > _FEWEST_SPARSE and len(answers) * 2 < len(keys) * len(value)
 
 
 def _from_entries(entries: _Entries, problems: list[Problem], notes: list[str]) -> Rows:

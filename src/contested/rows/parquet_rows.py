@@ -6,18 +6,19 @@ import re
 from pathlib import Path
 
 from contested.errors import DataError
-from contested.rows.table import Rows
+from contested.rows.table import PLAIN, Request, Rows
 
 # The index of a pandas table that has no name.
 _INDEX = re.compile(r"__index_level_\d+__")
 
 
-def parse_parquet(path: Path, content: bytes) -> Rows:
+def parse_parquet(path: Path, content: bytes, request: Request = PLAIN) -> Rows:
     """Read a Parquet file.
 
     Args:
         path: The file, for messages.
         content: Its content.
+        request: Not used.
 
     Returns:
         The rows: maps and structs are objects, NaN is None.

@@ -140,22 +140,40 @@ class Rows(NamedTuple):
     unit: str = ""
 
 
+class Request(NamedTuple):
+    """What the reader of a file says of it.
+
+    Attributes:
+        columns: The names of the columns, where the file has no header.
+        part: The sheet, array or key that holds the rows.
+    """
+
+    columns: tuple[str, ...] | None = None
+    part: str | None = None
+
+
+PLAIN = Request()
+"""Nothing is said."""
+
+
 class Kind(NamedTuple):
     """A kind of file.
 
     Attributes:
         title: How it is written in sentences.
         suffixes: The endings that say it, lower-case with their dot.
-        parse: Its rows, from a path (for errors) and the file's content.
+        parse: Its rows, from a path (for errors), the file's content and what its reader says of it.
         unit: What a line number counts.
         sniff: Whether content under an unknown suffix is of this kind.
+        takes: The fields of a request that it uses.
     """
 
     title: str
     suffixes: tuple[str, ...]
-    parse: Callable[[Path, bytes], Rows]
+    parse: Callable[[Path, bytes, Request], Rows]
     unit: str = "line"
     sniff: Callable[[bytes], bool] = lambda _: False
+    takes: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

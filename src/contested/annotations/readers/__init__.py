@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from contested.annotations.core import Annotations
 from contested.annotations.disagreement import parse_by
-from contested.annotations.readers import annotators, chaosnli, counts, distributions, labels, long
+from contested.annotations.readers import (
+    annotator_objects,
+    annotators,
+    chaosnli,
+    counts,
+    distributions,
+    label_objects,
+    labels,
+    long,
+    matrix,
+    one_hot,
+)
 from contested.annotations.readers._format import Format, Options, as_names
+from contested.annotations.readers._paths import as_options, joined_id, with_columns
 from contested.annotations.readers._scale import as_scale, rated
 from contested.annotations.readers._suggest import suggestions
 from contested.annotations.receipt import Receipt, count_votes
 from contested.errors import ConfigError, DataError
 from contested.files import user_path
-from contested.rows import TEXT, NotUtf8Error, Table, read_table, unknown_kind
+from contested.rows import TEXT, NotUtf8Error, Request, Table, read_table, unknown_kind
 from contested.wording import did_you_mean, listed
 
 __all__ = ["FORMATS", "Format", "Options", "read_annotations"]
 
 FORMATS: tuple[Format, ...] = (
     chaosnli.FORMAT,
+    matrix.FORMAT,
+    annotator_objects.FORMAT,
+    label_objects.FORMAT,
+    one_hot.FORMAT,
     long.FORMAT,
     counts.FORMAT,
     labels.FORMAT,
@@ -39,7 +56,7 @@ def read_annotations(
     *,
     format: str = "auto",
     label_names: Sequence[str] | None = None,
-    id_column: str | None = None,
+    id_column: str | Sequence[str] | None = None,
     text_columns: str | Sequence[str] | None = None,
     count_columns: str | Sequence[str] | None = None,
     labels_column: str | Sequence[str] | None = None,
@@ -47,7 +64,10 @@ def read_annotations(
     annotators_column: str | None = None,
     n_annotators: int | None = None,
     worker_column: str | None = None,
+    map: Mapping[str, str] | None = None,
     missing: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
+    part: str | None = None,
     encoding: str | None = None,
     scale: str | Sequence[str | float] | None = None,
     by: str | None = None,
@@ -59,13 +79,15 @@ def read_annotations(
 
     Columns that are not named are looked for under their usual names. Columns that are not read as ids or
     annotations are kept in ``fields``, except a column ``entropy``: its unit is unknown (bits in ChaosNLI).
+    A name of a column may lead into objects, with dots: ``meta.id``, or ``annotators.label`` of a list of objects, each
+    of which is then an annotation.
 
     Args:
         path: A file of rows (see :data:`contested.rows.KINDS`), or of lines that a format knows.
         format: ``auto``, or the name of one in `FORMATS`.
         label_names: The classes in label order; a label outside them is an error. Without them,
             entailment, neutral, contradiction in this order, else the labels found, sorted.
-        id_column: The column that identifies an example.
+        id_column: The column that identifies an example; several do together (``post+sentence``).
         text_columns: Columns that must hold text; they come first in ``fields``.
         count_columns: One column of lists or objects of counts, or one column per class.
         labels_column: One column of lists of labels, or one column per annotator; in a long table, the
@@ -74,8 +96,11 @@ def read_annotations(
         annotators_column: The number of annotators behind a distribution.
         n_annotators: That number, where it is the same for all.
         worker_column: The annotator of a row in a long table.
+        map: The columns of a long table by what they hold: ``item``, ``annotator``, ``label``.
         missing: What stands for no answer, such as ``-1``, beside empty cells, NA, N/A, nan, null and ``-`` (where no
             label is ``+``). A class in ``label_names`` is an answer whatever it looks like.
+        columns: The names of the columns, where the file has no header.
+        part: The sheet, array or key that holds the rows, where a file has several.
         encoding: How the file's text is encoded, such as ``latin1`` or ``cp1252``, where that is neither UTF-8 nor
             named by a byte-order mark.
         scale: The classes from the lowest to the highest, in place of ``label_names``: numbers, which are the ratings
@@ -86,9 +111,9 @@ def read_annotations(
     Returns:
         The annotations, in the order of the file.
     """
-    options = Options(
+    given = Options(
         label_names=as_names(label_names, "label_names"),
-        id_column=id_column,
+        id_column=joined_id(id_column),
         text_columns=as_names(text_columns, "text_columns"),
         count_columns=as_names(count_columns, "count_columns"),
         labels_column=as_names(labels_column, "labels_column"),
@@ -97,21 +122,21 @@ def read_annotations(
         n_annotators=n_annotators,
         worker_column=worker_column,
         missing=as_names(missing, "missing"),
+        columns=as_names(columns, "columns"),
+        part=part,
         encoding=encoding,
         scale=as_scale(scale, label_names),
         by=by,
         by_name=format != "auto",
     )
+    options = as_options(map, given)
     if by is not None:
         parse_by(by)
     chosen = None if format == "auto" else _named(format)
     if chosen is not None:
         _check_options(chosen, options)
     file = user_path(path)
-    try:
-        table = read_table(file, lines=True, encoding=encoding)
-    except NotUtf8Error as error:
-        raise DataError(f"{error.message} Or give {error.likely}." if error.likely else error.message) from error
+    table = with_columns(_table(file, options), options)
     # Lines have no columns that an option could name.
     general = Options(label_names=options.scale or options.label_names, by_name=options.by_name)
     if table.kind == TEXT and not any(known.matches(table, general) for known in ([chosen] if chosen else FORMATS)):
@@ -122,6 +147,13 @@ def read_annotations(
         found = rated(found, options.scale, options.by, table)
     found.with_receipt(_receipt(known, table, found))
     return found.read_by(path=str(file.resolve()), format=format, options=options.written())
+
+
+def _table(file: Path, options: Options) -> Table:
+    try:
+        return read_table(file, lines=True, encoding=options.encoding, request=Request(options.columns, options.part))
+    except NotUtf8Error as error:
+        raise DataError(f"{error.message} Or give {error.likely}." if error.likely else error.message) from error
 
 
 def _receipt(read_as: Format, table: Table, found: Annotations) -> Receipt:
@@ -157,8 +189,11 @@ def _check_options(chosen: Format, options: Options) -> None:
 
 
 def _recognised(table: Table, options: Options) -> Format:
-    """Return the only format with an option that was given, else the first whose columns match."""
+    """Return the layout that matches or the only format with an option that was given, else the first that matches."""
     given = options.given()
+    for known in FORMATS:
+        if known.is_layout and given <= known.options and known.matches(table, options):
+            return known
     for known in FORMATS:
         if given & known.claims:
             _check_options(known, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 
@@ -73,6 +73,8 @@ class Options:
     n_annotators: int | None = None
     worker_column: str | None = None
     missing: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    part: str | None = None
     encoding: str | None = None
     scale: tuple[str, ...] | None = None
     by: str | None = None
@@ -81,7 +83,7 @@ class Options:
 
     def given(self) -> frozenset[str]:
         """Return the names of the options that were given and that a format uses or does not."""
-        return frozenset(self.written()) - {"encoding", "scale", "by"}
+        return frozenset(self.written()) - {"columns", "part", "encoding", "scale", "by"}
 
     def written(self) -> dict[str, Any]:
         """Return the options that were given as a configuration writes them."""
@@ -100,6 +102,7 @@ class Format:
         claims: Those that no other format uses: giving one chooses this format.
         matches: Whether a file looks like this format.
         read: Reads a file of this format.
+        is_layout: Whether a match cannot be mistaken, so that it goes before a format that claims an option.
     """
 
     name: str
@@ -108,6 +111,7 @@ class Format:
     claims: frozenset[str]
     matches: Callable[[Table, Options], bool]
     read: Callable[[Table, Options], Annotations]
+    is_layout: bool = False
 
 
 def as_names(given: str | Sequence[str] | None, option: str) -> tuple[str, ...] | None:
@@ -183,13 +187,22 @@ def alias_column(table: Table, aliases: Sequence[str]) -> str | None:
     return next(iter(alias_columns(table, aliases)), None)
 
 
+def alias_key(names: Collection[str], aliases: Sequence[str]) -> str | None:
+    """Return the first of some names that is usual, as :func:`alias_column` finds columns."""
+    return next(iter(_alike(names, aliases)), None)
+
+
 def alias_columns(table: Table, aliases: Sequence[str]) -> list[str]:
     """Return all columns with usual names, in the order of the names; one that is exactly so before others."""
+    return _alike(table.columns, aliases)
+
+
+def _alike(names: Collection[str], aliases: Sequence[str]) -> list[str]:
     by_name: dict[str, list[str]] = {}
-    for column in table.columns:
+    for column in names:
         by_name.setdefault(_NOT_WORDS.sub("", column).casefold(), []).append(column)
     near = [by_name.get(_NOT_WORDS.sub("", alias).casefold(), []) for alias in aliases]
-    exact = [[alias] if alias in table.columns else [] for alias in aliases]
+    exact = [[alias] if alias in names else [] for alias in aliases]
     return list(dict.fromkeys(column for found in zip(exact, near, strict=True) for part in found for column in part))
 
 
@@ -308,6 +321,13 @@ def _text_column(table: Table, name: str, plain: Mapping[str, Sequence[object]])
         if as_text(value) is None:
             table.add_problem(line_number, f"{name} is {shown(value)}; expected text")
     return [as_text(value) or "" for value in plain[name]]
+
+
+def refuse(table: Table, format_name: str, text: str) -> NoReturn:
+    """Raise a finding on the file as a whole, after those before it, as a failure to read this format."""
+    table.add_problem(0, text)
+    stop_on_problems(table, format_name)
+    raise AssertionError("a problem is raised")
 
 
 def stop_on_problems(table: Table, format_name: str) -> None:

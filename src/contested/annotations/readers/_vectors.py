@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -137,12 +138,25 @@ def _structures(table: Table, column: str) -> tuple[list[object], set[int]]:
     unread = set()
     for i, value in enumerate(table.columns[column]):
         try:
-            cells.append(as_structure(value))
+            cells.append(_pairs(value) or as_structure(value))
         except ValueError as error:
             table.add_problem(table.line_numbers[i], f"{column} is {error}")
             cells.append(None)
             unread.add(i)
     return cells, unread
+
+
+_PAIR = re.compile(r"\s*(?P<name>[^:=;|]*[^:=;|\s])\s*[:=]\s*(?P<number>[-+.\deE]+)\s*")
+
+
+def _pairs(value: object) -> dict[str, object] | None:
+    """The object that a text such as ``cause:0.7; contrast:0.3`` writes without brackets; None where it is none."""
+    if not isinstance(value, str) or value.lstrip()[:1] in ("{", "[", ""):
+        return None
+    separator = next((character for character in ";|" if character in value), ",")
+    found = [_PAIR.fullmatch(part) for part in value.strip().strip(separator).split(separator)]
+    pairs = {pair["name"]: pair["number"] for pair in found if pair is not None}
+    return {**pairs} if len(pairs) == len(found) else None
 
 
 def _parsed(table: Table, row: int, name: str, value: object, parse: ParseNumber) -> float:
