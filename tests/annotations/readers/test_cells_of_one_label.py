@@ -66,9 +66,7 @@ def test_rows_of_single_annotations_need_the_item(write_jsonl):
 
 def test_the_words_of_a_text_are_not_proposed_as_labels(write_jsonl):
     words = ["a", "word", "comes", "once", "or", "twice", "in", "text", "a"]
-    rows = [
-        {"post_id": i, "tokens": words[5 * i : 5 * i + 5], "people": [{"label": "x"}, {"label": "y"}]} for i in range(2)
-    ]
+    rows = [{"post_id": i, "tokens": words[5 * i : 5 * i + 5], "people": [{"l": "x"}, {"l": "y"}]} for i in range(2)]
     assert not any("labels_column='tokens'" in text for text in problems_of(write_jsonl(rows)))
 
 

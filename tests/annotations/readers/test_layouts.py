@@ -233,6 +233,47 @@ def test_shares_as_text(write_text):
     assert (data.label_names, entropies(data)) == (("cause", "contrast", "list"), {"a": 0.6109, "b": 0})
 
 
+def test_rows_without_an_annotator(write_text):
+    path = write_text("a.csv", "id,genre,V\na,x,3\na,x,3\na,x,4\nb,y,1\nb,y,5\nc,y,\n")
+    data = read_annotations(path, labels_column="V")
+    assert (entropies(data), data.fields["genre"].tolist()) == ({"a": TWO_ONE, "b": EVEN}, ["x", "y"])
+    assert (data.votes.annotators.tolist(), data.votes.annotator_ids) == ([-1] * 5, ())
+    assert "each row was counted as the vote of another person" in notes_of(data)
+    assert data.receipt.left_out == (
+        "1 row without a label was left out: line 7",
+        "1 of 3 items has no label and was left out: c",
+    )
+    # The same under usual names, and not where ids repeat by accident.
+    assert entropies(read_annotations(write_text("b.csv", "item,label\na,x\na,y\n"))) == {"a": EVEN}
+    path = write_text("c.csv", "id,label\na,x\nb,x\nc,y\nc,y\n")
+    with pytest.raises(DataError, match="not as annotations"):
+        read_annotations(path)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_annotators_beside_their_labels(write_jsonl, as_text):
+    cells = {"a": (["x", "y", "x"], ["w1", "w2", "w3"]), "b": (["y"], ["w2"]), "c": (["x", "-"], ["w1", "w4"])}
+    rows = [
+        {"id": key, "labels": ",".join(labels) if as_text else labels, "annotators": ",".join(who) if as_text else who}
+        for key, (labels, who) in cells.items()
+    ]
+    data = read_annotations(write_jsonl(rows))
+    assert voters(data) == [("a", "w1", "x"), ("a", "w2", "y"), ("a", "w3", "x"), ("b", "w2", "y"), ("c", "w1", "x")]
+    assert data.receipt.columns["annotators"] == ("annotators",)
+    assert "annotators" not in data.fields
+
+
+@pytest.mark.parametrize("who", [["w1", "w1"], ["w1"], ["w1", None]])
+def test_annotators_that_do_not_fit_their_labels_are_said(write_jsonl, who):
+    rows = [
+        {"id": "a", "labels": ["x", "y"], "annotators": who},
+        {"id": "b", "labels": ["x", "x"], "annotators": ["v", "w"]},
+    ]
+    data = read_annotations(write_jsonl(rows))
+    assert data.votes.annotators.tolist() == [-1] * 4
+    assert "does not hold one different annotator for each label in labels on 1 of 2 rows" in notes_of(data)
+
+
 MARKS = "id,rater_id,joy,anger,calm\na,1,1,0,0\na,2,1,1,0\na,3,0,0,1\nb,1,0,1,0\nb,2,0,0,0\nb,3,0,1,0\n"
 
 

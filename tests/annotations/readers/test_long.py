@@ -76,7 +76,6 @@ def test_required_text_must_be_one_an_item(write_text):
 def test_missing_columns_are_told_together(write_text):
     found = problems_of(write_text("x.csv", "thing,labell\na,b\n"), format="long")
     assert [text.split(";")[0] for text in found] == [
-        "no column worker or annotator or annotator_id or worker_id or rater or rater_id",
         "no column task or item or example_id or uid or item_id or id",
         "no column label or annotation or answer or rating or score or vote",
     ]

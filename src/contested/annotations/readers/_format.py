@@ -163,7 +163,8 @@ def find_column(table: Table, named: str | None, aliases: Sequence[str], option:
         usual = " or ".join(aliases[:_SHOWN_ALIASES])
         table.add_problem(0, f"no column {usual}; name one with {option}; {_columns(table)}")
         return ""
-    table.trace.read_from(_ROLES.get(option, option), found)
+    if option in _ROLES:
+        table.trace.read_from(_ROLES[option], found)
     return found
 
 

@@ -50,6 +50,8 @@ def read(table: Table, options: Options) -> Annotations:
         find_column(table, column, (), "every ChaosNLI line has it")
     if not {"uid", "label_counter", "example"} <= table.columns.keys():
         stop_on_problems(table, FORMAT.name)
+    table.trace.read_from("ids", "uid")
+    table.trace.read_from("counts", "label_counter")
     names = options.label_names or LABEL_NAMES
     if sorted(names) != sorted(LABEL_NAMES):
         table.add_problem(0, f"label_names are {listed(names)}; expected {listed(LABEL_NAMES)}, in any order")

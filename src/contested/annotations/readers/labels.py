@@ -24,6 +24,7 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes, count_answers
+from contested.annotations.readers._pairs import with_annotators
 from contested.annotations.readers._printed import as_structure
 from contested.annotations.readers._votes import check_sets, column_answers, left_out, listed_answers
 from contested.rows import Coded, Table
@@ -61,15 +62,16 @@ def read(table: Table, options: Options) -> Annotations:
     ids = read_ids(table, id_column)
     one = len(columns) == 1
     names = options.label_names
+    table, beside = with_annotators(table, columns[0], names) if one else (table, None)
     answers = listed_answers(table, columns[0], names) if one else column_answers(table, columns, names)
     found = count_answers(table, answers, n_items=len(ids), label_names=options.label_names, missing=options.missing)
     if one and names is None and not table.problems:
         note_unsplit(table, found.answers.times(), columns[0])
-    if one and not _note_keys(table, columns[0]) and not (options.by_name or table.problems):
+    if one and not (beside or _note_keys(table, columns[0]) or options.by_name or table.problems):
         check_sets(table, found.answers, columns[0])
     _check_rows(table, id_column, found.counts)
     rows = left_out(table, ids, found.answers)
-    fields = read_fields(table, {id_column, *columns}, options.text_columns)
+    fields = read_fields(table, {id_column, *columns, beside or id_column}, options.text_columns)
     if not table.problems:
         check_classes(table, found.label_names)
     stop_on_problems(table, FORMAT.name)

@@ -41,7 +41,7 @@ _SAMPLE = 200
 
 class _Columns(NamedTuple):
     item: str
-    worker: str
+    worker: str  # "" where no column says who
     label: str
 
 
@@ -60,16 +60,23 @@ class _Rows(NamedTuple):
 
 
 def matches(table: Table, options: Options) -> bool:
-    """Whether item, annotator and label are all there, and rows are single annotations."""
+    """Whether item and label are there, and rows are single annotations: by an annotator, or several to an item."""
     label_column = next(iter(options.labels_column or ()), None) or alias_column(table, LABEL_ALIASES)
-    item_column = options.id_column or _item_column(table, alias_column(table, WORKER_ALIASES))
-    if not (item_column and label_column and alias_column(table, WORKER_ALIASES)):
+    worker = alias_column(table, WORKER_ALIASES)
+    item_column = options.id_column or _item_column(table, worker)
+    if not (item_column and label_column and (worker or _are_many(table.columns.get(item_column, [])))):
         return False
     several = len(options.labels_column or ()) > 1
     cells = table.columns.get(label_column, [])[:_SAMPLE]
     if several or (sum(map(_is_structure, cells)) * 2 > len(cells) and _are_items(table, item_column)):
         return False
     return _repeats(table.columns.get(item_column, [])) or not any(alias_column(table, names) for names in _WHOLE_ITEM)
+
+
+def _are_many(items: Sequence[object]) -> bool:
+    """Whether most items have several rows."""
+    times = np.bincount(labels_in(items).codes) if len(items) else np.zeros(0)
+    return bool(2 * (times > 1).sum() > len(times))
 
 
 def _are_items(table: Table, item: str) -> bool:
@@ -137,14 +144,15 @@ def read(table: Table, options: Options) -> Annotations:
     Rows without a label are left out, and so are those that repeat an annotator's label of the same item.
     """
     label_column = next(iter(options.labels_column or ()), None)
-    worker = find_column(table, options.worker_column, WORKER_ALIASES, "worker_column")
+    known = options.worker_column or alias_column(table, WORKER_ALIASES)
+    worker = find_column(table, known, WORKER_ALIASES, "worker_column") if known else _nobody(table)
     item = options.id_column or (_item_column(table, worker or None))
     columns = _Columns(
         item=find_column(table, item, ITEM_ALIASES, "id_column"),
         worker=worker,
         label=find_column(table, label_column or _label_column(table, item), LABEL_ALIASES, "labels_column"),
     )
-    if not all(columns):
+    if not (columns.item and columns.label and (worker or not known)):
         stop_on_problems(table, FORMAT.name)
     rows = _read_rows(table, columns, options)
     found = count_answers(table, rows.answers, n_items=len(rows.items), label_names=options.label_names)
@@ -158,22 +166,37 @@ def read(table: Table, options: Options) -> Annotations:
     return found.annotations(rows.items, kept, fields, source=str(table.path))
 
 
+def _nobody(table: Table) -> str:
+    """The name of no column: the file does not say who annotated."""
+    table.add_note(
+        "No column is called as annotators are: each row was counted as the vote of another person. Name the column "
+        "that says who with worker_column if there is one."
+    )
+    return ""
+
+
 def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
     answers = _answers(table, columns, options)
-    items, workers = (labels_in(table.columns[column]) for column in columns[:2])
+    items = labels_in(table.columns[columns.item])
+    workers = labels_in(table.columns[columns.worker]) if columns.worker else None
     answered = np.zeros(len(items), dtype=np.bool_)
     answered[answers.rows] = True
     rounded = Coded.of(table.columns[columns.item]).mapped(rounded_id).where(bool)
-    usable = ~(rounded | items.where(_is_missing) | (workers.where(_is_missing) & answered))
+    usable = ~(rounded | items.where(_is_missing))
+    if workers is not None:
+        usable &= ~(workers.where(_is_missing) & answered)
     for row in np.flatnonzero(~usable).tolist():
         _note_unusable(table, columns, row)
     codes = np.full(len(items), -1, dtype=np.int64)
     codes[usable], order = pd.factorize(items.codes[usable])
     answers = answers.kept(usable[answers.rows])
+    names = [items.values[place] for place in order]
+    if workers is None:
+        return _Rows(names, codes, replace(answers, items=codes[answers.rows]))
     ids, used = pd.factorize(workers.codes[answers.rows])
-    names = tuple(str(workers.values[place]) for place in used)
-    answers = replace(answers, items=codes[answers.rows], annotators=ids, annotator_ids=names)
-    return _Rows([items.values[place] for place in order], codes, _once(table, columns, answers, items))
+    annotators = tuple(str(workers.values[place]) for place in used)
+    answers = replace(answers, items=codes[answers.rows], annotators=ids, annotator_ids=annotators)
+    return _Rows(names, codes, _once(table, columns, answers, items))
 
 
 def _is_missing(label: str | None) -> bool:
@@ -231,7 +254,7 @@ def _note_unusable(table: Table, columns: _Columns, row: int) -> None:
     if told := rounded_id(table.columns[columns.item][row]):
         table.add_problem(line_number, f"{columns.item} is {told}")
         return
-    for column in columns[:2]:
+    for column in filter(None, columns[:2]):
         cell = table.columns[column][row]
         if as_label(cell) is None:
             table.add_problem(line_number, f"{column} is {shown(cell)}; expected one value")
