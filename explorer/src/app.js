@@ -1,6 +1,6 @@
 // The explorer as a whole: what follows from the state, and who shows it.
 import { html } from "htm/preact";
-import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { Card } from "./card.js";
 import { Curves } from "./curves.js";
 import { copy, save, toCsv, toJson } from "./exporting.js";
@@ -11,7 +11,7 @@ import { Search } from "./search.js";
 import { brushed, filtered, inOrder, order, orderOfTexts, rowsOf } from "./select.js";
 import { MOST_RUNS } from "./state.js";
 import { Table } from "./table.js";
-import { plainNumber } from "./where.js";
+import { plainNumber, within } from "./where.js";
 
 const count = (value) => value.toLocaleString("en");
 
@@ -64,7 +64,17 @@ function defaultColumns(data, state) {
 
 const cleared = { category: null, where: [], q: "", select: null };
 
-export function App({ data, store, root }) {
+/** The explorer, or in one sentence why there is none. */
+export function Explorer(props) {
+  const [problem] = useErrorBoundary((error) => console.error(error));
+  return problem ? html`<${Failure} problem=${problem} />` : html`<${App} ...${props} />`;
+}
+
+export function Failure({ problem }) {
+  return html`<p class="absent" role="alert">The explorer stopped: ${problem.message}. The rest of the page does not depend on it.</p>`;
+}
+
+function App({ data, store, root }) {
   const [, update] = useReducer((tick) => tick + 1, 0);
   const [hovered, setHovered] = useState(-1);
   const [help, setHelp] = useState(false);
@@ -111,9 +121,8 @@ export function App({ data, store, root }) {
   };
   const brush = (panel) => (box, dragging) => set({ select: box ? { ...box, run: panels.length > 1 ? panel.run : null } : null }, { quietly: dragging });
   const keep = () => {
-    const range = (column, from, to) => ({ column, operator: "in", value: `${Number(from.toPrecision(4))}..${Number(to.toPrecision(4))}` });
     const { x0, x1, y0, y1 } = state.select;
-    set({ where: [...state.where, ...[range(brushOn.x, x0, x1), range(brushOn.y, y0, y1)].filter(({ column }) => column.isNumber)], select: null });
+    set({ where: [...state.where, ...within(brushOn.x, x0, x1), ...within(brushOn.y, y0, y1)], select: null });
   };
   const copyIds = async () => {
     const done = await copy(document, Array.from(rows, (row) => data.ids[row]).join("\n"));

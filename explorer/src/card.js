@@ -5,7 +5,7 @@ import { Chart } from "./chart.js";
 import { percentile } from "./select.js";
 import { categoryColor, classColor } from "./theme.js";
 
-const MOST_CLASSES = 8;
+const MOST_CLASSES = 8; // as many as there are colours
 const percent = (share) => `${Math.round(100 * share)}%`;
 
 /** A run's probabilities of one example: per class, over steps; null where they are missing. */
@@ -29,72 +29,81 @@ function votesOf(data, row) {
   const spec = data.index.label_counts;
   const counts = spec ? Array.from(data.blocks.numbers(spec).subarray(row * K, row * K + K)) : null;
   const votes = data.index.votes;
-  if (!votes) return { counts, people: null };
+  const total = counts ? counts.reduce((sum, count) => sum + (count || 0), 0) : 0;
+  if (!votes) return { counts, total, people: null };
   const offsets = data.blocks.raw(votes.offsets);
   const [annotators, labels] = [data.blocks.raw(votes.annotators), data.blocks.raw(votes.labels)];
   const people = Array.from({ length: K }, () => []);
   for (let v = offsets[row]; v < offsets[row + 1]; v++) people[labels[v]]?.push(votes.annotator_ids[annotators[v]] ?? "unnamed");
-  return { counts, people };
+  return { counts, total, people };
 }
 
-function Bar({ share, said, color }) {
+function Share({ share, said, color }) {
   return html`<span class="x-share"><i style=${`width:${(100 * share).toFixed(1)}%;--c:${color}`}></i><span>${said}</span></span>`;
 }
 
-function Answers({ data, row, runs, lines }) {
-  const { counts, people } = useMemo(() => votesOf(data, row), [row]);
-  const total = counts ? counts.reduce((sum, count) => sum + (count || 0), 0) : 0;
-  const gold = data.items.find((column) => column.name === "gold")?.numbers[row];
-  const modelled = runs.filter((_, r) => lines[r]);
-  if (!total && !modelled.length) return null;
-  const order = data.labelNames.map((_, k) => k);
-  if (order.length > MOST_CLASSES) order.sort((a, b) => (counts?.[b] ?? 0) - (counts?.[a] ?? 0));
-  return html`<table class="x-answers">
-    <thead>
-      <tr>
-        <td></td>
-        ${total ? html`<th scope="col">annotators <span class="quiet">(${total})</span></th>` : null}
-        ${modelled.map((run) => html`<th scope="col">${data.runs.length > 1 ? run.name : "model"}, last</th>`)}
-      </tr>
-    </thead>
-    <tbody>
-      ${order.slice(0, Math.max(MOST_CLASSES, 12)).map(
-        (k) => html`<tr>
-          <th scope="row" class=${k === gold ? "x-gold" : ""}><span><i class="x-dot" style=${`--c:${classColor(k)}`}></i><span>${data.labelNames[k]}${k === gold ? " (gold)" : ""}</span></span></th>
-          ${total ? html`<td><${Bar} share=${counts[k] / total} said=${`${percent(counts[k] / total)} · ${counts[k]}`} color=${categoryColor(data, data.codes[row])} /></td>` : null}
-          ${runs.map((_, r) => {
-            const line = lines[r]?.[k];
-            return line ? html`<td><${Bar} share=${line[line.length - 1] || 0} said=${Number.isNaN(line[line.length - 1]) ? "–" : percent(line[line.length - 1])} color="var(--bar)" /></td>` : null;
-          })}
-        </tr>`,
-      )}
-    </tbody>
-  </table>
-  ${people?.some((names) => names.length)
-    ? html`<dl class="x-people">
-        ${order.filter((k) => people[k].length).map((k) => html`<dt>${data.labelNames[k]}</dt><dd>${people[k].slice(0, 40).join(", ")}${people[k].length > 40 ? ` and ${people[k].length - 40} more` : ""}</dd>`)}
-      </dl>`
-    : null}`;
+/** Classes to show, at most so many: in their order, or of many those that people and models chose most, and the gold one. */
+export function classesToShow(weights, gold, most) {
+  const order = weights.map((_, k) => k);
+  if (order.length <= most) return order;
+  const rank = (k) => (k === gold ? Infinity : weights[k]);
+  return order.sort((a, b) => rank(b) - rank(a) || a - b).slice(0, most);
 }
 
-function Courses({ data, row, runs, lines, theme, root }) {
-  const shown = runs.map((run, r) => ({ run, own: lines[r] })).filter(({ run, own }) => own && run.steps.length > 1);
-  const charts = useMemo(
-    () =>
-      shown.map(({ run, own }) => ({
-        run,
-        series: own.map((values, k) => ({ name: data.labelNames[k], values, color: classColor(k) })).slice(0, MOST_CLASSES),
-      })),
-    [row, runs],
-  );
+function Answers({ data, runs, lines, votes, classes, gold }) {
+  const { counts, people, total } = votes;
+  const modelled = runs.filter((_, r) => lines[r]);
+  if (!total && !modelled.length) return null;
+  const hidden = data.labelNames.length - classes.length;
+  return html`<table class="x-answers">
+      <thead>
+        <tr>
+          <td></td>
+          ${total ? html`<th scope="col">annotators <span class="quiet">(${total})</span></th>` : null}
+          ${modelled.map((run) => html`<th scope="col">${data.runs.length > 1 ? run.name : "model"}, last</th>`)}
+        </tr>
+      </thead>
+      <tbody>
+        ${classes.map(
+          (k) => html`<tr>
+            <th scope="row" class=${k === gold ? "x-gold" : ""}><span><i class="x-dot" style=${`--c:${classColor(k)}`}></i><span>${data.labelNames[k]}${k === gold ? " (gold)" : ""}</span></span></th>
+            ${total ? html`<td><${Share} share=${counts[k] / total} said=${`${percent(counts[k] / total)} · ${counts[k]}`} color=${"var(--c)"} /></td>` : null}
+            ${lines.filter(Boolean).map((own) => {
+              const last = own[k][own[k].length - 1];
+              return html`<td><${Share} share=${last || 0} said=${Number.isNaN(last) ? "–" : percent(last)} color="var(--bar)" /></td>`;
+            })}
+          </tr>`,
+        )}
+      </tbody>
+    </table>
+    ${hidden > 0 ? html`<p class="quiet small">${hidden} classes with less are not shown.</p>` : null}
+    ${people?.some((names) => names.length)
+      ? html`<dl class="x-people">
+          ${people.map((names, k) => names.length ? html`<dt>${data.labelNames[k]}</dt><dd>${names.slice(0, 40).join(", ")}${names.length > 40 ? ` and ${names.length - 40} more` : ""}</dd>` : null)}
+        </dl>`
+      : null}`;
+}
+
+function Courses({ data, row, runs, lines, votes, classes, theme, root }) {
+  const charts = useMemo(() => {
+    const shown = runs.map((run, r) => ({ run, own: lines[r] })).filter(({ run, own }) => own && run.steps.length > 1);
+    return shown.map(({ run, own }) => {
+      const flat = (k) => new Float64Array(run.steps.length).fill(votes.counts[k] / votes.total);
+      const people = votes.total ? classes.map((k) => ({ name: "", values: flat(k), color: classColor(k), width: 1, dash: [3, 3], quietly: true })) : [];
+      return { run, series: [...people, ...classes.map((k) => ({ name: data.labelNames[k], values: own[k], color: classColor(k) }))] };
+    });
+  }, [row, runs]);
   if (!charts.length) return null;
-  return html`<div class="x-charts" style=${`--across:${Math.min(charts.length, 2)}`}>
-    ${charts.map(
-      ({ run, series }) => html`<figure>
-        <figcaption>${data.runs.length > 1 ? run.name : "probability"} <span class="quiet">over ${run.step_unit}s</span></figcaption>
-        <${Chart} label=${`Probability of each class over training, ${run.name}`} steps=${run.steps} unit=${run.step_unit} series=${series} range=${[0, 1.02]} height=${130} theme=${theme} root=${root} sync="steps" />
-      </figure>`,
-    )}
+  return html`<div>
+    <div class="x-charts" style=${`--across:${Math.min(charts.length, 2)}`}>
+      ${charts.map(
+        ({ run, series }) => html`<figure key=${run.name}>
+          <figcaption>${data.runs.length > 1 ? run.name : "probability"} <span class="quiet">over ${run.step_unit}s</span></figcaption>
+          <${Chart} label=${`Probability of each class over training, ${run.name}`} steps=${run.steps} unit=${run.step_unit} series=${series} range=${[0, 1.02]} height=${130} theme=${theme} root=${root} sync="steps" />
+        </figure>`,
+      )}
+    </div>
+    ${votes.total ? html`<p class="x-key small quiet"><span class="x-line"></span> the model's probability <span class="x-line x-dashed"></span> annotators' share</p>` : null}
   </div>`;
 }
 
@@ -137,6 +146,12 @@ function Places({ data, row, runs }) {
 /** The card of a row; position says where it stands among the selected ones. */
 export function Card({ data, row, runs, position, total, theme, root, onStep, onClose }) {
   const lines = useMemo(() => runs.map((run) => probabilitiesOf(data, run, row)), [row, runs]);
+  const votes = useMemo(() => votesOf(data, row), [row]);
+  const gold = data.items.find((column) => column.name === "gold")?.numbers[row];
+  const weights = data.labelNames.map((_, k) => (votes.total ? votes.counts[k] / votes.total : 0) + lines.reduce((sum, own) => sum + (own?.[k].at(-1) || 0), 0));
+  const classes = classesToShow(weights, gold, MOST_CLASSES);
+  const bare = !data.textColumns.length && !votes.total && !lines.some(Boolean);
+  const shared = { data, runs, lines, votes, classes };
   const category = data.category?.shown(row);
   const card = useRef(null);
   useEffect(() => {
@@ -153,11 +168,11 @@ export function Card({ data, row, runs, position, total, theme, root, onStep, on
         <button type="button" onClick=${onClose} aria-label="Close the example" title="Close (Escape)">×</button>
       </div>
     </header>
-    <div class="x-columns">
+    <div class=${`x-columns${bare ? " x-alone" : ""}`}>
       <div>
         <dl class="x-text">${data.textColumns.filter((column) => column.shown(row)).map((column) => html`<dt>${column.heading}</dt><dd>${column.shown(row)}</dd>`)}</dl>
-        <${Answers} data=${data} row=${row} runs=${runs} lines=${lines} />
-        <${Courses} data=${data} row=${row} runs=${runs} lines=${lines} theme=${theme} root=${root} />
+        <${Answers} ...${shared} gold=${gold} />
+        <${Courses} ...${shared} row=${row} theme=${theme} root=${root} />
       </div>
       <${Places} data=${data} row=${row} runs=${runs} />
     </div>

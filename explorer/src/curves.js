@@ -75,7 +75,7 @@ export function Curves({ data, runs, selected, theme, root }) {
         ),
       )}
     </div>
-    <p class="x-key small quiet">Means over ${runs[0].step_unit}s. ${isAll ? "All examples" : html`<span class="x-line"></span> selection <span class="x-line x-dashed"></span> all examples`}, by category.</p>
+    <p class="x-key small quiet">Means over ${runs[0].step_unit}s. ${isAll ? "All examples" : html`<span class="x-line"></span> selection <span class="x-line x-dashed"></span> all examples`}${data.categories.length ? ", by category" : ""}.</p>
   </section>`;
 }
 

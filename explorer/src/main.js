@@ -1,6 +1,6 @@
 // The explorer of the page.
 import { html, render } from "htm/preact";
-import { App } from "./app.js";
+import { Explorer, Failure } from "./app.js";
 import { Blocks, Dataset } from "./data.js";
 import { Store } from "./state.js";
 
@@ -20,10 +20,15 @@ function decodeWhenIdle(columns) {
 const root = document.getElementById("explorer");
 const index = document.getElementById("explorer-index");
 if (root && index) {
-  const data = new Dataset(JSON.parse(index.textContent), new Blocks(document));
   root.replaceChildren();
-  render(html`<${App} data=${data} store=${new Store(data, window)} root=${root} />`, root);
+  try {
+    const data = new Dataset(JSON.parse(index.textContent), new Blocks(document));
+    render(html`<${Explorer} data=${data} store=${new Store(data, window)} root=${root} />`, root);
+    decodeWhenIdle([...data.columns]);
+  } catch (problem) {
+    console.error(problem);
+    render(html`<${Failure} problem=${problem} />`, root);
+  }
   root.dataset.ready = "true";
   performance.mark("explorer-ready");
-  decodeWhenIdle([...data.columns]);
 }

@@ -42,7 +42,7 @@ function widthsOf(data, columns) {
     if (texts) return 260;
     if (!column) return Math.min(Math.max(7.6 * longest + 6, 64), 150);
     const word = 7.4 * Math.max(...column.heading.split(/\s/u).map((part) => part.length));
-    if (column.isNumber || column.kind === "flag") return Math.min(Math.max(82, word), 130);
+    if (column.isNumber || column.kind === "flag") return Math.min(Math.max(84, word, 3.1 * column.heading.length), 130);
     return column.kind === "text" ? 190 : 104;
   });
 }

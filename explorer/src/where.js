@@ -42,6 +42,18 @@ export function valueOf(column, operator, text) {
   return ends.length === 2 && !ends.includes(null) ? ends : null;
 }
 
+/** Conditions for values between two ends: whole numbers and levels by those that lie within. */
+export function within(column, from, to) {
+  const short = (value) => String(Number(value.toPrecision(4)));
+  if (column.kind === "number") return [{ column, operator: "in", value: `${short(from)}..${short(to)}` }];
+  const [low, high] = [Math.ceil(from), Math.floor(to)];
+  if (column.kind === "integer") return [{ column, operator: "in", value: `${low}..${high}` }];
+  const levels = column.kind === "flag" ? ["no", "yes"] : column.levels;
+  const kept = levels.filter((_, code) => code >= low && code <= high);
+  if (kept.length === 1) return [{ column, operator: "=", value: kept[0] }];
+  return levels.filter((level) => !kept.includes(level)).map((value) => ({ column, operator: "≠", value }));
+}
+
 /** Half of a column's last shown digit: what is equal to the eye is equal. */
 function tolerance(column) {
   return column.kind === "number" ? 0.5 * 10 ** -(column.digits ?? 3) : 0;

@@ -4,7 +4,7 @@ import test from "node:test";
 import { means, orderOfNumbers, percentile } from "../src/select.js";
 import { fromFragment, initial, toFragment } from "../src/state.js";
 import { scrollTo, windowOf } from "../src/window.js";
-import { apply, parse } from "../src/where.js";
+import { apply, parse, within } from "../src/where.js";
 
 const column = (name, kind, numbers, more = {}) => ({ name, kind, numbers: Float32Array.from(numbers), run: null, ...more });
 
@@ -52,6 +52,15 @@ test("0.1 is equal to a stored 0.1 that 32 bits hold inexactly", () => {
 test("what is no condition is none", () => {
   const columnOf = (key) => dataset().column(key);
   for (const text of ["entropy", "entropy > much", "right of A > 1", "right of A = maybe", "unknown = 1", "entropy in 1"]) assert.equal(parse(text, columnOf), null, text);
+});
+
+test("a selection on the map becomes conditions that hold for the same examples", () => {
+  const said = (own, from, to) => within(own, from, to).map(({ operator, value }) => `${operator} ${value}`);
+  assert.deepEqual(said({ kind: "number" }, 0.123456, 2), ["in 0.1235..2"]);
+  assert.deepEqual(said({ kind: "integer" }, 0.5, 2.5), ["in 1..2"]);
+  assert.deepEqual(said({ kind: "flag" }, 0.5, 1.5), ["= yes"]);
+  assert.deepEqual(said({ kind: "flag" }, -0.5, 1.5), []);
+  assert.deepEqual(said({ kind: "category", levels: ["a", "b", "c"] }, 0.5, 2.5), ["≠ a"]);
 });
 
 test("numbers are sorted as a slow sort does, missing ones last in both directions, ties by row", () => {
