@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import contested as ct
-from contested.cli import app, register
+from contested.cli import app, main, register
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -154,3 +154,16 @@ def test_the_recipes_name_files_that_exist() -> None:
     named = set(re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", recipes))
     assert {"analysis/measures.py", "training/families.py", "tests/training/test_packed.py"} <= named
     assert [name for name in named if not (ROOT / name).exists() and not (ROOT / "src/contested" / name).exists()] == []
+
+
+def test_the_page_of_maps_shows_commands_and_code_that_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    Path("labels.csv").write_text(page.split("```csv\n")[1].split("```")[0], encoding="utf-8")
+    commands = [line for part in page.split("```sh\n")[1:] for line in part.split("```")[0].splitlines()]
+    assert len(commands) == 3
+    for command in commands:
+        assert main(command.removeprefix("contested ").split()) == 0, command
+    files = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`([^`]+)`", row)}
+    assert {path.name + "/" * path.is_dir() for path in Path("labels-map").iterdir()} == files
+    exec(page.split("```python\n")[1].split("```")[0], {"ct": ct})

@@ -22,11 +22,12 @@ from contested.errors import (
 
 if TYPE_CHECKING:
     from contested.analysis import Analysis, Comparison, analyze, compare, statements
+    from contested.analysis.items import ItemMap, map_items
     from contested.annotations import Annotations, Categories, Disagreement, read_annotations
     from contested.config import RunConfig, load_config
     from contested.integrations import Completions, Preferences, TrajectoryCallback
     from contested.options import IA3, PEFT, Full, LoRA
-    from contested.report import write_comparison, write_report
+    from contested.report import write_comparison, write_map, write_report
     from contested.runs import train, train_config
     from contested.runs.probe import probe
     from contested.tasks import NLITask, TextClassificationTask, hub_bulk, read_bulk
@@ -37,11 +38,12 @@ __version__ = "0.1.0"
 # Loaded when first used: a name costs what its module costs, and `import contested` costs nothing.
 _MODULES = {
     "contested.analysis": ("Analysis", "Comparison", "analyze", "compare", "statements"),
+    "contested.analysis.items": ("ItemMap", "map_items"),
     "contested.annotations": ("Annotations", "Categories", "Disagreement", "read_annotations"),
     "contested.config": ("RunConfig", "load_config"),
     "contested.integrations": ("Completions", "Preferences", "TrajectoryCallback"),
     "contested.options": ("IA3", "PEFT", "Full", "LoRA"),
-    "contested.report": ("write_comparison", "write_report"),
+    "contested.report": ("write_comparison", "write_map", "write_report"),
     "contested.runs": ("train", "train_config"),
     "contested.runs.probe": ("probe",),
     "contested.tasks": ("NLITask", "TextClassificationTask", "hub_bulk", "read_bulk"),
@@ -62,6 +64,7 @@ __all__ = [
     "DataError",
     "Disagreement",
     "Full",
+    "ItemMap",
     "LoRA",
     "ModelError",
     "NLITask",
@@ -76,6 +79,7 @@ __all__ = [
     "compare",
     "hub_bulk",
     "load_config",
+    "map_items",
     "probe",
     "read_annotations",
     "read_bulk",
@@ -83,6 +87,7 @@ __all__ = [
     "train",
     "train_config",
     "write_comparison",
+    "write_map",
     "write_report",
 ]
 

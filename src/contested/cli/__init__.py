@@ -53,13 +53,14 @@ def register() -> None:
     from contested.cli.demo import demo
     from contested.cli.entropy import entropy
     from contested.cli.exchange import export, import_
+    from contested.cli.map import map
     from contested.cli.probe import probe
     from contested.cli.report import report
     from contested.cli.study import study
     from contested.cli.train import train
     from contested.cli.verify import verify
 
-    for command in (demo, entropy, train, probe, analyze, report, compare, verify):
+    for command in (demo, entropy, map, train, probe, analyze, report, compare, verify):
         app.command()(command)
     app.command("import")(import_)
     app.command()(export)

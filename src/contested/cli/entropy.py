@@ -50,11 +50,11 @@ def entropy(
     from contested.annotations.measures import parse_estimator
     from contested.annotations.writing import check_writable, write_table
 
-    scheme = _scheme(categories, bounds)
+    scheme = scheme_of(categories, bounds)
     if out is not None:
         check_writable(out)
     with options.spelled():
-        data = read_annotations(file, **{**reading, "by": _measure(reading.get("by"), bounds_scaled)})
+        data = read_annotations(file, **{**reading, "by": measure_of(reading.get("by"), bounds_scaled)})
     summary = data.summary(scheme, estimator=parse_estimator(estimator))
     if out is not None:
         write_table(data.item_table(scheme, estimator=summary.estimator), out)
@@ -64,7 +64,8 @@ def entropy(
         _print(summary, data, out)
 
 
-def _measure(by: str | None, bounds_scaled: bool) -> str | None:
+def measure_of(by: str | None, bounds_scaled: bool) -> str | None:
+    """What ``--by`` and ``--bounds-scaled`` say together."""
     if not bounds_scaled:
         return by
     if by not in (None, "scaled-entropy"):
@@ -72,7 +73,8 @@ def _measure(by: str | None, bounds_scaled: bool) -> str | None:
     return "scaled-entropy"
 
 
-def _scheme(categories: str, bounds: str | None) -> str | Categories:
+def scheme_of(categories: str, bounds: str | None) -> str | Categories:
+    """What ``--categories`` and ``--bounds`` say together."""
     from contested.annotations import Categories
 
     if bounds is None:

@@ -2,6 +2,7 @@
 
 from contested.report.comparison import ComparisonPaths, write_comparison
 from contested.report.declarations import Column, FigureSpec, FindingCard, ReportSpec, Section, Table
+from contested.report.map import MapPaths, write_map
 from contested.report.run_names import run_names
 from contested.report.runs import find_runs
 from contested.report.study_write import StudyReportPaths, write_study_report, write_study_tables
@@ -13,6 +14,7 @@ __all__ = [
     "ComparisonPaths",
     "FigureSpec",
     "FindingCard",
+    "MapPaths",
     "ReportPaths",
     "ReportSpec",
     "Section",
@@ -23,6 +25,7 @@ __all__ = [
     "run_names",
     "save_figure",
     "write_comparison",
+    "write_map",
     "write_report",
     "write_run_tables",
     "write_study_report",

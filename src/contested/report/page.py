@@ -18,6 +18,7 @@ from contested.report.compared_examples import ComparedExamples
 from contested.report.declarations import FindingCard, Section
 from contested.report.examples import Example
 from contested.report.explorer import Explorer, bundle, embedded
+from contested.report.map_cards import ItemCard
 from contested.report.pictures import PlacedFigure
 from contested.report.style import category_colors, color_property, colors_in_the_dark
 from contested.report.table_cells import RenderedTable
@@ -49,12 +50,14 @@ class PlacedSection(NamedTuple):
         figures: Its figures.
         tables: Its tables.
         statements: What it says before them.
+        cards: Items shown before its tables.
     """
 
     section: Section
     figures: Sequence[PlacedFigure]
     tables: Sequence[RenderedTable]
     statements: Sequence[str] = ()
+    cards: Sequence[ItemCard] = ()
 
 
 class RunView(NamedTuple):
@@ -134,6 +137,7 @@ def placed_sections(
     figures: Sequence[PlacedFigure],
     tables: Sequence[RenderedTable],
     statements: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    cards: Mapping[str, Sequence[ItemCard]] = MappingProxyType({}),
 ) -> list[PlacedSection]:
     """The sections that have something to show.
 
@@ -142,9 +146,10 @@ def placed_sections(
         figures: All figures in reading order.
         tables: All tables in reading order.
         statements: Sentences by the name of their section.
+        cards: Items by the name of their section.
 
     Returns:
-        Each section with its own statements, figures and tables.
+        Each section with its own statements, figures, cards and tables.
     """
     placed = [
         PlacedSection(
@@ -152,10 +157,11 @@ def placed_sections(
             [figure for figure in figures if figure.spec.section == section.name],
             [table for table in tables if table.table.section == section.name],
             statements.get(section.name, ()),
+            cards.get(section.name, ()),
         )
         for section in sections
     ]
-    return [part for part in placed if part.figures or part.tables or part.statements]
+    return [part for part in placed if part.figures or part.tables or part.statements or part.cards]
 
 
 def render_page(page: Page) -> str:

@@ -1,0 +1,56 @@
+"""The items of a map for the page's explorer: every fact, every field of the file, and the votes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from contested.analysis.items import FACTS, ItemMap
+from contested.annotations import UNKNOWN
+from contested.report.explorer import Column, Explorer
+from contested.report.explorer.facts import facts, texts_or_none
+from contested.report.explorer.of_runs import MOST_ITEMS
+from contested.report.map_cards import text_columns
+
+
+def explorer_of(found: ItemMap) -> Explorer | None:
+    """Return what the explorer shows of a map: H across at first, and up how sure the category is.
+
+    Args:
+        found: The map.
+
+    Returns:
+        The explorer; None where there are more items than a browser maps without delay.
+    """
+    data = found.known.annotations
+    if data.n_items > MOST_ITEMS:
+        return None
+    own = list(_facts(found))
+    texts = text_columns(data.fields)
+    fields = list(facts(data.fields, texts, (), {column.name for column in own}))
+    return Explorer(
+        example_ids=data.example_ids,
+        items=[*fields[: len(texts)], *own, *fields[len(texts) :]],
+        label_names=data.label_names,
+        label_counts=data.label_counts,
+        votes=data.votes if found.known.slips is not None else None,
+        categories=found.known.cut.bands.names,
+        x="entropy_nats",
+        y="category_probability",
+        notes=found.notes,
+    )
+
+
+def _facts(found: ItemMap) -> Iterator[Column]:
+    for fact in FACTS:
+        for name, values in fact.columns(found.known).items():
+            heading = f"{name.removeprefix(f'{fact.name}_')}: {fact.heading}" if fact.each else fact.heading
+            if fact.kind in ("category", "text"):  # classes and categories
+                words = texts_or_none(pd.Series(values, dtype=object))
+                named = (*found.known.cut.bands.names, UNKNOWN) if fact.kind == "category" else ()
+                levels = tuple(name for name in named if name != UNKNOWN or name in words)
+                yield Column(name, heading, fact.unit, fact.sentence, "category", words, levels)
+            else:
+                yield Column(name, heading, fact.unit, fact.sentence, fact.kind, np.asarray(values))

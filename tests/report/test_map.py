@@ -1,0 +1,135 @@
+"""The map of an annotated file: what it writes reads back, its page is whole, and nothing in it acts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contested.analysis.items import map_items
+from contested.annotations import read_annotations
+from contested.cli import main
+from contested.report import MapPaths, write_map
+
+TEXTS = (
+    "The shop opens at nine today.",
+    "Nobody should ever <b>say</b> that aloud.",
+    "</script><script>alert(1)</script> is a text",
+)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty items by four annotators as a long table; dan answers at random."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"i{item}", who, ("no", "yes")[answer], TEXTS[item % 3], rng.random() if item else "unknown")
+        for item in range(30)
+        for who in ("ann", "bob", "cid", "dan")
+        for answer in [int(rng.random() < 0.5) if who == "dan" or item % 7 == 0 else item % 2]
+    ]
+    file = tmp_path_factory.mktemp("labels") / "labels.csv"
+    table = pd.DataFrame(rows, columns=["item", "annotator", "label", "text", "mixed"])
+    table["mixed"] = table.groupby("item")["mixed"].transform("first")
+    table.to_csv(file, index=False)
+    return file
+
+
+@pytest.fixture(scope="module")
+def written(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> MapPaths:
+    """The map of the labels."""
+    return write_map(map_items(read_annotations(labels)), tmp_path_factory.mktemp("map"))
+
+
+def test_files_are_written_and_read_back(labels: Path, written: MapPaths) -> None:
+    data = read_annotations(labels)
+    items = pd.read_parquet(written.items)
+    assert items["example_id"].tolist() == list(data.example_ids)
+    np.testing.assert_array_equal(items["entropy_nats"], data.entropy)
+    assert items["text"].tolist() == data.fields["text"].tolist()
+    table = pd.read_csv(written.html.parent / "tables" / "items.csv")
+    np.testing.assert_allclose(table["soft_label_yes"], items["soft_label_yes"])
+    assert written.votes is not None
+    again = read_annotations(written.votes)
+    assert dict(zip(again.example_ids, again.label_counts.tolist(), strict=True)) == dict(
+        zip(data.example_ids, data.label_counts.tolist(), strict=True)
+    )
+    assert again.votes is not None
+    assert again.votes.annotator_ids == ("ann", "bob", "cid", "dan")
+
+
+def test_soft_labels_read_back_and_add_up(labels: Path, written: MapPaths) -> None:
+    data = read_annotations(labels)
+    again = read_annotations(
+        written.soft_labels, distribution_column="shares", annotators_column="n_annotators", id_column="example_id"
+    )
+    np.testing.assert_array_equal(again.label_counts, data.label_counts)
+    for line in written.soft_labels.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        assert sum(record["soft_label"].values()) == pytest.approx(1.0)
+        assert record["text"] in TEXTS
+
+
+def test_page_says_first_what_was_found_and_holds_no_markup_of_the_data(written: MapPaths) -> None:
+    page = written.html.read_text(encoding="utf-8")
+    body = page[page.index("<body>") :]
+    assert all(sentence in page for sentence in written.statements)
+    assert "Of 30 items" in written.statements[0]
+    for heading in ("Which labels are likely errors?", "How reliable is each annotator?", "Whom to ask next?"):
+        assert heading in body
+    assert "<b>say</b>" not in body
+    assert "<script>alert" not in body
+    assert "&lt;b&gt;say" in body
+    assert 'id="explorer-index"' in body
+    assert "labels.csv" in body  # the receipt
+
+
+def test_cards_show_the_likeliest_errors_with_who_gave_them(written: MapPaths) -> None:
+    page = written.html.read_text(encoding="utf-8")
+    errors = pd.read_csv(written.html.parent / "tables" / "label_errors.csv")
+    first = page[page.index('id="label-errors"') :]
+    card = first[first.index('<li class="card') : first.index("</li>", first.index('<li class="card'))]
+    assert f'<h3 class="mono">{errors["example_id"][0]}</h3>' in card
+    assert f"{errors['label'][0]} (suspect)" in card
+    assert errors["annotators"][0].split(", ")[0] in card
+    assert errors["annotators"][0] == "dan"  # who answers at random is found
+
+
+def test_of_counts_alone_the_page_says_what_cannot_be_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_a_hurry: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    in_a_hurry(monkeypatch)
+    file = tmp_path / "counts.csv"
+    file.write_text("id,no,yes\na,3,1\nb,0,5\nc,2,2\n", encoding="utf-8")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "votes.csv").write_text("an earlier map's")
+    paths = write_map(map_items(read_annotations(file, count_columns=["no", "yes"])), tmp_path / "out")
+    assert paths.votes is None
+    assert not (tmp_path / "out" / "votes.csv").exists()
+    page = paths.html.read_text(encoding="utf-8")
+    assert page.count("which labels are slips rather than disagreement, cannot be known") >= 2
+    assert "slips of their annotators" not in page
+
+
+def test_command_writes_a_map_and_says_where(
+    labels: Path,
+    written: MapPaths,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    in_a_hurry: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    in_a_hurry(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    assert main(["map", str(labels), "--json", "--categories", "fixed"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["html"] == "labels-map/map.html"
+    assert all((tmp_path / file).is_file() for file in told["files"])
+    # The same file and seed make the same map.
+    assert (tmp_path / "labels-map" / "items.parquet").read_bytes() == written.items.read_bytes()
+    assert main(["map", str(labels), "--labels-column", "nothing"]) == 2
+    assert "--labels-column" in capsys.readouterr().err
