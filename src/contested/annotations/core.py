@@ -16,6 +16,7 @@ from contested.annotations import measures
 from contested.annotations.categories import UNKNOWN, Categories, CutCounts, cut_counts
 from contested.annotations.disagreement import PLAIN, Disagreement
 from contested.annotations.measures import Estimator
+from contested.annotations.multilabel import LabelSets, SetAgreement
 from contested.annotations.notes import summary_notes
 from contested.annotations.receipt import Receipt
 from contested.annotations.scales import RatingAverages, average_ratings, rating_table, scale_of
@@ -39,6 +40,7 @@ class Annotations:
             known.
         disagreement: The measure by which `categories` and `summary` cut the examples, and the ratings that the classes
             stand for, where they are a scale.
+        label_sets: How annotators' sets of labels became these counts; None where annotators gave one label each.
         reading: How they are read again: path, format and options, covariates. None where no file holds them.
         receipt: What the file was taken for when it was read: columns, votes, what was left out. None without a file.
 
@@ -55,6 +57,7 @@ class Annotations:
     source: str = ""
     votes: Votes | None = field(default=None, repr=False)
     disagreement: Disagreement = PLAIN
+    label_sets: LabelSets | None = None
     reading: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
     receipt: Receipt | None = field(default=None, init=False, repr=False)
 
@@ -189,6 +192,7 @@ class Annotations:
             source=self.source,
             votes=None if self.votes is None else self.votes.select(chosen, n_items=self.n_items),
             disagreement=self.disagreement,
+            label_sets=self.label_sets,
         )
 
     def summary(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> Summary:
@@ -229,8 +233,13 @@ class Annotations:
             ratings=None if self.scale is None else average_ratings(self.label_counts, self.scale),
             krippendorff_alpha=measures.krippendorff_alpha(self.label_counts),
             pairwise_agreement=measures.pairwise_agreement(self.label_counts),
+            set_agreement=None if self.label_sets is None else self.label_sets.agreement(self.label_counts),
             tied_ids=tuple(self.example_ids[row] for row in np.flatnonzero(self.ties)),
-            notes=(*(self.receipt.notes if self.receipt else ()), *notes),
+            notes=(
+                *(self.receipt.notes if self.receipt else ()),
+                *(() if self.label_sets is None else (self.label_sets.note(),)),
+                *notes,
+            ),
         )
 
     def item_table(self, scheme: str | Categories = "fixed", *, estimator: Estimator = "plugin") -> pd.DataFrame:
@@ -318,6 +327,7 @@ class Summary:
         ratings: Averages of the ratings, where the classes are a scale.
         krippendorff_alpha: Nominal alpha; nan where no example has two annotations.
         pairwise_agreement: Mean share of annotator pairs that agree; nan where no example has two annotations.
+        set_agreement: Agreement on sets of labels, where classes are sets.
         tied_ids: The examples counted by ``ties``.
         notes: What to keep in mind when reading these numbers.
     """
@@ -336,6 +346,7 @@ class Summary:
     ratings: RatingAverages | None
     krippendorff_alpha: float
     pairwise_agreement: float
+    set_agreement: SetAgreement | None
     tied_ids: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -363,6 +374,7 @@ class Summary:
             "ratings": None if self.ratings is None else _or_nones(self.ratings._asdict()),
             "krippendorff_alpha": _or_none(self.krippendorff_alpha),
             "pairwise_agreement": _or_none(self.pairwise_agreement),
+            "set_agreement": None if self.set_agreement is None else _or_nones(self.set_agreement._asdict()),
             "tied_ids": list(self.tied_ids),
             "notes": list(self.notes),
         }

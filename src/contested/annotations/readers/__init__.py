@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from contested.annotations.core import Annotations
-from contested.annotations.disagreement import parse_by
 from contested.annotations.readers import (
     annotator_objects,
     annotators,
@@ -21,9 +20,10 @@ from contested.annotations.readers import (
     matrix,
     one_hot,
 )
+from contested.annotations.readers._bins import as_bins
 from contested.annotations.readers._format import Format, Options, as_names
 from contested.annotations.readers._paths import as_options, joined_id, with_columns
-from contested.annotations.readers._scale import as_scale, rated
+from contested.annotations.readers._scale import as_scale, check_measure, rated
 from contested.annotations.readers._suggest import suggestions
 from contested.annotations.receipt import Receipt, count_votes
 from contested.errors import ConfigError, DataError
@@ -71,6 +71,8 @@ def read_annotations(
     encoding: str | None = None,
     scale: str | Sequence[str | float] | None = None,
     by: str | None = None,
+    multilabel: str | None = None,
+    bins: float | str | Sequence[float | str] | None = None,
 ) -> Annotations:
     """Read an annotated file.
 
@@ -107,6 +109,10 @@ def read_annotations(
             that they stand for, or names, which are taken as equal steps.
         by: The measure by which categories are cut; see :class:`contested.annotations.disagreement.Disagreement`. Those
             that know the order need ``scale``, unless four classes or more are called by numbers.
+        multilabel: How annotators who may choose several labels are read: ``mentions`` (each label is a vote), ``sets``
+            (each different set is a class), ``each`` (a class at a time: an example per item and class, no or yes), or
+            one class (chosen or not).
+        bins: How measurements are cut into classes: a number of equal intervals, or the bounds of intervals.
 
     Returns:
         The annotations, in the order of the file.
@@ -127,11 +133,12 @@ def read_annotations(
         encoding=encoding,
         scale=as_scale(scale, label_names),
         by=by,
+        multilabel=multilabel,
+        bins=as_bins(bins),
         by_name=format != "auto",
     )
     options = as_options(map, given)
-    if by is not None:
-        parse_by(by)
+    check_measure(options)
     chosen = None if format == "auto" else _named(format)
     if chosen is not None:
         _check_options(chosen, options)
@@ -143,8 +150,8 @@ def read_annotations(
         raise unknown_kind(table.path)
     known = chosen or _recognised(table, options)
     found = known.read(table, replace(options, label_names=options.scale or options.label_names))
-    if options.scale or options.by:
-        found = rated(found, options.scale, options.by, table)
+    if options.scale or options.by or options.bins:
+        found = rated(found, options, table)
     found.with_receipt(_receipt(known, table, found))
     return found.read_by(path=str(file.resolve()), format=format, options=options.written())
 

@@ -12,6 +12,9 @@ from contested.rows.table import shown as shown_value
 
 _LARGEST_COUNT = 10**9
 
+JOINT = "\x1f"
+"""Stands between the labels of one annotator where a cell lists them; alone, for a list of none."""
+
 NOTHING = frozenset({"NA", "N/A", "n/a", "#N/A", "nan", "NaN", "NAN", "<NA>", "NaT", "NULL", "null"})
 """What is written where an annotator gave no answer, unless ``missing`` or ``label_names`` say otherwise."""
 
@@ -134,6 +137,23 @@ def canonical(label: str) -> str | None:
     whole, decimals = (found["whole"].lstrip("0") or "0"), (found["decimals"] or "").rstrip("0")
     size = f"{whole}.{decimals}" if decimals else whole
     return f"-{size}" if found["sign"] == "-" and size != "0" else size
+
+
+def as_set(parts: Sequence[object]) -> str:
+    """Return one text for the labels that a cell lists for one annotator.
+
+    Args:
+        parts: The labels; empty parts are none.
+
+    Returns:
+        The label of one, several with `JOINT` between them, and `JOINT` alone for none.
+
+    Examples:
+        >>> as_set(["joy"]), as_set(["joy", "fear"]) == f"joy{JOINT}fear", as_set([]) == JOINT
+        ('joy', True, True)
+    """
+    labels = [label for part in parts if (label := as_label(part)) is not None]
+    return JOINT.join(labels) or JOINT
 
 
 def separator_of(texts: Iterable[str]) -> str:

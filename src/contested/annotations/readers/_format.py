@@ -78,6 +78,8 @@ class Options:
     encoding: str | None = None
     scale: tuple[str, ...] | None = None
     by: str | None = None
+    multilabel: str | None = None
+    bins: tuple[float, ...] | None = None
     by_name: bool = False
     """Whether the format was named, so that what looks unlike it is not refused; no option of its own."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,7 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations.core import Annotations
+from contested.annotations.multilabel import LabelSets
+from contested.annotations.readers._bins import binned
 from contested.annotations.readers._classes import note_classes, note_measurements
+from contested.annotations.readers._sets import joined_labels, set_parts, votes_of_sets
 from contested.annotations.readers._votes import Answers, unified, without_missing
 from contested.annotations.votes import Votes
 from contested.rows import Table
@@ -23,9 +24,6 @@ _USUAL_ORDERS = (("entailment", "neutral", "contradiction"), ("e", "n", "c"))
 
 # More different labels than this are free text, and counting them would need N × K memory.
 _MOST_CLASSES = 1000
-
-# What joins labels in an answer of several: "joy|anger", "joy and anger", "joy anger".
-_JOINTS = tuple(re.compile(pattern) for pattern in (r"[|;,]", r"[+&/]", r"\s(?:and|or)\s", r"\s"))
 
 _SYSTEMATIC = 3  # times that a label stands in a file which is no slip of the pen
 _MOST_SHOWN = 10
@@ -41,11 +39,15 @@ class Counted(NamedTuple):
         label_names: The classes in label order.
         counts: Votes per class, shape (N, K).
         answers: The votes that were counted, in the order of the file.
+        label_sets: What was made of sets of labels; None where annotators give one label each.
+        parts: The single labels of each code of ``answers``, where each class is an example of its own; empty else.
     """
 
     label_names: tuple[str, ...]
     counts: NDArray[np.int64]
     answers: Answers
+    label_sets: LabelSets | None = None
+    parts: tuple[tuple[str, ...], ...] = ()
 
     def annotations(
         self, ids: Sequence[str], rows: NDArray[np.int64], fields: pd.DataFrame, *, source: str
@@ -61,6 +63,8 @@ class Counted(NamedTuple):
         Returns:
             The annotations, with their votes.
         """
+        if self.parts:
+            return self._by_class(ids, rows, fields, source=source)
         index = {name: k for k, name in enumerate(self.label_names)}
         classes = np.array([index[label] for label in self.answers.labels], dtype=np.int64)
         answers, every = self.answers, len(rows) == len(ids)
@@ -72,6 +76,30 @@ class Counted(NamedTuple):
             fields,
             source=source,
             votes=votes if every else votes.select(rows, n_items=len(ids)),
+            label_sets=self.label_sets,
+        )
+
+    def _by_class(
+        self, ids: Sequence[str], rows: NDArray[np.int64], fields: pd.DataFrame, *, source: str
+    ) -> Annotations:
+        """An example per item and class, with the votes no and yes; ``item_id`` and ``class`` are fields."""
+        answers, classes = self.answers, self.label_names
+        chosen = np.array([[name in of for name in classes] for of in self.parts], dtype=np.int64)[answers.codes]
+        n_classes, n_items = len(classes), len(ids)
+        items = (answers.items[:, None] * n_classes + np.arange(n_classes)).ravel()
+        votes = Votes(items, chosen.ravel(), np.repeat(answers.annotators, n_classes), answers.annotator_ids)
+        kept = (np.asarray(rows)[:, None] * n_classes + np.arange(n_classes)).ravel()
+        own = {"item_id": np.repeat([ids[row] for row in rows], n_classes), "class": np.tile(classes, len(rows))}
+        given = fields.rename(columns={name: f"{name}_given" for name in own if name in fields})
+        votes = votes.select(kept, n_items=n_items * n_classes)
+        return Annotations(
+            tuple(f"{ids[row]}/{name}" for row in rows for name in classes),
+            votes.counts(n_items=len(kept), n_classes=2),
+            ("no", "yes"),
+            given.loc[given.index.repeat(n_classes)].assign(**own),
+            source=source,
+            votes=votes,
+            label_sets=self.label_sets,
         )
 
 
@@ -82,6 +110,8 @@ def count_answers(
     n_items: int,
     label_names: tuple[str, ...] | None,
     missing: Sequence[str] | None = None,
+    multilabel: str | None = None,
+    bins: Sequence[float] | None = None,
 ) -> Counted:
     """Count each item's labels.
 
@@ -91,14 +121,20 @@ def count_answers(
         n_items: N.
         label_names: The classes, if given; else those found are taken, in their usual order.
         missing: What stands for no answer, beside what usually does.
+        multilabel: How answers of several labels are read; None where each is one label.
+        bins: How measurements are cut into classes, where labels are numbers.
 
     Returns:
         The classes, the counts, and the answers that name a class.
     """
     answers = without_missing(table, answers, missing=missing, label_names=label_names)
     answers = unified(table, answers, label_names)
+    if bins:
+        answers, label_names = binned(table, answers, bins)
+    if multilabel:
+        return _count_sets(table, answers, multilabel, n_items=n_items, label_names=label_names)
     found = answers.times()
-    joined = _joined(found) - set(label_names or ())
+    joined = joined_labels(found) - set(label_names or ())
     names = label_names or order_labels(found.keys() - joined)
     if len(names) > _MOST_CLASSES:
         table.add_problem(
@@ -113,22 +149,40 @@ def count_answers(
     if len(known) < len(answers):
         for row, code in zip(*(values[~answers.where(names)] for values in (answers.rows, answers.codes)), strict=True):
             table.add_problem(table.line_numbers[int(row)], _not_a_class(answers.labels[code], names, joined))
-    classes = np.array([names.index(label) for label in known.labels], dtype=np.int64)[known.codes]
-    counts = np.bincount(known.items * len(names) + classes, minlength=n_items * len(names))
-    return Counted(names, counts.reshape(n_items, len(names)).astype(np.int64), known)
+    return Counted(names, _counts(known, names, n_items), known)
 
 
-def _joined(found: Collection[str]) -> set[str]:
-    """Return the labels that join others: of labels found, or of the same parts in another order."""
-    known = set(found)
-    joined = set()
-    for joint in _JOINTS:
-        parts = {label: [part.strip() for part in joint.split(label)] for label in known}
-        several = {label: names for label, names in parts.items() if len(names) > 1 and all(names)}
-        joined |= {label for label, names in several.items() if set(names) <= known}
-        orders = Counter(tuple(sorted(names)) for names in several.values())
-        joined |= {label for label, names in several.items() if orders[tuple(sorted(names))] > 1}
-    return joined
+def _counts(answers: Answers, names: Sequence[str], n_items: int) -> NDArray[np.int64]:
+    place = {name: k for k, name in enumerate(names)}
+    classes = np.array([place[label] for label in answers.labels], dtype=np.int64)[answers.codes]
+    counts = np.bincount(answers.items * len(names) + classes, minlength=n_items * len(names))
+    return counts.reshape(n_items, len(names)).astype(np.int64)
+
+
+def _count_sets(
+    table: Table, answers: Answers, multilabel: str, *, n_items: int, label_names: tuple[str, ...] | None
+) -> Counted:
+    """Count what is made of answers that are sets of labels; a label that is no class is a problem."""
+    parts = set_parts(answers.labels, label_names or ())
+    found = {name for names in parts.values() for name in names}
+    classes = label_names or order_labels(found)
+    wrong = {label: names for label, names in parts.items() if not set(names) <= set(classes)}
+    for row, code in zip(*(values[answers.where(wrong)] for values in (answers.rows, answers.codes)), strict=True):
+        unknown = next(name for name in wrong[answers.labels[code]] if name not in classes)
+        table.add_problem(table.line_numbers[int(row)], unknown_label(unknown, classes))
+    made = votes_of_sets(table, answers.kept(~answers.where(wrong)), multilabel, classes)
+    if len(made.label_names) > _MOST_CLASSES:
+        table.add_problem(
+            0,
+            f"found {len(made.label_names):,} different {'sets of labels' if multilabel == 'sets' else 'labels'}, more "
+            "than can be counted as classes",
+        )
+        return Counted(made.label_names, np.zeros((n_items, 0), dtype=np.int64), made.answers)
+    if made.parts:
+        every = np.bincount(made.answers.items, minlength=n_items)[:, None].astype(np.int64)
+        return Counted(made.label_names, every, made.answers, made.label_sets, made.parts)
+    counts = _counts(made.answers, made.label_names, n_items)
+    return Counted(made.label_names, counts, made.answers, made.label_sets)
 
 
 def _not_a_class(label: str, label_names: Sequence[str], joined: Collection[str]) -> str:

@@ -9,7 +9,9 @@ import numpy as np
 
 from contested.annotations.core import Annotations
 from contested.annotations.disagreement import Disagreement, parse_by
+from contested.annotations.readers._bins import midpoints
 from contested.annotations.readers._cells import canonical
+from contested.annotations.readers._format import Options
 from contested.annotations.scales import ratings
 from contested.errors import ConfigError
 from contested.rows import Table
@@ -46,21 +48,33 @@ def as_scale(
     return names
 
 
-def rated(found: Annotations, scale: tuple[str, ...] | None, by: str | None, table: Table) -> Annotations:
+def check_measure(options: Options) -> None:
+    """Raise ConfigError for an unknown measure, and for options that name the classes in two ways."""
+    if options.by is not None:
+        parse_by(options.by)
+    named = [name for name in ("label_names", "scale", "multilabel") if getattr(options, name)]
+    if options.bins and named:
+        raise ConfigError(f"bins cuts numbers into classes of its own; leave out {listed(named)}.")
+    if options.multilabel and (options.scale or (options.by and options.by != "scaled-entropy")):
+        raise ConfigError("Sets of labels are no scale: give multilabel without scale, and by=scaled-entropy at most.")
+
+
+def rated(found: Annotations, options: Options, table: Table) -> Annotations:
     """Give annotations the measure by which they are cut, and the ratings that their classes stand for.
 
     Args:
         found: As they were read.
-        scale: The classes from the lowest to the highest, or None.
-        by: The measure, or None for entropy.
+        options: Which say the classes from the lowest to the highest, the intervals of measurements, and the measure.
         table: The file, which takes notes on what was taken for granted.
 
     Returns:
         The same annotations with a measure.
     """
-    measure = parse_by(by or "entropy")
+    measure, scale = parse_by(options.by or "entropy"), options.scale
     values: tuple[float, ...] = ()
-    if scale is not None:
+    if options.bins is not None:
+        values = midpoints(found.label_names)
+    elif scale is not None:
         values = ratings(scale)
         if canonical(scale[0]) is None:
             table.add_note(f"The classes {listed(scale)} are taken as equal steps, 1 to {len(scale)}.")

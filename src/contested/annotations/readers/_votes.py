@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.annotations.readers._cells import NOTHING, as_label, canonical, separator_of, shown, split_labels
+from contested.annotations.readers._cells import NOTHING, as_label, as_set, canonical, separator_of, shown, split_labels
 from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers._single import EXPECTED, single
 from contested.annotations.receipt import EMPTY
 from contested.rows import Coded, Table
 from contested.wording import counted, listed
@@ -103,13 +104,14 @@ class Answers:
         return replace(self, codes=renamed.codes[self.codes], labels=tuple(map(str, renamed.values)))
 
 
-def listed_answers(table: Table, column: str, whole: Sequence[str] | None) -> Answers:
+def listed_answers(table: Table, column: str, whole: Sequence[str] | None, *, sets: bool = False) -> Answers:
     """Read a column in which each cell holds all labels of an item.
 
     Args:
         table: The file; cells that cannot be read become problems.
         column: Lists, objects from annotator to label, either of them as printed text, or labels with separators.
         whole: Names of classes, which are not split even where they hold a separator; None where not given.
+        sets: Whether an annotator may give a list of labels.
 
     Returns:
         The labels; parts that hold none are counted in the table's trace.
@@ -118,9 +120,11 @@ def listed_answers(table: Table, column: str, whole: Sequence[str] | None) -> An
     texts = _attempted(table, given, column, as_structure)
     separator = separator_of(cell for cell in texts if isinstance(cell, str) and cell not in (whole or ()))
     cells = [_parts(cell, separator, whole or ()) for cell in texts]
+    if sets:
+        cells = [[(who, as_set(part) if isinstance(part, list) else part) for who, part in parts] for parts in cells]
     nested = [any(isinstance(part, list | dict) for _, part in parts) for parts in cells]
     for row in np.flatnonzero(np.array(nested)[given.codes]).tolist():
-        table.add_problem(table.line_numbers[row], f"{column} is {shown(given[row])}; {_EXPECTED}")
+        table.add_problem(table.line_numbers[row], f"{column} is {shown(given[row])}; {EXPECTED}")
     flat = [[*takewhile(lambda part: not isinstance(part[1], list | dict), parts)] for parts in cells]
     return _of_cells(table, given, flat)
 
@@ -162,11 +166,6 @@ def _count_empty(table: Table, times: int) -> None:
         table.trace.count_missing(EMPTY, times)
 
 
-_EXPECTED = (
-    "expected one label per annotator; annotators who gave several labels each have no distribution over classes"
-)
-
-
 def _parts(cell: object, separator: str, whole: Collection[str]) -> list[tuple[str, object]]:
     """The parts of a cell, each with its annotator; "" where it does not say."""
     if isinstance(cell, dict):
@@ -176,62 +175,21 @@ def _parts(cell: object, separator: str, whole: Collection[str]) -> list[tuple[s
     return [("", part) for part in (cell if isinstance(cell, list) else [cell])]
 
 
-def single(value: object, whole: Collection[str] | None = None) -> object:
-    """Return what a cell for one annotator's label holds: of a list of one label, in JSON or as printed, that label.
-
-    Args:
-        value: A cell.
-        whole: Names of classes, which are labels even where they look like lists; None where not given.
-
-    Returns:
-        A single value; None of an empty list.
-
-    Raises:
-        ValueError: If it is an object, or a list of several labels or of one that is cut off; the message completes
-            "<name> is …".
-    """
-    found = _listed(value) if isinstance(value, str) and value.strip() not in (whole or ()) else value
-    if not isinstance(found, list | dict):
-        return found
-    parts = [*found]
-    if len(parts) > 1 or (isinstance(found, dict) and parts) or any(isinstance(part, list | dict) for part in parts):
-        raise ValueError(f"{shown(value)}; {_EXPECTED}")
-    return parts[0] if parts else None
-
-
-def _listed(text: str) -> object:
-    """The list or object that a text is; a label may begin with a bracket, too: ``[deleted]``, ``[0, 1)``."""
-    if not _LISTED.match(text):
-        return text
-    try:
-        found = as_structure(text)
-    except ValueError:
-        if _QUOTED.match(text):
-            raise
-        return text
-    return found if not isinstance(found, list) or len(found) > 1 or not found or _is_printed(text, found[0]) else text
-
-
-def _is_printed(text: str, part: object) -> bool:
-    return not isinstance(part, str) or bool(_QUOTED.match(text)) or part in NOTHING
-
-
-_LISTED = re.compile(r"\s*[\[{]")
-_QUOTED = re.compile(r"""\s*[\[{]\s*['"]""")
-
-
-def column_answers(table: Table, columns: Sequence[str], whole: Collection[str] | None = None) -> Answers:
+def column_answers(
+    table: Table, columns: Sequence[str], whole: Collection[str] | None = None, *, sets: bool = False
+) -> Answers:
     """Read columns in each of which a cell holds one annotator's label; empty cells are counted in the table's trace.
 
     Args:
         table: The file; a cell with several labels becomes a problem.
         columns: One column per annotator, who is named by it.
         whole: Names of classes; None where not given.
+        sets: Whether a cell may hold several labels.
 
     Returns:
         The labels, item by item.
     """
-    cells = [single_labels(table, column, whole) for column in columns]
+    cells = [single_labels(table, column, whole, sets=sets) for column in columns]
     labels = [label for column in cells for label in column.values]
     begins = np.cumsum([0, *(len(column.values) for column in cells)])
     codes = np.stack([column.codes + begin for column, begin in zip(cells, begins, strict=False)], axis=1).ravel()
@@ -242,19 +200,22 @@ def column_answers(table: Table, columns: Sequence[str], whole: Collection[str] 
     return Answers.of(rows, codes[places], [str(label) for label in labels], annotators, columns)
 
 
-def single_labels(table: Table, column: str, whole: Collection[str] | None) -> Coded:
+def single_labels(table: Table, column: str, whole: Collection[str] | None, *, sets: bool = False) -> Coded:
     """Read a column in which a cell holds one label.
 
     Args:
         table: The file; a cell with several labels becomes a problem.
         column: The column.
         whole: Names of classes; None where not given.
+        sets: Whether a cell may hold several labels.
 
     Returns:
         The labels; None where a cell is empty or there is a problem.
     """
     given = Coded.of(table.columns[column])
-    labels = Coded.of([as_label(cell) for cell in _attempted(table, given, column, partial(single, whole=whole))])
+    labels = Coded.of(
+        [as_label(cell) for cell in _attempted(table, given, column, partial(single, whole=whole, sets=sets))]
+    )
     return Coded(labels.codes[given.codes], labels.values)
 
 

@@ -74,7 +74,7 @@ def read(table: Table, options: Options) -> Annotations:
 FORMAT = Format(
     name="annotator-objects",
     summary="one row per example, with a list of objects such as {annotator, label}",
-    options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "missing"}),
+    options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "missing", "multilabel", "bins"}),
     claims=frozenset(),
     matches=matches,
     read=read,

@@ -52,11 +52,18 @@ def read(table: Table, options: Options) -> Annotations:
     for column in columns:
         table.trace.read_from("labels", column)
     ids = read_ids(table, id_column)
-    answers = column_answers(table, columns, options.label_names)
+    answers = column_answers(table, columns, options.label_names, sets=options.multilabel is not None)
     answers = answers.renamed({label: _whole(label) for label in answers.labels})
     answers = without_missing(table, answers, missing=options.missing, label_names=options.label_names)
     answers = _named(answers, options.label_names)
-    found = count_answers(table, answers, n_items=len(ids), label_names=options.label_names)
+    found = count_answers(
+        table,
+        answers,
+        n_items=len(ids),
+        label_names=options.label_names,
+        multilabel=options.multilabel,
+        bins=options.bins,
+    )
     rows = left_out(table, ids, found.answers)
     predicted = [name for name in table.columns if name == "label" or name.startswith("prob_")]
     fields = read_fields(table, {id_column, *columns, *predicted}, options.text_columns)
@@ -81,7 +88,7 @@ def _named(answers: Answers, label_names: tuple[str, ...] | None) -> Answers:
 FORMAT = Format(
     name="annotators",
     summary="one row per example; a column annotator_1, annotator_2, … for each annotator, empty where there is none",
-    options=frozenset({"label_names", "id_column", "text_columns", "missing"}),
+    options=frozenset({"label_names", "id_column", "text_columns", "missing", "multilabel", "bins"}),
     claims=frozenset(),
     matches=matches,
     read=read,

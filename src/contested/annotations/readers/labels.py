@@ -62,12 +62,23 @@ def read(table: Table, options: Options) -> Annotations:
     ids = read_ids(table, id_column)
     one = len(columns) == 1
     names = options.label_names
+    sets, plain = options.multilabel is not None, not (options.multilabel or options.bins)
     table, beside = with_annotators(table, columns[0], names) if one else (table, None)
-    answers = listed_answers(table, columns[0], names) if one else column_answers(table, columns, names)
-    found = count_answers(table, answers, n_items=len(ids), label_names=options.label_names, missing=options.missing)
-    if one and names is None and not table.problems:
+    answers = (
+        listed_answers(table, columns[0], names, sets=sets) if one else column_answers(table, columns, names, sets=sets)
+    )
+    found = count_answers(
+        table,
+        answers,
+        n_items=len(ids),
+        label_names=options.label_names,
+        missing=options.missing,
+        multilabel=options.multilabel,
+        bins=options.bins,
+    )
+    if one and names is None and plain and not table.problems:
         note_unsplit(table, found.answers.times(), columns[0])
-    if one and not (beside or _note_keys(table, columns[0]) or options.by_name or table.problems):
+    if one and plain and not (beside or _note_keys(table, columns[0]) or options.by_name or table.problems):
         check_sets(table, found.answers, columns[0])
     _check_rows(table, id_column, found.counts)
     rows = left_out(table, ids, found.answers)
@@ -116,7 +127,7 @@ def _as_object(value: object) -> dict[str, object] | None:
 FORMAT = Format(
     name="labels",
     summary="one row per example; all its labels in labels (a list, or 'a|b|b'), or one column per annotator",
-    options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "missing"}),
+    options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "missing", "multilabel", "bins"}),
     claims=frozenset(),
     matches=matches,
     read=read,

@@ -25,7 +25,9 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes, count_answers
-from contested.annotations.readers._votes import Answers, left_out, single, single_labels, unified, without_missing
+from contested.annotations.readers._sets import united
+from contested.annotations.readers._single import single
+from contested.annotations.readers._votes import Answers, left_out, single_labels, unified, without_missing
 from contested.annotations.receipt import EMPTY
 from contested.rows import Coded, Table
 from contested.wording import counted, listed
@@ -155,12 +157,19 @@ def read(table: Table, options: Options) -> Annotations:
     if not (columns.item and columns.label and (worker or not known)):
         stop_on_problems(table, FORMAT.name)
     rows = _read_rows(table, columns, options)
-    found = count_answers(table, rows.answers, n_items=len(rows.items), label_names=options.label_names)
+    found = count_answers(
+        table,
+        rows.answers,
+        n_items=len(rows.items),
+        label_names=options.label_names,
+        multilabel=options.multilabel,
+        bins=options.bins,
+    )
     fields = read_fields(table, set(columns), options.text_columns)
     if not table.problems:
         check_classes(table, found.label_names)
         _check_texts(table, rows, fields, options)
-    kept = left_out(table, rows.items, rows.answers)
+    kept = left_out(table, rows.items, found.answers)
     stop_on_problems(table, FORMAT.name)
     fields = _item_fields(fields, rows.codes).iloc[kept]
     return found.annotations(rows.items, kept, fields, source=str(table.path))
@@ -196,16 +205,17 @@ def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
     ids, used = pd.factorize(workers.codes[answers.rows])
     annotators = tuple(str(workers.values[place]) for place in used)
     answers = replace(answers, items=codes[answers.rows], annotators=ids, annotator_ids=annotators)
-    return _Rows(names, codes, _once(table, columns, answers, items))
+    pairs, _ = pd.factorize(answers.items * len(annotators) + answers.annotators)
+    answers = united(answers, pairs) if options.multilabel else _once(table, columns, answers, items, pairs)
+    return _Rows(names, codes, answers)
 
 
 def _is_missing(label: str | None) -> bool:
     return label is None
 
 
-def _once(table: Table, columns: _Columns, answers: Answers, items: Coded) -> Answers:
+def _once(table: Table, columns: _Columns, answers: Answers, items: Coded, pairs: NDArray[np.int64]) -> Answers:
     """One answer of each annotator to each item: the first; another one that is not the same is a problem."""
-    pairs, _ = pd.factorize(answers.items * len(answers.annotator_ids) + answers.annotators)
     repeats = pd.Series(pairs).duplicated().to_numpy()
     first = np.flatnonzero(~repeats)[pairs]
     same = repeats & (answers.codes == answers.codes[first])
@@ -229,7 +239,7 @@ def _once(table: Table, columns: _Columns, answers: Answers, items: Coded) -> An
 
 def _answers(table: Table, columns: _Columns, options: Options) -> Answers:
     """Return the answers of the rows that have one."""
-    cells = single_labels(table, columns.label, options.label_names)
+    cells = single_labels(table, columns.label, options.label_names, sets=options.multilabel is not None)
     given = np.flatnonzero(~cells.where(_is_missing))
     answers = Answers.of(given, cells.codes[given], [str(label) for label in cells.values])
     answers = without_missing(table, answers, missing=options.missing, label_names=options.label_names)
@@ -285,7 +295,7 @@ def _item_fields(fields: pd.DataFrame, codes: NDArray[np.int64]) -> pd.DataFrame
 FORMAT = Format(
     name="long",
     summary="one row per annotation; columns item (or task, uid), annotator (or worker) and label (or answer)",
-    options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "worker_column", "missing"}),
+    options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "worker_column", "missing", "multilabel", "bins"}),
     claims=frozenset({"worker_column"}),
     matches=matches,
     read=read,
