@@ -128,6 +128,7 @@ def _overview(summary: Summary) -> dict[str, str]:
         "ties for the majority": COUNT(summary.ties),
         "Krippendorff's alpha (nominal)": _defined(summary.krippendorff_alpha),
         "pairwise agreement": _defined(summary.pairwise_agreement),
+        **_of_sets(summary),
     }
 
 
@@ -141,6 +142,13 @@ def _ratings(summary: Summary) -> dict[str, str]:
             f"distance of two annotators {found.pair_distance:.4f}, polarisation {found.polarisation:.4f}"
         )
     }
+
+
+def _of_sets(summary: Summary) -> dict[str, str]:
+    if summary.set_agreement is None:
+        return {}
+    found = summary.set_agreement
+    return {"agreement on sets (MASI)": f"{_defined(found.masi)}; Krippendorff's alpha {_defined(found.alpha)}"}
 
 
 def _defined(value: float) -> str:

@@ -44,7 +44,10 @@ READING: dict[str, tuple[type, str]] = {
     "encoding": (str, "Encoding of the file's text where it is not UTF-8, such as latin1 or cp1252."),
     "scale": (str, "The classes from the lowest to the highest: numbers such as 1,2,3,4,5, or names, as equal steps."),
     "by": (str, "What categories are bands of: entropy; sd, pair-distance or polarisation; or scaled-entropy."),
-    "multilabel": (str, "Where annotators choose several labels: mentions, sets, each (a class at a time), or one class."),
+    "multilabel": (
+        str,
+        "Where annotators choose several labels: mentions, sets, each (a class at a time), or one class.",
+    ),
     "bins": (str, "Cut measurements into classes: a number of equal intervals, or bounds such as -50,-16,17,50."),
 }
 """The options of the reading of annotated files: their type and what they say; the names are read_annotations' own."""
@@ -52,7 +55,9 @@ READING: dict[str, tuple[type, str]] = {
 _SEVERAL = frozenset(
     {"label_names", "count_columns", "labels_column", "distribution_column", "missing", "columns", "scale", "bins"}
 )
-_WORDS = frozenset({"format", "map", "missing", "columns", "part", "encoding", "scale", "by", "multilabel", "bins"})  # words of English, too
+_WORDS = frozenset(  # words of English, too
+    {"format", "map", "missing", "columns", "part", "encoding", "scale", "by", "multilabel", "bins"}
+)
 _SPELLED = ("text_columns", *sorted(READING.keys() - _WORDS))
 # Not inside a path, a longer name or quotes: a column of a file may be called like an option.
 # Words of English are options only before their value.

@@ -51,7 +51,7 @@ def test_all_problems_are_told_at_once_with_their_lines(write_jsonl):
         "line 1: unknown label 'yse' (did you mean 'yes'?); expected no, yes",
         "line 4: id 'a' is already on line 1; ids must be unique",
         "line 5: labels is [['no']]; expected one label per annotator; annotators who gave several labels each have no "
-        "distribution over classes",
+        "distribution over classes: say how their sets are read with multilabel=mentions, sets, each or a class",
     )
 
 

@@ -12,7 +12,7 @@ from contested.rows.table import shown as shown_value
 
 _LARGEST_COUNT = 10**9
 
-JOINT = "\x1f"
+JOINT = "\x01"  # no blank, which reading would take away
 """Stands between the labels of one annotator where a cell lists them; alone, for a list of none."""
 
 NOTHING = frozenset({"NA", "N/A", "n/a", "#N/A", "nan", "NaN", "NAN", "<NA>", "NaT", "NULL", "null"})

@@ -129,6 +129,14 @@ def _note_scale(table: Table, values: Sequence[float]) -> None:
             )
 
 
+def _is_number(name: str) -> bool:
+    """Whether a label is a finite number, also as programs write small ones: -3e-05."""
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
 def note_measurements(table: Table, names: Sequence[str], n_answers: int) -> bool:
     """Note where labels are measurements on a scale, and not classes.
 
@@ -140,22 +148,23 @@ def note_measurements(table: Table, names: Sequence[str], n_answers: int) -> boo
     Returns:
         Whether they are.
     """
-    numbers = [number for name in names if (number := canonical(name)) is not None]
+    numbers = [name for name in names if _is_number(name)]
     if len(numbers) < max(len(names), _FEWEST_MEASUREMENTS):
         return False
-    fractions = sum("." in number for number in numbers)
+    fractions = sum(not float(number).is_integer() for number in numbers)
     few_repeats = 2 * len(names) > n_answers
     wide = len(names) > _MANY or max(map(float, numbers)) - min(map(float, numbers)) > _LONGEST_SCALE
     if (few_repeats and (wide or 2 * fractions >= len(names))) or (fractions and len(names) > _MANY):
         table.add_problem(
             0,
             f"the labels are {len(names):,} different numbers such as {listed(names[:2])}, as measurements on a scale "
-            "are; entropy needs classes: cut the scale into a few intervals first, or give all numbers in label_names",
+            "are; entropy needs classes: cut the scale into a few intervals with bins=3 or bounds of yours, or give "
+            "all numbers in label_names",
         )
         return True
     if len(names) > _MANY:
         table.add_note(
             f"The labels are {len(names):,} different numbers, as of a slider; each is a class of its own, and entropy "
-            f"reaches ln {len(names)} = {math.log(len(names)):.3f}. Cut the scale into a few intervals for classes."
+            f"reaches ln {len(names)} = {math.log(len(names)):.3f}. bins=5, say, cuts the scale into a few intervals."
         )
     return len(names) > _MANY

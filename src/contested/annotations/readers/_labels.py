@@ -188,8 +188,8 @@ def _count_sets(
 def _not_a_class(label: str, label_names: Sequence[str], joined: Collection[str]) -> str:
     if label in joined:
         return (
-            f"'{label}' gives several labels at once, which has no distribution over classes; "
-            f"name it in label_names to make it a class of its own"
+            f"'{label}' gives several labels at once, which has no distribution over classes; say how sets of labels "
+            f"are read with multilabel=mentions, sets, each or a class, or name it in label_names as a class of its own"
         )
     return unknown_label(label, label_names)
 

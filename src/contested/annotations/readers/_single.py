@@ -8,7 +8,10 @@ from collections.abc import Collection
 from contested.annotations.readers._cells import NOTHING, as_set, shown
 from contested.annotations.readers._printed import as_structure
 
-EXPECTED = "expected one label per annotator; annotators who gave several labels each have no distribution over classes"
+EXPECTED = (
+    "expected one label per annotator; annotators who gave several labels each have no distribution over classes: say "
+    "how their sets are read with multilabel=mentions, sets, each or a class"
+)
 """What a cell with several labels of one annotator is told, where that is not read."""
 
 

@@ -295,7 +295,12 @@ def _item_fields(fields: pd.DataFrame, codes: NDArray[np.int64]) -> pd.DataFrame
 FORMAT = Format(
     name="long",
     summary="one row per annotation; columns item (or task, uid), annotator (or worker) and label (or answer)",
-    options=frozenset({"label_names", "id_column", "text_columns", "labels_column", "worker_column", "missing", "multilabel", "bins"}),
+    options=frozenset(
+        {
+            *("label_names", "id_column", "text_columns", "labels_column", "worker_column", "missing"),
+            *("multilabel", "bins"),
+        }
+    ),
     claims=frozenset({"worker_column"}),
     matches=matches,
     read=read,
