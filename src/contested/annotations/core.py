@@ -83,8 +83,8 @@ class Annotations:
         if len(self.fields) != n_items:
             problems.append(f"{len(self.fields)} rows of fields for {n_items} rows of label counts")
         for what, names in (("example ids", self.example_ids), ("label names", self.label_names)):
-            repeated = [name for name, times in Counter(names).items() if times > 1]
-            if repeated:
+            if len(set(names)) < len(names):
+                repeated = [name for name, times in Counter(names).items() if times > 1]
                 problems.append(f"{what} occur more than once: {listed(repeated)}")
         if self.votes is not None and not self.votes.add_up_to(self.label_counts):
             problems.append("the votes do not add up to the label counts")
@@ -122,7 +122,7 @@ class Annotations:
     @property
     def n_annotators(self) -> NDArray[np.int64]:
         """Annotations of each example, (N,)."""
-        return np.asarray(self.label_counts.sum(axis=1))
+        return np.asarray(np.einsum("nk->n", self.label_counts))
 
     @property
     def distributions(self) -> NDArray[np.float64]:

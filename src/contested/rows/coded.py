@@ -65,11 +65,18 @@ class Coded(Sequence[object]):
         Returns:
             A column as long as this one.
         """
-        known = self._made.get(function)
+        return self._remade(function, lambda values: [function(value) for value in values])
+
+    def mapped_at_once(self, function: Callable[[list[Any]], list[Any]]) -> Coded:
+        """Return what :meth:`mapped` does, for a function of all values held."""
+        return self._remade(function, function)
+
+    def _remade(self, key: Callable[..., object], made: Callable[[list[Any]], list[Any]]) -> Coded:
+        known = self._made.get(key)
         if known is None:
-            places, kept = _placed([function(value) for value in self.values])
+            places, kept = _placed(made(self.values))
             codes = self.codes if len(kept) == len(self.values) else places[self.codes]
-            known = self._made[function] = Coded(codes, kept)
+            known = self._made[key] = Coded(codes, kept)
         return known
 
     def where(self, holds: Callable[[Any], bool]) -> NDArray[np.bool_]:
@@ -79,17 +86,23 @@ class Coded(Sequence[object]):
 
 def _placed(values: Sequence[object]) -> tuple[NDArray[np.int64], list[object]]:
     """The place of each value among the different ones, and these."""
-    index: dict[object, int] = {}
-    kept: list[object] = []
-    places = np.empty(len(values), dtype=np.int64)
-    for row, value in enumerate(values):
-        # 1, 1.0 and True are equal, and are not written alike.
-        key = value if value.__class__ is str else (value.__class__, value)
-        try:
-            place = index.setdefault(key, len(kept))
-        except TypeError:
-            place = len(kept)
-        if place == len(kept):
-            kept.append(value)
-        places[row] = place
-    return places, kept
+    texts = set(map(type, values)) <= {str, type(None)}
+    # 1, 1.0 and True are equal, and are not written alike.
+    keys = values if texts else [_key(value, row) for row, value in enumerate(values)]
+    different = dict.fromkeys(keys)
+    if len(different) == len(keys):
+        return np.arange(len(keys)), list(values)
+    index: dict[object, int] = {key: place for place, key in enumerate(different)}
+    places = np.fromiter(map(index.__getitem__, keys), dtype=np.int64, count=len(keys))
+    if texts:
+        return places, list(index)
+    first = np.unique(places, return_index=True)[1]
+    return places, [values[row] for row in first.tolist()]
+
+
+def _key(value: object, row: int) -> object:
+    try:
+        hash(value)
+    except TypeError:
+        return (list, row)
+    return (value.__class__, value)

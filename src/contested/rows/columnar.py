@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
-_LONGEST_LINE = 131_072  # csv.field_size_limit()
+_LONGEST_CELL = 131_072  # csv.field_size_limit()
 _SAMPLE = 1000  # rows that tell whether the cells of a column repeat
 
 
@@ -54,22 +54,15 @@ def read_plain(text: str, delimiter: str) -> Plain | None:
 
 
 def _is_plain(content: bytes, delimiter: int) -> bool:
-    """Whether every line is a row: none is empty, and quotation marks are around cells that end in their line."""
-    if content[:1] in b"\r\n" or b"\n\n" in content or b"\n\r" in content or b"\0" in content:
+    """Whether lines end in one way and quotation marks are around cells that end in their line."""
+    if content[:1] in b"\r\n" or (b"\r" in content and content.count(b"\r") != content.count(b"\r\n")):
         return False
-    if b"\r" in content and content.count(b"\r") != content.count(b"\r\n"):
-        return False
-    letters = np.frombuffer(content, dtype=np.uint8)
-    ends = np.flatnonzero(letters == _NEWLINE)
-    bounds = np.concatenate([[-1], ends, [len(content)]])
-    return bool(np.diff(bounds).max() <= _LONGEST_LINE) and _are_quotes_plain(letters, ends, delimiter)
+    return b'"' not in content or _are_quotes_plain(np.frombuffer(content, dtype=np.uint8), delimiter)
 
 
-def _are_quotes_plain(letters: NDArray[np.uint8], ends: NDArray[np.intp], delimiter: int) -> bool:
+def _are_quotes_plain(letters: NDArray[np.uint8], delimiter: int) -> bool:
     """Whether quotation marks open at the begin of a cell, close at its end, and are twice between."""
-    quotes = np.flatnonzero(letters == _QUOTE)
-    if not len(quotes):
-        return True
+    quotes, ends = (np.flatnonzero(letters == mark) for mark in (_QUOTE, _NEWLINE))
     # Marks take turns: an even one opens (or is the second of two), an odd one closes (or is the first of two).
     opening, closing = quotes[::2], quotes[1::2]
     if len(opening) != len(closing) or (np.searchsorted(quotes, ends) % 2).any():
@@ -88,6 +81,7 @@ def _are_quotes_plain(letters: NDArray[np.uint8], ends: NDArray[np.intp], delimi
 def _parsed(content: bytes, delimiter: str, width: int) -> list[pa.Array] | None:
     """The cells of the rows; None where a row is longer or shorter."""
     import pyarrow as pa
+    from pyarrow import compute as pc
     from pyarrow import csv as arrow_csv
 
     names = [str(number) for number in range(width)]
@@ -95,7 +89,7 @@ def _parsed(content: bytes, delimiter: str, width: int) -> list[pa.Array] | None
         table = arrow_csv.read_csv(
             pa.BufferReader(content),
             read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter),
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False),
             convert_options=arrow_csv.ConvertOptions(
                 check_utf8=False,
                 column_types=dict.fromkeys(names, pa.string()),
@@ -106,7 +100,8 @@ def _parsed(content: bytes, delimiter: str, width: int) -> list[pa.Array] | None
         )
     except pa.ArrowInvalid:
         return None
-    return [column.combine_chunks() for column in table.columns]
+    longest = [pc.max(pc.binary_length(column)).as_py() or 0 for column in table.columns]
+    return [column.combine_chunks() for column in table.columns] if max(longest) <= _LONGEST_CELL else None
 
 
 def _any_empty(columns: Sequence[pa.Array]) -> bool:

@@ -72,7 +72,8 @@ def _from_columns(source: _Source, notes: list[str]) -> Rows | None:
     if plain is None or not plain.header[0]:
         return None
     header = [_plain_name(name) for name in plain.header]
-    if any(_plain_name(cell) == header[0] for cell in plain.columns[0].values if cell and header[0] in cell):
+    cells = [cell for cell in plain.columns[0].values if cell and header[0] in cell]
+    if any(_plain_name(cell) == header[0] for cell in cells if cell.endswith((header[0], _MARK)) or cell[-1].isspace()):
         return None
     begin = source.first_line + 1
     return _columns(header, plain.columns, range(begin, begin + len(plain.columns[0])), [], notes)

@@ -92,7 +92,14 @@ def as_label(value: object) -> str | None:
 
 def labels_in(values: Sequence[object]) -> Coded:
     """Return the labels or ids of a column as :func:`as_label` reads each cell, every different one once."""
-    return Coded.of(values).mapped(as_label)
+    return Coded.of(values).mapped_at_once(_labels)
+
+
+def _labels(values: list[object]) -> list[str | None]:
+    if set(map(type, values)) != {str}:
+        return [as_label(value) for value in values]
+    stripped = list(map(str.strip, values))  # type: ignore[arg-type]
+    return stripped if all(stripped) else [text or None for text in stripped]  # type: ignore[return-value]
 
 
 def rounded_id(value: object) -> str:
@@ -111,6 +118,13 @@ def rounded_id(value: object) -> str:
     if not rounded:
         return ""
     return f"{shown(value)}, a rounded number, so that ids may have become one: keep ids as text where they come from"
+
+
+def rounded_ids(values: list[object]) -> list[str]:
+    """Return what :func:`rounded_id` says of each value."""
+    if set(map(type, values)) == {str} and "E+" not in "\n".join(values):  # type: ignore[arg-type]
+        return [""] * len(values)
+    return [rounded_id(value) for value in values]
 
 
 def as_text(value: object) -> str | None:

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 import pandas as pd
 
 from contested.annotations.core import Annotations
-from contested.annotations.readers._cells import as_label, as_text, rounded_id, shown
+from contested.annotations.readers._cells import as_label, as_text, labels_in, rounded_id, rounded_ids, shown
 from contested.annotations.readers._labels import OTHER_NAMES
 from contested.errors import ConfigError
-from contested.rows import TEXT, Table
+from contested.rows import TEXT, Coded, Table
 from contested.wording import did_you_mean, listed
 
 ID_ALIASES = (
@@ -250,8 +250,8 @@ def _ids_of_rows(table: Table) -> str:
 
 
 def _identifies(values: Sequence[object]) -> bool:
-    names = [as_label(value) for value in values]
-    return None not in names and len(set(names)) == len(names)
+    names = labels_in(values)
+    return len(names.values) == len(names) and None not in names.values
 
 
 def _columns(table: Table) -> str:
@@ -260,6 +260,9 @@ def _columns(table: Table) -> str:
 
 def read_ids(table: Table, column: str) -> list[str]:
     """Return the ids of a column, one per row; missing and duplicated ones become problems."""
+    given = Coded.of(table.columns[column])
+    if _identifies(given) and not any(given.mapped_at_once(rounded_ids).values):
+        return [*map(str, labels_in(given))]
     ids: list[str] = []
     first_line: dict[str, int] = {}
     for line_number, value in zip(table.line_numbers, table.columns[column], strict=True):

@@ -70,7 +70,7 @@ class Counted(NamedTuple):
         answers, every = self.answers, len(rows) == len(ids)
         votes = Votes(answers.items, classes[answers.codes], answers.annotators, answers.annotator_ids)
         return Annotations(
-            tuple(ids) if every else tuple(ids[row] for row in rows),
+            tuple(ids) if every else tuple(np.array(ids, dtype=object)[rows].tolist()),
             self.counts if every else self.counts[rows],
             self.label_names,
             fields,

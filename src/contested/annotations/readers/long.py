@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers import counts, distributions, labels
-from contested.annotations.readers._cells import as_label, labels_in, rounded_id, shown
+from contested.annotations.readers._cells import as_label, labels_in, rounded_id, rounded_ids, shown
 from contested.annotations.readers._format import (
     ID_ALIASES,
     WORKER_ALIASES,
@@ -190,7 +190,7 @@ def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
     workers = labels_in(table.columns[columns.worker]) if columns.worker else None
     answered = np.zeros(len(items), dtype=np.bool_)
     answered[answers.rows] = True
-    rounded = Coded.of(table.columns[columns.item]).mapped(rounded_id).where(bool)
+    rounded = Coded.of(table.columns[columns.item]).mapped_at_once(rounded_ids).where(bool)
     usable = ~(rounded | items.where(_is_missing))
     if workers is not None:
         usable &= ~(workers.where(_is_missing) & answered)
