@@ -11,6 +11,7 @@ import typer
 
 from contested.cli import options
 from contested.cli.console import console, path, print_json
+from contested.cli.explain import print_explanation
 from contested.errors import ConfigError
 from contested.formats import COUNT, SHARE
 from contested.rows import FILE_KINDS
@@ -38,6 +39,9 @@ def entropy(
     ] = False,
     estimator: Annotated[str, typer.Option(help="plugin, miller-madow or chao-shen.")] = "plugin",
     reading: Mapping[str, Any],
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what the file was taken for, what else it could be, and how.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")] = False,
 ) -> None:
     """Show how much annotators disagree: per item (--out) and in summary. Entropies are in nats.
@@ -50,6 +54,9 @@ def entropy(
     from contested.annotations.measures import parse_estimator
     from contested.annotations.writing import check_writable, write_table
 
+    if explain:
+        print_explanation(file, reading, as_json=json)
+        return
     scheme = scheme_of(categories, bounds)
     if out is not None:
         check_writable(out)

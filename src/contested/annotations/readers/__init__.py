@@ -47,6 +47,8 @@ FORMATS: tuple[Format, ...] = (
 )
 """Every format, in the order in which ``auto`` tries them (counts beat proportions)."""
 
+_EXPLAIN = "`contested entropy FILE --explain` tries other readings and says how."
+
 _GENERAL_OPTIONS = frozenset({"label_names", "id_column", "text_columns"})
 """Options that do not depend on the format."""
 
@@ -213,9 +215,11 @@ def _recognised(table: Table, options: Options) -> Format:
         table.raise_problems("annotations", "Fix these lines; nothing was loaded.")
     found = f"{table.path} was recognised as {table.kind} with the columns {listed(table.columns)}, "
     if likely := suggestions(table):
-        raise DataError(f"{found}but none is called as annotations usually are. Name the one that holds them:", likely)
+        raise DataError(
+            f"{found}but none is called as annotations usually are. {_EXPLAIN} Name the one that holds them:", likely
+        )
     raise DataError(
         f"{found}but not as annotations. Expected one of the formats below. Name the columns that hold the "
-        f"annotations (count_columns, labels_column, distribution_column or worker_column), or the format.",
+        f"annotations (count_columns, labels_column, distribution_column or worker_column), or the format. {_EXPLAIN}",
         [f"{known.name}: {known.summary}" for known in FORMATS],
     )
