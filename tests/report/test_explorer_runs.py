@@ -50,6 +50,8 @@ def test_one_run_is_there_as_it_is(make) -> None:
     kinds = {name: columns[name].kind for name in ("rose", "learning_time", "forgetting_events", "region", "aum")}
     expected = ("flag", "integer", "integer", "category", "number")
     assert tuple(kinds.values()) == expected
+    # An example is right or not; its share is its category's.
+    assert (columns["correct_last"].heading, columns["correct_last"].unit) == ("right at the end", "")
     assert (columns["learning_time"].unit, columns["region"].levels) == ("steps", ("easy", "ambiguous", "hard"))
     assert (found.x, found.y) == ("variability", "confidence")
     assert items["premise"].values[3] == "Someone stands by tree 3."

@@ -55,6 +55,7 @@ class Measure:
             of true ones with Wilson's, or ``none`` for what is not a number. Examples without a value are left out.
         of_block: Values of a block's n examples, shape (n,).
         of_columns: Values of all N examples from measures listed before it, instead of ``of_block``.
+        of_one: Its heading where each example has its own value; ``heading`` without it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Measure:
     summary: Literal["mean", "share", "none"] = "mean"
     of_block: Callable[[Block], NDArray[Any]] | None = None
     of_columns: Callable[[Columns], NDArray[Any]] | None = None
+    of_one: str = ""
 
 
 def _learned_at(block: Block, never: float) -> NDArray[np.float64]:
@@ -277,6 +279,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         name="correct_last",
         heading="last accuracy",
+        of_one="right at the end",
         unit="share",
         needs=("logits", "gold"),
         summary="share",

@@ -151,11 +151,11 @@ def _measures(measured: pd.DataFrame, labels: tuple[str, ...], counted_in: str, 
     for measure in MEASURES:
         if measure.name in measured and of_items == _OF_ITEMS.issuperset(measure.needs):
             values = measured[measure.name]
-            unit = f"{counted_in}s" if measure.unit == "steps" else measure.unit
-            kind = _kind(measure)
+            kind, unit = _kind(measure), f"{counted_in}s" if measure.unit == "steps" else measure.unit
+            heading, unit = measure.of_one or measure.heading, "" if kind == "flag" else unit
             found = texts_or_none(values) if kind == "category" else values.to_numpy(np.float64)
             levels = {"region": REGIONS, "prediction_last": labels}.get(measure.name, ())
-            yield Column(measure.name, measure.heading, unit, measure.sentence, kind, found, levels)
+            yield Column(measure.name, heading, unit, measure.sentence, kind, found, levels)
 
 
 def _kind(measure: Measure) -> Kind:

@@ -1,0 +1,261 @@
+"""The explorer in a real browser: what is selected is what the tables of the same report say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+RUNS = ("full", "LoRA r4")
+N = 300
+STATUS = "#explorer .x-status > [role=status]"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+
+
+def selected(page: Page, expected: int | None = None) -> int:
+    """How many examples the page says are selected, once it says what is expected or has settled."""
+    if expected is not None:
+        wanted = f"All {N} examples." if expected == N else f"{expected} of {N} examples selected."
+        page.wait_for_function("([s, w]) => document.querySelector(s)?.textContent === w", arg=[STATUS, wanted])
+    else:
+        page.wait_for_timeout(250)
+    found = re.search(r"\d+", page.locator(STATUS).inner_text())
+    assert found
+    return int(found[0])
+
+
+def first_id(page: Page) -> str:
+    return page.locator(".x-body .x-row").first.locator(".x-id").inner_text()
+
+
+def fragment(page: Page, *parts: str) -> str:
+    """The address's fragment, once it has some parts: while something is typed or dragged it follows a little later."""
+    said = "decodeURIComponent(location.hash.replaceAll('+', ' '))"
+    page.wait_for_function(f"parts => parts.every((part) => {said}.includes(part))", arg=list(parts))
+    return unquote_plus(page.evaluate("location.hash"))
+
+
+def half(values: Any) -> Any:
+    """As the page holds numbers."""
+    return np.asarray(values).astype(np.float16).astype(float)
+
+
+def test_a_brush_by_pointer_selects_what_lies_in_it(opened, report) -> None:
+    with opened() as page:
+        assert selected(page, N) == N
+        canvas = page.locator(".x-frame canvas").first
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        page.mouse.move(box["x"] + 2, box["y"] + 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.6, steps=4)
+        page.mouse.up()
+        number = r"([-\d.e]+?)"
+        pattern = rf"select={number}\.\.{number},{number}\.\.{number} of (.+)$"
+        x0, x1, y0, y1, run = re.search(pattern, fragment(page, "select=")).groups()
+        table = report.examples[run]
+        across, up = half(table["variability"]), half(table["confidence"])
+        inside = (across >= float(x0)) & (across <= float(x1)) & (up >= float(y0)) & (up <= float(y1))
+        assert 10 < inside.sum() < N - 10
+        assert selected(page, int(inside.sum())) == inside.sum()
+        assert page.locator("[role=grid]").get_attribute("aria-rowcount") == str(inside.sum() + 1)
+        # A click on nothing clears it; back brings it again.
+        page.go_back()
+        assert selected(page, N) == N
+        page.go_forward()
+        assert selected(page, int(inside.sum())) == inside.sum()
+
+
+def test_a_brush_by_keys_and_by_numbers(opened, report) -> None:
+    with opened("#run=full") as page:
+        page.locator(".x-frame").first.focus()
+        page.keyboard.press("ArrowRight")
+        some = selected(page)
+        assert 0 < some < N
+        for _ in range(3):
+            page.keyboard.press("Shift+ArrowRight")
+        assert selected(page) > some
+        page.keyboard.press("Escape")
+        assert selected(page, N) == N
+        field = page.get_by_label("confidence from")
+        field.fill("0.5")
+        field.press("Enter")
+        expected = int((half(report.examples["full"]["confidence"]) >= 0.5).sum())
+        assert 0 < expected < N
+        assert selected(page, expected) == expected
+
+
+def test_search_finds_words_and_ids(opened, report) -> None:
+    with opened() as page:
+        page.keyboard.press("Tab")
+        page.locator("#explorer .x").focus()
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.className") == "x-search"
+        page.keyboard.type("item-042")
+        assert selected(page, 1) == 1
+        assert first_id(page) == "item-042"
+        assert fragment(page, "q=") == "#q=item-042"
+        page.locator(".x-search").fill("")
+        assert selected(page, N) == N
+
+
+def test_sorting_by_a_measure_shows_its_extremes_first(opened, report) -> None:
+    change = report.examples["full"].set_index("example_id")["loss_change"]
+    with opened("#run=full") as page:
+        head = page.locator("#explorer").get_by_role("columnheader", name=re.compile("Δℓ"))
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == "descending"
+        assert change[first_id(page)] == pytest.approx(change.max(), abs=0.01)
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == "ascending"
+        assert change[first_id(page)] == pytest.approx(change.min(), abs=0.01)
+        fragment(page, "sort=loss_change")
+
+
+def test_which_contested_items_did_one_run_learn_and_the_other_not(opened, report) -> None:
+    one, other = (report.examples[run] for run in RUNS)
+    differ = one["correct_last"].to_numpy(bool) & ~other["correct_last"].to_numpy(bool)
+    contested = (one["category"] == "contested").to_numpy()
+    expected = one["example_id"].to_numpy()[differ & contested].tolist()
+    assert 0 < len(expected) < differ.sum()
+    with opened() as page:
+        button = page.get_by_role("button", name=re.compile("yes in full, no in LoRA r4"))
+        assert button.inner_text() == str(differ.sum())
+        button.click()
+        assert selected(page, int(differ.sum())) == differ.sum()
+        page.locator(".x-chip", has_text="contested").first.click()
+        assert selected(page, len(expected)) == len(expected)
+        fragment(page, "where=correct_last of full = yes", "where=correct_last of LoRA r4 = no", "category=contested")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="JSON of ids").click()
+        assert json.loads(Path(download.value.path()).read_text()) == expected
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV").click()
+        rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
+        assert [row["id"] for row in rows] == expected
+        loss = one.set_index("example_id")["loss_last"]
+        assert [float(row["loss_last of full"]) for row in rows] == pytest.approx(loss[expected].tolist(), abs=0.002)
+        address = page.url
+    # Whoever opens the address sees the same.
+    with opened(address[address.index("#") :]) as page:
+        assert selected(page, len(expected)) == len(expected)
+
+
+def test_a_condition_is_made_by_a_form_and_removed(opened, report) -> None:
+    with opened() as page:
+        page.locator(".x-add").click()
+        page.get_by_label("Column", exact=True).select_option("entropy")
+        page.get_by_label("Comparison").select_option("≥")
+        page.get_by_label("Value", exact=True).fill("0.8")
+        page.get_by_role("button", name="Add", exact=True).click()
+        expected = int((half(report.examples["full"]["entropy"]) >= 0.8).sum())
+        assert 0 < expected < N
+        assert selected(page, expected) == expected
+        page.get_by_label(re.compile("Remove the condition")).click()
+        assert selected(page, N) == N
+
+
+def test_an_example_s_card_and_the_way_through_them_by_keys(opened, report) -> None:
+    with opened("#sort=entropy%20descending") as page:
+        page.locator("#explorer .x").focus()
+        page.keyboard.press("t")
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+        page.keyboard.press("ArrowDown")
+        card = page.locator(".x-card")
+        card.wait_for()
+        entropy = report.examples["full"].set_index("example_id")["entropy"]
+        shown = re.search(r"item-\d+", card.inner_text())[0]
+        assert entropy[shown] == pytest.approx(entropy.max(), abs=0.001)
+        text = card.inner_text()
+        for part in ("It is so.", "entailment", "contradiction", "(gold)", "annotators", "full", "LoRA r4", "AULC"):
+            assert part in text
+        page.keyboard.press("j")
+        page.wait_for_function("id => !document.querySelector('.x-card').innerText.includes(id)", arg=shown)
+        page.wait_for_timeout(400)
+        page.keyboard.press("k")
+        page.wait_for_function("id => document.querySelector('.x-card').innerText.includes(id)", arg=shown)
+        fragment(page, f"open={shown}")
+        page.keyboard.press("Escape")
+        card.wait_for(state="detached")
+        page.keyboard.press("?")
+        assert "Escape" in page.get_by_role("dialog").inner_text()
+        page.keyboard.press("Escape")
+        page.get_by_role("dialog").wait_for(state="hidden")
+
+
+def test_runs_beside_each_other_and_other_measures_on_the_axes(opened) -> None:
+    with opened() as page:
+        assert page.locator(".x-map figcaption").all_inner_texts() == list(RUNS)
+        page.locator(".x-run", has_text="LoRA r4").click()
+        assert page.locator(".x-map").count() == 1
+        assert fragment(page, "run") == "#run=full"
+        page.locator(".x-axes select").nth(1).select_option("loss_last of full")
+        page.locator(".x-axes select").nth(0).select_option("loss_last of LoRA r4")
+        fragment(page, "x=loss_last of full", "y=loss_last of LoRA r4")
+        assert page.locator(".x-equal").count() == 1  # where both runs are alike
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_page_is_accessible(opened, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    with opened("#open=item-007", viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        page.locator(".x-card").wait_for()
+        # The whole page once: its figures have thousands of elements.
+        context = None if (scheme, width) == ("light", 1440) else "#explorer"
+        options = {"runOnly": RULES, "resultTypes": ["violations"]}
+        found = axe.run(page, context=context, options=options).response["violations"]
+        told = [(rule["id"], [node["html"][:120] for node in rule["nodes"][:3]]) for rule in found]
+        assert told == []
+
+
+@pytest.mark.parametrize("width", [390, 820, 1440, 1920])
+def test_nothing_is_wider_than_the_window(opened, width: int) -> None:
+    with opened("#open=item-007", viewport={"width": width, "height": 900}) as page:
+        page.locator(".x-card").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        wide = page.locator("#explorer").bounding_box()
+        assert wide["x"] >= 0
+        assert wide["x"] + wide["width"] <= width
+
+
+def test_the_page_prints(opened) -> None:
+    with opened() as page:
+        page.emulate_media(media="print")
+        assert page.locator(".x-frame canvas").first.is_visible()
+        assert not page.locator(".x-bar").is_visible()
+        assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_without_javascript_the_page_shows_what_it_showed(opened) -> None:
+    with opened(scripts=False) as page:
+        assert "this part of the page needs JavaScript" in page.locator("#explorer").inner_text()
+        assert page.locator(".card:visible").count() > 5
+        assert page.locator("figure svg").first.is_visible()
+        assert page.locator("input[type=search]").count() == 0
+
+
+def test_the_committed_bundle_is_what_its_source_builds(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    source, built = root / "explorer", root / "src" / "contested" / "report" / "explorer"
+    if shutil.which("node") is None or not (source / "node_modules").is_dir():
+        pytest.skip("needs node, and `npm ci` in explorer/")
+    copy, out = tmp_path / "explorer", tmp_path / "src" / "contested" / "report" / "explorer"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("node_modules"))
+    (copy / "node_modules").symlink_to((source / "node_modules").resolve())
+    out.mkdir(parents=True)
+    subprocess.run(["node", "build.mjs"], cwd=copy, check=True, timeout=120)
+    for name in ("explorer.js", "explorer.css"):
+        assert (out / name).read_bytes() == (built / name).read_bytes(), f"{name}: run npm run build in explorer/"
