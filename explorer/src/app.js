@@ -56,7 +56,7 @@ function tableColumns(data, state) {
 }
 
 function defaultColumns(data, state) {
-  const items = data.items.filter((column) => column.kind !== "text").slice(0, data.runs.length ? 3 : 8);
+  const items = data.items.filter((column) => (data.runs.length ? column.isNumber : column.kind !== "text")).slice(0, data.runs.length ? 2 : 8);
   const ofRuns = state.runs.flatMap((run) => [state.x, state.y, "loss_change", "correct_last"].map((key) => data.column(key, run)));
   const gold = data.items.find((column) => column.name === "gold");
   return [...items, gold, ...ofRuns].filter(Boolean);
@@ -157,14 +157,24 @@ function App({ data, store, root }) {
     () => runs.some((run) => run.curves.length) ? html`<${Curves} data=${data} runs=${runs} selected=${selected} theme=${theme} root=${root} />` : null,
     [runs, selected, theme],
   );
+  // What a moving selection does not change is not built anew at every move.
+  const still = useMemo(
+    () => ({
+      runs: data.runs.length > 1 ? html`<${Runs} data=${data} state=${state} onChange=${set} />` : null,
+      conditions: html`<${Conditions} data=${data} state=${state} onChange=${set} />`,
+      axes: panels.length ? html`<${Axes} data=${data} state=${state} onChange=${set} />` : null,
+      picker: html`<${Picker} data=${data} columns=${columns} onChange=${set} />`,
+      foot: html`<${Foot} data=${data} />`,
+    }),
+    [state.runs, state.where, state.x, state.y, columns],
+  );
   const base = (without) => filtered(data, { ...state, where: state.where.filter(({ column }) => !without.includes(column)) }, found);
 
   return html`<div class="x" ref=${top} tabindex="-1" onKeyDown=${keys}>
     <div class="x-bar">
       <${SearchField} value=${state.q} onChange=${(q) => set({ q }, { quietly: true })} />
       ${data.categories.length ? html`<${Categories} data=${data} state=${state} selected=${selected} onChange=${set} />` : null}
-      ${data.runs.length > 1 ? html`<${Runs} data=${data} state=${state} onChange=${set} />` : null}
-      <${Conditions} data=${data} state=${state} onChange=${set} />
+      ${still.runs} ${still.conditions}
       <button type="button" class="x-keys" onClick=${() => setHelp(true)} aria-label="Keys and help" title="Keys and help (?)">?</button>
     </div>
     <div class="x-status">
@@ -176,11 +186,11 @@ function App({ data, store, root }) {
         <button type="button" disabled=${!rows.length} onClick=${copyIds}>Copy ids</button>
         <span class="quiet small" role="status">${said}</span>
       </span>
-      <${Picker} data=${data} columns=${columns} onChange=${set} />
+      ${still.picker}
     </div>
     <div class=${`x-grid${curves ? "" : " x-plain"}${state.open === null ? "" : " x-opened"}`}>
       <div class="x-left">
-        ${panels.length ? html`<${Axes} data=${data} state=${state} onChange=${set} />` : null}
+        ${still.axes}
         <div class="x-maps" style=${`--across:${Math.min(panels.length, 2)}`}>
           ${panels.map(
             (panel) => html`<${DataMap}
@@ -188,7 +198,7 @@ function App({ data, store, root }) {
               data=${data}
               x=${panel.x}
               y=${panel.y}
-              title=${panel.run}
+              title=${panel.run === null ? null : data.shortName(panel.run)}
               domains=${domains}
               shown=${shown}
               selected=${selected}
@@ -203,13 +213,13 @@ function App({ data, store, root }) {
             />`,
           )}
         </div>
-        ${panels.length ? html`<${BrushFields} panel=${brushOn ?? panels[0]} select=${state.select} domains=${domains} onBrush=${brush(brushOn ?? panels[0])} onKeep=${keep} />` : null}
+        ${panels.length ? html`<${BrushFields} data=${data} panel=${brushOn ?? panels[0]} select=${state.select} domains=${domains} onBrush=${brush(brushOn ?? panels[0])} onKeep=${keep} />` : null}
         ${runs.length > 1 ? html`<${Outcomes} data=${data} state=${state} runs=${runs} base=${base} onChange=${set} />` : null}
         ${curves}
       </div>
       <div class="x-right">${table} ${card}</div>
     </div>
-    <${Foot} data=${data} />
+    ${still.foot}
     <${Help} open=${help} onClose=${() => setHelp(false)} />
   </div>`;
 }
@@ -244,7 +254,10 @@ function Runs({ data, state, onChange }) {
     if (next.length) onChange({ runs: data.runs.map((run) => run.name).filter((other) => next.includes(other)), select: null });
   };
   return html`<div class="x-chips" role="group" aria-label="Runs shown">
-    ${data.runs.map(({ name }) => html`<button type="button" class="x-chip x-run" aria-pressed=${state.runs.includes(name)} onClick=${() => toggle(name)}>${name}</button>`)}
+    ${data.runs.map(({ name, short }) => {
+      const rest = name === short ? "" : name.startsWith(short) ? name.slice(short.length) : `: ${name}`;
+      return html`<button type="button" class="x-chip x-run" title=${name} aria-pressed=${state.runs.includes(name)} onClick=${() => toggle(name)}><b>${short}</b><span>${rest}</span></button>`;
+    })}
   </div>`;
 }
 
@@ -258,7 +271,7 @@ function Axes({ data, state, onChange }) {
 }
 
 /** The selection's ends as numbers. */
-function BrushFields({ panel, select, domains, onBrush, onKeep }) {
+function BrushFields({ data, panel, select, domains, onBrush, onKeep }) {
   const field = (name, label) => html`<input
     aria-label=${label}
     value=${select ? Number(select[name].toPrecision(4)) : ""}
@@ -270,7 +283,8 @@ function BrushFields({ panel, select, domains, onBrush, onKeep }) {
       if (value !== null) onBrush({ ...box, [name]: value }, false);
     }}
   />`;
-  const range = (axis, column) => html`<span class="x-range">${column.heading} ${field(`${axis}0`, `${column.heading} from`)} to ${field(`${axis}1`, `${column.heading} to`)}</span>`;
+  const named = (column) => (panel.x.name === panel.y.name && data.shortName(column.run) ? `${column.heading} of ${data.shortName(column.run)}` : column.heading);
+  const range = (axis, column) => html`<span class="x-range">${named(column)} ${field(`${axis}0`, `${named(column)} from`)} to ${field(`${axis}1`, `${named(column)} to`)}</span>`;
   return html`<div class="x-brushed" role="group" aria-label="Selection on the map">
     ${range("x", panel.x)} ${range("y", panel.y)}
     ${select

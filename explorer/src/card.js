@@ -50,7 +50,7 @@ export function classesToShow(weights, gold, most) {
   return order.sort((a, b) => rank(b) - rank(a) || a - b).slice(0, most);
 }
 
-function Answers({ data, runs, lines, votes, classes, gold }) {
+function Answers({ data, row, runs, lines, votes, classes, gold }) {
   const { counts, people, total } = votes;
   const modelled = runs.filter((_, r) => lines[r]);
   if (!total && !modelled.length) return null;
@@ -60,14 +60,14 @@ function Answers({ data, runs, lines, votes, classes, gold }) {
         <tr>
           <td></td>
           ${total ? html`<th scope="col">annotators <span class="quiet">(${total})</span></th>` : null}
-          ${modelled.map((run) => html`<th scope="col">${data.runs.length > 1 ? run.name : "model"}, last</th>`)}
+          ${modelled.map((run) => html`<th scope="col">${data.shortName(run.name) ?? "model"}, last</th>`)}
         </tr>
       </thead>
       <tbody>
         ${classes.map(
           (k) => html`<tr>
             <th scope="row" class=${k === gold ? "x-gold" : ""}><span><i class="x-dot" style=${`--c:${classColor(k)}`}></i><span>${data.labelNames[k]}${k === gold ? " (gold)" : ""}</span></span></th>
-            ${total ? html`<td><${Share} share=${counts[k] / total} said=${`${percent(counts[k] / total)} · ${counts[k]}`} color=${"var(--c)"} /></td>` : null}
+            ${total ? html`<td><${Share} share=${counts[k] / total} said=${`${percent(counts[k] / total)} · ${counts[k]}`} color=${categoryColor(data, data.codes[row])} /></td>` : null}
             ${lines.filter(Boolean).map((own) => {
               const last = own[k][own[k].length - 1];
               return html`<td><${Share} share=${last || 0} said=${Number.isNaN(last) ? "–" : percent(last)} color="var(--bar)" /></td>`;
@@ -98,8 +98,8 @@ function Courses({ data, row, runs, lines, votes, classes, theme, root }) {
     <div class="x-charts" style=${`--across:${Math.min(charts.length, 2)}`}>
       ${charts.map(
         ({ run, series }) => html`<figure key=${run.name}>
-          <figcaption>${data.runs.length > 1 ? run.name : "probability"} <span class="quiet">over ${run.step_unit}s</span></figcaption>
-          <${Chart} label=${`Probability of each class over training, ${run.name}`} steps=${run.steps} unit=${run.step_unit} series=${series} range=${[0, 1.02]} height=${130} theme=${theme} root=${root} sync="steps" />
+          <figcaption>${data.shortName(run.name) ?? "probability"} <span class="quiet">over ${run.step_unit}s</span></figcaption>
+          <${Chart} label=${`Probability of each class over training, ${run.short}`} steps=${run.steps} unit=${run.step_unit} series=${series} range=${[0, 1.02]} height=${130} theme=${theme} root=${root} sync="steps" />
         </figure>`,
       )}
     </div>
@@ -128,7 +128,7 @@ function Places({ data, row, runs }) {
     </tr>`;
     return html`<table class="x-places">
       <thead>
-        <tr><th scope="col">value, and percentile</th>${runs.length ? runs.map((run) => html`<th scope="col">${data.runs.length > 1 ? run.name : ""}</th>`) : html`<td></td>`}</tr>
+        <tr><th scope="col">value, and percentile</th>${runs.length ? runs.map((run) => html`<th scope="col" title=${run.name}>${data.shortName(run.name)}</th>`) : html`<td></td>`}</tr>
       </thead>
       <tbody>
         ${items.filter((column) => column.shown(row)).map((column) => line(column, [html`<${Place} column=${column} row=${row} />`, ...runs.slice(1).map(() => html`<td></td>`)]))}
@@ -171,7 +171,7 @@ export function Card({ data, row, runs, position, total, theme, root, onStep, on
     <div class=${`x-columns${bare ? " x-alone" : ""}`}>
       <div>
         <dl class="x-text">${data.textColumns.filter((column) => column.shown(row)).map((column) => html`<dt>${column.heading}</dt><dd>${column.shown(row)}</dd>`)}</dl>
-        <${Answers} ...${shared} gold=${gold} />
+        <${Answers} ...${shared} row=${row} gold=${gold} />
         <${Courses} ...${shared} row=${row} theme=${theme} root=${root} />
       </div>
       <${Places} data=${data} row=${row} runs=${runs} />

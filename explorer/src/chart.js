@@ -14,7 +14,7 @@ function options({ series, range, width, height, root, onCursor, sync }) {
   return {
     width,
     height,
-    padding: [8, 10, 0, 0],
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 }, sync: sync ? { key: sync } : undefined },
     scales: { x: { time: false }, y: { range: () => range } },

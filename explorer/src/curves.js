@@ -67,7 +67,7 @@ export function Curves({ data, runs, selected, theme, root }) {
       ${grid.map(({ curve, panels, range }) =>
         panels.map(
           ({ run, series }) => html`<figure key=${`${curve.name} ${run.name}`}>
-            <figcaption title=${curve.sentence}>${curve.heading}${many ? html` <span class="quiet">${run.name}</span>` : curve.unit === "nats" ? html` <span class="quiet">nats</span>` : null}</figcaption>
+            <figcaption title=${curve.sentence}>${curve.heading}${many ? html` <span class="quiet">${run.short}</span>` : curve.unit === "nats" ? html` <span class="quiet">nats</span>` : null}</figcaption>
             ${series.length
               ? html`<${Chart} label=${describe(curve, run, series)} steps=${run.steps} unit=${run.step_unit} series=${series} range=${range} height=${many ? 124 : 150} theme=${theme} root=${root} sync="steps" />`
               : html`<p class="quiet small">Not recorded.</p>`}
@@ -81,5 +81,5 @@ export function Curves({ data, runs, selected, theme, root }) {
 
 function describe(curve, run, series) {
   const ends = series.filter(({ quietly }) => !quietly).map(({ name, values }) => `${name} ${values[0].toFixed(2)} to ${values[values.length - 1].toFixed(2)}`);
-  return `${curve.heading}, ${run.name}: ${ends.join("; ")}`;
+  return `${curve.heading}, ${run.short}: ${ends.join("; ")}`;
 }

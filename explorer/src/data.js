@@ -1,5 +1,6 @@
 // The page's data: an index in JSON, and arrays as base64 of deflated bytes that are decoded when first needed.
 import { unzlibSync } from "fflate";
+import { shortNames } from "./names.js";
 
 const ARRAYS = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, i32: Int32Array, f16: Uint16Array, f32: Float32Array };
 const MISSING = { u8: 255, u16: 65535, u32: 4294967295, i32: -2147483648 };
@@ -124,6 +125,7 @@ export class Dataset {
     this.n = index.n;
     this.labelNames = index.label_names ?? [];
     this.runs = index.runs ?? [];
+    shortNames(this.runs.map((run) => run.name)).forEach((short, r) => Object.assign(this.runs[r], { short }));
     this.categories = index.categories ?? [];
     this.items = (index.items ?? []).map((spec) => new Column(spec, null, blocks));
     if (index.gold && !this.items.some((column) => column.name === "gold")) this.items.push(this.goldColumn(index.gold));
@@ -163,6 +165,11 @@ export class Dataset {
   /** Keys of the columns that hold numbers. */
   get numberKeys() {
     return this.columns.filter((column) => column.isNumber).map((column) => this.key(column));
+  }
+
+  /** A run's name for where there is little room; nothing where there is one run alone. */
+  shortName(name) {
+    return this.runs.length > 1 && name !== null ? this.runs.find((run) => run.name === name).short : null;
   }
 
   /** How the address and conditions name a column. */

@@ -52,7 +52,7 @@ export function ColumnOptions({ data, keep, bare = false }) {
   const shared = [...new Map([...data.ofRun.values()].flat().map((column) => [column.name, column])).values()];
   return html`${group("items", data.items, (column) => data.key(column))}
   ${bare && data.runs.length > 1 ? group("each run shown", shared, (column) => column.name) : null}
-  ${data.runs.map((run) => group(run.name, data.ofRun.get(run.name), (column) => data.key(column), data.runs.length > 1 ? run.name : null))}`;
+  ${data.runs.map((run) => group(run.name, data.ofRun.get(run.name), (column) => data.key(column), data.shortName(run.name)))}`;
 }
 
 /** Conditions that hold, and a form for one more. */
@@ -62,7 +62,7 @@ export function Conditions({ data, state, onChange }) {
   return html`<div class="x-conditions" role="group" aria-label="Conditions">
     ${state.where.map((condition, index) => {
       const { column, operator, value } = condition;
-      const said = `${column.heading}${column.run !== null && data.runs.length > 1 ? ` of ${column.run}` : ""} ${operator === "in" ? "from" : operator} ${value.replace("..", " to ")}`;
+      const said = `${column.heading}${data.shortName(column.run) ? ` of ${data.shortName(column.run)}` : ""} ${operator === "in" ? "from" : operator} ${value.replace("..", " to ")}`;
       return html`<span class="x-chip x-condition" key=${conditionText(data, condition)}>${said}
         <button type="button" aria-label=${`Remove the condition ${said}`} onClick=${() => without(index)}>×</button></span>`;
     })}
@@ -127,17 +127,17 @@ export function Outcomes({ data, state, runs, base, onChange }) {
     onChange({ where: same ? others : [...others, ...added] });
   };
   const cell = (a, b) => html`<td>
-    <button type="button" aria-pressed=${chosen[0] === a && chosen[1] === b} onClick=${() => pick(a, b)} aria-label=${`${columns[0].heading}: ${a} in ${first.name}, ${b} in ${second.name}: ${counts[a + b]} examples`}>${count(counts[a + b])}</button>
+    <button type="button" aria-pressed=${chosen[0] === a && chosen[1] === b} onClick=${() => pick(a, b)} aria-label=${`${columns[0].heading}: ${a} in ${first.short}, ${b} in ${second.short}: ${counts[a + b]} examples`}>${count(counts[a + b])}</button>
   </td>`;
   return html`<div class="x-outcomes">
     <label>${"Where the runs differ: "}<select value=${name} onChange=${(event) => setName(event.currentTarget.value)}>${flags.map((column) => html`<option value=${column.name}>${column.heading}</option>`)}</select></label>
     <table>
       <thead>
-        <tr><td></td><th scope="col">${second.name}: yes</th><th scope="col">${second.name}: no</th></tr>
+        <tr><td></td><th scope="col">${second.short}: yes</th><th scope="col">${second.short}: no</th></tr>
       </thead>
       <tbody>
-        <tr><th scope="row">${first.name}: yes</th>${cell("yes", "yes")}${cell("yes", "no")}</tr>
-        <tr><th scope="row">${first.name}: no</th>${cell("no", "yes")}${cell("no", "no")}</tr>
+        <tr><th scope="row">${first.short}: yes</th>${cell("yes", "yes")}${cell("yes", "no")}</tr>
+        <tr><th scope="row">${first.short}: no</th>${cell("no", "yes")}${cell("no", "no")}</tr>
       </tbody>
     </table>
   </div>`;

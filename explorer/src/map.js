@@ -38,7 +38,7 @@ function axisTicks(column, domain, length) {
     const names = column.kind === "flag" ? ["no", "yes"] : column.levels;
     return names.map((name, value) => ({ value, name })).filter(({ value }) => value >= domain[0] && value <= domain[1]);
   }
-  const { values, digits } = ticks(domain, length / 70);
+  const { values, digits } = ticks(domain, length / 52);
   if (column.kind !== "integer") return values.map((value) => ({ value, name: number(value, digits) }));
   return values.filter(Number.isInteger).map((value) => ({ value, name: number(value, 0) }));
 }
@@ -176,6 +176,7 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
     onBrush(stepped(brush, step, event.shiftKey, domains, x, y), false);
   };
 
+  const box = brush && { left: clip(toX(brush.x0), width), right: clip(toX(brush.x1), width), top: clip(toY(brush.y1), height), bottom: clip(toY(brush.y0), height) };
   const ring = (row, name) =>
     row >= 0 && spots && spots.px[row] >= 0
       ? html`<circle class=${name} cx=${spots.px[row] / ratio} cy=${spots.py[row] / ratio} r="6" />`
@@ -220,15 +221,7 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
                   <text x="-7" dy=".32em" text-anchor="end">${short(name)}</text>
                 </g>`,
               )}
-              ${brush
-                ? html`<rect
-                    class="x-brush"
-                    x=${toX(brush.x0)}
-                    y=${toY(brush.y1)}
-                    width=${Math.max(toX(brush.x1) - toX(brush.x0), 1)}
-                    height=${Math.max(toY(brush.y0) - toY(brush.y1), 1)}
-                  />`
-                : null}
+              ${box ? html`<rect class="x-brush" x=${box.left} y=${box.top} width=${Math.max(box.right - box.left, 1)} height=${Math.max(box.bottom - box.top, 1)} />` : null}
               ${ring(hovered, "x-hover")} ${ring(open, "x-open")}
             </g>
           </svg>`
@@ -240,6 +233,7 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
   </figure>`;
 }
 
+const clip = (place, length) => Math.min(Math.max(place, 0), length);
 const short = (name) => (name.length > 8 ? `${name.slice(0, 7)}…` : name);
 
 /** The brush after an arrow key: moved by a fortieth of the axes, or grown and shrunk; the middle of the map without one. */

@@ -10,7 +10,7 @@ function Head({ data, columns, sort, onSort }) {
   return html`<div role="row" class="x-row x-head" aria-rowindex="1">
     ${columns.map(({ key, column, heading, texts }, index) => {
       const sorted = sort?.key === key ? (sort.descending ? "descending" : "ascending") : "none";
-      const run = column?.run !== null && data.runs.length > 1 ? column?.run : null;
+      const run = column ? data.shortName(column.run) : null;
       return html`<div
         role="columnheader"
         key=${key}
@@ -54,7 +54,7 @@ export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover
   const widths = widthsOf(data, columns);
   const two = columns.some(({ texts }) => texts?.length > 1);
   const rowHeight = two ? 44 : 30;
-  const headHeight = 40;
+  const headHeight = 46;
   const viewHeight = scroll.height - headHeight;
   const { height, first, top, visible } = windowOf(rows.length, rowHeight, scroll.top, viewHeight);
   const position = open === null ? -1 : rows.indexOf(open);

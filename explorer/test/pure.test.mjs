@@ -1,6 +1,7 @@
 // What has no screen. Expected values are derived by hand in the comments or by a slow, obvious way.
 import assert from "node:assert/strict";
 import test from "node:test";
+import { shortNames } from "../src/names.js";
 import { means, orderOfNumbers, percentile } from "../src/select.js";
 import { fromFragment, initial, toFragment } from "../src/state.js";
 import { scrollTo, windowOf } from "../src/window.js";
@@ -126,4 +127,10 @@ test("a row is scrolled to only where it is out of view", () => {
   assert.equal(scrollTo(12, 1000, 30, 300, 300), null);
   assert.equal(scrollTo(500, 1000, 30, 300, 300), 495 * 30);
   assert.equal(scrollTo(2, 1000, 30, 300, 300), 0);
+});
+
+test("runs have short names that tell them apart", () => {
+  assert.deepEqual(shortNames(["full", "LoRA r4"]), ["full", "LoRA r4"]);
+  assert.deepEqual(shortNames(["full fine-tuning, 1e-4, size 4000", "LoRA r4, 1e-3, size 20000"]), ["full fine-tuning", "LoRA r4"]);
+  assert.deepEqual(shortNames(["LoRA r4, 1e-3, size 20000", "LoRA r4, 1e-4, size 20000"]), ["A", "B"]);
 });
