@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import runpy
 import tomllib
@@ -15,7 +14,7 @@ import contested as ct
 from contested.cli import app, main, register
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -69,38 +68,6 @@ def test_the_readmes_names_exist() -> None:
     assert set(re.findall(r"ct\.(\w+)", code)) <= set(ct.__all__)
     for name in ct.__all__:
         assert getattr(ct, name) is not None
-
-
-def test_the_page_of_the_trainer_begins_with_a_script_that_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from datasets import Dataset
-    from transformers import AutoTokenizer
-
-    from contested.demo import ENCODER_PATH, make_world
-
-    monkeypatch.chdir(tmp_path)
-    world = make_world(n_annotated=60, n_bulk=24, seed=0)
-    letters = ("e", "n", "c")
-    lines = [
-        {"uid": name, "label_counter": dict(zip(letters, counts, strict=True)), "example": {"uid": name, **texts}}
-        for name, counts, texts in zip(
-            world.annotated.example_ids,
-            world.annotated.label_counts.tolist(),
-            world.annotated.fields[["premise", "hypothesis"]].to_dict("records"),
-            strict=True,
-        )
-    ]
-    (tmp_path / "chaosNLI_snli.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    texts = AutoTokenizer.from_pretrained(ENCODER_PATH)(list(world.bulk["premise"]), list(world.bulk["hypothesis"]))
-    labels = [world.annotated.label_names.index(label) for label in world.bulk["label"]]
-    page = (ROOT / "docs" / "trainer.md").read_text(encoding="utf-8")
-    code = page.split("```python\n")[1].split("```")[0].replace("roberta-base", str(ENCODER_PATH))
-    code = code.replace('TrainingArguments("trainer")', 'TrainingArguments("trainer", max_steps=2, use_cpu=True)')
-    exec(compile(code, "trainer.md", "exec"), {"train": Dataset.from_dict({**texts, "labels": labels})})
-    run = ct.Trajectory.load(tmp_path / "runs" / "mine")
-    assert (run.status, run.steps.tolist(), run.manifest["gold_agreement"]) == ("complete", [0, 2], 1.0)
-    assert (run.text_columns, set(run.examples["split"])) == (("premise", "hypothesis"), {"validation"})
 
 
 def test_every_dependency_is_pinned_in_the_constraints() -> None:

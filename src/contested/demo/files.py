@@ -20,7 +20,7 @@ task:
   annotated: {path: annotated.jsonl}
   bulk: {path: bulk.jsonl, size: null}
 method: {name: lora, r: 4}
-training: {learning_rate: 1.0e-3}
+training: {learning_rate: 5.0e-3}
 tracking: {every: 20}
 execution: {threads: 1}
 """
