@@ -26,10 +26,13 @@ myst_enable_extensions = ["colon_fence"]
 suppress_warnings = ["misc.highlighting_failure"]  # csv, of which Pygments knows nothing
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "imported-members": True}
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "imported-members": True, "exclude-members": "model_config"}
 python_maximum_signature_line_length = 90
 napoleon_use_ivar = True
 napoleon_attr_annotations = False  # the signature has them
 
 html_theme = "furo"
 html_title = "contested"
+html_copy_source = False
+html_show_sourcelink = False

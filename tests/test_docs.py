@@ -25,6 +25,23 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert not missing
 
 
+def test_every_page_is_in_the_tree_of_the_site() -> None:
+    docs = ROOT / "docs"
+    listed = {
+        ((page.parent / line).relative_to(docs)).as_posix()
+        for page in (docs / "index.md", docs / "reference" / "subpackages.md")
+        for tree in re.findall(r"^```{toctree}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for line in tree.split()
+        if not line.startswith(":")
+    }
+    assert {page.relative_to(docs).with_suffix("").as_posix() for page in docs.rglob("*.md")} - {"index"} <= listed
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"auto\w+:: contested\.(\w+)", page)) == sorted(ct.__all__)
+
+
 def test_the_annotated_tree_is_the_tree() -> None:
     tree = README.split("```text\n")[1].split("```")[0]
     inside = set(re.findall(r"^  (\S+)", tree, re.MULTILINE))

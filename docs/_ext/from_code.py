@@ -17,7 +17,9 @@ import contested
 
 COMMANDS = "<!-- commands -->"
 FIELD_OF_A_TUPLE = "Alias for field number"
-_ARRAY = re.compile(r"numpy\.ndarray\[tuple\[(?:typing\.)?Any, \.\.\.\], numpy\.dtype\[(?:numpy\.)?(\w+?)_?\]\]")
+_ARRAY = re.compile(
+    r"~?numpy\.ndarray\[tuple\[(?:~?typing\.)?Any, \.\.\.\], ~?numpy\.dtype\[(?:~?numpy\.)?(\w+?)_?\]\]"
+)
 _USED_BY_ALL = {name: getattr(contested, name) for name in contested.__all__}
 
 
@@ -41,7 +43,7 @@ def arrays_are_short(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, arguments: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
     """Write arrays in signatures as the code does, ``NDArray[float64]``, and defaults that are made anew as ``…``."""
-    short, made = ((text and _ARRAY.sub(r"NDArray[\1]", text.replace("~", ""))) for text in (arguments, returned))
+    short, made = ((text and _ARRAY.sub(r"NDArray[\1]", text)) for text in (arguments, returned))
     return short and short.replace("<factory>", "..."), made
 
 
