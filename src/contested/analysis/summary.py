@@ -33,6 +33,7 @@ from contested.analysis.splits import split_contrasts
 from contested.analysis.unlearning import Changes, change_by_category
 from contested.analysis.watch import ended_by_alert, planned_steps
 from contested.analysis.watch_run import watch_run
+from contested.beside import at_once
 from contested.errors import RunError
 from contested.wording import counted, joined
 
@@ -82,6 +83,17 @@ def analyze(
     resampling: _Resampling = {"n_resamples": n_resamples, "confidence": confidence}
     unlearning = _changes(run, "loss", "loss_change", rng=for_unlearning, **resampling)
     kl = _changes(run, "kl", "kl_change", rng=for_kl, **resampling)
+    # Each has its own children of the generator, so that none moves the numbers of another.
+    correlation, parts, curves, annotators, measures, alert = at_once(
+        lambda: _correlations(run, rng=for_correlation, **resampling),
+        lambda: decomposition(
+            run.source, run.columns, run.categories, run.names, clusters=run.clusters, rng=parent, **resampling
+        ),
+        lambda: _curves(run, rng=for_curves, **resampling),
+        lambda: _few_annotators(run, rng=parent),
+        lambda: _measures(run, {"loss_change": unlearning, "kl_change": kl}, rng=parent, **resampling),
+        lambda: watch_run(trajectory),
+    )
     return Analysis(
         run_id=trajectory.run_id,
         status=trajectory.status,
@@ -94,16 +106,14 @@ def analyze(
         categories=_category_sizes(run),
         unlearning=unlearning,
         kl=kl,
-        decomposition=decomposition(
-            run.source, run.columns, run.categories, run.names, clusters=run.clusters, rng=parent, **resampling
-        ),
+        decomposition=parts,
         first_loss=lines_of_run(run.columns, run.source.order, run.categories, run.names, run.clusters, confidence),
-        alert=watch_run(trajectory),
-        correlation=_correlations(run, rng=for_correlation, **resampling),
-        annotators=_few_annotators(run, rng=parent),
+        alert=alert,
+        correlation=correlation,
+        annotators=annotators,
         regions=_regions(run),
-        curves=_curves(run, rng=for_curves, **resampling),
-        measures=_measures(run, {"loss_change": unlearning, "kl_change": kl}, rng=parent, **resampling),
+        curves=curves,
+        measures=measures,
         examples=_example_table(run, trajectory),
         clusters=run.shared.name,
         n_clusters=run.shared.n,

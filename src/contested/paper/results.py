@@ -13,6 +13,7 @@ from contested.analysis.checks import check_resampling
 from contested.analysis.jsonable import jsonable
 from contested.analysis.study import Axis, Resampling, StudyResults
 from contested.analysis.study.results import named, notes_of, results_of, state_of
+from contested.beside import at_once
 from contested.paper.cells import paper_cells
 from contested.paper.claims import claims
 from contested.paper.findings import Claim
@@ -156,34 +157,27 @@ def paper_results(
 def _frames(study: PaperStudy, draw: Resampling) -> dict[str, pd.DataFrame]:
     # One child each: a frame added later takes a later child and leaves the numbers of these as they are.
     child = draw.spawn(12)
-    first = table1(study, child[0])
-    found = {
-        "runs": runs_frame(study),
-        "table1": first,
-        **change_tables(study, child[1]),
-        **seed_tables(study),
-        "table6": table6(study),
-        "table6_trend": table6_trend(study, child[2]),
-        "table7": table7(study),
-        "kendall": kendall(study, draw),
-        "controls": controls(study, child[3]),
-        "regression": regressions(study),
-        "per_label": per_label(study, child[4]),
-        **loss_curves(study, child[5]),
-        "figure3": figure3(study),
-        **gradient_figures(study, child[6]),
-        "figure5": figure5(study, child[7]),
-        "figure6": figure6(study, first),
-        **cartography_figures(study),
-        "figure9": figure9(study, child[8]),
-        **noise(study, child[9]),
-        **soft_labels(study, child[10]),
-        "lr_control": lr_control(study, child[11]),
-        "learning_order": learning_order(study),
-        "dynamics": dynamics(study),
-        "omnibus": omnibus_frame(study, draw),
-        "beside_lora": beside_lora(study, draw.named("beside_lora")),
-    }
+    found: dict[str, pd.DataFrame] = {}
+    for made in at_once(
+        lambda: {"controls": controls(study, child[3])},
+        lambda: {"figure9": figure9(study, child[8])},
+        lambda: {"table1": (first := table1(study, child[0])), "figure6": figure6(study, first)},
+        lambda: cartography_figures(study),
+        lambda: {"figure5": figure5(study, child[7])},
+        lambda: {"omnibus": omnibus_frame(study, draw), "kendall": kendall(study, draw)},
+        lambda: {"per_label": per_label(study, child[4])},
+        lambda: change_tables(study, child[1]) | seed_tables(study),
+        lambda: {"table6": table6(study), "table6_trend": table6_trend(study, child[2]), "table7": table7(study)},
+        lambda: loss_curves(study, child[5]),
+        lambda: gradient_figures(study, child[6]),
+        lambda: noise(study, child[9]),
+        lambda: soft_labels(study, child[10]),
+        lambda: {"lr_control": lr_control(study, child[11]), "dynamics": dynamics(study)},
+        lambda: {"beside_lora": beside_lora(study, draw.named("beside_lora"))},
+        lambda: {"runs": runs_frame(study), "regression": regressions(study), "figure3": figure3(study)},
+        lambda: {"learning_order": learning_order(study)},
+    ):
+        found |= made
     found["lr_control_trend"] = lr_control_trend(found["lr_control"])
     found["multiple_testing"] = multiple_testing(found, draw.confidence)
     return {name: found[name] for name in COLUMNS}

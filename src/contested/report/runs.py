@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contested.analysis import Analysis, analyze
+from contested.beside import beside
 from contested.errors import RunError
 from contested.report.run_names import run_names
 from contested.trajectories import Trajectory
@@ -47,8 +48,13 @@ def analyzed(
         The runs in the same order; one that tracks validation examples, too, is followed by these.
     """
     found: list[ReportRun] = []
-    for name, trajectory in zip(run_names(trajectories), trajectories, strict=True):
-        own = analyze(trajectory, clusters=clusters, rng=copy.deepcopy(rng), n_resamples=n_resamples)
+
+    def one(trajectory: Trajectory) -> Analysis:
+        return analyze(trajectory, clusters=clusters, rng=copy.deepcopy(rng), n_resamples=n_resamples)
+
+    with beside(one, trajectories) as results:
+        analyses = results()
+    for name, trajectory, own in zip(run_names(trajectories), trajectories, analyses, strict=True):
         if own.validation is None:
             found.append(ReportRun(name, trajectory, own))
         else:

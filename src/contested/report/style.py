@@ -38,6 +38,7 @@ RC: Any = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlepad": 8.0,
+    "axes.titley": 1.0,  # where they are anyway, for no x axis is on top: to look for one takes a tenth of all time
     "axes.labelsize": 8.5,
     "axes.labelcolor": INK,
     "axes.edgecolor": QUIET,

@@ -20,6 +20,7 @@ from contested.analysis.study.group_frames import group_frames
 from contested.analysis.study.groups import Resampling
 from contested.analysis.study.matched import matched_frames
 from contested.analysis.study.overview import axes_frame, runs_frame
+from contested.beside import at_once
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -155,14 +156,15 @@ def study_results(
 
 def results_of(study: StudyRuns, draw: Resampling) -> StudyResults:
     """:func:`study_results` of runs that are measured already."""
-    frames = {
-        "axes": axes_frame(study),
-        "runs": runs_frame(study),
-        **group_frames(study, draw),
-        **matched_frames(study, draw),
-        **apart_frames(study, draw),
-        "differences": differences(study, draw),
-    }
+    frames = {"axes": axes_frame(study), "runs": runs_frame(study)}
+    # Their resamples are children by name, which do not depend on what is made before them.
+    for made in at_once(
+        lambda: group_frames(study, draw),
+        lambda: matched_frames(study, draw),
+        lambda: apart_frames(study, draw),
+        lambda: {"differences": differences(study, draw)},
+    ):
+        frames |= made
     return StudyResults(
         frames=frames,
         notes=tuple(notes_of(study)),
