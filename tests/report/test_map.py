@@ -79,6 +79,7 @@ def test_page_says_first_what_was_found_and_holds_no_markup_of_the_data(written:
     body = page[page.index("<body>") :]
     assert all(sentence in page for sentence in written.statements)
     assert "Of 30 items" in written.statements[0]
+    assert written.statements[-1].startswith("dan stands out, with slips in ")
     for heading in ("Which labels are likely errors?", "How reliable is each annotator?", "Whom to ask next?"):
         assert heading in body
     assert "<b>say</b>" not in body
@@ -112,7 +113,7 @@ def test_of_counts_alone_the_page_says_what_cannot_be_known(
     assert not (tmp_path / "out" / "votes.csv").exists()
     page = paths.html.read_text(encoding="utf-8")
     assert page.count("which labels are slips rather than disagreement, cannot be known") >= 2
-    assert "slips of their annotators" not in page
+    assert "slips, not opinions" not in page
 
 
 def test_command_writes_a_map_and_says_where(

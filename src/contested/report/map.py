@@ -178,16 +178,24 @@ def statements(found: ItemMap) -> list[str]:
     counts = [f"{COUNT(row.n_items)} are {row.category}" for row in found.categories.itertuples()]
     joined = f"{', '.join(counts[:-1])} and {counts[-1]}" if len(counts) > 1 else counts[0]
     sure = found.items["category_probability"].to_numpy(np.float64)
-    known = np.isfinite(sure)
     said = [f"Of {counted(len(found.items), 'item')}, {joined}."]
-    if known.any():
-        share = float((sure[known] >= _SURE).mean())
-        said.append(f"The category of {percent(share, 0)} of them is sure (a probability of {percent(_SURE)} or more).")
+    if np.isfinite(sure).any():
+        n_sure = int((sure >= _SURE).sum())
+        share = percent(n_sure / len(sure), 0) if n_sure else "none"
+        said.append(f"The category of {share} of them is sure (a probability of {percent(_SURE)} or more).")
     slips = found.known.slips
     if slips is not None:
         n, votes = float(slips.vote.sum()), len(slips.vote)
-        said.append(f"About {COUNT(n)} of {COUNT(votes)} votes ({SHARE(n / votes)}) are slips of their annotators.")
-    return said
+        said.append(f"About {COUNT(n)} of {COUNT(votes)} votes ({SHARE(n / votes)}) are slips, not opinions.")
+    return [*said, *_outlier(found)]
+
+
+def _outlier(found: ItemMap) -> Iterator[str]:
+    """The annotator who surely slips twice as often as the next one, where there is one."""
+    first, *others = found.annotators.to_dict("records")[:2] or [{}]
+    if others and first["slip_rate_low"] > 2 * others[0]["slip_rate"]:
+        rate, n = percent(first["slip_rate"], 0), COUNT(first["n_votes"])
+        yield f"{first['annotator']} stands out, with slips in {rate} of {n} votes."
 
 
 def _sentences(found: ItemMap, cards: dict[str, list[ItemCard]]) -> dict[str, list[str]]:

@@ -16,13 +16,14 @@ from contested.report.map_cards import text_columns
 
 
 def explorer_of(found: ItemMap) -> Explorer | None:
-    """Return what the explorer shows of a map: H across at first, and up how sure the category is.
+    """Return what the explorer shows of a map: H across at first, and up whether disagreement is genuine.
 
     Args:
         found: The map.
 
     Returns:
-        The explorer; None where there are more items than a browser maps without delay.
+        The explorer, with how sure the category is up the map where annotators are not known; None where there are more
+        items than a browser maps without delay.
     """
     data = found.known.annotations
     if data.n_items > MOST_ITEMS:
@@ -38,7 +39,7 @@ def explorer_of(found: ItemMap) -> Explorer | None:
         votes=data.votes if found.known.slips is not None else None,
         categories=found.known.cut.bands.names,
         x="entropy_nats",
-        y="category_probability",
+        y="category_probability" if found.known.slips is None else "genuine_disagreement",
         notes=found.notes,
     )
 

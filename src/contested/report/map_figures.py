@@ -16,7 +16,7 @@ from contested.report.style import QUIET, category_colors, new_axes, style_conte
 
 Floats = NDArray[np.float64]
 
-_MOST_POINTS = 4000  # of a panel: more make a page slow to open and add nothing
+_MOST_POINTS = 2000  # of a panel: more make a page slow to open and add nothing
 _WIDEST = 0.11  # radius of a disc that holds all points, of the height of a panel
 _PANELS = (
     ("category_probability", "How sure is the category?"),
