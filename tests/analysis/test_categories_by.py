@@ -13,6 +13,8 @@ from contested.annotations import Annotations, Disagreement
 from contested.annotations.categories import fixed_categories
 from contested.annotations.certainty import category_probabilities
 from contested.exchange import import_run
+from contested.report.figures import bounds_between
+from contested.report.prose import notes
 from contested.tasks import TextClassificationTask
 from contested.trajectories import Trajectory
 from contested.trajectories.manifest_content import content_problems
@@ -76,6 +78,35 @@ def test_the_probability_of_a_category_is_that_of_the_measure(run):
     expected = category_probabilities(COUNTS, bands).probabilities
     own = [expected[row, bands.names.index(name)] for row, name in enumerate(EXPECTED)]
     assert examples.loc[["x0", "x1", "x2", "x3"], "category_probability"].tolist() == own
+
+
+def test_few_annotators_are_put_in_categories_of_the_measure(run):
+    found = analyze(run, rng=np.random.default_rng(0), n_resamples=50)
+    # All annotators give the categories that the examples have; by entropy near and far would be one.
+    assert found.annotators.rows[-1].same_category == 1
+    every = {change.category: change.n for change in found.annotators.changes if change.annotators == "all"}
+    assert every == {"clean": 10, "ambiguous": 5, "contested": 5}
+    # Two of 2, 2, 3, 3 never differ by more than a step (SD 0.5, clean), as all four; of 1, 1, 5, 5 they are 2 apart
+    # (contested) or agree (clean).
+    two = found.annotators.rows[0]
+    assert (two.annotators, two.n) == ("2", 20)
+    drawn = {change.category: change.n for change in found.annotators.changes if change.annotators == "2"}
+    assert drawn["clean"] == pytest.approx(10 + 5 * 2 / 6 + 5 / 2, abs=1)
+
+
+def test_a_run_says_by_which_measure_its_categories_are(run):
+    found = analyze(run, rng=np.random.default_rng(0), n_resamples=50)
+    said = "Categories are cut by the standard deviation of the ratings, not by entropy, at 0.7282 and 1.274 units"
+    assert any(note.startswith(said) for note in found.notes)
+    assert any(sentence.startswith(said) for sentence in found.to_dict()["statements"])
+    assert dict(notes([run], [found]))["Categories"].startswith(said)  # on the page, in place of "Bands of H"
+
+
+def test_a_histogram_of_entropy_has_no_bounds_where_categories_are_others(run):
+    assert bounds_between(run.entropy, run.categories, run.category_names, np.log(5)) == ()
+    # 0 clean, ln 2 contested: bands, with one at the limit for the category without an example.
+    labels = np.array(["clean", "contested"], dtype=object)
+    assert bounds_between(np.array([0, 0.7]), labels, ("clean", "contested", "more"), 1.1) == (0.7, 1.1)
 
 
 def test_a_recording_gets_the_measure_of_the_annotations(tmp_path):

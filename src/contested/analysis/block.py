@@ -16,6 +16,7 @@ from contested.analysis.curves import correct
 from contested.annotations.categories import Categories, recovered
 from contested.annotations.certainty import Certainty, category_probabilities, own_probability
 from contested.annotations.measures import distributions
+from contested.annotations.notes import measure_notes
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -28,6 +29,14 @@ def bands_of_run(trajectory: Trajectory) -> Categories | None:
         return None
     measure = trajectory.disagreement
     return recovered(measure.of(counts), categories, trajectory.category_names, disagreement=measure)
+
+
+def measure_of_run(trajectory: Trajectory) -> list[str]:
+    """Say which measure a run's categories are bands of, where it is not entropy: a sentence, or none."""
+    if trajectory.categories is None:
+        return []
+    bands = bands_of_run(trajectory)
+    return measure_notes(trajectory.disagreement, () if bands is None else bands.bounds)
 
 
 class Source:

@@ -14,6 +14,7 @@ from contested.analysis.intervals import keyed
 from contested.analysis.ranking import codes, mean_ranks, rank_correlation
 from contested.annotations.categories import Categories
 from contested.annotations.certainty import Certainty, category_probabilities
+from contested.annotations.disagreement import PLAIN
 from contested.annotations.measures import check_counts, count_patterns, entropy
 from contested.formats import CHANGE, percent
 from contested.wording import counted
@@ -180,7 +181,7 @@ class _Seen:
         whole = np.broadcast_to(self.counts, (draws, *self.counts.shape))
         self.drawn = whole if k is None else draw_annotations(whole, np.full(whole.shape[:2], k), rng)
         self.entropy, self.coded = _entropy(self.drawn[: self.n_drawn])
-        self.members = np.searchsorted(bands.bounds, self.entropy, side="right")
+        self.members = self._members(self.drawn[: self.n_drawn], self.entropy)
         # One prior for all draws, whose counts repeat from draw to draw.
         every = self.drawn.reshape(-1, self.counts.shape[1])
         found = certainty.probabilities[rows] if k is None else category_probabilities(every, bands).probabilities
@@ -195,7 +196,7 @@ class _Seen:
         rho = rank_correlation(mean_ranks(codes(self.aulc)), mean_ranks(self.coded))
         reliability, note = self._reliability()
         mean = float(rho.mean())
-        same = self.members == np.searchsorted(self.bands.bounds, entropy(self.counts), side="right")
+        same = self.members == self._members(self.counts, entropy(self.counts))
         said = np.take_along_axis(self.probabilities, self.members[..., None], axis=2)
         return AnnotatorsRow(
             annotators=self.name,
@@ -208,6 +209,12 @@ class _Seen:
             certainty=float(said.mean()),
             note=note if np.isfinite(mean) else "AULC or H is constant, so there are no ranks to compare",
         )
+
+    def _members(self, counts: NDArray[np.int64], entropies: NDArray[np.float64]) -> NDArray[np.intp]:
+        """The category of each row of counts, shape (..., K) to (...), by the measure that categories are bands of."""
+        measure = self.bands.disagreement
+        values = entropies if measure == PLAIN else measure.of(counts.reshape(-1, counts.shape[-1]))
+        return np.searchsorted(self.bands.bounds, values.reshape(entropies.shape), side="right")
 
     def _reliability(self) -> tuple[float, str]:
         """That of H with the annotations drawn; and why it is missing, or what is wrong with it."""

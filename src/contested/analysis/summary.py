@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from contested.analysis.absent import absent
-from contested.analysis.block import Source, bands_of_run
+from contested.analysis.block import Source, bands_of_run, measure_of_run
 from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
@@ -119,7 +119,7 @@ def analyze(
         n_clusters=run.shared.n,
         confidence=confidence,
         n_resamples=n_resamples,
-        notes=(*_notes(trajectory), *_clusters_note(run)),
+        notes=(*_notes(trajectory), *measure_of_run(trajectory), *_clusters_note(run)),
         absent=absent(trajectory),
     )
 

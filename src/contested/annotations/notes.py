@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contested.annotations.categories import FIXED, FIXED_CLASSES, SCHEMES, Categories, resolve_categories
-from contested.annotations.disagreement import CUTS
+from contested.annotations.disagreement import CUTS, Disagreement
 from contested.annotations.measures import Estimator, largest_entropy
 from contested.annotations.partitions import unreached
 from contested.annotations.receipt import Receipt
@@ -42,7 +43,7 @@ def summary_notes(
     """
     several = annotators[annotators > 1]
     notes = _on_bounds(several, values, n_classes=n_classes, estimator=estimator) if bands == FIXED else []
-    notes += measure_notes(bands)
+    notes += measure_notes(bands.disagreement, bands.bounds)
     notes += _on_gaps(several, n_classes=n_classes, bands=bands, estimator=estimator)
     if np.median(annotators) < _FEW_ANNOTATORS:
         notes.append(
@@ -56,22 +57,22 @@ def summary_notes(
     return tuple(notes)
 
 
-def measure_notes(bands: Categories) -> list[str]:
+def measure_notes(measure: Disagreement, bounds: Sequence[float] = ()) -> list[str]:
     """Say which measure categories are bands of, where it is not entropy, and where its bounds come from.
 
     Args:
-        bands: The categories.
+        measure: The measure.
+        bounds: The bounds of the categories, where they are known.
 
     Returns:
         A sentence, or none.
     """
-    measure = bands.disagreement
     if measure.by == "entropy":
         return []
-    bounds = " and ".join(f"{bound:.4g}" for bound in bands.bounds)
     unit = f" {measure.unit}" if measure.unit else ""
-    said = f"Categories are cut by {measure.name}, not by entropy, at {bounds}{unit}"
-    if bands.bounds != measure.bounds():
+    at = f", at {' and '.join(f'{bound:.4g}' for bound in bounds)}{unit}" if len(bounds) else ""
+    said = f"Categories are cut by {measure.name}, not by entropy{at}"
+    if tuple(bounds) != measure.bounds():
         return [f"{said}."]
     if not measure.ordered:
         return [f"{said}: H′ = H · ln 3 / min(ln K, ln n), for these bounds were made for three classes."]
@@ -90,7 +91,7 @@ def reading_notes(annotators: NDArray[np.int64], receipt: Receipt | None, bands:
     Returns:
         Whole sentences.
     """
-    said = (*(receipt.sentences() if receipt is not None else ()), *measure_notes(bands))
+    said = (*(receipt.sentences() if receipt is not None else ()), *measure_notes(bands.disagreement, bands.bounds))
     return (*said, f"{_on_single(annotators)}.") if (annotators < 2).any() else said
 
 

@@ -150,6 +150,27 @@ def _draw_histogram(axes: Axes, panel: Disagreement, colors: Mapping[str, Catego
     highest = float(np.log(panel.n_classes)) if panel.n_classes else float(panel.entropy.max(initial=0.0))
     # Bounds made for more classes may lie above the greatest entropy of these.
     limit = max(highest, *panel.bounds, 0.0) or 1.0
+    if len(panel.bounds) + 1 == len(panel.categories):
+        _draw_bands(axes, panel, colors, limit=limit, width=width)
+    else:
+        _draw_stacked(axes, panel, colors, limit=limit)
+    axes.set_xlim(0.0, limit)
+    most = f", at most ln {panel.n_classes} = {highest:.2f}" if panel.n_classes else ""
+    axes.set_xlabel(f"annotation entropy H (nats){most}")
+
+
+def _draw_stacked(axes: Axes, panel: Disagreement, colors: Mapping[str, CategoryColor], *, limit: float) -> None:
+    """Categories on top of one another, with a key: they are no bands of entropy, so that each can be anywhere."""
+    values = [panel.entropy[panel.labels == name] for name in panel.categories]
+    shades = [colors[name].line for name in panel.categories]
+    style: dict[str, Any] = {"color": shades, "label": list(panel.categories), "stacked": True}
+    axes.hist(values, _edges(limit, ()).tolist(), edgecolor="white", linewidth=0.5, **style)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.12), ncols=len(values), frameon=False)
+
+
+def _draw_bands(
+    axes: Axes, panel: Disagreement, colors: Mapping[str, CategoryColor], *, limit: float, width: float
+) -> None:
     edges = _edges(limit, panel.bounds)
     middles = [(start + stop) / 2 / limit for start, stop in pairwise([0.0, *panel.bounds, limit])]
     for name, position in spread(dict(zip(panel.categories, middles, strict=True)), _LABEL_WIDTH / width).items():
@@ -160,9 +181,6 @@ def _draw_histogram(axes: Axes, panel: Disagreement, colors: Mapping[str, Catego
         write(axes, share, color=colors[name].text, va="bottom", **middle)
     for bound in panel.bounds:
         axes.axvline(bound, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
-    axes.set_xlim(0.0, limit)
-    most = f", at most ln {panel.n_classes} = {highest:.2f}" if panel.n_classes else ""
-    axes.set_xlabel(f"annotation entropy H (nats){most}")
 
 
 def _edges(limit: float, bounds: Sequence[float]) -> Floats:
@@ -328,9 +346,12 @@ def bounds_between(
         limit: The bound above which nothing is found.
 
     Returns:
-        The bounds, rising, length C - 1.
+        The bounds, rising, length C - 1; none where the categories are no bands of entropy.
     """
     if names == FIXED.names and np.array_equal(FIXED.assign(entropy), labels.astype(str)):
         return FIXED.bounds
     least = [entropy[labels == name].min(initial=limit) for name in names]
-    return tuple(float(min(least[index:])) for index in range(1, len(names)))
+    bounds = tuple(float(min(least[index:])) for index in range(1, len(names)))
+    most = [entropy[labels == name].max(initial=0.0) for name in names]
+    apart = all(max(most[:index]) < bound or bound == limit for index, bound in enumerate(bounds, start=1))
+    return bounds if apart else ()

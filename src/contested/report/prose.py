@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contested.analysis import Analysis
+from contested.analysis.block import measure_of_run
 from contested.formats import percent
 from contested.report.left_out import left_out
 from contested.report.sure import resampled
@@ -134,5 +135,8 @@ def notes(trajectories: Sequence[Trajectory], analyses: Sequence[Analysis]) -> l
         f"{resampled(analyses)}; shares: Wilson. † marks those of too few examples that are too skewed. Each is for "
         "one number by itself. They hold the run fixed: variation between seeds is not included."
     )
-    explained = [(name, text) for name, text, needs in _NOTES if needs <= has]
+    measured = " ".join(dict.fromkeys(note for run in trajectories for note in measure_of_run(run)))
+    explained = [
+        (name, measured if measured and name == "Categories" else text) for name, text, needs in _NOTES if needs <= has
+    ]
     return [("Size", size), *explained, ("Intervals", intervals)]

@@ -140,7 +140,7 @@ TABLES: tuple[Table, ...] = (
     decomposition.table(_RUN),
     decomposition.first_loss_table(_RUN),
     Table(
-        "contrasts", "contrasts", "", "Categories of highest and of lowest entropy compared",
+        "contrasts", "contrasts", "", "Highest and lowest category compared",
         "Mean change of the first minus that of the second. " + _INTERVALS,
         (
             _RUN, Column("measure", "measure"), _CATEGORY, Column("reference", "compared with"), _N,
