@@ -99,7 +99,7 @@ def mean_pair_distance(label_counts: ArrayLike, values: ArrayLike) -> NDArray[np
         values: The rating that each class stands for, shape (K,).
 
     Returns:
-        Σ_{c,d} n_ic n_id |v_c − v_d| / (n_i (n_i − 1)), in units of the scale, shape (N,); nan with one annotation.
+        Σ_{c,d} n_ic n_id ``|v_c − v_d|`` / (n_i (n_i − 1)), in units of the scale, shape (N,); nan with one annotation.
 
     Examples:
         >>> mean_pair_distance([[0, 2, 2, 0, 0], [2, 0, 0, 0, 2]], [1, 2, 3, 4, 5]).round(3).tolist()
@@ -196,7 +196,7 @@ def deviation(weights: NDArray[np.generic], scale: NDArray[np.float64]) -> NDArr
 
 
 def distance(weights: NDArray[np.generic], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean distance of two independent draws, E|X − Y| = 2 ∫ F (1 − F); arguments as of `deviation`."""
+    """Return the mean distance of two independent draws, ``E|X − Y|`` = 2 ∫ F (1 − F); arguments as of `deviation`."""
     total = weights.sum(axis=-1)
     order = np.argsort(scale)
     below = np.cumsum(weights[..., order], axis=-1)[..., :-1]
