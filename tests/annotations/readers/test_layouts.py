@@ -281,3 +281,36 @@ def test_rows_of_marks_are_refused_until_their_reading_is_named(write_text):
     path = write_text("a.csv", MARKS)
     [found] = problems_of(path, count_columns=["joy", "anger", "calm"])
     assert found.startswith("each row is one annotator's marks of joy, anger, calm, and an annotator may mark several")
+    assert "multilabel=mentions" in found
+
+
+@pytest.mark.parametrize(
+    ("reading", "wanted"),
+    [
+        # Marks: a joy 2, anger 1, calm 1; b anger 2.
+        ("mentions", {"a": 1.0397, "b": 0}),
+        # Combinations: a {joy}, {joy, anger}, {calm}; b {anger}, {}, {anger}.
+        ("sets", {"a": 1.0986, "b": TWO_ONE}),
+        ("joy", {"a": TWO_ONE, "b": 0}),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_rows_of_marks_by_reading(write_text, reading, wanted, named):
+    text = MARKS.replace("rater_id", "rater_id" if named else "row")
+    data = read_annotations(write_text("a.csv", text), count_columns=["joy", "anger", "calm"], multilabel=reading)
+    assert (data.receipt.format, entropies(data)) == ("one-hot", wanted)
+    assert data.votes.are_named == named
+
+
+def test_a_mark_that_nobody_made_is_a_class(write_text):
+    path = write_text("a.csv", MARKS.replace("calm", "calm,sad").replace("\n", ",0\n").replace("sad,0", "sad"))
+    data = read_annotations(path, count_columns=["joy", "anger", "calm", "sad"], multilabel="mentions")
+    assert (data.label_names, data.label_counts[0].tolist()) == (("joy", "anger", "calm", "sad"), [2, 1, 1, 0])
+
+
+def test_choices_in_objects_of_annotators(write_jsonl):
+    answers = [{"annotator": "a0", "annotation": "care,fair"}, {"annotator": "a1", "annotation": "care"}]
+    path = write_jsonl([{"id": "1", "annotations": answers}])
+    assert "'care,fair' gives several labels at once" in problems_of(path)[0]
+    # care 2, fair 1.
+    assert entropies(read_annotations(path, multilabel="mentions")) == {"1": TWO_ONE}

@@ -23,6 +23,7 @@ _BETWEEN = " + "
 
 # What joins labels in an answer of several: "joy|anger", "joy and anger", "joy anger".
 _JOINTS = tuple(re.compile(pattern) for pattern in (r"[|;,]", r"[+&/]", r"\s(?:and|or)\s", r"\s"))
+_UNSPACED = re.compile(r"[^|;,\s]+(?:[|;,][^|;,\s]+)+")
 
 
 def joined_labels(found: Collection[str]) -> set[str]:
@@ -34,7 +35,8 @@ def joined_labels(found: Collection[str]) -> set[str]:
         joined |= {label for label, names in several.items() if set(names) <= known}
         orders = Counter(tuple(sorted(names)) for names in several.values())
         joined |= {label for label, names in several.items() if orders[tuple(sorted(names))] > 1}
-    return joined
+    # "care,fair" beside "care" is two labels; "Yes, surely" beside "Yes" is one.
+    return joined | {label for label in known if _UNSPACED.fullmatch(label) and known & {*_split(label, _JOINTS[0])}}
 
 
 def _split(label: str, joint: re.Pattern[str]) -> list[str]:

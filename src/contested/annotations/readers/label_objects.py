@@ -125,6 +125,7 @@ def read(table: Table, options: Options) -> Annotations:
             labels_column=(label,),
             worker_column=worker,
             missing=options.missing,
+            multilabel=options.multilabel,
             by_name=options.by_name,
         ),
     )
@@ -134,7 +135,11 @@ FORMAT = Format(
     name="label-objects",
     summary="one row per example; an object from each label to the list of annotators who gave it",
     options=frozenset(
-        {"label_names", "id_column", "text_columns", "labels_column", "distribution_column", "count_columns", "missing"}
+        {
+            *("label_names", "id_column", "text_columns", "labels_column", "distribution_column", "count_columns"),
+            "missing",
+            "multilabel",
+        }
     ),
     claims=frozenset(),
     matches=matches,
