@@ -45,7 +45,7 @@ function domainsOf(panels) {
 /** The columns of the table: id, texts, category, what the axes and the sorting show, and the first measures. */
 function tableColumns(data, state) {
   const named = (column) => ({ key: data.key(column), heading: column.heading, column });
-  const texts = data.textColumns.slice(0, 2);
+  const texts = data.mainTexts;
   const shown = [{ key: "id", heading: "id", column: null }];
   if (texts.length) shown.push({ key: data.key(texts[0]), heading: texts.map(({ heading }) => heading).join(" / "), texts });
   if (data.category) shown.push(named(data.category));
@@ -295,7 +295,7 @@ function BrushFields({ data, panel, select, domains, onBrush, onKeep }) {
 
 /** Which columns the table has. */
 function Picker({ data, columns, onChange }) {
-  const fixed = new Set([data.category, ...data.textColumns.slice(0, 2)]);
+  const fixed = new Set([data.category, ...data.mainTexts]);
   const shown = columns.map(({ column }) => column).filter((column) => column && !fixed.has(column));
   const menu = useRef(null);
   useEffect(() => {

@@ -143,6 +143,17 @@ export class Dataset {
     return new Column({ ...said, ...spec }, null, this.blocks);
   }
 
+  /** The texts that a row of the table shows: at most two, those that are longest on the whole. */
+  get mainTexts() {
+    this.cachedTexts ??= (() => {
+      const length = (column) => column.texts.slice(0, 200).reduce((sum, text) => sum + (text ?? "").length, 0);
+      const [first, second] = this.textColumns.map((column) => ({ column, length: length(column) })).sort((a, b) => b.length - a.length);
+      const kept = new Set([first?.column, second && second.length > 0.2 * first.length ? second.column : null]);
+      return this.textColumns.filter((column) => kept.has(column));
+    })();
+    return this.cachedTexts;
+  }
+
   get columns() {
     return [...this.items, ...[...this.ofRun.values()].flat()];
   }

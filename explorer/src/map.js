@@ -3,7 +3,7 @@ import Flatbush from "flatbush";
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { number } from "./data.js";
-import { Buffer, disc, mixedOrder, places, sizeOf, spread, STEPS, ticks } from "./scatter.js";
+import { Buffer, crowds, disc, layOut, mixedOrder, places, sizeOf, spread, STEPS, ticks } from "./scatter.js";
 import { cssColor, packed } from "./theme.js";
 
 const LEFT = 46;
@@ -61,12 +61,19 @@ function usePlaces(x, y, domains, size, ratio) {
   return useMemo(() => {
     if (!size) return null;
     const [width, height] = [(size[0] - LEFT - RIGHT) * ratio, (size[1] - TOP - BOTTOM) * ratio].map((length) => Math.max(Math.round(length), 40));
-    const along = (column, axis, length) =>
-      places(isDiscrete(column) ? spread(column.numbers, STEPS[axis]) : column.numbers, domains[axis], length, INSET * ratio, axis === "y");
-    const px = along(x, "x", width);
-    const py = along(y, "y", height);
-    for (let i = 0; i < px.length; i++) if (py[i] < 0) px[i] = -1;
-    return { px, py, width, height };
+    const along = (column, axis, length, inset) =>
+      places(isDiscrete(column) ? spread(column.numbers, STEPS[axis]) : column.numbers, domains[axis], length, inset * ratio, axis === "y");
+    const placed = (inset) => ({ px: along(x, "x", width, inset), py: along(y, "y", height, inset), width, height, inset });
+    let spots = placed(INSET);
+    const most = crowds(spots.px, spots.py, width);
+    if (most) {
+      const widest = Math.min(34, (0.09 * Math.min(width, height)) / ratio); // radius of the largest disc
+      const spacing = Math.min(1.8 * sizeOf(spots.px.length).radius, widest / Math.sqrt(most));
+      spots = placed(INSET + spacing * Math.sqrt(most));
+      layOut(spots.px, spots.py, width, height, spacing * ratio);
+    }
+    for (let i = 0; i < spots.px.length; i++) if (spots.py[i] < 0) spots.px[i] = -1;
+    return spots;
   }, [x, y, domains.x.join(), domains.y.join(), size?.join(), ratio]);
 }
 
@@ -122,11 +129,12 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
 
   const width = spots ? spots.width / ratio : 0;
   const height = spots ? spots.height / ratio : 0;
-  const scale = (domain, length) => (length - 2 * INSET) / (domain[1] - domain[0]);
-  const toX = (value) => INSET + (value - domains.x[0]) * scale(domains.x, width);
-  const toY = (value) => height - INSET - (value - domains.y[0]) * scale(domains.y, height);
-  const atX = (left) => domains.x[0] + (left - INSET) / scale(domains.x, width);
-  const atY = (top) => domains.y[0] + (height - INSET - top) / scale(domains.y, height);
+  const inset = spots?.inset ?? INSET;
+  const scale = (domain, length) => (length - 2 * inset) / (domain[1] - domain[0]);
+  const toX = (value) => inset + (value - domains.x[0]) * scale(domains.x, width);
+  const toY = (value) => height - inset - (value - domains.y[0]) * scale(domains.y, height);
+  const atX = (left) => domains.x[0] + (left - inset) / scale(domains.x, width);
+  const atY = (top) => domains.y[0] + (height - inset - top) / scale(domains.y, height);
 
   const place = (event) => {
     const box = canvas.current.getBoundingClientRect();
@@ -208,7 +216,7 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
         ? html`<svg width=${size[0]} height=${size[1]} aria-hidden="true">
             <g transform=${`translate(${LEFT} ${TOP})`}>
               <path class="x-axis" d=${`M0 0V${height}H${width}`} />
-              ${x !== y && x.name === y.name ? html`<path class="x-equal" d=${`M${INSET} ${height - INSET}L${width - INSET} ${INSET}`} />` : null}
+              ${x !== y && x.name === y.name ? html`<path class="x-equal" d=${`M${inset} ${height - inset}L${width - inset} ${inset}`} />` : null}
               ${axisTicks(x, domains.x, width).map(
                 ({ value, name }) => html`<g transform=${`translate(${toX(value)} ${height})`}>
                   <line y2="4" />
@@ -254,12 +262,12 @@ export function stepped(brush, [right, up], resize, domains, x, y) {
 }
 
 function Tip({ data, row, x, y, left, top, size }) {
-  const text = data.textColumns.map((column) => column.shown(row)).filter(Boolean);
+  const text = data.mainTexts.map((column) => column.shown(row)).filter(Boolean);
   const above = top > size[1] / 2;
   const style = `left:${Math.min(Math.max(left, 120), Math.max(size[0] - 120, 120))}px;${above ? `bottom:${size[1] - top + 12}px` : `top:${top + 12}px`}`;
   return html`<div class="x-tip" style=${style}>
     <b>${data.shownId(row)}</b> ${data.category ? html`<span class="quiet">${data.category.shown(row)}</span>` : null}
-    ${text.slice(0, 2).map((line) => html`<div class="x-tiptext">${line}</div>`)}
+    ${text.map((line) => html`<div class="x-tiptext">${line}</div>`)}
     <div class="quiet">${x.heading} ${x.shown(row) || "–"} · ${y.heading} ${y.shown(row) || "–"}</div>
   </div>`;
 }

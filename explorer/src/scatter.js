@@ -95,6 +95,35 @@ export function ticks([low, high], about) {
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * 0.999);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const values = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) values.push(k * step);
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) values.push(k * step + 0);
   return { values, digits, step };
+}
+
+const GOLDEN = Math.PI * (3 - Math.sqrt(5));
+
+/** How many points of a plot share each place, where they are so many that most would hide one another; else null. */
+export function crowds(px, py, width) {
+  const counts = new Map();
+  let known = 0;
+  for (let i = 0; i < px.length; i++) {
+    if (px[i] < 0 || py[i] < 0) continue;
+    known++;
+    const place = py[i] * width + px[i];
+    counts.set(place, (counts.get(place) ?? 0) + 1);
+  }
+  return counts.size && counts.size < known / 4 ? Math.max(...counts.values()) : null;
+}
+
+/** Lays points that share a place out as the seeds of a sunflower: the area of each disc is as their number. */
+export function layOut(px, py, width, height, spacing) {
+  const seen = new Map();
+  for (let i = 0; i < px.length; i++) {
+    if (px[i] < 0 || py[i] < 0) continue;
+    const place = py[i] * width + px[i];
+    const k = seen.get(place) ?? 0;
+    seen.set(place, k + 1);
+    const [reach, angle] = [spacing * Math.sqrt(k), GOLDEN * k];
+    px[i] = Math.min(Math.max(Math.round(px[i] + reach * Math.cos(angle)), 0), width - 1);
+    py[i] = Math.min(Math.max(Math.round(py[i] + reach * Math.sin(angle)), 0), height - 1);
+  }
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { shortNames } from "../src/names.js";
+import { crowds, layOut, places, ticks } from "../src/scatter.js";
 import { means, orderOfNumbers, percentile } from "../src/select.js";
 import { fromFragment, initial, toFragment } from "../src/state.js";
 import { scrollTo, windowOf } from "../src/window.js";
@@ -133,4 +134,27 @@ test("runs have short names that tell them apart", () => {
   assert.deepEqual(shortNames(["full", "LoRA r4"]), ["full", "LoRA r4"]);
   assert.deepEqual(shortNames(["full fine-tuning, 1e-4, size 4000", "LoRA r4, 1e-3, size 20000"]), ["full fine-tuning", "LoRA r4"]);
   assert.deepEqual(shortNames(["LoRA r4, 1e-3, size 20000", "LoRA r4, 1e-4, size 20000"]), ["A", "B"]);
+});
+
+test("points lie where their values are, upwards on the vertical axis, and nowhere without one", () => {
+  // 100 pixels with 10 on either side: 0 lies at 10, 1 at 90, and from above at 90 and 10.
+  assert.deepEqual([...places([0, 0.5, 1, NaN], [0, 1], 100, 10, false)], [10, 50, 90, -1]);
+  assert.deepEqual([...places([0, 0.25, 1], [0, 1], 100, 10, true)], [90, 70, 10]);
+});
+
+test("points at one place are laid out around it, and only where most would be hidden", () => {
+  const [px, py] = [new Int16Array(100).fill(50), new Int16Array(100).fill(40)];
+  px[0] = -1;
+  assert.equal(crowds(px, py, 100), 99);
+  assert.equal(crowds(Int16Array.from([1, 2, 3, 3]), Int16Array.from([1, 1, 1, 1]), 100), null);
+  layOut(px, py, 100, 100, 2);
+  assert.equal(px[0], -1);
+  assert.deepEqual([px[1], py[1]], [50, 40]);
+  assert.ok(new Set(px.subarray(1).map((left, i) => 100 * left + py[i + 1])).size > 30);
+  assert.ok(px.subarray(1).every((left, i) => Math.hypot(left - 50, py[i + 1] - 40) <= 2 * Math.sqrt(99) + 1));
+});
+
+test("ticks are round numbers", () => {
+  assert.deepEqual(ticks([0, 1], 5).values.map((value) => value.toFixed(1)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+  assert.deepEqual(ticks([-3, 12], 3).values, [0, 5, 10]);
 });
