@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 import numpy as np
+import pandas as pd
 import pytest
+
+from contested.analysis.items import map_items
+from contested.annotations import Annotations, Votes
+from contested.report import write_map
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -245,6 +250,48 @@ def test_without_javascript_the_page_shows_what_it_showed(opened) -> None:
         assert page.locator(".card:visible").count() > 5
         assert page.locator("figure svg").first.is_visible()
         assert page.locator("input[type=search]").count() == 0
+
+
+@pytest.fixture(scope="module")
+def items_map(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """The map of 60 items by three annotators who agree and one who answers at random, and its facts."""
+    rng = np.random.default_rng(0)
+    labels = np.stack([np.arange(60) % 2] * 3 + [rng.integers(0, 2, 60)], axis=1)
+    votes = Votes(np.repeat(np.arange(60), 4), labels.ravel(), np.tile(np.arange(4), 60), ("ann", "bob", "cid", "dan"))
+    fields = pd.DataFrame({"text": [f"Text of the item with number {number}" for number in range(60)]})
+    ids = [f"item-{number:02d}" for number in range(60)]
+    data = Annotations(ids, votes.counts(n_items=60, n_classes=2), ("no", "yes"), fields, votes=votes)
+    found = map_items(data)
+    return write_map(found, tmp_path_factory.mktemp("map")).html, found.items.set_index("example_id")
+
+
+def test_the_map_of_annotated_items_finds_label_errors(opened, items_map) -> None:
+    html, items = items_map
+    wanted = items.index[items["slip_probability"] >= 0.5]
+    assert 10 < len(wanted) < 50
+    with opened("#where=slip_probability+≥+0.5&sort=-slip_probability", path=html) as page:
+        said = f"{len(wanted)} of 60 examples selected."
+        page.wait_for_function("([s, w]) => document.querySelector(s)?.textContent === w", arg=[STATUS, said])
+        shown = first_id(page)
+        assert shown in set(wanted)
+        page.locator(".x-body .x-row").first.click()
+        card = page.locator(".x-card")
+        card.wait_for()
+        assert "dan" in card.inner_text()
+        assert f"number {int(shown[-2:])}" in card.inner_text()
+
+
+def test_the_map_of_annotated_items_is_accessible_and_whole_without_javascript(opened, items_map) -> None:
+    html, _ = items_map
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    with opened(path=html, viewport={"width": 390, "height": 900}, color_scheme="dark") as page:
+        found = axe.run(page, options={"runOnly": RULES, "resultTypes": ["violations"]}).response["violations"]
+        assert [(rule["id"], [node["html"][:120] for node in rule["nodes"][:3]]) for rule in found] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    with opened(path=html, scripts=False) as page:
+        assert page.locator("#label-errors").is_visible()
+        assert page.locator(".card:visible").count() >= 12
+        assert "dan stands out" in page.locator(".headline").inner_text()
 
 
 def test_the_committed_bundle_is_what_its_source_builds(tmp_path: Path) -> None:
