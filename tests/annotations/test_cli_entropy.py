@@ -141,3 +141,34 @@ def test_reading_options_reach_the_reader(write_text, text, options):
     assert (given["label_names"], given["annotators"]["max"]) == (["no", "yes"], 4)
     # (1, 3) of 4: −0.25 ln 0.25 − 0.75 ln 0.75
     assert given["entropy_nats"]["mean"] == pytest.approx(0.56233514)
+
+
+@pytest.fixture
+def votes(write_text):
+    return write_text(
+        "v.csv", "item,annotator,label\na,ann,x\na,bob,x\na,cy,y\nb,ann,y\nb,bob,y\nc,ann,x\nc,bob,y\nc,cy,y\n"
+    )
+
+
+def test_annotators_are_shown_one_by_one(votes):
+    rows = [line.split() for line in invoke(votes, "--annotators").splitlines()]
+    # bob: one of two, one of one, one of two agree: 2/3. Without him a and c have x and y, and b has one vote.
+    assert ["bob", "3", "66.7%", "0.250", "0.637", "+0.0566", "-0.5667"] in rows
+    assert "reliability" not in " ".join(map(" ".join, rows))
+    records = json.loads(invoke(votes, "--annotators", "--json"))["annotators_table"]
+    assert [(record["annotator"], record["n_votes"]) for record in records] == [("ann", 3), ("bob", 3), ("cy", 2)]
+
+
+def test_labels_are_estimated_by_option(votes, tmp_path):
+    pytest.importorskip("crowdkit")
+    text = invoke(votes, "--aggregate", "dawid-skene", "--out", tmp_path / "items.jsonl")
+    assert "reliability" in text
+    assert "Of 3 items, 0 have another label by dawid-skene than most of their votes" in " ".join(text.split())
+    rows = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text().splitlines()]
+    assert [row["estimated_label"] for row in rows] == ["x", "y", "y"]
+    assert all(0.5 < row["estimated_probability"] <= 1 for row in rows)
+
+
+def test_counts_alone_have_no_annotators_to_show(chaos):
+    with pytest.raises(DataError, match="do not say who gave which label"):
+        invoke(chaos, "--annotators")

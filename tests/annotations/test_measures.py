@@ -104,6 +104,24 @@ def test_krippendorff_alpha_by_hand():
     assert measures.krippendorff_alpha([[2, 0], [0, 2], [1, 1]]) == pytest.approx(4 / 9)
 
 
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
+def test_krippendorff_alpha_is_that_of_the_package(level, random_counts):
+    oracle = pytest.importorskip("krippendorff")
+    counts = random_counts[random_counts.sum(axis=1) > 0]
+    values = [3.0, 1.0, 7.0, 2.0]
+    # The package takes columns of counts in rising order of their values.
+    order = np.argsort(values)
+    expected = oracle.alpha(value_counts=counts[:, order], value_domain=sorted(values), level_of_measurement=level)
+    assert measures.krippendorff_alpha(counts, level, values) == pytest.approx(expected, abs=1e-12)
+
+
+def test_levels_and_values_are_checked():
+    with pytest.raises(ConfigError, match="Unknown level 'ratio'"):
+        measures.krippendorff_alpha([[1, 1]], "ratio")
+    with pytest.raises(ConfigError, match="Expected 2 different numbers"):
+        measures.krippendorff_alpha([[1, 1]], "interval", [1, 1])
+
+
 def test_krippendorff_alpha_skips_rows_with_fewer_than_two_annotations():
     kept = [[2, 0], [0, 2], [1, 1]]
     assert measures.krippendorff_alpha([*kept, [1, 0], [0, 0]]) == measures.krippendorff_alpha(kept)

@@ -189,9 +189,11 @@ def test_a_file_is_read_with_its_scale(write_text):
     assert not any("names without an order" in note for note in data.summary().notes)
     summary = data.summary().to_json()
     assert (summary["categories_by"], summary["category_unit"]) == ("sd", "units of the scale")
-    assert summary["ratings"] == pytest.approx(
-        {"mean": 8.5 / 3, "standard_deviation": 2.5 / 3, "pair_distance": (4 / 6 + 16 / 6) / 3, "polarisation": 1 / 3}
-    )
+    # Ordered pairs of one item over 3, by 12: 8 · 1 and 8 · 16; expected of 2, 2, 6, 2 ratings 1, 2, 3, 5: 424 / 132.
+    # Middle ranks 1, 3, 7, 11: 8 · 16 and 8 · 100; expected 2976 / 132.
+    alphas = {"alpha_ordinal": 1 - 928 / 36 / (2976 / 132), "alpha_interval": 1 - 136 / 36 / (424 / 132)}
+    distances = {"standard_deviation": 2.5 / 3, "pair_distance": (4 / 6 + 16 / 6) / 3, "polarisation": 1 / 3}
+    assert summary["ratings"] == pytest.approx({"mean": 8.5 / 3, **distances, **alphas})
     # What a configuration says reads the same again.
     assert read_annotations(path, **data.reading["options"]).disagreement == data.disagreement
     with pytest.raises(DataError, match="unknown label '5'; expected 1, 2, 3"):

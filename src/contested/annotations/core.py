@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from contested.annotations import measures
+from contested.annotations.aggregation import Aggregated, aggregate
+from contested.annotations.annotators import annotator_notes, annotator_table
 from contested.annotations.categories import UNKNOWN, Categories, CutCounts, cut_counts
 from contested.annotations.disagreement import PLAIN, Disagreement
 from contested.annotations.measures import Estimator
@@ -273,11 +275,21 @@ class Annotations:
             table = table.assign(**rating_table(self.label_counts, self.scale))
         return table
 
+    def annotator_table(self) -> pd.DataFrame:
+        """Return one row per annotator: agreement with the others, and H and alpha without them."""
+        return annotator_table(self.votes, self.label_counts, self.label_names)
+
+    def aggregate(self, method: str, rng: np.random.Generator) -> Aggregated:
+        """Return one estimated label per item and how reliable annotators are: ``dawid-skene`` or ``mace``."""
+        return aggregate(self.votes, method, n_items=self.n_items, n_classes=self.n_classes, rng=rng)
+
+    def annotator_notes(self) -> tuple[str, ...]:
+        """Return what to keep in mind of `annotator_table`."""
+        return annotator_notes(self.votes, self.receipt.columns.get("labels", ()) if self.receipt else ())
+
 
 def _averages(values: NDArray[np.float64]) -> EntropyAverages:
-    if not len(values):
-        return EntropyAverages(math.nan, math.nan)
-    return EntropyAverages(float(values.mean()), float(np.median(values)))
+    return EntropyAverages(*((float(values.mean()), float(np.median(values))) if len(values) else (math.nan, math.nan)))
 
 
 class AnnotatorRange(NamedTuple):

@@ -241,34 +241,83 @@ def ties(label_counts: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray((counts == counts.max(axis=1, keepdims=True)).sum(axis=1) > 1)
 
 
-def krippendorff_alpha(label_counts: ArrayLike) -> float:
-    """Return Krippendorff's alpha for nominal labels, from counts.
+Level = Literal["nominal", "ordinal", "interval"]
+"""What the classes are to each other; see `krippendorff_alpha`."""
 
-    α = 1 − D_o / D_e over the examples with n_i ≥ 2 annotations (the others are skipped), where, with
-    n = Σ_i n_i and n_c = Σ_i n_ic, D_o = (1/n) Σ_i (n_i² − Σ_c n_ic²) / (n_i − 1) and
-    D_e = (n² − Σ_c n_c²) / (n (n − 1)) (Krippendorff, 2011, "Computing Krippendorff's
-    Alpha-Reliability").
+
+def krippendorff_alpha(label_counts: ArrayLike, level: Level = "nominal", values: ArrayLike | None = None) -> float:
+    """Return Krippendorff's alpha for nominal, ordinal or interval labels, from counts.
+
+    `distance_alpha` with the squared distances δ_cd of Krippendorff (2011, "Computing Krippendorff's
+    Alpha-Reliability"): nominal 1 for two classes; interval (v_c − v_d)²; ordinal (m_c − m_d)² with
+    m_c = Σ_{g<c} n_g + n_c / 2, the middle rank of the class among all annotations of examples with two or more.
 
     Args:
         label_counts: Annotations per class, shape (N, K); rows may be empty.
+        level: ``nominal``, ``ordinal`` or ``interval``.
+        values: The number that each class stands for, different ones, shape (K,), for interval labels; ordinal labels
+            take their order. None: 0, 1, … in label order.
 
     Returns:
         Alpha, at most 1: 1.0 by convention where all usable annotations are of one class (no
         disagreement expected), nan where no example has two annotations.
 
+    Raises:
+        ConfigError: If the level is unknown, or the values are not K different numbers.
+
     Examples:
         >>> krippendorff_alpha([[2, 0], [0, 2], [1, 1]])  # D_o = 1/3, D_e = 18/30
         0.4444444444444444
+        >>> krippendorff_alpha([[2, 0, 0], [0, 1, 1], [0, 0, 2]], "interval")  # D_o = 2/6, D_e = 48/30
+        0.7916666666666666
     """
-    paired = _paired(label_counts)
-    if len(paired) == 0:
+    counts = check_counts(label_counts, allow_empty_rows=True)
+    numbers = np.arange(counts.shape[1]) if values is None else np.asarray(values, dtype=np.float64)
+    if level not in get_args(Level):
+        raise ConfigError(f"Unknown level '{level}': use one of {listed(get_args(Level))}.")
+    if numbers.shape != counts.shape[1:] or len(np.unique(numbers)) < len(numbers) or not np.isfinite(numbers).all():
+        raise ConfigError(f"Expected {counts.shape[1]} different numbers, one per class; given: {numbers.tolist()}.")
+    if level == "nominal":
+        return distance_alpha(counts, 1 - np.eye(len(numbers)))
+    places = numbers if level == "interval" else _middle_ranks(_paired(counts).sum(axis=0), numbers)
+    return distance_alpha(counts, (places[:, None] - places[None, :]) ** 2)
+
+
+def _middle_ranks(totals: NDArray[np.float64], numbers: NDArray[np.generic]) -> NDArray[np.float64]:
+    """The middle rank of each class among all annotations in the order of the numbers, (K,)."""
+    order = np.argsort(numbers)
+    ranks = np.empty(len(totals))
+    ranks[order] = np.cumsum(totals[order]) - totals[order] / 2
+    return ranks
+
+
+def distance_alpha(label_counts: ArrayLike, distances: ArrayLike) -> float:
+    """Return Krippendorff's alpha for classes with distances, from counts.
+
+    α = 1 − D_o / D_e over the examples with n_i ≥ 2 annotations, with n = Σ_i n_i, n_c = Σ_i n_ic,
+    D_o = (1/n) Σ_i Σ_{c,d} n_ic n_id δ_cd / (n_i − 1) and D_e = Σ_{c,d} n_c n_d δ_cd / (n (n − 1)) (Krippendorff
+    2011).
+
+    Args:
+        label_counts: Annotations per class, shape (N, K); rows may be empty.
+        distances: δ, shape (K, K), with zeros on the diagonal.
+
+    Returns:
+        Alpha, at most 1: 1.0 by convention where no disagreement is expected, nan where no example has two annotations.
+
+    Examples:
+        >>> distance_alpha([[2, 0], [0, 2], [1, 1]], [[0, 1], [1, 0]])  # the nominal alpha: D_o = 1/3, D_e = 18/30
+        0.4444444444444444
+    """
+    counts, delta = check_counts(label_counts, allow_empty_rows=True), np.asarray(distances, np.float64)
+    paired = _paired(counts)
+    if not len(paired):
         return float("nan")
-    n_i = _totals(paired)
-    n = n_i.sum()
-    expected = (n**2 - (paired.sum(axis=0) ** 2).sum()) / (n * (n - 1))
+    n_i, n_c = _totals(paired), paired.sum(axis=0)
+    expected = n_c @ delta @ n_c / (n_i.sum() * (n_i.sum() - 1))
     if expected == 0:
         return 1.0
-    observed = ((n_i**2 - (paired**2).sum(axis=1)) / (n_i - 1)).sum() / n
+    observed = (((paired @ delta) * paired).sum(axis=1) / (n_i - 1)).sum() / n_i.sum()
     return float(1 - observed / expected)
 
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from contested.annotations.measures import check_counts
+from contested.annotations.measures import check_counts, distance_alpha
 from contested.wording import listed
 
 Reading = Literal["mentions", "sets", "each"]
@@ -108,36 +108,6 @@ def masi_distances(sets: Sequence[Collection[str]]) -> NDArray[np.float64]:
     monotonicity = np.where(same, 1.0, np.where(nested, 2 / 3, 1 / 3))
     jaccard = np.divide(both, either, out=np.ones(both.shape), where=either > 0)
     return np.asarray(1 - jaccard * monotonicity)
-
-
-def distance_alpha(label_counts: ArrayLike, distances: ArrayLike) -> float:
-    """Return Krippendorff's alpha for classes with distances, from counts.
-
-    α = 1 − D_o / D_e over the examples with n_i ≥ 2 annotations, with n = Σ_i n_i, n_c = Σ_i n_ic,
-    D_o = (1/n) Σ_i Σ_{c,d} n_ic n_id δ_cd / (n_i − 1) and D_e = Σ_{c,d} n_c n_d δ_cd / (n (n − 1)) (Krippendorff
-    2011).
-
-    Args:
-        label_counts: Annotations per class, shape (N, K); rows may be empty.
-        distances: δ, shape (K, K), with zeros on the diagonal.
-
-    Returns:
-        Alpha, at most 1: 1.0 by convention where no disagreement is expected, nan where no example has two annotations.
-
-    Examples:
-        >>> distance_alpha([[2, 0], [0, 2], [1, 1]], [[0, 1], [1, 0]])  # the nominal alpha: D_o = 1/3, D_e = 18/30
-        0.4444444444444444
-    """
-    counts, delta = check_counts(label_counts, allow_empty_rows=True), np.asarray(distances, np.float64)
-    paired = counts[counts.sum(axis=1) > 1].astype(np.float64)
-    if not len(paired):
-        return float("nan")
-    n_i, n_c = paired.sum(axis=1), paired.sum(axis=0)
-    expected = n_c @ delta @ n_c / (n_i.sum() * (n_i.sum() - 1))
-    if expected == 0:
-        return 1.0
-    observed = (((paired @ delta) * paired).sum(axis=1) / (n_i - 1)).sum() / n_i.sum()
-    return float(1 - observed / expected)
 
 
 def mean_pair_similarity(label_counts: ArrayLike, distances: ArrayLike) -> float:

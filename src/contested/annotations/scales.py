@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from contested.annotations.measures import check_counts
+from contested.annotations.measures import check_counts, krippendorff_alpha
 from contested.errors import ConfigError
 from contested.wording import listed
 
@@ -147,12 +147,16 @@ class RatingAverages(NamedTuple):
         standard_deviation: Mean of their standard deviations.
         pair_distance: Mean of their mean distances of two annotators.
         polarisation: Mean of their polarisations (nDFU), from 0 to 1.
+        alpha_ordinal: Krippendorff's alpha that knows the order of the ratings.
+        alpha_interval: Krippendorff's alpha that knows their distances.
     """
 
     mean: float
     standard_deviation: float
     pair_distance: float
     polarisation: float
+    alpha_ordinal: float
+    alpha_interval: float
 
 
 def rating_table(label_counts: ArrayLike, values: ArrayLike) -> dict[str, NDArray[np.float64]]:
@@ -175,12 +179,14 @@ def rating_table(label_counts: ArrayLike, values: ArrayLike) -> dict[str, NDArra
 
 
 def average_ratings(label_counts: ArrayLike, values: ArrayLike) -> RatingAverages:
-    """Return the averages of `rating_table` over the examples with two annotations or more."""
+    """Return the averages of `rating_table` over the examples with two annotations or more, and their alphas."""
     counts = check_counts(label_counts)
     several = counts[counts.sum(axis=1) > 1]
     if not len(several):
         return RatingAverages(*[math.nan] * len(RatingAverages._fields))
-    return RatingAverages(*(float(column.mean()) for column in rating_table(several, values).values()))
+    averages = (float(column.mean()) for column in rating_table(several, values).values())
+    alphas = (krippendorff_alpha(several, level, values) for level in ("ordinal", "interval"))
+    return RatingAverages(*averages, *alphas)
 
 
 # The following take weights of any sum, shape (…, K): counts, or shares drawn at random.

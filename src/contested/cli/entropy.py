@@ -11,6 +11,7 @@ import typer
 
 from contested.cli import options
 from contested.cli.console import console, path, print_json
+from contested.cli.entropy_votes import VotesLookedAt, look_at_votes
 from contested.cli.explain import print_explanation
 from contested.errors import ConfigError
 from contested.formats import COUNT, SHARE
@@ -38,6 +39,13 @@ def entropy(
         bool, typer.Option("--bounds-scaled", help="Scale entropy to other than three classes: --by scaled-entropy.")
     ] = False,
     estimator: Annotated[str, typer.Option(help="plugin, miller-madow or chao-shen.")] = "plugin",
+    annotators: Annotated[
+        bool, typer.Option("--annotators", help="Show each annotator: agreement with the others, H and alpha without.")
+    ] = False,
+    aggregate: Annotated[
+        str | None,
+        typer.Option(help="Estimate labels and reliability: dawid-skene or mace; needs contested[crowd]."),
+    ] = None,
     reading: Mapping[str, Any],
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what the file was taken for, what else it could be, and how.")
@@ -63,12 +71,14 @@ def entropy(
     with options.spelled():
         data = read_annotations(file, **{**reading, "by": measure_of(reading.get("by"), bounds_scaled)})
     summary = data.summary(scheme, estimator=parse_estimator(estimator))
+    votes = look_at_votes(data, annotators=annotators, aggregate=aggregate)
     if out is not None:
-        write_table(data.item_table(scheme, estimator=summary.estimator), out)
+        write_table(data.item_table(scheme, estimator=summary.estimator).assign(**votes.items), out)
     if json:
-        print_json({**summary.to_json(), "reading": None if data.receipt is None else data.receipt.to_json()})
+        reading_json = None if data.receipt is None else data.receipt.to_json()
+        print_json({**summary.to_json(), **votes.to_json(), "reading": reading_json})
     else:
-        _print(summary, data, out)
+        _print(summary, data, votes, out)
 
 
 def measure_of(by: str | None, bounds_scaled: bool) -> str | None:
@@ -94,7 +104,7 @@ def scheme_of(categories: str, bounds: str | None) -> str | Categories:
         raise ConfigError(f"--bounds must be numbers such as 0.4,0.7; given: {bounds}.") from error
 
 
-def _print(summary: Summary, data: Annotations, out: Path | None) -> None:
+def _print(summary: Summary, data: Annotations, votes: VotesLookedAt, out: Path | None) -> None:
     from rich.text import Text
 
     # Text, not markup: a path or a label may hold square brackets.
@@ -104,7 +114,9 @@ def _print(summary: Summary, data: Annotations, out: Path | None) -> None:
         show.print(_pairs(data.receipt.lines()))
     show.print(_pairs(_overview(summary)))
     show.print(_bands(summary))
-    for note in summary.notes:
+    for table in votes.tables():
+        show.print(table)
+    for note in (*summary.notes, *votes.notes):
         show.print(Text(f"Note: {options.as_options(note)}"))
     if out is not None:
         show.print(Text(f"Wrote {summary.n_items:,} rows to {out}"), soft_wrap=True)
@@ -146,7 +158,8 @@ def _ratings(summary: Summary) -> dict[str, str]:
     return {
         f"ratings from {lowest:g} to {highest:g}": (
             f"mean {found.mean:.4f}; means over items: standard deviation {found.standard_deviation:.4f}, "
-            f"distance of two annotators {found.pair_distance:.4f}, polarisation {found.polarisation:.4f}"
+            f"distance of two annotators {found.pair_distance:.4f}, polarisation {found.polarisation:.4f}; "
+            f"Krippendorff's alpha ordinal {found.alpha_ordinal:.4f}, interval {found.alpha_interval:.4f}"
         )
     }
 
