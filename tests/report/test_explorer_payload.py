@@ -137,7 +137,10 @@ def explorer() -> Explorer:
                     Column("loss_last", "last loss", "nats", "Loss.", "number", loss[-1]),
                     Column("rose", "rose", "share", "Whether.", "flag", np.array([0.0, 1.0, NAN])),
                 ],
-                [Curve("loss", "loss", "nats", "Loss.", loss)],
+                [
+                    Curve("loss", "loss", "nats", "Loss.", loss),
+                    Curve("gold_probability", "p", "", "P.", np.exp(-loss), is_probability=True),
+                ],
                 np.stack([np.exp(-loss), 1 - np.exp(-loss)], axis=2),
             )
         ],
@@ -181,6 +184,8 @@ def test_a_page_holds_the_whole_explorer() -> None:
     assert (last["digits"], last["kind"], values(last)[:2]) == (3, "number", [0.25, 2.0])
     assert values(rose) == [0, 1, 255]
     assert np.isnan(values(run["curves"][0])[1][2])
+    course = run["curves"][1]
+    assert (course["dtype"], course["scale"], values(course)[0]) == ("u8", 254, [154, 57, 255])
     # exp(-0.5) = 0.6065 is 154 of 254, and 100 are left.
     assert values(run["probabilities"])[0] == [[154, 100], [57, 197], [255, 255]]
 

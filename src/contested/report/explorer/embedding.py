@@ -160,4 +160,5 @@ def _run(run: ExplorerRun, blocks: Blocks) -> dict[str, Any]:
 
 def _curve(curve: Curve, blocks: Blocks) -> dict[str, Any]:
     described = {"name": curve.name, "heading": curve.heading, "unit": curve.unit, "sentence": curve.sentence}
-    return {**described, **blocks.curve(curve.values)}
+    values = blocks.probabilities(curve.values) if curve.is_probability else blocks.curve(curve.values)
+    return {**described, **values}

@@ -28,9 +28,10 @@ _MOST_NUMBERS = 60_000_000  # of all curves and probabilities together: about 80
 _OF_ITEMS = frozenset({"gold", "annotators", "bands"})
 """Needs of measures that no training decides."""
 _AXES = (("variability", "confidence"), ("loss_first", "loss_change"), ("entropy", "loss_last"))
+_GOLD = "gold_probability"
 _CURVES = {
     "loss": ("loss", "nats", "Loss on the gold label."),
-    "gold_probability": ("gold probability", "", "Probability that the model gives the gold label."),
+    _GOLD: ("gold probability", "", "Probability that the model gives the gold label."),
     "kl": ("KL", "nats", "KL(annotators ‖ model): 0 where the model answers as the annotators do."),
 }
 
@@ -189,7 +190,7 @@ def _run(entry: _Entry, labels: tuple[str, ...], n: int, kept: int) -> ExplorerR
         steps=trajectory.steps[shown],
         step_unit=trajectory.counted_in,
         columns=list(_measures(aligned, labels, trajectory.counted_in, of_items=False)),
-        curves=[Curve(name, *_CURVES[name], values) for name, values in curves.items()],
+        curves=[Curve(name, *_CURVES[name], values, name == _GOLD) for name, values in curves.items()],
         probabilities=probabilities,
     )
 
@@ -222,7 +223,7 @@ def _in_blocks(
             own = logits[shown, rows].astype(np.float64)
             found["probabilities"] = softmax(own, axis=2)
             if gold is not None:
-                found["gold_probability"] = found["probabilities"][:, np.arange(len(own[0])), gold[rows]]
+                found[_GOLD] = found["probabilities"][:, np.arange(len(own[0])), gold[rows]]
             if counts is not None:
                 found["kl"] = kl_divergence(own, distributions(counts[rows]))
         yield rows, found

@@ -46,6 +46,7 @@ class Curve(NamedTuple):
         unit: ``nats``, or empty.
         sentence: What it is.
         values: Shape (T, N); NaN where it is missing.
+        is_probability: Whether they are probabilities, which a byte holds to less than a line's width.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Curve(NamedTuple):
     unit: str
     sentence: str
     values: NDArray[np.floating[Any]]
+    is_probability: bool = False
 
 
 class ExplorerRun(NamedTuple):
