@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @options.with_reading()
 def entropy(
-    file: Annotated[Path, typer.Argument(parser=path, help=f"Annotated file: {FILE_KINDS}.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(parser=path, help=f"Annotated file, or several as one set: {FILE_KINDS}.", metavar="FILE..."),
+    ],
     *,
     out: Annotated[
         Path | None,
@@ -63,13 +66,15 @@ def entropy(
     from contested.annotations.writing import check_writable, write_table
 
     if explain:
-        print_explanation(file, reading, as_json=json)
+        if len(files) > 1:
+            raise ConfigError(f"--explain takes one file; given: {len(files)}. Explain each alone.")
+        print_explanation(files[0], reading, as_json=json)
         return
     scheme = scheme_of(categories, bounds)
     if out is not None:
         check_writable(out)
     with options.spelled():
-        data = read_annotations(file, **{**reading, "by": measure_of(reading.get("by"), bounds_scaled)})
+        data = read_annotations(files, **{**reading, "by": measure_of(reading.get("by"), bounds_scaled)})
     summary = data.summary(scheme, estimator=parse_estimator(estimator))
     votes = look_at_votes(data, annotators=annotators, aggregate=aggregate)
     if out is not None:

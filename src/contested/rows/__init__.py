@@ -16,10 +16,11 @@ from contested.rows.delimited import parse_delimited, parse_text
 from contested.rows.excel_rows import parse_excel
 from contested.rows.json_rows import parse_json, parse_jsonl
 from contested.rows.parquet_rows import parse_parquet
-from contested.rows.table import PLAIN, Kind, Problem, Request, Rows, Table, Trace
+from contested.rows.table import FILE, PLAIN, Kind, Problem, Request, Rows, Table, Trace, joined
 from contested.wording import listed
 
 __all__ = [
+    "FILE",
     "FILE_KINDS",
     "KINDS",
     "TEXT",
@@ -31,6 +32,7 @@ __all__ = [
     "Rows",
     "Table",
     "Trace",
+    "joined",
     "read_table",
     "unknown_kind",
 ]

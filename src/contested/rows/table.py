@@ -12,6 +12,10 @@ from contested.errors import DataError
 from contested.wording import counted
 
 _SHOWN_LINES = 3
+_STRIDE = 10**10  # lines of a file, at most, where several are one table
+
+FILE = "file"
+"""The column that says which of several files a row is from."""
 
 
 class Problem(NamedTuple):
@@ -67,6 +71,7 @@ class Table:
         unnamed: Columns that the header leaves without a name, under those that pandas gives them (``Unnamed: 0``).
         repeated: Names that several columns have, with different values; none of these columns is read.
         trace: How the file was read.
+        files: The names of several files whose rows these are; empty of one.
     """
 
     path: Path
@@ -78,6 +83,7 @@ class Table:
     unnamed: dict[str, Sequence[object]] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
     trace: Trace = field(default_factory=Trace)
+    files: tuple[str, ...] = ()
 
     def add_problem(self, line_number: int, text: str) -> None:
         """Note a finding at a line of the file (0: the file as a whole)."""
@@ -112,10 +118,56 @@ class Table:
         if not any(numbers):
             return ""
         if len(numbers) == 1:
-            return f"{self.unit} {numbers[0]}: "
+            return f"{self.at(numbers[0])}: "
+        if self.files:
+            shown = ", ".join(map(self.at, numbers[:_SHOWN_LINES]))
+            return f"{shown}{f', … ({len(numbers):,} in all)' if len(numbers) > _SHOWN_LINES else ''}: "
         units = f"{self.unit.removesuffix('y')}ies" if self.unit.endswith("y") else f"{self.unit}s"
         first = ", ".join(map(str, numbers[:_SHOWN_LINES]))
         return f"{units} {first}{f', … ({len(numbers):,} in all)' if len(numbers) > _SHOWN_LINES else ''}: "
+
+    def at(self, number: int) -> str:
+        """A line as messages name it: ``line 3``, of several files ``b.csv line 3``."""
+        file, line = divmod(number, _STRIDE)
+        if not file:
+            return f"{self.unit} {line}"
+        return f"{self.files[file - 1]} {self.unit} {line}" if line else self.files[file - 1]
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """Return the rows of several files as one table, with a column ``file`` where none of them has one.
+
+    Args:
+        tables: The tables; a column that one of them lacks is None there.
+
+    Returns:
+        The table.
+    """
+    names = tuple(table.path.name for table in tables)
+    columns = _stacked([table.columns for table in tables], tables)
+    columns.setdefault(FILE, [name for name, table in zip(names, tables, strict=True) for _ in table.line_numbers])
+    places = [*enumerate(tables, start=1)]
+    notes = [f"{table.path.name}: {note}" for table in tables for note in table.trace.notes]
+    return Table(
+        Path(", ".join(str(table.path) for table in tables)),
+        "/".join(dict.fromkeys(table.kind for table in tables)),
+        columns,
+        [file * _STRIDE + number for file, table in places for number in table.line_numbers],
+        [Problem(file * _STRIDE + line, text) for file, table in places for line, text in table.problems],
+        tables[0].unit if len({table.unit for table in tables}) == 1 else "row",
+        _stacked([table.unnamed for table in tables], tables),
+        frozenset().union(*(table.repeated for table in tables)),
+        Trace(notes),
+        names,
+    )
+
+
+def _stacked(parts: Sequence[Mapping[str, Sequence[object]]], tables: Sequence[Table]) -> dict[str, Sequence[object]]:
+    lengths = [len(table.line_numbers) for table in tables]
+    return {
+        name: [value for part, n in zip(parts, lengths, strict=True) for value in part.get(name, [None] * n)]
+        for name in dict.fromkeys(name for part in parts for name in part)
+    }
 
 
 class Rows(NamedTuple):

@@ -21,6 +21,7 @@ from contested.annotations.readers import (
     one_hot,
 )
 from contested.annotations.readers._bins import as_bins
+from contested.annotations.readers._files import check_files
 from contested.annotations.readers._format import Format, Options, as_names
 from contested.annotations.readers._paths import as_options, joined_id, with_columns
 from contested.annotations.readers._scale import as_scale, check_measure, rated
@@ -28,7 +29,7 @@ from contested.annotations.readers._suggest import suggestions
 from contested.annotations.receipt import Receipt, count_votes
 from contested.errors import ConfigError, DataError
 from contested.files import user_path
-from contested.rows import TEXT, NotUtf8Error, Request, Table, read_table, unknown_kind
+from contested.rows import TEXT, NotUtf8Error, Request, Table, joined, read_table, unknown_kind
 from contested.wording import did_you_mean, listed
 
 __all__ = ["FORMATS", "Format", "Options", "read_annotations"]
@@ -54,7 +55,7 @@ _GENERAL_OPTIONS = frozenset({"label_names", "id_column", "text_columns"})
 
 
 def read_annotations(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     format: str = "auto",
     label_names: Sequence[str] | None = None,
@@ -87,7 +88,8 @@ def read_annotations(
     of which is then an annotation.
 
     Args:
-        path: A file of rows (see :data:`contested.rows.KINDS`), or of lines that a format knows.
+        path: A file of rows (see :data:`contested.rows.KINDS`), or of lines that a format knows; or several of one
+            layout, with different ids.
         format: ``auto``, or the name of one in `FORMATS`.
         label_names: The classes in label order; a label outside them is an error. Without them,
             entailment, neutral, contradiction in this order, else the labels found, sorted.
@@ -144,8 +146,9 @@ def read_annotations(
     chosen = None if format == "auto" else _named(format)
     if chosen is not None:
         _check_options(chosen, options)
-    file = user_path(path)
-    table = with_columns(_table(file, options), options)
+    files = [user_path(file) for file in ([path] if isinstance(path, str | os.PathLike) else path)]
+    tables = [_table(file, options) for file in files]
+    table = with_columns(tables[0] if len(tables) == 1 else joined(tables), options)
     # Lines have no columns that an option could name.
     general = Options(label_names=options.scale or options.label_names, by_name=options.by_name)
     if table.kind == TEXT and not any(known.matches(table, general) for known in ([chosen] if chosen else FORMATS)):
@@ -154,8 +157,15 @@ def read_annotations(
     found = known.read(table, replace(options, label_names=options.scale or options.label_names))
     if options.scale or options.by or options.bins:
         found = rated(found, options, table)
+    if len(tables) > 1:
+        check_files(table, tables, found)
     found.with_receipt(_receipt(known, table, found))
-    return found.read_by(path=str(file.resolve()), format=format, options=options.written())
+    # A configuration names one file.
+    return (
+        found.read_by(path=str(files[0].resolve()), format=format, options=options.written())
+        if len(files) == 1
+        else found
+    )
 
 
 def _table(file: Path, options: Options) -> Table:

@@ -273,7 +273,7 @@ def read_ids(table: Table, column: str) -> list[str]:
             table.add_problem(line_number, f"{column} is {shown(value)}; expected an id, text or a whole number")
         elif name in first_line:
             table.add_problem(
-                line_number, f"{column} '{name}' is already on {table.unit} {first_line[name]}; ids must be unique"
+                line_number, f"{column} '{name}' is already on {table.at(first_line[name])}; ids must be unique"
             )
         else:
             first_line[name] = line_number

@@ -226,7 +226,7 @@ def _once(table: Table, columns: _Columns, answers: Answers, items: Coded, pairs
         table.add_problem(
             table.line_numbers[row],
             f"{columns.worker} '{worker}' already annotated {columns.item} '{items[row]}' with '{labels[0]}' on "
-            f"{table.unit} {table.line_numbers[before]}, and here with '{labels[1]}'; expected one label each",
+            f"{table.at(table.line_numbers[before])}, and here with '{labels[1]}'; expected one label each",
         )
     repeated = [table.line_numbers[row] for row in answers.rows[same].tolist()]
     if repeated:
@@ -279,7 +279,7 @@ def _check_texts(table: Table, rows: _Rows, fields: pd.DataFrame, options: Optio
             item, first = rows.codes[row], int(first_rows[rows.codes[row]])
             table.add_problem(
                 table.line_numbers[row],
-                f"{column} of '{rows.items[item]}' differs from {table.unit} {table.line_numbers[first]}; "
+                f"{column} of '{rows.items[item]}' differs from {table.at(table.line_numbers[first])}; "
                 "expected one text",
             )
 
