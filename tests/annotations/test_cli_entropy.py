@@ -81,7 +81,7 @@ def test_fixed_bounds_with_other_numbers_of_classes_are_noted(write_text):
     path = write_text("x.csv", "id,yes,no\na,30,1\nb,20,12\nc,16,16\n")
     options = (path, "--count-columns", "yes,no", "--label-names", "Yes,No")
     assert "made for K = 3 classes" in " ".join(invoke(*options).split())
-    assert "Consider terciles" in json.loads(invoke(*options, "--json"))["notes"][0]
+    assert "or terciles" in json.loads(invoke(*options, "--json"))["notes"][0]
     given = json.loads(invoke(*options, "--json", "--categories", "terciles"))
     assert (given["categories"], given["notes"]) == ({"low": 1, "middle": 1, "high": 1}, [])
 

@@ -18,7 +18,7 @@ def test_bounds_made_for_three_classes_are_said_of_others():
     five = annotated([[20, 20, 0, 0, 0], [40, 0, 0, 0, 0], [20, 10, 10, 0, 0], [39, 1, 0, 0, 0]])
     assert five.summary().notes == (
         "The fixed bounds 0.4 and 0.7 nats were made for K = 3 classes; this file has K = 5, with entropies up to "
-        "ln 5 = 1.609. Consider terciles.",
+        "ln 5 = 1.609. Consider by=scaled-entropy, which scales by min(ln K, ln n), or terciles.",
     )
     two = annotated([[20, 20], [40, 0]])
     assert two.summary(Categories.from_bounds([0.5])).notes == ()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from contested.annotations import Annotations, Categories, categorize, cut_counts, read_annotations
-from contested.annotations.categories import FIXED, recovered
+from contested.annotations.categories import FIXED, fixed_categories, recovered
 from contested.annotations.certainty import category_probabilities
 from contested.annotations.disagreement import Disagreement
 from contested.annotations.partitions import compositions, unreached
@@ -154,13 +154,15 @@ def test_probabilities_are_those_of_the_measure_and_know_the_order():
     deviation = np.sqrt((p * (np.array(FIVE) - mean) ** 2).sum(axis=1))
     share = np.bincount(np.searchsorted(bands.bounds, deviation, side="right"), minlength=3) / len(p)
     assert found[0] == pytest.approx(share, abs=0.04)
-    scaled = category_probabilities(
-        random_counts(6), cut_counts([[1, 1]], disagreement=Disagreement("scaled-entropy")).bands
-    )
-    same = category_probabilities(
-        random_counts(6), Categories(FIXED.names, tuple(b * math.log(5) / math.log(3) for b in FIXED.bounds))
-    )
-    assert scaled.probabilities == pytest.approx(same.probabilities, abs=0.002)
+
+
+def test_probabilities_of_scaled_entropy_are_those_of_scaled_bounds():
+    # Of a distribution, which annotators without number would show, the scale is ln K: bounds times ln 5 / ln 3.
+    some = [[5, 0, 0, 0, 0], [4, 1, 0, 0, 0], [2, 2, 1, 0, 0]]
+    scaled = category_probabilities(some, fixed_categories(Disagreement("scaled-entropy"))).probabilities
+    bounds = tuple(bound * math.log(5) / math.log(3) for bound in FIXED.bounds)
+    assert scaled == pytest.approx(category_probabilities(some, Categories(FIXED.names, bounds)).probabilities)
+    assert abs(scaled - category_probabilities(some, FIXED).probabilities).max() > 0.1
 
 
 def test_compositions_are_all_and_say_what_few_annotators_cannot_reach():

@@ -17,6 +17,7 @@ from contested.errors import DataError
 from contested.wording import counted, listed
 
 _FEW_ANNOTATORS = 20
+_SCALED = "Consider by=scaled-entropy, which scales by min(ln K, ln n)"
 _FEW_SPLITS = 10  # annotations whose splits are listed to see which categories they reach
 _MOST_ORDERED = 7  # classes whose splits are listed where their order matters: many more splits
 
@@ -168,11 +169,12 @@ def _advice(values: NDArray[np.float64]) -> list[str]:
             resolve_categories(values, scheme)
         except DataError:
             continue
-        return [f"Consider {scheme}."]
+        return [f"{_SCALED}, or {scheme}."]
     distinct = np.unique(values)
     if len(distinct) < 2:
         return []
     shown = listed(f"{value:.3f}" for value in distinct[:4])
     return [
-        f"Consider bounds of your own, between the values that occur ({shown}{', …' if len(distinct) > 4 else ''})."
+        f"{_SCALED}, or bounds of your own, between the values that occur "
+        f"({shown}{', …' if len(distinct) > 4 else ''})."
     ]
