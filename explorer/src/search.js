@@ -25,11 +25,21 @@ export class Search {
 
   /** Rows found; null for an empty query. */
   rows(query) {
-    const wanted = query.trim();
-    if (!wanted) return null;
-    const [found] = this.finder.search(this.lines, wanted, 4, 0);
-    // A query of signs alone has no words: it is looked for as it stands.
-    if (found === null) return this.lines.flatMap((line, i) => (line.includes(wanted) ? [i] : []));
-    return found;
+    const terms = query.match(/-?"[^"]+"|\S+/gu) ?? [];
+    if (!terms.length) return null;
+    const [unwanted, wanted] = [true, false].map((not) => terms.filter((term) => (term.startsWith("-") && term.length > 1) === not));
+    let rows = Array.from(this.data.ids.keys());
+    for (const term of wanted) rows = this.having(term, rows);
+    for (const term of unwanted) {
+      const having = new Set(this.having(term.slice(1), rows));
+      rows = rows.filter((i) => !having.has(i));
+    }
+    return rows;
+  }
+
+  /** Those of the rows that have a term; one without any letter is looked for as it stands. */
+  having(term, rows) {
+    const plain = term.replaceAll('"', "");
+    return this.finder.filter(this.lines, term, rows) ?? rows.filter((i) => this.lines[i].includes(plain));
   }
 }
