@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from contested.annotations.measures import entropy, krippendorff_alpha
 from contested.annotations.votes import Votes
@@ -149,13 +148,17 @@ def _ratio(above: NDArray[np.generic], below: NDArray[np.generic]) -> NDArray[np
 def _entropy_change(vote: _Vote, label_counts: NDArray[np.int64], a: int) -> NDArray[np.float64]:
     n = label_counts.sum(axis=1)
     # H = ln n − Σ_c n_c ln n_c / n: a vote less changes n and one n_c.
-    sums = xlogy(label_counts, label_counts).sum(axis=1)
+    sums = _n_log_n(label_counts).sum(axis=1)
     stays = vote.n > 2
     m, same, whole = vote.n[stays], vote.same[stays], sums[vote.row[stays]]
-    less = whole - xlogy(same, same) + xlogy(same - 1, same - 1)
+    less = whole - _n_log_n(same) + _n_log_n(same - 1)
     change = (np.log(m - 1) - less / (m - 1)) - (np.log(m) - whole / m)
     kept = (n > 1).sum() - np.bincount(vote.who[vote.n == 2], minlength=a)
     return _ratio(np.bincount(vote.who[stays], weights=change, minlength=a), kept)
+
+
+def _n_log_n(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(counts * np.log(np.maximum(counts, 1)))
 
 
 def _alpha_without(vote: _Vote, label_counts: NDArray[np.int64], a: int) -> NDArray[np.float64]:

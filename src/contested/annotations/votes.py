@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from contested.errors import DataError
 
@@ -36,9 +36,7 @@ class Votes:
 
     def __post_init__(self) -> None:
         for name in ("items", "labels", "annotators"):
-            values = np.array(getattr(self, name), dtype=np.int64)
-            values.setflags(write=False)
-            object.__setattr__(self, name, values)
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
         object.__setattr__(self, "annotator_ids", tuple(self.annotator_ids))
         problems = self._problems()
         if problems:
@@ -101,5 +99,17 @@ class Votes:
         """
         new = np.full(n_items, -1, dtype=np.int64)
         new[rows] = np.arange(len(rows))
-        kept = new[self.items] >= 0
-        return Votes(new[self.items[kept]], self.labels[kept], self.annotators[kept], self.annotator_ids)
+        items = new[self.items]
+        kept = items >= 0
+        if kept.all():
+            return replace(self, items=items)
+        return Votes(items[kept], self.labels[kept], self.annotators[kept], self.annotator_ids)
+
+
+def _read_only(values: ArrayLike) -> NDArray[np.int64]:
+    """Whole numbers that nobody can change: those given, where that is so of them, else a copy."""
+    found = np.asarray(values, dtype=np.int64)
+    if found.base is not None or (found is values and found.flags.writeable):
+        found = found.copy()
+    found.setflags(write=False)
+    return found
