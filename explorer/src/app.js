@@ -56,10 +56,10 @@ function tableColumns(data, state) {
 }
 
 function defaultColumns(data, state) {
-  const items = data.items.filter((column) => (data.runs.length ? column.isNumber : column.kind !== "text")).slice(0, data.runs.length ? 2 : 8);
-  const ofRuns = state.runs.flatMap((run) => [state.x, state.y, "loss_change", "correct_last"].map((key) => data.column(key, run)));
+  const items = data.items.filter((column) => (data.runs.length ? column.isNumber : column.kind !== "text") && column.varies).slice(0, data.runs.length ? 1 : 8);
+  const ofRuns = state.runs.flatMap((run) => ["correct_last", "loss_change", state.x, state.y].map((key) => data.column(key, run)));
   const gold = data.items.find((column) => column.name === "gold");
-  return [...items, gold, ...ofRuns].filter(Boolean);
+  return [gold, ...items, ...ofRuns].filter(Boolean);
 }
 
 const cleared = { category: null, where: [], q: "", select: null };

@@ -92,6 +92,11 @@ export class Column {
     return this.cachedNumbers;
   }
 
+  /** Whether examples differ in it. */
+  get varies() {
+    return this.numbers.some((value) => !Object.is(value, this.numbers[0]));
+  }
+
   get texts() {
     return this.blocks.raw(this.spec);
   }

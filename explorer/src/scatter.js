@@ -16,7 +16,7 @@ export function disc(radius, opacity) {
 /** A point's radius in CSS pixels and its opacity, by how many there are. */
 export function sizeOf(n) {
   if (n <= 500) return { radius: 3.2, opacity: 0.75 };
-  if (n <= 4000) return { radius: 2.4, opacity: 0.65 };
+  if (n <= 4000) return { radius: 2.1, opacity: 0.55 };
   if (n <= 40000) return { radius: 1.5, opacity: 0.55 };
   return { radius: 0.8, opacity: 0.45 };
 }
@@ -73,7 +73,7 @@ export function mixedOrder(n) {
   let seed = 1;
   for (let i = n - 1; i > 0; i--) {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    const j = seed % (i + 1);
+    const j = Math.floor((seed / 2 ** 32) * (i + 1)); // the high bits: the low ones repeat soon
     [order[i], order[j]] = [order[j], order[i]];
   }
   return order;

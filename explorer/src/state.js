@@ -126,17 +126,16 @@ export class Store {
   }
 
   remember(quietly) {
+    clearTimeout(this.later);
     const fragment = toFragment(this.data, this.state);
     const { hash, pathname, search } = this.window.location;
     if (fragment === hash.slice(1) || (fragment === "" && hash !== "" && !hash.includes("="))) return;
     const address = fragment ? `#${fragment}` : pathname + search;
     if (quietly) {
       // Browsers allow few changes of the address per second.
-      clearTimeout(this.later);
       this.later = setTimeout(() => this.window.history.replaceState(null, "", address), 250);
       return;
     }
-    clearTimeout(this.later);
     this.window.history.pushState(null, "", address);
   }
 

@@ -188,7 +188,6 @@ def test_an_example_s_card_and_the_way_through_them_by_keys(opened, report) -> N
             assert part in text
         page.keyboard.press("j")
         page.wait_for_function("id => !document.querySelector('.x-card').innerText.includes(id)", arg=shown)
-        page.wait_for_timeout(400)
         page.keyboard.press("k")
         page.wait_for_function("id => document.querySelector('.x-card').innerText.includes(id)", arg=shown)
         fragment(page, f"open={shown}")
