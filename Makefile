@@ -60,9 +60,10 @@ format: $(READY) ## Format, and fix what can be fixed
 hooks: $(READY) ## Check before every commit
 	$(BIN)/pre-commit install
 
-docs: $(READY) ## The site of the documentation into site/, its generated pages, links and commands
+docs: $(READY) build/gallery ## The site of the documentation into site/, its generated pages, links and commands
 	$(BIN)/python scripts/document.py
 	$(BIN)/python -m sphinx -W --keep-going -q -d site/.doctrees docs site
+	cp -R build/gallery site/
 	$(BIN)/python -m pytest --quiet tests/test_docs.py tests/test_site.py tests/test_tutorials.py
 	@if $(BIN)/python -c 'import socket; socket.create_connection(("arxiv.org", 443), 3)' 2>/dev/null; then \
 		$(BIN)/python -m sphinx -b linkcheck -W -q -d site/.doctrees docs site/.links; \
@@ -71,5 +72,16 @@ docs: $(READY) ## The site of the documentation into site/, its generated pages,
 	fi
 	@echo "The site: site/index.html"
 
+# The pages of docs/gallery.md, made once; make clean removes them.
+build/gallery: $(READY)
+	rm -rf build/gallery-runs build/gallery-made
+	$(BIN)/contested demo --files --out build/gallery-runs/start
+	$(BIN)/contested train build/gallery-runs/start/run.yaml --out build/gallery-runs/lora
+	$(BIN)/contested train build/gallery-runs/start/run.yaml method=full training.learning_rate=1e-3 --out build/gallery-runs/full
+	$(BIN)/contested map build/gallery-runs/start/votes.csv --out build/gallery-made/map
+	$(BIN)/contested report build/gallery-runs/lora build/gallery-runs/full --out build/gallery-made/report
+	$(BIN)/contested compare build/gallery-runs/lora build/gallery-runs/full --out build/gallery-made/compare
+	mv build/gallery-made build/gallery
+
 clean: ## Remove everything that make creates
-	rm -rf $(VENV) $(LOWEST) contested-demo site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) contested-demo site build/gallery build/gallery-runs .mypy_cache .ruff_cache .pytest_cache
