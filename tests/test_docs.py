@@ -25,16 +25,18 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert not missing
 
 
-def test_every_page_is_in_the_tree_of_the_site() -> None:
+def test_every_page_is_in_the_tree_of_the_site_once() -> None:
     docs = ROOT / "docs"
-    listed = {
+    listed = [
         ((page.parent / line).relative_to(docs)).as_posix()
         for page in (docs / "index.md", docs / "reference" / "subpackages.md")
         for tree in re.findall(r"^```{toctree}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-        for line in tree.split()
+        for line in filter(None, tree.splitlines())
         if not line.startswith(":")
-    }
-    assert {page.relative_to(docs).with_suffix("").as_posix() for page in docs.rglob("*.md")} - {"index"} <= listed
+    ]
+    assert sorted(listed) == sorted(
+        {page.relative_to(docs).with_suffix("").as_posix() for page in docs.rglob("*.md")} - {"index"}
+    )
 
 
 def test_the_reference_has_every_public_name_once() -> None:
