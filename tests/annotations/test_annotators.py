@@ -115,5 +115,11 @@ def test_several_votes_of_one_annotator_on_an_item_are_refused():
 def test_columns_are_said_to_be_taken_as_people(write_text):
     wide = read_annotations(write_text("a.csv", "id,r1,r2\na,x,y\nb,y,y\n"), labels_column=["r1", "r2"])
     assert "taken as one person each" in " ".join(wide.annotator_notes())
+    nobody = read_annotations(wide.source, labels_column=["r1", "r2"], anonymous=True)
+    assert nobody.votes is not None
+    assert (nobody.votes.annotators.tolist(), nobody.votes.annotator_ids) == ([-1, -1, -1, -1], ())
+    assert nobody.votes.labels.tolist() == wide.votes.labels.tolist()
+    assert nobody.reading["options"]["anonymous"] is True
+    assert "taken as one person each" not in " ".join(nobody.annotator_notes())
     long = read_annotations(write_text("b.csv", "item,annotator,label\na,ann,x\na,bob,y\n"))
     assert long.annotator_notes() == ()

@@ -14,6 +14,7 @@ from contested.analysis.items import map_items
 from contested.annotations import read_annotations
 from contested.cli import main
 from contested.report import MapPaths, write_map
+from contested.report.map import statements
 
 TEXTS = (
     "The shop opens at nine today.",
@@ -98,6 +99,23 @@ def test_cards_show_the_likeliest_errors_with_who_gave_them(written: MapPaths) -
     assert f"{errors['label'][0]} (suspect)" in card
     assert errors["annotators"][0].split(", ")[0] in card
     assert errors["annotators"][0] == "dan"  # who answers at random is found
+
+
+def test_agreement_stands_beside_slips_and_columns_are_said_to_be_taken_as_people(
+    labels: Path, written: MapPaths, tmp_path: Path
+) -> None:
+    data = read_annotations(labels)
+    beside = pd.read_csv(written.tables[0].parent / "annotators.csv").set_index("annotator")
+    own = data.annotator_table().set_index("annotator")
+    for column in ("agreement", "agreement_kappa", "label_entropy_nats", "entropy_change_nats", "alpha_change"):
+        np.testing.assert_allclose(beside.loc[own.index, column], own[column], rtol=1e-12)
+    file = tmp_path / "wide.csv"
+    file.write_text("id,r1,r2,r3\na,x,y,y\nb,y,y,x\nc,x,x,x\n", encoding="utf-8")
+    columns = ["r1", "r2", "r3"]
+    said = " ".join(statements(map_items(read_annotations(file, labels_column=columns))))
+    assert "columns r1, r2 and r3, taken as one person each" in said.replace("r1, r2, r3", "r1, r2 and r3")
+    unknown = " ".join(statements(map_items(read_annotations(file, labels_column=columns, anonymous=True))))
+    assert "slips" not in unknown
 
 
 def test_of_counts_alone_the_page_says_what_cannot_be_known(

@@ -91,10 +91,10 @@ def annotator_notes(votes: Votes | None, columns: tuple[str, ...]) -> tuple[str,
     if votes is None:
         return ()
     notes = []
-    if set(votes.annotator_ids) <= set(columns):
+    if votes.annotator_ids and set(votes.annotator_ids) <= set(columns):
         notes.append(
             f"The annotators are the columns {listed(columns)}, taken as one person each: where other people fill a "
-            "column in every row, these numbers are of no one."
+            "column in every row, numbers per annotator are of no one, and so are slips (option anonymous)."
         )
     unnamed = int((votes.annotators < 0).sum())
     if unnamed:

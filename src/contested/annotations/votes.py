@@ -67,6 +67,10 @@ class Votes:
         """Whether the file says who gave each vote."""
         return bool(len(self.annotators) and (self.annotators >= 0).all())
 
+    def anonymous(self) -> Votes:
+        """Return the same votes by nobody named."""
+        return Votes(self.items, self.labels, np.full(self.n_votes, -1))
+
     def counts(self, *, n_items: int, n_classes: int) -> NDArray[np.int64]:
         """Return the votes per item and class, as label counts.
 

@@ -11,7 +11,6 @@ import typer
 
 from contested.cli import options
 from contested.cli.console import console, path, print_json
-from contested.cli.entropy_votes import VotesLookedAt, look_at_votes
 from contested.cli.explain import print_explanation
 from contested.errors import ConfigError
 from contested.formats import COUNT, SHARE
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from contested.annotations import Annotations, Categories, Summary
+    from contested.cli.entropy_votes import VotesLookedAt
 
 
 @options.with_reading()
@@ -64,6 +64,7 @@ def entropy(
     from contested.annotations import read_annotations
     from contested.annotations.measures import parse_estimator
     from contested.annotations.writing import check_writable, write_table
+    from contested.cli.entropy_votes import look_at_votes
 
     if explain:
         if len(files) > 1:

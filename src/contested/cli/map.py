@@ -16,7 +16,10 @@ from contested.rows import FILE_KINDS
 
 @options.with_reading()
 def map(
-    file: Annotated[Path, typer.Argument(parser=path, help=f"Annotated file: {FILE_KINDS}.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(parser=path, metavar="FILE...", help=f"Annotated file: {FILE_KINDS}; several are one set."),
+    ],
     *,
     out: Annotated[
         Path | None,
@@ -51,9 +54,9 @@ def map(
 
     scheme = scheme_of(categories, bounds)
     with options.spelled():
-        data = read_annotations(file, **{**reading, "by": measure_of(reading.get("by"), bounds_scaled)})
+        data = read_annotations(files, **{**reading, "by": measure_of(reading.get("by"), bounds_scaled)})
     found = map_items(data, scheme, estimator=parse_estimator(estimator), rng=np.random.default_rng(seed))
-    paths = write_map(found, out or Path(f"{file.name.split('.')[0]}-map"), title=title)
+    paths = write_map(found, out or Path(f"{files[0].name.split('.')[0]}-map"), title=title)
     singles = [paths.html, paths.items, paths.soft_labels, *([paths.votes] if paths.votes else []), paths.summary]
     written = [*singles, *paths.tables, *paths.figures]
     if json:

@@ -42,6 +42,7 @@ READING: dict[str, tuple[type, str]] = {
     "columns": (str, "Names of the columns, separated by commas, where the file has no header."),
     "part": (str, "Sheet of a workbook, array of a .npz or key of a JSON file that holds the rows."),
     "encoding": (str, "Encoding of the file's text where it is not UTF-8, such as latin1 or cp1252."),
+    "anonymous": (bool, "Columns or names of annotators are not one person each: take votes as by nobody named."),
     "scale": (str, "The classes from the lowest to the highest: numbers such as 1,2,3,4,5, or names, as equal steps."),
     "by": (str, "What categories are bands of: entropy; sd, pair-distance or polarisation; or scaled-entropy."),
     "multilabel": (
@@ -56,7 +57,7 @@ _SEVERAL = frozenset(
     {"label_names", "count_columns", "labels_column", "distribution_column", "missing", "columns", "scale", "bins"}
 )
 _WORDS = frozenset(  # words of English, too
-    {"format", "map", "missing", "columns", "part", "encoding", "scale", "by", "multilabel", "bins"}
+    {"format", "map", "missing", "columns", "part", "encoding", "anonymous", "scale", "by", "multilabel", "bins"}
 )
 _SPELLED = ("text_columns", *sorted(READING.keys() - _WORDS))
 # Not inside a path, a longer name or quotes: a column of a file may be called like an option.
@@ -93,8 +94,9 @@ def with_reading(*, without: Collection[str] = ()) -> Callable[[Callable[..., No
 
 def _parameter(name: str, declared: tuple[type, str]) -> inspect.Parameter:
     kind, told = declared
-    option = typer.Option(help=told, show_default=False)
-    annotation = Annotated[int | None, option] if kind is int else Annotated[str | None, option]
+    flag = (spelling(name),) if kind is bool else ()
+    option = typer.Option(*flag, help=told, show_default=False)
+    annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

@@ -186,8 +186,12 @@ def statements(found: ItemMap) -> list[str]:
     slips = found.known.slips
     if slips is not None:
         n, votes = float(slips.vote.sum()), len(slips.vote)
-        said.append(f"About {COUNT(n)} of {COUNT(votes)} votes ({SHARE(n / votes)}) are slips, not opinions.")
-    return [*said, *_outlier(found)]
+        said.append(
+            f"By an estimate from the votes alone, {COUNT(n)} of {COUNT(votes)} ({SHARE(n / votes)}) are slips, not "
+            "opinions."
+        )
+        said += [*_outlier(found), *found.known.annotations.annotator_notes()]
+    return said
 
 
 def _outlier(found: ItemMap) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contested.analysis.items.analyze import ASKED_ITEMS
-from contested.formats import COUNT, NATS, SHARE
+from contested.formats import CHANGE, COUNT, NATS, SHARE
 from contested.report.declarations import Column, Section, Table
 
 SHOWN = 200
@@ -54,12 +54,18 @@ TABLES = (
         "annotators", "annotators", "annotators", "Annotators, the least reliable first",
         "Dissent: share of the votes, where most of the others chose one class, for another class. Slips: share of the "
         "votes that have nothing to do with the item, with its {confidence} interval. Whoever sees all items "
-        "differently from everyone else looks like one who slips.",
+        "differently from everyone else looks like one who slips. Agreement: mean share of the others who gave the same "
+        "label; κ: the same beyond chance. Without: what mean H and α would gain without the annotator's votes.",
         (
             Column("annotator", "annotator"),
             Column("n_votes", "votes", COUNT),
             Column("dissent", "dissent", SHARE),
             Column("slip_rate", "slips", SHARE, "slip_rate_low", "slip_rate_high"),
+            Column("agreement", "agreement", SHARE),
+            Column("agreement_kappa", "κ", NATS),
+            Column("label_entropy_nats", "own entropy (nats)", NATS),
+            Column("entropy_change_nats", "mean H without (nats)", CHANGE),
+            Column("alpha_change", "α without", CHANGE),
         ),
     ),
     Table(

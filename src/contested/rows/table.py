@@ -126,6 +126,10 @@ class Table:
         first = ", ".join(map(str, numbers[:_SHOWN_LINES]))
         return f"{units} {first}{f', … ({len(numbers):,} in all)' if len(numbers) > _SHOWN_LINES else ''}: "
 
+    def in_one_file(self, number: int, other: int) -> bool:
+        """Whether two lines are of the same file."""
+        return number // _STRIDE == other // _STRIDE
+
     def at(self, number: int) -> str:
         """A line as messages name it: ``line 3``, of several files ``b.csv line 3``."""
         file, line = divmod(number, _STRIDE)

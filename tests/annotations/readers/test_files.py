@@ -52,7 +52,10 @@ def test_ids_that_two_files_have_are_refused(write_text):
     files = [write_text("a.csv", "id,labels\na,x|y\nb,x|y\n"), write_text("b.csv", "id,labels\nc,x|y\nb,x|x\n")]
     with pytest.raises(DataError) as caught:
         read_annotations(files)
-    assert list(caught.value.problems) == ["b.csv line 3: id 'b' is already on a.csv line 3; ids must be unique"]
+    assert list(caught.value.problems) == [
+        "b.csv line 3: an item of another file has the same id; ids must be unique. If every file numbers its own "
+        "items, give id_column=file+id"
+    ]
 
 
 def test_files_of_two_layouts_are_refused(write_text):

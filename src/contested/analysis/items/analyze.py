@@ -85,7 +85,7 @@ def map_items(
         label_errors=label_errors(known),
         ask_next=ask_next(known, ASKED_ITEMS),
         votes=votes_table(known),
-        notes=(*summary.notes, *_notes(known)),
+        notes=(*summary.notes, *(annotations.annotator_notes() if slips is not None else ()), *_notes(known)),
     )
 
 

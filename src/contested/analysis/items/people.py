@@ -22,8 +22,9 @@ def annotators_table(known: Known) -> pd.DataFrame:
 
     Returns:
         Columns annotator, n_votes, dissent (the share of the votes on items where most others chose another class),
-        slip_rate, slip_rate_low and slip_rate_high (posterior mean and 95% interval); no rows where it is not known who
-        gave which vote.
+        slip_rate, slip_rate_low and slip_rate_high (posterior mean and 95% interval), then what
+        :meth:`contested.annotations.Annotations.annotator_table` adds where each gave an item one label; no rows where
+        it is not known who gave which vote.
     """
     columns = ["annotator", "n_votes", "dissent", "slip_rate", "slip_rate_low", "slip_rate_high"]
     votes, slips = known.annotations.votes, known.slips
@@ -36,9 +37,10 @@ def annotators_table(known: Known) -> pd.DataFrame:
     share = np.full(len(names), np.nan)
     np.divide(np.bincount(who, weights=dissents, minlength=len(names)), n_compared, out=share, where=n_compared > 0)
     table = pd.DataFrame(dict(zip(columns, (names, n, share, slips.rate, slips.low, slips.high), strict=True)))
-    return table[table["n_votes"] > 0].sort_values(
-        ["slip_rate", "annotator"], ascending=[False, True], ignore_index=True
-    )
+    table = table[table["n_votes"] > 0].sort_values(["slip_rate", "annotator"], ascending=[False, True])
+    if known.annotations.label_sets is not None:  # several labels of one annotator are votes that agree with nobody
+        return table.reset_index(drop=True)
+    return table.merge(known.annotations.annotator_table().drop(columns="n_votes"), on="annotator", how="left")
 
 
 def votes_table(known: Known) -> pd.DataFrame:

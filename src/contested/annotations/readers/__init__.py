@@ -72,6 +72,7 @@ def read_annotations(
     columns: str | Sequence[str] | None = None,
     part: str | None = None,
     encoding: str | None = None,
+    anonymous: bool | None = None,
     scale: str | Sequence[str | float] | None = None,
     by: str | None = None,
     multilabel: str | None = None,
@@ -109,6 +110,9 @@ def read_annotations(
         part: The sheet, array or key that holds the rows, where a file has several.
         encoding: How the file's text is encoded, such as ``latin1`` or ``cp1252``, where that is neither UTF-8 nor
             named by a byte-order mark.
+        anonymous: True where names of annotators, or the columns that stand for them, are not one person each, as in a
+            table of crowd workers whose column ``worker_1`` is somebody else in every batch: votes are then by nobody
+            named.
         scale: The classes from the lowest to the highest, in place of ``label_names``: numbers, which are the ratings
             that they stand for, or names, which are taken as equal steps.
         by: The measure by which categories are cut; see :class:`contested.annotations.disagreement.Disagreement`. Those
@@ -135,6 +139,7 @@ def read_annotations(
         columns=as_names(columns, "columns"),
         part=part,
         encoding=encoding,
+        anonymous=anonymous,
         scale=as_scale(scale, label_names),
         by=by,
         multilabel=multilabel,
@@ -155,6 +160,8 @@ def read_annotations(
         raise unknown_kind(table.path)
     known = chosen or _recognised(table, options)
     found = known.read(table, replace(options, label_names=options.scale or options.label_names))
+    if options.anonymous and found.votes is not None:
+        found = replace(found, votes=found.votes.anonymous())
     if options.scale or options.by or options.bins:
         found = rated(found, options, table)
     if len(tables) > 1:

@@ -13,7 +13,7 @@ from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_label, as_text, labels_in, rounded_id, rounded_ids, shown
 from contested.annotations.readers._labels import OTHER_NAMES
 from contested.errors import ConfigError
-from contested.rows import TEXT, Coded, Table
+from contested.rows import FILE, TEXT, Coded, Table
 from contested.wording import did_you_mean, listed
 
 ID_ALIASES = (
@@ -76,6 +76,7 @@ class Options:
     columns: tuple[str, ...] | None = None
     part: str | None = None
     encoding: str | None = None
+    anonymous: bool | None = None
     scale: tuple[str, ...] | None = None
     by: str | None = None
     multilabel: str | None = None
@@ -85,7 +86,7 @@ class Options:
 
     def given(self) -> frozenset[str]:
         """Return the names of the options that were given and that a format uses or does not."""
-        return frozenset(self.written()) - {"columns", "part", "encoding", "scale", "by"}
+        return frozenset(self.written()) - {"columns", "part", "encoding", "anonymous", "scale", "by"}
 
     def written(self) -> dict[str, Any]:
         """Return the options that were given as a configuration writes them."""
@@ -272,13 +273,20 @@ def read_ids(table: Table, column: str) -> list[str]:
         elif name is None:
             table.add_problem(line_number, f"{column} is {shown(value)}; expected an id, text or a whole number")
         elif name in first_line:
-            table.add_problem(
-                line_number, f"{column} '{name}' is already on {table.at(first_line[name])}; ids must be unique"
-            )
+            table.add_problem(line_number, _id_again(table, column, name, (first_line[name], line_number)))
         else:
             first_line[name] = line_number
         ids.append(name or "")
     return ids
+
+
+def _id_again(table: Table, column: str, name: str, lines: tuple[int, int]) -> str:
+    if table.in_one_file(*lines):
+        return f"{column} '{name}' is already on {table.at(lines[0])}; ids must be unique"
+    return (
+        f"an item of another file has the same {column}; ids must be unique. If every file numbers its own items, give "
+        f"id_column={FILE}+{column}"
+    )
 
 
 def read_fields(table: Table, used: Collection[str], text_columns: Sequence[str] | None) -> pd.DataFrame:
