@@ -27,3 +27,10 @@ def test_a_command_imports_only_what_it_needs(arguments: list[str], absent: tupl
     told = f"import shutil, sys; shutil.which = lambda name: None; {does}; print(code, {loaded})"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "0 []", done
+
+
+def test_help_texts_name_the_kinds_of_files_that_are_read() -> None:
+    from contested import rows
+    from contested.cli import options
+
+    assert options.FILE_KINDS == rows.FILE_KINDS

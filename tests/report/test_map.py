@@ -80,8 +80,9 @@ def test_page_says_first_what_was_found_and_holds_no_markup_of_the_data(written:
     body = page[page.index("<body>") :]
     assert all(sentence in page for sentence in written.statements)
     assert "Of 30 items" in written.statements[0]
-    assert written.statements[-1].startswith("dan stands out, with slips in ")
-    for heading in ("Which labels are likely errors?", "How reliable is each annotator?", "Whom to ask next?"):
+    assert written.statements[-1].startswith("dan differs from the others most: the model puts slips at ")
+    headings = ("Which labels are likely errors?", "How reliable is each annotator?", "Which items to ask about next?")
+    for heading in headings:
         assert heading in body
     assert "<b>say</b>" not in body
     assert "<script>alert" not in body
@@ -114,6 +115,11 @@ def test_agreement_stands_beside_slips_and_columns_are_said_to_be_taken_as_peopl
     columns = ["r1", "r2", "r3"]
     said = " ".join(statements(map_items(read_annotations(file, labels_column=columns))))
     assert "columns r1, r2 and r3, taken as one person each" in said.replace("r1, r2, r3", "r1, r2 and r3")
+    plain = map_items(read_annotations(file, labels_column=columns))
+    ordered = map_items(read_annotations(file, labels_column=columns, scale=["x", "y"]))
+    assert plain.known.slips is not None
+    assert ordered.known.slips is None
+    assert "knows no order, and these classes are given as a scale" in " ".join(ordered.notes)
     unknown = " ".join(statements(map_items(read_annotations(file, labels_column=columns, anonymous=True))))
     assert "slips" not in unknown
 
@@ -131,7 +137,7 @@ def test_of_counts_alone_the_page_says_what_cannot_be_known(
     assert not (tmp_path / "out" / "votes.csv").exists()
     page = paths.html.read_text(encoding="utf-8")
     assert page.count("which labels are slips rather than disagreement, cannot be known") >= 2
-    assert "slips, not opinions" not in page
+    assert "model in which annotators slip" not in page
 
 
 def test_command_writes_a_map_and_says_where(

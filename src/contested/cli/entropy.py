@@ -14,7 +14,6 @@ from contested.cli.console import console, path, print_json
 from contested.cli.explain import print_explanation
 from contested.errors import ConfigError
 from contested.formats import COUNT, SHARE
-from contested.rows import FILE_KINDS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +26,9 @@ if TYPE_CHECKING:
 def entropy(
     files: Annotated[
         list[Path],
-        typer.Argument(parser=path, help=f"Annotated file, or several as one set: {FILE_KINDS}.", metavar="FILE..."),
+        typer.Argument(
+            parser=path, help=f"Annotated file, or several as one set: {options.FILE_KINDS}.", metavar="FILE..."
+        ),
     ],
     *,
     out: Annotated[

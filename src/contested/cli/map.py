@@ -11,14 +11,15 @@ import typer
 from contested.cli import options
 from contested.cli.console import echo, path, print_json
 from contested.cli.entropy import measure_of, scheme_of
-from contested.rows import FILE_KINDS
 
 
 @options.with_reading()
 def map(
     files: Annotated[
         list[Path],
-        typer.Argument(parser=path, metavar="FILE...", help=f"Annotated file: {FILE_KINDS}; several are one set."),
+        typer.Argument(
+            parser=path, metavar="FILE...", help=f"Annotated file: {options.FILE_KINDS}; several are one set."
+        ),
     ],
     *,
     out: Annotated[

@@ -27,6 +27,9 @@ OfSplit = Annotated[
     typer.Option(help="Of these examples alone, where runs track both.", show_default=False),
 ]
 
+FILE_KINDS = "JSONL, JSON, CSV, TSV, Parquet, Excel, NPY or NPZ"
+"""Those of :data:`contested.rows.FILE_KINDS`, which help texts say without loading what reads them."""
+
 READING: dict[str, tuple[type, str]] = {
     "format": (str, "Layout of the file; auto recognises it, an unknown name lists all."),
     "label_names": (str, "The classes in label order, separated by commas."),

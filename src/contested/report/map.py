@@ -28,6 +28,7 @@ from contested.wording import counted
 _CONFIDENCE = "95%"
 _CARDS = 12
 _SURE = 0.9
+_FAR = 0.1  # of all items, that a category's expected number is from its number
 
 
 class MapPaths(NamedTuple):
@@ -178,20 +179,31 @@ def statements(found: ItemMap) -> list[str]:
     counts = [f"{COUNT(row.n_items)} are {row.category}" for row in found.categories.itertuples()]
     joined = f"{', '.join(counts[:-1])} and {counts[-1]}" if len(counts) > 1 else counts[0]
     sure = found.items["category_probability"].to_numpy(np.float64)
-    said = [f"Of {counted(len(found.items), 'item')}, {joined}."]
+    said = [f"Of {counted(len(found.items), 'item')}, {joined}.", *_expected(found)]
     if np.isfinite(sure).any():
         n_sure = int((sure >= _SURE).sum())
-        share = percent(n_sure / len(sure), 0) if n_sure else "none"
+        share = "none" if not n_sure else "under 1%" if n_sure < 0.005 * len(sure) else percent(n_sure / len(sure), 0)
         said.append(f"The category of {share} of them is sure (a probability of {percent(_SURE)} or more).")
     slips = found.known.slips
     if slips is not None:
         n, votes = float(slips.vote.sum()), len(slips.vote)
         said.append(
-            f"By an estimate from the votes alone, {COUNT(n)} of {COUNT(votes)} ({SHARE(n / votes)}) are slips, not "
-            "opinions."
+            f"A model in which annotators slip now and then puts slips at {SHARE(n / votes)} of the votes "
+            f"({COUNT(n)} of {COUNT(votes)}); it cannot tell them from a view that one annotator alone holds."
         )
         said += [*_outlier(found), *found.known.annotations.annotator_notes()]
     return said
+
+
+def _expected(found: ItemMap) -> Iterator[str]:
+    """How many items each category would have if the distributions behind the votes were known, where that differs."""
+    rows = found.categories.dropna(subset="expected")
+    if len(rows) and (rows["expected"] - rows["n_items"]).abs().max() > _FAR * len(found.items):
+        counts = [f"{COUNT(row.expected)} {row.category}" for row in rows.itertuples()]
+        yield (
+            f"With so few votes that is uncertain: of the distributions behind them, {', '.join(counts[:-1])} and "
+            f"{counts[-1]} are expected."
+        )
 
 
 def _outlier(found: ItemMap) -> Iterator[str]:
@@ -199,7 +211,7 @@ def _outlier(found: ItemMap) -> Iterator[str]:
     first, *others = found.annotators.to_dict("records")[:2] or [{}]
     if others and first["slip_rate_low"] > 2 * others[0]["slip_rate"]:
         rate, n = percent(first["slip_rate"], 0), COUNT(first["n_votes"])
-        yield f"{first['annotator']} stands out, with slips in {rate} of {n} votes."
+        yield f"{first['annotator']} differs from the others most: the model puts slips at {rate} of {n} votes."
 
 
 def _sentences(found: ItemMap, cards: dict[str, list[ItemCard]]) -> dict[str, list[str]]:

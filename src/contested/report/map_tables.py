@@ -14,7 +14,7 @@ SECTIONS = (
     Section("label-errors", "Which labels are likely errors?"),
     Section("contested-items", "Where do people really disagree?"),
     Section("annotators", "How reliable is each annotator?"),
-    Section("ask-next", "Whom to ask next?"),
+    Section("ask-next", "Which items to ask about next?"),
     Section("reading", "What was read"),
 )
 
@@ -53,9 +53,9 @@ TABLES = (
     Table(
         "annotators", "annotators", "annotators", "Annotators, the least reliable first",
         "Dissent: share of the votes, where most of the others chose one class, for another class. Slips: share of the "
-        "votes that have nothing to do with the item, with its {confidence} interval. Whoever sees all items "
-        "differently from everyone else looks like one who slips. Agreement: mean share of the others who gave the same "
-        "label; κ: the same beyond chance. Without: what mean H and α would gain without the annotator's votes.",
+        "votes that by the model have nothing to do with the item, with its {confidence} interval. Whoever sees all "
+        "items differently from everyone else looks like one who slips. Agreement: mean share of the others who gave "
+        "the same label; κ: that beyond chance. Without: what mean H and α would gain without the annotator's votes.",
         (
             Column("annotator", "annotator"),
             Column("n_votes", "votes", COUNT),

@@ -70,8 +70,8 @@ def map_items(
     """
     summary = annotations.summary(scheme, estimator=estimator)
     cut = annotations.cut(scheme, estimator=estimator)
-    slips = None
-    if annotations.votes is not None:
+    slips, is_ordered = None, bool(annotations.disagreement.values)  # slips know no order
+    if annotations.votes is not None and not is_ordered:
         source = np.random.default_rng(0) if rng is None else rng
         slips = slip_probabilities(annotations.votes, annotations.label_counts.shape, rng=source)
     posterior, soft = item_posterior(annotations.label_counts, cut.bands), soft_labels(annotations.label_counts)
@@ -109,12 +109,19 @@ def _notes(known: Known) -> list[str]:
             if votes is None
             else "The file does not say who gave which vote"
             if not (votes.annotators >= 0).any()
+            else "The model of slips knows no order, and these classes are given as a scale"
+            if known.annotations.disagreement.values
             else "No item has two votes"
         )
         notes.append(
             f"{why}: how reliable annotators are, and which labels are slips rather than disagreement, cannot be known."
         )
         return notes
+    if known.annotations.scale is not None:
+        notes.append(
+            "The classes are numbers, and the model of slips knows no order: a vote one step from the others is as "
+            "likely a slip as one far from them. Give the classes as a scale (option scale) to do without it."
+        )
     if not known.slips.is_settled:
         notes.append(
             "Two chains of different starts disagree on how often annotators slip: these votes do not decide it, and "

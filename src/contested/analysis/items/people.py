@@ -97,19 +97,20 @@ def ask_next(known: Known, limit: int) -> pd.DataFrame:
 
     Returns:
         Columns example_id, category, n_annotators, next_vote_information, and ask: up to three annotators who slip
-        least of those who have not voted on the item; empty where annotators are not known.
+        least of those who have not voted on the item; without ``ask`` where nobody known is left.
     """
     information = known.posterior.information
     rows = np.argsort(-information, kind="stable")[:limit]
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "example_id": [known.annotations.example_ids[row] for row in rows],
             "category": known.cut.categories[rows],
             "n_annotators": known.annotations.n_annotators[rows],
             "next_vote_information": information[rows],
-            "ask": _whom_to_ask(known, rows),
         }
     )
+    whom = _whom_to_ask(known, rows)
+    return found.assign(ask=whom) if any(whom) else found
 
 
 def _who(votes: Votes) -> tuple[NDArray[np.int64], list[str]]:
