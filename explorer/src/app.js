@@ -6,7 +6,7 @@ import { Curves } from "./curves.js";
 import { copy, save, toCsv, toJson } from "./exporting.js";
 import { Categories, ColumnOptions, Conditions, Outcomes } from "./filters.js";
 import { Foot, Help } from "./help.js";
-import { DataMap, extent } from "./map.js";
+import { DataMap, extent, outward } from "./map.js";
 import { Search } from "./search.js";
 import { brushed, filtered, inOrder, order, orderOfTexts, rowsOf } from "./select.js";
 import { MOST_RUNS } from "./state.js";
@@ -94,10 +94,8 @@ function App({ data, store, root }) {
   const panels = useMemo(() => panelsOf(data, state), [state.x, state.y, state.runs]);
   const domains = useMemo(() => domainsOf(panels), [panels]);
   const brushOn = state.select && (panels.find(({ run }) => run === state.select.run) ?? panels[0]);
-  const selected = useMemo(
-    () => (state.select && brushOn ? brushed(shown, brushOn.x.numbers, brushOn.y.numbers, state.select) : shown),
-    [shown, state.select, panels],
-  );
+  const inBrush = (mask) => (state.select && brushOn ? brushed(mask, brushOn.x.numbers, brushOn.y.numbers, state.select) : mask);
+  const selected = useMemo(() => inBrush(shown), [shown, state.select, panels]);
   const columns = useMemo(() => tableColumns(data, state), [state.x, state.y, state.runs, state.columns, state.sort]);
   const sorted = useMemo(() => {
     if (!state.sort) return null;
@@ -107,8 +105,12 @@ function App({ data, store, root }) {
   const rows = useMemo(() => (sorted ? inOrder(sorted, selected) : rowsOf(selected)), [sorted, selected]);
   const runs = useMemo(() => data.runs.filter((run) => state.runs.includes(run.name)), [state.runs]);
   const isAll = rows.length === data.n;
+  useEffect(() => setSaid(""), [selected]);
 
-  const open = (row) => set({ open: row }, { quietly: state.open !== null });
+  const open = (row) => {
+    setHovered(-1);
+    set({ open: row }, { quietly: state.open !== null });
+  };
   const step = (by) => {
     const at = state.open === null ? -1 : rows.indexOf(state.open);
     const next = Math.min(Math.max(at + by, 0), rows.length - 1);
@@ -119,7 +121,7 @@ function App({ data, store, root }) {
     const descending = state.sort?.key === key ? !state.sort.descending : Boolean(column && column.kind !== "text");
     set({ sort: { key, descending } });
   };
-  const brush = (panel) => (box, dragging) => set({ select: box ? { ...box, run: panels.length > 1 ? panel.run : null } : null }, { quietly: dragging });
+  const brush = (panel) => (box, dragging) => set({ select: box ? { ...box, run: panels.length > 1 ? panel.run : null } : null }, { passing: dragging });
   const keep = () => {
     const { x0, x1, y0, y1 } = state.select;
     set({ where: [...state.where, ...within(brushOn.x, x0, x1), ...within(brushOn.y, y0, y1)], select: null });
@@ -214,7 +216,7 @@ function App({ data, store, root }) {
           )}
         </div>
         ${panels.length ? html`<${BrushFields} data=${data} panel=${brushOn ?? panels[0]} select=${state.select} domains=${domains} onBrush=${brush(brushOn ?? panels[0])} onKeep=${keep} />` : null}
-        ${runs.length > 1 ? html`<${Outcomes} data=${data} state=${state} runs=${runs} base=${base} onChange=${set} />` : null}
+        ${runs.length > 1 ? html`<${Outcomes} data=${data} state=${state} runs=${runs} base=${base} within=${inBrush} onChange=${set} />` : null}
         ${curves}
       </div>
       <div class="x-right">${table} ${card}</div>
@@ -274,12 +276,13 @@ function Axes({ data, state, onChange }) {
 function BrushFields({ data, panel, select, domains, onBrush, onKeep }) {
   const field = (name, label) => html`<input
     aria-label=${label}
-    value=${select ? Number(select[name].toPrecision(4)) : ""}
+    value=${select ? Number(select[name].toPrecision(7)) : ""}
     size="6"
     inputmode="decimal"
     onChange=${(event) => {
       const value = plainNumber(event.currentTarget.value);
-      const box = select ?? { x0: domains.x[0], x1: domains.x[1], y0: domains.y[0], y1: domains.y[1] };
+      const [[x0, x1], [y0, y1]] = [outward(domains.x), outward(domains.y)];
+      const box = select ?? { x0, x1, y0, y1 };
       if (value !== null) onBrush({ ...box, [name]: value }, false);
     }}
   />`;

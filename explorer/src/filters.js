@@ -106,19 +106,20 @@ function Adding({ data, onAdd, onCancel }) {
 }
 
 /** How two runs agree on a yes-or-no measure: four counts, each of which selects its examples. */
-export function Outcomes({ data, state, runs, base, onChange }) {
+export function Outcomes({ data, state, runs, base, within, onChange }) {
   const [first, second] = runs;
   const flags = data.ofRun.get(first.name).filter((column) => column.kind === "flag" && data.column(`${column.name} of ${second.name}`));
   const [name, setName] = useState((flags.find((column) => column.name === "correct_last") ?? flags[0])?.name);
   const columns = runs.slice(0, 2).map((run) => data.ofRun.get(run.name).find((column) => column.name === name));
   const others = state.where.filter(({ column }) => !columns.includes(column));
+  const met = useMemo(() => (name ? base(columns) : null), [state.category, state.where, state.q, name, first.name, second.name]);
   const counts = useMemo(() => {
     const sums = { yesyes: 0, yesno: 0, noyes: 0, nono: 0 };
     if (!name) return sums;
     const [a, b] = columns.map((column) => column.numbers);
-    for (const i of rowsOf(base(columns))) if (a[i] === a[i] && b[i] === b[i]) sums[(a[i] ? "yes" : "no") + (b[i] ? "yes" : "no")]++;
+    for (const i of rowsOf(within(met))) if (a[i] === a[i] && b[i] === b[i]) sums[(a[i] ? "yes" : "no") + (b[i] ? "yes" : "no")]++;
     return sums;
-  }, [state.category, state.where, state.q, name, first.name, second.name]);
+  }, [met, state.select, state.x, state.y]);
   if (!name) return null;
   const chosen = columns.map((column) => state.where.find((condition) => condition.column === column && condition.operator === "=")?.value);
   const pick = (a, b) => {

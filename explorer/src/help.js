@@ -8,6 +8,7 @@ const KEYS = [
   ["Escape", "close the example; then clear the selection on the map"],
   ["m", "go to the map: arrow keys move a selection, with Shift they change its size"],
   ["t", "go to the table: ↑ ↓, Page up, Page down, Home and End open examples"],
+  ["↑", "from the first row of the table: to its headings, ← → between them, Enter or Space sorts, ↓ back to the rows"],
   ["+", "add a condition"],
   ["c", "copy the ids of the selection"],
   ["?", "these keys"],

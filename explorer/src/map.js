@@ -12,6 +12,7 @@ const TOP = 6;
 const RIGHT = 8;
 const INSET = 6;
 const NEAR = 14;
+const LEAST = 4; // a brush of fewer CSS pixels is a click
 
 const isDiscrete = (column) => column.kind !== "number";
 
@@ -30,8 +31,18 @@ export function extent(columns) {
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 
+/** An end of a brush as it is shown: to three digits of what the axis spans, so that a field says exactly what is selected. */
+function rounded(value, domain, round) {
+  const digits = 2 - Math.floor(Math.log10(domain[1] - domain[0]));
+  const whole = Number(`${value}e${digits}`); // exact in decimals, where a product is not
+  return Number.isNaN(whole) ? value : Number(`${round(whole)}e${-digits}`);
+}
+
+/** Ends within the axis, rounded away from each other: no example between them is left out. */
+export const outward = (domain, [from, to] = domain) => [rounded(Math.max(from, domain[0]), domain, Math.floor), rounded(Math.min(to, domain[1]), domain, Math.ceil)];
+
 /** Ends of a brush on a discrete axis take whole values. */
-const snapped = (column, from, to) => (isDiscrete(column) ? [Math.floor(from + 0.5) - 0.5, Math.floor(to + 0.5) + 0.5] : [from, to]);
+const snapped = (column, domain, from, to) => (isDiscrete(column) ? [Math.floor(from + 0.5) - 0.5, Math.floor(to + 0.5) + 0.5] : outward(domain, [from, to]));
 
 function axisTicks(column, domain, length) {
   if (column.kind === "flag" || column.kind === "category") {
@@ -121,6 +132,7 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
   const frame = useRef(null);
   const canvas = useRef(null);
   const drag = useRef(null);
+  const over = useRef(false);
   const size = useSize(frame);
   const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
   const spots = usePlaces(x, y, domains, size, ratio);
@@ -142,38 +154,45 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
   };
   const rowAt = (left, top) => (spots ? nearest(left * ratio, top * ratio, NEAR * ratio, selected) : -1);
   const boxOf = (from, to) => {
-    const [x0, x1] = snapped(x, ...[atX(from[0]), atX(to[0])].sort((a, b) => a - b));
-    const [y0, y1] = snapped(y, ...[atY(from[1]), atY(to[1])].sort((a, b) => a - b));
+    const [x0, x1] = snapped(x, domains.x, ...[atX(from[0]), atX(to[0])].sort((a, b) => a - b));
+    const [y0, y1] = snapped(y, domains.y, ...[atY(from[1]), atY(to[1])].sort((a, b) => a - b));
     return { x0, x1, y0, y1 };
   };
+
+  const isThin = (box) => Math.min(toX(box.x1) - toX(box.x0), toY(box.y0) - toY(box.y1)) < LEAST;
 
   const press = (event) => {
     if (event.button !== 0) return;
     const from = place(event);
     const value = [atX(from[0]), atY(from[1])];
     const inside = brush && value[0] >= brush.x0 && value[0] <= brush.x1 && value[1] >= brush.y0 && value[1] <= brush.y1;
-    drag.current = { from, value, moved: false, kept: inside ? brush : null };
+    drag.current = { from, value, before: brush, now: null, kept: inside ? brush : null };
     event.currentTarget.setPointerCapture(event.pointerId);
   };
   const move = (event) => {
     const to = place(event);
     const held = drag.current;
+    over.current = !held;
     if (!held) return onHover(rowAt(...to));
-    if (!held.moved && Math.hypot(to[0] - held.from[0], to[1] - held.from[1]) < 4) return undefined;
-    held.moved = true;
+    if (!held.now && Math.hypot(to[0] - held.from[0], to[1] - held.from[1]) < LEAST) return undefined;
     onHover(-1);
-    if (!held.kept) return onBrush(boxOf(held.from, to), true);
-    const [dx, dy] = [atX(to[0]) - held.value[0], atY(to[1]) - held.value[1]];
-    return onBrush({ x0: held.kept.x0 + dx, x1: held.kept.x1 + dx, y0: held.kept.y0 + dy, y1: held.kept.y1 + dy }, true);
+    held.now = held.kept ? shifted(held.kept, atX(to[0]) - held.value[0], atY(to[1]) - held.value[1], domains, x, y) : boxOf(held.from, to);
+    if (isThin(held.now)) held.now = null;
+    return onBrush(held.now ?? held.before, true);
   };
   const release = (event) => {
     const held = drag.current;
     drag.current = null;
     if (!held) return;
-    if (held.moved) return onBrush(brush, false);
+    if (held.now) return onBrush(held.now, false);
     const row = rowAt(...place(event));
     if (row >= 0) onOpen(row);
-    else if (brush) onBrush(null, false);
+    else if (held.before) onBrush(null, false);
+  };
+  // The browser takes the gesture for itself, such as a finger that scrolls.
+  const cancel = () => {
+    if (drag.current) onBrush(drag.current.before, true);
+    drag.current = null;
   };
   const keys = (event) => {
     const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -209,8 +228,11 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
         onPointerDown=${press}
         onPointerMove=${move}
         onPointerUp=${release}
-        onPointerCancel=${release}
-        onPointerLeave=${() => onHover(-1)}
+        onPointerCancel=${cancel}
+        onPointerLeave=${() => {
+          over.current = false;
+          onHover(-1);
+        }}
       ></canvas>
       ${spots
         ? html`<svg width=${size[0]} height=${size[1]} aria-hidden="true">
@@ -234,7 +256,7 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
             </g>
           </svg>`
         : null}
-      ${hovered >= 0 && spots && spots.px[hovered] >= 0
+      ${over.current && hovered >= 0 && spots && spots.px[hovered] >= 0
         ? html`<${Tip} data=${data} row=${hovered} x=${x} y=${y} left=${LEFT + spots.px[hovered] / ratio} top=${TOP + spots.py[hovered] / ratio} size=${size} />`
         : null}
     </div>
@@ -256,9 +278,17 @@ export function stepped(brush, [right, up], resize, domains, x, y) {
   };
   const dx = right * (isDiscrete(x) ? 1 : span(domains.x) / 40);
   const dy = up * (isDiscrete(y) ? 1 : span(domains.y) / 40);
-  if (!brush) return box;
-  if (resize) return { ...box, x1: Math.max(box.x1 + dx, box.x0), y1: Math.max(box.y1 + dy, box.y0) };
-  return { x0: box.x0 + dx, x1: box.x1 + dx, y0: box.y0 + dy, y1: box.y1 + dy };
+  if (!brush) return shifted(box, 0, 0, domains, x, y);
+  const moved = shifted(box, dx, dy, domains, x, y);
+  return resize ? { ...box, x1: Math.max(moved.x1, box.x0), y1: Math.max(moved.y1, box.y0) } : moved;
+}
+
+/** A brush elsewhere. */
+function shifted(box, dx, dy, domains, x, y) {
+  const by = (column, domain, ends, delta) => ends.map((end) => (isDiscrete(column) ? end + Math.round(delta) : rounded(end + delta, domain, Math.round)));
+  const [x0, x1] = by(x, domains.x, [box.x0, box.x1], dx);
+  const [y0, y1] = by(y, domains.y, [box.y0, box.y1], dy);
+  return { x0, x1, y0, y1 };
 }
 
 function Tip({ data, row, x, y, left, top, size }) {

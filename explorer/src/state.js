@@ -20,7 +20,10 @@ export function initial(data) {
   };
 }
 
-const plain = (value) => String(Number(value.toPrecision(4)));
+/** Whether a fragment is a state of the explorer, and no other part of the page. */
+export const holdsState = (fragment) => fragment.includes("=");
+
+const plain = (value) => String(Number(value.toPrecision(7)));
 const interval = (from, to) => `${plain(from)}..${plain(to)}`;
 
 /** A text in the address: spaces as +, and only what would end it escaped. */
@@ -113,23 +116,23 @@ export class Store {
   /** Takes the state of the address; a link to another part of the page is none. */
   follow() {
     const { hash } = this.window.location;
-    if (hash !== "" && !hash.includes("=")) return;
+    if (hash !== "" && !holdsState(hash)) return;
     this.state = fromFragment(this.data, hash);
     this.tell();
   }
 
-  /** Changes the state. While something is dragged or typed the address changes without a new entry of history. */
-  set(change, { quietly = false } = {}) {
+  /** Changes the state. While something is typed the address changes without a new entry of history; while something is dragged (passing), not at all. */
+  set(change, { quietly = false, passing = false } = {}) {
     this.state = { ...this.state, ...change };
     this.tell();
-    this.remember(quietly);
+    if (!passing) this.remember(quietly);
   }
 
   remember(quietly) {
     clearTimeout(this.later);
     const fragment = toFragment(this.data, this.state);
     const { hash, pathname, search } = this.window.location;
-    if (fragment === hash.slice(1) || (fragment === "" && hash !== "" && !hash.includes("="))) return;
+    if (fragment === hash.slice(1) || (fragment === "" && hash !== "" && !holdsState(hash))) return;
     const address = fragment ? `#${fragment}` : pathname + search;
     if (quietly) {
       // Browsers allow few changes of the address per second.

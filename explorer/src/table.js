@@ -35,6 +35,17 @@ function cell(data, { column, texts }, row) {
   return column.shown(row) || html`<span class="quiet">–</span>`;
 }
 
+/** Between headings by arrow keys; down, back to the rows. */
+function headKeys(event, view) {
+  const heads = [...view.querySelectorAll(".x-head button")];
+  const at = heads.indexOf(event.target);
+  const targets = { ArrowLeft: heads[at - 1], ArrowRight: heads[at + 1], Home: heads[0], End: heads.at(-1), ArrowDown: view, ArrowUp: null };
+  if (!(event.key in targets)) return;
+  event.preventDefault();
+  event.stopPropagation();
+  targets[event.key]?.focus();
+}
+
 /** Widths of the columns in CSS pixels; texts take what is left of the table. */
 function widthsOf(data, columns) {
   const longest = Math.max(...Array.from(data.ids.slice(0, 500), (id) => id.length), 2);
@@ -80,13 +91,18 @@ export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover
   };
   const keys = (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.target !== view.current) {
+      headKeys(event, view.current);
+      return;
+    }
     const page = Math.max(visible - 1, 1);
     const from = position < 0 ? first - 1 : position;
-    const steps = { ArrowDown: from + 1, ArrowUp: position < 0 ? first : from - 1, PageDown: from + page, PageUp: from - page, Home: 0, End: rows.length - 1 };
+    const steps = { ArrowDown: from + 1, ArrowUp: from - 1, PageDown: from + page, PageUp: from - page, Home: 0, End: rows.length - 1 };
     if (!(event.key in steps)) return;
     event.preventDefault();
     event.stopPropagation();
-    go(steps[event.key]);
+    if (event.key === "ArrowUp" && position < 1) view.current.querySelector(".x-head button").focus();
+    else go(steps[event.key]);
   };
 
   const last = Math.min(first + visible + SPARE, rows.length);

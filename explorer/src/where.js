@@ -44,7 +44,7 @@ export function valueOf(column, operator, text) {
 
 /** Conditions for values between two ends: whole numbers and levels by those that lie within. */
 export function within(column, from, to) {
-  const short = (value) => String(Number(value.toPrecision(4)));
+  const short = (value) => String(Number(value.toPrecision(7)));
   if (column.kind === "number") return [{ column, operator: "in", value: `${short(from)}..${short(to)}` }];
   const [low, high] = [Math.ceil(from), Math.floor(to)];
   if (column.kind === "integer") return [{ column, operator: "in", value: `${low}..${high}` }];

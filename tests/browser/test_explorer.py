@@ -158,6 +158,85 @@ def test_which_contested_items_did_one_run_learn_and_the_other_not(opened, repor
         assert selected(page, len(expected)) == len(expected)
 
 
+def test_the_runs_differ_as_often_as_a_cell_says_within_brush_category_and_search(opened, report) -> None:
+    one, other = (report.examples[run] for run in RUNS)
+    kept = (one["category"] == "contested").to_numpy() & (half(one["confidence"]) <= 0.6)
+    kept &= one["example_id"].str.contains("1").to_numpy()  # words of a search are found within words
+    right = [run["correct_last"].to_numpy(bool) for run in (one, other)]
+    with opened("#category=contested&q=item-1&select=-1..2,-1..0.6+of+full") as page:
+        for said in ((a, b) for a in (True, False) for b in (True, False)):
+            words = ["yes" if right_ else "no" for right_ in said]
+            button = page.get_by_role("button", name=re.compile(f"{words[0]} in full, {words[1]} in LoRA r4"))
+            expected = int((kept & (right[0] == said[0]) & (right[1] == said[1])).sum())
+            assert button.inner_text() == str(expected)
+            button.click()
+            assert selected(page, expected) == expected
+            button.click()
+        assert 10 < kept.sum() < 90
+
+
+def test_a_link_to_a_state_shows_the_explorer(opened) -> None:
+    def top(page: Page) -> float:
+        return page.locator("#explore").bounding_box()["y"]
+
+    with opened() as page:
+        assert top(page) > 300
+        page.evaluate("location.hash = 'sort=entropy'")
+        page.wait_for_function("scrollY > 0")
+        assert -1 < top(page) < 100
+    for state in ("sort=entropy", "x=variability", "q=dog"):
+        with opened(f"#{state}") as page:
+            assert -1 < top(page) < 100
+
+
+def test_a_column_is_sorted_by_keyboard_alone(opened, report) -> None:
+    entropy = report.examples["full"].set_index("example_id")["entropy"]
+    with opened("#run=full") as page:
+        page.locator("#explorer .x").focus()
+        page.keyboard.press("t")
+        page.keyboard.press("ArrowUp")
+        heads = page.locator("#explorer").get_by_role("columnheader")
+        wanted = [head.split()[0] for head in heads.all_inner_texts()].index("H")
+        for _ in range(wanted):
+            page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        assert heads.nth(wanted).get_attribute("aria-sort") == "descending"
+        assert entropy[first_id(page)] == pytest.approx(entropy.max(), abs=0.001)
+        page.keyboard.press("Space")
+        assert heads.nth(wanted).get_attribute("aria-sort") == "ascending"
+        assert entropy[first_id(page)] == pytest.approx(entropy.min(), abs=0.001)
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        page.locator(".x-card", has_text=first_id(page)).wait_for()
+        page.keyboard.press("ArrowUp")
+        assert page.evaluate("document.activeElement.closest('[role]').getAttribute('role')") == "columnheader"
+
+
+def test_a_slip_of_the_pointer_and_a_gesture_taken_away_select_nothing(opened) -> None:
+    with opened("#run=full") as page:
+        canvas = page.locator(".x-frame canvas").first
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+
+        def drag(across: float, up: float) -> None:
+            page.mouse.move(box["x"] + 3, box["y"] + 3)
+            page.mouse.down()
+            page.mouse.move(box["x"] + 3 + across, box["y"] + 3 + up, steps=3)
+
+        for across, up in ((200, 2), (2, 200)):
+            drag(across, up)
+            page.mouse.up()
+            assert selected(page) == N
+        drag(200, 200)
+        assert selected(page) < N
+        canvas.dispatch_event("pointercancel")
+        assert selected(page) == N
+        page.mouse.up()
+        assert selected(page) == N
+        assert fragment(page) == "#run=full"
+        assert page.locator(".x-brush, .x-card").count() == 0
+
+
 def test_a_condition_is_made_by_a_form_and_removed(opened, report) -> None:
     with opened() as page:
         page.locator(".x-add").click()
