@@ -71,7 +71,7 @@ def _analyze_study(
     from contested.files import write_json
     from contested.report import write_study_tables
 
-    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples, split=split, clusters=clusters)
+    study, found, spec, claims, _ = read_study(folder, seed=seed, resamples=resamples, split=split, clusters=clusters)
     where = out or folder / results_name(split)
     content = found.to_dict()
     tables = write_study_tables(found, where / "tables", wanted=study.analyses, spec=spec)

@@ -95,12 +95,14 @@ def _report_study(
     from contested.cli.study_results import print_claims, read_study, results_name
     from contested.report import write_study_report
 
-    study, found, spec, claims = read_study(folder, seed=seed, resamples=resamples, split=split, clusters=clusters)
+    study, found, spec, claims, trajectories = read_study(
+        folder, seed=seed, resamples=resamples, split=split, clusters=clusters
+    )
     where = out or folder / results_name(split)
     heading = title or study.description or f"Study {study.name}"
     if split is not None and title is None:
         heading += f" ({'validation' if split == 'validation' else 'training'} examples)"
-    paths = write_study_report(found, where, title=heading, wanted=study.analyses, spec=spec)
+    paths = write_study_report(found, where, title=heading, wanted=study.analyses, spec=spec, trajectories=trajectories)
     if json:
         written = {
             "html": str(paths.html),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contested.paper import Claim
     from contested.report import ReportSpec
     from contested.studies import Study
+    from contested.trajectories import Trajectory
     from contested.trajectories.splits import Split
 
 Results = TypeVar("Results", bound="StudyResults")
@@ -28,12 +29,14 @@ class ReadStudy(NamedTuple):
         results: Its results.
         spec: What its report shows beyond that of any study; None for a study of its own.
         claims: The paper's claims; none for a study that is not the paper's.
+        trajectories: Its complete runs by run id.
     """
 
     study: Study
     results: StudyResults
     spec: ReportSpec | None
     claims: Sequence[Claim]
+    trajectories: Mapping[str, Trajectory]
 
 
 def read_study(
@@ -67,13 +70,15 @@ def read_study(
         from contested.paper.report import report_spec
 
         of_paper = paper.results(opened, clusters=clusters, rng=rng, n_resamples=resamples)
-        return ReadStudy(opened.study, _of(split, of_paper), report_spec(of_paper), of_paper.claims)
+        return ReadStudy(
+            opened.study, _of(split, of_paper), report_spec(of_paper), of_paper.claims, opened.trajectories
+        )
     from contested.analysis.study import study_results
 
     found = study_results(
         opened.table, opened.axes, opened.trajectories, clusters=clusters, rng=rng, n_resamples=resamples
     )
-    return ReadStudy(opened.study, _of(split, found), None, ())
+    return ReadStudy(opened.study, _of(split, found), None, (), opened.trajectories)
 
 
 def _of(split: Split | None, found: Results) -> Results:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from contested.files import user_path, write_json, write_text
 from contested.formats import percent
 from contested.report import decomposition, matched, prose, study_prose, sure
 from contested.report.declarations import FigureSpec, Frames, ReportSpec, Section, Table
+from contested.report.explorer.of_groups import explorer_of_groups
 from contested.report.headline import headline
 from contested.report.page import Banner, Page, placed_sections, render_page
 from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
@@ -22,6 +23,7 @@ from contested.report.study_frames import categories_of, study_frames
 from contested.report.study_tables import study_tables
 from contested.report.table_cells import RenderedTable
 from contested.report.tables import WrittenTables, write_tables
+from contested.trajectories import Trajectory
 
 SECTIONS = (
     Section("groups", "What happened, group by group"),
@@ -107,6 +109,7 @@ def write_study_report(
     title: str | None = None,
     wanted: Collection[str] | None = None,
     spec: ReportSpec | None = None,
+    trajectories: Mapping[str, Trajectory] | None = None,
 ) -> StudyReportPaths:
     """Write every table and figure of a study and one self-contained page on all of them.
 
@@ -128,6 +131,7 @@ def write_study_report(
         title: The heading of the page.
         wanted: Names of the sections; None takes all.
         spec: What is shown beyond what every study's report shows.
+        trajectories: The study's complete runs by run id, for the page's explorer; without them it has none.
 
     Returns:
         The paths written, and what is missing and why.
@@ -143,7 +147,8 @@ def write_study_report(
         write_json(folder / "results.json", results.to_dict())
         figures, files = drawn()
     remove_files(folder / "figures", [*(figure.name for figure in report.figures), "along_*"], ("pdf", "png"), files)
-    page = _page(results, report, spec, figures, shown)._replace(title=title or prose.TITLE)
+    explorer = None if trajectories is None else explorer_of_groups(results, trajectories)
+    page = _page(results, report, spec, figures, shown)._replace(title=title or prose.TITLE, explorer=explorer)
     write_text(folder / "report.html", render_page(page))
     missing = {placed.spec.name: placed.spec.absent for placed in figures if placed.picture is None}
     return StudyReportPaths(

@@ -28,10 +28,10 @@ _MOST_NUMBERS = 60_000_000  # of all curves and probabilities together: about 80
 _OF_ITEMS = frozenset({"gold", "annotators", "bands"})
 """Needs of measures that no training decides."""
 _AXES = (("variability", "confidence"), ("loss_first", "loss_change"), ("entropy", "loss_last"))
-_GOLD = "gold_probability"
-_CURVES = {
+GOLD = "gold_probability"
+CURVES = {
     "loss": ("loss", "nats", "Loss on the gold label."),
-    _GOLD: ("gold probability", "", "Probability that the model gives the gold label."),
+    GOLD: ("gold probability", "", "Probability that the model gives the gold label."),
     "kl": ("KL", "nats", "KL(annotators ‖ model): 0 where the model answers as the annotators do."),
 }
 
@@ -60,13 +60,13 @@ def explorer_of_runs(runs: Sequence[ReportRun]) -> Explorer | None:
         return None
     entries = _entries(runs, ids)
     labels = tuple(dict.fromkeys(name for run in runs for name in run.trajectory.label_names))
-    items, categories = _Items(len(ids), labels), tuple(all_categories(runs))
+    items, categories = Items(len(ids), labels), tuple(all_categories(runs))
     for run, places in (part for entry in entries for part in entry.parts):
-        items.add(run, places)
+        items.add(run.trajectory, run.analysis.examples, places)
     columns = items.columns(categories)
-    kept, thinned = _kept(entries, len(ids), len(labels))
+    kept, thinned = most_checkpoints([entry.parts[0][0].trajectory.steps for entry in entries], len(ids), len(labels))
     shown = [_run(entry, labels, len(ids), kept) for entry in entries]
-    across, up = _axes(columns, shown)
+    across, up = first_axes(columns, shown)
     return Explorer(
         example_ids=list(ids),
         items=columns,
@@ -92,7 +92,7 @@ def _entries(runs: Sequence[ReportRun], ids: pd.Index[Any]) -> list[_Entry]:
     return entries
 
 
-class _Items:
+class Items:
     """What is known of N items, gathered run by run: the first that tracks an item says what it is."""
 
     def __init__(self, n: int, labels: tuple[str, ...]) -> None:
@@ -103,11 +103,11 @@ class _Items:
         self._measured: list[pd.DataFrame] = []
         self._text_columns: dict[str, None] = {}
 
-    def add(self, run: ReportRun, places: NDArray[np.intp]) -> None:
-        """Take what a run knows of the items at some places."""
-        trajectory, new = run.trajectory, ~self._seen[places]
+    def add(self, trajectory: Trajectory, measured: pd.DataFrame, places: NDArray[np.intp]) -> None:
+        """Take what a run, and the measures of its examples, say of the items at some places."""
+        new = ~self._seen[places]
         self._tables.append(trajectory.examples[new])
-        self._measured.append(run.analysis.examples[new])
+        self._measured.append(measured[new])
         self._text_columns.update(dict.fromkeys(trajectory.text_columns))
         own = [self._labels.index(name) for name in trajectory.label_names]
         if trajectory.label_counts is not None:
@@ -124,7 +124,7 @@ class _Items:
     def columns(self, categories: tuple[str, ...]) -> list[Column]:
         """Facts of the items, and the measures that no training decides."""
         table = pd.concat(self._tables, ignore_index=True)
-        own = _measures(pd.concat(self._measured, ignore_index=True), self._labels, "", of_items=True)
+        own = measure_columns(pd.concat(self._measured, ignore_index=True), self._labels, "", of_items=True)
         return [*facts(table, self._text_columns, categories, {measure.name for measure in MEASURES}), *own]
 
     @property
@@ -147,13 +147,28 @@ class _Items:
         ]
 
 
-def _measures(measured: pd.DataFrame, labels: tuple[str, ...], counted_in: str, *, of_items: bool) -> Iterator[Column]:
-    """The declared measures among a table's columns: those that no training decides, or the others."""
+def measure_columns(
+    measured: pd.DataFrame, labels: tuple[str, ...], counted_in: str, *, of_items: bool, of_one: bool = True
+) -> Iterator[Column]:
+    """The declared measures among a table's columns.
+
+    Args:
+        measured: One row per item.
+        labels: Class names.
+        counted_in: What steps count.
+        of_items: Whether those that no training decides are wanted, or the others.
+        of_one: Whether the numbers are of one run, and not means, which have shares where a run has yes or no.
+
+    Yields:
+        The columns.
+    """
     for measure in MEASURES:
         if measure.name in measured and of_items == _OF_ITEMS.issuperset(measure.needs):
             values = measured[measure.name]
-            kind, unit = _kind(measure), f"{counted_in}s" if measure.unit == "steps" else measure.unit
-            heading, unit = measure.of_one or measure.heading, "" if kind == "flag" else unit
+            unit = f"{counted_in}s" if measure.unit == "steps" else measure.unit
+            kind: Kind = _kind(measure) if of_one else "number"
+            heading = (of_one and measure.of_one) or measure.heading
+            unit = "" if kind == "flag" else unit
             found = texts_or_none(values) if kind == "category" else values.to_numpy(np.float64)
             levels = {"region": REGIONS, "prediction_last": labels}.get(measure.name, ())
             yield Column(measure.name, heading, unit, measure.sentence, kind, found, levels)
@@ -167,10 +182,19 @@ def _kind(measure: Measure) -> Kind:
     return "integer" if measure.unit in {"steps", "events"} else "number"
 
 
-def _kept(entries: Sequence[_Entry], n: int, k: int) -> tuple[int, list[str]]:
-    """How many checkpoints of each run are shown, so that the page stays small; and what to say of it."""
-    longest = max(len(entry.parts[0][0].trajectory.steps) for entry in entries)
-    most = max(2, _MOST_NUMBERS // (max(1, n) * len(entries) * (len(_CURVES) + k)))
+def most_checkpoints(steps: Sequence[NDArray[np.int64]], n: int, k: int) -> tuple[int, list[str]]:
+    """How many checkpoints of each run are shown, so that the page stays small; and what to say of it.
+
+    Args:
+        steps: Those of each run, shape (T,).
+        n: Items.
+        k: Classes.
+
+    Returns:
+        The number, and a sentence where it is less than some run has.
+    """
+    longest = max(map(len, steps))
+    most = max(2, _MOST_NUMBERS // (max(1, n) * len(steps) * (len(CURVES) + k)))
     if longest <= most:
         return longest, []
     return most, [f"Curves show at most {most} checkpoints of each run, so that this page stays small."]
@@ -184,26 +208,36 @@ def _run(entry: _Entry, labels: tuple[str, ...], n: int, kept: int) -> ExplorerR
     order[np.concatenate([places for _, places in entry.parts])] = np.arange(len(measured))
     # A row without values stands for what the run does not track.
     aligned = measured.reindex(order)
-    curves, probabilities = _curves(entry, shown, labels, n)
+    curves, probabilities = curves_of([(run.trajectory, places) for run, places in entry.parts], shown, labels, n)
     return ExplorerRun(
         name=entry.name,
         steps=trajectory.steps[shown],
         step_unit=trajectory.counted_in,
-        columns=list(_measures(aligned, labels, trajectory.counted_in, of_items=False)),
-        curves=[Curve(name, *_CURVES[name], values, name == _GOLD) for name, values in curves.items()],
+        columns=list(measure_columns(aligned, labels, trajectory.counted_in, of_items=False)),
+        curves=[Curve(name, *CURVES[name], values, name == GOLD) for name, values in curves.items()],
         probabilities=probabilities,
     )
 
 
-def _curves(
-    entry: _Entry, shown: NDArray[np.intp], labels: tuple[str, ...], n: int
+def curves_of(
+    parts: Sequence[tuple[Trajectory, NDArray[np.intp]]], shown: NDArray[np.intp], labels: tuple[str, ...], n: int
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
-    """What a run has of the curves, shape (T, N) each, and the probabilities, shape (T, N, K)."""
+    """The course of a run's examples over training.
+
+    Args:
+        parts: Its examples, and their places among the items.
+        shown: The checkpoints that are shown.
+        labels: Class names of all runs, length K.
+        n: Items.
+
+    Returns:
+        What the run has of :data:`CURVES`, shape (T, N) each, and the probabilities, shape (T, N, K).
+    """
     curves: dict[str, NDArray[np.float32]] = {}
     whole = np.full((len(shown), n, len(labels)), np.nan, np.float32)
-    for run, places in entry.parts:
-        own = [labels.index(name) for name in run.trajectory.label_names]
-        for rows, found in _in_blocks(run.trajectory, shown):
+    for trajectory, places in parts:
+        own = [labels.index(name) for name in trajectory.label_names]
+        for rows, found in _in_blocks(trajectory, shown):
             if (probabilities := found.pop("probabilities", None)) is not None:
                 whole[:, places[rows][:, None], own] = probabilities
             for name, values in found.items():
@@ -223,13 +257,13 @@ def _in_blocks(
             own = logits[shown, rows].astype(np.float64)
             found["probabilities"] = softmax(own, axis=2)
             if gold is not None:
-                found[_GOLD] = found["probabilities"][:, np.arange(len(own[0])), gold[rows]]
+                found[GOLD] = found["probabilities"][:, np.arange(len(own[0])), gold[rows]]
             if counts is not None:
                 found["kl"] = kl_divergence(own, distributions(counts[rows]))
         yield rows, found
 
 
-def _axes(items: Sequence[Column], runs: Sequence[ExplorerRun]) -> tuple[str, str]:
+def first_axes(items: Sequence[Column], runs: Sequence[ExplorerRun]) -> tuple[str, str]:
     """The columns that the map shows at first: those of dataset cartography where the runs have them."""
     columns = [*items, *(column for run in runs for column in run.columns)]
     numbers = list(dict.fromkeys(column.name for column in columns if column.kind in {"number", "integer"}))
