@@ -63,7 +63,6 @@ hooks: $(READY) ## Check before every commit
 docs: $(READY) build/gallery ## The site of the documentation into site/, its generated pages, links and commands
 	$(BIN)/python scripts/document.py
 	$(BIN)/python -m sphinx -W --keep-going -q -d site/.doctrees docs site
-	cp -R build/gallery site/
 	$(BIN)/python -m pytest --quiet tests/test_docs.py tests/test_site.py tests/test_tutorials.py
 	@if $(BIN)/python -c 'import socket; socket.create_connection(("arxiv.org", 443), 3)' 2>/dev/null; then \
 		$(BIN)/python -m sphinx -b linkcheck -W -q -d site/.doctrees docs site/.links; \

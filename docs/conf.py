@@ -32,6 +32,8 @@ python_maximum_signature_line_length = 90
 napoleon_use_ivar = True
 napoleon_attr_annotations = False  # the signature has them
 
+smartquotes = False  # options are to be copied
+
 html_theme = "furo"
 html_title = "contested"
 html_copy_source = False

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -182,27 +183,31 @@ def few_annotators() -> str:
     return FEW_ANNOTATORS_PAGE + "\n".join(lines) + "\n" + ESTIMATORS
 
 
-def rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Key, default and meaning of every field, sections unfolded."""
+def rows(model: type[BaseModel], prefix: str = "", off: str = "") -> Iterator[tuple[str, str, str]]:
+    """Key, default and meaning of every field, sections unfolded; ``off`` names a section above that may be absent."""
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
         if key == "method":
             continue
         section = section_in(field)
         if section is not None:
-            yield from rows(section, key + ".")
+            yield from rows(section, key + ".", off if field.default is not None else key)
         else:
-            yield key, default(field), (field.description or "").replace("\n", " ")
+            yield key, default(field, off), (field.description or "").replace("\n", " ")
 
 
-def default(field: Any) -> str:
+def default(field: Any, off: str = "") -> str:
+    """A field's default as a file writes it; where there is none, what requires a value."""
     if field.default_factory is not None:
-        return f"`{field.default_factory()}`"
-    return (
-        "*required*"
-        if field.default is PydanticUndefined
-        else f"`{'null' if field.default is None else field.default}`"
-    )
+        return f"`{as_yaml(field.default_factory())}`"
+    if field.default is PydanticUndefined:
+        return f"*required where `{off}` is given*" if off else "*required*"
+    return f"`{as_yaml(field.default)}`"
+
+
+def as_yaml(value: Any) -> str:
+    """A value as YAML writes it, on one line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n").strip()
 
 
 def table(entries: Iterator[tuple[str, str, str]]) -> str:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,6 +62,19 @@ def test_names_stand_for_objects_however_they_are_reached(from_code: Any) -> Non
     assert from_code._object("contested.trajectories.trajectory.Trajectory") is ct.Trajectory
     assert from_code._object("contested.Trajectory.load") == ct.Trajectory.load
     assert from_code._object("contested.nowhere.Trajectory") is None
+
+
+def test_a_gallery_that_was_not_made_has_no_links_and_says_so(from_code: Any, tmp_path: Path) -> None:
+    app = SimpleNamespace(srcdir=tmp_path / "docs")
+    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    without, made = [page], [page]
+    from_code.gallery_as_it_is(app, "gallery", without)
+    assert from_code.NO_GALLERY in without[0]
+    assert "A map of 300 annotated items" in without[0]
+    assert not re.search(r"<a |<img ", without[0])
+    (tmp_path / "build" / "gallery").mkdir(parents=True)
+    from_code.gallery_as_it_is(app, "gallery", made)
+    assert made == [page]
 
 
 @pytest.mark.slow

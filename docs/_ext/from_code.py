@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sphinx.util.nodes import make_refnode
 import contested
 
 COMMANDS = "<!-- commands -->"
+NO_GALLERY = "This site was built without these pages; `make docs` in a checkout makes them."
 FIELD_OF_A_TUPLE = "Alias for field number"
 _ARRAY = re.compile(
     r"~?numpy\.ndarray\[tuple\[(?:~?typing\.)?Any, \.\.\.\], ~?numpy\.dtype\[(?:~?numpy\.)?(\w+?)_?\]\]"
@@ -106,6 +108,29 @@ def _cell(text: str) -> str:
     return re.sub(r"(--[a-z-]+)", r"`\1`", text.replace("|", "\\|").replace("<", "&lt;"))
 
 
+def gallery_as_it_is(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Where the pages of the gallery were not made, say so in place of links that lead nowhere."""
+    if docname == "gallery" and not _gallery(app).is_dir():
+        unlinked = re.sub(r'<a href="gallery/[^"]*">(.*?)</a>', r"\1", source[0])
+        without_pictures = re.sub(r"The same figures come as files.*", "", unlinked, flags=re.DOTALL)
+        source[0] = f"{without_pictures.rstrip()}\n\n**{NO_GALLERY}**\n"
+
+
+def gallery_is_read_anew(app: Sphinx, *_: Any) -> list[str]:
+    """What the page of the gallery says depends on more than its file."""
+    return ["gallery"]
+
+
+def gallery_is_copied(app: Sphinx, exception: Exception | None) -> None:
+    """Put the pages of the gallery, where they were made, beside those that lead to them."""
+    if exception is None and app.builder.format == "html" and _gallery(app).is_dir():
+        shutil.copytree(_gallery(app), Path(app.outdir, "gallery"), dirs_exist_ok=True)
+
+
+def _gallery(app: Sphinx) -> Path:
+    return Path(app.srcdir).parent / "build" / "gallery"
+
+
 def names_are_loaded(app: Sphinx) -> None:
     """Load what subpackages import when it is first used, so that their pages find it."""
     for page in Path(app.srcdir, "reference").glob("*.md"):
@@ -121,4 +146,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", arrays_are_short)
     app.connect("missing-reference", found_by_identity)
     app.connect("source-read", commands_are_filled_in)
+    app.connect("source-read", gallery_as_it_is)
+    app.connect("env-get-outdated", gallery_is_read_anew)
+    app.connect("build-finished", gallery_is_copied)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
