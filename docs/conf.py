@@ -7,6 +7,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "contested"
 author = "The contested authors"
+html_show_copyright = False
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
@@ -36,5 +37,7 @@ smartquotes = False  # options are to be copied
 
 html_theme = "furo"
 html_title = "contested"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False

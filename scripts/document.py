@@ -235,7 +235,12 @@ def measures() -> str:
         for fact in FACTS
     ]
     of_items = ["| fact | heading | unit | needs | what it is |", "|---|---|---|---|---|", *facts]
-    return MEASURES_PAGE + "\n".join([*head, *lines]) + "\n" + FACTS_PART + "\n".join(of_items) + "\n"
+    return MEASURES_PAGE + in_words([*head, *lines]) + FACTS_PART + in_words(of_items)
+
+
+def in_words(lines: Sequence[str]) -> str:
+    """A table whose last column holds sentences, which the site's style gives room."""
+    return "\n".join(['<div class="words">', "", *lines, "", "</div>", ""])
 
 
 COVERAGE = "## How often intervals cover"

@@ -58,6 +58,14 @@ def test_arrays_in_signatures_are_short(from_code: Any) -> None:
     assert told == ("(ids: NDArray[object], extra: dict = ...)", None)
 
 
+def test_a_protocol_is_shown_without_the_arguments_of_a_class_that_is_made(from_code: Any) -> None:
+    from contested.studies import Executor
+
+    told = "(*args, **kwargs)"
+    assert from_code.arrays_are_short(None, "class", "Executor", Executor, None, told, None) == ("", None)
+    assert from_code.arrays_are_short(None, "function", "any", dict, None, told, None) == (told, None)
+
+
 def test_names_stand_for_objects_however_they_are_reached(from_code: Any) -> None:
     assert from_code._object("contested.trajectories.trajectory.Trajectory") is ct.Trajectory
     assert from_code._object("contested.Trajectory.load") == ct.Trajectory.load

@@ -45,6 +45,8 @@ def arrays_are_short(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, arguments: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
     """Write arrays in signatures as the code does, ``NDArray[float64]``, and defaults that are made anew as ``…``."""
+    if arguments == "(*args, **kwargs)" and getattr(obj, "_is_protocol", False):
+        return "", returned  # nobody makes one
     short, made = ((text and _ARRAY.sub(r"NDArray[\1]", text)) for text in (arguments, returned))
     return short and short.replace("<factory>", "..."), made
 

@@ -110,9 +110,10 @@ def test_a_run_of_unknown_plan_or_without_losses_has_no_alert_and_says_why():
     assert any("alert" in sentence for sentence in analyze(logits).absent if "no losses" in sentence)
 
 
-def test_what_the_page_on_the_alert_shows_in_python_runs(capsys):
+def test_what_the_page_on_the_alert_shows_in_python_runs(capsys, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "alert.md").read_text(encoding="utf-8")
-    exec(page.split("```python\n")[1].split("```")[0], {"run": recorded(RISING)})
+    monkeypatch.setattr(Trajectory, "load", lambda path: recorded(RISING))
+    exec(page.split("```python\n")[1].split("```")[0], {})
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("At none of 5 looks was mean loss of examples of category low found")
     assert second.startswith("Mean loss of examples of category high rose above its start: at step 10 by 0.9")

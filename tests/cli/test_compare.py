@@ -133,7 +133,7 @@ def test_the_commands_and_the_code_of_the_page(
 ) -> None:
     monkeypatch.setattr("contested.report.pictures.save_figure", lambda figure, stem: [])
     monkeypatch.chdir(tmp_path)
-    for seed, name in enumerate(("lora-r4", "full")):
+    for seed, name in enumerate(("lora", "full")):
         saved(tmp_path / "runs" / name, seed, 2.0 + seed)
     commands = PAGE.split("```sh\n")[1].split("```")[0].splitlines()
     for command in commands:

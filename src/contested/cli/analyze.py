@@ -36,7 +36,7 @@ def analyze(
     Intervals are over the tracked examples of this run, those that share a text together; an interrupted run is
     analysed up to its last checkpoint. The complete runs of a study are analysed together.
 
-    Example: contested analyze runs/roberta-lora-r4
+    Example: contested analyze runs/lora
     """
     import numpy as np
 

@@ -54,7 +54,7 @@ def compare(
     Which answers turned from right to wrong and back, against what guessing explains; how far apart the two models are;
     which is closer to the annotators. Paired tests, adjusted for their number; intervals over clusters of examples.
 
-    Example: contested compare runs/lora-r4 runs/full --out comparison
+    Example: contested compare runs/lora runs/full --out comparison
     """
     import numpy as np
 

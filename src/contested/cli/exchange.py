@@ -114,7 +114,7 @@ def export(
 ) -> None:
     """Write a run as another tool reads it.
 
-    Example: contested export cartography runs/roberta-lora-r4 --out maps
+    Example: contested export cartography runs/lora --out maps
     """
     from contested.exchange import export_run
     from contested.trajectories import Trajectory

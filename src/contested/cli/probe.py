@@ -32,7 +32,7 @@ def probe(
     The weights come from the run folder; data and backbone come from where its configuration says, and must be those
     that the run was trained on. What the folder already holds is not recorded again.
 
-    Example: contested probe runs/lora-r4 --no-alignment
+    Example: contested probe runs/lora --no-alignment
     """
     from contested.runs.probe import probe as record
 

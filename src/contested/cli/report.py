@@ -45,7 +45,7 @@ def report(
     study's folder it shows what each group did along each axis, and for the paper's study its tables, figures and
     claims, in STUDY/results.
 
-    Example: contested report runs/lora-r4 runs/full --out report
+    Example: contested report runs/lora runs/full --out report
     """
     import numpy as np
 

@@ -48,7 +48,7 @@ def verify(
     Says what is damaged, missing or unlisted, what processes that are gone left over, and what can still be read. The
     exit code is 1 where anything is damaged. What is being written at the moment is checked as far as it is recorded.
 
-    Example: contested verify runs/roberta-lora-r4 --repair
+    Example: contested verify runs/lora --repair
     """
     seen = [one for folder in folders for one in _seen(folder)]
     repaired = _repair(seen) if repair else {}
