@@ -4,13 +4,14 @@ import { useEffect, useErrorBoundary, useMemo, useReducer, useRef, useState } fr
 import { Card } from "./card.js";
 import { Curves } from "./curves.js";
 import { copy, save, toCsv, toJson } from "./exporting.js";
-import { Categories, ColumnOptions, Conditions, Outcomes } from "./filters.js";
+import { ColumnOptions, conditionSaid, Conditions, Levels, nameOf, Outcomes } from "./filters.js";
 import { Foot, Help } from "./help.js";
 import { DataMap, extent, outward } from "./map.js";
 import { Search } from "./search.js";
 import { brushed, filtered, inOrder, order, orderOfTexts, rowsOf } from "./select.js";
 import { MOST_RUNS } from "./state.js";
 import { Table } from "./table.js";
+import { categoryColor } from "./theme.js";
 import { plainNumber, within } from "./where.js";
 
 const count = (value) => value.toLocaleString("en");
@@ -51,18 +52,30 @@ function tableColumns(data, state) {
   if (data.category) shown.push(named(data.category));
   const chosen = state.columns?.map((key) => data.column(key, state.runs[0])) ?? defaultColumns(data, state);
   const sorted = state.sort && state.sort.key !== "id" ? [data.column(state.sort.key, state.runs[0])] : [];
-  for (const column of new Set([...chosen, ...sorted])) if (column && column !== data.category && !texts.includes(column)) shown.push(named(column));
+  for (const column of new Set(chosen.includes(sorted[0]) ? chosen : [...sorted, ...chosen])) if (column && column !== data.category && !texts.includes(column)) shown.push(named(column));
   return shown;
 }
 
 function defaultColumns(data, state) {
   const items = data.items.filter((column) => (data.runs.length ? column.isNumber : column.kind !== "text") && column.varies).slice(0, data.runs.length ? 1 : 8);
-  const ofRuns = state.runs.flatMap((run) => ["correct_last", "loss_change", state.x, state.y].map((key) => data.column(key, run)));
+  const ofRuns = ["correct_last", "loss_change", state.x, state.y].flatMap((key) => state.runs.map((run) => data.column(key, run)));
   const gold = data.items.find((column) => column.name === "gold");
-  return [gold, ...items, ...ofRuns].filter(Boolean);
+  return [...ofRuns, gold, ...items].filter(Boolean);
 }
 
-const cleared = { category: null, where: [], q: "", select: null };
+/** What the table is sorted by, and in which direction. */
+function sortSaid(data, { sort, runs }) {
+  const column = sort.key === "id" ? null : data.column(sort.key, runs[0]);
+  return `sorted by ${column ? nameOf(data, column) : "id"} ${sort.descending ? "↓" : "↑"}`;
+}
+
+/** What the controls say, for paper. */
+function printed(data, state) {
+  const narrowed = [state.category?.join(", "), state.split?.join(", "), ...state.where.map((condition) => conditionSaid(data, condition)), state.q && `search: ${state.q}`, state.select && "selection on the map"];
+  return narrowed.filter(Boolean).join("; ");
+}
+
+const cleared = { category: null, split: null, where: [], q: "", select: null };
 
 /** The explorer, or in one sentence why there is none. */
 export function Explorer(props) {
@@ -90,7 +103,7 @@ function App({ data, store, root }) {
 
   const search = useMemo(() => new Search(data), []);
   const found = useMemo(() => search.rows(state.q), [state.q]);
-  const shown = useMemo(() => filtered(data, state, found), [state.category, state.where, found]);
+  const shown = useMemo(() => filtered(data, state, found), [state.category, state.split, state.where, found]);
   const panels = useMemo(() => panelsOf(data, state), [state.x, state.y, state.runs]);
   const domains = useMemo(() => domainsOf(panels), [panels]);
   const brushOn = state.select && (panels.find(({ run }) => run === state.select.run) ?? panels[0]);
@@ -175,13 +188,16 @@ function App({ data, store, root }) {
   return html`<div class="x" ref=${top} tabindex="-1" onKeyDown=${keys}>
     <div class="x-bar">
       <${SearchField} value=${state.q} onChange=${(q) => set({ q }, { quietly: true })} />
-      ${data.categories.length ? html`<${Categories} data=${data} state=${state} selected=${selected} onChange=${set} />` : null}
+      ${data.category && data.categories.length ? html`<${Levels} label="Categories" column=${data.category} color=${(code) => categoryColor(data, code)} chosen=${state.category} selected=${selected} onChange=${(category) => set({ category })} />` : null}
+      ${data.split ? html`<${Levels} label="Splits" column=${data.split} chosen=${state.split} selected=${selected} onChange=${(split) => set({ split })} />` : null}
       ${still.runs} ${still.conditions}
       <button type="button" class="x-keys" onClick=${() => setHelp(true)} aria-label="Keys and help" title="Keys and help (?)">?</button>
     </div>
     <div class="x-status">
       <p role="status">${status}</p>
       ${isAll ? null : html`<button type="button" onClick=${() => set(cleared)}>Show all</button>`}
+      ${state.sort ? html`<span class="x-chip x-condition">${sortSaid(data, state)} <button type="button" aria-label="Do not sort" onClick=${() => set({ sort: null })}>×</button></span>` : null}
+      <p class="x-printed">${printed(data, state)}</p>
       <span class="x-export" role="group" aria-label="The selection as a file">
         <button type="button" disabled=${!rows.length} title="The selection with every column of the items and of the runs shown" onClick=${() => save(document, "selection.csv", "text/csv;charset=utf-8", toCsv(data, rows, runs))}>CSV</button>
         <button type="button" disabled=${!rows.length} onClick=${() => save(document, "selection.json", "application/json", toJson(data, rows))}>JSON of ids</button>
@@ -226,11 +242,19 @@ function App({ data, store, root }) {
   </div>`;
 }
 
+/** How many of the selected examples are of which split. */
+function splitsSaid({ split }, selected) {
+  if (!split) return ".";
+  const sums = split.tally(selected);
+  const parts = split.levels.map((name, code) => ({ name, n: sums[code] })).filter(({ n }) => n);
+  return parts.length ? `: ${parts.map(({ name, n }) => `${count(n)} ${name}`).join(", ")}.` : ".";
+}
+
 /** The selection in a sentence, once it has been still for a moment. */
 function useStatus(data, selected, total) {
   const [sentence, setSentence] = useState("");
   useEffect(() => {
-    const later = setTimeout(() => setSentence(total === data.n ? `All ${count(total)} examples.` : `${count(total)} of ${count(data.n)} examples selected.`), 120);
+    const later = setTimeout(() => setSentence((total === data.n ? `All ${count(total)} examples` : `${count(total)} of ${count(data.n)} examples selected`) + splitsSaid(data, selected)), 120);
     return () => clearTimeout(later);
   }, [selected]);
   return sentence;
@@ -256,9 +280,9 @@ function Runs({ data, state, onChange }) {
     if (next.length) onChange({ runs: data.runs.map((run) => run.name).filter((other) => next.includes(other)), select: null });
   };
   return html`<div class="x-chips" role="group" aria-label="Runs shown">
-    ${data.runs.map(({ name, short }) => {
+    ${data.runs.map(({ name, short, end }) => {
       const rest = name === short ? "" : name.startsWith(short) ? name.slice(short.length) : `: ${name}`;
-      return html`<button type="button" class="x-chip x-run" title=${name} aria-pressed=${state.runs.includes(name)} onClick=${() => toggle(name)}><b>${short}</b><span>${rest}</span></button>`;
+      return html`<button type="button" class="x-chip x-run" title=${name} aria-pressed=${state.runs.includes(name)} onClick=${() => toggle(name)}><b>${short}</b><span>${rest}</span>${end ? html`<small class="quiet">to ${end}</small>` : null}</button>`;
     })}
   </div>`;
 }
@@ -269,7 +293,11 @@ function Axes({ data, state, onChange }) {
       <${ColumnOptions} data=${data} keep=${(column) => column.kind !== "text"} bare />
     </select>
   </label>`;
-  return html`<div class="x-axes">${choice("y", "↑ ")} ${choice("x", "→ ")}</div>`;
+  const said = (axis) => {
+    const column = data.column(state[axis], state.runs[0]);
+    return data.key(column) === state[axis] ? nameOf(data, column) : column.heading;
+  };
+  return html`<div class="x-axes">${choice("y", "↑ ")} ${choice("x", "→ ")}</div><p class="x-printed">↑ ${said("y")}, → ${said("x")}</p>`;
 }
 
 /** The selection's ends as numbers. */
@@ -288,7 +316,7 @@ function BrushFields({ data, panel, select, domains, onBrush, onKeep }) {
   />`;
   const named = (column) => (panel.x.name === panel.y.name && data.shortName(column.run) ? `${column.heading} of ${data.shortName(column.run)}` : column.heading);
   const range = (axis, column) => html`<span class="x-range">${named(column)} ${field(`${axis}0`, `${named(column)} from`)} to ${field(`${axis}1`, `${named(column)} to`)}</span>`;
-  return html`<div class="x-brushed" role="group" aria-label="Selection on the map">
+  return html`<div class=${`x-brushed${select ? "" : " x-hint"}`} role="group" aria-label="Selection on the map">
     ${range("x", panel.x)} ${range("y", panel.y)}
     ${select
       ? html`<button type="button" onClick=${onKeep}>Keep as condition</button><button type="button" onClick=${() => onBrush(null, false)}>Clear</button>`

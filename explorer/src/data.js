@@ -101,6 +101,21 @@ export class Column {
     return this.blocks.raw(this.spec);
   }
 
+  /** Codes of levels, 255 without one. */
+  get codes() {
+    this.cachedCodes ??= Uint8Array.from(this.numbers, (code) => (Number.isNaN(code) ? 255 : code));
+    return this.cachedCodes;
+  }
+
+  /** How many of the examples, or of those of a mask, have each level's code. */
+  tally(mask = null) {
+    if (!mask && this.cachedTally) return this.cachedTally;
+    const sums = new Uint32Array(256);
+    for (let i = 0; i < this.codes.length; i++) if (!mask || mask[i]) sums[this.codes[i]]++;
+    if (!mask) this.cachedTally = sums;
+    return sums;
+  }
+
   /** What a reader sees of example i; an empty string where it is missing. */
   shown(i) {
     return this.kind === "text" ? (this.texts[i] ?? "") : this.format(this.numbers[i]);
@@ -131,6 +146,8 @@ export class Dataset {
     this.labelNames = index.label_names ?? [];
     this.runs = index.runs ?? [];
     shortNames(this.runs.map((run) => run.name)).forEach((short, r) => Object.assign(this.runs[r], { short }));
+    const ends = this.runs.map(({ steps, step_unit }) => `${step_unit} ${steps.at(-1)?.toLocaleString("en")}`);
+    this.runs.forEach((run, r) => Object.assign(run, { end: new Set(ends).size > 1 ? ends[r] : "" }));
     this.categories = index.categories ?? [];
     this.items = (index.items ?? []).map((spec) => new Column(spec, null, blocks));
     if (index.gold && !this.items.some((column) => column.name === "gold")) this.items.push(this.goldColumn(index.gold));
@@ -140,6 +157,7 @@ export class Dataset {
     this.byKey = new Map();
     for (const column of this.columns) this.byKey.set(this.key(column), column);
     this.category = this.items.find((column) => column.name === index.category) ?? null;
+    this.split = this.items.find((column) => column.name === "split" && column.kind === "category" && column.varies) ?? null;
     this.textColumns = this.items.filter((column) => column.kind === "text");
   }
 
@@ -201,9 +219,7 @@ export class Dataset {
 
   /** Category code of every example, 255 without one. */
   get codes() {
-    this.cachedCodes ??= this.category
-      ? Uint8Array.from(this.category.numbers, (code) => (Number.isNaN(code) ? 255 : code))
-      : new Uint8Array(this.n).fill(255);
+    this.cachedCodes ??= this.category?.codes ?? new Uint8Array(this.n).fill(255);
     return this.cachedCodes;
   }
 }

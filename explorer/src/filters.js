@@ -7,35 +7,23 @@ import { operatorsOf, valueOf } from "./where.js";
 
 const count = (value) => value.toLocaleString("en");
 
-/** One toggle per category, with how many of its examples are selected. */
-export function Categories({ data, state, selected, onChange }) {
-  const [own, all] = useMemo(() => {
-    const tally = (mask) => {
-      const sums = new Uint32Array(256);
-      for (let i = 0; i < data.n; i++) if (mask === null || mask[i]) sums[data.codes[i]]++;
-      return sums;
-    };
-    data.tally ??= tally(null);
-    return [tally(selected), data.tally];
-  }, [selected]);
+/** One toggle per level of a column that examples have, with how many of its examples are selected. */
+export function Levels({ label, column, color, chosen, selected, onChange }) {
+  const all = column.tally();
+  const own = useMemo(() => column.tally(selected), [selected]);
+  const present = column.levels.filter((_, code) => all[code]);
   const toggle = (name) => {
-    const chosen = state.category ?? [];
-    const next = chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name];
-    onChange({ category: next.length && next.length < data.categories.length ? next : null });
+    const next = chosen?.includes(name) ? chosen.filter((other) => other !== name) : [...(chosen ?? []), name];
+    onChange(next.length && next.length < present.length ? next : null);
   };
-  return html`<div class="x-chips" role="group" aria-label="Categories">
-    ${data.categories.map(
-      ({ name, color }, code) => html`<button
-        type="button"
-        key=${name}
-        class="x-chip"
-        style=${`--c:${color}`}
-        aria-pressed=${state.category?.includes(name) ?? false}
-        onClick=${() => toggle(name)}
-      >
-        <i class="x-dot"></i>${name} <span class="quiet">${own[code] === all[code] ? count(all[code]) : `${count(own[code])} of ${count(all[code])}`}</span>
-      </button>`,
-    )}
+  const counted = (code) => (own[code] === all[code] ? count(all[code]) : `${count(own[code])} of ${count(all[code])}`);
+  return html`<div class="x-chips" role="group" aria-label=${label}>
+    ${present.map((name) => {
+      const code = column.levels.indexOf(name);
+      return html`<button type="button" key=${name} class="x-chip" style=${color && `--c:${color(code)}`} aria-pressed=${chosen?.includes(name) ?? false} onClick=${() => toggle(name)}>
+        ${color ? html`<i class="x-dot"></i>` : null}${name} <span class="quiet">${counted(code)}</span>
+      </button>`;
+    })}
   </div>`;
 }
 
@@ -55,14 +43,19 @@ export function ColumnOptions({ data, keep, bare = false }) {
   ${data.runs.map((run) => group(run.name, data.ofRun.get(run.name), (column) => data.key(column), data.shortName(run.name)))}`;
 }
 
+/** A column with its run, where there are several. */
+export const nameOf = (data, column) => column.heading + (data.shortName(column.run) ? ` of ${data.shortName(column.run)}` : "");
+
+/** A condition as a reader sees it. */
+export const conditionSaid = (data, { column, operator, value }) => `${nameOf(data, column)} ${operator === "in" ? "from" : operator} ${value.replace("..", " to ")}`;
+
 /** Conditions that hold, and a form for one more. */
 export function Conditions({ data, state, onChange }) {
   const [adding, setAdding] = useState(false);
   const without = (index) => onChange({ where: state.where.filter((_, other) => other !== index) });
   return html`<div class="x-conditions" role="group" aria-label="Conditions">
     ${state.where.map((condition, index) => {
-      const { column, operator, value } = condition;
-      const said = `${column.heading}${data.shortName(column.run) ? ` of ${data.shortName(column.run)}` : ""} ${operator === "in" ? "from" : operator} ${value.replace("..", " to ")}`;
+      const said = conditionSaid(data, condition);
       return html`<span class="x-chip x-condition" key=${conditionText(data, condition)}>${said}
         <button type="button" aria-label=${`Remove the condition ${said}`} onClick=${() => without(index)}>×</button></span>`;
     })}
@@ -112,7 +105,7 @@ export function Outcomes({ data, state, runs, base, within, onChange }) {
   const [name, setName] = useState((flags.find((column) => column.name === "correct_last") ?? flags[0])?.name);
   const columns = runs.slice(0, 2).map((run) => data.ofRun.get(run.name).find((column) => column.name === name));
   const others = state.where.filter(({ column }) => !columns.includes(column));
-  const met = useMemo(() => (name ? base(columns) : null), [state.category, state.where, state.q, name, first.name, second.name]);
+  const met = useMemo(() => (name ? base(columns) : null), [state.category, state.split, state.where, state.q, name, first.name, second.name]);
   const counts = useMemo(() => {
     const sums = { yesyes: 0, yesno: 0, noyes: 0, nono: 0 };
     if (!name) return sums;
@@ -127,18 +120,20 @@ export function Outcomes({ data, state, runs, base, within, onChange }) {
     const added = [a, b].map((value, index) => ({ column: columns[index], operator: "=", value }));
     onChange({ where: same ? others : [...others, ...added] });
   };
+  const answer = (run, said) => html`${run.short}: ${said}${run.end ? html`<small>at ${run.end}</small>` : null}`;
   const cell = (a, b) => html`<td>
     <button type="button" aria-pressed=${chosen[0] === a && chosen[1] === b} onClick=${() => pick(a, b)} aria-label=${`${columns[0].heading}: ${a} in ${first.short}, ${b} in ${second.short}: ${counts[a + b]} examples`}>${count(counts[a + b])}</button>
   </td>`;
   return html`<div class="x-outcomes">
+    <p class="x-printed">Where the runs differ: ${columns[0].heading}</p>
     <label>${"Where the runs differ: "}<select value=${name} onChange=${(event) => setName(event.currentTarget.value)}>${flags.map((column) => html`<option value=${column.name}>${column.heading}</option>`)}</select></label>
     <table>
       <thead>
-        <tr><td></td><th scope="col">${second.short}: yes</th><th scope="col">${second.short}: no</th></tr>
+        <tr><td></td><th scope="col">${answer(second, "yes")}</th><th scope="col">${answer(second, "no")}</th></tr>
       </thead>
       <tbody>
-        <tr><th scope="row">${first.short}: yes</th>${cell("yes", "yes")}${cell("yes", "no")}</tr>
-        <tr><th scope="row">${first.short}: no</th>${cell("no", "yes")}${cell("no", "no")}</tr>
+        <tr><th scope="row">${answer(first, "yes")}</th>${cell("yes", "yes")}${cell("yes", "no")}</tr>
+        <tr><th scope="row">${answer(first, "no")}</th>${cell("no", "yes")}${cell("no", "no")}</tr>
       </tbody>
     </table>
   </div>`;

@@ -213,6 +213,7 @@ export function DataMap({ data, x, y, title, domains, shown, selected, brush, ho
     ${title ? html`<figcaption>${title}</figcaption>` : null}
     <div
       class="x-frame"
+      style=${size ? `--drawn-width:${size[0]}px;--drawn-height:${size[1]}px` : ""}
       ref=${frame}
       tabindex="0"
       role="application"

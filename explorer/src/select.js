@@ -8,10 +8,11 @@ export function filtered(data, state, found) {
     mask.fill(0);
     for (const i of found) mask[i] = 1;
   }
-  if (state.category) {
+  for (const [chosen, column] of [[state.category, data.category], [state.split, data.split]]) {
+    if (!chosen || !column) continue;
     const wanted = new Uint8Array(256);
-    for (const name of state.category) wanted[data.categories.findIndex((category) => category.name === name)] = 1;
-    const codes = data.codes;
+    for (const name of chosen) wanted[column.levels.indexOf(name)] = 1;
+    const codes = column.codes;
     for (let i = 0; i < mask.length; i++) mask[i] &= wanted[codes[i]];
   }
   for (const condition of state.where) apply(condition, mask);

@@ -11,6 +11,7 @@ export function initial(data) {
     y: data.index.y ?? second ?? null,
     runs: data.runs.slice(0, 2).map((run) => run.name),
     category: null,
+    split: null,
     where: [],
     q: "",
     sort: null,
@@ -53,6 +54,7 @@ export function toFragment(data, state) {
   if (state.y !== first.y) add("y", state.y);
   if (state.runs.join("\n") !== first.runs.join("\n")) for (const run of state.runs) add("run", run);
   for (const name of state.category ?? []) add("category", name);
+  for (const name of state.split ?? []) add("split", name);
   for (const condition of state.where) add("where", conditionText(data, condition));
   if (state.q) add("q", state.q);
   if (state.sort) add("sort", state.sort.key + (state.sort.descending ? " descending" : ""));
@@ -76,7 +78,7 @@ function selection(text) {
 /** The state of a fragment; what the page does not have is left out. */
 export function fromFragment(data, fragment) {
   const state = initial(data);
-  const given = { run: [], category: [], where: [], column: [] };
+  const given = { run: [], category: [], split: [], where: [], column: [] };
   for (const part of fragment.replace(/^#/u, "").split("&")) {
     const at = part.indexOf("=");
     if (at < 0) continue;
@@ -90,6 +92,8 @@ export function fromFragment(data, fragment) {
   for (const axis of ["x", "y"]) if (given[axis] && columnOf(given[axis])) state[axis] = given[axis];
   const categories = given.category.filter((name) => data.categories.some((category) => category.name === name));
   if (categories.length) state.category = categories;
+  const splits = given.split.filter((name) => data.split?.levels.includes(name));
+  if (splits.length) state.split = splits;
   state.where = given.where.map((text) => parseCondition(text, columnOf)).filter(Boolean);
   state.q = given.q ?? "";
   const descending = given.sort?.endsWith(" descending");

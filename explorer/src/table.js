@@ -6,7 +6,7 @@ import { scrollTo, windowOf } from "./window.js";
 
 const SPARE = 4;
 
-function Head({ data, columns, sort, onSort }) {
+function Head({ data, columns, sort, pin, onSort }) {
   return html`<div role="row" class="x-row x-head" aria-rowindex="1">
     ${columns.map(({ key, column, heading, texts }, index) => {
       const sorted = sort?.key === key ? (sort.descending ? "descending" : "ascending") : "none";
@@ -16,7 +16,7 @@ function Head({ data, columns, sort, onSort }) {
         key=${key}
         aria-sort=${sorted}
         aria-colindex=${index + 1}
-        class=${column?.isNumber ? "x-number" : texts ? "x-texts" : ""}
+        class=${(column?.isNumber ? "x-number" : texts ? "x-texts" : "") + pin(index)}
         title=${column?.sentence ?? ""}
       >
         <button type="button" tabindex="-1" onClick=${() => onSort(key)}>
@@ -46,6 +46,8 @@ function headKeys(event, view) {
   targets[event.key]?.focus();
 }
 
+const GAP = 13;
+
 /** Widths of the columns in CSS pixels; texts take what is left of the table. */
 function widthsOf(data, columns) {
   const longest = Math.max(...Array.from(data.ids.slice(0, 500), (id) => id.length), 2);
@@ -61,8 +63,11 @@ function widthsOf(data, columns) {
 /** Columns are {key, heading, column, texts}; rows are in their order. */
 export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover }) {
   const view = useRef(null);
-  const [scroll, setScroll] = useState({ top: 0, height: 400 });
-  const widths = widthsOf(data, columns);
+  const [scroll, setScroll] = useState({ top: 0, height: 400, width: 0 });
+  const widths = widthsOf(data, columns).map((width, index) => width + GAP + (index ? 0 : 11));
+  // The id stays in view as the table is scrolled sideways, and the texts where that leaves room for the rest.
+  const pinned = columns[1]?.texts && widths[0] + widths[1] < 0.62 * scroll.width ? 2 : 1;
+  const pin = (index) => (index < pinned ? " x-pinned" : "");
   const two = columns.some(({ texts }) => texts?.length > 1);
   const rowHeight = two ? 44 : 30;
   const headHeight = 46;
@@ -71,7 +76,7 @@ export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover
   const position = open === null ? -1 : rows.indexOf(open);
 
   useLayoutEffect(() => {
-    const measure = () => setScroll((old) => ({ ...old, height: view.current.clientHeight }));
+    const measure = () => setScroll((old) => ({ ...old, height: view.current.clientHeight, width: view.current.clientWidth }));
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(view.current);
@@ -117,11 +122,11 @@ export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover
     aria-rowcount=${rows.length + 1}
     aria-colcount=${columns.length}
     aria-activedescendant=${position >= first && position < last ? `x-row-${open}` : undefined}
-    onScroll=${(event) => setScroll({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })}
+    onScroll=${() => setScroll((old) => ({ ...old, top: view.current.scrollTop, height: view.current.clientHeight }))}
     onKeyDown=${keys}
-    style=${`--columns:${columns.map(({ texts }, index) => (texts ? `minmax(${widths[index]}px, 1fr)` : `${widths[index]}px`)).join(" ")};--width:${widths.reduce((sum, width) => sum + width + 13, 22)}px`}
+    style=${`--columns:${columns.map(({ texts }, index) => (texts ? `minmax(${widths[index]}px, 1fr)` : `${widths[index]}px`)).join(" ")};--width:${widths.reduce((sum, width) => sum + width, 0)}px;--second:${widths[0]}px`}
   >
-    <div role="rowgroup" class="x-headgroup"><${Head} data=${data} columns=${columns} sort=${sort} onSort=${onSort} /></div>
+    <div role="rowgroup" class="x-headgroup"><${Head} data=${data} columns=${columns} sort=${sort} pin=${pin} onSort=${onSort} /></div>
     <div role="rowgroup" class="x-body" style=${`height:${height}px`}>
       ${drawn.map((at) => {
         const row = rows[at];
@@ -141,7 +146,7 @@ export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover
             (shown, index) => html`<div
               role="gridcell"
               aria-colindex=${index + 1}
-              class=${shown.column?.isNumber ? "x-number" : shown.texts ? "x-texts" : shown.column ? "" : "x-id"}
+              class=${(shown.column?.isNumber ? "x-number" : shown.texts ? "x-texts" : shown.column ? "" : "x-id") + pin(index)}
             >
               ${cell(data, shown, row)}
             </div>`,

@@ -278,6 +278,44 @@ def test_an_example_s_card_and_the_way_through_them_by_keys(opened, report) -> N
         page.get_by_role("dialog").wait_for(state="hidden")
 
 
+def test_runs_that_end_at_different_steps_say_so(opened) -> None:
+    with opened() as page:
+        assert [re.sub(r"\s+", " ", chip) for chip in page.locator(".x-run").all_inner_texts()] == [
+            "full to step 500",
+            "LoRA r4 to step 400",
+        ]
+        heads = page.locator(".x-outcomes th").all_inner_texts()
+        assert [re.sub(r"\s+", " ", head) for head in heads[::2]] == [
+            "LoRA r4: yes at step 400",
+            "full: yes at step 500",
+        ]
+
+
+def test_what_was_said_of_a_selection_goes_with_it_and_sorting_can_be_undone(opened) -> None:
+    with opened("#sort=entropy+descending", permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.get_by_role("button", name="Copy ids").click()
+        page.get_by_text(f"{N} ids copied.").wait_for()
+        page.locator(".x-chip", has_text="contested").first.click()
+        page.get_by_text("ids copied").wait_for(state="detached")
+        assert page.get_by_text("sorted by H ↓").count() == 1
+        page.get_by_role("button", name="Do not sort").click()
+        assert page.get_by_text("sorted by").count() == 0
+        assert "sort" not in fragment(page, "category=contested")
+
+
+def test_ids_stay_in_view_and_a_row_opens_without_cards_over_the_maps(opened) -> None:
+    with opened(viewport={"width": 820, "height": 900}) as page:
+        table = page.locator(".x-table")
+        table.evaluate("(element) => { element.scrollLeft = 300 }")
+        cell, head = page.locator(".x-body .x-id").first, page.locator(".x-head > *").first
+        for part in (cell, head):
+            assert part.bounding_box()["x"] == pytest.approx(table.bounding_box()["x"], abs=2)
+        cell.click()
+        page.locator(".x-card").wait_for()
+        assert page.locator(".x-tip").count() == 0
+        assert page.locator(".x-open").count() == len(RUNS)
+
+
 def test_runs_beside_each_other_and_other_measures_on_the_axes(opened) -> None:
     with opened() as page:
         assert page.locator(".x-map figcaption").all_inner_texts() == list(RUNS)
@@ -318,7 +356,9 @@ def test_the_page_prints(opened) -> None:
     with opened() as page:
         page.emulate_media(media="print")
         assert page.locator(".x-frame canvas").first.is_visible()
-        assert not page.locator(".x-bar").is_visible()
+        for controls in (".x-bar", ".x-axes", ".x-hint", ".x-export"):
+            assert not page.locator(controls).first.is_visible()
+        assert page.get_by_text("↑ confidence, → variability").is_visible()
         assert page.pdf(format="A4").startswith(b"%PDF")
 
 
@@ -336,7 +376,8 @@ def items_map(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFr
     rng = np.random.default_rng(0)
     labels = np.stack([np.arange(60) % 2] * 3 + [rng.integers(0, 2, 60)], axis=1)
     votes = Votes(np.repeat(np.arange(60), 4), labels.ravel(), np.tile(np.arange(4), 60), ("ann", "bob", "cid", "dan"))
-    fields = pd.DataFrame({"text": [f"Text of the item with number {number}" for number in range(60)]})
+    texts = [f"Text of the item with number {number}" for number in range(60)]
+    fields = pd.DataFrame({"text": texts, "split": ["train"] * 45 + ["test"] * 15})
     ids = [f"item-{number:02d}" for number in range(60)]
     data = Annotations(ids, votes.counts(n_items=60, n_classes=2), ("no", "yes"), fields, votes=votes)
     found = map_items(data)
@@ -348,8 +389,8 @@ def test_the_map_of_annotated_items_finds_label_errors(opened, items_map) -> Non
     wanted = items.index[items["slip_probability"] >= 0.5]
     assert 10 < len(wanted) < 50
     with opened("#where=slip_probability+≥+0.5&sort=-slip_probability", path=html) as page:
-        said = f"{len(wanted)} of 60 examples selected."
-        page.wait_for_function("([s, w]) => document.querySelector(s)?.textContent === w", arg=[STATUS, said])
+        said = f"{len(wanted)} of 60 examples selected: "
+        page.wait_for_function("([s, w]) => document.querySelector(s)?.textContent.startsWith(w)", arg=[STATUS, said])
         shown = first_id(page)
         assert shown in set(wanted)
         page.locator(".x-body .x-row").first.click()
@@ -357,6 +398,20 @@ def test_the_map_of_annotated_items_finds_label_errors(opened, items_map) -> Non
         card.wait_for()
         assert "dan" in card.inner_text()
         assert f"number {int(shown[-2:])}" in card.inner_text()
+
+
+def test_splits_are_counted_and_chosen(opened, items_map) -> None:
+    says = "([s, w]) => document.querySelector(s)?.textContent === w"
+    with opened(path=items_map[0]) as page:
+        page.wait_for_function(says, arg=[STATUS, "All 60 examples: 45 train, 15 test."])
+        page.get_by_role("group", name="Splits").get_by_role("button", name="test").click()
+        page.wait_for_function(says, arg=[STATUS, "15 of 60 examples selected: 15 test."])
+        assert {first_id(page)} <= {f"item-{number}" for number in range(45, 60)}
+        address = fragment(page, "split=test")
+    with opened(address, path=items_map[0]) as page:
+        page.wait_for_function(says, arg=[STATUS, "15 of 60 examples selected: 15 test."])
+        page.get_by_role("button", name="Show all").click()
+        page.wait_for_function(says, arg=[STATUS, "All 60 examples: 45 train, 15 test."])
 
 
 def test_the_map_of_annotated_items_is_accessible_and_whole_without_javascript(opened, items_map) -> None:
