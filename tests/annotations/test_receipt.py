@@ -165,7 +165,7 @@ def test_suggestions_are_not_refused(write_jsonl, write_text):
         write_text("d.csv", "id,votes\na,x|y|y\nb,x|x|x\n"),
     ]
     for file in files:
-        with pytest.raises(DataError, match="Name the one that holds them") as caught:
+        with pytest.raises(DataError, match="Name what holds them") as caught:
             read_annotations(file)
         [told] = caught.value.problems
         option = told.split(": ")[1].split("=")[0]

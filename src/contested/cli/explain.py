@@ -103,7 +103,8 @@ def _print(file: Path, found: Explanation) -> None:
         show.print(Text(f"  {command_of(file, other.options)}"), soft_wrap=True)
         show.print(Text(f"    {_summary(other.annotations)}"))
     if not found.others:
-        show.print(Text("No other reading of the file was found."))
+        beside = "" if found.refusal is None else "; what the refusal says comes first"
+        show.print(Text(f"No other reading of the file was found{beside}."))
 
 
 def _print_reading(reading: Reading) -> None:

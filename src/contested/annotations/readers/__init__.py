@@ -48,7 +48,8 @@ FORMATS: tuple[Format, ...] = (
 )
 """Every format, in the order in which ``auto`` tries them (counts beat proportions)."""
 
-_EXPLAIN = "`contested entropy FILE --explain` tries other readings and says how."
+EXPLAIN = "`contested entropy FILE --explain` tries other readings and says how."
+"""What a refusal advises that is not an explanation."""
 
 _GENERAL_OPTIONS = frozenset({"label_names", "id_column", "text_columns"})
 """Options that do not depend on the format."""
@@ -233,10 +234,10 @@ def _recognised(table: Table, options: Options) -> Format:
     found = f"{table.path} was recognised as {table.kind} with the columns {listed(table.columns)}, "
     if likely := suggestions(table):
         raise DataError(
-            f"{found}but none is called as annotations usually are. {_EXPLAIN} Name the one that holds them:", likely
+            f"{found}but none is called as annotations usually are. {EXPLAIN} Name what holds them:", likely
         )
     raise DataError(
         f"{found}but not as annotations. Expected one of the formats below. Name the columns that hold the "
-        f"annotations (count_columns, labels_column, distribution_column or worker_column), or the format. {_EXPLAIN}",
+        f"annotations (count_columns, labels_column, distribution_column or worker_column), or the format. {EXPLAIN}",
         [f"{known.name}: {known.summary}" for known in FORMATS],
     )

@@ -11,7 +11,7 @@ import pandas as pd
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_label, as_text, labels_in, rounded_id, rounded_ids, shown
-from contested.annotations.readers._labels import OTHER_NAMES
+from contested.annotations.readers._labels import OTHER_NAMES, OTHER_SCALE
 from contested.errors import ConfigError
 from contested.rows import FILE, TEXT, Coded, Table
 from contested.wording import did_you_mean, listed
@@ -54,9 +54,10 @@ ROW_NUMBER = "row number"
 _NOT_WORDS = re.compile(r"[\W_]+")
 _FIRST_UNNAMED = "Unnamed: 0"
 _SHOWN_ALIASES = 6
+_FEW_REPEATS = 3
 
 _ADVICE = "Fix the file, or name {}; nothing was loaded."
-_OF_NAMES = "Give other label names, or fix the file; nothing was loaded."
+_OF_NAMES = "Give other {}, or fix the file; nothing was loaded."
 
 
 @dataclass(frozen=True)
@@ -264,6 +265,9 @@ def read_ids(table: Table, column: str) -> list[str]:
     given = Coded.of(table.columns[column])
     if _identifies(given) and not any(given.mapped_at_once(rounded_ids).values):
         return [*map(str, labels_in(given))]
+    if told := _several_rows(table, column):
+        table.add_problem(0, told)
+        return [str(name or "") for name in labels_in(given)]
     ids: list[str] = []
     first_line: dict[str, int] = {}
     for line_number, value in zip(table.line_numbers, table.columns[column], strict=True):
@@ -287,6 +291,27 @@ def _id_again(table: Table, column: str, name: str, lines: tuple[int, int]) -> s
         f"an item of another file has the same {column}; ids must be unique. If every file numbers its own items, give "
         f"id_column={FILE}+{column}"
     )
+
+
+def _several_rows(table: Table, column: str) -> str:
+    """Say in one sentence that ids repeat on many rows of one file; nothing where a few do, which are named each."""
+    ids = [*labels_in(table.columns[column])]
+    repeated = pd.Series(ids).duplicated(keep="first").to_numpy()
+    if table.files or repeated.sum() <= _FEW_REPEATS:
+        return ""
+    second = int(repeated.argmax())
+    places = [table.at(table.line_numbers[row]) for row in (ids.index(ids[second]), second)]
+    told = f"{column} is the same on several rows, first on {places[0]} and {places[1]} ({shown(ids[second])})"
+    coded = {name: labels_in(values) for name, values in table.columns.items() if name not in (column, ROW_NUMBER)}
+    alone = [name for name in alias_columns(table, ID_ALIASES) if name in coded and _identifies(table.columns[name])]
+    if alone:
+        return f"{told}; ids must be unique, as in id_column={alone[0]}"
+    repeating = (
+        name for name, values in coded.items() if 1 < len(values.values) < len(ids) and None not in values.values
+    )
+    pair = next((name for name in repeating if len({*zip(ids, coded[name], strict=True)}) == len(ids)), "")
+    together = f"id_column={pair}+{column}" if pair else f"id_column=…+{column}"
+    return f"{told}; ids must be unique, and several columns may identify a row together: {together}"
 
 
 def read_fields(table: Table, used: Collection[str], text_columns: Sequence[str] | None) -> pd.DataFrame:
@@ -348,5 +373,7 @@ def stop_on_problems(table: Table, format_name: str) -> None:
     """Raise the table's problems, if any, as a failure to read this format."""
     # Lines without a header have no columns that a user could name.
     instead = "another format" if table.kind == TEXT else "other columns or another format"
-    names = any(problem.text.startswith(OTHER_NAMES) for problem in table.problems)
-    table.raise_problems(f"the format {format_name}", _OF_NAMES if names else _ADVICE.format(instead))
+    wrong = {OTHER_NAMES: "label names", OTHER_SCALE: "classes of the scale"}
+    names = next((wrong[of] for of in wrong if any(found.text.startswith(of) for found in table.problems)), "")
+    advice = _OF_NAMES.format(names) if names else _ADVICE.format(instead)
+    table.raise_problems(f"the format {format_name}", advice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -27,9 +28,19 @@ _MOST_CLASSES = 1000
 
 _SYSTEMATIC = 3  # times that a label stands in a file which is no slip of the pen
 _MOST_SHOWN = 10
+_NEAR = 0.7
 
 OTHER_NAMES = "the label names"
 """How the finding begins that the names given may be wrong, and not the file."""
+
+OTHER_SCALE = "the scale"
+"""How it begins where the names are those of a scale."""
+
+
+class ScaleNames(tuple[str, ...]):
+    """Names of classes that are a scale: their order is meant."""
+
+    __slots__ = ()
 
 
 class Counted(NamedTuple):
@@ -228,12 +239,31 @@ def note_other_names(table: Table, label_names: Sequence[str], found: Mapping[st
         return
     told = ", ".join(f"{label} ({often[label]:,} times)" for label in others[:_MOST_SHOWN])
     more = f", … ({len(others):,} labels)" if len(others) > _MOST_SHOWN else ""
-    names = ",".join(order_labels(often)) if len(often) <= _MOST_SHOWN else "…"
-    table.add_problem(
-        0,
-        f"{OTHER_NAMES} {','.join(label_names)} lack labels of the file: {told}{more}; if the file is right, give "
-        f"label_names={names} in the order of your classes",
-    )
+    given = ",".join(label_names)
+    if isinstance(label_names, ScaleNames):
+        names, rest = _in_order_of(label_names, others)
+        place = f", with {listed(rest)} put in {'its place' if len(rest) == 1 else 'their places'}" if rest else ""
+        problem = (
+            f"{OTHER_SCALE} {given} lacks labels of the file: {told}{more}; if the file is right, give "
+            f"scale={','.join(names)}{place}, from the lowest to the highest"
+        )
+    else:
+        names = list(order_labels(often)) if len(often) <= _MOST_SHOWN else ["…"]
+        problem = (
+            f"{OTHER_NAMES} {given} lack labels of the file: {told}{more}; if the file is right, give "
+            f"label_names={','.join(names)} in the order of your classes"
+        )
+    table.add_problem(0, problem)
+
+
+def _in_order_of(scale: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A scale in the spellings of the file, and the labels that are near to none of its names."""
+    rest, names = list(others), []
+    for name in scale:
+        near = difflib.get_close_matches(name, rest, n=1, cutoff=_NEAR)
+        names.append(near[0] if near else name)
+        rest = [other for other in rest if other not in near]
+    return names, rest
 
 
 def check_classes(table: Table, label_names: Sequence[str]) -> None:

@@ -12,15 +12,14 @@ from contested.annotations.disagreement import Disagreement, parse_by
 from contested.annotations.readers._bins import midpoints
 from contested.annotations.readers._cells import canonical
 from contested.annotations.readers._format import Options
+from contested.annotations.readers._labels import ScaleNames
 from contested.annotations.scales import ratings
 from contested.errors import ConfigError
 from contested.rows import Table
 from contested.wording import listed
 
 
-def as_scale(
-    given: str | Sequence[str | float] | None, label_names: str | Sequence[str] | None
-) -> tuple[str, ...] | None:
+def as_scale(given: str | Sequence[str | float] | None, label_names: str | Sequence[str] | None) -> ScaleNames | None:
     """Return the classes of a scale as texts, numbers as the readers of labels write them.
 
     Args:
@@ -43,7 +42,7 @@ def as_scale(
         raise ConfigError("scale and label_names both name the classes: give one; the order of a scale is its own.")
     texts = [str(value).strip() for value in ([given] if isinstance(given, str) else given)]
     numbers = [canonical(text) for text in texts]
-    names = tuple(texts if None in numbers else [number for number in numbers if number is not None])
+    names = ScaleNames(texts if None in numbers else [number for number in numbers if number is not None])
     ratings(names)
     return names
 
@@ -80,4 +79,11 @@ def rated(found: Annotations, options: Options, table: Table) -> Annotations:
             table.add_note(f"The classes {listed(scale)} are taken as equal steps, 1 to {len(scale)}.")
     elif found.scale is not None:
         values = tuple(np.asarray(found.scale).tolist())
-    return replace(found, disagreement=Disagreement(measure, values))
+    elif measure not in ("entropy", "scaled-entropy"):
+        names = listed(found.label_names)
+        raise ConfigError(
+            f"by={measure} needs the order of the classes, and those of the file do not say theirs: {names}. Give "
+            f"scale={','.join(found.label_names)} if this is their order from the lowest to the highest, else with the "
+            "classes in that order."
+        )
+    return replace(found, label_names=tuple(found.label_names), disagreement=Disagreement(measure, values))

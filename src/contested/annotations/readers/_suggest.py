@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from contested.annotations.readers._cells import separator_of, split_labels
-from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers._guess import (
+    Columns,
+    composite,
+    labels_of,
+    long_tables,
+    numbers_by_label,
+    one_hot,
+    pairs_in,
+    structure,
+    wide,
+)
 from contested.rows import Table
+from contested.wording import listed
 
 _READ = 200  # values of a column that are looked at
 _ROUNDED = 0.02
 _FEW = 5  # cells
+_PAIRS = {
+    "shares": "distribution_column='{name}', with n_annotators or annotators_column",
+    "counts": "count_columns='{name}'",
+}
+_TOLD = {
+    "labels_column": "{names} hold the same few values: labels_column={written} if each is an annotator's",
+    "count_columns": "{names} hold whole numbers: count_columns={written} if they count labels by class",
+}
 
 
 def suggestions(table: Table) -> list[str]:
@@ -23,11 +43,49 @@ def suggestions(table: Table) -> list[str]:
     Returns:
         A sentence for each such column; none where no column looks so.
     """
-    return [told.replace("{name}", name) for name, values in table.columns.items() for told in _told(values)]
+    columns = {name: [*islice(values, _READ)] for name, values in table.columns.items()}
+    by_name = sorted(columns.items(), key=lambda column: "count" not in column[0].casefold())
+    lists = [told.replace("{name}", name) for name, values in by_name for told in _told(values)]
+    several = [*_of_several(columns)]
+    return [*lists, *several] or [*_of_rows(columns)]
+
+
+def _of_several(columns: Columns) -> Iterator[str]:
+    """Columns that hold annotations together: a mark per label, a label per annotator, or a count per class."""
+    singles, few = labels_of(columns)
+    if marked := next(one_hot(singles), None):
+        names = marked["count_columns"]
+        yield (
+            f"{listed(names)} hold marks, on several rows per item: count_columns={_written(names)} with "
+            "multilabel=mentions, sets, each or a class"
+        )
+        return
+    for group in wide(singles, few):
+        for option, names in group.items():
+            yield _TOLD[option].format(names=listed(names), written=_written(names))
+
+
+def _of_rows(columns: Columns) -> Iterator[str]:
+    """The likeliest columns of item, annotator and label."""
+    singles, few = labels_of(columns)
+    found = next((found for found in (*composite(singles, few), *long_tables(singles, few)) if len(found) == 3), {})
+    if found:
+        given = ", ".join(f"{option}={_written([name])}" for option, name in found.items())
+        yield f"{listed(found.values())} may be item, annotator and label, an annotation per row: {given}"
+
+
+def _written(names: Sequence[str]) -> str:
+    """Names as a value of an option, as a shell takes them."""
+    return shlex.quote(",".join(f'"{name}"' if "," in name else name for name in names))
 
 
 def _told(values: Sequence[object]) -> Iterator[str]:
-    found = [_structure(value) for value in islice((v for v in values if v is not None), _READ)]
+    if pairs := pairs_in(values):
+        yield f"{{name}} holds {pairs} by label: {_PAIRS[pairs]}"
+        return
+    if numbers_by_label(values):
+        values = [_without_nothing(value) for value in values]
+    found = [structure(value) for value in islice((v for v in values if v is not None), _READ)]
     parts = [list(value.values()) if isinstance(value, dict) else value for value in found]
     if not parts:
         return
@@ -48,11 +106,9 @@ def _told(values: Sequence[object]) -> Iterator[str]:
         yield from _of_numbers(rows, what, keyed=keyed)
 
 
-def _structure(value: object) -> object:
-    try:
-        return as_structure(value)
-    except ValueError:
-        return value
+def _without_nothing(value: object) -> object:
+    found = structure(value)
+    return {key: part or 0 for key, part in found.items()} if isinstance(found, dict) else found
 
 
 def _of_numbers(rows: Sequence[Sequence[float]], what: str, *, keyed: bool) -> Iterator[str]:

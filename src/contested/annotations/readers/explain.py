@@ -10,18 +10,15 @@ from itertools import islice, permutations
 from typing import Any
 
 from contested.annotations.core import Annotations
-from contested.annotations.readers import FORMATS, long, read_annotations
-from contested.annotations.readers._cells import as_count, labels_in
-from contested.annotations.readers._format import ID_ALIASES, WORKER_ALIASES, alias_key
-from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers import EXPLAIN, FORMATS, read_annotations
+from contested.annotations.readers._cells import labels_in
+from contested.annotations.readers._guess import guesses, is_structured, structure
 from contested.errors import ConfigError, ContestedError, DataError
 from contested.files import user_path
 from contested.rows import TEXT, Request, Table, read_table
 from contested.wording import counted, listed
 
-_MOST_LABELS = 20  # different values of a column of labels
 _MOST_TRIED = 40
-_NO_LABELS = (*ID_ALIASES, *WORKER_ALIASES)
 _MOST_SHOWN = 6
 _SHOWN_VALUES = 4
 _SAMPLE = 200
@@ -86,11 +83,13 @@ def explain_annotations(path: str | os.PathLike[str], **options: Any) -> Explana
     try:
         reading = Reading(options, read_annotations(path, **options))
     except (ConfigError, DataError) as error:
-        refusal = error
+        # It advises what is under way.
+        refusal = type(error)(error.message.replace(f" {EXPLAIN}", ""), error.problems)
     seen = [] if reading is None else [reading.annotations]
     others: list[Reading] = []
-    for candidate in islice(_candidates(table, options), _MOST_TRIED):
-        found = _attempt(path, candidate)
+    named = [] if refusal is None else [*_named_by(refusal, options)]
+    for candidate in islice((*named, *_candidates(table, options)), _MOST_TRIED):
+        found = _attempt(path, candidate, is_named=candidate in named)
         if found is not None and not any(_is_same(found, before) for before in seen):
             seen.append(found)
             others.append(Reading(candidate, found))
@@ -104,13 +103,25 @@ def _names(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return given if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
-def _attempt(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Annotations | None:
+def _named_by(refusal: ContestedError, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a refusal itself says to do."""
+    told = " ".join((refusal.message, *refusal.problems))
+    if "bins=3" in told:
+        yield {**options, "bins": 3}
+    if "multilabel=mentions" in told:
+        for reading in ("mentions", "sets", "each"):
+            yield {**options, "multilabel": reading}
+    if found := re.search(r"name the format ([a-z-]+)", told):
+        yield {**options, "format": found[1]}
+
+
+def _attempt(path: str | os.PathLike[str], options: Mapping[str, Any], *, is_named: bool) -> Annotations | None:
     try:
         found = read_annotations(path, **options)
     except (ConfigError, DataError):
         return None
     # Where few items have two votes, the items were something else.
-    return found if 2 * (found.n_annotators > 1).sum() > found.n_items else None
+    return found if is_named or 2 * (found.n_annotators > 1).sum() > found.n_items else None
 
 
 def _is_same(one: Annotations, other: Annotations) -> bool:
@@ -126,7 +137,7 @@ def _candidates(table: Table, options: Mapping[str, Any]) -> Iterator[dict[str, 
     reading = {name: value for name, value in options.items() if name not in kept}
     usable = {name: values for name, values in table.columns.items() if name != "line" or table.kind != TEXT}
     headless = list(_headless(usable))
-    for named in headless or (*_more_ids(usable, reading), *_of_columns(usable)):
+    for named in headless or (*_more_ids(usable, reading), *guesses(usable)):
         yield {**kept, **named}
         if reading:
             yield {**kept, **reading, **named}
@@ -134,64 +145,12 @@ def _candidates(table: Table, options: Mapping[str, Any]) -> Iterator[dict[str, 
         yield {**kept, **reading, "format": known.name}
 
 
-def _of_columns(columns: Mapping[str, Sequence[object]]) -> Iterator[dict[str, Any]]:
-    """Columns by what stands in them: annotations in rows, one column per annotator or class, lists and objects."""
-    singles = {name: values for name, values in columns.items() if not _is_structured(values)}
-    few = [name for name, values in singles.items() if _is_few(values) and not _is_named(name, _NO_LABELS)]
-    yield from _wide(singles, few)
-    repeated = [name for name, values in singles.items() if 1 < _n_different(values) < len(values)]
-    threes = [
-        (item, worker, label)
-        for item, worker in permutations(repeated, 2)
-        if _n_pairs(singles[item], singles[worker]) == len(singles[item])
-        for label in few
-        if label not in (item, worker) and _n_pairs(singles[item], singles[label]) > _n_different(singles[item])
-    ]
-    for item, worker, label in sorted(threes, key=_unlikely):
-        yield {"id_column": item, "worker_column": worker, "labels_column": label}
-    for item, label in sorted(permutations(repeated, 2), key=_unlikely):
-        varies = _n_pairs(singles[item], singles[label]) > _n_different(singles[item])
-        if varies and label in few and not _is_named(item, WORKER_ALIASES):
-            yield {"id_column": item, "labels_column": label}
-    for name in columns.keys() - singles.keys():
-        for option in ("labels_column", "count_columns"):
-            yield {option: name}
-
-
-def _unlikely(names: tuple[str, ...]) -> int:
-    """How many of item, annotator and label are called something else than these usually are."""
-    item, label = names[0], names[-1]
-    wrong = not _is_named(item, long.ITEM_ALIASES), not _is_named(label, long.LABEL_ALIASES)
-    return sum(wrong) + sum(not _is_named(worker, WORKER_ALIASES) for worker in names[1:-1])
-
-
-def _is_named(name: str, aliases: Sequence[str]) -> bool:
-    return alias_key([name], aliases) is not None
-
-
-def _wide(singles: Mapping[str, Sequence[object]], few: Sequence[str]) -> Iterator[dict[str, Any]]:
-    stems: dict[str, list[str]] = {}
-    for name in few:
-        stems.setdefault(re.sub(r"\d+", "#", name), []).append(name)
-    alike = [name for name in few if any(_share(singles[name], singles[other]) for other in few if other != name)]
-    counts = [name for name in few if all(map(_is_count, singles[name]))]
-    groups = [
-        *(("labels_column", group) for group in stems.values()),
-        ("count_columns", counts),
-        ("labels_column", alike),
-    ]
-    for option, group in groups:
-        alike_all = all(_share(singles[one], singles[group[0]]) for one in group[1:])
-        if len(group) > 1 and (alike_all or option == "count_columns"):
-            yield {option: group}
-
-
 def _more_ids(columns: Mapping[str, Sequence[object]], given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Columns that make an id together with the one that was given for it."""
     item = given.get("id_column")
     if isinstance(item, str) and item in columns:
         for name, values in columns.items():
-            if name != item and 1 < _n_different(values) < len(values) and not _is_structured(values):
+            if name != item and 1 < _n_different(values) < len(values) and not is_structured(values):
                 yield {**given, "id_column": f"{name}+{item}"}
 
 
@@ -204,47 +163,14 @@ def _headless(columns: Mapping[str, Sequence[object]]) -> Iterator[dict[str, Any
             yield {"columns": list(names)}
 
 
-def _is_structured(values: Sequence[object]) -> bool:
-    return any(isinstance(_structure(value), list | dict) for value in values[:_SAMPLE])
-
-
-def _structure(value: object) -> object:
-    try:
-        return as_structure(value)
-    except ValueError:
-        return value
-
-
-def _is_few(values: Sequence[object]) -> bool:
-    different = len({*labels_in(values).values} - {None})
-    return 0 < different <= _MOST_LABELS
-
-
 def _n_different(values: Sequence[object]) -> int:
     return len(labels_in(values).values)
 
 
-def _n_pairs(one: Sequence[object], other: Sequence[object]) -> int:
-    return len({*zip(labels_in(one), labels_in(other), strict=True)})
-
-
-def _share(one: Sequence[object], other: Sequence[object]) -> bool:
-    """Whether two columns have half of the values of the smaller one in common."""
-    first, second = ({*labels_in(values).values} - {None} for values in (one, other))
-    return 2 * len(first & second) >= min(len(first), len(second))
-
-
-def _is_count(value: object) -> bool:
-    try:
-        return as_count(value) >= 0
-    except ValueError:
-        return False
-
-
 def _described(values: Sequence[object]) -> str:
     """What stands in a column, in a few words."""
-    if _is_structured(values):
-        lists = sum(isinstance(_structure(value), list) for value in values[:_SAMPLE])
+    if is_structured(values):
+        lists = sum(isinstance(structure(value), list) for value in values[:_SAMPLE])
         return "lists" if lists else "objects"
     names = [name for name in labels_in(values).values if name is not None]
     empty = sum(name is None for name in labels_in(values))
