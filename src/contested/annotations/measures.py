@@ -268,8 +268,8 @@ def krippendorff_alpha(label_counts: ArrayLike, level: Level = "nominal", values
     Examples:
         >>> krippendorff_alpha([[2, 0], [0, 2], [1, 1]])  # D_o = 1/3, D_e = 18/30
         0.4444444444444444
-        >>> krippendorff_alpha([[2, 0, 0], [0, 1, 1], [0, 0, 2]], "interval")  # D_o = 2/6, D_e = 48/30
-        0.7916666666666666
+        >>> krippendorff_alpha([[2, 0, 0], [0, 1, 1], [0, 0, 2]], "interval")  # D_o = 2/6, D_e = 58/30
+        0.8275862068965517
     """
     counts = check_counts(label_counts, allow_empty_rows=True)
     numbers = np.arange(counts.shape[1]) if values is None else np.asarray(values, dtype=np.float64)
