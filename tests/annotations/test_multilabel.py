@@ -138,6 +138,19 @@ def test_sets_that_cannot_be_read_are_refused(long, write_text):
         read_annotations(counts, format="counts", count_columns=["x", "y"], multilabel="sets")
 
 
+def test_the_labels_of_an_item_are_no_annotators_whatever_the_reading(write_jsonl):
+    path = write_jsonl([{"id": key, "labels": labels} for key, labels in zip("abcd", ["r", "r, b", "b", "g, b"])])
+    for reading in ("mentions", "sets", "each", "r"):
+        with pytest.raises(DataError, match="no label occurs twice in any of the 2 items with several labels"):
+            read_annotations(path, multilabel=reading)
+    named = read_annotations(path, multilabel="mentions", format="labels")
+    assert named.n_annotators.tolist() == [1, 2, 1, 2]
+    # Where somebody chose several labels or none, a cell holds answers, of which no two need be alike.
+    for first in (["r", "b"], []):
+        lists = write_jsonl([{"id": "a", "labels": [first, ["r"]]}, {"id": "b", "labels": [["g"], ["b"]]}])
+        assert read_annotations(lists, multilabel="sets").n_annotators.tolist() == [2, 2]
+
+
 def test_measurements_are_cut_by_equal_widths_or_bounds(write_jsonl):
     path = write_jsonl(
         [

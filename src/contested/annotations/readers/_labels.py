@@ -15,7 +15,7 @@ from contested.annotations.multilabel import LabelSets
 from contested.annotations.readers._bins import binned
 from contested.annotations.readers._classes import note_classes, note_measurements
 from contested.annotations.readers._sets import joined_labels, set_parts, votes_of_sets
-from contested.annotations.readers._votes import Answers, unified, without_missing
+from contested.annotations.readers._votes import Answers
 from contested.annotations.votes import Votes
 from contested.rows import Table
 from contested.wording import did_you_mean, listed
@@ -120,7 +120,6 @@ def count_answers(
     *,
     n_items: int,
     label_names: tuple[str, ...] | None,
-    missing: Sequence[str] | None = None,
     multilabel: str | None = None,
     bins: Sequence[float] | None = None,
 ) -> Counted:
@@ -128,18 +127,15 @@ def count_answers(
 
     Args:
         table: The file; labels that are none of the classes become problems.
-        answers: Every annotation.
+        answers: The annotations that name a class, with one spelling per number.
         n_items: N.
         label_names: The classes, if given; else those found are taken, in their usual order.
-        missing: What stands for no answer, beside what usually does.
         multilabel: How answers of several labels are read; None where each is one label.
         bins: How measurements are cut into classes, where labels are numbers.
 
     Returns:
         The classes, the counts, and the answers that name a class.
     """
-    answers = without_missing(table, answers, missing=missing, label_names=label_names)
-    answers = unified(table, answers, label_names)
     if bins:
         answers, label_names = binned(table, answers, bins)
     if multilabel:

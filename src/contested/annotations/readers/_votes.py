@@ -219,6 +219,13 @@ def single_labels(table: Table, column: str, whole: Collection[str] | None, *, s
     return Coded(labels.codes[given.codes], labels.values)
 
 
+def answered(
+    table: Table, answers: Answers, *, missing: Sequence[str] | None, label_names: Sequence[str] | None
+) -> Answers:
+    """Return the answers that name a class, with one spelling per number; arguments as of `without_missing`."""
+    return unified(table, without_missing(table, answers, missing=missing, label_names=label_names), label_names)
+
+
 def without_missing(
     table: Table, answers: Answers, *, missing: Sequence[str] | None, label_names: Sequence[str] | None
 ) -> Answers:

@@ -14,7 +14,7 @@ from contested.annotations.readers._format import (
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes, count_answers
-from contested.annotations.readers._votes import Answers, column_answers, left_out, without_missing
+from contested.annotations.readers._votes import Answers, column_answers, left_out, unified, without_missing
 from contested.rows import Table
 
 _COLUMN = re.compile(r"(annotator|worker)_\d+")
@@ -55,7 +55,7 @@ def read(table: Table, options: Options) -> Annotations:
     answers = column_answers(table, columns, options.label_names, sets=options.multilabel is not None)
     answers = answers.renamed({label: _whole(label) for label in answers.labels})
     answers = without_missing(table, answers, missing=options.missing, label_names=options.label_names)
-    answers = _named(answers, options.label_names)
+    answers = unified(table, _named(answers, options.label_names), options.label_names)
     found = count_answers(
         table,
         answers,

@@ -26,7 +26,15 @@ from contested.annotations.readers._format import (
 from contested.annotations.readers._labels import check_classes, count_answers
 from contested.annotations.readers._pairs import with_annotators
 from contested.annotations.readers._printed import as_structure
-from contested.annotations.readers._votes import check_sets, column_answers, left_out, listed_answers
+from contested.annotations.readers._sets import set_parts
+from contested.annotations.readers._votes import (
+    Answers,
+    answered,
+    check_sets,
+    column_answers,
+    left_out,
+    listed_answers,
+)
 from contested.rows import Coded, Table
 from contested.wording import listed
 
@@ -60,26 +68,23 @@ def read(table: Table, options: Options) -> Annotations:
     if not (id_column and all(columns)):
         stop_on_problems(table, FORMAT.name)
     ids = read_ids(table, id_column)
-    one = len(columns) == 1
+    one, sets = len(columns) == 1, options.multilabel is not None
     names = options.label_names
-    sets, plain = options.multilabel is not None, not (options.multilabel or options.bins)
     table, beside = with_annotators(table, columns[0], names) if one else (table, None)
     answers = (
         listed_answers(table, columns[0], names, sets=sets) if one else column_answers(table, columns, names, sets=sets)
     )
+    answers = answered(table, answers, missing=options.missing, label_names=names)
     found = count_answers(
         table,
         answers,
         n_items=len(ids),
-        label_names=options.label_names,
-        missing=options.missing,
+        label_names=names,
         multilabel=options.multilabel,
         bins=options.bins,
     )
-    if one and names is None and plain and not table.problems:
-        note_unsplit(table, found.answers.times(), columns[0])
-    if one and plain and not (beside or _note_keys(table, columns[0]) or options.by_name or table.problems):
-        check_sets(table, found.answers, columns[0])
+    if one and not (options.bins or table.problems):
+        _check_cells(table, columns[0], answers, options, named=beside is not None)
     _check_rows(table, id_column, found.counts)
     rows = left_out(table, ids, found.answers)
     fields = read_fields(table, {id_column, *columns, beside or id_column}, options.text_columns)
@@ -87,6 +92,17 @@ def read(table: Table, options: Options) -> Annotations:
         check_classes(table, found.label_names)
     stop_on_problems(table, FORMAT.name)
     return found.annotations(ids, rows, fields.iloc[rows], source=str(table.path))
+
+
+def _check_cells(table: Table, column: str, answers: Answers, options: Options, *, named: bool) -> None:
+    """Note a problem where the cells of a column hold something else than the answers of several annotators."""
+    whole = options.label_names or ()
+    if options.multilabel is None and not whole:
+        note_unsplit(table, answers.times(), column)
+    # Annotators who chose several labels each are no question; an item that has several may be.
+    each = options.multilabel and any(len(parts) != 1 for parts in set_parts(answers.labels, whole).values())
+    if not (named or each or _note_keys(table, column) or options.by_name or table.problems):
+        check_sets(table, answers, column)
 
 
 def _check_rows(table: Table, id_column: str, counts: NDArray[np.int64]) -> None:

@@ -27,7 +27,7 @@ from contested.annotations.readers._format import (
 from contested.annotations.readers._labels import check_classes, count_answers
 from contested.annotations.readers._sets import united
 from contested.annotations.readers._single import single
-from contested.annotations.readers._votes import Answers, left_out, single_labels, unified, without_missing
+from contested.annotations.readers._votes import Answers, answered, left_out, single_labels
 from contested.annotations.receipt import EMPTY
 from contested.rows import Coded, Table
 from contested.wording import counted, listed
@@ -242,8 +242,7 @@ def _answers(table: Table, columns: _Columns, options: Options) -> Answers:
     cells = single_labels(table, columns.label, options.label_names, sets=options.multilabel is not None)
     given = np.flatnonzero(~cells.where(_is_missing))
     answers = Answers.of(given, cells.codes[given], [str(label) for label in cells.values])
-    answers = without_missing(table, answers, missing=options.missing, label_names=options.label_names)
-    answers = unified(table, answers, options.label_names)
+    answers = answered(table, answers, missing=options.missing, label_names=options.label_names)
     if len(given) < len(cells):
         table.trace.count_missing(EMPTY, len(cells) - len(given))
     without = np.delete(np.arange(len(cells)), answers.rows).tolist()
