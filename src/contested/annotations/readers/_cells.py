@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
 from contested.rows.coded import Coded
@@ -177,6 +177,25 @@ def separator_of(texts: Iterable[str]) -> str:
     """
     found = {character for text in texts for character in _SEPARATORS if character in text}
     return next((character for character in _SEPARATORS if character in found), _SEPARATORS[-1])
+
+
+def split_cells(cells: Sequence[object], whole: Collection[str]) -> list[object]:
+    """Return the cells of a column, each text as the list of its labels, which one separator divides in all of them.
+
+    Args:
+        cells: Texts, which are split, and lists, objects and others, which stay.
+        whole: Names of classes, which are not split even where they hold a separator.
+
+    Returns:
+        The cells.
+
+    Examples:
+        >>> split_cells(["Yes, surely|No", "No, never", ["a"], None], ["No, never"])
+        [['Yes, surely', 'No'], 'No, never', ['a'], None]
+    """
+    several = [isinstance(cell, str) and cell.strip() not in whole for cell in cells]
+    separator = separator_of(str(cell) for cell, split in zip(cells, several, strict=True) if split)
+    return [split_labels(str(cell), separator) if split else cell for cell, split in zip(cells, several, strict=True)]
 
 
 def split_labels(text: str, separator: str = "") -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from contested.annotations.readers import long
 from contested.annotations.readers._cells import as_count, labels_in
 from contested.annotations.readers._format import ID_ALIASES, WORKER_ALIASES, alias_key
-from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers._printed import structure
 
 Columns = Mapping[str, Sequence[object]]
 
@@ -189,14 +189,6 @@ def numbers_by_label(values: Sequence[object]) -> bool:
 def is_structured(values: Sequence[object]) -> bool:
     """Whether a column has lists or objects."""
     return any(isinstance(structure(value), list | dict) for value in values[:_SAMPLE])
-
-
-def structure(value: object) -> object:
-    """A cell as the list or object that it is, or prints; itself where it is something else."""
-    try:
-        return as_structure(value)
-    except ValueError:
-        return value
 
 
 def _unlikely(names: tuple[str, ...]) -> int:

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from itertools import islice
 
-from contested.annotations.readers._cells import as_label, separator_of, split_labels
+from contested.annotations.readers._cells import as_label, split_cells, split_labels
 from contested.annotations.readers._format import alias_column
-from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers._printed import structure
 from contested.rows import Table
 
 _ALIASES = (
@@ -54,18 +54,7 @@ def _is_several(value: object) -> bool:
 
 def _parts(column: Sequence[object], whole: Collection[str]) -> list[object]:
     """The list in each cell; None where it holds nothing, and objects as they are."""
-    cells = [_structure(value) for value in column]
-    separator = separator_of(cell for cell in cells if isinstance(cell, str) and cell not in whole)
-    return [
-        split_labels(cell, separator) if isinstance(cell, str) and cell.strip() not in whole else cell for cell in cells
-    ]
-
-
-def _structure(value: object) -> object:
-    try:
-        return as_structure(value)
-    except ValueError:
-        return value
+    return split_cells([structure(value) for value in column], whole)
 
 
 def _paired(labels: object, annotators: object) -> dict[str, object] | None:

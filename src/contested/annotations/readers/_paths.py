@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from contested.annotations.readers._cells import as_label
 from contested.annotations.readers._format import ROW_NUMBER, Options
-from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers._printed import structure
 from contested.errors import ConfigError
 from contested.rows import Table
 from contested.wording import did_you_mean, listed
@@ -115,7 +115,7 @@ def with_paths(table: Table, paths: Sequence[str]) -> Table:
         ConfigError: If they lead through lists of several columns.
     """
     starts = {name: start for name in paths if (start := _split(table, name)) is not None}
-    cells = {column: [_structure(value) for value in table.columns[column]] for column, _ in starts.values()}
+    cells = {column: [structure(value) for value in table.columns[column]] for column, _ in starts.values()}
     listing = [column for column, values in cells.items() if any(isinstance(value, list) for value in values)]
     if len(listing) > 1:
         raise ConfigError(
@@ -143,13 +143,6 @@ def _opened(table: Table, cells: Sequence[object], column: str, starts: Mapping[
             columns[name] = [_value(part, keys) for part in flat]
     numbers = [table.line_numbers[row] for row in rows]
     return dataclasses.replace(table, columns=columns, line_numbers=numbers)
-
-
-def _structure(value: object) -> object:
-    try:
-        return as_structure(value)
-    except ValueError:
-        return value
 
 
 def _value(cell: object, keys: Sequence[str]) -> object:

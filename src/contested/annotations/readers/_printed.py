@@ -80,6 +80,14 @@ def as_structure(value: object) -> object:
     return _printed(text, value)
 
 
+def structure(value: object) -> object:
+    """Return what :func:`as_structure` does; the value itself where it cannot be read as a list or object."""
+    try:
+        return as_structure(value)
+    except ValueError:
+        return value
+
+
 def _printed(text: str, value: str) -> object:
     shown = repr(text if len(text) <= 40 else text[:40] + "…")
     if len(text) > _LONGEST:

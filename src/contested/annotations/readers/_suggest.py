@@ -15,9 +15,9 @@ from contested.annotations.readers._guess import (
     numbers_by_label,
     one_hot,
     pairs_in,
-    structure,
     wide,
 )
+from contested.annotations.readers._printed import structure
 from contested.rows import Table
 from contested.wording import listed
 

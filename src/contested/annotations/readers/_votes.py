@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.annotations.readers._cells import NOTHING, as_label, as_set, canonical, separator_of, shown, split_labels
+from contested.annotations.readers._cells import NOTHING, as_label, as_set, canonical, shown, split_cells
 from contested.annotations.readers._printed import as_structure
 from contested.annotations.readers._single import EXPECTED, single
 from contested.annotations.receipt import EMPTY
@@ -118,8 +118,7 @@ def listed_answers(table: Table, column: str, whole: Sequence[str] | None, *, se
     """
     given = Coded.of(table.columns[column])
     texts = _attempted(table, given, column, as_structure)
-    separator = separator_of(cell for cell in texts if isinstance(cell, str) and cell not in (whole or ()))
-    cells = [_parts(cell, separator, whole or ()) for cell in texts]
+    cells = [_parts(cell) for cell in split_cells(texts, whole or ())]
     if sets:
         cells = [[(who, as_set(part) if isinstance(part, list) else part) for who, part in parts] for parts in cells]
     nested = [any(isinstance(part, list | dict) for _, part in parts) for parts in cells]
@@ -166,12 +165,10 @@ def _count_empty(table: Table, times: int) -> None:
         table.trace.count_missing(EMPTY, times)
 
 
-def _parts(cell: object, separator: str, whole: Collection[str]) -> list[tuple[str, object]]:
+def _parts(cell: object) -> list[tuple[str, object]]:
     """The parts of a cell, each with its annotator; "" where it does not say."""
     if isinstance(cell, dict):
         return [(str(annotator), part) for annotator, part in cell.items()]
-    if isinstance(cell, str) and cell.strip() not in whole:
-        return [("", part) for part in split_labels(cell, separator)]
     return [("", part) for part in (cell if isinstance(cell, list) else [cell])]
 
 

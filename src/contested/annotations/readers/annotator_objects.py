@@ -9,7 +9,7 @@ from contested.annotations.core import Annotations
 from contested.annotations.readers import long
 from contested.annotations.readers._format import WORKER_ALIASES, Format, Options, alias_key, refuse
 from contested.annotations.readers._paths import with_paths
-from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers._printed import structure
 from contested.rows import Table
 from contested.wording import listed
 
@@ -43,10 +43,7 @@ def _object(table: Table, name: str) -> dict[str, object]:
 def _list(value: object) -> list[dict[str, object]] | None:
     if isinstance(value, str) and not value.lstrip().startswith("["):
         return None
-    try:
-        found = as_structure(value)
-    except ValueError:
-        return None
+    found = structure(value)
     return found if isinstance(found, list) else None
 
 

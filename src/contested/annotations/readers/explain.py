@@ -12,7 +12,8 @@ from typing import Any
 from contested.annotations.core import Annotations
 from contested.annotations.readers import EXPLAIN, FORMATS, read_annotations
 from contested.annotations.readers._cells import labels_in
-from contested.annotations.readers._guess import guesses, is_structured, structure
+from contested.annotations.readers._guess import guesses, is_structured
+from contested.annotations.readers._printed import structure
 from contested.errors import ConfigError, ContestedError, DataError
 from contested.files import user_path
 from contested.rows import TEXT, Request, Table, read_table

@@ -19,7 +19,7 @@ from contested.annotations.readers._format import (
     refuse,
 )
 from contested.annotations.readers._labels import order_labels
-from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers._printed import structure
 from contested.rows import Table
 from contested.wording import listed
 
@@ -50,25 +50,18 @@ def _column(table: Table, options: Options) -> _Column | None:
     name = named or alias_column(table, _USUAL)
     if name is None or name not in table.columns:
         return None
-    return _whole(name, [None if value is None else _lists(_structure(value)) for value in table.columns[name]])
+    return _whole(name, [None if value is None else _lists(structure(value)) for value in table.columns[name]])
 
 
 def _whole(name: str, cells: Sequence[_Cell | None]) -> _Column | None:
     return _Column(name, list(cells)) if any(cells) and all(cell is None or cell for cell in cells) else None
 
 
-def _structure(value: object) -> object:
-    try:
-        return as_structure(value)
-    except ValueError:
-        return None
-
-
 def _lists(cell: object) -> _Cell:
     """The cell where it is an object of lists, each of annotators; else an empty one."""
     if not isinstance(cell, dict):
         return {}
-    found = {str(label): _structure(part) for label, part in cell.items()}
+    found = {str(label): structure(part) for label, part in cell.items()}
     return (
         {label: part for label, part in found.items() if isinstance(part, list)}
         if all(isinstance(part, list) and not any(isinstance(entry, list) for entry in part) for part in found.values())

@@ -25,7 +25,7 @@ from contested.annotations.readers._format import (
 )
 from contested.annotations.readers._labels import check_classes, count_answers
 from contested.annotations.readers._pairs import with_annotators
-from contested.annotations.readers._printed import as_structure
+from contested.annotations.readers._printed import structure
 from contested.annotations.readers._sets import set_parts
 from contested.annotations.readers._votes import (
     Answers,
@@ -133,10 +133,7 @@ def _note_keys(table: Table, column: str) -> bool:
 
 
 def _as_object(value: object) -> dict[str, object] | None:
-    try:
-        found = as_structure(value)
-    except ValueError:
-        return None
+    found = structure(value)
     return found if isinstance(found, dict) else None
 
 
