@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
+import pandas as pd
+
 from contested.rows.coded import Coded
 from contested.rows.table import shown as shown_value
 
@@ -93,6 +95,27 @@ def as_label(value: object) -> str | None:
 def labels_in(values: Sequence[object]) -> Coded:
     """Return the labels or ids of a column as :func:`as_label` reads each cell, every different one once."""
     return Coded.of(values).mapped_at_once(_labels)
+
+
+def n_different(*columns: Sequence[object]) -> int:
+    """Return how many different rows the labels or ids of columns make.
+
+    Args:
+        *columns: Columns of one length.
+
+    Returns:
+        The number.
+
+    Examples:
+        >>> n_different(["a", " a", "b"]), n_different(["a", "a", "b"], [1, 2, 1])
+        (2, 3)
+    """
+    first, *others = map(labels_in, columns)
+    codes, number = first.codes, len(first.values)
+    for other in others:
+        codes, rows = pd.factorize(codes * len(other.values) + other.codes)
+        number = len(rows)
+    return number
 
 
 def _labels(values: list[object]) -> list[str | None]:

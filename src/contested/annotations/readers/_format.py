@@ -37,6 +37,12 @@ WORKER_ALIASES = (
     *("user", "user_id", "participant", "participant_id", "respondent_id", "expert_id", "labeler_id", "annotator_name"),
 )
 
+PERSON_WORDS = "annot|worker|rater|coder|judge|user|expert"
+"""What names of annotators, or of their columns, often hold: a pattern."""
+
+SAMPLE = 200
+"""How many values of a column are looked at to tell what it holds."""
+
 # Left out of the fields: the unit of a file's own entropy is unknown (bits in ChaosNLI).
 _NEVER_FIELDS = frozenset({"entropy"})
 

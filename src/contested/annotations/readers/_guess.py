@@ -6,21 +6,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from contested.annotations.multilabel import READINGS
 from contested.annotations.readers import long
-from contested.annotations.readers._cells import as_count, labels_in
-from contested.annotations.readers._format import ID_ALIASES, WORKER_ALIASES, alias_key
+from contested.annotations.readers._cells import as_count, labels_in, n_different
+from contested.annotations.readers._format import ID_ALIASES, PERSON_WORDS, SAMPLE, WORKER_ALIASES, alias_key
 from contested.annotations.readers._printed import structure
+from contested.annotations.readers.one_hot import DIGITS, TRUTHS
 
 Columns = Mapping[str, Sequence[object]]
 
 _MOST_LABELS = 20  # different values of a column of labels
 _NO_LABELS = (*ID_ALIASES, *WORKER_ALIASES)
-_SAMPLE = 200
 _ROUNDED = 0.02
-_SETS = ("mentions", "sets", "each")
-_MARKS = ({"0", "1"}, {"True", "False", "true", "false", "TRUE", "FALSE"})
 
-_PERSON = re.compile(r"(?i:annot|^who$|worker|rater|coder|judge|user|expert)|^[Aa]nn(?![a-z])")
+_PERSON = re.compile(rf"(?i:{PERSON_WORDS}|^who$)|^[Aa]nn(?![a-z])")
 _ID = re.compile(r"(?:^|[\W_])id(?:$|[\W_])|[a-z]I[dD]$", re.IGNORECASE)
 _NUMBER_OF = re.compile(r"^(?:n|num|number)(?:$|[\W_])|(?:annotators|raters|workers|votes)$", re.IGNORECASE)
 _PAIR = r"[^:;|,]+:\s*(\d*\.?\d+)\s*"
@@ -61,14 +60,14 @@ def labels_of(columns: Columns) -> tuple[dict[str, Sequence[object]], list[str]]
 
 def one_hot(singles: Columns) -> Iterator[dict[str, Any]]:
     """Yield the readings of rows of marks, a column per label, where an item has several rows."""
-    items = [name for name in singles if _is_named(name, long.ITEM_ALIASES) and _repeats(singles[name])]
-    for marks in _MARKS:
+    items = [name for name in singles if _is_named(name, long.ITEM_ALIASES) and repeats(singles[name])]
+    for marks in (DIGITS, TRUTHS):
         others = [name for name in singles if name not in items and not _is_named(name, _NO_LABELS)]
         names = [name for name in others if _values(singles[name]) and _values(singles[name]) <= marks]
         if items and len(names) > 1:
             item = items[0]
             named = {} if alias_key(singles, ID_ALIASES) == item else {"id_column": item}
-            yield from ({**named, "count_columns": names, "multilabel": reading} for reading in _SETS)
+            yield from ({**named, "count_columns": names, "multilabel": reading} for reading in READINGS)
             return
 
 
@@ -91,13 +90,18 @@ def pairs_in(values: Sequence[object]) -> str:
     Returns:
         ``shares`` where they sum to 1, ``counts`` where they are whole, and nothing where cells are something else.
     """
-    cells = [value for value in values[:_SAMPLE] if value is not None]
+    cells = [value for value in values[:SAMPLE] if value is not None]
     if not cells or not all(isinstance(cell, str) and _PAIRS.fullmatch(cell) for cell in cells):
         return ""
     rows = [[float(number) for number in re.findall(_PAIR, str(cell))] for cell in cells]
-    if all(abs(sum(row) - 1) <= _ROUNDED for row in rows):
+    if are_shares(rows):
         return "shares"
     return "counts" if all(number.is_integer() for row in rows for number in row) else ""
+
+
+def are_shares(rows: Sequence[Sequence[float]]) -> bool:
+    """Whether each row of numbers sums to 1, as rounded shares do."""
+    return all(abs(sum(row) - 1) <= _ROUNDED for row in rows)
 
 
 def wide(singles: Columns, few: Sequence[str]) -> Iterator[dict[str, list[str]]]:
@@ -130,19 +134,19 @@ def composite(singles: Columns, few: Sequence[str]) -> Iterator[dict[str, Any]]:
     workers = [name for name in singles if _is_person(name)]
     items = [name for name in singles if _is_named(name, long.ITEM_ALIASES)]
     for item, worker in ((item, worker) for item in items for worker in workers if item != worker):
-        if _n_pairs(singles, item, worker) == len(singles[item]):
+        if _n_rows(singles, item, worker) == len(singles[item]):
             continue
-        for other in (name for name in singles if name not in (item, worker) and _repeats(singles[name])):
-            if _n_pairs(singles, other, item, worker) < len(singles[item]):
+        for other in (name for name in singles if name not in (item, worker) and repeats(singles[name])):
+            if _n_rows(singles, other, item, worker) < len(singles[item]):
                 continue
             for label in (name for name in few if name not in (item, worker, other) and not _is_person(name)):
-                if _n_pairs(singles, other, item, label) > _n_pairs(singles, other, item):
+                if _n_rows(singles, other, item, label) > _n_rows(singles, other, item):
                     yield {"id_column": f"{other}+{item}", "worker_column": worker, "labels_column": label}
 
 
 def long_tables(singles: Columns, few: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield columns of item, annotator and label of tables with an annotation per row; or of item and label alone."""
-    repeated = [name for name, values in singles.items() if _repeats(values)]
+    repeated = [name for name, values in singles.items() if repeats(values)]
     items = [name for name in repeated if _is_named(name, long.ITEM_ALIASES)]
     items = items or [name for name in repeated if not _is_named(name, WORKER_ALIASES)]
     workers = [name for name in repeated if _is_person(name)] or repeated
@@ -151,17 +155,17 @@ def long_tables(singles: Columns, few: Sequence[str]) -> Iterator[dict[str, Any]
         (item, label)
         for item in items
         for label in labels
-        if item != label and _n_pairs(singles, item, label) > _n_different(singles[item])
+        if item != label and _n_rows(singles, item, label) > n_different(singles[item])
     ]
     threes = [
         (item, worker, label)
         for item in items
         for worker in workers
-        if item != worker and _n_pairs(singles, item, worker) == len(singles[item])
+        if item != worker and _n_rows(singles, item, worker) == len(singles[item])
         for label in labels
         if label != worker and (item, label) in pairs
     ]
-    truths = {name for name in labels if _values(singles[name]) <= _MARKS[1]}
+    truths = {name for name in labels if _values(singles[name]) <= TRUTHS}
     for item, worker, label in sorted(threes, key=lambda names: (_unlikely(names), names[-1] in truths)):
         yield {"id_column": item, "worker_column": worker, "labels_column": label}
     for item, label in sorted(pairs, key=lambda names: (_unlikely(names), names[-1] in truths)):
@@ -178,7 +182,7 @@ def _structured(columns: Columns) -> Iterator[dict[str, Any]]:
 
 def numbers_by_label(values: Sequence[object]) -> bool:
     """Whether cells are objects from a label to a number, or to nothing for none."""
-    cells = [cell for value in values[:_SAMPLE] if (cell := structure(value)) is not None]
+    cells = [cell for value in values[:SAMPLE] if (cell := structure(value)) is not None]
     parts = [part for cell in cells if isinstance(cell, dict) for part in cell.values()]
     words = {key for cell in cells if isinstance(cell, dict) for key in cell if not str(key).isdigit()}
     numbers = all(part is None or (isinstance(part, int | float) and not isinstance(part, bool)) for part in parts)
@@ -188,7 +192,7 @@ def numbers_by_label(values: Sequence[object]) -> bool:
 
 def is_structured(values: Sequence[object]) -> bool:
     """Whether a column has lists or objects."""
-    return any(isinstance(structure(value), list | dict) for value in values[:_SAMPLE])
+    return any(isinstance(structure(value), list | dict) for value in values[:SAMPLE])
 
 
 def _unlikely(names: tuple[str, ...]) -> int:
@@ -217,16 +221,13 @@ def _values(values: Sequence[object]) -> set[str | None]:
     return {*labels_in(values).values} - {None}
 
 
-def _n_different(values: Sequence[object]) -> int:
-    return len(labels_in(values).values)
+def repeats(values: Sequence[object]) -> bool:
+    """Whether a column has several values, and some of them on several rows."""
+    return 1 < n_different(values) < len(values)
 
 
-def _repeats(values: Sequence[object]) -> bool:
-    return 1 < _n_different(values) < len(values)
-
-
-def _n_pairs(columns: Columns, *names: str) -> int:
-    return len({*zip(*(labels_in(columns[name]) for name in names), strict=True)})
+def _n_rows(columns: Columns, *names: str) -> int:
+    return n_different(*(columns[name] for name in names))
 
 
 def _share(one: Sequence[object], other: Sequence[object]) -> bool:

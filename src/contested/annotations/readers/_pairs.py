@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 
 from contested.annotations.readers._cells import as_label, split_cells, split_labels
-from contested.annotations.readers._format import alias_column
+from contested.annotations.readers._format import SAMPLE, alias_column
 from contested.annotations.readers._printed import structure
 from contested.rows import Table
 
@@ -15,7 +15,6 @@ _ALIASES = (
     *("annotators", "annotator_ids", "annotators_ids", "worker_ids", "workers", "raters", "rater_ids"),
     *("coders", "users", "user_ids", "judges"),
 )
-_SAMPLE = 200
 
 
 def with_annotators(table: Table, column: str, whole: Collection[str] | None) -> tuple[Table, str | None]:
@@ -31,7 +30,7 @@ def with_annotators(table: Table, column: str, whole: Collection[str] | None) ->
         is, and None, where there is no such column, or its lists do not fit in every row: a note says so.
     """
     beside = alias_column(table, _ALIASES)
-    if beside is None or beside == column or not any(map(_is_several, islice(table.columns[beside], _SAMPLE))):
+    if beside is None or beside == column or not any(map(_is_several, islice(table.columns[beside], SAMPLE))):
         return table, None
     labels, names = _parts(table.columns[column], whole or ()), _parts(table.columns[beside], ())
     if any(isinstance(part, dict) for part in labels):

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from contested.annotations.readers._cells import separator_of, split_labels
+from contested.annotations.readers._format import SAMPLE
 from contested.annotations.readers._guess import (
     Columns,
+    are_shares,
     composite,
     labels_of,
     long_tables,
@@ -21,8 +23,6 @@ from contested.annotations.readers._printed import structure
 from contested.rows import Table
 from contested.wording import listed
 
-_READ = 200  # values of a column that are looked at
-_ROUNDED = 0.02
 _FEW = 5  # cells
 _PAIRS = {
     "shares": "distribution_column='{name}', with n_annotators or annotators_column",
@@ -43,7 +43,7 @@ def suggestions(table: Table) -> list[str]:
     Returns:
         A sentence for each such column; none where no column looks so.
     """
-    columns = {name: [*islice(values, _READ)] for name, values in table.columns.items()}
+    columns = {name: [*islice(values, SAMPLE)] for name, values in table.columns.items()}
     by_name = sorted(columns.items(), key=lambda column: "count" not in column[0].casefold())
     lists = [told.replace("{name}", name) for name, values in by_name for told in _told(values)]
     several = [*_of_several(columns)]
@@ -85,7 +85,7 @@ def _told(values: Sequence[object]) -> Iterator[str]:
         return
     if numbers_by_label(values):
         values = [_without_nothing(value) for value in values]
-    found = [structure(value) for value in islice((v for v in values if v is not None), _READ)]
+    found = [structure(value) for value in values if value is not None]
     parts = [list(value.values()) if isinstance(value, dict) else value for value in found]
     if not parts:
         return
@@ -115,7 +115,7 @@ def _of_numbers(rows: Sequence[Sequence[float]], what: str, *, keyed: bool) -> I
     if all(isinstance(cell, int) or cell.is_integer() for row in rows for cell in row):
         counts = f"{{name}} holds {what} of whole numbers: count_columns='{{name}}'"
         yield counts + ("" if keyed else " if they count labels by class, labels_column='{name}' if each is a label")
-    elif all(abs(sum(row) - 1) <= _ROUNDED for row in rows):
+    elif are_shares(rows):
         yield (
             f"{{name}} holds {what} of proportions: distribution_column='{{name}}', with n_annotators or "
             "annotators_column"

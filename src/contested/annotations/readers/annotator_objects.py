@@ -7,13 +7,11 @@ from itertools import islice
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers import long
-from contested.annotations.readers._format import WORKER_ALIASES, Format, Options, alias_key, refuse
+from contested.annotations.readers._format import SAMPLE, WORKER_ALIASES, Format, Options, alias_key, refuse
 from contested.annotations.readers._paths import with_paths
 from contested.annotations.readers._printed import structure
 from contested.rows import Table
 from contested.wording import listed
-
-_SAMPLE = 200
 
 
 def matches(table: Table, options: Options) -> bool:
@@ -31,7 +29,7 @@ def _columns(table: Table, options: Options) -> dict[str, dict[str, object]]:
 def _object(table: Table, name: str) -> dict[str, object]:
     """An object with the keys of all objects that lists of a column hold; empty where it holds anything else."""
     keys: dict[str, object] = {}
-    for value in islice((value for value in table.columns[name] if value is not None), _SAMPLE):
+    for value in islice((value for value in table.columns[name] if value is not None), SAMPLE):
         cell = _list(value)
         if cell is None or not all(isinstance(part, dict) for part in cell):
             return {}

@@ -10,19 +10,20 @@ from itertools import islice, permutations
 from typing import Any
 
 from contested.annotations.core import Annotations
+from contested.annotations.multilabel import READINGS
 from contested.annotations.readers import EXPLAIN, FORMATS, read_annotations
-from contested.annotations.readers._cells import labels_in
-from contested.annotations.readers._guess import guesses, is_structured
+from contested.annotations.readers._cells import labels_in, n_different
+from contested.annotations.readers._format import SAMPLE, as_names
+from contested.annotations.readers._guess import guesses, is_structured, repeats
 from contested.annotations.readers._printed import structure
 from contested.errors import ConfigError, ContestedError, DataError
 from contested.files import user_path
-from contested.rows import TEXT, Request, Table, read_table
+from contested.rows import TEXT, Coded, Request, Table, read_table
 from contested.wording import counted, listed
 
 _MOST_TRIED = 40
 _MOST_SHOWN = 6
 _SHOWN_VALUES = 4
-_SAMPLE = 200
 
 OPTION_OF = {
     "ids": "id_column",
@@ -78,7 +79,7 @@ def explain_annotations(path: str | os.PathLike[str], **options: Any) -> Explana
     Raises:
         DataError: If the file cannot be opened, or its kind is unknown.
     """
-    request = Request(_names(options.get("columns")), options.get("part"))
+    request = Request(as_names(options.get("columns"), "columns"), options.get("part"))
     table = read_table(user_path(path), lines=True, encoding=options.get("encoding"), request=request)
     reading = refusal = None
     try:
@@ -100,17 +101,13 @@ def explain_annotations(path: str | os.PathLike[str], **options: Any) -> Explana
     return Explanation(columns, reading, refusal, tuple(others))
 
 
-def _names(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    return given if given is None else (given,) if isinstance(given, str) else tuple(given)
-
-
 def _named_by(refusal: ContestedError, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """What a refusal itself says to do."""
     told = " ".join((refusal.message, *refusal.problems))
     if "bins=3" in told:
         yield {**options, "bins": 3}
     if "multilabel=mentions" in told:
-        for reading in ("mentions", "sets", "each"):
+        for reading in READINGS:
             yield {**options, "multilabel": reading}
     if found := re.search(r"name the format ([a-z-]+)", told):
         yield {**options, "format": found[1]}
@@ -136,7 +133,8 @@ def _candidates(table: Table, options: Mapping[str, Any]) -> Iterator[dict[str, 
     """Options that may read a table, the likeliest first; what was given stays, where nothing else is tried for it."""
     kept = {name: options[name] for name in ("columns", "part", "encoding", "missing") if name in options}
     reading = {name: value for name, value in options.items() if name not in kept}
-    usable = {name: values for name, values in table.columns.items() if name != "line" or table.kind != TEXT}
+    # Coded, so that the labels of a column are made out once for all guesses.
+    usable = {n: Coded.of(values) for n, values in table.columns.items() if n != "line" or table.kind != TEXT}
     headless = list(_headless(usable))
     for named in headless or (*_more_ids(usable, reading), *guesses(usable)):
         yield {**kept, **named}
@@ -151,27 +149,23 @@ def _more_ids(columns: Mapping[str, Sequence[object]], given: Mapping[str, Any])
     item = given.get("id_column")
     if isinstance(item, str) and item in columns:
         for name, values in columns.items():
-            if name != item and 1 < _n_different(values) < len(values) and not is_structured(values):
+            if name != item and repeats(values) and not is_structured(values):
                 yield {**given, "id_column": f"{name}+{item}"}
 
 
 def _headless(columns: Mapping[str, Sequence[object]]) -> Iterator[dict[str, Any]]:
     """Names for three columns whose header is a row like the others: which is which is for the reader to say."""
     if len(columns) == 3 and any(name in labels_in(values).values for name, values in columns.items()):
-        different = [_n_different(values) for values in columns.values()]
+        different = [n_different(values) for values in columns.values()]
         orders = sorted(permutations(("item", "worker", "label")), key=lambda names: different[names.index("label")])
         for names in orders:
             yield {"columns": list(names)}
 
 
-def _n_different(values: Sequence[object]) -> int:
-    return len(labels_in(values).values)
-
-
 def _described(values: Sequence[object]) -> str:
     """What stands in a column, in a few words."""
     if is_structured(values):
-        lists = sum(isinstance(structure(value), list) for value in values[:_SAMPLE])
+        lists = sum(isinstance(structure(value), list) for value in values[:SAMPLE])
         return "lists" if lists else "objects"
     names = [name for name in labels_in(values).values if name is not None]
     empty = sum(name is None for name in labels_in(values))

@@ -12,6 +12,7 @@ from contested.annotations.readers import annotators
 from contested.annotations.readers._cells import split_labels
 from contested.annotations.readers._classes import note_unsplit
 from contested.annotations.readers._format import (
+    PERSON_WORDS,
     ROW_NUMBER,
     WORKER_ALIASES,
     Format,
@@ -41,7 +42,7 @@ from contested.wording import listed
 ALIASES = ("annotator_labels", "labels", "annotations")
 
 # Keys that name annotators: "w1", "Ann3", "annotator", "17".
-_ANNOTATOR = re.compile(r"\d|annot|worker|rater|coder|judge|user|expert", re.IGNORECASE)
+_ANNOTATOR = re.compile(rf"\d|{PERSON_WORDS}", re.IGNORECASE)
 _FEWEST_ITEMS = 2
 _MOST_ASPECTS = 12
 

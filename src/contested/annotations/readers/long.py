@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers import counts, distributions, labels
-from contested.annotations.readers._cells import as_label, labels_in, rounded_id, rounded_ids, shown
+from contested.annotations.readers._cells import as_label, labels_in, n_different, rounded_id, rounded_ids, shown
 from contested.annotations.readers._format import (
     ID_ALIASES,
+    SAMPLE,
     WORKER_ALIASES,
     Format,
     Options,
@@ -38,7 +39,6 @@ LABEL_ALIASES = (
     *("judgment", "judgement", "choice", "response"),
 )
 _WHOLE_ITEM = (labels.ALIASES, counts.ALIASES, distributions.ALIASES)
-_SAMPLE = 200
 
 
 class _Columns(NamedTuple):
@@ -69,7 +69,7 @@ def matches(table: Table, options: Options) -> bool:
     if not (item_column and label_column and (worker or _are_many(table.columns.get(item_column, [])))):
         return False
     several = len(options.labels_column or ()) > 1
-    cells = table.columns.get(label_column, [])[:_SAMPLE]
+    cells = table.columns.get(label_column, [])[:SAMPLE]
     if several or (sum(map(_is_structure, cells)) * 2 > len(cells) and _are_items(table, item_column)):
         return False
     return _repeats(table.columns.get(item_column, [])) or not any(alias_column(table, names) for names in _WHOLE_ITEM)
@@ -97,7 +97,7 @@ def _is_structure(value: object) -> bool:
 
 
 def _repeats(values: Sequence[object]) -> bool:
-    return len(labels_in(values).values) < len(values)
+    return n_different(values) < len(values)
 
 
 def _item_column(table: Table, worker: str | None) -> str | None:
@@ -105,7 +105,7 @@ def _item_column(table: Table, worker: str | None) -> str | None:
     usual = alias_columns(table, ITEM_ALIASES)
     if len(usual) < 2:
         return next(iter(usual), None)
-    vary = [column for column in usual if len(labels_in(table.columns[column]).values) > 1] or usual
+    vary = [column for column in usual if n_different(table.columns[column]) > 1] or usual
     repeat = [column for column in vary if _repeats(table.columns[column])] or vary
     if worker is None or len(repeat) < 2:
         return next(iter(repeat), None)
@@ -113,13 +113,7 @@ def _item_column(table: Table, worker: str | None) -> str | None:
 
 
 def _is_once(table: Table, item: str, worker: str) -> bool:
-    return _n_pairs(table, item, worker) == len(table.line_numbers)
-
-
-def _n_pairs(table: Table, *columns: str) -> int:
-    """How many different pairs of values two columns have."""
-    one, other = (labels_in(table.columns[column]) for column in columns)
-    return len(pd.unique(one.codes * len(other.values) + other.codes))
+    return n_different(table.columns[item], table.columns[worker]) == len(table.line_numbers)
 
 
 def _label_column(table: Table, item: str | None) -> str | None:
@@ -137,7 +131,8 @@ def _label_column(table: Table, item: str | None) -> str | None:
 
 
 def _differs(table: Table, item: str, column: str) -> bool:
-    return _n_pairs(table, item, column) > len(labels_in(table.columns[item]).values)
+    items = table.columns[item]
+    return n_different(items, table.columns[column]) > n_different(items)
 
 
 def read(table: Table, options: Options) -> Annotations:

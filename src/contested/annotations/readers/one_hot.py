@@ -11,8 +11,10 @@ from contested.annotations.readers._format import ID_ALIASES, Format, Options, a
 from contested.rows import Table
 from contested.wording import listed
 
+DIGITS = frozenset({"0", "1"})
+TRUTHS = frozenset({"True", "true", "TRUE", "False", "false", "FALSE"})
+"""Marks as words; :data:`DIGITS` as numbers."""
 _YES = frozenset({"1", "True", "true", "TRUE"})
-_NO = frozenset({"0", "False", "false", "FALSE"})
 _CHOSEN = "labels marked"
 
 
@@ -24,7 +26,7 @@ def matches(table: Table, options: Options) -> bool:
         return False
     ids = [as_label(value) for value in table.columns[item]]
     marks = {as_label(value) for column in columns for value in table.columns[column]}
-    return len(set(ids)) < len(ids) and marks <= _YES | _NO | {None}
+    return len(set(ids)) < len(ids) and marks <= DIGITS | TRUTHS | {None}
 
 
 def read(table: Table, options: Options) -> Annotations:
