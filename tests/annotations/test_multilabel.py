@@ -139,7 +139,7 @@ def test_sets_that_cannot_be_read_are_refused(long, write_text):
 
 
 def test_the_labels_of_an_item_are_no_annotators_whatever_the_reading(write_jsonl):
-    path = write_jsonl([{"id": key, "labels": labels} for key, labels in zip("abcd", ["r", "r, b", "b", "g, b"])])
+    path = write_jsonl([{"id": key, "labels": labels} for key, labels in enumerate(["r", "r, b", "b", "g, b"])])
     for reading in ("mentions", "sets", "each", "r"):
         with pytest.raises(DataError, match="no label occurs twice in any of the 2 items with several labels"):
             read_annotations(path, multilabel=reading)

@@ -32,7 +32,8 @@ def print_explanation(file: Path, reading: Mapping[str, Any], *, as_json: bool) 
     """
     from contested.annotations.readers.explain import explain_annotations
 
-    found = explain_annotations(file, **reading)
+    with options.spelled():
+        found = explain_annotations(file, **reading)
     if as_json:
         print_json(_json(file, found))
     else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -92,6 +93,16 @@ class Table:
     def add_note(self, sentence: str) -> None:
         """Note how the file was read: what no reader should have to guess."""
         self.trace.notes.append(sentence)
+
+    def fresh(self) -> Table:
+        """Return the same rows for another reading, which this one's findings and notes do not reach."""
+        return replace(
+            self,
+            columns={**self.columns},
+            problems=[*self.problems],
+            unnamed={**self.unnamed},
+            trace=copy.deepcopy(self.trace),
+        )
 
     def raise_problems(self, reading_as: str, advice: str) -> None:
         """Raise all findings so far, in the order of the file.

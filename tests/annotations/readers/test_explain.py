@@ -48,6 +48,23 @@ def test_a_refused_file_has_its_reading_proposed(write_text, name, text, given, 
     for other in found.others:
         again = read_annotations(path, **other.options)
         assert again.label_counts.tolist() == other.annotations.label_counts.tolist()
+        # What another try noted is not in the receipt of this one.
+        assert again.receipt == other.annotations.receipt
+
+
+@pytest.mark.parametrize(
+    ("text", "unnamed"),
+    [("r1,r2,r3\nyes,no,yes\nno,no,no\nno,yes,NA\n", []), (WIDE.replace("id,genre", ",genre"), ["Unnamed: 0"])],
+    ids=["no ids", "ids without a name"],
+)
+def test_a_reading_leaves_nothing_to_the_next(write_text, text, unnamed):
+    path = write_text("a.csv", text)
+    found = explain_annotations(path)
+    assert [*found.columns] == [*filter(None, text.split("\n")[0].split(",")), *unnamed]
+    assert found.others
+    for other in found.others:
+        again = read_annotations(path, **other.options)
+        assert (again.receipt, again.example_ids) == (other.annotations.receipt, other.annotations.example_ids)
 
 
 def test_a_file_that_is_read_says_what_else_it_could_be(write_text):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers import (
@@ -53,6 +54,13 @@ EXPLAIN = "`contested entropy FILE --explain` tries other readings and says how.
 
 _GENERAL_OPTIONS = frozenset({"label_names", "id_column", "text_columns"})
 """Options that do not depend on the format."""
+
+
+_NAMES = (
+    *("label_names", "text_columns", "count_columns", "labels_column", "distribution_column"),
+    *("missing", "columns"),
+)
+"""Options that are several names, or one."""
 
 
 def read_annotations(
@@ -126,34 +134,76 @@ def read_annotations(
     Returns:
         The annotations, in the order of the file.
     """
-    given = Options(
-        label_names=as_names(label_names, "label_names"),
-        id_column=joined_id(id_column),
-        text_columns=as_names(text_columns, "text_columns"),
-        count_columns=as_names(count_columns, "count_columns"),
-        labels_column=as_names(labels_column, "labels_column"),
-        distribution_column=as_names(distribution_column, "distribution_column"),
+    wanted = asked(
+        format,
+        map,
+        label_names=label_names,
+        id_column=id_column,
+        text_columns=text_columns,
+        count_columns=count_columns,
+        labels_column=labels_column,
+        distribution_column=distribution_column,
         annotators_column=annotators_column,
         n_annotators=n_annotators,
         worker_column=worker_column,
-        missing=as_names(missing, "missing"),
-        columns=as_names(columns, "columns"),
+        missing=missing,
+        columns=columns,
         part=part,
         encoding=encoding,
         anonymous=anonymous,
-        scale=as_scale(scale, label_names),
+        scale=scale,
         by=by,
         multilabel=multilabel,
-        bins=as_bins(bins),
-        by_name=format != "auto",
+        bins=bins,
     )
-    options = as_options(map, given)
+    files = [path] if isinstance(path, str | os.PathLike) else path
+    return read_tables([opened(user_path(file), wanted.options) for file in files], wanted)
+
+
+class Asked(NamedTuple):
+    """What was asked for.
+
+    Attributes:
+        format: The format that was named; None where it is to be recognised.
+        options: The options.
+    """
+
+    format: Format | None
+    options: Options
+
+
+def asked(format: str = "auto", map: Mapping[str, str] | None = None, **given: Any) -> Asked:
+    """Return the arguments of `read_annotations` as its parts use them; ConfigError if they cannot be used together."""
+    made = given | {name: as_names(given.get(name), name) for name in _NAMES}
+    made |= {"id_column": joined_id(given.get("id_column")), "bins": as_bins(given.get("bins"))}
+    made["scale"] = as_scale(given.get("scale"), given.get("label_names"))
+    options = as_options(map, Options(**made, by_name=format != "auto"))
     check_measure(options)
     chosen = None if format == "auto" else _named(format)
     if chosen is not None:
         _check_options(chosen, options)
-    files = [user_path(file) for file in ([path] if isinstance(path, str | os.PathLike) else path)]
-    tables = [_table(file, options) for file in files]
+    return Asked(chosen, options)
+
+
+def opened(file: Path, options: Options) -> Table:
+    """Return the rows of a file, before it is known what they are."""
+    try:
+        return read_table(file, lines=True, encoding=options.encoding, request=Request(options.columns, options.part))
+    except NotUtf8Error as error:
+        raise DataError(f"{error.message} Or give {error.likely}." if error.likely else error.message) from error
+
+
+def read_tables(tables: Sequence[Table], wanted: Asked) -> Annotations:
+    """Read the rows of one file or of several as annotations.
+
+    Args:
+        tables: From `opened`; they take notes, and may get other columns.
+        wanted: From `asked`.
+
+    Returns:
+        The annotations.
+    """
+    chosen, options = wanted
     table = with_columns(tables[0] if len(tables) == 1 else joined(tables), options)
     # Lines have no columns that an option could name.
     general = Options(label_names=options.scale or options.label_names, by_name=options.by_name)
@@ -168,19 +218,10 @@ def read_annotations(
     if len(tables) > 1:
         check_files(table, tables, found)
     found.with_receipt(_receipt(known, table, found))
-    # A configuration names one file.
-    return (
-        found.read_by(path=str(files[0].resolve()), format=format, options=options.written())
-        if len(files) == 1
-        else found
-    )
-
-
-def _table(file: Path, options: Options) -> Table:
-    try:
-        return read_table(file, lines=True, encoding=options.encoding, request=Request(options.columns, options.part))
-    except NotUtf8Error as error:
-        raise DataError(f"{error.message} Or give {error.likely}." if error.likely else error.message) from error
+    if len(tables) > 1:  # a configuration names one file
+        return found
+    path, format = str(table.path.resolve()), chosen.name if chosen else "auto"
+    return found.read_by(path=path, format=format, options=options.written())
 
 
 def _receipt(read_as: Format, table: Table, found: Annotations) -> Receipt:
@@ -226,7 +267,7 @@ def _recognised(table: Table, options: Options) -> Format:
             _check_options(known, options)
             return known
     for known in FORMATS:
-        if given - _GENERAL_OPTIONS <= known.options and known.matches(table, options):
+        if not known.is_layout and given - _GENERAL_OPTIONS <= known.options and known.matches(table, options):
             _check_options(known, options)
             return known
     if not table.columns:

@@ -7,23 +7,25 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, permutations
+from pathlib import Path
 from typing import Any
 
 from contested.annotations.core import Annotations
 from contested.annotations.multilabel import READINGS
-from contested.annotations.readers import EXPLAIN, FORMATS, read_annotations
+from contested.annotations.readers import EXPLAIN, FORMATS, Options, asked, opened, read_tables
 from contested.annotations.readers._cells import labels_in, n_different
-from contested.annotations.readers._format import SAMPLE, as_names
+from contested.annotations.readers._format import SAMPLE
 from contested.annotations.readers._guess import guesses, is_structured, repeats
 from contested.annotations.readers._printed import structure
 from contested.errors import ConfigError, ContestedError, DataError
 from contested.files import user_path
-from contested.rows import TEXT, Coded, Request, Table, read_table
+from contested.rows import TEXT, Coded, Table
 from contested.wording import counted, listed
 
 _MOST_TRIED = 40
 _MOST_SHOWN = 6
 _SHOWN_VALUES = 4
+_OF_FILE = ("columns", "part", "encoding")
 
 OPTION_OF = {
     "ids": "id_column",
@@ -66,6 +68,24 @@ class Explanation:
     others: tuple[Reading, ...]
 
 
+class _File:
+    """A file that is read again and again; its rows are parsed once for each way to do so."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._parsed: dict[tuple[object, ...], Table] = {}
+
+    def rows(self, options: Options) -> Table:
+        way = tuple(getattr(options, name) for name in _OF_FILE)
+        if way not in self._parsed:
+            self._parsed[way] = opened(self._path, options)
+        return self._parsed[way].fresh()
+
+    def read(self, options: Mapping[str, Any]) -> Annotations:
+        wanted = asked(**options)
+        return read_tables([self.rows(wanted.options)], wanted)
+
+
 def explain_annotations(path: str | os.PathLike[str], **options: Any) -> Explanation:
     """Explain how an annotated file is read.
 
@@ -77,13 +97,14 @@ def explain_annotations(path: str | os.PathLike[str], **options: Any) -> Explana
         The reading or its refusal, and other readings, each of which was tried on the whole file.
 
     Raises:
+        ConfigError: If the names of its columns, its part or its encoding cannot be what was given.
         DataError: If the file cannot be opened, or its kind is unknown.
     """
-    request = Request(as_names(options.get("columns"), "columns"), options.get("part"))
-    table = read_table(user_path(path), lines=True, encoding=options.get("encoding"), request=request)
+    file = _File(user_path(path))
+    table = file.rows(asked(**{name: options[name] for name in _OF_FILE if name in options}).options)
     reading = refusal = None
     try:
-        reading = Reading(options, read_annotations(path, **options))
+        reading = Reading(options, file.read(options))
     except (ConfigError, DataError) as error:
         # It advises what is under way.
         refusal = type(error)(error.message.replace(f" {EXPLAIN}", ""), error.problems)
@@ -91,7 +112,7 @@ def explain_annotations(path: str | os.PathLike[str], **options: Any) -> Explana
     others: list[Reading] = []
     named = [] if refusal is None else [*_named_by(refusal, options)]
     for candidate in islice((*named, *_candidates(table, options)), _MOST_TRIED):
-        found = _attempt(path, candidate, is_named=candidate in named)
+        found = _attempt(file, candidate, is_named=candidate in named)
         if found is not None and not any(_is_same(found, before) for before in seen):
             seen.append(found)
             others.append(Reading(candidate, found))
@@ -113,9 +134,9 @@ def _named_by(refusal: ContestedError, options: Mapping[str, Any]) -> Iterator[d
         yield {**options, "format": found[1]}
 
 
-def _attempt(path: str | os.PathLike[str], options: Mapping[str, Any], *, is_named: bool) -> Annotations | None:
+def _attempt(file: _File, options: Mapping[str, Any], *, is_named: bool) -> Annotations | None:
     try:
-        found = read_annotations(path, **options)
+        found = file.read(options)
     except (ConfigError, DataError):
         return None
     # Where few items have two votes, the items were something else.
@@ -131,7 +152,7 @@ def _is_same(one: Annotations, other: Annotations) -> bool:
 
 def _candidates(table: Table, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Options that may read a table, the likeliest first; what was given stays, where nothing else is tried for it."""
-    kept = {name: options[name] for name in ("columns", "part", "encoding", "missing") if name in options}
+    kept = {name: options[name] for name in (*_OF_FILE, "missing") if name in options}
     reading = {name: value for name, value in options.items() if name not in kept}
     # Coded, so that the labels of a column are made out once for all guesses.
     usable = {n: Coded.of(values) for n, values in table.columns.items() if n != "line" or table.kind != TEXT}

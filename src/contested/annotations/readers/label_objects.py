@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from contested.annotations.core import Annotations
@@ -45,16 +45,22 @@ def _column(table: Table, options: Options) -> _Column | None:
     several = options.count_columns or ()
     if len(several) > 1 and set(several) <= set(table.columns):
         rows = zip(*(table.columns[name] for name in several), strict=True)
-        return _whole(listed(several), [_lists(dict(zip(several, row, strict=True))) for row in rows])
+        return _whole(listed(several), (_lists(dict(zip(several, row, strict=True))) for row in rows))
     named = next(iter(options.distribution_column or options.labels_column or several), None)
     name = named or alias_column(table, _USUAL)
     if name is None or name not in table.columns:
         return None
-    return _whole(name, [None if value is None else _lists(structure(value)) for value in table.columns[name]])
+    return _whole(name, (None if value is None else _lists(structure(value)) for value in table.columns[name]))
 
 
-def _whole(name: str, cells: Sequence[_Cell | None]) -> _Column | None:
-    return _Column(name, list(cells)) if any(cells) and all(cell is None or cell for cell in cells) else None
+def _whole(name: str, cells: Iterable[_Cell | None]) -> _Column | None:
+    found: list[_Cell | None] = []
+    for cell in cells:
+        # The first cell tells nearly every other column.
+        if cell == {}:
+            return None
+        found.append(cell)
+    return _Column(name, found) if any(found) else None
 
 
 def _lists(cell: object) -> _Cell:
