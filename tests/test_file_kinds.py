@@ -66,6 +66,22 @@ def test_a_workbook(tmp_path):
     assert read_table(tmp_path / "b.csv").kind == "excel"
 
 
+def test_the_header_of_a_workbook_is_told_as_that_of_a_csv(tmp_path):
+    pytest.importorskip("openpyxl")
+    rows = [["id", "x", "x", "y", "y", ""], ["a", "1", "1", "1", "2", "9"]]
+    pd.DataFrame(rows).to_excel(tmp_path / "a.xlsx", header=False, index=False)
+    (tmp_path / "a.csv").write_text("\n".join(map(",".join, rows)) + "\n")
+    book, text = read_table(tmp_path / "a.xlsx"), read_table(tmp_path / "a.csv")
+    assert (book.columns, book.unnamed, book.repeated) == (
+        {"id": ["a"], "x": ["1"]},
+        {"Unnamed: 5": ["9"]},
+        frozenset("y"),
+    )
+    assert (book.columns, book.unnamed, book.repeated) == (text.columns, text.unnamed, text.repeated)
+    assert book.trace.notes[1:] == text.trace.notes
+    assert len(text.trace.notes) == 2
+
+
 def test_a_workbook_without_openpyxl(tmp_path, monkeypatch):
     pytest.importorskip("openpyxl")
     pd.DataFrame({"id": [1]}).to_excel(tmp_path / "a.xlsx")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from contested.rows.columnar import read_plain
 from contested.rows.content import decode
+from contested.rows.header import columns_of
 from contested.rows.table import PLAIN, Problem, Request, Rows
 from contested.wording import counted, listed
 
@@ -25,9 +25,6 @@ _FEWEST_SHORT = 2  # rows that end before the same columns, as a way of writing 
 _MARK = "\ufeff"  # a byte-order mark, which stands within a text where files were joined
 _DESCRIBED = "ImportId"
 _IMPORT_ID = re.compile(rf'\{{"{_DESCRIBED}":')  # the row in which Qualtrics names its questions
-
-UNNAMED = "Unnamed: {}"
-"""What pandas calls a column without a name, by its position from 0."""
 
 
 class _Record(NamedTuple):
@@ -76,7 +73,7 @@ def _from_columns(source: _Source, notes: list[str]) -> Rows | None:
     if any(_plain_name(cell) == header[0] for cell in cells if cell.endswith((header[0], _MARK)) or cell[-1].isspace()):
         return None
     begin = source.first_line + 1
-    return _columns(header, plain.columns, range(begin, begin + len(plain.columns[0])), [], notes)
+    return columns_of(header, plain.columns, range(begin, begin + len(plain.columns[0])), [], notes)
 
 
 def _from_records(source: _Source, request: Request, notes: list[str]) -> Rows:
@@ -96,7 +93,7 @@ def _of_rows(header: list[str], rows: list[_Record], problems: list[Problem], no
     rows = _without_headers(header, rows, problems)
     whole = [*_whole_rows(header, rows, problems)]
     values = [[row.cells[j] if row.cells[j] != "" else None for row in whole] for j in range(len(header))]
-    return _columns(header, values, [row.line_number for row in whole], problems, notes)
+    return columns_of(header, values, [row.line_number for row in whole], problems, notes)
 
 
 def parse_text(path: Path, content: bytes, request: Request) -> Rows:
@@ -255,28 +252,3 @@ def _whole_rows(header: Sequence[str], records: Sequence[_Record], problems: lis
         else:
             cells = counted(len(record.cells), "cell")
             problems.append(Problem(record.line_number, f"has {cells}; the header has {len(header)}"))
-
-
-def _columns(
-    header: Sequence[str],
-    values: Sequence[Sequence[object]],
-    numbers: Sequence[int],
-    problems: list[Problem],
-    notes: list[str],
-) -> Rows:
-    times = Counter(header)
-    first: dict[str, Sequence[object]] = {}
-    repeated = set()
-    for name, column in zip(header, values, strict=True):
-        if name and (known := first.setdefault(name, column)) is not column and known != column:
-            repeated.add(name)
-    columns = {name: column for name, column in first.items() if name not in repeated}
-    unnamed = {UNNAMED.format(j): values[j] for j, name in enumerate(header) if not name}
-    same = [name for name, number in times.items() if name and number > 1 and name not in repeated]
-    if same:
-        notes.append(f"Columns that the header has twice with the same values were read once: {listed(same)}.")
-    if repeated:
-        notes.append(
-            f"Columns that the header has twice with different values were not read: {listed(sorted(repeated))}."
-        )
-    return Rows(columns, numbers, problems, notes, unnamed, frozenset(repeated))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from contested.errors import ConfigError, DataError
-from contested.rows.delimited import UNNAMED
+from contested.rows.header import columns_of
 from contested.rows.table import PLAIN, Request, Rows
 from contested.wording import listed
 
@@ -86,18 +86,5 @@ def _name(cell: object) -> str:
 def _columns(header: list[str], rows: dict[int, list[object]], notes: list[str]) -> Rows:
     width = max(map(len, rows.values()), default=0)
     names = [*header, *[""] * (width - len(header))]
-    columns: dict[str, list[object]] = {}
-    unnamed: dict[str, list[object]] = {}
-    repeated: set[str] = set()
-    for j, name in enumerate(names):
-        values = [cells[j] if j < len(cells) else None for cells in rows.values()]
-        if not name:
-            unnamed[UNNAMED.format(j)] = values
-        elif columns.setdefault(name, values) != values:
-            repeated.add(name)
-    if repeated:
-        notes.append(
-            f"Columns that the header has twice with different values were not read: {listed(sorted(repeated))}."
-        )
-    kept = {name: values for name, values in columns.items() if name not in repeated}
-    return Rows(kept, list(rows), [], notes, unnamed, frozenset(repeated))
+    values = [[cells[j] if j < len(cells) else None for cells in rows.values()] for j in range(len(names))]
+    return columns_of(names, values, list(rows), [], notes)

@@ -14,6 +14,7 @@ from contested.annotations.readers._cells import as_label, as_text, labels_in, r
 from contested.annotations.readers._labels import OTHER_NAMES, OTHER_SCALE
 from contested.errors import ConfigError
 from contested.rows import FILE, TEXT, Coded, Table
+from contested.rows.header import UNNAMED
 from contested.wording import did_you_mean, listed
 
 ID_ALIASES = (
@@ -58,7 +59,6 @@ ROW_NUMBER = "row number"
 """What stands for the column of the ids where there is none."""
 
 _NOT_WORDS = re.compile(r"[\W_]+")
-_FIRST_UNNAMED = "Unnamed: 0"
 _SHOWN_ALIASES = 6
 _FEW_REPEATS = 3
 
@@ -228,7 +228,7 @@ def find_ids(table: Table, named: str | None) -> str:
         The column, or ``""`` where there is none: a problem was added to the table.
     """
     if named is not None:
-        unnamed = next(iter(table.unnamed), "") if named in ("", _FIRST_UNNAMED) else named
+        unnamed = next(iter(table.unnamed), "") if named in ("", UNNAMED.format(0)) else named
         if unnamed in table.unnamed:
             table.columns[unnamed] = table.unnamed.pop(unnamed)
         return find_column(table, unnamed or named, (), "id_column")
