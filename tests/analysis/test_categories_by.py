@@ -43,7 +43,7 @@ def test_a_task_cuts_by_the_measure_of_its_annotations_and_says_so():
     assert task.disagreement == SPREAD
     assert any("cut by the standard deviation of the ratings, not by entropy" in note for note in task.notes)
     plain = TextClassificationTask(annotated(Disagreement()), **options).prepare()
-    assert plain.measured == {}
+    assert plain.disagreement.to_manifest() == {}
     assert plain.fingerprint != task.fingerprint
 
 

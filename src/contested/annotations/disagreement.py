@@ -199,12 +199,17 @@ class Disagreement:
         return replace(self, values=tuple(self.values[k] for k in order) if self.values else ())
 
     def to_json(self) -> dict[str, object]:
-        """Return plain values for JSON, which `from_json` reads."""
+        """Return plain values for JSON."""
         return {"by": self.by, "scale": list(self.values)}
 
+    def to_manifest(self) -> dict[str, object]:
+        """Return what a manifest says of the measure of its categories: nothing where that is entropy."""
+        return {} if self == PLAIN else {"categories_by": self.to_json()}
+
     @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> Disagreement:
-        """Return what `to_json` wrote; entropy of nothing."""
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> Disagreement:
+        """Return the measure that a manifest says; entropy where it says none."""
+        given = manifest.get("categories_by", {})
         return cls(given.get("by", "entropy"), tuple(given.get("scale", ())))
 
 

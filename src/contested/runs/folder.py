@@ -118,7 +118,7 @@ def open_folder(
         "planned_steps": planned_steps(config, components),
         "label_names": list(components.task.label_names),
         "category_names": list(components.task.category_names),
-        **components.task.measured,
+        **components.task.disagreement.to_manifest(),
         **({"tracked_splits": ["train", "validation"]} if components.encoded.validation_is_tracked else {}),
         "counts": {
             **components.task.counts,

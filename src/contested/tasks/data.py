@@ -51,11 +51,6 @@ class TaskData:
     disagreement: Disagreement = PLAIN
 
     @property
-    def measured(self) -> dict[str, Any]:
-        """What a manifest says of the measure of the categories: nothing where that is entropy."""
-        return {} if self.disagreement == PLAIN else {"categories_by": self.disagreement.to_json()}
-
-    @property
     def n_tracked(self) -> int:
         """Number of tracked examples N."""
         return int((self.examples["split"] == "train").sum())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from contested.annotations import measures
 from contested.annotations.categories import Categories, cut_counts
-from contested.annotations.disagreement import PLAIN
+from contested.annotations.disagreement import PLAIN, Disagreement
 from contested.errors import ContestedError
 from contested.trajectories.given import Checks, as_entries, shown
 
@@ -19,10 +19,9 @@ Found = tuple[NDArray[np.object_] | None, tuple[str, ...]]
 """The category of each example, shape (N,), and the order of the categories; None and () where there are none."""
 
 
-def measured_by(categories: object) -> dict[str, Any]:
-    """What a manifest says of the measure that categories are bands of: nothing where that is entropy."""
-    measure = categories.disagreement if isinstance(categories, Categories) else PLAIN
-    return {} if measure == PLAIN else {"categories_by": measure.to_json()}
+def measure_of(categories: object) -> Disagreement:
+    """The measure that categories are bands of: entropy where they do not say another."""
+    return categories.disagreement if isinstance(categories, Categories) else PLAIN
 
 
 def categories_of(

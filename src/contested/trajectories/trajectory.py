@@ -173,7 +173,7 @@ class Trajectory:
         """The measure that ``category_names`` are bands of: entropy unless the manifest says otherwise."""
         from contested.annotations.disagreement import Disagreement
 
-        return Disagreement.from_json(self.manifest.get("categories_by", {}))
+        return Disagreement.from_manifest(self.manifest)
 
     @property
     def categories(self) -> NDArray[np.object_] | None:
@@ -341,7 +341,7 @@ class Trajectory:
         """
         # Here, for SciPy takes longer to load than a run folder to read.
         from contested.trajectories.arrays import Arrays
-        from contested.trajectories.given_categories import measured_by
+        from contested.trajectories.given_categories import measure_of
 
         arrays = Arrays(
             losses=losses,
@@ -362,7 +362,7 @@ class Trajectory:
             check_label_order=check_label_order,
             extra=extra,
         )
-        return cls(status="complete", manifest=measured_by(categories), **arrays.checked())
+        return cls(status="complete", manifest=measure_of(categories).to_manifest(), **arrays.checked())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run as a run folder, which :meth:`load` reads back equal; weights and snapshots are not copied.
