@@ -98,6 +98,15 @@ _TRAIN_PACKAGES = {
 }
 
 
+def installation(extra: str) -> str:
+    """The command that adds the packages of an extra to an installation, be it of a release or of a checkout.
+
+    >>> installation("excel")
+    "pip install 'contested[excel]'"
+    """
+    return f"pip install 'contested[{extra}]'"
+
+
 def without_train_extra(error: ModuleNotFoundError) -> ConfigError | None:
     """Explain a missing package of ``contested[train]``.
 
@@ -112,5 +121,5 @@ def without_train_extra(error: ModuleNotFoundError) -> ConfigError | None:
         return None
     return ConfigError(
         f"Training needs the package {package}, which is not installed (reading, analysing and reporting runs "
-        "do not need it). Install it with: pip install 'contested[train]'"
+        f"do not need it). Install it with: {installation('train')}"
     )

@@ -93,5 +93,5 @@ def test_what_cannot_be_estimated_is_refused(monkeypatch):
             aggregate(unknown, "mace", n_items=1, n_classes=2, rng=rng)
     monkeypatch.setitem(sys.modules, "crowdkit.aggregation", None)
     monkeypatch.setitem(sys.modules, "crowdkit", None)
-    with pytest.raises(ConfigError, match=r'pip install "contested\[crowd\]"'):
+    with pytest.raises(ConfigError, match=r"pip install 'contested\[crowd\]'"):
         aggregate(votes, "mace", n_items=7, n_classes=3, rng=rng)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations.votes import Votes
-from contested.errors import ConfigError, DataError
+from contested.errors import ConfigError, DataError, installation
 from contested.wording import did_you_mean, listed
 
 Method = Literal["dawid-skene", "mace"]
@@ -86,7 +86,7 @@ def _fitted(name: str, frame: pd.DataFrame, **options: Any) -> Any:
     except ModuleNotFoundError as error:
         raise ConfigError(
             "Estimating labels needs the package crowd-kit, which is not installed. Install it with: "
-            'pip install "contested[crowd]"'
+            f"{installation('crowd')}"
         ) from error
     with warnings.catch_warnings():
         # What pandas says of crowd-kit's own calls is no affair of its users.

@@ -6,7 +6,7 @@ import importlib.util
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from contested.errors import ModelError
+from contested.errors import ModelError, installation
 from contested.hub import hub_reason
 from contested.models.vocabulary import no_words
 
@@ -101,7 +101,7 @@ def _missing_package(error: BaseException) -> str:
         return ""
     return (
         f"a tokenizer that is a SentencePiece model alone needs {' and '.join(missing)}, not installed here. "
-        "Install it with: pip install 'contested[train]'"
+        f"Install it with: {installation('train')}"
     )
 
 

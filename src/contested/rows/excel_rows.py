@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from contested.errors import ConfigError, DataError
+from contested.errors import ConfigError, DataError, installation
 from contested.rows.header import columns_of
 from contested.rows.table import PLAIN, Request, Rows
 from contested.wording import listed
@@ -56,8 +56,8 @@ def _sheets(path: Path, content: bytes) -> dict[str, dict[int, list[object]]]:
             )
     except ImportError as error:
         raise ConfigError(
-            f'{path} is an Excel workbook, which needs openpyxl: pip install "contested[excel]", or save the sheet as '
-            "CSV UTF-8."
+            f"{path} is an Excel workbook, which needs openpyxl: {installation('excel')}, or save the sheet as CSV "
+            "UTF-8."
         ) from error
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a readable Excel workbook: {error}. Save the sheet as CSV UTF-8.") from error
