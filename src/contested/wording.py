@@ -58,6 +58,15 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(words[:_SHOWN_NAMES]) + f", … ({len(words)} in all)"
 
 
+def with_commas(names: Iterable[object]) -> str:
+    """Names as an option of the command line takes them: commas between them, and those that hold a comma quoted.
+
+    >>> with_commas(["Yes, surely", "No"])
+    '"Yes, surely",No'
+    """
+    return ",".join(f'"{name}"' if "," in str(name) else str(name) for name in names)
+
+
 def without_texts(source: str, text_columns: Iterable[str], columns: Iterable[object]) -> list[str]:
     """Say which text columns a file lacks, and where to name those that it has.
 

@@ -133,6 +133,9 @@ def test_sets_that_cannot_be_read_are_refused(long, write_text):
         read_annotations(long, multilabel="sets", label_names=["anger", "fear"])
     with pytest.raises(ConfigError, match="Sets of labels are no scale"):
         read_annotations(long, multilabel="sets", scale=["anger", "fear", "joy"])
+    with pytest.raises(ConfigError, match="Sets of labels are no scale"):
+        read_annotations(long, multilabel="sets", by="sd")
+    assert read_annotations(long, multilabel="sets", by="entropy").disagreement.by == "entropy"
     counts = write_text("counts.csv", "id,x,y\na,1,2\n")
     with pytest.raises(ConfigError, match="counts does not use multilabel"):
         read_annotations(counts, format="counts", count_columns=["x", "y"], multilabel="sets")

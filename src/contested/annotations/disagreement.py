@@ -22,6 +22,8 @@ CUTS = (0.4 / math.log(CUT_CLASSES), 0.7 / math.log(CUT_CLASSES))
 
 By = Literal["entropy", "scaled-entropy", "sd", "pair-distance", "polarisation"]
 """The measures that examples can be cut by; see `Disagreement`."""
+UNORDERED: tuple[By, ...] = ("entropy", "scaled-entropy")
+"""Those that take classes as names without an order."""
 
 
 def _entropy(weights: NDArray[np.generic], _: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -117,7 +119,7 @@ class Disagreement:
     @property
     def ordered(self) -> bool:
         """Whether the measure knows the order of the classes."""
-        return self.by not in ("entropy", "scaled-entropy")
+        return self.by not in UNORDERED
 
     @property
     def sign(self) -> str:

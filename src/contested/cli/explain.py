@@ -11,6 +11,7 @@ import typer
 
 from contested.cli import options
 from contested.cli.console import console, print_json
+from contested.wording import with_commas
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,15 +52,10 @@ def command_of(file: Path, reading: Mapping[str, Any]) -> str:
     words = ["contested", "entropy", str(file)]
     for name, value in reading.items():
         pairs = [f"{role}={column}" for role, column in value.items()] if isinstance(value, Mapping) else value
-        text = ",".join(map(_quoted, pairs)) if isinstance(pairs, list | tuple) else str(pairs)
+        text = with_commas(pairs) if isinstance(pairs, list | tuple) else str(pairs)
         # A value such as -1 would be taken for an option of its own.
         words += [f"{options.spelling(name)}={text}"] if text.startswith("-") else [options.spelling(name), text]
     return shlex.join(words)
-
-
-def _quoted(name: object) -> str:
-    text = str(name)
-    return f'"{text}"' if "," in text else text
 
 
 def _json(file: Path, found: Explanation) -> dict[str, object]:

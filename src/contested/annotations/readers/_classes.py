@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contested.annotations.readers._cells import canonical
 from contested.annotations.scales import scale_of
 from contested.rows import Table
-from contested.wording import listed
+from contested.wording import listed, with_commas
 
 # Written for no answer in some files, and for an answer in others.
 _MAYBE_NOTHING = frozenset(
@@ -77,7 +77,7 @@ def _note_codes(table: Table, names: Sequence[str]) -> None:
         are, them = ("is a class", "it") if len(maybe) == 1 else ("are classes", "them")
         table.add_note(
             f"{listed(maybe)} {are} here; some files write {them} where an annotator gave no answer. If this one does, "
-            f"give missing={','.join(maybe)}."
+            f"give missing={with_commas(maybe)}."
         )
 
 

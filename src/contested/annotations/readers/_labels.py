@@ -18,7 +18,7 @@ from contested.annotations.readers._sets import joined_labels, set_parts, votes_
 from contested.annotations.readers._votes import Answers
 from contested.annotations.votes import Votes
 from contested.rows import Table
-from contested.wording import did_you_mean, listed
+from contested.wording import did_you_mean, listed, with_commas
 
 # Orders in which the field writes its classes; a file with only these labels follows them.
 _USUAL_ORDERS = (("entailment", "neutral", "contradiction"), ("e", "n", "c"))
@@ -235,19 +235,19 @@ def note_other_names(table: Table, label_names: Sequence[str], found: Mapping[st
         return
     told = ", ".join(f"{label} ({often[label]:,} times)" for label in others[:_MOST_SHOWN])
     more = f", … ({len(others):,} labels)" if len(others) > _MOST_SHOWN else ""
-    given = ",".join(label_names)
+    given = with_commas(label_names)
     if isinstance(label_names, ScaleNames):
         names, rest = _in_order_of(label_names, others)
         place = f", with {listed(rest)} put in {'its place' if len(rest) == 1 else 'their places'}" if rest else ""
         problem = (
             f"{OTHER_SCALE} {given} lacks labels of the file: {told}{more}; if the file is right, give "
-            f"scale={','.join(names)}{place}, from the lowest to the highest"
+            f"scale={with_commas(names)}{place}, from the lowest to the highest"
         )
     else:
         names = list(order_labels(often)) if len(often) <= _MOST_SHOWN else ["…"]
         problem = (
             f"{OTHER_NAMES} {given} lack labels of the file: {told}{more}; if the file is right, give "
-            f"label_names={','.join(names)} in the order of your classes"
+            f"label_names={with_commas(names)} in the order of your classes"
         )
     table.add_problem(0, problem)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from contested.annotations.core import Annotations
-from contested.annotations.disagreement import Disagreement, parse_by
+from contested.annotations.disagreement import UNORDERED, Disagreement, parse_by
 from contested.annotations.readers._bins import midpoints
 from contested.annotations.readers._cells import canonical
 from contested.annotations.readers._format import Options
@@ -16,7 +14,7 @@ from contested.annotations.readers._labels import ScaleNames
 from contested.annotations.scales import ratings
 from contested.errors import ConfigError
 from contested.rows import Table
-from contested.wording import listed
+from contested.wording import listed, with_commas
 
 
 def as_scale(given: str | Sequence[str | float] | None, label_names: str | Sequence[str] | None) -> ScaleNames | None:
@@ -54,7 +52,7 @@ def check_measure(options: Options) -> None:
     named = [name for name in ("label_names", "scale", "multilabel") if getattr(options, name)]
     if options.bins and named:
         raise ConfigError(f"bins cuts numbers into classes of its own; leave out {listed(named)}.")
-    if options.multilabel and (options.scale or (options.by and options.by != "scaled-entropy")):
+    if options.multilabel and (options.scale or (options.by or "entropy") not in UNORDERED):
         raise ConfigError("Sets of labels are no scale: give multilabel without scale, and by=scaled-entropy at most.")
 
 
@@ -78,12 +76,11 @@ def rated(found: Annotations, options: Options, table: Table) -> Annotations:
         if canonical(scale[0]) is None:
             table.add_note(f"The classes {listed(scale)} are taken as equal steps, 1 to {len(scale)}.")
     elif found.scale is not None:
-        values = tuple(np.asarray(found.scale).tolist())
-    elif measure not in ("entropy", "scaled-entropy"):
-        names = listed(found.label_names)
+        values = tuple(found.scale.tolist())
+    elif measure not in UNORDERED:
+        names, given = listed(found.label_names), with_commas(found.label_names)
         raise ConfigError(
             f"by={measure} needs the order of the classes, and those of the file do not say theirs: {names}. Give "
-            f"scale={','.join(found.label_names)} if this is their order from the lowest to the highest, else with the "
-            "classes in that order."
+            f"scale={given} if this is their order from the lowest to the highest, else with the classes in that order."
         )
-    return replace(found, label_names=tuple(found.label_names), disagreement=Disagreement(measure, values))
+    return replace(found, disagreement=Disagreement(measure, values))

@@ -21,7 +21,7 @@ from contested.annotations.readers._guess import (
 )
 from contested.annotations.readers._printed import structure
 from contested.rows import Table
-from contested.wording import listed
+from contested.wording import listed, with_commas
 
 _FEW = 5  # cells
 _PAIRS = {
@@ -76,7 +76,7 @@ def _of_rows(columns: Columns) -> Iterator[str]:
 
 def _written(names: Sequence[str]) -> str:
     """Names as a value of an option, as a shell takes them."""
-    return shlex.quote(",".join(f'"{name}"' if "," in name else name for name in names))
+    return shlex.quote(with_commas(names))
 
 
 def _told(values: Sequence[object]) -> Iterator[str]:
