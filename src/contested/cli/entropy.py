@@ -18,31 +18,22 @@ from contested.formats import COUNT, SHARE
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from contested.annotations import Annotations, Categories, Summary
+    from contested.annotations import Annotations, Summary
     from contested.cli.entropy_votes import VotesLookedAt
 
 
 @options.with_reading()
 def entropy(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            parser=path, help=f"Annotated file, or several as one set: {options.FILE_KINDS}.", metavar="FILE..."
-        ),
-    ],
+    files: options.Files,
     *,
     out: Annotated[
         Path | None,
         typer.Option(parser=path, help="Write one row per item to this file (.csv, .tsv, .jsonl or .parquet)."),
     ] = None,
-    categories: Annotated[str, typer.Option(help="fixed (0.4, 0.7 nats), terciles or quartiles.")] = "fixed",
-    bounds: Annotated[
-        str | None, typer.Option(help="Custom category bounds in the unit of --by, such as 0.4,0.7 nats.")
-    ] = None,
-    bounds_scaled: Annotated[
-        bool, typer.Option("--bounds-scaled", help="Scale entropy to other than three classes: --by scaled-entropy.")
-    ] = False,
-    estimator: Annotated[str, typer.Option(help="plugin, miller-madow or chao-shen.")] = "plugin",
+    categories: options.Scheme = "fixed",
+    bounds: options.Bounds = None,
+    bounds_scaled: options.BoundsScaled = False,
+    estimator: options.EstimatorName = "plugin",
     annotators: Annotated[
         bool, typer.Option("--annotators", help="Show each annotator: agreement with the others, H and alpha without.")
     ] = False,
@@ -62,7 +53,6 @@ def entropy(
 
     Example: contested entropy chaosNLI_snli.jsonl --out items.csv
     """
-    from contested.annotations import read_annotations
     from contested.annotations.measures import parse_estimator
     from contested.annotations.writing import check_writable, write_table
     from contested.cli.entropy_votes import look_at_votes
@@ -72,11 +62,10 @@ def entropy(
             raise ConfigError(f"--explain takes one file; given: {len(files)}. Explain each alone.")
         print_explanation(files[0], reading, as_json=json)
         return
-    scheme = scheme_of(categories, bounds)
+    scheme = options.scheme_of(categories, bounds)
     if out is not None:
         check_writable(out)
-    with options.spelled():
-        data = read_annotations(files, **{**reading, "by": measure_of(reading.get("by"), bounds_scaled)})
+    data = options.read_files(files, reading, bounds_scaled=bounds_scaled)
     summary = data.summary(scheme, estimator=parse_estimator(estimator))
     votes = look_at_votes(data, annotators=annotators, aggregate=aggregate)
     if out is not None:
@@ -86,29 +75,6 @@ def entropy(
         print_json({**summary.to_json(), **votes.to_json(), "reading": reading_json})
     else:
         _print(summary, data, votes, out)
-
-
-def measure_of(by: str | None, bounds_scaled: bool) -> str | None:
-    """What ``--by`` and ``--bounds-scaled`` say together."""
-    if not bounds_scaled:
-        return by
-    if by not in (None, "scaled-entropy"):
-        raise ConfigError(f"--bounds-scaled scales entropy, and --by {by} cuts by another measure: give one.")
-    return "scaled-entropy"
-
-
-def scheme_of(categories: str, bounds: str | None) -> str | Categories:
-    """What ``--categories`` and ``--bounds`` say together."""
-    from contested.annotations import Categories
-
-    if bounds is None:
-        return categories
-    if categories != "fixed":
-        raise ConfigError(f"--bounds {bounds} and --categories {categories} exclude one another: give one.")
-    try:
-        return Categories.from_bounds([float(bound) for bound in bounds.split(",")])
-    except ValueError as error:
-        raise ConfigError(f"--bounds must be numbers such as 0.4,0.7; given: {bounds}.") from error
 
 
 def _print(summary: Summary, data: Annotations, votes: VotesLookedAt, out: Path | None) -> None:

@@ -10,30 +10,20 @@ import typer
 
 from contested.cli import options
 from contested.cli.console import echo, path, print_json
-from contested.cli.entropy import measure_of, scheme_of
 
 
 @options.with_reading()
 def map(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            parser=path, metavar="FILE...", help=f"Annotated file: {options.FILE_KINDS}; several are one set."
-        ),
-    ],
+    files: options.Files,
     *,
     out: Annotated[
         Path | None,
         typer.Option(parser=path, help="Folder of the map; by default ./FILE-map.", show_default=False),
     ] = None,
-    categories: Annotated[str, typer.Option(help="fixed (0.4, 0.7 nats), terciles or quartiles.")] = "fixed",
-    bounds: Annotated[
-        str | None, typer.Option(help="Custom category bounds in the unit of --by, such as 0.4,0.7 nats.")
-    ] = None,
-    bounds_scaled: Annotated[
-        bool, typer.Option("--bounds-scaled", help="Scale entropy to other than three classes: --by scaled-entropy.")
-    ] = False,
-    estimator: Annotated[str, typer.Option(help="plugin, miller-madow or chao-shen.")] = "plugin",
+    categories: options.Scheme = "fixed",
+    bounds: options.Bounds = None,
+    bounds_scaled: options.BoundsScaled = False,
+    estimator: options.EstimatorName = "plugin",
     reading: Mapping[str, Any],
     title: Annotated[str | None, typer.Option(help="Heading of the page.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draws of slips.", min=0)] = 0,
@@ -49,13 +39,11 @@ def map(
     import numpy as np
 
     from contested.analysis.items import map_items
-    from contested.annotations import read_annotations
     from contested.annotations.measures import parse_estimator
     from contested.report import write_map
 
-    scheme = scheme_of(categories, bounds)
-    with options.spelled():
-        data = read_annotations(files, **{**reading, "by": measure_of(reading.get("by"), bounds_scaled)})
+    scheme = options.scheme_of(categories, bounds)
+    data = options.read_files(files, reading, bounds_scaled=bounds_scaled)
     found = map_items(data, scheme, estimator=parse_estimator(estimator), rng=np.random.default_rng(seed))
     paths = write_map(found, out or Path(f"{files[0].name.split('.')[0]}-map"), title=title)
     singles = [paths.html, paths.items, paths.soft_labels, *([paths.votes] if paths.votes else []), paths.summary]

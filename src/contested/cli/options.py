@@ -7,13 +7,18 @@ import csv
 import functools
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import starmap
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from contested.cli.console import path
 from contested.errors import ConfigError, ContestedError
+
+if TYPE_CHECKING:
+    from contested.annotations import Annotations, Categories
 
 Clusters = Annotated[
     str | None,
@@ -29,6 +34,17 @@ OfSplit = Annotated[
 
 FILE_KINDS = "JSONL, JSON, CSV, TSV, Parquet, Excel, NPY or NPZ"
 """Those of :data:`contested.rows.FILE_KINDS`, which help texts say without loading what reads them."""
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(parser=path, metavar="FILE...", help=f"Annotated file, or several as one set: {FILE_KINDS}."),
+]
+Scheme = Annotated[str, typer.Option(help="fixed (0.4, 0.7 nats), terciles or quartiles.")]
+Bounds = Annotated[str | None, typer.Option(help="Custom category bounds in the unit of --by, such as 0.4,0.7 nats.")]
+BoundsScaled = Annotated[
+    bool, typer.Option("--bounds-scaled", help="Scale entropy to other than three classes: --by scaled-entropy.")
+]
+EstimatorName = Annotated[str, typer.Option(help="plugin, miller-madow or chao-shen.")]
 
 READING: dict[str, tuple[type, str]] = {
     "format": (str, "Layout of the file; auto recognises it, an unknown name lists all."),
@@ -93,6 +109,37 @@ def with_reading(*, without: Collection[str] = ()) -> Callable[[Callable[..., No
         return decorated
 
     return decorate
+
+
+def read_files(files: Sequence[Path], reading: Mapping[str, Any], *, bounds_scaled: bool) -> Annotations:
+    """Read annotated files as the options of a command say."""
+    from contested.annotations import read_annotations
+
+    with spelled():
+        return read_annotations(files, **{**reading, "by": _measure_of(reading.get("by"), bounds_scaled)})
+
+
+def _measure_of(by: str | None, bounds_scaled: bool) -> str | None:
+    """What ``--by`` and ``--bounds-scaled`` say together."""
+    if not bounds_scaled:
+        return by
+    if by not in (None, "scaled-entropy"):
+        raise ConfigError(f"--bounds-scaled scales entropy, and --by {by} cuts by another measure: give one.")
+    return "scaled-entropy"
+
+
+def scheme_of(categories: str, bounds: str | None) -> str | Categories:
+    """What ``--categories`` and ``--bounds`` say together."""
+    from contested.annotations import Categories
+
+    if bounds is None:
+        return categories
+    if categories != "fixed":
+        raise ConfigError(f"--bounds {bounds} and --categories {categories} exclude one another: give one.")
+    try:
+        return Categories.from_bounds([float(bound) for bound in bounds.split(",")])
+    except ValueError as error:
+        raise ConfigError(f"--bounds must be numbers such as 0.4,0.7; given: {bounds}.") from error
 
 
 def _parameter(name: str, declared: tuple[type, str]) -> inspect.Parameter:
