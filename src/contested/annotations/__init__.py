@@ -1,7 +1,7 @@
 """Annotated files to label counts; label counts to entropy, categories and agreement (NumPy and pandas only)."""
 
 from contested.annotations.categories import FIXED, UNKNOWN, Categories, categorize, cut_counts, resolve_categories
-from contested.annotations.core import Annotations, AnnotatorRange, EntropyAverages, Summary
+from contested.annotations.core import Annotations
 from contested.annotations.disagreement import Disagreement
 from contested.annotations.measures import (
     distributions,
@@ -13,6 +13,7 @@ from contested.annotations.measures import (
 )
 from contested.annotations.readers import FORMATS, read_annotations
 from contested.annotations.receipt import Receipt
+from contested.annotations.summary import AnnotatorRange, EntropyAverages, Summary
 from contested.annotations.votes import Votes
 
 __all__ = [
