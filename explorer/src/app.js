@@ -3,6 +3,7 @@ import { html } from "htm/preact";
 import { useEffect, useErrorBoundary, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { Card } from "./card.js";
 import { Curves } from "./curves.js";
+import { count } from "./data.js";
 import { copy, save, toCsv, toJson } from "./exporting.js";
 import { ColumnOptions, conditionSaid, Conditions, Levels, nameOf, Outcomes } from "./filters.js";
 import { Foot, Help } from "./help.js";
@@ -13,8 +14,6 @@ import { MOST_RUNS } from "./state.js";
 import { Table } from "./table.js";
 import { categoryColor } from "./theme.js";
 import { plainNumber, within } from "./where.js";
-
-const count = (value) => value.toLocaleString("en");
 
 /** Follows the page's colour scheme: changes when the colours on canvases must be drawn anew. */
 function useTheme() {
@@ -314,8 +313,8 @@ function BrushFields({ data, panel, select, domains, onBrush, onKeep }) {
       if (value !== null) onBrush({ ...box, [name]: value }, false);
     }}
   />`;
-  const named = (column) => (panel.x.name === panel.y.name && data.shortName(column.run) ? `${column.heading} of ${data.shortName(column.run)}` : column.heading);
-  const range = (axis, column) => html`<span class="x-range">${named(column)} ${field(`${axis}0`, `${named(column)} from`)} to ${field(`${axis}1`, `${named(column)} to`)}</span>`;
+  const named = (column) => (panel.x.name === panel.y.name ? nameOf(data, column) : column.heading);
+  const range = (axis, column) => html`<span>${named(column)} ${field(`${axis}0`, `${named(column)} from`)} to ${field(`${axis}1`, `${named(column)} to`)}</span>`;
   return html`<div class=${`x-brushed${select ? "" : " x-hint"}`} role="group" aria-label="Selection on the map">
     ${range("x", panel.x)} ${range("y", panel.y)}
     ${select

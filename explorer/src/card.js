@@ -2,6 +2,7 @@
 import { html } from "htm/preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Chart } from "./chart.js";
+import { count, tableOf } from "./data.js";
 import { percentile } from "./select.js";
 import { categoryColor, classColor } from "./theme.js";
 
@@ -9,17 +10,14 @@ const MOST_CLASSES = 8; // as many as there are colours
 const percent = (share) => `${Math.round(100 * share)}%`;
 
 /** A run's probabilities of one example: per class, over steps; null where they are missing. */
-export function probabilitiesOf(data, run, row) {
+function probabilitiesOf(data, run, row) {
   const spec = run.probabilities;
   if (!spec) return null;
-  const stored = data.blocks.raw(spec);
+  const [stored, table] = [data.blocks.raw(spec), tableOf(spec)];
   const [steps, n, classes] = spec.shape;
   const lines = Array.from({ length: classes }, () => new Float64Array(steps));
   for (let t = 0; t < steps; t++)
-    for (let k = 0; k < classes; k++) {
-      const value = stored[(t * n + row) * classes + k];
-      lines[k][t] = value === 255 ? NaN : value / spec.scale;
-    }
+    for (let k = 0; k < classes; k++) lines[k][t] = table[stored[(t * n + row) * classes + k]];
   return lines.every((line) => line.every(Number.isNaN)) ? null : lines;
 }
 
@@ -27,9 +25,9 @@ export function probabilitiesOf(data, run, row) {
 function votesOf(data, row) {
   const K = data.labelNames.length;
   const spec = data.index.label_counts;
-  const counts = spec ? Array.from(data.blocks.numbers(spec).subarray(row * K, row * K + K)) : null;
+  const counts = spec ? Array.from(data.blocks.numbers(spec, row * K, row * K + K)) : null;
   const votes = data.index.votes;
-  const total = counts ? counts.reduce((sum, count) => sum + (count || 0), 0) : 0;
+  const total = counts ? counts.reduce((sum, own) => sum + (own || 0), 0) : 0;
   if (!votes) return { counts, total, people: null };
   const offsets = data.blocks.raw(votes.offsets);
   const [annotators, labels] = [data.blocks.raw(votes.annotators), data.blocks.raw(votes.labels)];
@@ -43,7 +41,7 @@ function Share({ share, said, color }) {
 }
 
 /** Classes to show, at most so many: in their order, or of many those that people and models chose most, and the gold one. */
-export function classesToShow(weights, gold, most) {
+function classesToShow(weights, gold, most) {
   const order = weights.map((_, k) => k);
   if (order.length <= most) return order;
   const rank = (k) => (k === gold ? Infinity : weights[k]);
@@ -162,7 +160,7 @@ export function Card({ data, row, runs, position, total, theme, root, onStep, on
     <header>
       <div><span class="mono">${data.shownId(row)}</span>${category ? html`<span class="x-cat"><i class="x-dot"></i>${category}</span>` : null}</div>
       <div class="x-steps">
-        <span class="quiet small">${position >= 0 ? `${(position + 1).toLocaleString("en")} of ${total.toLocaleString("en")}` : "not in the selection"}</span>
+        <span class="quiet small">${position >= 0 ? `${count(position + 1)} of ${count(total)}` : "not in the selection"}</span>
         <button type="button" onClick=${() => onStep(-1)} aria-label="Previous example" title="Previous (k)">↑</button>
         <button type="button" onClick=${() => onStep(1)} aria-label="Next example" title="Next (j)">↓</button>
         <button type="button" onClick=${onClose} aria-label="Close the example" title="Close (Escape)">×</button>

@@ -8,7 +8,7 @@ const MISSING = { u8: 255, u16: 65535, u32: 4294967295, i32: -2147483648 };
 const INVISIBLE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu;
 
 /** The value of every 16-bit float, by its bits. */
-export const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {
+const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
@@ -61,9 +61,9 @@ export class Blocks {
     return this.decoded.get(block);
   }
 
-  /** The array of a block as numbers, NaN where missing. */
-  numbers(spec) {
-    const raw = this.raw(spec);
+  /** The array of a block, or the part of it between two places, as numbers, NaN where missing. */
+  numbers(spec, from, to) {
+    const raw = this.raw(spec).subarray(from, to);
     if (spec.dtype === "f32") return raw;
     const table = tableOf(spec);
     if (table) return Float32Array.from(raw, (code) => table[code]);
@@ -76,10 +76,7 @@ export class Blocks {
 /** One quantity of every example: of the items, or of one run. */
 export class Column {
   constructor(spec, run, blocks) {
-    Object.assign(this, { unit: "", sentence: "", heading: spec.name }, spec);
-    this.spec = spec;
-    this.run = run;
-    this.blocks = blocks;
+    Object.assign(this, spec, { run, blocks });
   }
 
   get isNumber() {
@@ -88,7 +85,7 @@ export class Column {
 
   /** Values as numbers, NaN where missing: levels and flags by their code. */
   get numbers() {
-    this.cachedNumbers ??= this.blocks.numbers(this.spec);
+    this.cachedNumbers ??= this.blocks.numbers(this);
     return this.cachedNumbers;
   }
 
@@ -98,7 +95,7 @@ export class Column {
   }
 
   get texts() {
-    return this.blocks.raw(this.spec);
+    return this.blocks.raw(this);
   }
 
   /** Codes of levels, 255 without one. */
@@ -130,6 +127,9 @@ export class Column {
   }
 }
 
+/** A whole number with its thousands set apart. */
+export const count = (value) => value.toLocaleString("en");
+
 /** A number with a fixed count of decimals, and a true minus sign. */
 export function number(value, digits = 3) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "" : value < 0 ? "−∞" : "∞";
@@ -146,7 +146,7 @@ export class Dataset {
     this.labelNames = index.label_names ?? [];
     this.runs = index.runs ?? [];
     shortNames(this.runs.map((run) => run.name)).forEach((short, r) => Object.assign(this.runs[r], { short }));
-    const ends = this.runs.map(({ steps, step_unit }) => `${step_unit} ${steps.at(-1)?.toLocaleString("en")}`);
+    const ends = this.runs.map(({ steps, step_unit }) => `${step_unit} ${count(steps.at(-1))}`);
     this.runs.forEach((run, r) => Object.assign(run, { end: new Set(ends).size > 1 ? ends[r] : "" }));
     this.categories = index.categories ?? [];
     this.items = (index.items ?? []).map((spec) => new Column(spec, null, blocks));
@@ -162,7 +162,7 @@ export class Dataset {
   }
 
   goldColumn(spec) {
-    const said = { name: "gold", heading: "gold", sentence: "The gold label.", kind: "category", levels: this.labelNames };
+    const said = { name: "gold", heading: "gold", unit: "", sentence: "The gold label.", kind: "category", levels: this.labelNames };
     return new Column({ ...said, ...spec }, null, this.blocks);
   }
 

@@ -6,7 +6,7 @@ const quoted = (text) => (/[",\n\r]/u.test(text) ? `"${text.replaceAll('"', '""'
 function plain(column, row) {
   if (!column.isNumber) return column.shown(row);
   const value = column.numbers[row];
-  return Number.isNaN(value) ? "" : String(column.spec.dtype === "f16" ? Number(value.toPrecision(4)) : value);
+  return Number.isNaN(value) ? "" : String(column.dtype === "f16" ? Number(value.toPrecision(4)) : value);
 }
 
 /** The rows as CSV: id and every column of items and of the given runs. */

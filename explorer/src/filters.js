@@ -1,11 +1,10 @@
 // What narrows the examples: categories, conditions, and the answers of two runs against each other.
 import { html } from "htm/preact";
 import { useMemo, useState } from "preact/hooks";
+import { count } from "./data.js";
 import { rowsOf } from "./select.js";
 import { conditionText } from "./state.js";
 import { operatorsOf, valueOf } from "./where.js";
-
-const count = (value) => value.toLocaleString("en");
 
 /** One toggle per level of a column that examples have, with how many of its examples are selected. */
 export function Levels({ label, column, color, chosen, selected, onChange }) {

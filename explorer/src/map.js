@@ -268,7 +268,7 @@ const clip = (place, length) => Math.min(Math.max(place, 0), length);
 const short = (name) => (name.length > 8 ? `${name.slice(0, 7)}…` : name);
 
 /** The brush after an arrow key: moved by a fortieth of the axes, or grown and shrunk; the middle of the map without one. */
-export function stepped(brush, [right, up], resize, domains, x, y) {
+function stepped(brush, [right, up], resize, domains, x, y) {
   const span = (domain) => domain[1] - domain[0];
   const middle = (domain, part) => domain[0] + part * span(domain);
   const box = brush ?? {

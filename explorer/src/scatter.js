@@ -96,7 +96,7 @@ export function ticks([low, high], about) {
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const values = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) values.push(k * step + 0);
-  return { values, digits, step };
+  return { values, digits };
 }
 
 const GOLDEN = Math.PI * (3 - Math.sqrt(5));

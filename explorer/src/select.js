@@ -19,7 +19,7 @@ export function filtered(data, state, found) {
   return mask;
 }
 
-/** Mask of the shown examples inside a box of two columns' values; null ends are open. */
+/** Mask of the shown examples inside a box of two columns' values. */
 export function brushed(shown, x, y, { x0, x1, y0, y1 }) {
   const mask = new Uint8Array(shown.length);
   for (let i = 0; i < mask.length; i++)

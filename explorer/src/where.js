@@ -1,6 +1,5 @@
 // Conditions on columns, as the address and the reader write them: "correct_last of LoRA = no".
 
-export const OPERATORS = ["=", "≠", "<", "≤", ">", "≥", "in", "contains"];
 const ALIASES = { "!=": "≠", "<=": "≤", ">=": "≥" };
 
 /** The operators that make sense for a column. */
