@@ -158,7 +158,7 @@ def test_a_page_holds_the_whole_explorer() -> None:
         found = decoded(block, encoded)
         return found if isinstance(found, list) else found.tolist()
 
-    assert (index["version"], index["n"], index["x"], index["y"]) == (1, 3, "loss_last", "length")
+    assert (index["n"], index["x"], index["y"]) == (3, "loss_last", "length")
     assert values(index["ids"]) == ["a", "b", "<c>"]
     category, length, text = index["items"]
     assert (category["levels"], values(category)) == (["clean", "x", "contested"], [0, 255, 2])

@@ -14,7 +14,7 @@ from scipy.special import entr, softmax
 from contested import Trajectory
 from contested.analysis.measures import MEASURES, measure_columns, measures_of
 from contested.report import write_report
-from contested.report.explorer import Column, ExplorerRun, of_runs
+from contested.report.explorer import Column, ExplorerRun, of_runs, tracked
 from contested.report.explorer.facts import facts
 from contested.report.explorer.of_runs import explorer_of_runs
 from contested.report.runs import ReportRun
@@ -141,6 +141,19 @@ def test_runs_that_contradict_each_other_say_so(make) -> None:
     assert np.array_equal(found.gold, first.gold)
 
 
+def test_what_the_first_run_does_not_know_another_says(make) -> None:
+    whole = make("annotated", n=20)
+    bare = whole.examples.drop(columns=["gold", "label_counts", "entropy", "category"])
+    found = explorer_of_runs([entry(dataclasses.replace(make(n=20), examples=bare, category_names=())), entry(whole)])
+    assert np.array_equal(found.gold, whole.gold)
+    assert np.array_equal(found.label_counts, whole.label_counts)
+    assert list(found.notes) == []  # who does not say contradicts nobody
+    items = named(found.items)
+    assert list(items["category"].values) == list(whole.categories)
+    assert np.array_equal(items["entropy"].values, whole.entropy)
+    assert np.isfinite(items["category_probability"].values).all()
+
+
 def test_training_and_validation_examples_of_a_run_are_one_entry(make) -> None:
     whole = make(n=20)
     split = np.where(np.arange(20) % 4 == 0, "validation", "train")
@@ -168,7 +181,7 @@ def test_a_run_of_losses_alone_has_what_it_has() -> None:
 def test_many_checkpoints_are_thinned_and_said(make, monkeypatch) -> None:
     trajectory = make(n=10, steps=tuple(range(0, 100, 10)))
     # Ten items of three curves and three classes: four checkpoints are 240 numbers.
-    monkeypatch.setattr(of_runs, "_MOST_NUMBERS", 240)
+    monkeypatch.setattr(tracked, "_MOST_NUMBERS", 240)
     found = explorer_of_runs([entry(trajectory)])
     assert found.runs[0].steps.tolist() == [0, 30, 60, 90]
     assert np.allclose(found.runs[0].curves[0].values, trajectory.losses[[0, 3, 6, 9]], atol=1e-5)

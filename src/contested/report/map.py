@@ -14,7 +14,7 @@ from contested.annotations.writing import write_table
 from contested.files import user_path, write_json, write_text
 from contested.formats import COUNT, SHARE, percent
 from contested.report.declarations import Frames
-from contested.report.explorer.of_runs import TOO_MANY
+from contested.report.explorer.payload import TOO_MANY
 from contested.report.map_cards import ItemCard, contested_cards, error_cards
 from contested.report.map_explorer import explorer_of
 from contested.report.map_figures import FIGURES

@@ -11,7 +11,7 @@ from contested.analysis.items import FACTS, ItemMap
 from contested.annotations import UNKNOWN
 from contested.report.explorer import Column, Explorer
 from contested.report.explorer.facts import facts, texts_or_none
-from contested.report.explorer.of_runs import MOST_ITEMS
+from contested.report.explorer.payload import MOST_ITEMS
 from contested.report.map_cards import text_columns
 
 

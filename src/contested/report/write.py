@@ -16,7 +16,8 @@ from contested.report import decomposition, matched, prose, sure
 from contested.report.banners import banners
 from contested.report.declarations import Frames, Section
 from contested.report.examples import ALL, examples_by_category
-from contested.report.explorer.of_runs import TOO_MANY, explorer_of_runs
+from contested.report.explorer.of_runs import explorer_of_runs
+from contested.report.explorer.payload import TOO_MANY
 from contested.report.headline import headline
 from contested.report.page import Page, PlacedSection, RunView, placed_sections, render_page
 from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files

@@ -43,10 +43,10 @@ class Blocks:
 
     def curve(self, values: NDArray[Any]) -> Block:
         """Numbers to draw as lines, of any shape, NaN where missing: to nine significant bits."""
-        half = np.asarray(values).astype(np.float64)
-        if np.abs(half[np.isfinite(half)]).max(initial=0.0) > _LARGEST_CURVE:
-            return self._array(half, "f32", np.float32)
-        bits = half.astype(np.float16).view(np.uint16)
+        given = np.asarray(values, np.float64)
+        if np.abs(given[np.isfinite(given)]).max(initial=0.0) > _LARGEST_CURVE:
+            return self._array(given, "f32", np.float32)
+        bits = given.astype(np.float16).view(np.uint16)
         rounded = (bits + (1 << _DROPPED_BITS >> 1)) >> _DROPPED_BITS << _DROPPED_BITS
         return self._array(rounded.astype(np.uint16).view(np.float16), "f16", np.float16)
 

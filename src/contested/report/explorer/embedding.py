@@ -19,7 +19,6 @@ from contested.report.explorer.payload import CATEGORY, Column, Curve, Explorer,
 from contested.report.style import category_colors, color_property
 from contested.wording import visible
 
-_VERSION = 1
 _NATS_DIGITS = len(NATS(0.0)) - 2
 _MOST_DIGITS = 6
 
@@ -87,7 +86,7 @@ def _index(explorer: Explorer, blocks: Blocks) -> dict[str, Any]:
         "notes": explorer.notes,
     }
     shown: dict[str, Any] = _visible(named)
-    return {"version": _VERSION, **shown}
+    return shown
 
 
 def _visible(value: Any) -> Any:

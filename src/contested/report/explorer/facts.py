@@ -39,13 +39,17 @@ def facts(
         The columns: texts first, then what the project knows, then the data's own.
     """
     names = [str(name) for name in table if name not in _NOT_FACTS]
-    known = [name for name in _SAID if name in names and not (name in _UNLESS_VARYING and table[name].nunique() < 2)]
-    for name in [*(name for name in text_columns if name in names), *known]:
-        heading, unit, sentence = _SAID.get(name, (name, "", "Text of the example."))
-        kind, values = _kind_of(table[name])
-        if name in text_columns or name == CATEGORY:
-            kind, values = "text" if name in text_columns else "category", texts_or_none(table[name])
-        yield Column(_free(name, taken), heading, unit, sentence, kind, values, categories if name == CATEGORY else ())
+    for name in text_columns:
+        if name in names:
+            texts = texts_or_none(table[name])
+            yield Column(_free(name, taken), name, "", "Text of the example.", "text", texts)
+    for name, said in _SAID.items():
+        if name not in names or name in text_columns or (name in _UNLESS_VARYING and table[name].nunique() < 2):
+            continue
+        if name == CATEGORY:
+            yield Column(_free(name, taken), *said, "category", texts_or_none(table[name]), categories)
+        else:
+            yield Column(_free(name, taken), *said, *_kind_of(table[name]))
     for name in names:
         if name not in text_columns and name not in _SAID:
             yield Column(_free(name, taken), name, "", "A field of the data.", *_kind_of(table[name]))

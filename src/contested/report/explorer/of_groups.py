@@ -9,17 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.analysis.study import StudyResults
-from contested.report.explorer.of_runs import (
-    CURVES,
-    GOLD,
-    MOST_ITEMS,
-    Items,
-    curves_of,
-    first_axes,
-    measure_columns,
-    most_checkpoints,
-)
-from contested.report.explorer.payload import Curve, Explorer, ExplorerRun
+from contested.report.explorer.payload import MOST_ITEMS, Explorer, ExplorerRun
+from contested.report.explorer.tracked import Items, as_curves, curves_of, measure_columns, shown_checkpoints
 from contested.trajectories import Trajectory
 from contested.wording import counted
 
@@ -41,31 +32,18 @@ def explorer_of_groups(results: StudyResults, trajectories: Mapping[str, Traject
     runs = _runs_of_groups(results, trajectories)
     shown = dict([*runs.items()][:MOST_GROUPS])
     firsts = [own[0] for own in shown.values()]
-    ids = pd.Index(list(dict.fromkeys(str(name) for first in firsts for name in first.example_ids)), dtype=object)
-    if not 0 < len(ids) <= MOST_ITEMS:
+    items = Items(firsts)
+    if not 0 < len(items.ids) <= MOST_ITEMS:
         return None
-    labels = tuple(dict.fromkeys(name for first in firsts for name in first.label_names))
-    items, measured = Items(len(ids), labels), dict([*results.examples.groupby("group", sort=False)])
+    measured = {str(name): rows.set_index("example_id") for name, rows in results.examples.groupby("group", sort=False)}
     for name, first in zip(shown, firsts, strict=True):
-        own = measured[name].set_index("example_id").reindex([str(one) for one in first.example_ids])
-        items.add(first, own.reset_index(drop=True), _places(ids, first))
-    categories = tuple(dict.fromkeys(name for first in firsts for name in first.category_names))
-    columns = items.columns(categories)
-    kept, thinned = most_checkpoints([first.steps for first in firsts], len(ids), len(labels))
-    groups = [_group(name, own, measured[name], ids, labels, kept) for name, own in shown.items()]
-    across, up = first_axes(columns, groups)
-    return Explorer(
-        example_ids=list(ids),
-        items=columns,
-        label_names=labels,
-        label_counts=items.label_counts,
-        gold=items.gold,
-        categories=categories,
-        runs=groups,
-        x=across,
-        y=up,
-        notes=[_MEAN, *_left_out(len(shown), len(runs)), *items.notes(), *thinned],
-    )
+        items.add(first, measured[name].reindex([str(own) for own in first.example_ids]).reset_index(drop=True))
+    checkpoints, thinned = shown_checkpoints([first.steps for first in firsts], items)
+    groups = [
+        _group(name, own, measured[name], items, places)
+        for (name, own), places in zip(shown.items(), checkpoints, strict=True)
+    ]
+    return items.explorer(groups, [_MEAN, *_left_out(len(shown), len(runs)), *items.notes(), *thinned])
 
 
 def _left_out(shown: int, known: int) -> list[str]:
@@ -87,33 +65,22 @@ def _runs_of_groups(results: StudyResults, trajectories: Mapping[str, Trajectory
     }
 
 
-def _places(ids: pd.Index[str], trajectory: Trajectory) -> NDArray[np.intp]:
-    return ids.get_indexer(pd.Index([str(own) for own in trajectory.example_ids], dtype=object))
-
-
 def _group(
-    name: str,
-    runs: Sequence[Trajectory],
-    measured: pd.DataFrame,
-    ids: pd.Index[str],
-    labels: tuple[str, ...],
-    kept: int,
+    name: str, runs: Sequence[Trajectory], measured: pd.DataFrame, items: Items, shown: NDArray[np.intp]
 ) -> ExplorerRun:
     first = runs[0]
-    places = np.unique(np.linspace(0, len(first.steps) - 1, min(kept, len(first.steps))).round().astype(int))
-    aligned = measured.set_index("example_id").reindex(ids).reset_index(drop=True)
-    columns = [*measure_columns(aligned, labels, first.counted_in, of_items=False, of_one=False)]
+    aligned = measured.reindex(items.ids).reset_index(drop=True)
+    columns = [*measure_columns(aligned, items.labels, first.counted_in, of_items=False, of_one=False)]
     if any(not np.array_equal(run.steps, first.steps) for run in runs):  # seeds that a mean over steps would mix
-        return ExplorerRun(name, first.steps[places], first.counted_in, columns)
-    found = [curves_of([(run, _places(ids, run))], places, labels, len(ids)) for run in runs]
-    shared = [key for key in CURVES if all(key in curves for curves, _ in found)]
-    means = {key: np.mean([curves[key] for curves, _ in found], axis=0) for key in shared}
+        return ExplorerRun(name, first.steps[shown], first.counted_in, columns)
+    found = [curves_of([(run, items.places(run))], shown, items) for run in runs]
+    shared = set.intersection(*(set(curves) for curves, _ in found))
     whole = [probabilities for _, probabilities in found if probabilities is not None]
     return ExplorerRun(
         name=name,
-        steps=first.steps[places],
+        steps=first.steps[shown],
         step_unit=first.counted_in,
         columns=columns,
-        curves=[Curve(key, *CURVES[key], values, key == GOLD) for key, values in means.items()],
+        curves=as_curves({key: np.mean([curves[key] for curves, _ in found], axis=0) for key in shared}),
         probabilities=np.mean(whole, axis=0) if len(whole) == len(runs) else None,
     )

@@ -13,6 +13,10 @@ from contested.errors import DataError
 
 Kind = Literal["number", "integer", "flag", "category", "text"]
 
+MOST_ITEMS = 200_000
+"""Examples that a browser maps and sorts without delay."""
+TOO_MANY = f"The explorer is left out: it shows at most {MOST_ITEMS:,} examples. Tables have all."
+
 
 class Column(NamedTuple):
     """One fact of every item.
