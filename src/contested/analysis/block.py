@@ -92,7 +92,7 @@ class Source:
         """Probability of each example's category given its annotations, shape (N,); NaN where it is unknown."""
         bands = bands_of_run(self.trajectory)
         assert bands is not None
-        return own_probability(self.certainty, self.trajectory.required("categories")[self.order], bands)
+        return own_probability(self.certainty.probabilities, self.trajectory.required("categories")[self.order], bands)
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:

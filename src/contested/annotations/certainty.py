@@ -87,11 +87,13 @@ def distinct_counts(counts: NDArray[np.int64], bands: Categories) -> tuple[NDArr
     return patterns, which.ravel()
 
 
-def own_probability(certainty: Certainty, categories: ArrayLike, bands: Categories) -> NDArray[np.float64]:
+def own_probability(
+    probabilities: NDArray[np.float64], categories: ArrayLike, bands: Categories
+) -> NDArray[np.float64]:
     """Return each example's probability of the category that it was given.
 
     Args:
-        certainty: From :func:`category_probabilities`.
+        probabilities: Those of all categories, shape (N, B), as from :func:`category_probabilities`.
         categories: The category of each example, shape (N,); ``unknown`` with one annotation.
         bands: The categories.
 
@@ -103,7 +105,7 @@ def own_probability(certainty: Certainty, categories: ArrayLike, bands: Categori
     known = given != UNKNOWN
     places = np.array([index[name] for name in given[known]], dtype=np.intp)
     found = np.full(len(given), np.nan)
-    found[known] = certainty.probabilities[known, places]
+    found[known] = probabilities[known, places]
     return found
 
 

@@ -15,7 +15,7 @@ from contested.files import user_path, write_json, write_text
 from contested.formats import COUNT, SHARE, percent
 from contested.report.declarations import Frames
 from contested.report.explorer.payload import TOO_MANY
-from contested.report.map_cards import ItemCard, contested_cards, error_cards
+from contested.report.map_cards import ItemCard, contested_cards, error_cards, text_columns
 from contested.report.map_explorer import explorer_of
 from contested.report.map_figures import FIGURES
 from contested.report.map_tables import SECTIONS, SHOWN, TABLES
@@ -106,8 +106,12 @@ def _page(
 ) -> Page:
     declared = [table for table in TABLES if table.section and len(frames[table.frame])]
     shown = [rendered(table, frames[table.frame].head(SHOWN), _CONFIDENCE) for table in declared]
-    cards = {"label-errors": error_cards(found, _CARDS), "contested-items": contested_cards(found, _CARDS)}
-    explorer = explorer_of(found)
+    texts = text_columns(found.known.annotations.fields)
+    cards = {
+        "label-errors": error_cards(found, texts, _CARDS),
+        "contested-items": contested_cards(found, texts, _CARDS),
+    }
+    explorer = explorer_of(found, texts)
     return Page(
         title=title or f"What {counted(len(found.items), 'item')} and their votes say",
         lead=_lead(found),

@@ -72,24 +72,25 @@ def text_columns(fields: pd.DataFrame) -> list[str]:
     return (found or [name for name in worded if fields[name].nunique() > len(fields) / 2])[:_MOST_TEXTS]
 
 
-def error_cards(found: ItemMap, limit: int) -> list[ItemCard]:
-    """The items with the likeliest label errors, likeliest first."""
+def error_cards(found: ItemMap, texts: Sequence[str], limit: int) -> list[ItemCard]:
+    """The items with the likeliest label errors, likeliest first, with some columns of the file as texts."""
     rows, suspects = _rows(found, found.label_errors["example_id"][:limit]), found.label_errors["label"]
     slips = found.label_errors["slip_probability"]
     return [
-        _card(found, row, f"{suspects[k]}: slip {percent(slips[k], 0)}", suspect=suspects[k])
+        _card(found, row, texts, f"{suspects[k]}: slip {percent(slips[k], 0)}", suspect=suspects[k])
         for k, row in enumerate(rows)
     ]
 
 
-def contested_cards(found: ItemMap, limit: int) -> list[ItemCard]:
+def contested_cards(found: ItemMap, texts: Sequence[str], limit: int) -> list[ItemCard]:
     """The items of the highest category that are in it most surely; with annotators, where disagreement is genuine."""
     highest = found.known.cut.bands.names[-1]
     own = np.flatnonzero(found.known.cut.categories == highest)
     sure = found.known.posterior.categories[own, -1]
     genuine = np.ones(len(own)) if found.known.slips is None else found.known.slips.genuine[own]
     order = own[np.argsort(-sure * genuine, kind="stable")][:limit]
-    return [_card(found, int(row), f"H {NATS(found.known.annotations.entropy[row])} nats") for row in order]
+    entropy = found.known.annotations.entropy
+    return [_card(found, int(row), texts, f"H {NATS(entropy[row])} nats") for row in order]
 
 
 def _rows(found: ItemMap, ids: Sequence[str] | pd.Series[str]) -> list[int]:
@@ -97,16 +98,16 @@ def _rows(found: ItemMap, ids: Sequence[str] | pd.Series[str]) -> list[int]:
     return [places[example_id] for example_id in ids]
 
 
-def _card(found: ItemMap, row: int, point: str, *, suspect: str = "") -> ItemCard:
+def _card(found: ItemMap, row: int, texts: Sequence[str], point: str, *, suspect: str = "") -> ItemCard:
     data, item = found.known.annotations, found.items.iloc[row]
     names = found.known.cut.bands.names
     category = str(item["category"])
-    texts = [(name, data.fields[name].iloc[row]) for name in text_columns(data.fields)]
+    given = [(name, data.fields[name].iloc[row]) for name in texts]
     return ItemCard(
         example_id=data.example_ids[row],
         color=names.index(category) if category in names else -1,
         point=point,
-        texts=tuple((name, MISSING if is_missing(text) else shorten(str(text), _LONGEST)) for name, text in texts),
+        texts=tuple((name, MISSING if is_missing(text) else shorten(str(text), _LONGEST)) for name, text in given),
         bars=tuple(_bars(found, row, suspect)),
         facts=tuple(_facts(item)),
     )

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
-import pandas as pd
+from collections.abc import Iterator, Sequence
 
 from contested.analysis.items import FACTS, ItemMap
 from contested.annotations import UNKNOWN
 from contested.report.explorer import Column, Explorer
 from contested.report.explorer.facts import facts, texts_or_none
 from contested.report.explorer.payload import MOST_ITEMS
-from contested.report.map_cards import text_columns
 
 
-def explorer_of(found: ItemMap) -> Explorer | None:
+def explorer_of(found: ItemMap, texts: Sequence[str]) -> Explorer | None:
     """Return what the explorer shows of a map: H across at first, and up whether disagreement is genuine.
 
     Args:
         found: The map.
+        texts: Columns of the file that are texts.
 
     Returns:
         The explorer, with how sure the category is up the map where annotators are not known; None where there are more
@@ -29,7 +26,6 @@ def explorer_of(found: ItemMap) -> Explorer | None:
     if data.n_items > MOST_ITEMS:
         return None
     own = list(_facts(found))
-    texts = text_columns(data.fields)
     fields = list(facts(data.fields, texts, (), {column.name for column in own}))
     return Explorer(
         example_ids=data.example_ids,
@@ -46,12 +42,12 @@ def explorer_of(found: ItemMap) -> Explorer | None:
 
 def _facts(found: ItemMap) -> Iterator[Column]:
     for fact in FACTS:
-        for name, values in fact.columns(found.known).items():
-            heading = f"{name.removeprefix(f'{fact.name}_')}: {fact.heading}" if fact.each else fact.heading
+        for name, heading in fact.names(found.known).items():
+            values = found.items[name]
             if fact.kind in ("category", "text"):  # classes and categories
-                words = texts_or_none(pd.Series(values, dtype=object))
+                words = texts_or_none(values)
                 named = (*found.known.cut.bands.names, UNKNOWN) if fact.kind == "category" else ()
                 levels = tuple(name for name in named if name != UNKNOWN or name in words)
                 yield Column(name, heading, fact.unit, fact.sentence, "category", words, levels)
             else:
-                yield Column(name, heading, fact.unit, fact.sentence, fact.kind, np.asarray(values))
+                yield Column(name, heading, fact.unit, fact.sentence, fact.kind, values.to_numpy())

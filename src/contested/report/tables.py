@@ -48,11 +48,11 @@ def write_tables(tables: Sequence[Table], frames: Frames, folder: Path, confiden
         if frame.empty and not table.needs:
             continue
         texts = {"csv": to_csv(frame)}
-        shown = rendered(table, frame, confidence)
         if table.columns:
+            shown = rendered(table, frame, confidence)
             texts |= {"md": to_markdown(shown), "tex": to_latex(shown)}
-        if table.section:
-            written.shown.append(shown)
+            if table.section:
+                written.shown.append(shown)
         for ending, content in texts.items():
             path = folder / f"{table.name}.{ending}"
             write_text(path, content)

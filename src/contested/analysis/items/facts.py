@@ -18,6 +18,7 @@ from contested.analysis.items.slips import Slips
 from contested.analysis.items.soft_labels import SoftLabels
 from contested.annotations import Annotations, cut_counts
 from contested.annotations.categories import CutCounts
+from contested.annotations.certainty import own_probability
 from contested.annotations.disagreement import PLAIN
 from contested.annotations.measures import Estimator
 from contested.annotations.scales import rating_table
@@ -77,15 +78,22 @@ class Fact:
     needs: tuple[Need, ...] = ()
     each: Literal["", "class", "category"] = ""
 
-    def columns(self, known: Known) -> dict[str, Any]:
-        """Its columns by name; none where the file lacks what it needs."""
+    def names(self, known: Known) -> dict[str, str]:
+        """Its columns: each by name, with its heading; none where the file lacks what it needs."""
         if not all(known.has(need) for need in self.needs):
             return {}
-        values = self.of(known)
         if not self.each:
-            return {self.name: values}
-        names = known.annotations.label_names if self.each == "class" else known.cut.bands.names
-        return {f"{self.name}_{name}": values[:, place] for place, name in enumerate(names)}
+            return {self.name: self.heading}
+        parts = known.annotations.label_names if self.each == "class" else known.cut.bands.names
+        return {f"{self.name}_{part}": f"{part}: {self.heading}" for part in parts}
+
+    def columns(self, known: Known) -> dict[str, Any]:
+        """The values of its columns by name."""
+        names = self.names(known)
+        if not names:
+            return {}
+        values = self.of(known)
+        return dict(zip(names, values.T if self.each else [values], strict=True))
 
 
 def facts_table(known: Known) -> pd.DataFrame:
@@ -133,11 +141,7 @@ def _changes(known: Known) -> NDArray[np.float64]:
 
 
 def _own_probability(known: Known) -> NDArray[np.float64]:
-    found = np.full(len(known.cut.categories), np.nan)
-    for place, name in enumerate(known.cut.bands.names):
-        own = known.cut.categories == name
-        found[own] = known.posterior.categories[own, place]
-    return found
+    return own_probability(known.posterior.categories, known.cut.categories, known.cut.bands)
 
 
 def _named(known: Known, classes: NDArray[np.int64]) -> list[str | None]:

@@ -78,11 +78,11 @@ def label_errors(known: Known) -> pd.DataFrame:
     by = _by_whom(known, chosen)
     values = (
         [data.example_ids[row] for row in rows],
-        [names[chosen[row]] for row in rows],
+        [names[place] for place in chosen[rows]],
         data.label_counts[rows, chosen[rows]],
         data.n_annotators[rows],
         [by.get(int(row), "") for row in rows],
-        [names[data.majority[row]] for row in rows],
+        [names[place] for place in data.majority[rows]],
     )
     table = pd.DataFrame(dict(zip(columns, values, strict=True)))
     return table.assign(slip_probability=found[order], genuine_disagreement=known.slips.genuine[rows])

@@ -94,12 +94,11 @@ def slip_probabilities(
     rates = np.concatenate([chain.rates for chain in chains])
     low, high = np.quantile(rates, (0.025, 0.975), axis=0)
     means = [chain.rates.mean() for chain in chains]
-    given = np.zeros(shape, np.int64)
-    np.add.at(given, (votes.items, votes.labels), 1)
+    given = votes.counts(n_items=shape[0], n_classes=shape[1]) > 0
     all_slips = np.mean([chain.all_slips for chain in chains], axis=0)
     return Slips(
         vote=np.mean([chain.slips for chain in chains], axis=0),
-        label=np.where(given > 0, all_slips, np.nan),
+        label=np.where(given, all_slips, np.nan),
         genuine=np.mean([chain.genuine for chain in chains], axis=0),
         rate=rates.mean(axis=0),
         low=low,
