@@ -105,7 +105,7 @@ def trajectory() -> Trajectory:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports without figures, for tests of what stands around them."""
-    monkeypatch.setattr("contested.report.write.draw_figures", lambda *given: nullcontext(lambda: ([], [])))
+    monkeypatch.setattr("contested.report.parts.draw_figures", lambda *given: nullcontext(lambda: ([], [])))
 
 
 def write_run(trajectory: Trajectory, path: Path) -> Path:

@@ -51,7 +51,8 @@ def map(
     if json:
         print_json({"html": str(paths.html), "files": [str(file) for file in written], "statements": paths.statements})
         return
-    for sentence in (*paths.statements, *(f"Note: {options.as_options(note)}" for note in found.notes)):
+    notes = [note for note in found.notes if note not in paths.statements]
+    for sentence in (*paths.statements, *(f"Note: {options.as_options(note)}" for note in notes)):
         echo(f"  - {sentence}")
     for written_file in written:
         echo(str(written_file))

@@ -16,10 +16,10 @@ from contested.report.compared_examples import compared_examples
 from contested.report.declarations import Section
 from contested.report.examples import ALL
 from contested.report.page import Banner, Page, RunView, placed_sections, render_page
-from contested.report.pictures import TOP, draw_figures, remove_files
+from contested.report.parts import written_parts
+from contested.report.pictures import TOP
 from contested.report.provenance import facts
 from contested.report.run_names import flattened
-from contested.report.tables import write_tables
 
 _CARDS = 24  # of a category
 _PARTS = ("config", "provenance")
@@ -61,30 +61,27 @@ def write_comparison(found: Comparison, out: str | os.PathLike[str], *, title: s
     folder = user_path(out)
     folder.mkdir(parents=True, exist_ok=True)
     frames, confidence = comparison_frames(found), percent(found.confidence)
-    declared = comparison_tables(found)
-    results, specs = folder / "results.json", figures(found.first, found.second)
-    with draw_figures(specs, frames, folder / "figures", confidence) as drawn:
-        tables, shown = write_tables(declared, frames, folder / "tables", confidence)
+    html, results = folder / "report.html", folder / "results.json"
+    with written_parts(
+        comparison_tables(found), figures(found.first, found.second), frames, folder, confidence
+    ) as written:
         write_json(results, found.to_dict())
-        placed, files = drawn()
-    remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
-    remove_files(folder / "figures", [spec.name for spec in specs], ("pdf", "png"), files)
+        parts = written()
     page = Page(
         title=title or f"{found.second.name} compared with {found.first.name}",
         lead=_lead(found),
         headline=found.headline(),
-        top=[figure for figure in placed if figure.spec.section == TOP],
+        top=[figure for figure in parts.placed if figure.spec.section == TOP],
         banners=_banners(found),
         absent=found.absent,
-        sections=placed_sections(SECTIONS, placed, shown),
+        sections=placed_sections(SECTIONS, parts.placed, parts.shown),
         compared=compared_examples(found, *found.states, _CARDS),
         runs=_runs(found),
         method=_method(found),
         categories=[*found.categories[:-1], *([] if len(found.categories) > 1 else [ALL])],
     )
-    html = folder / "report.html"
     write_text(html, render_page(page))
-    return ComparisonPaths(html, tuple(tables), tuple(files), results)
+    return ComparisonPaths(html, parts.tables, parts.figures, results)
 
 
 def _lead(found: Comparison) -> str:

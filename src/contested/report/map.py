@@ -20,9 +20,9 @@ from contested.report.map_explorer import explorer_of
 from contested.report.map_figures import FIGURES
 from contested.report.map_tables import SECTIONS, SHOWN, TABLES
 from contested.report.page import Page, placed_sections, render_page
-from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
+from contested.report.parts import written_parts
+from contested.report.pictures import TOP, PlacedFigure
 from contested.report.table_cells import rendered
-from contested.report.tables import write_tables
 from contested.wording import counted
 
 _CONFIDENCE = "95%"
@@ -77,16 +77,13 @@ def write_map(found: ItemMap, out: str | Path, *, title: str | None = None) -> M
     folder = user_path(out)
     folder.mkdir(parents=True, exist_ok=True)
     frames, said = _frames(found), statements(found)
-    with draw_figures(FIGURES, frames, folder / "figures", _CONFIDENCE) as placed:
-        tables = write_tables(TABLES, frames, folder / "tables", _CONFIDENCE).files
+    with written_parts(TABLES, FIGURES, frames, folder, _CONFIDENCE) as written:
         items, soft_labels, votes = _write_rows(found, folder)
-        figures, files = placed()
-    remove_files(folder / "tables", [table.name for table in TABLES], ("csv", "md", "tex"), tables)
-    remove_files(folder / "figures", [figure.name for figure in FIGURES], ("pdf", "png"), files)
+        parts = written()
     html, summary = folder / "map.html", folder / "summary.json"
     write_json(summary, {**found.summary.to_json(), "notes": list(found.notes), "statements": said})
-    write_text(html, render_page(_page(found, frames, figures, said, title)))
-    return MapPaths(html, items, soft_labels, votes, summary, tuple(tables), tuple(files), tuple(said))
+    write_text(html, render_page(_page(found, frames, parts.placed, said, title)))
+    return MapPaths(html, items, soft_labels, votes, summary, parts.tables, parts.figures, tuple(said))
 
 
 def _write_rows(found: ItemMap, folder: Path) -> tuple[Path, Path, Path | None]:
@@ -119,7 +116,7 @@ def _page(
         top=[placed for placed in figures if placed.spec.section == TOP],
         sections=placed_sections(SECTIONS, figures, shown, _sentences(found, cards), cards),
         absent=() if explorer else [TOO_MANY],
-        notes=found.notes,
+        notes=[note for note in found.notes if note not in said],
         method=_METHOD,
         categories=found.known.cut.bands.names,
         explorer=explorer,

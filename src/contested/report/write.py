@@ -20,7 +20,8 @@ from contested.report.explorer.of_runs import explorer_of_runs
 from contested.report.explorer.payload import TOO_MANY
 from contested.report.headline import headline
 from contested.report.page import Page, PlacedSection, RunView, placed_sections, render_page
-from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
+from contested.report.parts import written_parts
+from contested.report.pictures import TOP, PlacedFigure
 from contested.report.provenance import facts
 from contested.report.run_figures import FIGURES
 from contested.report.run_frames import run_frames, stacked_tables
@@ -109,23 +110,21 @@ def write_report(
     if not all_categories(runs):
         declared = [table.without_categories() for table in declared]
         drawn = [figure.without_categories() for figure in drawn]
-    results = folder / "results.json"
-    with draw_figures(drawn, frames, folder / "figures", confidence) as placed:
-        tables, shown = write_tables(declared, frames, folder / "tables", confidence)
+    html, results = folder / "report.html", folder / "results.json"
+    with written_parts(declared, drawn, frames, folder, confidence) as written:
         write_json(
             results, {"runs": [{"name": run.name, **run.analysis.to_dict()} for run in runs if not run.held_out]}
         )
-        figures, files = placed()
-    remove_files(folder / "tables", [table.name for table in declared], ("csv", "md", "tex"), tables)
-    remove_files(folder / "figures", [figure.name for figure in FIGURES], ("pdf", "png"), files)
-    sections = placed_sections(SECTIONS, figures, shown, {sure.SECTION.name: sure.of_runs(runs, frames)})
-    html = folder / "report.html"
+        parts = written()
+    sections = placed_sections(SECTIONS, parts.placed, parts.shown, {sure.SECTION.name: sure.of_runs(runs, frames)})
     write_text(
         html,
-        render_page(_page(runs, frames, figures, sections, title or prose.title([run.trajectory for run in runs]))),
+        render_page(
+            _page(runs, frames, parts.placed, sections, title or prose.title([run.trajectory for run in runs]))
+        ),
     )
     said = {run.name: statements(run.analysis) for run in runs}
-    return ReportPaths(html, tuple(tables), tuple(files), results, said)
+    return ReportPaths(html, parts.tables, parts.figures, results, said)
 
 
 def write_run_tables(analysis: Analysis, folder: str | Path) -> list[Path]:
