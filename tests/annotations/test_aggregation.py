@@ -72,7 +72,10 @@ def test_estimates_are_those_of_crowd_kit(monkeypatch):
         own.probabilities[kept, :3], theirs.loc[[f"item {i}" for i in kept], [0, 1, 2]], atol=1e-8
     )
     assert (own.probabilities[:, 3] == 0).all()
-    mace = aggregate(votes, "mace", n_items=80, n_classes=3, rng=np.random.default_rng(1))
+    starts = np.random.default_rng(1)
+    mace = aggregate(votes, "mace", n_items=80, n_classes=3, rng=starts)
+    # Each start has its own place.
+    assert starts.bit_generator.state != np.random.default_rng(1).bit_generator.state
     # crowd-kit takes rows in order of their numbers alike.
     codes = {name: pd.factorize(frame[name])[0] for name in frame}
     theirs = crowdkit.MACE(n_restarts=2, random_state=np.random.default_rng(1)).fit(pd.DataFrame(codes))

@@ -121,5 +121,7 @@ def test_columns_are_said_to_be_taken_as_people(write_text):
     assert nobody.votes.labels.tolist() == wide.votes.labels.tolist()
     assert nobody.reading["options"]["anonymous"] is True
     assert "taken as one person each" not in " ".join(nobody.annotator_notes())
+    some = Annotations(("1",), [[2, 1]], ("x", "y"), votes=Votes([0, 0, 0], [0, 0, 1], [0, -1, -1], ("a",)))
+    assert some.annotator_notes() == ("2 of 3 votes are of annotators who are not named; they count as others.",)
     long = read_annotations(write_text("b.csv", "item,annotator,label\na,ann,x\na,bob,y\n"))
     assert long.annotator_notes() == ()

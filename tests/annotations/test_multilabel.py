@@ -90,6 +90,7 @@ def test_masi_by_hand(long):
     # expected (10/3 + 8 + 8/9) / 15 = 22/27; observed (7/9 + 4/9) / 2 = 11/18; alpha = 1 − (11/18) / (22/27) = 1/4.
     summary = read_annotations(long, multilabel="sets").summary()
     assert summary.set_agreement == pytest.approx((7 / 18, 1 / 4))
+    assert read_annotations(long, multilabel="sets").select([1]).summary().set_agreement.masi == pytest.approx(5 / 9)
     assert summary.to_json()["set_agreement"] == pytest.approx({"masi": 7 / 18, "alpha": 1 / 4})
 
 
@@ -185,6 +186,8 @@ def test_a_bound_belongs_to_the_interval_above_it_and_the_last_to_the_last(write
         read_annotations(path, labels_column=columns, bins=["2", "1", "3"])
     with pytest.raises(ConfigError, match="bins cuts numbers into classes of its own; leave out scale"):
         read_annotations(path, labels_column=columns, bins=2, scale=[0, 1, 2])
+    same = write_text("c.csv", "id,r1,r2\na,5,5\n")
+    assert read_annotations(same, labels_column=["r1", "r2"], bins=2).label_counts.tolist() == [[2, 0]]
     words = write_text("b.csv", "id,r1,r2\na,0,high\nb,2,1\n")
     with pytest.raises(DataError, match="line 2: the label 'high' is no number"):
         read_annotations(words, labels_column=["r1", "r2"], bins=2)

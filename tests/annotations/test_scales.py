@@ -11,11 +11,13 @@ from contested.annotations import Annotations, Categories, categorize, cut_count
 from contested.annotations.categories import FIXED, fixed_categories, recovered
 from contested.annotations.certainty import category_probabilities
 from contested.annotations.disagreement import Disagreement
+from contested.annotations.notes import measure_notes
 from contested.annotations.partitions import compositions, unreached
 from contested.annotations.scales import (
     mean_pair_distance,
     mean_rating,
     polarisation,
+    rating_table,
     ratings,
     scale_of,
     standard_deviation,
@@ -77,6 +79,23 @@ def test_mirrored_ratings_have_the_same_bits():
         assert measure.of(counts).tolist() == measure.of(counts[:, ::-1]).tolist(), by
 
 
+def test_classes_may_stand_in_any_order():
+    counts, shuffled = random_counts(6, k=3), Disagreement("sd", (3, 1, 2))
+    for by in ("sd", "pair-distance", "polarisation"):
+        measure, rising = Disagreement(by, shuffled.values), Disagreement(by, (1, 2, 3))
+        assert measure.of(counts).tolist() == rising.of(counts[:, [1, 2, 0]]).tolist(), by
+        # Of 7 annotators, pairs with themselves among them or not.
+        of_pairs = 7 / 6 if by == "pair-distance" else 1
+        assert measure.of_weights(counts) * of_pairs == pytest.approx(measure.of(counts), abs=1e-12), by
+    table = {name: column.tolist() for name, column in rating_table(counts, shuffled.values).items()}
+    assert table == {k: v.tolist() for k, v in rating_table(counts[:, [1, 2, 0]], (1, 2, 3)).items()}
+
+
+def test_ratings_far_from_zero_lose_no_digits():
+    counts = random_counts(7)
+    assert standard_deviation(counts, np.add(FIVE, 1e9)).tolist() == standard_deviation(counts, FIVE).tolist()
+
+
 def test_ratings_of_one_annotator_have_no_spread():
     for by in ("sd", "pair-distance", "polarisation", "scaled-entropy"):
         assert np.isnan(Disagreement(by, FIVE).of([[1, 0, 0, 0, 0]])).all(), by
@@ -119,9 +138,11 @@ def test_scaled_entropy_is_the_share_of_what_classes_and_annotators_can_reach():
 
 def test_bounds_of_ones_own_are_of_the_measure_of_the_annotations():
     data = Annotations(("a", "b"), [[0, 2, 2], [2, 0, 2]], ("1", "2", "3"), disagreement=Disagreement("sd", (1, 2, 3)))
-    own = Categories.from_bounds([0.6])
+    own = Categories.from_bounds([0.8])
     assert data.categories(own).tolist() == ["band-1", "band-2"]  # deviations 0.5 and 1; both entropies are ln 2
     assert data.select([1]).categories(own).tolist() == ["band-2"]
+    # Bands of entropy are the paper's, whatever ratings the classes stand for.
+    assert cut_counts([[1, 1, 0]], disagreement=Disagreement("entropy", (1, 2, 3))).bands == FIXED
     by_distance = Categories(("near", "far"), (1.2,), Disagreement("pair-distance", (1, 2, 3)))
     assert data.categories(by_distance).tolist() == ["near", "far"]  # 4/6 and 8/6
 
@@ -132,6 +153,11 @@ def test_terciles_are_of_the_measure():
     # Deviations 0, 0.433, 0.5, 0.866, 1, 0.
     assert found.categories.tolist() == ["low", "middle", "middle", "high", "high", "low"]
     assert found.bands.disagreement.by == "sd"
+    # Their bounds are no shares of the largest value, and are not said to be.
+    assert measure_notes(found.bands.disagreement, found.bands.bounds) == [
+        "Categories are cut by the standard deviation of the ratings, not by entropy, at 0.433 and 0.866 units of the "
+        "scale."
+    ]
 
 
 def test_bounds_are_found_again_from_examples():
