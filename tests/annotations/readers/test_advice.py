@@ -18,6 +18,7 @@ MARKS = (
 )
 JOINED = "postCategory,postId,annID,racist\nold,1,w1,1\nold,1,w2,5\nnew,1,w1,2\nnew,1,w2,2\n"
 SHARES = "itemid\tn\tsoft\na\t10\tcause:0.7; list:0.3\nb\t10\tcause:0; list:1.0\n"
+LENGTHS = SHARES.replace("itemid", "itemid\tlength").replace("a\t", "a\t20\t").replace("b\t", "b\t30\t")
 SLIDER = [{"id": "a", "labels": [49.9, 50.1, 48.2, -0.3]}, {"id": "b", "labels": [-49.8, -50.2, 49.7, 50.4]}]
 SETS = [
     {"id": str(n), "labels": labels} for n, labels in enumerate(["r", "r, b", "b", "g, b", "r, g, b", "b, r", *"ggrb"])
@@ -90,12 +91,22 @@ def test_an_explanation_does_not_advise_itself(write_text):
             {"id_column": "postCategory+postId", "worker_column": "annID", "labels_column": "racist"},
         ),
         ("a.tsv", SHARES, {"distribution_column": "soft", "annotators_column": "n"}),
+        ("a.tsv", LENGTHS, {"distribution_column": "soft", "annotators_column": "n"}),
         ("a.json", json.dumps(SLIDER), {"bins": 3}),
         ("a.json", json.dumps(SETS), {"format": "labels"}),
         ("a.json", json.dumps(ROUNDS), {"count_columns": "label_count_1"}),
         ("a.json", json.dumps(TASKS), {"labels_column": "labels_task1"}),
     ],
-    ids=["marks", "joined id", "shares", "slider", "sets", "counts with nothing", "number of annotators"],
+    ids=[
+        "marks",
+        "joined id",
+        "shares",
+        "shares and lengths",
+        "slider",
+        "sets",
+        "counts with nothing",
+        "number of annotators",
+    ],
 )
 def test_the_likeliest_reading_is_proposed_first(write_text, name, text, first):
     found = explain_annotations(write_text(name, text))

@@ -18,6 +18,9 @@ def test_a_list_of_one_label_is_that_label(write_text, write_jsonl):
     )
     assert (data.label_names, counts(data)) == (("2", "x", "y"), {"a": [0, 1, 2], "b": [0, 2, 0], "c": [2, 0, 0]})
     assert data.receipt.missing == {"empty": 2}
+    none = [{"id": "a", "r1": "[nan]", "r2": "[NA]", "r3": "x"}, {"id": "b", "r1": "x", "r2": "y", "r3": "y"}]
+    data = read_annotations(write_jsonl(none), labels_column=COLUMNS)
+    assert (counts(data), data.receipt.missing) == ({"a": [1, 0], "b": [1, 2]}, {"nan": 1, "NA": 1})
     long = [("a", "w1", "['x']"), ("a", "w2", "['y']"), ("b", "w1", "['x']"), ("b", "w2", "x")]
     path = write_text("a.csv", "item,worker,label\n" + "\n".join(map(",".join, long)))
     data = read_annotations(path)

@@ -20,6 +20,8 @@ APP.command()(entropy)
 WIDE = "id,genre,r1,r2,r3\na,x,yes,no,yes\nb,x,no,no,no\nc,y,no,yes,NA\n"
 LONG = "HIT,Who,Picture,Says\np,w1,a.png,yes\np,w2,a.png,no\nq,w1,b.png,no\nq,w3,b.png,no\n"
 COUNTS = "id,calm,angry,sad\na,3,0,1\nb,2,2,0\nc,0,4,0\n"
+NUMBERED = "id,n_votes,calm,angry,sad\na,4,3,0,1\nb,4,2,2,0\nc,4,0,4,0\n"
+PEOPLE = '[{"id": 1, "ratings": {"w1": 1, "w2": 2}}, {"id": 2, "ratings": {"w1": 2, "w2": 2}}]'
 BARE = "w1,p,G\nw2,p,B\nw3,p,G\nw1,q,G\nw2,q,G\n"
 TWICE = "post,part,coder,label\nx,1,w1,no\nx,1,w2,yes\ny,1,w1,yes\ny,1,w2,no\n"
 NESTED = '[{"id": 1, "human": ["x", "y"]}, {"id": 2, "human": ["x", "x"]}]'
@@ -34,8 +36,10 @@ NESTED = '[{"id": 1, "human": ["x", "y"]}, {"id": 2, "human": ["x", "x"]}]'
         ("a.csv", BARE, {}, {"columns": ["worker", "item", "label"]}),
         ("a.csv", TWICE, {"id_column": "part"}, {"id_column": "post+part"}),
         ("a.json", NESTED, {}, {"labels_column": "human"}),
+        ("a.csv", NUMBERED, {}, {"count_columns": ["calm", "angry", "sad"]}),
+        ("a.json", PEOPLE, {}, {"labels_column": "ratings"}),
     ],
-    ids=["wide", "long", "counts", "no header", "joined id", "lists"],
+    ids=["wide", "long", "counts", "no header", "joined id", "lists", "a number of votes", "objects by annotator"],
 )
 def test_a_refused_file_has_its_reading_proposed(write_text, name, text, given, wanted):
     path = write_text(name, text)
@@ -75,6 +79,14 @@ def test_a_file_that_is_read_says_what_else_it_could_be(write_text):
     assert {"labels_column": "judges"} in [dict(other.options) for other in found.others]
     assert {"labels_column": "label_counts"} in [dict(other.options) for other in found.others]
     assert found.columns["judges"] == "lists"
+
+
+def test_what_gives_the_same_or_next_to_no_votes_is_not_proposed(write_text):
+    wide = write_text("a.csv", WIDE)
+    columns = {"labels_column": ["r1", "r2", "r3"]}
+    assert columns not in [dict(other.options) for other in explain_annotations(wide, **columns, by="entropy").others]
+    # One of four items has two votes: the format long reads it, and something else is meant.
+    assert explain_annotations(write_text("b.csv", "item,label\na,x\na,y\nb,x\nc,y\nd,x\n")).others == ()
 
 
 def test_columns_are_described(write_text):

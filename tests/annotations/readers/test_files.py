@@ -28,6 +28,13 @@ def test_files_of_one_layout_are_one_set(write_text):
     assert (shown.exit_code, "train.csv, " in shown.output) == (0, True)
 
 
+def test_a_file_without_any_label_is_said_once(write_text):
+    files = [write_text("a.csv", "id,labels\na,x|y\n"), write_text("b.csv", "id,labels\nb,\n")]
+    data = read_annotations(files)
+    assert data.receipt.left_out == ("1 of 2 items has no label and was left out: b",)
+    assert "has the label" not in notes_of(data)
+
+
 def test_kinds_may_differ(write_text, write_jsonl):
     data = read_annotations(
         [write_text("a.csv", "id,labels\na,x|y\n"), write_jsonl([{"id": "b", "labels": ["y", "y"]}])]

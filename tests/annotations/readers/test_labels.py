@@ -68,6 +68,13 @@ def test_label_names_of_another_file_are_told_once_and_not_line_by_line(write_js
     )
 
 
+def test_a_slip_that_occurs_twice_does_not_call_the_label_names_wrong(write_jsonl):
+    path = write_jsonl([{"id": str(row), "labels": ["yes", "no", "yess"]} for row in range(2)])
+    assert problems_of(path, label_names=["yes", "no"]) == (
+        "lines 1, 2: unknown label 'yess' (did you mean 'yes'?); expected yes, no",
+    )
+
+
 def test_annotators_who_gave_several_labels_are_refused_unless_named(write_jsonl):
     rows = [{"id": "a", "labels": {"1": "e", "2": "n", "3": "e,n"}}]
     found = problems_of(write_jsonl(rows))

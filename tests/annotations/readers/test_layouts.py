@@ -104,6 +104,13 @@ def test_objects_of_annotators(write_jsonl, options, as_text):
     assert any("1 of 3 items has no label" in text for text in data.receipt.left_out)
 
 
+def test_an_object_without_a_label_is_no_answer(write_jsonl):
+    rows = [OBJECTS[0], {"post": "q", "raters": [{"label": "rude", "rater": 1}, {"rater": 2}]}]
+    data = read_annotations(write_jsonl(rows), id_column="post")
+    assert (data.receipt.format, counts(data)) == ("annotator-objects", {"p": [2, 1], "q": [0, 1]})
+    assert data.receipt.missing == {"empty": 1}
+
+
 def test_objects_name_the_line_of_their_item(write_jsonl):
     rows = [OBJECTS[0], {"post": "q", "raters": [{"label": "ok", "rater": 1}, {"label": "rude", "rater": 1}]}]
     [found] = problems_of(write_jsonl(rows), id_column="post")
@@ -117,6 +124,9 @@ def test_paths_into_objects(write_jsonl):
     ]
     data = read_annotations(write_jsonl(rows), id_column="meta.key", labels_column="human.votes")
     assert entropies(data) == {"a": EVEN, "b": 0}
+    # The longest name of a column begins the path.
+    longest = [{"id": 1, "a": {"b": {"c": "x"}}, "a.b": {"c": ["y", "z"]}}]
+    assert read_annotations(write_jsonl(longest), labels_column="a.b.c").label_names == ("y", "z")
     two = [{"id": 1, "a": [{"label": 1}], "b": [{"who": 2}]}]
     with pytest.raises(ConfigError, match="lists of several columns: b, a"):
         read_annotations(write_jsonl(two), labels_column="a.label", worker_column="b.who")
@@ -171,6 +181,11 @@ def test_annotators_who_lead_to_lists_are_no_labels(write_jsonl):
     rows = [{"id": i, "labels": {"w1": ["good"], "w2": ["good", "bad"]}} for i in range(2)]
     with pytest.raises(DataError, match="as the format labels"):
         read_annotations(write_jsonl(rows))
+    one = [{"w1": ["good"], "w2": ["bad"]}, {"w1": ["bad"], "w3": ["good"]}]
+    data = read_annotations(
+        write_jsonl([{"id": i, "labels": cell} for i, cell in enumerate(one)]), multilabel="mentions"
+    )
+    assert (data.receipt.format, data.votes.annotator_ids) == ("labels", ("w1", "w2", "w3"))
 
 
 def test_answers_by_item_and_annotator(tmp_path):
@@ -196,6 +211,8 @@ def test_a_matrix_of_labels(write_text):
     assert entropies(data) == {"1": 0.5623, "2": TWO_ONE, "3": 0}
     assert (data.receipt.missing, data.votes.annotator_ids[0]) == ({"-1": 3}, "column 1")
     assert "-1, the only number below 0, was read as no answer" in notes_of(data)
+    told = read_annotations(write_text("a.txt", "1 0 1\n1 -1 0\n"), missing="9")  # and not -1
+    assert told.label_names == ("-1", "0", "1")
     named = read_annotations(write_text("a.txt", "1 0 1\n1 -1 0\n"), label_names=["-1", "0", "1"])
     assert counts(named) == {"1": [0, 1, 2], "2": [1, 1, 1]}
 
@@ -211,6 +228,9 @@ def test_an_array_that_may_be_counts_or_labels_is_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[0, 1, 1], [1, 0, 0], [2, 1, 2]]))
     assert "give count_columns=array or labels_column=array" in problems_of(tmp_path / "a.npy")[0]
     assert counts(read_annotations(tmp_path / "a.npy", labels_column="array"))["2"] == [0, 1, 2]
+    # Sums that are equal on two rows may be so by accident.
+    np.save(tmp_path / "b.npy", np.array([[0, 1, 1], [1, 0, 1]]))
+    assert "give count_columns=array or labels_column=array" in problems_of(tmp_path / "b.npy")[0]
     assert counts(read_annotations(tmp_path / "a.npy", count_columns="array"))["2"] == [2, 1, 2]
 
 
@@ -220,6 +240,10 @@ def test_an_array_of_shares_and_several_arrays(tmp_path):
     assert entropies(data) == {"a": 0.6109, "b": 0}
     data = read_annotations(tmp_path / "a.npz", part="soft", n_annotators=10)
     assert counts(data) == {"0": [7, 3], "1": [10, 0]}
+    np.savez(tmp_path / "b.npz", only=[[7, 3], [10, 0], [5, 5]])
+    assert counts(read_annotations(tmp_path / "b.npz")) == {"0": [7, 3], "1": [10, 0], "2": [5, 5]}
+    np.save(tmp_path / "b.npy", np.array([[1, np.nan, 0], [0, 1, 1]]))  # labels, of which one is not there
+    assert counts(read_annotations(tmp_path / "b.npy")) == {"0": [1, 1], "1": [1, 2]}
     np.save(tmp_path / "a.npy", np.zeros((2, 2, 2)))
     with pytest.raises(DataError, match=r"array of shape \(2, 2, 2\); expected one row per item"):
         read_annotations(tmp_path / "a.npy")
@@ -253,6 +277,7 @@ def test_rows_without_an_annotator(write_text):
 @pytest.mark.parametrize("as_text", [False, True])
 def test_annotators_beside_their_labels(write_jsonl, as_text):
     cells = {"a": (["x", "y", "x"], ["w1", "w2", "w3"]), "b": (["y"], ["w2"]), "c": (["x", "-"], ["w1", "w4"])}
+    cells["d"] = ([], ["w1"])  # who gave no label
     rows = [
         {"id": key, "labels": ",".join(labels) if as_text else labels, "annotators": ",".join(who) if as_text else who}
         for key, (labels, who) in cells.items()

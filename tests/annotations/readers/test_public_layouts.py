@@ -264,6 +264,10 @@ def test_the_item_is_the_column_that_tells_items_apart(write_text):
     rows = ["irony,a,w1,1", "irony,a,w2,0", "irony,b,w1,0", "irony,b,w2,0"]
     data = read_annotations(write_text("a.csv", "task,id,annotator,label\n" + "\n".join(rows)))
     assert (entropies(data), data.receipt.columns["ids"]) == ({"a": EVEN, "b": 0}, ("id",))
+    # Of two columns that both tell rows apart, the one in which no annotator stands twice.
+    rows = ["s1,a,w1,1", "s1,a,w2,0", "s1,b,w1,0", "s2,b,w2,0", "s2,c,w1,1", "s2,c,w2,1"]
+    data = read_annotations(write_text("a.csv", "task,id,annotator,label\n" + "\n".join(rows)))
+    assert (entropies(data), data.receipt.columns["ids"]) == ({"a": EVEN, "b": 0, "c": 0}, ("id",))
     # One id per row, beside the item.
     rows = ["r1,a,w1,1", "r2,a,w2,0", "r3,b,w1,0", "r4,b,w2,0"]
     data = read_annotations(write_text("b.csv", "uid,item_id,annotator,label\n" + "\n".join(rows)))
