@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from contested.annotations import read_annotations
+from contested.annotations import Annotations, read_annotations
+from contested.annotations.aggregation import Aggregated
 from contested.cli.entropy import entropy
+from contested.cli.entropy_votes import look_at_votes
 from contested.errors import ConfigError, DataError
 
 APP = typer.Typer()
@@ -167,6 +170,19 @@ def test_labels_are_estimated_by_option(votes, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text().splitlines()]
     assert [row["estimated_label"] for row in rows] == ["x", "y", "y"]
     assert all(0.5 < row["estimated_probability"] <= 1 for row in rows)
+
+
+def test_estimates_go_by_name_and_either_label_of_a_tie_is_no_change(write_text, monkeypatch):
+    path = write_text("a.csv", "id,r1,r2,r3\na,x,,y\nb,y,,y\n")
+    found = Aggregated("mace", np.array([[0.4, 0.6], [0.1, 0.9]]), np.array([0.9, np.nan, 0.7]))
+    monkeypatch.setattr(Annotations, "aggregate", lambda data, method, rng: found)
+    data = read_annotations(path, labels_column=["r1", "r2", "r3"])
+    told = look_at_votes(data, annotators=False, aggregate="mace")
+    # Nobody knows how reliable r2 is, who gave no label and has no row.
+    rows = told.annotators
+    assert dict(zip(rows["annotator"], rows["reliability"], strict=True)) == {"r1": 0.9, "r3": 0.7}
+    assert told.to_json()["aggregate"] == {"method": "mace", "items_changed": 0}
+    assert told.items["estimated_label"].tolist() == ["y", "y"]
 
 
 def test_counts_alone_have_no_annotators_to_show(chaos):

@@ -67,6 +67,12 @@ def test_rows_of_single_annotations_need_the_item(write_jsonl):
     }
 
 
+def test_items_with_one_label_and_its_annotator_are_items(write_jsonl):
+    rows = [{"id": i, "labels": label, "annotator": "jo"} for i, label in enumerate(["pos", "neg"])]
+    data = read_annotations(write_jsonl(rows), labels_column="labels", format="labels")
+    assert counts(data) == {"0": [0, 1], "1": [1, 0]}
+
+
 def test_the_words_of_a_text_are_not_proposed_as_labels(write_jsonl):
     words = ["a", "word", "comes", "once", "or", "twice", "in", "text", "a"]
     rows = [{"post_id": i, "tokens": words[5 * i : 5 * i + 5], "people": [{"l": "x"}, {"l": "y"}]} for i in range(2)]
