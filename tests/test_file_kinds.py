@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from contested.annotations import read_annotations
 from contested.errors import ConfigError, DataError
 from contested.rows import Request, read_table
 
@@ -64,6 +65,18 @@ def test_a_workbook(tmp_path):
         read_table(path, request=Request(part="x"))
     path.rename(tmp_path / "b.csv")
     assert read_table(tmp_path / "b.csv").kind == "excel"
+
+
+def test_ids_that_a_workbook_has_rounded_are_refused(tmp_path):
+    pytest.importorskip("openpyxl")
+    rows = [(1234567890123456789, "w1", "x"), (1234567890123456791, "w1", "y"), (1234567890123456789, "w2", "x")]
+    for name, ids in (("a.xlsx", [row[0] for row in rows]), ("b.xlsx", [str(row[0]) for row in rows])):
+        table = pd.DataFrame({"id": ids, "worker": [row[1] for row in rows], "label": [row[2] for row in rows]})
+        table.to_excel(tmp_path / name, index=False)
+    with pytest.raises(DataError) as caught:
+        read_annotations(tmp_path / "a.xlsx")
+    assert caught.value.problems[0].startswith("rows 2, 3, 4: id is 1.234567890123457e+18, a rounded number")
+    assert read_annotations(tmp_path / "b.xlsx").label_counts.tolist() == [[2, 0], [0, 1]]
 
 
 def test_the_header_of_a_workbook_is_told_as_that_of_a_csv(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 
 from contested.errors import ConfigError, DataError, installation
 from contested.rows.header import columns_of
-from contested.rows.table import PLAIN, Request, Rows
+from contested.rows.table import LARGEST_EXACT, PLAIN, Request, Rows
 from contested.wording import listed
 
 
@@ -76,7 +76,8 @@ def _plain(value: object) -> object:
         return None
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    # Whole numbers come as such; a workbook has rounded larger ones, which ids must not hide.
+    return float(value) if isinstance(value, int) and abs(value) > LARGEST_EXACT else value
 
 
 def _name(cell: object) -> str:

@@ -15,6 +15,9 @@ from contested.wording import counted
 _SHOWN_LINES = 3
 _STRIDE = 10**10  # lines of a file, at most, where several are one table
 
+LARGEST_EXACT = 2.0**53
+"""Beyond it, floats leave whole numbers out."""
+
 FILE = "file"
 """The column that says which of several files a row is from."""
 

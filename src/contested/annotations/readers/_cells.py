@@ -10,6 +10,7 @@ from typing import cast
 import pandas as pd
 
 from contested.rows.coded import Coded
+from contested.rows.table import LARGEST_EXACT
 from contested.rows.table import shown as shown_value
 
 _LARGEST_COUNT = 10**9
@@ -20,7 +21,6 @@ JOINT = "\x01"  # no blank, which reading would take away
 NOTHING = frozenset({"NA", "N/A", "n/a", "#N/A", "nan", "NaN", "NAN", "<NA>", "NaT", "NULL", "null"})
 """What is written where an annotator gave no answer, unless ``missing`` or ``label_names`` say otherwise."""
 
-_LARGEST_EXACT = 2.0**53  # beyond it, floats leave whole numbers out
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+")
 
 _SEPARATORS = "|;,"
@@ -135,7 +135,7 @@ def rounded_id(value: object) -> str:
         What is wrong, to complete "<column> is …"; empty where nothing is.
     """
     if isinstance(value, float):
-        rounded = abs(value) > _LARGEST_EXACT
+        rounded = abs(value) > LARGEST_EXACT
     else:
         rounded = isinstance(value, str) and "E+" in value and _SCIENTIFIC.fullmatch(value.strip()) is not None
     if not rounded:
