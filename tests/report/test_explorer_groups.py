@@ -80,6 +80,16 @@ def test_curves_of_seeds_with_other_checkpoints_are_not_averaged(make) -> None:
     assert "loss_change" in {column.name for column in lora.columns}
 
 
+def test_what_a_seed_did_not_record_has_no_mean(make) -> None:
+    results, runs = study(make)
+    runs["lora-2"] = dataclasses.replace(runs["lora-2"], logits=None)
+    full, lora = explorer_of_groups(results, runs).runs
+    assert full.probabilities is not None
+    assert lora.probabilities is None
+    assert [curve.name for curve in lora.curves] == ["loss"]
+
+
 def test_without_runs_there_is_nothing_to_explore() -> None:
-    nothing = SimpleNamespace(examples=pd.DataFrame(), frames={"groups": pd.DataFrame({"group": [], "run_ids": []})})
+    groups = pd.DataFrame({"group": ["full"], "run_ids": [""]})
+    nothing = SimpleNamespace(examples=pd.DataFrame(), frames={"groups": groups})
     assert explorer_of_groups(nothing, {}) is None

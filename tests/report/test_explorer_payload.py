@@ -126,7 +126,7 @@ def explorer() -> Explorer:
         label_names=("yes", "no"),
         label_counts=np.array([[5, 0], [2, 3], [0, 0]]),
         gold=np.array([0, 1, -1]),
-        votes=Votes(np.array([1, 0, 1]), np.array([0, 0, 1]), np.array([1, 0, -1]), ("ann", "bob")),
+        votes=Votes(np.array([1, 0, 1]), np.array([1, 0, 0]), np.array([1, 0, -1]), ("ann", "bob")),
         categories=("clean", "contested"),
         runs=[
             ExplorerRun(
@@ -172,11 +172,11 @@ def test_a_page_holds_the_whole_explorer() -> None:
     ]
     assert index["category"] == "category"
     votes = index["votes"]
-    # Item 0 has ann's vote for yes; item 1 bob's for yes and, from somebody unnamed, no.
+    # Item 0 has ann's vote for yes; item 1 bob's for no and, from somebody unnamed, yes.
     assert [values(votes[name]) for name in ("offsets", "annotators", "labels")] == [
         [0, 1, 3, 3],
         [0, 1, 255],
-        [0, 0, 1],
+        [0, 1, 0],
     ]
     (run,) = index["runs"]
     assert (run["name"], run["steps"], run["step_unit"]) == ("</run>", [0, 10], "step")
@@ -188,6 +188,23 @@ def test_a_page_holds_the_whole_explorer() -> None:
     assert (course["dtype"], course["scale"], values(course)[0]) == ("u8", 254, [154, 57, 255])
     # exp(-0.5) = 0.6065 is 154 of 254, and 100 are left.
     assert values(run["probabilities"])[0] == [[154, 100], [57, 197], [255, 255]]
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "digits"),
+    # Three significant ones of the largest, at most six; of nats as tables have.
+    [
+        ([0.5, -12.0], "", 1),
+        ([0.123, NAN], "share", 3),
+        ([1234.0], "", 0),
+        ([0.0], "", 0),
+        ([1e-9], "", 6),
+        ([9.0], "nats", 3),
+    ],
+)
+def test_numbers_have_as_many_decimals_as_can_be_read(values: list[float], unit: str, digits: int) -> None:
+    column = Column("c", "c", unit, "C.", "number", np.array(values))
+    assert read(embedding.embedded(Explorer([*"ab"[: len(values)]], [column])))[0]["items"][0]["digits"] == digits
 
 
 def test_no_text_becomes_markup() -> None:

@@ -132,13 +132,19 @@ def test_runs_that_contradict_each_other_say_so(make) -> None:
     first, second = make(n=20), make("other", n=20)
     gold = second.gold.copy()
     gold[:3] = (gold[:3] + 1) % 3
-    second = dataclasses.replace(second, examples=second.examples.assign(gold=gold))
+    counts = second.label_counts.copy()
+    counts[:3] = counts[:3, ::-1] + 1
+    second = dataclasses.replace(
+        second, examples=second.examples.assign(gold=gold, label_counts=counts.tolist(), premise="Another.")
+    )
     found = explorer_of_runs([entry(first), entry(second)])
     assert list(found.notes) == [
         "Runs differ in the gold label or the annotations of 3 examples: shown is what the first run that tracks it "
         "says."
     ]
     assert np.array_equal(found.gold, first.gold)
+    assert np.array_equal(found.label_counts, first.label_counts)
+    assert named(found.items)["premise"].values == first.examples["premise"].tolist()
 
 
 def test_what_the_first_run_does_not_know_another_says(make) -> None:

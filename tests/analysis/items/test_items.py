@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from contested.analysis.items import FACTS, ItemMap, map_items
+from contested.analysis.items import FACTS, ItemMap, map_items, slips
 from contested.analysis.items.slips import slip_probabilities
-from contested.annotations import Annotations, Votes
+from contested.annotations import Annotations, Votes, read_annotations
 from contested.annotations.disagreement import Disagreement
 
 ITEMS = ("agreed", "lone", "split", "single")
 NAMES = ("no", "yes")
 # Whose votes: ann and bob agree on the first, cid alone says yes of the second; two against two of the third.
-WHO = ("ann", "bob", "cid", "dan")
+WHO = ("ann", "bob", "cid", "dan", "eve")  # eve has no vote
 AGREED, LONE = [(0, 0, 0), (0, 0, 1), (0, 0, 2)], [(1, 0, 0), (1, 0, 1), (1, 1, 2)]
 GIVEN = [*AGREED, *LONE, (2, 0, 0), (2, 1, 1), (2, 1, 2), (2, 0, 3), (3, 1, 0)]
 
@@ -88,7 +88,8 @@ def test_label_errors_annotators_votes_and_whom_to_ask(found: ItemMap) -> None:
     assert found.ask_next["example_id"][0] == "single"
     assert asked["ask"]["split"] == ""  # everybody voted on it
     assert asked["ask"]["agreed"] == "dan"
-    assert set(asked["ask"]["single"].split(", ")) == {"bob", "cid", "dan"}
+    # All but ann, who gave its one vote: those who slip least come first.
+    assert asked["ask"]["single"].split(", ") == people["slip_rate"][["bob", "cid", "dan"]].sort_values().index.tolist()
 
 
 def test_without_annotators_what_cannot_be_known_is_left_out_and_said() -> None:
@@ -109,6 +110,40 @@ def test_votes_by_nobody_named_beside_others_are_said() -> None:
     found = map_items(Annotations(("a", "b"), [[1, 1], [2, 0]], NAMES, votes=votes))
     assert "2 votes by nobody named" in found.notes[-1]
     assert set(found.annotators["annotator"]) == {"ann", "(not named)"}
+    assert found.votes["annotator"].tolist() == ["ann", "", "ann", ""]
+
+
+def test_chains_that_do_not_agree_are_said(monkeypatch: pytest.MonkeyPatch, found: ItemMap) -> None:
+    assert "Two chains" not in " ".join(found.notes)
+    monkeypatch.setattr(slips, "_UNSETTLED", 0.0)
+    assert "Two chains of different starts disagree" in found_notes(_annotations())
+
+
+def found_notes(data: Annotations) -> str:
+    return " ".join(map_items(data).notes)
+
+
+def test_classes_that_are_numbers_are_said_to_have_an_order_that_slips_do_not_know() -> None:
+    votes = Votes([0, 0, 1, 1], [0, 3, 1, 2], [0, 1, 0, 1], ("ann", "bob"))
+    data = Annotations(("a", "b"), votes.counts(n_items=2, n_classes=4), ("1", "2", "3", "4"), votes=votes)
+    assert "The classes are numbers, and the model of slips knows no order" in found_notes(data)
+    assert "The classes are numbers" not in found_notes(_annotations())
+
+
+def test_several_labels_of_one_annotator_have_slips_and_no_agreement(tmp_path: Path) -> None:
+    file = tmp_path / "several.csv"
+    file.write_text("item,worker,label\na,w1,joy\na,w2,joy anger\na,w3,anger\nb,w1,fear\nb,w2,fear joy\nb,w3,fear\n")
+    found = map_items(read_annotations(file, multilabel="mentions"))
+    assert found.annotators.set_index("annotator")["n_votes"].to_dict() == {"w1": 2, "w2": 4, "w3": 2}
+    assert "agreement" not in found.annotators
+
+
+def test_a_further_vote_changes_the_category_of_the_entropy_that_was_cut() -> None:
+    # 4:1 has H = 0.500, by Miller-Madow + 1/10; 5:1 0.451 + 1/12 and 4:2 0.637 + 1/12 = 0.720: only that is contested.
+    data = Annotations(("a",), [[4, 1]], NAMES)
+    assert map_items(data).items["next_vote_changes"].tolist() == [0.0]
+    # One item: a prior of half a vote for each class, (1 + ½) / (5 + 1).
+    assert map_items(data, estimator="miller-madow").items["next_vote_changes"].tolist() == [0.25]
 
 
 def test_categories_by_another_measure_show_it() -> None:

@@ -27,7 +27,8 @@ def test_intervals_hold_their_share_and_are_the_shortest() -> None:
     found = item_posterior([[7, 3]], FIXED, concentration=0.5)
     held = _inside((7, 3), 0.5, float(found.low[0]), float(found.high[0]))
     assert held == pytest.approx(0.95, abs=0.02)  # 1,000 draws
-    # The density rises to the upper end, ln 2: the shortest interval reaches up to it.
+    # The density rises to the upper end, ln 2: the shortest interval reaches up to it, and leaves out what is lowest.
+    assert _inside((7, 3), 0.5, float(found.low[0]), 1.0) == pytest.approx(0.95, abs=0.02)
     assert found.high[0] == pytest.approx(np.log(2), abs=2e-3)
 
 
