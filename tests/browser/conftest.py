@@ -67,21 +67,22 @@ class Report(NamedTuple):
 
     Attributes:
         html: The page.
+        runs: The runs.
         examples: Every measure of every example of both runs, in the order of the ids.
     """
 
     html: Path
+    runs: list[Trajectory]
     examples: dict[str, pd.DataFrame]
 
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     folder = tmp_path_factory.mktemp("report")
-    paths = write_report(
-        [make_run(RUNS[0], drift=0.3), make_run(RUNS[1], drift=1.5, checkpoints=5)], folder, n_resamples=40
-    )
+    runs = [make_run(RUNS[0], drift=0.3), make_run(RUNS[1], drift=1.5, checkpoints=5)]
+    paths = write_report(runs, folder, n_resamples=40)
     table = pd.read_csv(folder / "tables" / "examples.csv")
-    return Report(paths.html, {run: table[table["run"] == run].sort_values("example_id") for run in RUNS})
+    return Report(paths.html, runs, {run: table[table["run"] == run].sort_values("example_id") for run in RUNS})
 
 
 Opened = Callable[..., Any]

@@ -15,7 +15,9 @@ from urllib.parse import unquote_plus
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 
+from contested import Trajectory
 from contested.analysis.items import map_items
 from contested.annotations import Annotations, Votes
 from contested.report import write_map
@@ -251,6 +253,22 @@ def test_a_condition_is_made_by_a_form_and_removed(opened, report) -> None:
         assert selected(page, N) == N
 
 
+def check_answers(rows: list[str], runs: list[Trajectory], example_id: str) -> None:
+    """A row per class: its name, the annotators' share and votes, and each run's last probability, to 254ths."""
+    row = runs[0].example_ids.tolist().index(example_id)
+    for name, votes, *last, said in zip(
+        runs[0].label_names,
+        runs[0].label_counts[row],
+        *(softmax(run.logits[-1, row].astype(float)) for run in runs),
+        rows,
+        strict=True,
+    ):
+        label, people, *models = (cell.strip() for cell in said.split("\t"))
+        assert label.startswith(name)
+        assert people == f"{5 * votes}% · {votes}"  # 20 annotators
+        assert [int(model.rstrip("%")) for model in models] == pytest.approx([100 * share for share in last], abs=1)
+
+
 def test_an_example_s_card_and_the_way_through_them_by_keys(opened, report) -> None:
     with opened("#sort=entropy%20descending") as page:
         page.locator("#explorer .x").focus()
@@ -265,6 +283,7 @@ def test_an_example_s_card_and_the_way_through_them_by_keys(opened, report) -> N
         text = card.inner_text()
         for part in ("It is so.", "entailment", "contradiction", "(gold)", "annotators", "full", "LoRA r4", "AULC"):
             assert part in text
+        check_answers(card.locator(".x-answers tbody tr").all_inner_texts(), report.runs, shown)
         page.keyboard.press("j")
         page.wait_for_function("id => !document.querySelector('.x-card').innerText.includes(id)", arg=shown)
         page.keyboard.press("k")
