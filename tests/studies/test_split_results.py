@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,8 @@ def test_a_study_is_reported_over_the_clusters_that_are_named(
     options = ["--resamples", "100", "--out", str(tmp_path), "--clusters"]
     assert main(["report", str(study), *options, "topic"]) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    explorer = json.loads(re.search(r'id="explorer-index">(.*?)</script>', page)[1])
+    assert explorer["n"] == 40  # those that train, as all numbers are of them
     assert "100 bootstrap resamples of clusters of examples that share topic" in page
     assert "share topic are one cluster in intervals and tests: 20 clusters of 40 examples." in page
     clustered = json.loads((tmp_path / "results.json").read_text())

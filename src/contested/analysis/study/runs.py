@@ -196,10 +196,14 @@ def measure_complete(run_id: str, trajectory: Trajectory, clusters: str | None =
 _ALL: tuple[Known, ...] = ("losses", "logits", "gold", "label_counts", "entropy", "categories")
 
 
+def compared(trajectory: Trajectory) -> Trajectory:
+    """A run with the examples that a study compares: of one that tracks validation examples, too, those that train."""
+    return trajectory.of_split("train") if "train" in trajectory.splits else trajectory
+
+
 def _summaries(run_id: str, trajectory: Trajectory, clusters: str | None) -> dict[str, Any]:
-    # Runs that track validation examples, too, are compared with others by what all of them train on.
     reached = losses_reached(trajectory)
-    trajectory = trajectory.of_split("train") if "train" in trajectory.splits else trajectory
+    trajectory = compared(trajectory)
     n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints < 2 or n_examples < 1:
         raise RunError(f"it has {n_checkpoints} checkpoint(s) of {n_examples} example(s), expected at least 2 of 1")

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.analysis.study import StudyResults
+from contested.analysis.study.runs import compared
 from contested.report.explorer.payload import MOST_ITEMS, Explorer, ExplorerRun
 from contested.report.explorer.tracked import Items, as_curves, curves_of, measure_columns, shown_checkpoints
 from contested.trajectories import Trajectory
@@ -59,7 +60,7 @@ def _runs_of_groups(results: StudyResults, trajectories: Mapping[str, Trajectory
     """The complete runs of each group whose examples the results have."""
     known = set(results.examples["group"]) if len(results.examples) else set()
     return {
-        group: [trajectories[run_id] for run_id in run_ids.split(",")]
+        group: [compared(trajectories[run_id]) for run_id in run_ids.split(",")]
         for group, run_ids in results.frames["groups"][["group", "run_ids"]].itertuples(index=False)
         if group in known
     }
