@@ -19,8 +19,9 @@ from pydantic_core import PydanticUndefined
 
 from contested.analysis.items import FACTS
 from contested.analysis.measures import MEASURES
-from contested.annotations.categories import FIXED, FIXED_CLASSES
+from contested.annotations.categories import FIXED
 from contested.annotations.certainty import category_probabilities
+from contested.annotations.disagreement import FIXED_CLASSES
 from contested.annotations.measures import entropy
 from contested.annotations.partitions import partitions
 from contested.config import RunConfig

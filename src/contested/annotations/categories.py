@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from contested.annotations import measures
-from contested.annotations.disagreement import CUT_CLASSES, PLAIN, Disagreement
+from contested.annotations.disagreement import FIXED_BOUNDS, PLAIN, Disagreement
 from contested.errors import ConfigError, DataError
 from contested.wording import did_you_mean, listed
 
@@ -97,11 +97,8 @@ class Categories:
         return {name: found[name] for name in self.names}
 
 
-FIXED = Categories(("clean", "ambiguous", "contested"), (0.4, 0.7))
+FIXED = Categories(("clean", "ambiguous", "contested"), FIXED_BOUNDS)
 """The paper's bands, made for K = 3 classes: clean H < 0.4 ≤ ambiguous < 0.7 ≤ contested."""
-
-FIXED_CLASSES = CUT_CLASSES
-"""The number of classes that `FIXED` was made for."""
 
 _QUANTILE_NAMES = {"terciles": ("low", "middle", "high"), "quartiles": ("q1", "q2", "q3", "q4")}
 

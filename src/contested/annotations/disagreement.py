@@ -15,9 +15,11 @@ from contested.annotations.measures import Estimator, check_counts, entropy
 from contested.errors import ConfigError
 from contested.wording import did_you_mean, listed
 
-CUT_CLASSES = 3
-"""The number of classes that the bounds 0.4 and 0.7 nats were made for."""
-CUTS = (0.4 / math.log(CUT_CLASSES), 0.7 / math.log(CUT_CLASSES))
+FIXED_BOUNDS = (0.4, 0.7)
+"""The paper's bounds between clean, ambiguous and contested, in nats."""
+FIXED_CLASSES = 3
+"""The number of classes that they were made for."""
+CUTS = (FIXED_BOUNDS[0] / math.log(FIXED_CLASSES), FIXED_BOUNDS[1] / math.log(FIXED_CLASSES))
 """These bounds as shares of the largest entropy, ln 3: of any measure, the same shares of its own largest value."""
 
 By = Literal["entropy", "scaled-entropy", "sd", "pair-distance", "polarisation"]
@@ -145,7 +147,7 @@ class Disagreement:
             evenly divided between its ends; of ``polarisation`` it is 1.
         """
         if not self.ordered:
-            return 0.4, 0.7
+            return FIXED_BOUNDS
         largest = 1.0 if self.by == "polarisation" else (max(self.values) - min(self.values)) / 2
         return CUTS[0] * largest, CUTS[1] * largest
 
@@ -163,7 +165,7 @@ class Disagreement:
             DataError: If the scale has another number of classes.
         """
         counts = check_counts(label_counts)
-        self.check_width(counts.shape[1])
+        self._check_width(counts.shape[1])
         if self.by == "sd":
             return scales.standard_deviation(counts, self.values)
         if self.by == "pair-distance":
@@ -186,9 +188,9 @@ class Disagreement:
             order = np.argsort(self.values)
             return _MEASURES[self.by].of_weights(weights[..., order], np.asarray(self.values)[order])
         found = _MEASURES[self.by].of_weights(weights, np.empty(0))
-        return found * (math.log(CUT_CLASSES) / math.log(weights.shape[-1])) if self.by == "scaled-entropy" else found
+        return found * (math.log(FIXED_CLASSES) / math.log(weights.shape[-1])) if self.by == "scaled-entropy" else found
 
-    def check_width(self, n_classes: int) -> None:
+    def _check_width(self, n_classes: int) -> None:
         """Raise ConfigError where the scale has another number of classes than the counts."""
         if self.values and len(self.values) != n_classes:
             raise ConfigError(
@@ -218,7 +220,7 @@ class Disagreement:
 def _scaling(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Of each example ln 3 / min(ln K, ln n); that of one annotation does not matter, for its entropy is nan."""
     n = np.maximum(counts.sum(axis=1), 2)
-    return np.asarray(math.log(CUT_CLASSES) / np.log(np.minimum(n, counts.shape[1])))
+    return np.asarray(math.log(FIXED_CLASSES) / np.log(np.minimum(n, counts.shape[1])))
 
 
 PLAIN = Disagreement()

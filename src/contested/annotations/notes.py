@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.annotations.categories import FIXED, FIXED_CLASSES, SCHEMES, Categories, resolve_categories
-from contested.annotations.disagreement import CUTS, Disagreement
+from contested.annotations.categories import FIXED, SCHEMES, Categories, resolve_categories
+from contested.annotations.disagreement import CUTS, FIXED_CLASSES, Disagreement
 from contested.annotations.measures import Estimator, largest_entropy
 from contested.annotations.partitions import unreached
 from contested.annotations.receipt import Receipt

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from contested.analysis.checks import finite_array, known_entropy, same_length
 from contested.analysis.clusters import cluster_codes
 from contested.analysis.intervals import Clusters, mean_interval
-from contested.annotations.categories import FIXED, FIXED_CLASSES, Categories, resolve_categories
+from contested.annotations.categories import FIXED, Categories, resolve_categories
+from contested.annotations.disagreement import FIXED_CLASSES
 from contested.errors import ConfigError
 from contested.wording import joined
 
