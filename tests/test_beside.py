@@ -84,6 +84,22 @@ except KeyboardInterrupt:
     assert done.stdout == "interrupted\n", done.stderr
 
 
+def test_an_interrupt_asks_the_first_process_alone() -> None:
+    done = run("""
+begun = os.pipe()
+def work(item):
+    os.write(begun[1], b"x")
+    time.sleep(0.3)
+    return item
+with beside(work, [1, 2]) as results:
+    assert os.read(begun[0], 1) + os.read(begun[0], 1) == b"xx"
+    for process in contested.beside.multiprocessing.active_children():
+        os.kill(process.pid, signal.SIGINT)
+    print(results())
+""")
+    assert done.stdout == "[1, 2]\n", done.stderr
+
+
 def test_a_process_that_cannot_be_split_does_all_itself(monkeypatch) -> None:
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(beside.os, "sched_getaffinity", lambda process: {0, 1, 2}, raising=False)
@@ -103,9 +119,10 @@ def test_a_process_that_cannot_be_split_does_all_itself(monkeypatch) -> None:
         assert beside.processes() == 0
 
 
-@pytest.mark.parametrize("items", [[], [3]])
-def test_nothing_is_split_for_less_than_two_items(items, monkeypatch) -> None:
+@pytest.mark.parametrize("items", [[], [3], [1, 2, 3]])
+def test_nothing_is_split_for_less_than_two_items_or_more_than_a_pipe_holds(items, monkeypatch) -> None:
     monkeypatch.setattr(beside, "processes", lambda: 4)
+    monkeypatch.setattr(beside, "_MOST_ITEMS", 2)
     here = threading.get_ident()
     with beside.beside(lambda item: (item, threading.get_ident()), items) as results:
         assert results() == [(item, here) for item in items]
