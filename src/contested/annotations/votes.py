@@ -67,6 +67,11 @@ class Votes:
         """Whether the file says who gave each vote."""
         return bool(len(self.annotators) and (self.annotators >= 0).all())
 
+    @property
+    def voters(self) -> NDArray[np.int64]:
+        """Who gave each vote, (V,): the annotator, and A for those by nobody named, who count as one more."""
+        return np.where(self.annotators < 0, len(self.annotator_ids), self.annotators)
+
     def anonymous(self) -> Votes:
         """Return the same votes by nobody named."""
         return Votes(self.items, self.labels, np.full(self.n_votes, -1))

@@ -30,7 +30,7 @@ def annotators_table(known: Known) -> pd.DataFrame:
     votes, slips = known.annotations.votes, known.slips
     if votes is None or slips is None:
         return pd.DataFrame(columns=columns)
-    who, names = _who(votes)
+    who, names = votes.voters, _names(votes)
     n = np.bincount(who, minlength=len(names))
     compared, dissents = _dissents(votes, known.annotations.label_counts)
     n_compared = np.bincount(who, weights=compared, minlength=len(names))
@@ -113,11 +113,9 @@ def ask_next(known: Known, limit: int) -> pd.DataFrame:
     return found.assign(ask=whom) if any(whom) else found
 
 
-def _who(votes: Votes) -> tuple[NDArray[np.int64], list[str]]:
-    """The annotator of each vote, and the names; whoever is not named comes last."""
-    unknown = votes.annotators < 0
-    names = [*votes.annotator_ids, *([NOBODY] if unknown.any() else [])]
-    return np.where(unknown, len(votes.annotator_ids), votes.annotators), names
+def _names(votes: Votes) -> list[str]:
+    """Those of all voters; whoever is not named comes last."""
+    return [*votes.annotator_ids, *([] if votes.are_named else [NOBODY])]
 
 
 def _dissents(votes: Votes, label_counts: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -133,7 +131,7 @@ def _by_whom(known: Known, chosen: NDArray[np.int64]) -> dict[int, str]:
     """Row of an item to those who gave it the class chosen."""
     votes = known.annotations.votes
     assert votes is not None, "slips come of votes"
-    who, names = _who(votes)
+    who, names = votes.voters, _names(votes)
     found: dict[int, list[str]] = {}
     for vote in np.flatnonzero(chosen[votes.items] == votes.labels):
         found.setdefault(int(votes.items[vote]), []).append(names[who[vote]])

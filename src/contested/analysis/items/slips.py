@@ -114,9 +114,8 @@ class _Chain:
     def __init__(self, votes: Votes, shape: tuple[int, int], prior: SlipPrior, rng: np.random.Generator) -> None:
         self._rng, self._prior = rng, prior
         self._items, self._labels = votes.items, votes.labels
-        unknown = votes.annotators < 0
-        self._who = np.where(unknown, len(votes.annotator_ids), votes.annotators)
-        self._n_annotators = len(votes.annotator_ids) + int(unknown.any())
+        self._who = votes.voters
+        self._n_annotators = len(votes.annotator_ids) + (not votes.are_named)
         self._turns = _turns(votes.items)
         self._kept = np.zeros(shape, np.int64)  # votes that are no slips
         self._a = prior.concentration or 0.5
