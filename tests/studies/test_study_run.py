@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import random
@@ -67,9 +68,9 @@ def run(file: Path, out: Path, *more: str) -> Outcome:
 def half(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study with the runs of seed 1 done."""
     out = tmp_path_factory.mktemp("half") / "out"
-    found = run(study_file, out, "--jobs", "2", "--set", "seeds=[1]")
-    assert found.code == 0, found
-    assert "2 of 2 runs complete, 0 failed" in found.out
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main(["study", "run", str(study_file), "--out", str(out), "--jobs", "2", "--set", "seeds=[1]"]) == 0
+    assert "2 of 2 runs complete, 0 failed" in said.getvalue()
     return out
 
 
@@ -79,15 +80,17 @@ def started(half: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(half, tmp_path / "out"))
 
 
-def test_finished_runs_are_skipped_and_a_failed_one_does_not_stop_the_others(study_file: Path, started: Path) -> None:
+def test_finished_runs_are_skipped_and_a_failed_one_does_not_stop_the_others(
+    study_file: Path, started: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     written = {folder.name: (folder / "manifest.json").stat().st_mtime_ns for folder in (started / "runs").iterdir()}
     content = yaml.safe_load(study_file.read_text())
     # At this rate the loss overflows.
     content["overrides"] = [{"where": {"method": "full", "seed": 2}, "set": {"training": {"learning_rate": 1e30}}}]
     changed = study_file.with_name("changed.yaml")
     changed.write_text(yaml.safe_dump(content, sort_keys=False))
-    found = run(changed, started, "--jobs", "1", "--json")
-    assert found.code == 1, found
+    assert main(["study", "run", str(changed), "--out", str(started), "--jobs", "1", "--json"]) == 1
+    found = capsys.readouterr()
     assert "4 runs, 2 already complete, 2 to do" in found.err
     outcome = json.loads(found.out)
     assert outcome["complete"] == 3

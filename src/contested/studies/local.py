@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _POLL = 2.0  # seconds between looks at a run that another invocation holds
 _TOLD = 0.5  # seconds between two reports of where a run stands
+_START = "spawn"  # how a worker begins: with nothing of what this process has loaded
 _ON_CUDA = 8  # runs of a stack where the configuration does not say; a CPU is full with one
 
 
@@ -104,7 +105,7 @@ class LocalExecutor:
         self._keys: dict[str, str | None] = {}
         # What has proved to be too many at once.
         self._most: dict[str | None, int] = {}
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context(_START)
 
     def submit(self, jobs: Sequence[Job]) -> Submitted:
         """Queue jobs; the workers start with :meth:`watch`.
