@@ -18,5 +18,5 @@ def forked_workers() -> Iterator[None]:
     """
     multiprocessing.set_forkserver_preload(["contested.runs"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "_START", "forkserver")
+        patch.setattr(local, "_PROCESSES", multiprocessing.get_context("forkserver"))
         yield

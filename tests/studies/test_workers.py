@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,7 @@ def study(
     task = write_task(tmp_path)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(FAULTS)
-    monkeypatch.setattr(local, "_START", "spawn")  # only such a worker reads it
+    monkeypatch.setattr(local, "_PROCESSES", multiprocessing.get_context("spawn"))  # only such a worker reads it
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
     content = {
         "name": "tiny",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _POLL = 2.0  # seconds between looks at a run that another invocation holds
 _TOLD = 0.5  # seconds between two reports of where a run stands
-_START = "spawn"  # how a worker begins: with nothing of what this process has loaded
+_PROCESSES = multiprocessing.get_context("spawn")  # a worker begins with nothing of what this process has loaded
 _ON_CUDA = 8  # runs of a stack where the configuration does not say; a CPU is full with one
 
 
@@ -105,7 +105,6 @@ class LocalExecutor:
         self._keys: dict[str, str | None] = {}
         # What has proved to be too many at once.
         self._most: dict[str | None, int] = {}
-        self._context = multiprocessing.get_context(_START)
 
     def submit(self, jobs: Sequence[Job]) -> Submitted:
         """Queue jobs; the workers start with :meth:`watch`.
@@ -206,9 +205,9 @@ class LocalExecutor:
     def _spawn(self) -> _Worker:
         device = self._free_devices[0] if self._free_devices else None
         self._free_devices.rotate(-1)
-        mine, theirs = self._context.Pipe()
+        mine, theirs = _PROCESSES.Pipe()
         # Daemons end with this process in every orderly end; after kill -9 they notice the closed pipe.
-        process = self._context.Process(target=_work, args=(theirs, self._threads, device), daemon=True)
+        process = _PROCESSES.Process(target=_work, args=(theirs, self._threads, device), daemon=True)
         with _without_main():
             process.start()
         theirs.close()
