@@ -54,7 +54,7 @@ def test_both_ways_agree_on_generated_files(monkeypatch):
         usual = draw.choice(",\t")
         found = delimited.parse_delimited(Path("a.csv"), text.encode(), Request(), usual=usual)
         with monkeypatch.context() as context:
-            context.setattr(delimited, "read_plain", lambda text, delimiter: None)
+            context.setattr(delimited, "read_plain", lambda content, delimiter: None)
             assert as_lists(found) == as_lists(
                 delimited.parse_delimited(Path("a.csv"), text.encode(), Request(), usual=usual)
             ), number
@@ -81,17 +81,17 @@ def test_both_ways_agree_on_generated_files(monkeypatch):
     ],
 )
 def test_what_is_unusual_is_left_to_the_reader_of_records(text):
-    assert delimited._from_columns(delimited._Source(text, 1, ","), []) is None
+    assert delimited._from_columns(text.encode(), delimited._Source(text, 1, ","), []) is None
 
 
 def test_plain_files_are_read_by_column():
-    plain = read_plain('id,x\r\na,"1, ""2"""\r\nb,\r\na,é\r\n', ",")
+    plain = read_plain('id,x\r\na,"1, ""2"""\r\nb,\r\na,é\r\n'.encode(), ",")
     assert plain is not None
     assert (plain.header, [list(column) for column in plain.columns]) == (
         ["id", "x"],
         [["a", "b", "a"], ['1, "2"', None, "é"]],
     )
-    assert read_plain("id,x\n" + "a,1\nb,2\n" * 9, ",").columns[0].values == ["a", "b"]
+    assert read_plain(b"id,x\n" + b"a,1\nb,2\n" * 9, ",").columns[0].values == ["a", "b"]
 
 
 def test_a_coded_column_reads_as_its_list():

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations.votes import Votes
 from contested.errors import ConfigError, DataError, installation
 from contested.wording import did_you_mean, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Method = Literal["dawid-skene", "mace"]
 """How labels are estimated; see `aggregate`."""
@@ -99,6 +101,8 @@ class _Coded:
     """Votes as crowd-kit takes them: numbers in order of first occurrence, since it mixes that with sorted order."""
 
     def __init__(self, votes: Votes) -> None:
+        import pandas as pd
+
         tasks, self.tasks = pd.factorize(votes.items)
         workers, self.workers = pd.factorize(votes.annotators)
         labels, self.labels = pd.factorize(votes.labels)

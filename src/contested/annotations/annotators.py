@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations.measures import entropy, krippendorff_alpha
 from contested.annotations.votes import Votes
 from contested.errors import DataError
+from contested.rows.coded import first_places
 from contested.wording import listed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class _Vote(NamedTuple):
@@ -62,6 +65,8 @@ def annotator_table(votes: Votes | None, label_counts: NDArray[np.int64], label_
     own_entropy = np.full(a, np.nan)
     own_entropy[voted] = entropy(own[voted])
     agreement, kappa, shared = _agreement(vote, label_counts, a)
+    import pandas as pd
+
     table = pd.DataFrame(
         {
             "annotator": list(names),
@@ -112,7 +117,7 @@ def _known(votes: Votes | None, label_counts: NDArray[np.int64]) -> _Vote:
         )
     named = votes.annotators >= 0
     who, label, row = votes.annotators[named], votes.labels[named], votes.items[named]
-    twice = pd.Series(row * len(votes.annotator_ids) + who).duplicated().to_numpy()
+    twice = first_places(row * len(votes.annotator_ids) + who) != np.arange(len(row))
     if twice.any():
         raise DataError(
             f"{votes.annotator_ids[who[twice][0]]} has several votes on one item ({int(twice.sum()):,} such votes in "

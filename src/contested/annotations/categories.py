@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -87,14 +86,17 @@ class Categories:
 
     def assign(self, entropy: ArrayLike) -> NDArray[np.str_]:
         """Return the name of each entropy's band, shape (N,), :data:`UNKNOWN` where it is nan; entropies in nats."""
+        return np.array([*self.names, UNKNOWN], dtype=np.str_)[self._bands(entropy)]
+
+    def _bands(self, entropy: ArrayLike) -> NDArray[np.int64]:
+        """The number of each entropy's band, (N,); that of no band where it is nan."""
         values = _checked(entropy)
-        bands = np.searchsorted(self.bounds, values, side="right")
-        return np.array([*self.names, UNKNOWN], dtype=np.str_)[np.where(np.isnan(values), len(self.names), bands)]
+        return np.where(np.isnan(values), len(self.names), np.searchsorted(self.bounds, values, side="right"))
 
     def count(self, entropy: ArrayLike) -> dict[str, int]:
         """Return the number of known entropies in each band, every name included, in rising order."""
-        found = Counter(self.assign(entropy).tolist())
-        return {name: found[name] for name in self.names}
+        times = np.bincount(self._bands(entropy), minlength=len(self.names))
+        return dict(zip(self.names, times.tolist(), strict=False))
 
 
 FIXED = Categories(("clean", "ambiguous", "contested"), FIXED_BOUNDS)
@@ -190,11 +192,18 @@ def cut_counts(
     Returns:
         The categories.
     """
+    bands, values = bands_of(label_counts, scheme, estimator=estimator, disagreement=disagreement)
+    return CutCounts(bands.assign(values), bands, values)
+
+
+def bands_of(
+    label_counts: ArrayLike, scheme: str | Categories, *, estimator: measures.Estimator, disagreement: Disagreement
+) -> tuple[Categories, NDArray[np.float64]]:
+    """Return the bands that :func:`cut_counts` cuts examples into, and the values that are cut; arguments as there."""
     if isinstance(scheme, Categories) and scheme.disagreement != PLAIN:
         disagreement = scheme.disagreement
     values = disagreement.of(label_counts, estimator)
-    bands = resolve_categories(values, scheme, disagreement=disagreement)
-    return CutCounts(bands.assign(values), bands, values)
+    return resolve_categories(values, scheme, disagreement=disagreement), values
 
 
 def recovered(

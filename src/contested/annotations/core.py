@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from contested.annotations import measures
 from contested.annotations.aggregation import Aggregated, aggregate
 from contested.annotations.annotators import annotator_notes, annotator_table
-from contested.annotations.categories import UNKNOWN, Categories, CutCounts, cut_counts
+from contested.annotations.categories import UNKNOWN, Categories, CutCounts, bands_of, cut_counts
 from contested.annotations.disagreement import PLAIN, Disagreement
+from contested.annotations.later import Later, made_later
 from contested.annotations.measures import Estimator
 from contested.annotations.multilabel import LabelSets
 from contested.annotations.notes import summary_notes
@@ -27,8 +27,19 @@ from contested.annotations.votes import Votes
 from contested.errors import DataError
 from contested.wording import listed
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _no_fields() -> pd.DataFrame:
+    # Here, as in other places, for pandas takes longer to load than most files to read.
+    import pandas as pd
+
+    return pd.DataFrame()
+
 
 # eq=False: comparing arrays and frames field by field has no single truth value.
+@made_later("example_ids", "fields", "votes")
 @dataclass(frozen=True, eq=False)
 class Annotations:
     """N examples annotated with K classes by any number of annotators each.
@@ -56,7 +67,7 @@ class Annotations:
     example_ids: tuple[str, ...]
     label_counts: NDArray[np.int64]
     label_names: tuple[str, ...]
-    fields: pd.DataFrame = field(default_factory=pd.DataFrame)
+    fields: pd.DataFrame = field(default_factory=lambda: Later(_no_fields).unmade)
     source: str = ""
     votes: Votes | None = field(default=None, repr=False)
     disagreement: Disagreement = PLAIN
@@ -67,29 +78,38 @@ class Annotations:
     def __post_init__(self) -> None:
         counts = measures.check_counts(self.label_counts)
         counts.setflags(write=False)
-        fields = self.fields if self.fields.shape[1] else pd.DataFrame(index=range(len(counts)))
-        object.__setattr__(self, "example_ids", tuple(self.example_ids))
         object.__setattr__(self, "label_names", tuple(self.label_names))
         object.__setattr__(self, "label_counts", counts)
-        object.__setattr__(self, "fields", fields.reset_index(drop=True))
+        parts: dict[str, Callable[[Any], Any]] = {"example_ids": tuple, "fields": self._numbered}
+        for name, made in parts.items():
+            given = vars(self)[name]
+            object.__setattr__(self, name, given.then(made) if isinstance(given, Later) else made(given))
         problems = self._problems()
         if problems:
             raise DataError("These annotations do not fit together.", problems)
 
+    def _numbered(self, fields: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        return fields.reset_index(drop=True) if fields.shape[1] else pd.DataFrame(index=range(self.n_items))
+
     def _problems(self) -> list[str]:
         n_items, n_classes = self.label_counts.shape
         problems = []
-        if len(self.example_ids) != n_items:
+        # What is to be made later is made by readers of what they counted.
+        made = {name: value for name, value in vars(self).items() if not isinstance(value, Later)}
+        if len(made.get("example_ids", range(n_items))) != n_items:
             problems.append(f"{len(self.example_ids)} example ids for {n_items} rows of label counts")
         if len(self.label_names) != n_classes:
             problems.append(f"{len(self.label_names)} label names for {n_classes} columns of label counts")
-        if len(self.fields) != n_items:
+        if len(made.get("fields", range(n_items))) != n_items:
             problems.append(f"{len(self.fields)} rows of fields for {n_items} rows of label counts")
-        for what, names in (("example ids", self.example_ids), ("label names", self.label_names)):
+        for what, names in (("example ids", made.get("example_ids", ())), ("label names", self.label_names)):
             if len(set(names)) < len(names):
                 repeated = [name for name, times in Counter(names).items() if times > 1]
                 problems.append(f"{what} occur more than once: {listed(repeated)}")
-        if self.votes is not None and not self.votes.add_up_to(self.label_counts):
+        votes = made.get("votes")
+        if votes is not None and not votes.add_up_to(self.label_counts):
             problems.append("the votes do not add up to the label counts")
         if len(self.disagreement.values) not in (0, n_classes):
             problems.append(f"a scale of {len(self.disagreement.values)} ratings for {n_classes} classes")
@@ -213,31 +233,31 @@ class Annotations:
         """
         if self.n_items == 0:
             raise DataError("There is no example to summarise.")
-        annotators = self.n_annotators
-        cut = self.cut(scheme, estimator=estimator)
+        annotators, ties = self.n_annotators, self.ties
+        bands, cut = bands_of(self.label_counts, scheme, estimator=estimator, disagreement=self.disagreement)
         several = annotators > 1  # one annotation has no entropy
         values = measures.entropy(self.label_counts, estimator)[several]
-        notes = summary_notes(annotators, values, n_classes=self.n_classes, bands=cut.bands, estimator=estimator)
+        notes = summary_notes(annotators, values, n_classes=self.n_classes, bands=bands, estimator=estimator)
         return Summary(
             n_items=self.n_items,
             n_classes=self.n_classes,
             annotators=AnnotatorRange(int(annotators.min()), float(np.median(annotators)), int(annotators.max())),
             entropy_nats=_averages(values),
             categories={
-                **cut.bands.count(cut.values[several]),
+                **bands.count(cut[several]),
                 **({UNKNOWN: int((~several).sum())} if not several.all() else {}),
             },
-            ties=int(self.ties.sum()),
+            ties=int(ties.sum()),
             estimator=estimator,
             label_names=self.label_names,
-            category_bounds=cut.bands.bounds,
-            disagreement=cut.bands.disagreement,
+            category_bounds=bands.bounds,
+            disagreement=bands.disagreement,
             scale=() if self.scale is None else tuple(self.scale.tolist()),
             ratings=None if self.scale is None else average_ratings(self.label_counts, self.scale),
             krippendorff_alpha=measures.krippendorff_alpha(self.label_counts),
             pairwise_agreement=measures.pairwise_agreement(self.label_counts),
             set_agreement=None if self.label_sets is None else self.label_sets.agreement(self.label_counts),
-            tied_ids=tuple(self.example_ids[row] for row in np.flatnonzero(self.ties)),
+            tied_ids=Later(lambda: tuple(self.example_ids[row] for row in np.flatnonzero(ties))).unmade,
             notes=(
                 *(self.receipt.notes if self.receipt else ()),
                 *(() if self.label_sets is None else (self.label_sets.note(),)),
@@ -258,6 +278,8 @@ class Annotations:
         Returns:
             N rows; ``counts`` maps each label to its count. An example with one annotation has no entropy.
         """
+        import pandas as pd
+
         table = pd.DataFrame(
             {
                 "example_id": list(self.example_ids),

@@ -164,7 +164,7 @@ class Disagreement:
         Raises:
             DataError: If the scale has another number of classes.
         """
-        counts = check_counts(label_counts)
+        counts = check_counts(label_counts, copy=False)
         self._check_width(counts.shape[1])
         if self.by == "sd":
             return scales.standard_deviation(counts, self.values)

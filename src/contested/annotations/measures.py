@@ -5,14 +5,19 @@ Every entropy is in nats.
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast, get_args
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from contested.errors import ConfigError, DataError
+from contested.rows.coded import factorized
 from contested.wording import did_you_mean, listed
+
+S = TypeVar("S", bound=np.generic)
+
+_MANY = 10_000  # examples among which many have the same annotations
 
 Estimator = Literal["plugin", "miller-madow", "chao-shen"]
 """How entropy is estimated from counts; see `entropy`."""
@@ -36,12 +41,13 @@ def parse_estimator(name: str) -> Estimator:
     raise ConfigError(f"Unknown entropy estimator '{name}'{did_you_mean(name, known)}: use one of {listed(known)}.")
 
 
-def check_counts(label_counts: ArrayLike, *, allow_empty_rows: bool = False) -> NDArray[np.int64]:
+def check_counts(label_counts: ArrayLike, *, allow_empty_rows: bool = False, copy: bool = True) -> NDArray[np.int64]:
     """Return label counts as int64, or say why they are not valid.
 
     Args:
         label_counts: Whole numbers ≥ 0, shape (N, K), K ≥ 2.
         allow_empty_rows: Whether an example without any annotation is accepted.
+        copy: Whether they are always an array of their own.
 
     Returns:
         The counts, shape (N, K).
@@ -60,7 +66,7 @@ def check_counts(label_counts: ArrayLike, *, allow_empty_rows: bool = False) -> 
     problems = _count_problems(given, allow_empty_rows=allow_empty_rows)
     if problems:
         raise DataError("Label counts must be whole numbers ≥ 0 with at least one annotation per row.", problems)
-    return given.astype(np.int64)
+    return given.astype(np.int64, copy=copy)
 
 
 def _count_problems(given: NDArray[np.generic], *, allow_empty_rows: bool) -> list[str]:
@@ -99,16 +105,31 @@ def count_patterns(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArra
         ([[0, 5], [2, 3]], [0, 1, 0])
     """
     ordered = np.sort(counts, axis=1)
-    base = int(ordered.max(initial=0)) + 1
-    if base ** ordered.shape[1] > np.iinfo(np.int64).max:
+    distinct = _distinct(ordered)
+    if distinct is None:
         patterns, which = np.unique(ordered, axis=0, return_inverse=True)
         return patterns, which.ravel()
-    # Rows as one number each, which is sorted much faster.
-    numbers = ordered @ base ** np.arange(ordered.shape[1], dtype=np.int64)[::-1]
-    found, distinct = pd.factorize(numbers)
-    order = np.argsort(distinct)
-    first = np.flatnonzero(~pd.Series(found).duplicated().to_numpy())
-    return ordered[first[order]], np.argsort(order)[found]
+    order = np.lexsort(distinct[0].T[::-1])
+    return distinct[0][order], np.argsort(order)[distinct[1]]
+
+
+def _distinct(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]] | None:
+    """The different rows of counts, (P, K), by first occurrence, and the number of each example's, (N,).
+
+    Rows are told apart as one number each; None where such a number would be too large.
+    """
+    base, n_classes = int(counts.max(initial=0)) + 1, counts.shape[1]
+    if base**n_classes > np.iinfo(np.int64).max:
+        return None
+    powers = base ** np.arange(n_classes, dtype=np.int64)[::-1]
+    which, numbers = factorized(counts @ powers)
+    return (numbers[:, None] // powers) % base, which
+
+
+def _of_each(function: Callable[[NDArray[np.int64]], NDArray[S]], counts: NDArray[np.int64]) -> NDArray[S]:
+    """What a function makes of each row of counts, (N,), asked once for rows that are alike where there are many."""
+    distinct = _distinct(counts) if len(counts) >= _MANY else None
+    return function(counts) if distinct is None else function(distinct[0])[distinct[1]]
 
 
 def distributions(label_counts: ArrayLike) -> NDArray[np.float64]:
@@ -124,7 +145,7 @@ def distributions(label_counts: ArrayLike) -> NDArray[np.float64]:
         >>> distributions([[3, 1], [0, 2]]).tolist()
         [[0.75, 0.25], [0.0, 1.0]]
     """
-    return _shares(check_counts(label_counts))
+    return _shares(check_counts(label_counts, copy=False))
 
 
 def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -162,7 +183,11 @@ def entropy(label_counts: ArrayLike, estimator: Estimator = "plugin") -> NDArray
         >>> entropy([[2, 0], [1, 0]]).tolist()
         [0.0, nan]
     """
-    counts, estimator = check_counts(label_counts), parse_estimator(estimator)
+    known = parse_estimator(estimator)
+    return _of_each(lambda counts: _entropy(counts, known), check_counts(label_counts, copy=False))
+
+
+def _entropy(counts: NDArray[np.int64], estimator: Estimator) -> NDArray[np.float64]:
     # Sorting fixes the order of summation: (30, 70, 0) and (70, 0, 30) must not differ in the last bit.
     ordered = np.sort(counts, axis=1)
     found = _chao_shen(ordered) if estimator == "chao-shen" else _plugin(_shares(ordered))
@@ -220,8 +245,7 @@ def majority(label_counts: ArrayLike) -> NDArray[np.int64]:
         >>> majority([[1, 4, 0], [2, 3, 3]]).tolist()
         [1, 1]
     """
-    counts = check_counts(label_counts)
-    return np.asarray(np.argmax(counts, axis=1), dtype=np.int64)
+    return _of_each(lambda counts: np.argmax(counts, axis=1).astype(np.int64), check_counts(label_counts, copy=False))
 
 
 def ties(label_counts: ArrayLike) -> NDArray[np.bool_]:
@@ -237,8 +261,10 @@ def ties(label_counts: ArrayLike) -> NDArray[np.bool_]:
         >>> ties([[1, 4, 0], [2, 3, 3]]).tolist()
         [False, True]
     """
-    counts = check_counts(label_counts)
-    return np.asarray((counts == counts.max(axis=1, keepdims=True)).sum(axis=1) > 1)
+    return _of_each(
+        lambda counts: (counts == counts.max(axis=1, keepdims=True)).sum(axis=1) > 1,
+        check_counts(label_counts, copy=False),
+    )
 
 
 Level = Literal["nominal", "ordinal", "interval"]
@@ -271,7 +297,7 @@ def krippendorff_alpha(label_counts: ArrayLike, level: Level = "nominal", values
         >>> krippendorff_alpha([[2, 0, 0], [0, 1, 1], [0, 0, 2]], "interval")  # D_o = 2/6, D_e = 58/30
         0.8275862068965517
     """
-    counts = check_counts(label_counts, allow_empty_rows=True)
+    counts = check_counts(label_counts, allow_empty_rows=True, copy=False)
     numbers = np.arange(counts.shape[1]) if values is None else np.asarray(values, dtype=np.float64)
     if level not in get_args(Level):
         raise ConfigError(f"Unknown level '{level}': use one of {listed(get_args(Level))}.")
@@ -309,16 +335,17 @@ def distance_alpha(label_counts: ArrayLike, distances: ArrayLike) -> float:
         >>> distance_alpha([[2, 0], [0, 2], [1, 1]], [[0, 1], [1, 0]])  # the nominal alpha: D_o = 1/3, D_e = 18/30
         0.4444444444444444
     """
-    counts, delta = check_counts(label_counts, allow_empty_rows=True), np.asarray(distances, np.float64)
+    counts, delta = check_counts(label_counts, allow_empty_rows=True, copy=False), np.asarray(distances, np.float64)
     paired = _paired(counts)
     if not len(paired):
         return float("nan")
-    n_i, n_c = _totals(paired), paired.sum(axis=0)
-    expected = n_c @ delta @ n_c / (n_i.sum() * (n_i.sum() - 1))
+    n_c = _totals(paired.T).astype(np.float64)
+    n = n_c.sum()
+    expected = n_c @ delta @ n_c / (n * (n - 1))
     if expected == 0:
         return 1.0
-    observed = (((paired @ delta) * paired).sum(axis=1) / (n_i - 1)).sum() / n_i.sum()
-    return float(1 - observed / expected)
+    unlike = _of_each(lambda rows: ((rows @ delta) * rows).sum(axis=1) / (_totals(rows) - 1), paired)
+    return float(1 - unlike.sum() / n / expected)
 
 
 def pairwise_agreement(label_counts: ArrayLike) -> float:
@@ -340,11 +367,17 @@ def pairwise_agreement(label_counts: ArrayLike) -> float:
     paired = _paired(label_counts)
     if len(paired) == 0:
         return float("nan")
-    n_i = _totals(paired)
-    return float(((paired * (paired - 1)).sum(axis=1) / (n_i * (n_i - 1))).mean())
+    return float(_of_each(_agreement, paired).mean())
 
 
-def _paired(label_counts: ArrayLike) -> NDArray[np.float64]:
+def _agreement(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    rows = counts.astype(np.float64)
+    n_i = _totals(rows)
+    return np.asarray((rows * (rows - 1)).sum(axis=1) / (n_i * (n_i - 1)))
+
+
+def _paired(label_counts: ArrayLike) -> NDArray[np.int64]:
     """The counts of the examples with two annotations at least."""
-    counts = check_counts(label_counts, allow_empty_rows=True)
-    return np.asarray(counts[_totals(counts) >= 2], np.float64)
+    counts = check_counts(label_counts, allow_empty_rows=True, copy=False)
+    several = _totals(counts) >= 2
+    return counts if several.all() else counts[several]

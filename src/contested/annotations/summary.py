@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from contested.annotations.disagreement import Disagreement
+from contested.annotations.later import made_later
 from contested.annotations.measures import Estimator
 from contested.annotations.multilabel import SetAgreement
 from contested.annotations.scales import RatingAverages
@@ -39,6 +40,7 @@ class EntropyAverages(NamedTuple):
     median: float
 
 
+@made_later("tied_ids")
 @dataclass(frozen=True)
 class Summary:
     """What to know of an annotated set first.

@@ -54,7 +54,6 @@ def entropy(
     Example: contested entropy chaosNLI_snli.jsonl --out items.csv
     """
     from contested.annotations.measures import parse_estimator
-    from contested.annotations.writing import check_writable, write_table
     from contested.cli.entropy_votes import look_at_votes
 
     if explain:
@@ -64,6 +63,8 @@ def entropy(
         return
     scheme = options.scheme_of(categories, bounds)
     if out is not None:
+        from contested.annotations.writing import check_writable, write_table
+
         check_writable(out)
     data = options.read_files(files, reading, bounds_scaled=bounds_scaled)
     summary = data.summary(scheme, estimator=parse_estimator(estimator))

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Codes = NDArray[np.int32] | NDArray[np.int64]
+
+_BLANK, _DELETE = 32, 127
 
 
 class Coded(Sequence[object]):
@@ -14,7 +22,8 @@ class Coded(Sequence[object]):
 
     Args:
         codes: The place of each row's value in ``values``, (n,).
-        values: The values; each stands in some row, and equal ones may be here more than once.
+        values: The values; each stands in some row, and equal ones may be here more than once. Texts may be given as an
+            array of Arrow: they become Python's own when ``values`` are first asked for.
 
     Examples:
         >>> column = Coded.of(["x", " x", None, "x"])
@@ -24,10 +33,50 @@ class Coded(Sequence[object]):
         [0, 0, 1, 0]
     """
 
-    def __init__(self, codes: NDArray[np.int64], values: list[Any]) -> None:
+    def __init__(self, codes: Codes, values: list[Any] | pa.LargeStringArray) -> None:
         self.codes = codes
-        self.values = values
+        self._held = values
         self._made: dict[Callable[[Any], object], Coded] = {}
+
+    @functools.cached_property
+    def values(self) -> list[Any]:
+        """The values, in the order of their codes."""
+        return self._held if isinstance(self._held, list) else self._held.to_pylist()
+
+    @property
+    def n_values(self) -> int:
+        """How many values there are."""
+        return len(self._held)
+
+    @functools.cached_property
+    def missing(self) -> NDArray[np.bool_]:
+        """In which rows nothing stands, (n,)."""
+        if not isinstance(self._held, list) and not self._held.null_count:
+            return np.zeros(len(self), dtype=np.bool_)
+        return self.where(lambda value: value is None)
+
+    @functools.cached_property
+    def trimmed(self) -> Coded | None:
+        """The column with every different text once; None unless it is sure that none begins or ends with blanks."""
+        if isinstance(self._held, list) or not _are_trimmed(self._held):
+            return None
+        encoded = self._held.dictionary_encode(null_encoding="encode")
+        if len(encoded.dictionary) == self.n_values:
+            return self
+        return Coded(numbers_of(encoded.indices, np.int32)[self.codes], encoded.dictionary)
+
+    def has(self, text: str) -> bool:
+        """Whether a text is one of the values."""
+        import pyarrow.compute as pc
+
+        rare = not isinstance(self._held, list) and not pc.starts_with(self._held, pattern=text).true_count
+        return not rare and text in self.values
+
+    def may_hold(self, part: str) -> bool:
+        """Whether any of the values may be a text with this part."""
+        if isinstance(self._held, list):
+            return set(map(type, self._held)) != {str} or part in "\n".join(self._held)
+        return any(part.encode() in buffer.to_pybytes() for buffer in self._held.buffers()[2:] if buffer is not None)
 
     @classmethod
     def of(cls, values: Sequence[object]) -> Coded:
@@ -46,9 +95,14 @@ class Coded(Sequence[object]):
     def __getitem__(self, row: slice) -> list[object]: ...
     def __getitem__(self, row: int | slice) -> object:
         found = self.codes[row]
-        return self.values[found] if isinstance(row, int) else [self.values[code] for code in found.tolist()]
+        return [*map(self._value, found.tolist())] if isinstance(row, slice) else self._value(int(found))
+
+    def _value(self, code: int) -> object:
+        return self._held[code] if isinstance(self._held, list) else self._held[code].as_py()
 
     def __iter__(self) -> Iterator[object]:
+        if len(self.codes) == self.n_values and (self.codes == np.arange(self.n_values)).all():
+            return iter(self.values)
         return map(self.values.__getitem__, self.codes.tolist())
 
     def __eq__(self, other: object) -> bool:
@@ -82,6 +136,66 @@ class Coded(Sequence[object]):
     def where(self, holds: Callable[[Any], bool]) -> NDArray[np.bool_]:
         """Return in which rows something holds of the value, (n,)."""
         return np.fromiter(map(holds, self.values), dtype=np.bool_, count=len(self.values))[self.codes]
+
+
+def _are_trimmed(texts: pa.LargeStringArray) -> bool:
+    """Whether texts begin and end with visible letters of ASCII, so that nothing would be stripped from them."""
+    _, offsets, letters = texts.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    begins, ends = (part[np.diff(bounds) > 0] for part in (bounds[:-1], bounds[1:]))
+    edges = np.frombuffer(letters or b"", dtype=np.uint8)[np.concatenate([begins, ends - 1])]
+    return bool(((edges > _BLANK) & (edges < _DELETE)).all())
+
+
+def numbers_of(array: pa.Array, dtype: DTypeLike) -> NDArray[Any]:
+    """Return numbers of Arrow as they lie in memory, none of which is missing; Arrow's own way would load pandas."""
+    return np.frombuffer(array.buffers()[1] or b"", dtype=dtype)[array.offset : array.offset + len(array)]
+
+
+def factorized(numbers: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Number values in the order of their first occurrence; many times faster than sorting them where few differ.
+
+    Args:
+        numbers: Values of a plain type, (n,).
+
+    Returns:
+        The number of each, (n,), and the different values.
+
+    Examples:
+        >>> [found.tolist() for found in factorized(np.array([7, 5, 7]))]
+        [[0, 1, 0], [7, 5]]
+    """
+    import pyarrow as pa
+
+    given = np.ascontiguousarray(numbers)
+    array = pa.Array.from_buffers(pa.from_numpy_dtype(given.dtype), len(given), [None, pa.py_buffer(given)])
+    found = array.dictionary_encode()
+    return numbers_of(found.indices, np.int32).astype(np.int64), numbers_of(found.dictionary, given.dtype)
+
+
+def n_unlike(numbers: NDArray[np.int64]) -> int:
+    """How many numbers differ, which sorting tells fastest where many do."""
+    ordered = np.sort(numbers)
+    return int((ordered[1:] != ordered[:-1]).sum()) + min(len(ordered), 1)
+
+
+def first_places(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each number stood first, (n,).
+
+    Args:
+        numbers: Numbers, (n,).
+
+    Returns:
+        The place of each itself, where it did not stand before.
+
+    Examples:
+        >>> first_places(np.array([7, 5, 7])).tolist()
+        [0, 1, 0]
+    """
+    if n_unlike(numbers) == len(numbers):
+        return np.arange(len(numbers))
+    _, first, which = np.unique(numbers, return_index=True, return_inverse=True)
+    return np.asarray(first[which])
 
 
 def _placed(values: Sequence[object]) -> tuple[NDArray[np.int64], list[object]]:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from contested.rows.coded import Coded
 from contested.rows.columnar import read_plain
 from contested.rows.content import decode
 from contested.rows.header import columns_of
@@ -60,20 +61,28 @@ def parse_delimited(path: Path, content: bytes, request: Request = PLAIN, *, usu
     if source.delimiter != usual:
         named = _SEPARATORS.get(source.delimiter, repr(source.delimiter))
         notes.append(f"Cells are separated by {named}.")
-    return (None if request.columns else _from_columns(source, notes)) or _from_records(source, request, notes)
+    # Text of as many characters as bytes is ASCII, which is its own encoding.
+    encoded = content if len(source.text) == len(content) else source.text.encode()
+    found = None if request.columns else _from_columns(encoded, source, notes)
+    return found or _from_records(source, request, notes)
 
 
-def _from_columns(source: _Source, notes: list[str]) -> Rows | None:
-    """The rows of a plain file; None of any other."""
-    plain = read_plain(source.text, source.delimiter) if _DESCRIBED not in source.text else None
+def _from_columns(content: bytes, source: _Source, notes: list[str]) -> Rows | None:
+    """The rows of a plain file, given also as UTF-8; None of any other."""
+    plain = read_plain(content, source.delimiter) if _DESCRIBED not in source.text else None
     if plain is None or not plain.header[0]:
         return None
     header = [_plain_name(name) for name in plain.header]
-    cells = [cell for cell in plain.columns[0].values if cell and header[0] in cell]
-    if any(_plain_name(cell) == header[0] for cell in cells if cell.endswith((header[0], _MARK)) or cell[-1].isspace()):
+    if _has_header(plain.columns[0], header[0]):
         return None
     begin = source.first_line + 1
     return columns_of(header, plain.columns, range(begin, begin + len(plain.columns[0])), [], notes)
+
+
+def _has_header(column: Coded, name: str) -> bool:
+    if column.trimmed is not None:
+        return column.trimmed.has(name)
+    return any(_plain_name(cell) == name for cell in column.values if cell)
 
 
 def _from_records(source: _Source, request: Request, notes: list[str]) -> Rows:

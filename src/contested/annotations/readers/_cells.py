@@ -7,9 +7,10 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
-from contested.rows.coded import Coded
+from contested.rows.coded import Coded, factorized, n_unlike
 from contested.rows.table import LARGEST_EXACT
 from contested.rows.table import shown as shown_value
 
@@ -94,7 +95,8 @@ def as_label(value: object) -> str | None:
 
 def labels_in(values: Sequence[object]) -> Coded:
     """Return the labels or ids of a column as :func:`as_label` reads each cell, every different one once."""
-    return Coded.of(values).mapped_at_once(_labels)
+    given = Coded.of(values)
+    return given.trimmed or given.mapped_at_once(_labels)
 
 
 def n_different(*columns: Sequence[object]) -> int:
@@ -111,11 +113,12 @@ def n_different(*columns: Sequence[object]) -> int:
         (2, 3)
     """
     first, *others = map(labels_in, columns)
-    codes, number = first.codes, len(first.values)
-    for other in others:
-        codes, rows = pd.factorize(codes * len(other.values) + other.codes)
-        number = len(rows)
-    return number
+    if not others:
+        return first.n_values
+    codes = first.codes.astype(np.int64)
+    for other in others[:-1]:
+        codes = factorized(codes * other.n_values + other.codes)[0]
+    return n_unlike(codes * others[-1].n_values + others[-1].codes)
 
 
 def _labels(values: list[object]) -> list[str | None]:
@@ -143,11 +146,12 @@ def rounded_id(value: object) -> str:
     return f"{shown(value)}, a rounded number, so that ids may have become one: keep ids as text where they come from"
 
 
-def rounded_ids(values: list[object]) -> list[str]:
-    """Return what :func:`rounded_id` says of each value."""
-    if set(map(type, values)) == {str} and "E+" not in "\n".join(values):  # type: ignore[arg-type]
-        return [""] * len(values)
-    return [rounded_id(value) for value in values]
+def rounded_in(values: Sequence[object]) -> NDArray[np.bool_]:
+    """Return in which rows of a column :func:`rounded_id` says that an id has been rounded, (n,)."""
+    given = Coded.of(values)
+    return (
+        given.where(lambda value: bool(rounded_id(value))) if given.may_hold("E+") else np.zeros(len(given), np.bool_)
+    )
 
 
 def as_text(value: object) -> str | None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-import pandas as pd
+import numpy as np
 
 from contested.annotations.core import Annotations
-from contested.annotations.readers._cells import as_label, as_text, labels_in, rounded_id, rounded_ids, shown
+from contested.annotations.later import Later
+from contested.annotations.readers._cells import as_label, as_text, labels_in, rounded_id, rounded_in, shown
 from contested.annotations.readers._labels import OTHER_NAMES, OTHER_SCALE
 from contested.errors import ConfigError
 from contested.rows import FILE, TEXT, Coded, Table
+from contested.rows.coded import first_places
 from contested.rows.header import UNNAMED
 from contested.wording import did_you_mean, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ID_ALIASES = (
     *("uid", "id", "example_id", "item_id", "guid", "pairID", "text_id", "sentence_id", "post_id", "comment_id"),
@@ -259,18 +264,18 @@ def _ids_of_rows(table: Table) -> str:
 
 def _identifies(values: Sequence[object]) -> bool:
     names = labels_in(values)
-    return len(names.values) == len(names) and None not in names.values
+    return names.n_values == len(names) and not names.missing.any()
 
 
 def _columns(table: Table) -> str:
     return f"columns: {listed(name for name in table.columns if name != ROW_NUMBER)}"
 
 
-def read_ids(table: Table, column: str) -> list[str]:
+def read_ids(table: Table, column: str) -> Sequence[str]:
     """Return the ids of a column, one per row; missing and duplicated ones become problems."""
     given = Coded.of(table.columns[column])
-    if _identifies(given) and not any(given.mapped_at_once(rounded_ids).values):
-        return [*map(str, labels_in(given))]
+    if _identifies(given) and not rounded_in(given).any():
+        return cast(Sequence[str], labels_in(given))
     if told := _several_rows(table, column):
         table.add_problem(0, told)
         return [str(name or "") for name in labels_in(given)]
@@ -302,22 +307,29 @@ def _id_again(table: Table, column: str, name: str, lines: tuple[int, int]) -> s
 def _several_rows(table: Table, column: str) -> str:
     """Say in one sentence that ids repeat on many rows of one file; nothing where a few do, which are named each."""
     ids = [*labels_in(table.columns[column])]
-    repeated = pd.Series(ids).duplicated(keep="first").to_numpy()
-    if table.files or repeated.sum() <= _FEW_REPEATS:
+    again = first_places(labels_in(table.columns[column]).codes.astype(np.int64)) != np.arange(len(ids))
+    if table.files or again.sum() <= _FEW_REPEATS:
         return ""
-    second = int(repeated.argmax())
+    second = int(again.argmax())
     places = [table.at(table.line_numbers[row]) for row in (ids.index(ids[second]), second)]
     told = f"{column} is the same on several rows, first on {places[0]} and {places[1]} ({shown(ids[second])})"
     coded = {name: labels_in(values) for name, values in table.columns.items() if name not in (column, ROW_NUMBER)}
     alone = [name for name in alias_columns(table, ID_ALIASES) if name in coded and _identifies(table.columns[name])]
     if alone:
         return f"{told}; ids must be unique, as in id_column={alone[0]}"
-    repeating = (
-        name for name, values in coded.items() if 1 < len(values.values) < len(ids) and None not in values.values
-    )
+    repeating = (name for name, values in coded.items() if 1 < values.n_values < len(ids) and not values.missing.any())
     pair = next((name for name in repeating if len({*zip(ids, coded[name], strict=True)}) == len(ids)), "")
     together = f"id_column={pair}+{column}" if pair else f"id_column=…+{column}"
     return f"{told}; ids must be unique, and several columns may identify a row together: {together}"
+
+
+def fields_later(table: Table, used: Collection[str], text_columns: Sequence[str] | None) -> Later[pd.DataFrame]:
+    """Return what `read_fields` does, made later where nothing can be wrong with it; arguments as there."""
+    if text_columns:
+        found = read_fields(table, used, text_columns)
+        return Later(lambda: found)
+    rows = table.fresh()
+    return Later(lambda: read_fields(rows, used, None))
 
 
 def read_fields(table: Table, used: Collection[str], text_columns: Sequence[str] | None) -> pd.DataFrame:
@@ -331,6 +343,8 @@ def read_fields(table: Table, used: Collection[str], text_columns: Sequence[str]
     Returns:
         N rows. Objects become one column per key (``example.premise``); lists are left out.
     """
+    import pandas as pd
+
     plain = _flattened(table, used)
     texts = {name: _text_column(table, name, plain) for name in text_columns or ()}
     others = {

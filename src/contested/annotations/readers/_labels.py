@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations.core import Annotations
+from contested.annotations.later import Later
 from contested.annotations.multilabel import LabelSets
 from contested.annotations.readers._bins import binned
 from contested.annotations.readers._classes import note_classes, note_measurements
@@ -19,6 +19,9 @@ from contested.annotations.readers._votes import Answers
 from contested.annotations.votes import Votes
 from contested.rows import Table
 from contested.wording import did_you_mean, listed, with_commas
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Orders in which the field writes its classes; a file with only these labels follows them.
 _USUAL_ORDERS = (("entailment", "neutral", "contradiction"), ("e", "n", "c"))
@@ -61,14 +64,14 @@ class Counted(NamedTuple):
     parts: tuple[tuple[str, ...], ...] = ()
 
     def annotations(
-        self, ids: Sequence[str], rows: NDArray[np.int64], fields: pd.DataFrame, *, source: str
+        self, ids: Sequence[str], rows: NDArray[np.int64], fields: Later[pd.DataFrame], *, source: str
     ) -> Annotations:
         """Return the annotations of some of the items.
 
         Args:
             ids: The id of each item, (N,).
             rows: The items to keep: those with an answer, in order.
-            fields: What else is known of each item to keep.
+            fields: What else is known of each item, N rows.
             source: The file.
 
         Returns:
@@ -76,22 +79,25 @@ class Counted(NamedTuple):
         """
         if self.parts:
             return self._by_class(ids, rows, fields, source=source)
-        index = {name: k for k, name in enumerate(self.label_names)}
-        classes = np.array([index[label] for label in self.answers.labels], dtype=np.int64)
-        answers, every = self.answers, len(rows) == len(ids)
-        votes = Votes(answers.items, classes[answers.codes], answers.annotators, answers.annotator_ids)
+        every = len(rows) == len(ids)
         return Annotations(
-            tuple(ids) if every else tuple(np.array(ids, dtype=object)[rows].tolist()),
+            Later(lambda: tuple(ids) if every else tuple(np.array(ids, dtype=object)[rows].tolist())).unmade,
             self.counts if every else self.counts[rows],
             self.label_names,
-            fields,
+            fields.then(lambda frame: frame if every else frame.iloc[rows]).unmade,
             source=source,
-            votes=votes if every else votes.select(rows, n_items=len(ids)),
+            votes=Later(lambda: self._votes(rows, len(ids))).unmade,
             label_sets=self.label_sets,
         )
 
+    def _votes(self, rows: NDArray[np.int64], n_items: int) -> Votes:
+        answers, index = self.answers, {name: k for k, name in enumerate(self.label_names)}
+        classes = np.array([index[label] for label in answers.labels], dtype=np.int64)
+        votes = Votes(answers.items, classes[answers.codes], answers.annotators, answers.annotator_ids)
+        return votes if len(rows) == n_items else votes.select(rows, n_items=n_items)
+
     def _by_class(
-        self, ids: Sequence[str], rows: NDArray[np.int64], fields: pd.DataFrame, *, source: str
+        self, ids: Sequence[str], rows: NDArray[np.int64], fields: Later[pd.DataFrame], *, source: str
     ) -> Annotations:
         """An example per item and class, with the votes no and yes; ``item_id`` and ``class`` are fields."""
         answers, classes = self.answers, self.label_names
@@ -101,7 +107,8 @@ class Counted(NamedTuple):
         votes = Votes(items, chosen.ravel(), np.repeat(answers.annotators, n_classes), answers.annotator_ids)
         kept = (np.asarray(rows)[:, None] * n_classes + np.arange(n_classes)).ravel()
         own = {"item_id": np.repeat([ids[row] for row in rows], n_classes), "class": np.tile(classes, len(rows))}
-        given = fields.rename(columns={name: f"{name}_given" for name in own if name in fields})
+        known = fields.value.iloc[rows]
+        given = known.rename(columns={name: f"{name}_given" for name in own if name in known})
         votes = votes.select(kept, n_items=n_items * n_classes)
         return Annotations(
             tuple(f"{ids[row]}/{name}" for row in rows for name in classes),

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations.multilabel import READINGS, LabelSets
 from contested.annotations.readers._cells import JOINT
 from contested.annotations.readers._votes import Answers
-from contested.rows import Table
+from contested.rows import Coded, Table
+from contested.rows.coded import first_places
 from contested.wording import counted, did_you_mean, listed
 
 _NONE = "(none)"
@@ -133,13 +133,13 @@ def _mentions(answers: Answers, parts: Mapping[str, tuple[str, ...]]) -> Answers
     begins = np.cumsum([0, *(len(parts[label]) for label in answers.labels)])[answers.codes]
     every = np.repeat(np.arange(len(answers)), sizes)
     places = np.arange(len(every)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + begins[every]
-    names, codes = pd.unique(pd.Series(flat, dtype=object)), pd.factorize(pd.Series(flat, dtype=object))[0]
+    named = Coded.of(flat)
     return replace(
         answers,
         rows=answers.rows[every],
         items=answers.items[every],
-        codes=codes[places],
-        labels=tuple(map(str, names)),
+        codes=named.codes[places],
+        labels=tuple(map(str, named.values)),
         annotators=answers.annotators[every],
     )
 
@@ -158,17 +158,17 @@ def united(answers: Answers, pairs: NDArray[np.int64]) -> Answers:
 
     Args:
         answers: The answers.
-        pairs: The number of the annotator and item of each, by first occurrence, (V,).
+        pairs: A number for the annotator and item of each, (V,).
 
     Returns:
         The first answers, with all labels.
     """
-    repeats = pd.Series(pairs).duplicated().to_numpy()
+    first = first_places(pairs)
+    repeats = first != np.arange(len(pairs))
     labels = [*answers.labels]
     codes, index = answers.codes.copy(), {label: place for place, label in enumerate(labels)}
-    first = np.flatnonzero(~repeats)
     for place in np.flatnonzero(repeats).tolist():
-        at = int(first[pairs[place]])
+        at = int(first[place])
         union = JOINT.join(dict.fromkeys([labels[codes[at]], labels[answers.codes[place]]]))
         codes[at] = index.setdefault(union, len(labels))
         if codes[at] == len(labels):

@@ -10,14 +10,15 @@ from itertools import takewhile
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from contested.annotations.later import Later, made_later
 from contested.annotations.readers._cells import NOTHING, as_label, as_set, canonical, shown, split_cells
 from contested.annotations.readers._printed import as_structure
 from contested.annotations.readers._single import EXPECTED, single
 from contested.annotations.receipt import EMPTY
 from contested.rows import Coded, Table
+from contested.rows.coded import Codes, factorized, n_unlike
 from contested.wording import counted, listed
 
 # A dash is no answer, except where a plus says that it is a sign.
@@ -26,6 +27,7 @@ _DASH, _PLUS = "-", "+"
 _FEWEST_SETS = 2
 
 
+@made_later("annotators")
 @dataclass(frozen=True, eq=False)
 class Answers:
     """V labels of items as the file names them, in the order of the file.
@@ -41,7 +43,7 @@ class Answers:
 
     rows: NDArray[np.int64]
     items: NDArray[np.int64]
-    codes: NDArray[np.int64]
+    codes: Codes
     labels: tuple[str, ...]
     annotators: NDArray[np.int64]
     annotator_ids: tuple[str, ...] = ()
@@ -50,7 +52,7 @@ class Answers:
     def of(
         cls,
         rows: NDArray[np.int64],
-        codes: NDArray[np.int64],
+        codes: Codes,
         labels: Sequence[str],
         annotators: NDArray[np.int64] | None = None,
         annotator_ids: Sequence[str] = (),
@@ -68,10 +70,10 @@ class Answers:
             The answers.
         """
         places = Coded.of(labels)
-        found, used = pd.factorize(places.codes[codes])
+        found, used = factorized(codes if places.n_values == len(labels) else places.codes[codes])
         names = tuple(str(places.values[place]) for place in used)
-        unknown = np.full(len(rows), -1, dtype=np.int64)
-        return cls(rows, rows, found, names, unknown if annotators is None else annotators, tuple(annotator_ids))
+        who = np.full(len(rows), -1, dtype=np.int64) if annotators is None else annotators
+        return cls(rows, rows, found, names, who, tuple(annotator_ids))
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -82,13 +84,15 @@ class Answers:
 
     def where(self, labels: Collection[str]) -> NDArray[np.bool_]:
         """Return which answers are one of some labels, (V,)."""
+        if set(labels) >= set(self.labels):
+            return np.ones(len(self), dtype=np.bool_)
         return np.array([label in labels for label in self.labels], dtype=np.bool_)[self.codes]
 
     def kept(self, chosen: NDArray[np.bool_]) -> Answers:
         """Return the answers chosen by a mask of shape (V,)."""
         if chosen.all():
             return self
-        found, used = pd.factorize(self.codes[chosen])
+        found, used = factorized(self.codes[chosen])
         return replace(
             self,
             rows=self.rows[chosen],
@@ -100,6 +104,8 @@ class Answers:
 
     def renamed(self, names: Mapping[str, str]) -> Answers:
         """Return the answers with other names for some labels; what is then alike is one label."""
+        if all(names.get(label, label) == label for label in self.labels):
+            return self
         renamed = Coded.of([names.get(label, label) for label in self.labels])
         return replace(self, codes=renamed.codes[self.codes], labels=tuple(map(str, renamed.values)))
 
@@ -154,7 +160,7 @@ def _of_cells(table: Table, column: Coded, cells: Sequence[Sequence[tuple[str, o
     _count_empty(table, int((~answered).sum()))
     rows, places = rows[answered], places[answered]
     names = Coded.of([annotator for annotator, _ in parts])
-    known = [name for place in pd.unique(names.codes[places]) if (name := str(names.values[place]))]
+    known = [name for place in factorized(names.codes[places])[1] if (name := str(names.values[place]))]
     index = {name: number for number, name in enumerate(known)}
     who = np.array([index.get(str(name), -1) for name in names.values], dtype=np.int64)[names.codes[places]]
     return Answers.of(rows, places, [str(label) for _, label in parts], who, known)
@@ -187,14 +193,16 @@ def column_answers(
         The labels, item by item.
     """
     cells = [single_labels(table, column, whole, sets=sets) for column in columns]
-    labels = [label for column in cells for label in column.values]
-    begins = np.cumsum([0, *(len(column.values) for column in cells)])
-    codes = np.stack([column.codes + begin for column, begin in zip(cells, begins, strict=False)], axis=1).ravel()
-    answered = np.array([label is not None for label in labels], dtype=np.bool_)[codes]
-    _count_empty(table, int((~answered).sum()))
-    places = np.flatnonzero(answered)
-    rows, annotators = np.divmod(places, len(columns))
-    return Answers.of(rows, codes[places], [str(label) for label in labels], annotators, columns)
+    index: dict[str, int] = {}
+    codes = np.empty((len(table.line_numbers), len(columns)), dtype=np.int32)
+    for j, column in enumerate(cells):
+        places = [-1 if label is None else index.setdefault(str(label), len(index)) for label in column.values]
+        codes[:, j] = np.array(places, dtype=np.int32)[column.codes]
+    answered = codes >= 0
+    times = answered.sum(axis=1)
+    _count_empty(table, codes.size - int(times.sum()))
+    annotators = Later(lambda: np.nonzero(answered)[1])
+    return Answers.of(np.repeat(np.arange(len(codes)), times), codes[answered], [*index], annotators.unmade, columns)
 
 
 def single_labels(table: Table, column: str, whole: Collection[str] | None, *, sets: bool = False) -> Coded:
@@ -306,7 +314,7 @@ def check_sets(table: Table, answers: Answers, column: str) -> None:
         answers: The answers.
         column: Where they stand.
     """
-    twice = pd.Series(answers.items * len(answers.labels) + answers.codes).duplicated().any()
+    twice = n_unlike(answers.items * len(answers.labels) + answers.codes) < len(answers)
     several = 0 if twice else int((np.bincount(answers.items) > 1).sum())
     if several:
         note_sets(table, several, f"labels in {column}", format="labels")

@@ -8,8 +8,8 @@ from contested.annotations.core import Annotations
 from contested.annotations.readers._format import (
     Format,
     Options,
+    fields_later,
     find_ids,
-    read_fields,
     read_ids,
     stop_on_problems,
 )
@@ -66,11 +66,11 @@ def read(table: Table, options: Options) -> Annotations:
     )
     rows = left_out(table, ids, found.answers)
     predicted = [name for name in table.columns if name == "label" or name.startswith("prob_")]
-    fields = read_fields(table, {id_column, *columns, *predicted}, options.text_columns)
+    fields = fields_later(table, {id_column, *columns, *predicted}, options.text_columns)
     if not table.problems:
         check_classes(table, found.label_names)
     stop_on_problems(table, FORMAT.name)
-    return found.annotations(ids, rows, fields.iloc[rows], source=str(table.path))
+    return found.annotations(ids, rows, fields, source=str(table.path))
 
 
 def _whole(label: str) -> str:

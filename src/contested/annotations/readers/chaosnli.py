@@ -7,8 +7,9 @@ is kept by the name of its class.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers._cells import as_count, as_text, shown
@@ -22,6 +23,9 @@ from contested.annotations.readers._format import (
 from contested.annotations.readers._vectors import ColumnSpec, check_totals, read_vectors
 from contested.rows import Table
 from contested.wording import listed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LABEL_NAMES = ("entailment", "neutral", "contradiction")
 
@@ -74,6 +78,8 @@ def _read_examples(table: Table) -> pd.DataFrame:
         if missing:
             table.add_problem(line_number, f"example has no text {listed(missing)}")
         examples.append({name: example.get(name) for name in (*_TEXTS, "source")})
+    import pandas as pd
+
     fields = pd.DataFrame(examples, columns=[*_TEXTS, "source"])
     if "old_label" in table.columns and not table.problems:
         known = dict(zip(_KEYS, LABEL_NAMES, strict=True))

@@ -18,9 +18,9 @@ from contested.annotations.readers._format import (
     Format,
     Options,
     alias_column,
+    fields_later,
     find_column,
     find_ids,
-    read_fields,
     read_ids,
     stop_on_problems,
 )
@@ -88,11 +88,11 @@ def read(table: Table, options: Options) -> Annotations:
         _check_cells(table, columns[0], answers, options, named=beside is not None)
     _check_rows(table, id_column, found.counts)
     rows = left_out(table, ids, found.answers)
-    fields = read_fields(table, {id_column, *columns, beside or id_column}, options.text_columns)
+    fields = fields_later(table, {id_column, *columns, beside or id_column}, options.text_columns)
     if not table.problems:
         check_classes(table, found.label_names)
     stop_on_problems(table, FORMAT.name)
-    return found.annotations(ids, rows, fields.iloc[rows], source=str(table.path))
+    return found.annotations(ids, rows, fields, source=str(table.path))
 
 
 def _check_cells(table: Table, column: str, answers: Answers, options: Options, *, named: bool) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from contested.annotations.core import Annotations
+from contested.annotations.later import Later
 from contested.annotations.readers import counts, distributions, labels
-from contested.annotations.readers._cells import as_label, labels_in, n_different, rounded_id, rounded_ids, shown
+from contested.annotations.readers._cells import as_label, labels_in, n_different, rounded_id, rounded_in, shown
 from contested.annotations.readers._format import (
     ID_ALIASES,
     SAMPLE,
@@ -21,8 +21,8 @@ from contested.annotations.readers._format import (
     Options,
     alias_column,
     alias_columns,
+    fields_later,
     find_column,
-    read_fields,
     stop_on_problems,
 )
 from contested.annotations.readers._labels import check_classes, count_answers
@@ -31,7 +31,11 @@ from contested.annotations.readers._single import single
 from contested.annotations.readers._votes import Answers, answered, left_out, single_labels
 from contested.annotations.receipt import EMPTY
 from contested.rows import Coded, Table
+from contested.rows.coded import factorized, first_places
 from contested.wording import counted, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ITEM_ALIASES = ("task", "item", "example_id", "uid", "item_id", "id", "task_id", "question", *ID_ALIASES)
 LABEL_ALIASES = (
@@ -160,14 +164,14 @@ def read(table: Table, options: Options) -> Annotations:
         multilabel=options.multilabel,
         bins=options.bins,
     )
-    fields = read_fields(table, set(columns), options.text_columns)
+    fields = fields_later(table, set(columns), options.text_columns)
     if not table.problems:
         check_classes(table, found.label_names)
         _check_texts(table, rows, fields, options)
     kept = left_out(table, rows.items, found.answers)
     stop_on_problems(table, FORMAT.name)
-    fields = _item_fields(fields, rows.codes).iloc[kept]
-    return found.annotations(rows.items, kept, fields, source=str(table.path))
+    of_items = fields.then(lambda frame: _item_fields(frame, rows.codes))
+    return found.annotations(rows.items, kept, of_items, source=str(table.path))
 
 
 def _nobody(table: Table) -> str:
@@ -185,34 +189,29 @@ def _read_rows(table: Table, columns: _Columns, options: Options) -> _Rows:
     workers = labels_in(table.columns[columns.worker]) if columns.worker else None
     answered = np.zeros(len(items), dtype=np.bool_)
     answered[answers.rows] = True
-    rounded = Coded.of(table.columns[columns.item]).mapped_at_once(rounded_ids).where(bool)
-    usable = ~(rounded | items.where(_is_missing))
+    usable = ~(rounded_in(table.columns[columns.item]) | items.missing)
     if workers is not None:
-        usable &= ~(workers.where(_is_missing) & answered)
+        usable &= ~(workers.missing & answered)
     for row in np.flatnonzero(~usable).tolist():
         _note_unusable(table, columns, row)
     codes = np.full(len(items), -1, dtype=np.int64)
-    codes[usable], order = pd.factorize(items.codes[usable])
+    codes[usable], order = factorized(items.codes[usable])
     answers = answers.kept(usable[answers.rows])
     names = [items.values[place] for place in order]
     if workers is None:
         return _Rows(names, codes, replace(answers, items=codes[answers.rows]))
-    ids, used = pd.factorize(workers.codes[answers.rows])
+    ids, used = factorized(workers.codes[answers.rows])
     annotators = tuple(str(workers.values[place]) for place in used)
     answers = replace(answers, items=codes[answers.rows], annotators=ids, annotator_ids=annotators)
-    pairs, _ = pd.factorize(answers.items * len(annotators) + answers.annotators)
+    pairs = answers.items * len(annotators) + answers.annotators
     answers = united(answers, pairs) if options.multilabel else _once(table, columns, answers, items, pairs)
     return _Rows(names, codes, answers)
 
 
-def _is_missing(label: str | None) -> bool:
-    return label is None
-
-
 def _once(table: Table, columns: _Columns, answers: Answers, items: Coded, pairs: NDArray[np.int64]) -> Answers:
     """One answer of each annotator to each item: the first; another one that is not the same is a problem."""
-    repeats = pd.Series(pairs).duplicated().to_numpy()
-    first = np.flatnonzero(~repeats)[pairs]
+    first = first_places(pairs)
+    repeats = first != np.arange(len(pairs))
     same = repeats & (answers.codes == answers.codes[first])
     for place in np.flatnonzero(repeats & ~same).tolist():
         before, row = int(answers.rows[first[place]]), int(answers.rows[place])
@@ -223,19 +222,19 @@ def _once(table: Table, columns: _Columns, answers: Answers, items: Coded, pairs
             f"{columns.worker} '{worker}' already annotated {columns.item} '{items[row]}' with '{labels[0]}' on "
             f"{table.at(table.line_numbers[before])}, and here with '{labels[1]}'; expected one label each",
         )
-    repeated = [table.line_numbers[row] for row in answers.rows[same].tolist()]
-    if repeated:
+    again = [table.line_numbers[row] for row in answers.rows[same].tolist()]
+    if again:
         were = "row that repeats an annotator's label of the same item was"
-        if len(repeated) > 1:
+        if len(again) > 1:
             were = "rows that repeat an annotator's label of the same item were"
-        table.trace.left_out.append(f"{len(repeated):,} {were} left out: {_lines(table, repeated)}")
+        table.trace.left_out.append(f"{len(again):,} {were} left out: {_lines(table, again)}")
     return answers.kept(~repeats)
 
 
 def _answers(table: Table, columns: _Columns, options: Options) -> Answers:
     """Return the answers of the rows that have one."""
     cells = single_labels(table, columns.label, options.label_names, sets=options.multilabel is not None)
-    given = np.flatnonzero(~cells.where(_is_missing))
+    given = np.flatnonzero(~cells.missing)
     answers = Answers.of(given, cells.codes[given], [str(label) for label in cells.values])
     answers = answered(table, answers, missing=options.missing, label_names=options.label_names)
     if len(given) < len(cells):
@@ -264,11 +263,11 @@ def _note_unusable(table: Table, columns: _Columns, row: int) -> None:
             table.add_problem(line_number, f"{column} is {shown(cell)}; expected one value")
 
 
-def _check_texts(table: Table, rows: _Rows, fields: pd.DataFrame, options: Options) -> None:
+def _check_texts(table: Table, rows: _Rows, fields: Later[pd.DataFrame], options: Options) -> None:
     """Note rows whose text differs from the text of the same item before."""
     _, first_rows = np.unique(rows.codes, return_index=True)
     for column in options.text_columns or ():
-        texts = fields[column].to_numpy(dtype=object)
+        texts = fields.value[column].to_numpy(dtype=object)
         for row in np.flatnonzero(texts != texts[first_rows[rows.codes]]).tolist():
             item, first = rows.codes[row], int(first_rows[rows.codes[row]])
             table.add_problem(
@@ -280,6 +279,8 @@ def _check_texts(table: Table, rows: _Rows, fields: pd.DataFrame, options: Optio
 
 def _item_fields(fields: pd.DataFrame, codes: NDArray[np.int64]) -> pd.DataFrame:
     """Keep the columns that describe the item: those with one value per item."""
+    import pandas as pd
+
     _, first_rows = np.unique(codes, return_index=True)
     values = {name: pd.factorize(fields[name])[0] for name in fields.columns}
     constant = [name for name, found in values.items() if (found == found[first_rows[codes]]).all()]
