@@ -14,7 +14,14 @@ from contested.analysis import (
 )
 from contested.analysis import intervals as module
 from contested.analysis.intervals import verdict
-from contested.analysis.studentised import expanded_quantiles, long_tails, means_of, resampled_means, skewed
+from contested.analysis.studentised import (
+    expanded_quantiles,
+    long_tails,
+    means_of,
+    resampled_means,
+    skewed,
+    student_isf,
+)
 from contested.errors import ConfigError, DataError
 
 
@@ -428,3 +435,9 @@ def test_share_intervals_want_two_dimensions():
 )
 def test_verdict(low, high, expected):
     assert verdict(low, high) == expected
+
+
+def test_student_isf_is_scipys_also_where_nothing_is_left_of_the_tail():
+    tails = np.array([0.0, 1e-300, 0.025, 0.5, 1.0])
+    for freedom in (1, 2, 40):
+        assert np.array_equal(student_isf(tails, freedom), stats.t.isf(tails, freedom))

@@ -12,10 +12,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from contested.analysis.clusters import cluster_codes, cluster_sums
 from contested.analysis.intervals import keyed
+from contested.analysis.studentised import student_isf
 from contested.errors import ConfigError, DataError
 
 MIN_CLUSTERS = 20
@@ -128,7 +129,7 @@ def alert(
     unit = looks.unit[tested]
     normal = boundaries(unit @ unit.T, due[tested], normals(len(unit), seed=seed, n_paths=n_paths))
     boundary, statistic, low = (np.full(len(due), np.nan) for _ in range(3))
-    boundary[tested] = unskewed(stats.t.isf(stats.norm.sf(normal), looks.n_clusters - 1), unit)
+    boundary[tested] = unskewed(student_isf(special.ndtr(-normal), looks.n_clusters - 1), unit)
     statistic[tested] = (looks.estimate[tested] - margin) / looks.error[tested]
     low[tested] = looks.estimate[tested] - boundary[tested] * looks.error[tested]
     crossed = statistic > boundary
@@ -245,7 +246,7 @@ def roots(correlation: Floats) -> Floats:
 
 SPENDING: dict[Spending, Callable[[Floats, float], Floats]] = {
     "linear": lambda share, level: level * share,
-    "obrien-fleming": lambda share, level: 2.0 * stats.norm.sf(stats.norm.isf(level / 2.0) / np.sqrt(share)),
+    "obrien-fleming": lambda share, level: 2.0 * special.ndtr(special.ndtri(level / 2.0) / np.sqrt(share)),
 }
 """What is spent at a share of the planned steps, by name (Lan and DeMets 1983)."""
 

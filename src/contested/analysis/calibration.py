@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from contested.analysis.checks import category_rows, check_confidence, finite_array, same_length
 from contested.analysis.clusters import cluster_codes
@@ -151,6 +151,8 @@ def _mean_gap(chances: NDArray[np.float64]) -> float:
     """Mean of the distance of a Poisson-binomial variable from its mean."""
     if len(chances) > _NORMAL:
         return float(np.sqrt(2 / np.pi * (chances * (1 - chances)).sum()))
+    from scipy import stats  # a third of a second, for what few tables have
+
     values = np.arange(len(chances) + 1)
     return float(stats.poisson_binom(chances).pmf(values) @ np.abs(values - chances.sum()))
 
@@ -236,7 +238,7 @@ def _noncentral(statistic: float, noise: NDArray[np.float64], freedom: int, conf
     scale = float((noise**2).sum() / noise.sum())
     degrees = float(noise.sum() ** 2 / (noise**2).sum())
     # Student's t instead of the normal distribution: the noise is estimated, from few examples.
-    tail = float(stats.norm.sf(stats.t.ppf(0.5 + confidence / 2, max(1, freedom))))
+    tail = float(special.ndtr(-special.stdtrit(max(1, freedom), 0.5 + confidence / 2)))
     low, high = (scale * _noncentrality(statistic / scale, degrees, each) for each in (1 - tail, tail))
     return min(low, 1.0), min(high, 1.0)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from contested.analysis.checks import check_resampling, class_indices, finite_array, known_entropy, same_length
 from contested.analysis.clusters import cluster_codes
@@ -271,7 +271,7 @@ def _indicators(values: NDArray[np.object_]) -> list[NDArray[np.intp]]:
 def _p_of_correlation(r: float, freedom: int) -> float:
     if abs(r) >= 1.0:
         return 0.0
-    return float(2 * stats.t.sf(abs(r) * np.sqrt(freedom / (1 - r * r)), freedom))
+    return float(2 * special.stdtr(freedom, -abs(r) * np.sqrt(freedom / (1 - r * r))))
 
 
 def regression(

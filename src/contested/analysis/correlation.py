@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from contested.analysis.checks import check_resampling, finite_array, same_length
 from contested.analysis.clusters import cluster_codes, cluster_sums
@@ -18,6 +18,7 @@ from contested.analysis.ranking import (
     codes,
     mean_ranks,
     rank_correlation,
+    rank_test,
     weighted_mean_ranks,
     weighted_rank_correlation,
 )
@@ -128,11 +129,11 @@ def spearman(
     n_clusters = len(np.unique(own))
     if note := no_rho(a, b, names):
         return Correlation(*names, nan, nan, nan, nan, n, n_skipped, "unclear", "none", note)
-    rho, p_value = (float(part) for part in stats.spearmanr(a, b))
+    coded = codes(a), codes(b)
+    rho, p_value = rank_test(*coded)
     if note := too_few(n_clusters, confidence, "example" if clusters is None else "cluster"):
         p_value = p_value if n_clusters == n else nan
         return Correlation(*names, rho, p_value, nan, nan, n, n_skipped, "unclear", "none", note)
-    coded = codes(a), codes(b)
     low, high, method, note, _ = rank_interval(
         coded, _Spearman(), clusters=own, rng=rng, n_resamples=n_resamples, confidence=confidence
     )
@@ -179,7 +180,7 @@ def clustered_p(rho: float, z_error: float, n_clusters: int) -> float:
         The p-value; 0 where ρ is 1 or −1 in every resample.
     """
     z = np.arctanh(np.clip(rho, -_ALMOST_1, _ALMOST_1))
-    return float(2 * stats.t.sf(abs(z) / z_error, n_clusters - 1)) if z_error > 0 else 0.0
+    return float(2 * special.stdtr(n_clusters - 1, -abs(z) / z_error)) if z_error > 0 else 0.0
 
 
 def known_pairs(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from contested.analysis.clusters import cluster_sums
 
@@ -45,9 +45,9 @@ def crossed_ends(
     Returns:
         Low and high, shape ``(Q,)``, in the unit of ``estimate``.
     """
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = float(special.ndtri(0.5 + confidence / 2))
     of_seeds = [
-        (group.var(axis=0, ddof=1) / len(group), float(stats.t.ppf(0.5 + confidence / 2, len(group) - 1)))
+        (group.var(axis=0, ddof=1) / len(group), float(special.stdtrit(len(group) - 1, 0.5 + confidence / 2)))
         for group in seeds
     ]
     low, high = (crossed_half([(share * ((end - estimate) / z) ** 2, z), *of_seeds]) for end in ends)
@@ -114,7 +114,7 @@ def crossed_p(estimate: float, end: float, seeds: Floats, share: float, confiden
     Returns:
         The p-value; below 0.05 where the 95 % interval of the same parts leaves 0 out.
     """
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = float(special.ndtri(0.5 + confidence / 2))
     of_examples, of_seeds = share * ((end - estimate) / z) ** 2, float(seeds.var(ddof=1)) / len(seeds)
 
     def half(p_value: float) -> float:

@@ -11,6 +11,7 @@ rises on a label that 55 of 100 annotators gave may be all rest, while the model
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,8 +81,10 @@ def majority_probabilities(label_counts: ArrayLike, *, rng: np.random.Generator,
     for rows in blocks(len(counts), n_draws * counts.shape[1], _DRAWN):
         votes, total = counts[rows], counts[rows].sum(axis=1)
         drawn = rng.multinomial(total, votes / total[:, None], size=(n_draws, len(votes)))
-        first = drawn == drawn.max(axis=2, keepdims=True)
-        found[rows] = (first / first.sum(axis=2, keepdims=True)).mean(axis=0)
+        # Label by label: NumPy takes five times as long for the few labels of each of many draws.
+        labels = range(counts.shape[1])
+        first = drawn == functools.reduce(np.maximum, (drawn[..., [label]] for label in labels))
+        found[rows] = (first / sum(first[..., [label]] for label in labels)).mean(axis=0)
     return found
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from contested.analysis.checks import OVERALL, category_rows, check_confidence, finite_array, same_length
 from contested.analysis.clusters import cluster_codes, cluster_sums
@@ -158,7 +158,7 @@ class _Line(NamedTuple):
         """The mean over seeds of level (0) or slope (1), and its interval over examples and seeds."""
         found, moved = self.found[:, which], self.moved[..., which]
         estimate = found.mean(keepdims=True)
-        half = stats.t.ppf(0.5 + confidence / 2, max(self.size - 2, 1)) * np.sqrt((moved.mean(axis=0) ** 2).sum())
+        half = special.stdtrit(max(self.size - 2, 1), 0.5 + confidence / 2) * np.sqrt((moved.mean(axis=0) ** 2).sum())
         low, high = estimate - half, estimate + half
         if len(found) > 1 and np.isfinite(half):
             share = share_of_examples([moved[..., None]], np.arange(moved.shape[1]))

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from contested.analysis.clusters import cluster_codes, cluster_sums
-from contested.analysis.studentised import Tails, long_tails, lowered
+from contested.analysis.studentised import Tails, long_tails, lowered, student_isf
 from contested.wording import counted
 
 _ALONE = 1e-9  # of an example's leverage, how far below 1 it has to be for its residual to say anything
@@ -83,7 +82,7 @@ def least_squares(
     tails = _tails(design, np.asarray(found.resid), groups)
     df = len(y) - design.shape[1] if n_groups == len(y) else n_groups - 1
     low, high = (
-        found.params + side * found.bse * stats.t.isf((0.5 - confidence / 2) * lowered(tail), df)
+        found.params + side * found.bse * student_isf((0.5 - confidence / 2) * lowered(tail), df)
         for side, tail in ((-1, tails.low), (1, tails.high))
     )
     towards_0 = lowered(np.where(found.params > 0, tails.low, tails.high))

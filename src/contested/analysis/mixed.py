@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from contested.analysis.checks import check_confidence
 from contested.analysis.clusters import cluster_sums
@@ -84,6 +83,8 @@ def mixed_effect(
     (n_seeds, n), nan = losses.shape, float("nan")
     if note := no_slope(losses, human):
         return MixedEffect(nan, nan, nan, nan, nan, nan, n, n_seeds, joined(left_out, note))
+    from scipy import stats
+
     x, y = stats.zscore(human), stats.zscore(losses, axis=1)
     slopes = (y * x).mean(axis=1)
     slope = float(slopes.mean())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from contested.analysis.checks import check_resampling, finite_array
 from contested.analysis.clusters import cluster_codes, cluster_sums
@@ -154,6 +154,8 @@ def false_discovery_rate(p_values: ArrayLike) -> Floats:
         raise DataError(f"p_values: given {given.tolist()}, expected shape (n,) and values between 0 and 1.")
     adjusted = np.full(given.shape, np.nan)
     if tested.any():
+        from scipy import stats
+
         adjusted[tested] = stats.false_discovery_control(given[tested], method="bh")
     return adjusted
 
@@ -173,6 +175,8 @@ def _exact(sums: Floats) -> float | None:
     if np.abs(np.abs(sums) - whole).max() > _ROUNDING:
         return None
     if whole.max() <= 1:
+        from scipy import stats
+
         return float(min(1.0, 2 * stats.binom.cdf((reach - seen) // 2, reach, 0.5)))
     if reach > _EXACT_SUM:
         return None
@@ -187,7 +191,7 @@ def _exact(sums: Floats) -> float | None:
 def _drawn(sums: Floats, rng: np.random.Generator, n_flips: int) -> tuple[Floats, str]:
     seen, largest = np.abs(sums.sum(axis=0)), np.abs(sums).sum(axis=0)
     if len(sums) >= _MANY:
-        return 2 * stats.norm.sf(seen / np.sqrt((sums**2).sum(axis=0))), "normal"
+        return 2 * special.ndtr(-seen / np.sqrt((sums**2).sum(axis=0))), "normal"
     as_far = np.zeros(sums.shape[1])
     for signs in _signs(len(sums), rng, n_flips):
         as_far += (np.abs(signs @ sums) >= seen - _ROUNDING * largest).sum(axis=0)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from contested.analysis.correlation import known_pairs, no_rho
-from contested.analysis.ranking import codes, mean_ranks, rank_correlation
+from contested.analysis.ranking import codes, mean_ranks, rank_correlation, rank_test
 from contested.errors import DataError
 
 _MOST_PERMUTED = 8  # 8! = 40,320 orders; one point more makes 362,880
@@ -83,6 +83,8 @@ def kendall_tau(x: ArrayLike, y: ArrayLike) -> KendallTau:
     a, b, n_skipped = known_pairs(x, y, ("x", "y"))
     if note := no_rho(a, b, ("x", "y")):
         return KendallTau(np.nan, np.nan, len(a), note)
+    from scipy import stats
+
     tau, p_value = (float(part) for part in stats.kendalltau(a, b))
     note = f"{n_skipped} examples left out: a value is missing" if n_skipped else ""
     return KendallTau(tau, p_value, len(a), note)
@@ -124,7 +126,7 @@ def kendall_w(orders: ArrayLike) -> KendallW:
         return KendallW(np.nan, np.nan, np.nan, m, n, "constant: every order, so there are no ranks to compare")
     w = 12 * spread / largest
     chi2 = m * (n - 1) * w
-    return KendallW(w, chi2, float(stats.chi2.sf(chi2, n - 1)), m, n, "")
+    return KendallW(w, chi2, float(special.chdtrc(n - 1, chi2)), m, n, "")
 
 
 def _tie_counts(row: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -149,7 +151,7 @@ def rank_trend(ranks: ArrayLike, rhos: ArrayLike) -> RankTrend:
     if note := no_rho(a, b, ("rank", "rho")):
         return RankTrend(np.nan, np.nan, n, note.replace("examples", "runs"))
     notes = [f"{n_skipped} runs left out: a value is missing"] if n_skipped else []
-    rho, p_value = (float(part) for part in stats.spearmanr(a, b))
+    rho, p_value = rank_test(codes(a), codes(b))
     if n <= _MOST_PERMUTED:
         orders = np.array(list(permutations(mean_ranks(codes(b)))))
         drawn = rank_correlation(mean_ranks(codes(a)), orders)

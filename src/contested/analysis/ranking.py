@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 BATCH = 250_000  # ranked numbers in memory at once: few enough to stay in the processor's cache
 
@@ -59,7 +60,9 @@ def weighted_mean_ranks(coded: NDArray[np.intp], weights: NDArray[np.float64]) -
     """
     order = np.argsort(coded, kind="stable")
     starts = np.flatnonzero(np.diff(coded[order], prepend=-1))
-    held = np.add.reduceat(weights[:, order], starts, axis=1)
+    held = weights[:, order]
+    if len(starts) < len(order):
+        held = np.add.reduceat(held, starts, axis=1)
     return np.asarray((held.cumsum(axis=1) - (held - 1) / 2)[:, coded])
 
 
@@ -78,5 +81,23 @@ def weighted_rank_correlation(
     """
     middle = (weights.sum(axis=1, keepdims=True) + 1) / 2
     a, b = a - middle, b - middle
-    scale = np.sqrt((weights * a * a).sum(axis=1) * (weights * b * b).sum(axis=1))
-    return np.asarray(np.divide((weights * a * b).sum(axis=1), scale, out=np.full(len(a), np.nan), where=scale > 0))
+    # Sums of quarters, which are exact in any order.
+    shared, of_a, of_b = (np.einsum("bn,bn,bn->b", weights, *pair) for pair in ((a, b), (a, a), (b, b)))
+    scale = np.sqrt(of_a * of_b)
+    return np.asarray(np.divide(shared, scale, out=np.full(len(a), np.nan), where=scale > 0))
+
+
+def rank_test(x: NDArray[np.intp], y: NDArray[np.intp]) -> tuple[float, float]:
+    """Spearman's ρ and its two-sided p by Student's t, as ``scipy.stats.spearmanr`` has them.
+
+    Args:
+        x: Whole numbers from 0, as :func:`codes` makes them, not all equal, shape ``(N,)``.
+        y: Likewise.
+
+    Returns:
+        ρ and p.
+    """
+    rho, freedom = np.corrcoef(mean_ranks(x), mean_ranks(y))[1, 0], len(x) - 2
+    with np.errstate(divide="ignore"):
+        t = rho * np.sqrt((freedom / ((rho + 1.0) * (1.0 - rho))).clip(0))
+    return float(rho), float(2 * special.stdtr(freedom, -np.abs(t)))

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from contested.analysis.alert import MIN_CLUSTERS, checked_losses, cluster_residuals, normals, roots, unskewed
+from contested.analysis.studentised import student_isf
 from contested.errors import ConfigError
 
 _NO_VARIANCE = 1e-24  # of a change, beside the losses' own: rounding
@@ -94,7 +95,7 @@ def highest_rise(
         note = note or "no two checkpoints differ in more than one amount"
         return Rise(None, None, np.nan, np.nan, np.nan, np.nan, False, n, n_clusters, level, note)
     quantile = np.quantile(pairs.highest(normals(len(at), seed=seed, n_paths=n_paths)), 1.0 - level)
-    bound = float(stats.t.isf(stats.norm.sf(quantile), n_clusters - 1))
+    bound = float(student_isf(special.ndtr(-quantile), n_clusters - 1))
     start, end, *found = pairs.surest(bound)
     estimate, low, statistic, bound = map(float, found)
     first, last = int(at[start]), int(at[end])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from contested.analysis.checks import check_confidence, check_resampling, finite_array, same_length
 from contested.analysis.clusters import cluster_codes
@@ -106,7 +106,7 @@ def seed_interval(
     found = over_seeds(values)
     if found.n > 1 and found.sd == 0:
         return SeedInterval(found.mean, found.sd, np.nan, np.nan, found.n, joined(found.note, _ALIKE))
-    t = float(stats.t.ppf(0.5 + confidence / 2, found.n - 1)) if found.n > 1 else np.nan
+    t = float(special.stdtrit(found.n - 1, 0.5 + confidence / 2)) if found.n > 1 else np.nan
     half = t * found.sd / np.sqrt(max(found.n, 1))
     low, high = np.clip([found.mean - half, found.mean + half], *bounds).tolist()
     return SeedInterval(found.mean, found.sd, low, high, found.n, found.note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from contested.analysis.checks import check_confidence
 from contested.analysis.clusters import cluster_codes, cluster_sums
@@ -78,7 +78,7 @@ def share_intervals(flags: ArrayLike, *, clusters: Clusters = None, confidence: 
 
 def _critical(confidence: float, n_clusters: int, n: int) -> float:
     tail = 0.5 + confidence / 2
-    return float(stats.norm.ppf(tail) if n_clusters in {1, n} else stats.t.ppf(tail, n_clusters - 1))
+    return float(special.ndtri(tail) if n_clusters in {1, n} else special.stdtrit(n_clusters - 1, tail))
 
 
 def share_interval(flags: ArrayLike, *, clusters: Clusters = None, confidence: float = 0.95) -> Interval:

@@ -13,11 +13,11 @@ samples, of which docs/statistics.md has the figures.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from contested.analysis.clusters import cluster_sums
 
@@ -210,6 +210,19 @@ def studentised_ends(
     return np.minimum(low, estimate), np.maximum(high, estimate), alike
 
 
+def student_isf(tail: Any, freedom: Any) -> Any:
+    """What Student's t exceeds with a probability: infinite where that is 0.
+
+    Args:
+        tail: The probability, any shape.
+        freedom: Degrees of freedom.
+
+    Returns:
+        The quantile, in the same shape.
+    """
+    return -np.where(np.equal(tail, 0.0), -np.inf, special.stdtrit(freedom, tail))
+
+
 def lowered(tail: Floats) -> Floats:
     """What the level of an end is multiplied by, from the skewness of the estimate on its side; the same shape.
 
@@ -234,8 +247,8 @@ def expanded_quantiles(resampled: Floats, n: int, confidence: float) -> tuple[Fl
     quantiles corrects both and fades out for large n (T. Hesterberg, "What Teachers Should Know About the Bootstrap",
     The American Statistician 69, 2015, "expanded percentile interval").
     """
-    t = stats.t.ppf(0.5 + confidence / 2, n - 1)
-    tail = float(stats.norm.cdf(-np.sqrt(n / (n - 1)) * t))
+    t = special.stdtrit(n - 1, 0.5 + confidence / 2)
+    tail = float(special.ndtr(-np.sqrt(n / (n - 1)) * t))
     low, high = np.quantile(resampled, [tail, 1.0 - tail], axis=0)
     return low, high
 

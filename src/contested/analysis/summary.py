@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from contested.analysis.absent import absent
 from contested.analysis.block import Source, bands_of_run, measure_of_run
@@ -28,6 +27,7 @@ from contested.analysis.few_annotators import FewAnnotators, few_annotators
 from contested.analysis.first_loss import lines_of_run
 from contested.analysis.intervals import keyed
 from contested.analysis.measures import measure_columns, measures_of
+from contested.analysis.ranking import codes, mean_ranks
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.splits import split_contrasts
 from contested.analysis.unlearning import Changes, change_by_category
@@ -297,7 +297,7 @@ def _learning_time(
     **resampling: Unpack[_Resampling],
 ) -> Correlation:
     """ρ of learning time and entropy, examples that are never learned as the last of all."""
-    ranks = stats.rankdata(np.where(np.isnan(times), np.inf, times))
+    ranks = mean_ranks(codes(np.where(np.isnan(times), np.inf, times)))
     names = ("learning_time", "entropy")
     found = spearman(ranks, entropy, names=names, clusters=clusters, rng=rng, **resampling)
     never = int(np.isnan(times).sum())

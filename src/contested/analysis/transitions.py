@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from contested.analysis.checks import category_rows, same_length
 from contested.analysis.clusters import cluster_codes
@@ -167,4 +166,6 @@ def _row(
 
 def _by_guessing(count: int, both_wrong: int, n_classes: int) -> float:
     """How likely so many lucky guesses or more are among examples that the other model gets wrong."""
+    from scipy import stats
+
     return float(stats.binom.sf(count - 1, count + both_wrong, 1.0 / n_classes))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from contested.analysis import original_label
 from contested.analysis.absent import absent
@@ -21,7 +20,7 @@ from contested.analysis.intervals import Clusters
 from contested.analysis.learned import at_chance, learned_little
 from contested.analysis.measures import measure_columns
 from contested.analysis.progress import losses_reached
-from contested.analysis.ranking import codes
+from contested.analysis.ranking import codes, rank_test
 from contested.analysis.watch import ended_by_alert
 from contested.annotations.measures import entropy
 from contested.errors import RunError
@@ -275,7 +274,7 @@ def rank_correlation_of(
     x, y = x[known], y[known]
     if note := no_rho(x, y, ("aulc", "entropy")):
         return np.nan, np.nan, note
-    rho, p_value = (float(part) for part in stats.spearmanr(x, y))
+    rho, p_value = rank_test(codes(x), codes(y))
     own = cluster_codes(clusters, len(known))[known]
     n_clusters = len(np.unique(own))
     if n_clusters == len(own):
