@@ -235,19 +235,22 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _fonts_without_layout() -> Iterator[None]:
-    """Fonts go into a PDF without their tables for setting text, which is set: to cut these takes most of the time."""
+    """Fonts go into a PDF without their tables for setting text, which is set: to read and cut these takes longest."""
     from fontTools import subset
 
-    class Drawn(subset.Options):  # type: ignore[misc]
-        def __init__(self, **options: Any) -> None:
-            super().__init__(**options)
-            self.drop_tables += ["GDEF", "GPOS", "GSUB", "MATH"]
+    given = subset.load_font
 
-    given, subset.Options = subset.Options, Drawn
+    def drawn(*args: Any, **options: Any) -> Any:
+        font = given(*args, **options)
+        for table in {"GDEF", "GPOS", "GSUB", "MATH"} & {*font.keys()}:
+            del font[table]
+        return font
+
+    subset.load_font = drawn
     try:
         yield
     finally:
-        subset.Options = given
+        subset.load_font = given
 
 
 def inline_svg(figure: Figure, name: str) -> str:
