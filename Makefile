@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 # Another version of torch than the lowest one allowed, where that is not available: make lowest TORCH=2.13.0
 TORCH ?=
+# Bytecode is made by all cores at once afterwards; pip makes it on one.
+PIP := --quiet --disable-pip-version-check --no-compile
 # A process per core, each on one thread: tests are too small to share theirs between cores.
 PARALLEL := OMP_NUM_THREADS=1
 # What make lowest tests.
@@ -22,15 +24,17 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "contested needs Python 3.11 or newer; give one with: make $(MAKECMDGOALS) PYTHON=/path/to/python"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install $(PIP) --constraint constraints.txt torch
+	$(BIN)/python -m pip install $(PIP) --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m compileall -qq -j 0 -x 'site-packages/.*/tests/' $(VENV)/lib src || \
+		echo "Files of other Python versions among the packages stay as they are."
 	@touch $@
 
 demo: $(READY) ## Embedded data and encoder: LoRA and full fine-tuning, tables, figures, report.html
 	$(BIN)/contested demo --out contested-demo
 
 test: $(READY) ## The tests (slow, gpu and network ones are opt-in)
-	$(PARALLEL) $(BIN)/python -m pytest --quiet --numprocesses auto --dist loadfile
+	$(PARALLEL) $(BIN)/python -m pytest --quiet --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 slow: $(READY) ## The slow tests as well
 	$(BIN)/python -m pytest --quiet -m 'not gpu and not network'
