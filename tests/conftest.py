@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import gc
+import itertools
 import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,26 @@ WORDS = ["a", "dog", "cat", "man", "woman", "runs", "sleeps", "sits", "in", "the
 WORDS += ["premise", "hypothesis", ":", "."]
 
 
+# What imports and collection leave is there to the end: nothing of it is looked through for garbage.
+gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names of folders, each once; pytest's own would be looked for among those of all tests before."""
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokenised texts of one test are not another's, nor the user's."""
-    monkeypatch.setenv("CONTESTED_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("CONTESTED_CACHE", str(next(caches)))
 
 
 @pytest.fixture
