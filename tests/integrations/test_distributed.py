@@ -40,7 +40,7 @@ def run_together(jobs: list[dict[str, Any]], folder: Path) -> None:
     assert started[0].returncode == 0, told[0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def job(checkpoint: Callable[[str], Path], annotated: Annotations) -> dict[str, Any]:
     texts = [list(annotated.fields[name]) for name in ("premise", "hypothesis")]
     encoded = AutoTokenizer.from_pretrained(checkpoint("bert"))(*texts)
@@ -52,21 +52,29 @@ def job(checkpoint: Callable[[str], Path], annotated: Annotations) -> dict[str, 
     return {"model": str(checkpoint("bert")), "train": rows, "tracked": tracked, "label_names": names}
 
 
-def test_two_processes_record_what_one_records_also_resumed_and_a_lost_one_is_told(
-    job: dict[str, Any], tmp_path: Path
-) -> None:
-    one, two, lost, ended = (tmp_path / name for name in ("one", "two", "lost", "ended"))
-    for folder in (one, two, lost, ended):
-        folder.mkdir()
-    runpy.run_path(str(WORKER))["train"]({**job, "out": str(one)})
-    killed = {**job, "out": str(two), "ends": 6}
-    resumed = {**job, "out": str(two), "resume": str(two / "trainer" / "checkpoint-3")}
+@pytest.fixture(scope="module")
+def trained(job: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the same two processes did, one training after the other: they are seconds in starting."""
+    out = tmp_path_factory.mktemp("trained")
+    for name in ("sharded", "two", "ended", "lost"):
+        (out / name).mkdir()
+    killed = {**job, "out": str(out / "two"), "ends": 6}
+    resumed = {**job, "out": str(out / "two"), "resume": str(out / "two" / "trainer" / "checkpoint-3")}
     # Trained towards one class; unless all processes end where the first one's alarm is raised, one waits in vain.
     unlearned = {**job["train"], "labels": [1] * len(job["train"]["labels"])}
-    stopped = {**job, "out": str(ended), "train": unlearned, "rate": 0.3, "options": {"stop": True}}
-    run_together([killed, resumed, stopped, {**job, "out": str(lost), "ends": 8, "lost": True}], tmp_path)
+    stopped = {**job, "out": str(out / "ended"), "train": unlearned, "rate": 0.3, "options": {"stop": True}}
+    lost = {**job, "out": str(out / "lost"), "ends": 8, "lost": True}
+    run_together([{**job, "out": str(out / "sharded"), "sharded": True}, killed, resumed, stopped, lost], out)
+    return out
+
+
+def test_two_processes_record_what_one_records_also_resumed_and_a_lost_one_is_told(
+    job: dict[str, Any], trained: Path, tmp_path: Path
+) -> None:
+    two, ended, lost = (trained / name for name in ("two", "ended", "lost"))
+    runpy.run_path(str(WORKER))["train"]({**job, "out": str(tmp_path)})
     assert (two / "error-1.txt").read_text() == "RuntimeError: killed"
-    alone, together = ct.Trajectory.load(one / "run"), ct.Trajectory.load(two / "run")
+    alone, together = ct.Trajectory.load(tmp_path / "run"), ct.Trajectory.load(two / "run")
     assert (together.status, together.steps.tolist()) == ("complete", [0, 4, 8, 10])
     assert list(together.example_ids) == list(alone.example_ids) == job["tracked"]["id"]
     np.testing.assert_allclose(together.required("logits"), alone.required("logits"), atol=1e-6, rtol=1e-6)
@@ -79,14 +87,12 @@ def test_two_processes_record_what_one_records_also_resumed_and_a_lost_one_is_to
     assert (rest.status, rest.steps.tolist()) == ("running", [0, 4])
 
 
-def test_processes_that_share_the_weights_record_what_one_records(job: dict[str, Any], tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder in (one, two):
-        folder.mkdir()
-    runpy.run_path(str(WORKER))["train_sharded"]({**job, "out": str(one)})
-    run_together([{**job, "out": str(two), "sharded": True}], tmp_path)
-    assert "attach it" in (two / "refused-1.txt").read_text()
-    alone, together = ct.Trajectory.load(one / "run"), ct.Trajectory.load(two / "run")
+def test_processes_that_share_the_weights_record_what_one_records(
+    job: dict[str, Any], trained: Path, tmp_path: Path
+) -> None:
+    runpy.run_path(str(WORKER))["train_sharded"]({**job, "out": str(tmp_path)})
+    assert "attach it" in (trained / "sharded" / "refused-1.txt").read_text()
+    alone, together = ct.Trajectory.load(tmp_path / "run"), ct.Trajectory.load(trained / "sharded" / "run")
     assert (together.status, together.steps.tolist()) == ("complete", [0, 1, 2, 3])
     np.testing.assert_allclose(together.required("logits"), alone.required("logits"), atol=2e-6, rtol=1e-6)
     assert np.abs(alone.required("logits")[-1] - alone.required("logits")[0]).max() > 0.01
