@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from contested.annotations import read_annotations
+from contested.annotations.readers._guess import guesses
 from contested.annotations.readers.explain import explain_annotations
 from contested.cli.entropy import entropy
 from contested.cli.explain import command_of
@@ -139,3 +140,10 @@ def test_an_explanation_as_json(write_text):
 )
 def test_commands_are_spelled_for_a_shell(tmp_path, reading, words):
     assert shlex.split(command_of(tmp_path / "a b.csv", reading))[2:] == [str(tmp_path / "a b.csv"), *words]
+
+
+def test_a_column_with_gaps_is_not_tried_as_the_items():
+    columns = {"post": ["a", "a", "b", "b"], "topic": ["x", None, "x", "y"], "stance": ["no", "yes", "no", "no"]}
+    tried = {found.get("id_column") for found in guesses(columns)}
+    assert "post" in tried
+    assert "topic" not in tried

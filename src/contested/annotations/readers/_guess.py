@@ -147,8 +147,10 @@ def composite(singles: Columns, few: Sequence[str]) -> Iterator[dict[str, Any]]:
 def long_tables(singles: Columns, few: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield columns of item, annotator and label of tables with an annotation per row; or of item and label alone."""
     repeated = [name for name, values in singles.items() if repeats(values)]
-    items = [name for name in repeated if _is_named(name, long.ITEM_ALIASES)]
-    items = items or [name for name in repeated if not _is_named(name, WORKER_ALIASES)]
+    # A row without an item is refused.
+    whole = [name for name in repeated if not labels_in(singles[name]).missing.any()]
+    items = [name for name in whole if _is_named(name, long.ITEM_ALIASES)]
+    items = items or [name for name in whole if not _is_named(name, WORKER_ALIASES)]
     workers = [name for name in repeated if _is_person(name)] or repeated
     labels = [name for name in few if not _is_person(name)]
     pairs = [
