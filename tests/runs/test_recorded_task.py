@@ -186,6 +186,18 @@ def test_annotations_that_no_file_holds_are_said_to_be_in_memory(
         ct.train_config(config, out=files["bulk"].parent / "again")
 
 
+def test_several_files_are_recorded_and_read_again(files: dict[str, Path], tmp_path: Path) -> None:
+    lines = files["annotated"].read_text().splitlines(keepends=True)
+    parts = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    for part, chosen in zip(parts, (lines[::2], lines[1::2]), strict=True):
+        part.write_text("".join(chosen))
+    people = ct.read_annotations(parts)
+    section = tasks.TextClassificationTask(people).section
+    assert section.files == [str(part) for part in parts]
+    again = load_task(check_config({"model": {"name": "none"}, "task": section.model_dump(exclude_none=True)}, "run"))
+    assert again.annotated.example_ids == people.example_ids
+
+
 def test_covariates_are_recorded_as_they_were_read(files: dict[str, Path], annotated: Any, tmp_path: Path) -> None:
     genres = pd.DataFrame({"example_id": annotated.example_ids, "topic": "news"})
     genres.to_csv(tmp_path / "genres.csv", index=False)

@@ -19,8 +19,8 @@ NoiseRule = Literal["uniform", "other"]
 class AnnotatedSection(Section):
     """The annotated set."""
 
-    path: str | None = Field(None, json_schema_extra=FILE)
-    """Its file, of a kind that contested entropy reads; needed."""
+    path: str | list[str] | None = Field(None, json_schema_extra=FILE)
+    """Its file, of a kind that contested entropy reads, or several of one layout; needed."""
     format: str = "auto"
     """Its format; recognised from the content where not given."""
     options: FreeOptions = Field(default_factory=dict)
@@ -37,6 +37,11 @@ class AnnotatedSection(Section):
         if (self.path is None) == (self.in_memory is None):
             raise ValueError("give path, the file of the annotated set")
         return self
+
+    @property
+    def files(self) -> list[str]:
+        """Its files; none where it is in memory."""
+        return [self.path] if isinstance(self.path, str) else self.path or []
 
 
 class BulkSample(Section):

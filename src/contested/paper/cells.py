@@ -39,7 +39,7 @@ def _derived(cell: Cell, params: Mapping[str, float]) -> Mapping[str, Any]:
         "method": method.label,
         "family": method.type.lower() if method.name == "peft" else method.name,
         "rank": float(method.r) if method.name == "lora" else float("nan"),
-        "dataset": Path(task.annotated.path or "").stem,
+        "dataset": "+".join(Path(file).stem for file in task.annotated.files),
         "learning_rate": config.training.learning_rate,
         "composition": task.composition,
         "noise": task.noise.share if task.noise else 0.0,

@@ -167,7 +167,7 @@ def _load_annotated(section: TaskSection, problems: list[str]) -> Annotations | 
     except DataError as error:
         problems += error.problems or [error.message]
         return None
-    problems += without_texts(given.path, section.text_columns, annotated.fields.columns)
+    problems += without_texts(", ".join(given.files), section.text_columns, annotated.fields.columns)
     return annotated
 
 

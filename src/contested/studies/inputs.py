@@ -57,11 +57,11 @@ def annotated_lines(config: RunConfig) -> int | None:
     Returns:
         How many; None where there is no such file here, or its lines say nothing of its examples.
     """
-    path = config.task.annotated.path
+    files = config.task.annotated.files
     # A table may have a line for each label of an example.
-    if path is None or Path(path).suffix not in _JSON_LINES or not Path(path).is_file():
+    if not files or not all(Path(file).suffix in _JSON_LINES and Path(file).is_file() for file in files):
         return None
-    return _count(str(path))
+    return sum(map(_count, files))
 
 
 @functools.lru_cache(maxsize=64)
@@ -92,5 +92,6 @@ def unreadable(config: RunConfig) -> list[str]:
         found = read_annotations(section.path, format=section.format, **section.options)
     except DataError as error:
         problems = error.problems or (error.message,)
-        return [text if section.path in text else f"{section.path}: {text}" for text in problems]
-    return without_texts(section.path, config.task.text_columns, found.fields.columns)
+        told = ", ".join(section.files)
+        return [text if any(file in text for file in section.files) else f"{told}: {text}" for text in problems]
+    return without_texts(", ".join(section.files), config.task.text_columns, found.fields.columns)

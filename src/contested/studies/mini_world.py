@@ -139,7 +139,8 @@ def _put(world: Path, name: str, make: _Maker) -> dict[str, str]:
 def _makers(study: Study, world: Path) -> dict[str, _Maker]:
     """The parts that a study names in its world: name of the data set or folder, and how it is made."""
     bundles = [study.defaults, *(value.overrides for values in study.axes.values() for value in values.values())]
-    sets = [Path(path) for bundle in bundles if (path := bundle.get("task", {}).get("annotated", {}).get("path"))]
+    paths = [path for bundle in bundles if (path := bundle.get("task", {}).get("annotated", {}).get("path"))]
+    sets = [Path(file) for path in paths for file in ([path] if isinstance(path, str) else path)]
     ours = dict.fromkeys(file.stem for file in sets if file.parent == world)
     makers: dict[str, _Maker] = {name: partial(_make_data, name=name, seed=seed) for seed, name in enumerate(ours)}
     models = [Path(name) for bundle in bundles if (name := bundle.get("model", {}).get("name"))]

@@ -22,8 +22,7 @@ def test_files_of_one_layout_are_one_set(write_text):
     assert data.fields["file"].tolist() == ["train.csv", "train.csv", "dev.csv"]
     assert "No item of train.csv has the label z" in notes_of(data)
     assert "No item of dev.csv has the label x" in notes_of(data)
-    # A configuration names one file: the set is one that was given in memory.
-    assert data.reading is None
+    assert data.reading == {"path": [str(file) for file in files], "format": "auto", "options": {}}
     shown = CliRunner().invoke(APP, [str(file) for file in files])
     assert (shown.exit_code, "train.csv, " in shown.output) == (0, True)
 

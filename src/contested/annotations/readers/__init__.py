@@ -218,10 +218,8 @@ def read_tables(tables: Sequence[Table], wanted: Asked) -> Annotations:
     if len(tables) > 1:
         check_files(table, tables, found)
     found.with_receipt(_receipt(known, table, found))
-    if len(tables) > 1:  # a configuration names one file
-        return found
-    path, format = str(table.path.resolve()), chosen.name if chosen else "auto"
-    return found.read_by(path=path, format=format, options=options.written())
+    files, format = [str(part.path.resolve()) for part in tables], chosen.name if chosen else "auto"
+    return found.read_by(path=files if len(files) > 1 else files[0], format=format, options=options.written())
 
 
 def _receipt(read_as: Format, table: Table, found: Annotations) -> Receipt:
