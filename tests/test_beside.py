@@ -1,5 +1,6 @@
 """Work beside a process: in processes of its own, which need what a test's process with its threads cannot give."""
 
+import gc
 import subprocess
 import sys
 import threading
@@ -126,3 +127,20 @@ def test_nothing_is_split_for_less_than_two_items_or_more_than_a_pipe_holds(item
     here = threading.get_ident()
     with beside.beside(lambda item: (item, threading.get_ident()), items) as results:
         assert results() == [(item, here) for item in items]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_collector_is_paused_and_then_as_it_was_also_after_an_error(collects: bool) -> None:
+    def fail() -> None:
+        with beside.collector_paused():
+            assert not gc.isenabled()
+            raise KeyError
+
+    before = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        with pytest.raises(KeyError):
+            fail()
+        assert gc.isenabled() == collects
+    finally:
+        (gc.enable if before else gc.disable)()

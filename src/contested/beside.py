@@ -24,6 +24,18 @@ _NUMBER = 2  # bytes of an item's number; what is read from a pipe at once is wh
 _MOST_ITEMS = 65_536 // _NUMBER  # so many numbers a pipe holds before anyone reads
 
 
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """Make many objects that stay, through which the garbage collector would go again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def processes() -> int:
     """How many processes :func:`beside` takes: one per core, or none where this process cannot be split safely.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import gc
 import gzip
 import itertools
 import json
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from contested.beside import collector_paused
 from contested.errors import ConfigError, DataError
 from contested.wording import not_json
 
@@ -97,23 +97,11 @@ def _objects(file: IO[str], table: Table) -> Iterator[tuple[list[dict[str, Any]]
         number += len(lines)
 
 
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Make many objects without cycles, through which the garbage collector would go again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def _parsed(lines: list[str], number: int, table: Table) -> tuple[list[dict[str, Any]], Sequence[int]]:
     # All lines at once as one list is twice as fast; whatever is unusual in it is found line by line.
     if all(line[:1] == "{" and line[-1] == "}" for line in lines):
         with contextlib.suppress(ValueError, RecursionError):
-            with _collector_paused():
+            with collector_paused():
                 objects = json.loads(f"[{','.join(lines)}]")
             if len(objects) == len(lines):
                 return objects, range(number, number + len(lines))
