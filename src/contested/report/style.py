@@ -242,7 +242,7 @@ def _fonts_without_layout() -> Iterator[None]:
 
     def drawn(*args: Any, **options: Any) -> Any:
         font = given(*args, **options)
-        for table in {"GDEF", "GPOS", "GSUB", "MATH"} & {*font.keys()}:
+        for table in {"GDEF", "GPOS", "GSUB", "MATH", "kern"} & {*font.keys()}:
             del font[table]
         return font
 
