@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from contested import beside
+from contested.beside import import_to_stay
 
 _SCRIPT = """
 import os, signal, sys, time
@@ -144,3 +145,20 @@ def test_the_collector_is_paused_and_then_as_it_was_also_after_an_error(collects
         assert gc.isenabled() == collects
     finally:
         (gc.enable if before else gc.disable)()
+
+
+def test_what_is_imported_to_stay_is_not_looked_through_for_garbage(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "kept_here.py").write_text("import gc\nSEEN, KEPT = gc.isenabled(), [[] for _ in range(500)]\n")
+    (tmp_path / "broken_here.py").write_text("raise ModuleNotFoundError('a part')\n")
+    before = gc.get_freeze_count()
+    import_to_stay("kept_here")
+    after = gc.get_freeze_count()
+    kept = sys.modules.pop("kept_here")
+    assert (kept.SEEN, len(kept.KEPT), gc.isenabled()) == (False, 500, True)
+    assert after >= before + 500
+    with pytest.raises(ModuleNotFoundError, match="a part"):
+        import_to_stay("broken_here")
+    import_to_stay("gc")  # is there already
+    assert gc.isenabled()
+    assert gc.get_freeze_count() <= after

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -34,6 +35,17 @@ def collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def import_to_stay(module: str) -> None:
+    """Import what this process keeps to its end; nothing of it is looked through for garbage, then or later.
+
+    For processes of our own, a command's or a worker's: what else is there at the time stays, too.
+    """
+    if module not in sys.modules:
+        with collector_paused():
+            importlib.import_module(module)
+            gc.freeze()
 
 
 def processes() -> int:

@@ -34,6 +34,9 @@ def demo(
     if files:
         print_files(out)
         return
+    from contested.beside import import_to_stay
+
+    import_to_stay("contested.runs")
     from contested.demo.study import run_demo
 
     errors = console(stderr=True)

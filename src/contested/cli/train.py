@@ -33,8 +33,11 @@ def train(
     """
     from rich.text import Text
 
+    from contested.beside import import_to_stay
     from contested.cli.progress import progress_bar
     from contested.config import load_config
+
+    import_to_stay("contested.runs")
     from contested.runs import pick_device, train_config
     from contested.studies.backbone import slowdowns
 

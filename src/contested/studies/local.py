@@ -25,6 +25,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contested.beside import import_to_stay
 from contested.config import RunConfig, check_config
 from contested.errors import ContestedError
 from contested.stopping import STOP_SIGNALS
@@ -293,6 +294,7 @@ def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import_to_stay("contested.runs")
     from contested.runs import DataCache
 
     cache = DataCache()
