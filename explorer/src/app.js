@@ -6,7 +6,7 @@ import { Curves } from "./curves.js";
 import { count } from "./data.js";
 import { copy, save, toCsv, toJson } from "./exporting.js";
 import { ColumnOptions, conditionSaid, Conditions, Levels, nameOf, Outcomes } from "./filters.js";
-import { Foot, Help } from "./help.js";
+import { Foot, Help, Meaning } from "./help.js";
 import { DataMap, extent, outward } from "./map.js";
 import { Search } from "./search.js";
 import { brushed, filtered, inOrder, order, orderOfTexts, rowsOf } from "./select.js";
@@ -25,6 +25,18 @@ function useTheme() {
     return () => dark.removeEventListener("change", follow);
   }, []);
   return theme ? "dark" : "light";
+}
+
+const RESTS = 80; // ms; shorter than it takes to look from the map to the table
+
+/** A value; while it is dragged, the one that it had when it last rested. */
+function useRested(value, isDragged) {
+  const [rested, setRested] = useState(value);
+  useEffect(() => {
+    const later = setTimeout(() => setRested(value), isDragged ? RESTS : 0);
+    return () => clearTimeout(later);
+  }, [value, isDragged]);
+  return isDragged ? rested : value;
 }
 
 /** The maps to draw: one per run shown, or one alone where neither axis depends on the run. */
@@ -114,10 +126,12 @@ function App({ data, store, root }) {
     if (state.sort.key === "id") return orderOfTexts(data.ids, state.sort.descending);
     return order(data.column(state.sort.key, state.runs[0]), state.sort.descending);
   }, [state.sort, state.runs[0]]);
-  const rows = useMemo(() => (sorted ? inOrder(sorted, selected) : rowsOf(selected)), [sorted, selected]);
+  // A table of new rows takes most of what the page can do in a frame: the map follows a moving pointer alone.
+  const rested = useRested(selected, store.passing);
+  const rows = useMemo(() => (sorted ? inOrder(sorted, rested) : rowsOf(rested)), [sorted, rested]);
   const runs = useMemo(() => data.runs.filter((run) => state.runs.includes(run.name)), [state.runs]);
   const isAll = rows.length === data.n;
-  useEffect(() => setSaid(""), [selected]);
+  useEffect(() => setSaid(""), [rested]);
 
   const open = (row) => {
     setHovered(-1);
@@ -158,7 +172,7 @@ function App({ data, store, root }) {
     actions[key]();
   };
 
-  const status = useStatus(data, selected, rows.length);
+  const status = useStatus(data, selected);
   const table = useMemo(
     () => html`<${Table} data=${data} columns=${columns} rows=${rows} sort=${state.sort} open=${state.open} onSort=${sortBy} onOpen=${open} onHover=${setHovered} />`,
     [columns, rows, state.sort, state.open, theme],
@@ -250,10 +264,14 @@ function splitsSaid({ split }, selected) {
 }
 
 /** The selection in a sentence, once it has been still for a moment. */
-function useStatus(data, selected, total) {
+function useStatus(data, selected) {
   const [sentence, setSentence] = useState("");
   useEffect(() => {
-    const later = setTimeout(() => setSentence((total === data.n ? `All ${count(total)} examples` : `${count(total)} of ${count(data.n)} examples selected`) + splitsSaid(data, selected)), 120);
+    const say = () => {
+      const total = rowsOf(selected).length;
+      setSentence((total === data.n ? `All ${count(total)} examples` : `${count(total)} of ${count(data.n)} examples selected`) + splitsSaid(data, selected));
+    };
+    const later = setTimeout(say, 120);
     return () => clearTimeout(later);
   }, [selected]);
   return sentence;
@@ -296,7 +314,7 @@ function Axes({ data, state, onChange }) {
     const column = data.column(state[axis], state.runs[0]);
     return data.key(column) === state[axis] ? nameOf(data, column) : column.heading;
   };
-  return html`<div class="x-axes">${choice("y", "↑ ")} ${choice("x", "→ ")}</div><p class="x-printed">↑ ${said("y")}, → ${said("x")}</p>`;
+  return html`<div class="x-axes">${choice("y", "↑ ")} ${choice("x", "→ ")} <${Meaning} of=${["y", "x"].map((axis) => data.column(state[axis], state.runs[0]))} /></div><p class="x-printed">↑ ${said("y")}, → ${said("x")}</p>`;
 }
 
 /** The selection's ends as numbers. */

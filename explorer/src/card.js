@@ -2,12 +2,11 @@
 import { html } from "htm/preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Chart } from "./chart.js";
-import { count, tableOf } from "./data.js";
+import { count, percent, tableOf } from "./data.js";
 import { percentile } from "./select.js";
 import { categoryColor, classColor } from "./theme.js";
 
 const MOST_CLASSES = 8; // as many as there are colours
-const percent = (share) => `${Math.round(100 * share)}%`;
 
 /** A run's probabilities of one example: per class, over steps; null where they are missing. */
 function probabilitiesOf(data, run, row) {

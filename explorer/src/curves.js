@@ -3,7 +3,8 @@ import { html } from "htm/preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Chart, rangeOf } from "./chart.js";
 import { tableOf } from "./data.js";
-import { means, rowsOf } from "./select.js";
+import { Meaning } from "./help.js";
+import { FEWEST, means, rowsOf } from "./select.js";
 import { categoryColor } from "./theme.js";
 
 /** Groups of rows by category, in the categories' order; one group of all where there are none. */
@@ -21,46 +22,58 @@ const meansOf = (data, run, curve, rows) => means(data.blocks.raw(curve), tableO
 function allMeans(data, run, curve) {
   curve.all ??= groups(data, Uint32Array.from({ length: data.n }, (_, i) => i)).map((group) => ({
     ...group,
-    values: meansOf(data, run, curve, group.rows),
+    ...meansOf(data, run, curve, group.rows),
   }));
   return curve.all;
 }
 
-function panel(data, run, curve, selected, isAll) {
+function seriesOf(data, run, curve, selected, isAll) {
   const all = allMeans(data, run, curve);
-  if (isAll) return all.map(({ name, color, values }) => ({ name, color, values }));
-  const own = groups(data, selected).map(({ name, color, rows }) => ({ name, color, values: meansOf(data, run, curve, rows) }));
+  if (isAll) return all;
+  const own = groups(data, selected).map((group) => ({ ...group, ...meansOf(data, run, curve, group.rows) }));
   const behind = all.map(({ name, color, values }) => ({ name, color, values, width: 1, dash: [3, 3], quietly: true }));
   return [...behind, ...own];
 }
 
-/** A value that follows another once it has been still for a moment; null until then. */
-function useStill(value, milliseconds) {
-  const [still, setStill] = useState(null);
+const pause = () => new Promise((done) => (window.requestIdleCallback ? requestIdleCallback(done, { timeout: 200 }) : setTimeout(done)));
+
+/** Every curve of the selection once it has been still for a moment: {runs, isAll, grid}; what was before until then. */
+function useGrid(data, runs, selected) {
+  const [found, setFound] = useState(null);
   useEffect(() => {
-    const later = setTimeout(() => setStill(value), milliseconds);
-    return () => clearTimeout(later);
-  }, [value]);
-  return still;
+    let isOver = false;
+    const work = async () => {
+      const rows = rowsOf(selected);
+      const isAll = rows.length === data.n;
+      const grid = [];
+      for (const name of new Set(runs.flatMap((run) => run.curves.map((curve) => curve.name)))) {
+        const panels = [];
+        for (const run of runs) {
+          await pause(); // one curve at a time, so that a pointer that moves on is not held up
+          if (isOver) return;
+          const curve = run.curves.find((candidate) => candidate.name === name);
+          panels.push({ run, curve, series: curve ? seriesOf(data, run, curve, rows, isAll) : [] });
+        }
+        grid.push({ curve: panels.find(({ curve }) => curve).curve, panels, range: rangeOf(panels.flatMap(({ series }) => series)) });
+      }
+      setFound({ runs, isAll, grid });
+    };
+    const later = setTimeout(work, 120);
+    return () => {
+      isOver = true;
+      clearTimeout(later);
+    };
+  }, [selected, runs]);
+  return found?.runs === runs ? found : null;
 }
 
 /** All curves: a row per quantity and a column per run, or the quantities side by side for one run. */
 export function Curves({ data, runs, selected, theme, root }) {
-  const still = useStill(selected, 120);
-  const rows = useMemo(() => still && rowsOf(still), [still]);
-  const isAll = rows?.length === data.n;
-  const grid = useMemo(() => {
-    if (!rows) return [];
-    const names = [...new Set(runs.flatMap((run) => run.curves.map((curve) => curve.name)))];
-    return names.map((name) => {
-      const panels = runs.map((run) => {
-        const curve = run.curves.find((candidate) => candidate.name === name);
-        return { run, curve, series: curve ? panel(data, run, curve, rows, isAll) : [] };
-      });
-      return { curve: panels.find(({ curve }) => curve).curve, panels, range: rangeOf(panels.flatMap(({ series }) => series.map(({ values }) => values))) };
-    });
-  }, [rows, runs]);
-  if (!grid.length) return html`<div class="x-waiting"></div>`;
+  const found = useGrid(data, runs, selected);
+  return useMemo(() => (found ? html`<${Grid} data=${data} ...${found} theme=${theme} root=${root} />` : html`<div class="x-waiting"></div>`), [found, theme]);
+}
+
+function Grid({ data, runs, isAll, grid, theme, root }) {
   const many = runs.length > 1;
   return html`<section class="x-curves" aria-label="Curves of the selection">
     <div class="x-charts" style=${`--across:${many ? runs.length : grid.length}`}>
@@ -75,11 +88,15 @@ export function Curves({ data, runs, selected, theme, root }) {
         ),
       )}
     </div>
-    <p class="x-key small quiet">Means over ${runs[0].step_unit}s. ${isAll ? "All examples" : html`<span class="x-line"></span> selection <span class="x-line x-dashed"></span> all examples`}${data.categories.length ? ", by category" : ""}.</p>
+    <p class="x-key small quiet">Means over ${runs[0].step_unit}s. ${isAll ? "All examples" : html`<span class="x-line"></span> selection <span class="x-line x-dashed"></span> all examples`}${data.categories.length ? ", by category" : ""}. <span class="x-band"></span> 95 % intervals, examples taken as independent.</p>
+    <${Meaning} of=${grid.map(({ curve }) => curve)}>
+      <p>A band is mean ± t · s / √n over the n examples of a line that have a value, from ${FEWEST} of them on: s is their standard deviation, t the 97.5 % quantile of Student's t. It is too narrow where examples share a text, and says nothing of
+      another seed; the page's tables allow for shared texts. Examples that were selected by their losses differ by selection, whatever the bands.</p>
+    </${Meaning}>
   </section>`;
 }
 
 function describe(curve, run, series) {
-  const ends = series.filter(({ quietly }) => !quietly).map(({ name, values }) => `${name} ${values[0].toFixed(2)} to ${values[values.length - 1].toFixed(2)}`);
+  const ends = series.filter(({ quietly }) => !quietly).map(({ name, values, margins }) => `${name} ${values[0].toFixed(2)} to ${values.at(-1).toFixed(2)}${margins.at(-1) >= 0 ? ` ± ${margins.at(-1).toFixed(2)}` : ""}`);
   return `${curve.heading}, ${run.short}: ${ends.join("; ")}`;
 }

@@ -1,12 +1,12 @@
 // What narrows the examples: categories, conditions, and the answers of two runs against each other.
 import { html } from "htm/preact";
 import { useMemo, useState } from "preact/hooks";
-import { count } from "./data.js";
+import { count, percent } from "./data.js";
 import { rowsOf } from "./select.js";
 import { conditionText } from "./state.js";
 import { operatorsOf, valueOf } from "./where.js";
 
-/** One toggle per level of a column that examples have, with how many of its examples are selected. */
+/** One toggle per level of a column that examples have, with how many of its examples are selected, and which share. */
 export function Levels({ label, column, color, chosen, selected, onChange }) {
   const all = column.tally();
   const own = useMemo(() => column.tally(selected), [selected]);
@@ -15,7 +15,7 @@ export function Levels({ label, column, color, chosen, selected, onChange }) {
     const next = chosen?.includes(name) ? chosen.filter((other) => other !== name) : [...(chosen ?? []), name];
     onChange(next.length && next.length < present.length ? next : null);
   };
-  const counted = (code) => (own[code] === all[code] ? count(all[code]) : `${count(own[code])} of ${count(all[code])}`);
+  const counted = (code) => (own[code] === all[code] ? count(all[code]) : `${count(own[code])} of ${count(all[code])}, ${percent(own[code] / all[code])}`);
   return html`<div class="x-chips" role="group" aria-label=${label}>
     ${present.map((name) => {
       const code = column.levels.indexOf(name);

@@ -102,20 +102,36 @@ export function percentile(values, i) {
   return (below + tied / 2) / known;
 }
 
-/** Mean of rows of a (T, N) array per step, through a table of values where it holds their bits; NaN where none is finite. */
+/** Fewest values whose mean has an interval: below, Student's t is of no use for skewed losses. */
+export const FEWEST = 10;
+
+/** The 97.5 % quantile of Student's t, to 0.2 % from nine degrees of freedom on (Cornish and Fisher's expansion). */
+export function studentQuantile(freedom) {
+  const z = 1.959964;
+  return z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2);
+}
+
+/**
+ * Mean of rows of a (T, N) array per step, through a table of values where it holds their bits, and half of its 95 % interval over
+ * rows taken as independent: t · s / √n. What is not finite is left out; NaN where nothing is left, or too little for an interval.
+ */
 export function means(stored, table, n, steps, rows) {
-  const out = new Float64Array(steps);
+  const [values, margins] = [new Float64Array(steps), new Float64Array(steps)];
   for (let t = 0; t < steps; t++) {
     let sum = 0;
+    let squares = 0;
     let count = 0;
     for (let r = 0; r < rows.length; r++) {
       const value = table ? table[stored[t * n + rows[r]]] : stored[t * n + rows[r]];
       if (value - value === 0) {
         sum += value;
+        squares += value * value;
         count++;
       }
     }
-    out[t] = count ? sum / count : NaN;
+    values[t] = count ? sum / count : NaN;
+    const variance = Math.max(squares - sum * values[t], 0) / (count - 1);
+    margins[t] = count < FEWEST ? NaN : studentQuantile(count - 1) * Math.sqrt(variance / count);
   }
-  return out;
+  return { values, margins };
 }

@@ -113,6 +113,7 @@ export class Store {
     this.data = data;
     this.window = window;
     this.listeners = new Set();
+    this.passing = false;
     this.state = fromFragment(data, window.location.hash);
     window.addEventListener("popstate", () => this.follow());
   }
@@ -122,11 +123,13 @@ export class Store {
     const { hash } = this.window.location;
     if (hash !== "" && !holdsState(hash)) return;
     this.state = fromFragment(this.data, hash);
+    this.passing = false;
     this.tell();
   }
 
   /** Changes the state. While something is typed the address changes without a new entry of history; while something is dragged (passing), not at all. */
   set(change, { quietly = false, passing = false } = {}) {
+    this.passing = passing;
     this.state = { ...this.state, ...change };
     this.tell();
     if (!passing) this.remember(quietly);

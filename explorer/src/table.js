@@ -1,10 +1,28 @@
 // The table of the selected examples: any number of rows, of which only the visible ones exist.
 import { html } from "htm/preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { count } from "./data.js";
 import { categoryColor } from "./theme.js";
 import { scrollTo, windowOf } from "./window.js";
 
 const SPARE = 4;
+const PRINTED = 200; // rows on paper
+
+/** Whether the page is being printed: then all rows for paper exist, and not those in view. */
+function usePrinting() {
+  const [isPrinting, setPrinting] = useState(false);
+  useEffect(() => {
+    const begin = () => setPrinting(true);
+    const end = () => setPrinting(false);
+    window.addEventListener("beforeprint", begin);
+    window.addEventListener("afterprint", end);
+    return () => {
+      window.removeEventListener("beforeprint", begin);
+      window.removeEventListener("afterprint", end);
+    };
+  }, []);
+  return isPrinting;
+}
 
 function Head({ data, columns, sort, pin, onSort }) {
   return html`<div role="row" class="x-row x-head" aria-rowindex="1">
@@ -63,6 +81,7 @@ function widthsOf(data, columns) {
 /** Columns are {key, heading, column, texts}; rows are in their order. */
 export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover }) {
   const view = useRef(null);
+  const isPrinting = usePrinting();
   const [scroll, setScroll] = useState({ top: 0, height: 400, width: 0 });
   const widths = widthsOf(data, columns).map((width, index) => width + GAP + (index ? 0 : 11));
   // The id stays in view as the table is scrolled sideways, and the texts where that leaves room for the rest.
@@ -72,7 +91,8 @@ export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover
   const rowHeight = two ? 44 : 30;
   const headHeight = 46;
   const viewHeight = scroll.height - headHeight;
-  const { height, first, top, visible } = windowOf(rows.length, rowHeight, scroll.top, viewHeight);
+  const inView = windowOf(rows.length, rowHeight, scroll.top, viewHeight);
+  const { height, first, top, visible } = isPrinting ? { height: 0, first: 0, top: 0, visible: PRINTED - SPARE } : inView;
   const position = open === null ? -1 : rows.indexOf(open);
 
   useLayoutEffect(() => {
@@ -124,7 +144,7 @@ export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover
     aria-activedescendant=${position >= first && position < last ? `x-row-${open}` : undefined}
     onScroll=${() => setScroll((old) => ({ ...old, top: view.current.scrollTop, height: view.current.clientHeight }))}
     onKeyDown=${keys}
-    style=${`--columns:${columns.map(({ texts }, index) => (texts ? `minmax(${widths[index]}px, 1fr)` : `${widths[index]}px`)).join(" ")};--width:${widths.reduce((sum, width) => sum + width, 0)}px;--second:${widths[0]}px`}
+    style=${`--columns:${columns.map(({ texts }, index) => (texts ? `minmax(${widths[index]}px, 1fr)` : `${widths[index]}px`)).join(" ")};--printed:${widths.map((width) => `minmax(0, ${width}fr)`).join(" ")};--width:${widths.reduce((sum, width) => sum + width, 0)}px;--second:${widths[0]}px`}
   >
     <div role="rowgroup" class="x-headgroup"><${Head} data=${data} columns=${columns} sort=${sort} pin=${pin} onSort=${onSort} /></div>
     <div role="rowgroup" class="x-body" style=${`height:${height}px`}>
@@ -154,6 +174,7 @@ export function Table({ data, columns, rows, sort, open, onSort, onOpen, onHover
         </div>`;
       })}
     </div>
+    ${rows.length > PRINTED ? html`<p class="x-printed">Printed are the first ${count(PRINTED)} of ${count(rows.length)} rows; CSV saves all.</p>` : null}
     ${rows.length ? null : html`<p class="x-none">No example meets all of these.</p>`}
   </div>`;
 }

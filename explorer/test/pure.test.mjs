@@ -1,9 +1,10 @@
 // What has no screen. Expected values are derived by hand in the comments or by a slow, obvious way.
 import assert from "node:assert/strict";
 import test from "node:test";
+import { percent } from "../src/data.js";
 import { shortNames } from "../src/names.js";
 import { crowds, layOut, places, ticks } from "../src/scatter.js";
-import { means, orderOfNumbers, percentile } from "../src/select.js";
+import { means, orderOfNumbers, percentile, studentQuantile } from "../src/select.js";
 import { fromFragment, initial, toFragment } from "../src/state.js";
 import { scrollTo, windowOf } from "../src/window.js";
 import { apply, parse, within } from "../src/where.js";
@@ -88,8 +89,22 @@ test("the percentile counts ties half and leaves out what is missing", () => {
 test("means leave out what is not finite, and are NaN where nothing is left", () => {
   // Two steps of three examples; the table doubles a code.
   const table = Float32Array.from([0, 2, NaN, Infinity]);
-  assert.deepEqual([...means(Uint16Array.from([0, 1, 2, 1, 3, 2]), table, 3, 2, [0, 1, 2])], [1, 2]);
-  assert.deepEqual([...means(Float32Array.from([1, 2, 3, 4, NaN, 6]), null, 3, 2, [1])], [2, NaN]);
+  assert.deepEqual([...means(Uint16Array.from([0, 1, 2, 1, 3, 2]), table, 3, 2, [0, 1, 2]).values], [1, 2]);
+  assert.deepEqual([...means(Float32Array.from([1, 2, 3, 4, NaN, 6]), null, 3, 2, [1]).values], [2, NaN]);
+});
+
+test("a mean of ten has an interval by Student's t, a mean of nine has none", () => {
+  // 1 to 10: s² = 82.5 / 9, t of 9 degrees of freedom 2.2622 (SciPy), so 2.2622 · √(82.5 / 9 / 10) = 2.1659.
+  const rows = [...Array(10).keys()];
+  const { values, margins } = means(Float32Array.from(rows, (row) => row + 1), null, 10, 1, rows);
+  assert.equal(values[0], 5.5);
+  assert.ok(Math.abs(margins[0] - 2.1659) < 0.005);
+  assert.ok(Number.isNaN(means(Float32Array.from(rows), null, 10, 1, rows.slice(1)).margins[0]));
+  for (const [freedom, exact] of [[9, 2.26216], [29, 2.04523], [1000, 1.96234]]) assert.ok(Math.abs(studentQuantile(freedom) / exact - 1) < 0.0025);
+});
+
+test("a share says none and all only where it is so", () => {
+  assert.deepEqual([0, 0.001, 0.005, 0.5, 0.994, 0.999, 1].map(percent), ["0%", "<1%", "1%", "50%", "99%", ">99%", "100%"]);
 });
 
 test("the state survives the address, whatever the names hold", () => {

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
+from scipy.stats import t as student
 
 from contested import Trajectory
 from contested.analysis.items import map_items
@@ -214,6 +215,93 @@ def test_a_column_is_sorted_by_keyboard_alone(opened, report) -> None:
         assert page.evaluate("document.activeElement.closest('[role]').getAttribute('role')") == "columnheader"
 
 
+def test_while_a_pointer_moves_the_map_follows_alone_and_the_table_once_it_rests(opened) -> None:
+    with opened("#run=full") as page:
+        selected(page, N)
+        canvas = page.locator(".x-frame canvas").first
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        page.mouse.move(box["x"] + 3, box["y"] + 3)
+        page.mouse.down()
+        # Within one task no time passes: what is rendered follows the moves themselves.
+        changes = page.evaluate(
+            """async ([left, top]) => {
+              let [map, table] = [0, 0];
+              const whatever = { attributes: true, childList: true, subtree: true, characterData: true };
+              const watch = (selector, count) =>
+                new MutationObserver(count).observe(document.querySelector(selector), whatever);
+              watch(".x-frame svg", () => { map += 1 });
+              watch(".x-table", () => { table += 1 });
+              const canvas = document.querySelector(".x-frame canvas");
+              for (let step = 1; step <= 10; step++) {
+                const at = { clientX: left + 20 * step, clientY: top + 20 * step, bubbles: true };
+                canvas.dispatchEvent(new PointerEvent("pointermove", at));
+                for (let turn = 0; turn < 20; turn++) await null;
+              }
+              return { map, table };
+            }""",
+            [box["x"], box["y"]],
+        )
+        assert changes["map"] >= 10
+        assert changes["table"] == 0
+        assert selected(page) < N
+        assert page.locator("[role=grid]").get_attribute("aria-rowcount") == str(selected(page) + 1)
+        page.mouse.up()
+
+
+def test_shares_intervals_and_what_is_drawn_are_said(opened, report) -> None:
+    table = report.examples["full"]
+    kept = half(table["confidence"]) <= 0.45
+    contested = (table["category"] == "contested").to_numpy()
+    n, own = int(contested.sum()), table["loss_last"].to_numpy()[kept & contested]
+    margin = student.ppf(0.975, len(own) - 1) * own.std(ddof=1) / np.sqrt(len(own))
+    with opened("#run=full&select=-1..2,-1..0.45") as page:
+        chip = page.locator(".x-chip", has_text="contested").inner_text()
+        assert re.sub(r"\s+", " ", chip) == f"contested {len(own)} of {n}, {100 * len(own) / n:.0f}%"
+        assert 0.1 < len(own) / n < 0.9
+        label = page.locator("[role=img][aria-label^='loss, full']")
+        label.wait_for()
+        assert f"to {own.mean():.2f} ± {margin:.2f}" in label.get_attribute("aria-label").partition("contested")[2]
+        assert "95 % intervals, examples taken as independent" in page.locator(".x-key").inner_text()
+        for place, sentence in ((".x-axes", "gold label's probability"), (".x-curves", "KL(annotators ‖ model)")):
+            page.locator(f"{place} .x-meaning summary").focus()
+            page.keyboard.press("Enter")
+            assert sentence in page.locator(f"{place} .x-meaning").inner_text()
+
+
+def test_fingers_open_select_and_scroll(opened) -> None:
+    with opened("#run=full", viewport={"width": 390, "height": 844}, has_touch=True) as page:
+        canvas = page.locator(".x-frame canvas")
+        canvas.evaluate("(element) => element.scrollIntoView({ block: 'center' })")
+        session = page.context.new_cdp_session(page)
+
+        def drag(*places: tuple[float, float]) -> None:
+            box = canvas.bounding_box()
+            points = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in places]
+            for kind, point in zip(["touchStart"] + ["touchMove"] * (len(points) - 1), points, strict=True):
+                session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+            session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+        across = [0.1 + 0.06 * step for step in range(11)]
+        drag(*((x, 0.3 + 0.5 * x) for x in across))
+        some = selected(page)
+        assert 0 < some < N
+        address, top = fragment(page, "select="), page.evaluate("scrollY")
+        drag(*((0.5, 0.9 - 0.07 * step) for step in range(11)))
+        page.wait_for_function("top => scrollY > top", arg=top)
+        assert selected(page) == some  # a finger that scrolls selects nothing
+        assert fragment(page) == address
+        spot = page.locator(".x-body .x-row").first
+        spot.tap()
+        page.locator(".x-card").wait_for()
+        canvas.evaluate("(element) => element.scrollIntoView({ block: 'center' })")
+        ring = page.locator(".x-open").bounding_box()
+        page.locator(".x-card").get_by_label("Close the example").evaluate("(element) => element.click()")
+        page.locator(".x-card").wait_for(state="detached")
+        page.touchscreen.tap(ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2)
+        page.locator(".x-card").wait_for()
+
+
 def test_a_slip_of_the_pointer_and_a_gesture_taken_away_select_nothing(opened) -> None:
     with opened("#run=full") as page:
         canvas = page.locator(".x-frame canvas").first
@@ -373,12 +461,20 @@ def test_nothing_is_wider_than_the_window(opened, width: int) -> None:
 
 def test_the_page_prints(opened) -> None:
     with opened() as page:
+        page.evaluate(
+            "addEventListener('beforeprint', () => { window.rows = document.querySelectorAll('.x-body > *').length })"
+        )
+        assert page.pdf(format="A4").startswith(b"%PDF")
+        assert page.evaluate("window.rows") == 200
         page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.get_by_text(f"Printed are the first 200 of {N} rows").wait_for()
+        assert page.locator(".x-body .x-row").last.locator(".x-id").inner_text() == "item-199"
+        assert page.locator(".x-table").bounding_box()["height"] > 200 * 15
         assert page.locator(".x-frame canvas").first.is_visible()
         for controls in (".x-bar", ".x-axes", ".x-hint", ".x-export"):
             assert not page.locator(controls).first.is_visible()
         assert page.get_by_text("↑ confidence, → variability").is_visible()
-        assert page.pdf(format="A4").startswith(b"%PDF")
 
 
 def test_without_javascript_the_page_shows_what_it_showed(opened) -> None:
