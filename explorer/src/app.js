@@ -70,8 +70,8 @@ function tableColumns(data, state) {
 function defaultColumns(data, state) {
   const items = data.items.filter((column) => (data.runs.length ? column.isNumber : column.kind !== "text") && column.varies).slice(0, data.runs.length ? 1 : 8);
   const ofRuns = ["correct_last", "loss_change", state.x, state.y].flatMap((key) => state.runs.map((run) => data.column(key, run)));
-  const gold = data.items.find((column) => column.name === "gold");
-  return [...ofRuns, gold, ...items].filter(Boolean);
+  const [change, gold] = ["change", "gold"].map((name) => data.items.find((column) => column.name === name));
+  return [change, ...ofRuns, gold, ...items].filter(Boolean);
 }
 
 /** What the table is sorted by, and in which direction. */

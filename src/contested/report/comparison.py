@@ -12,9 +12,11 @@ from contested.files import user_path, write_json, write_text
 from contested.formats import percent
 from contested.report.compare_figures import figures
 from contested.report.compare_tables import comparison_frames, comparison_tables
-from contested.report.compared_examples import compared_examples
+from contested.report.compared_examples import KINDS, compared_examples
 from contested.report.declarations import Section
 from contested.report.examples import ALL
+from contested.report.explorer.of_comparison import explorer_of_comparison
+from contested.report.explorer.payload import TOO_MANY
 from contested.report.page import Banner, Page, RunView, placed_sections, render_page
 from contested.report.parts import written_parts
 from contested.report.pictures import TOP
@@ -67,14 +69,16 @@ def write_comparison(found: Comparison, out: str | os.PathLike[str], *, title: s
     ) as written:
         write_json(results, found.to_dict())
         parts = written()
+    explorer = explorer_of_comparison(found, tuple(KINDS))
     page = Page(
         title=title or f"{found.second.name} compared with {found.first.name}",
         lead=_lead(found),
         headline=found.headline(),
         top=[figure for figure in parts.placed if figure.spec.section == TOP],
         banners=_banners(found),
-        absent=found.absent,
+        absent=[*found.absent, *([] if explorer else [TOO_MANY])],
         sections=placed_sections(SECTIONS, parts.placed, parts.shown),
+        explorer=explorer,
         compared=compared_examples(found, *found.states, _CARDS),
         runs=_runs(found),
         method=_method(found),

@@ -95,7 +95,7 @@ class Explorer(NamedTuple):
         categories: Categories in order of rising entropy, which colour the map: levels of the item column
             ``category``. Their colours are those of :func:`contested.report.style.category_colors`.
         runs: Runs that share the items' order; an item that a run does not track is missing there.
-        x: The column across the map at first.
+        x: The column across the map at first; ``NAME of RUN`` is one run's alone, where there are several.
         y: The column up the map at first.
         notes: What a reader must know before trusting what is shown.
     """
@@ -138,7 +138,8 @@ def _wrong_names(explorer: Explorer) -> Iterator[str]:
         own = [column.name for column in run.columns]
         if twice := sorted({name for name in own if own.count(name) + names.count(name) > 1}):
             yield f"columns of {run.name}: {twice} occur more than once, or are columns of the items too"
-    known = {*names, *(column.name for run in explorer.runs for column in run.columns)}
+    of_runs = [(run.name, column.name) for run in explorer.runs for column in run.columns]
+    known = {*names, *(name for _, name in of_runs), *(f"{name} of {run}" for run, name in of_runs)}
     for axis in ("x", "y"):
         if (name := getattr(explorer, axis)) and name not in known:
             yield f"{axis}: there is no column {name!r}; there are {sorted(known)}"
