@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def measured(command: list[str], study: Path) -> tuple[float, float, float]:
-    """CPU and wall seconds of a command and the processes that it started, and the most memory of one of them, in MB."""
+    """CPU and wall seconds of a command with the processes that it started, and its peak memory in MB."""
     words = [word.format(study=study) for word in command]
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "contested", *words], stdout=subprocess.DEVNULL)
@@ -76,13 +76,15 @@ def make(folder: Path, n_runs: int, n_examples: int, n_checkpoints: int) -> None
     """Write a study's folder with all its runs complete."""
     folder.mkdir(parents=True)
     examples = annotated(n_examples)
-    (folder / "annotated.jsonl").write_text(
-        "".join(
-            json.dumps({"uid": row.example_id, "label_counter": dict(zip("enc", map(int, row.label_counts), strict=True)),
-                        "example": {"premise": row.premise, "hypothesis": row.hypothesis}}) + "\n"
-            for row in examples.itertuples()
-        )
-    )  # fmt: skip
+    rows = [
+        {
+            "uid": row.example_id,
+            "label_counter": dict(zip("enc", map(int, row.label_counts), strict=True)),
+            "example": {"premise": row.premise, "hypothesis": row.hypothesis},
+        }
+        for row in examples.itertuples()
+    ]
+    (folder / "annotated.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     file = folder / "given.yaml"
     file.write_text(
         yaml.safe_dump(

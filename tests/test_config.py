@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from contested.config import load_config
+from contested.config import Configurations, check_config, identifying, load_config
 from contested.errors import ConfigError
 from contested.options import METHODS, PEFT, LoRA
 from contested.options.methods import Tuner
@@ -145,3 +145,33 @@ def test_numbers_that_nothing_can_run_with_are_refused(tmp_path, override, said)
     with pytest.raises(ConfigError) as caught:
         load_config(file, [override])
     assert said in str(caught.value)
+
+
+def test_configurations_that_share_sections_are_checked_and_identified_as_each_alone() -> None:
+    task = {"annotated": {"path": "people.jsonl"}}
+    given = [
+        {"model": {"name": "a"}, "task": task, "training": {"epochs": 1}},
+        {"model": {"name": "a"}, "task": task, "training": {"epochs": 1}, "seed": 7, "method": "full"},
+        {"model": {"name": "a"}, "task": task, "training": {"epochs": 2}, "probes": {"every": 5}, "method": "lora"},
+        {"model": {"name": "b"}, "task": task, "name": "named", "seed": 42, "execution": {"threads": 2}},
+    ]
+    together = Configurations()
+    for content in given:
+        alone, found = check_config(content, "alone"), together.check(content, "together")
+        assert found == alone
+        assert together.identifying(found) == identifying(alone)
+    first, second = (together.check(content, "") for content in given[:2])
+    assert first.training is second.training
+    assert first.alert is second.alert
+
+
+def test_what_equals_a_checked_section_in_python_alone_is_refused_as_ever() -> None:
+    together = Configurations()
+    content = {"model": {"name": "a"}, "task": {"annotated": {"path": "people.jsonl"}}}
+    assert together.check({**content, "training": {"epochs": 1}}, "").training.epochs == 1
+    with pytest.raises(ConfigError, match="epochs"):
+        together.check({**content, "training": {"epochs": True}}, "")
+    with pytest.raises(ConfigError, match="validation_fraction above 0"):
+        together.check(
+            {**content, "task": {**content["task"], "validation_fraction": 0}, "tracking": {"validation": True}}, ""
+        )

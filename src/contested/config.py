@@ -26,6 +26,7 @@ from contested.options import (
     TaskSection,
     TrackingSection,
     TrainingSection,
+    default,
     method_content,
     names_file,
 )
@@ -112,6 +113,61 @@ def check_config(content: Mapping[str, Any], source: str) -> RunConfig:
         ConfigError: With every problem at once.
     """
     return check(RunConfig, content, f"The configuration {source}")
+
+
+class Configurations:
+    """Many configurations that share sections: each different section is checked once, and identified once."""
+
+    def __init__(self) -> None:
+        self._checked: dict[str, Section] = {}
+        # By the section's number, which is its own as long as the section is kept: with it.
+        self._set: dict[int, tuple[Section, Any]] = {}
+
+    def check(self, content: Mapping[str, Any], source: str) -> RunConfig:
+        """As :func:`check_config`.
+
+        Args:
+            content: The keys and values.
+            source: Where they come from, for messages.
+
+        Returns:
+            The checked configuration.
+
+        Raises:
+            ConfigError: With every problem at once.
+        """
+        # A dictionary's text tells 1, 1.0, "1" and true apart, which are one as its values.
+        names = {
+            key: f"{key} {content[key]!r}" if key in content else key for key in {**RunConfig.model_fields, **content}
+        }
+        known = {key: self._checked[name] for key, name in names.items() if name in self._checked}
+        config = check_config({**content, **known}, source)
+        found = ((name, getattr(config, key)) for key, name in names.items())
+        self._checked.update((name, section) for name, section in found if isinstance(section, Section))
+        return config
+
+    def identifying(self, config: RunConfig) -> dict[str, Any]:
+        """As the function :func:`identifying`.
+
+        Args:
+            config: A checked configuration.
+
+        Returns:
+            What differs from the defaults; sections are shared with other results and must not be changed.
+        """
+        found: dict[str, Any] = {}
+        for name in RunConfig.model_fields:
+            if name in _PLACE or name not in config.model_fields_set:  # what was not given has its default
+                continue
+            value = getattr(config, name)
+            if not isinstance(value, Section):
+                found |= {} if value == default(RunConfig, name) else {name: value}
+                continue
+            if id(value) not in self._set:
+                self._set[id(value)] = value, identifying(config).get(name)
+            if (set_there := self._set[id(value)][1]) is not None:
+                found[name] = set_there
+        return found
 
 
 def resolve_paths(content: dict[str, Any], folder: Path) -> None:

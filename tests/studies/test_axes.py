@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from contested.cli import main
 from contested.errors import ConfigError
 from contested.studies import Study, expand, load_study, open_study
 from contested.studies.axes import study_axes
@@ -234,6 +236,24 @@ def test_the_plan_counts_the_annotated_file_and_takes_facts_of_the_defaults(tmp_
     # What the file says of an axis' value comes first.
     (named,) = expand(study(tmp_path, {"data": {"x": {"facts": {"annotated": 50}}}}, facts=facts))
     assert (named.facts.annotated, named.facts.params) == (50, 2.0e6)
+
+
+def test_a_plan_counts_all_of_a_bulk_without_a_size_and_says_where_it_cannot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "people.jsonl").write_text("{}\n" * 100)
+    for name, lines in (("a.jsonl", 40), ("b.csv", 41)):
+        (tmp_path / name).write_text("{}\n" * lines)
+    bulks = {"few": {"size": 8}, "files": {"size": None}, "hub": {"size": None, "path": None, "hub": "org/bulk"}}
+    paths = {"path": ["a.jsonl", "b.csv"]}
+    axes = {"bulk": {name: {"task": {"bulk": paths | given}} for name, given in bulks.items()}}
+    cells = expand(study(tmp_path, axes, facts={"params": 2.0e6}))
+    # 80 of 100 annotated ones train; in batches of 32 with 8, 80 or nobody knows how many others.
+    assert [cost(cell).steps for cell in cells] == [15, 25, None]
+    assert [math.isnan(cost(cell).flops) for cell in cells] == [False, False, True]
+    assert main(["study", "plan", str(tmp_path / "mine.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert "task.bulk.size: null takes all examples, and how many those are is not known here" in " ".join(said.split())
 
 
 def test_a_plan_names_methods_that_are_not_there_each_once(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ def _costs(members: Sequence[Cell], rate: float) -> list[str]:
     needed = cost(members[0])
     seeds = (f"({cell.config.seed})" if cell.excluded else str(cell.config.seed) for cell in members)
     sizes = (_number(needed.flops / 1e15), _number(needed.memory / 1e9), _time(needed.seconds(rate)))
-    return [" ".join(seeds), f"{needed.steps:,}", f"{needed.checkpoints}", *sizes]
+    steps, checkpoints = ("?" if count is None else f"{count:,}" for count in (needed.steps, needed.checkpoints))
+    return [" ".join(seeds), steps, checkpoints, *sizes]
 
 
 def totals(cells: Sequence[Cell], device: Device, status: Mapping[str, str]) -> list[str]:
@@ -89,6 +90,8 @@ def _estimate(cells: Sequence[Cell], device: Device) -> str:
     # Runs at once share one device's arithmetic: they do not shorten the sum.
     seconds = flops / (device.rate * EFFICIENCY)
     unknown = "" if flops == flops else " (the size of a backbone is not known: give its facts in the study file)"
+    if any(each.steps is None for each in costs):
+        unknown = " (task.bulk.size: null takes all examples, and how many those are is not known here)"
     return (
         f"On this device ({device.name}, {device.rate / 1e9:,.0f} GFLOP/s measured, {slots(costs, device)} runs at "
         f"once): {_number(flops / 1e15)} PFLOP, about {_time(seconds)}{unknown}. "

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from contested.config import RunConfig, check_config, identifying
+from contested.config import Configurations, RunConfig
 from contested.errors import ConfigError
 from contested.naming import Part, label
 from contested.overrides import merge
-from contested.studies.axes import StudyAxis, study_axes
+from contested.studies.axes import study_axes
 from contested.studies.backbone import read_checkpoint_info
 from contested.studies.content import EVERY, FIRST
 from contested.studies.file import AxisValue, ModelInfo, Study
@@ -43,6 +44,7 @@ class Cell:
         condition: Whether it belongs to the main conditions, also of a group that is not selected.
         excluded: Why it is deliberately not run; empty otherwise.
         facts: What is known of its backbone and data set.
+        identity: What identifies it: :func:`contested.config.identifying` of its configuration.
     """
 
     run_id: str
@@ -53,11 +55,17 @@ class Cell:
     condition: bool
     excluded: str
     facts: ModelInfo
+    identity: Mapping[str, Any]
 
-    @property
+    @functools.cached_property
+    def key(self) -> str:
+        """The digest of its identity, by which its folder is known whatever it is called."""
+        return digest({"config": self.identity})
+
+    @functools.cached_property
     def setting(self) -> str:
         """What the run shares with the runs that differ from it in their seed alone; probes do not touch training."""
-        shared = {key: value for key, value in identifying(self.config).items() if key not in {"seed", "probes"}}
+        shared = {key: value for key, value in self.identity.items() if key not in {"seed", "probes"}}
         return json.dumps(shared, sort_keys=True)
 
 
@@ -74,7 +82,7 @@ def expand(study: Study) -> list[Cell]:
         ConfigError: With the problems of all cells at once.
     """
     _check_size(study)
-    axes = study_axes(study)
+    make = _Maker(study)
     points: dict[tuple[str, ...], list[str]] = {}
     for name, group in study.groups.items():
         for coordinates in _grid(study, group.where):
@@ -85,7 +93,7 @@ def expand(study: Study) -> list[Cell]:
     problems: list[str] = []
     for values, groups in points.items():
         try:
-            cell = _cell(study, axes, dict(zip(study.axes, values, strict=True)), tuple(groups))
+            cell = make.cell(values, tuple(groups))
         except ConfigError as error:
             coordinates = dict(zip(study.axes, values, strict=True))
             problems += [_origin(study, coordinates, text) for text in error.problems] or [error.message]
@@ -184,26 +192,86 @@ def _matches(study: Study, where: Mapping[str, list[str]], coordinates: Mapping[
     return all(coordinates[axis] in _values(axis, values, study.axes[axis]) for axis, values in where.items())
 
 
-def _cell(study: Study, axes: Sequence[StudyAxis], coordinates: dict[str, str], groups: tuple[str, ...]) -> Cell:
-    content = merge({}, study.defaults)
-    for axis, value in coordinates.items():
-        content = merge(content, study.axes[axis][value].overrides)
-    for entry in study.overrides:
-        if _matches(study, entry.where, coordinates):
-            content = merge(content, entry.set)
-    where = ", ".join(f"{axis} {value}" for axis, value in coordinates.items())
-    config = check_config(content, f"of the cell {where or study.name}")
-    run_id = _run_id(axes, coordinates, config)
-    return Cell(
-        run_id=run_id,
-        coordinates=coordinates,
-        label=_label(axes, coordinates),
-        config=config.model_copy(update={"name": run_id}),
-        groups=tuple(name for name in groups if study.select is None or name in study.select),
-        condition=any(study.groups[name].conditions for name in groups),
-        excluded=next((entry.reason for entry in study.exclude if _matches(study, entry.where, coordinates)), ""),
-        facts=_facts(study, coordinates, config),
-    )
+class _Maker:
+    """Makes the cells of a study; what many of them share is made once.
+
+    Args:
+        study: The study.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._axes = study_axes(study)
+        self._numeric = {axis.name: axis.numeric for axis in self._axes}
+        self._configurations = Configurations()
+        self._merged: dict[tuple[str, ...], dict[str, Any]] = {(): merge({}, study.defaults)}
+        self._labels: dict[tuple[str, ...], str] = {}
+        self._facts: dict[Hashable, ModelInfo] = {}
+
+    def cell(self, values: tuple[str, ...], groups: tuple[str, ...]) -> Cell:
+        """The cell at a point: the name of its value on each axis, and the groups that contain it."""
+        study, coordinates = self._study, dict(zip(self._study.axes, values, strict=True))
+        content = self._content(values)
+        for entry in study.overrides:
+            if _matches(study, entry.where, coordinates):
+                content = merge(content, entry.set)
+        where = ", ".join(f"{axis} {value}" for axis, value in coordinates.items())
+        config = self._configurations.check(content, f"of the cell {where or study.name}")
+        identity = self._configurations.identifying(config)
+        run_id = self._run_id(coordinates, config, identity)
+        return Cell(
+            run_id=run_id,
+            coordinates=coordinates,
+            label=self._label(tuple(coordinates[axis.name] for axis in self._axes)),
+            config=config.model_copy(update={"name": run_id}),
+            groups=tuple(name for name in groups if study.select is None or name in study.select),
+            condition=any(study.groups[name].conditions for name in groups),
+            excluded=next((entry.reason for entry in study.exclude if _matches(study, entry.where, coordinates)), ""),
+            facts=self._facts_of(coordinates, config),
+            identity=identity,
+        )
+
+    def _content(self, values: tuple[str, ...]) -> dict[str, Any]:
+        """The defaults under the overrides of the values on the first axes, as many as are given."""
+        if values not in self._merged:
+            axis = list(self._study.axes.values())[len(values) - 1]
+            self._merged[values] = merge(self._content(values[:-1]), axis[values[-1]].overrides)
+        return self._merged[values]
+
+    def _run_id(self, coordinates: Mapping[str, str], config: RunConfig, identity: Mapping[str, Any]) -> str:
+        """The names of the run's values on the axes, its seed, and a hash of its configuration."""
+        parts = []
+        for axis in self._axes:
+            name = coordinates[axis.name]
+            if self._numeric[axis.name]:
+                # A number is named where it has left the first one, so that one more axis renames no run of the others.
+                first = next(iter(axis.values))
+                parts += [f"{axis.name.rpartition('.')[2]}-{name}"] if name != first else []
+            elif name != axis.plain:
+                parts.append(name)
+        named = [*(parts or [config.method.label]), f"s{config.seed}", digest({"config": identity})]
+        return "-".join(_UNFIT.sub("-", part).strip("-.") for part in named)
+
+    def _label(self, values: tuple[str, ...]) -> str:
+        if values not in self._labels:
+            named = zip(self._axes, values, strict=True)
+            parts = [
+                Part(axis.name, axis.values[name], axis.plain, axis.key) for axis, name in named if len(axis.values) > 1
+            ]
+            self._labels[values] = label(parts)
+        return self._labels[values]
+
+    def _facts_of(self, coordinates: Mapping[str, str], config: RunConfig) -> ModelInfo:
+        told = [self._study.axes[axis][value].facts for axis, value in coordinates.items()]
+        files = tuple(config.task.annotated.files)
+        key = (config.model.name, files, *(id(facts) for facts in told if facts.model_fields_set))
+        if key not in self._facts:
+            known: dict[str, Any] = read_checkpoint_info(config.model.name).model_dump(exclude_defaults=True)
+            known |= {"annotated": annotated_lines(config)} | self._study.facts.model_dump(exclude_defaults=True)
+            for facts in told:
+                known |= facts.model_dump(exclude_defaults=True)
+            self._facts[key] = ModelInfo(**known)
+        return self._facts[key]
 
 
 def _joined(first: Cell, second: Cell) -> Cell:
@@ -214,26 +282,6 @@ def _joined(first: Cell, second: Cell) -> Cell:
         condition=first.condition or second.condition,
         excluded=first.excluded and second.excluded,
     )
-
-
-def _label(axes: Sequence[StudyAxis], coordinates: Mapping[str, str]) -> str:
-    several = [axis for axis in axes if len(axis.values) > 1]
-    return label(Part(axis.name, axis.values[coordinates[axis.name]], axis.plain, axis.key) for axis in several)
-
-
-def _run_id(axes: Sequence[StudyAxis], coordinates: Mapping[str, str], config: RunConfig) -> str:
-    """The names of the run's values on the axes, its seed, and a hash of its configuration."""
-    parts = []
-    for axis in axes:
-        name = coordinates[axis.name]
-        if axis.numeric:
-            # A number is named where it has left the first one, so that one more axis renames no run of the others.
-            first = next(iter(axis.values))
-            parts += [f"{axis.name.rpartition('.')[2]}-{name}"] if name != first else []
-        elif name != axis.plain:
-            parts.append(name)
-    named = [*(parts or [config.method.label]), f"s{config.seed}", digest({"config": identifying(config)})]
-    return "-".join(_UNFIT.sub("-", part).strip("-.") for part in named)
 
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -254,11 +302,3 @@ def _origin(study: Study, coordinates: Mapping[str, str], problem: str) -> str:
             axis = name.removeprefix("axes.")
             return f"axes.{problem}" if axis.startswith(f"{'.'.join(key)}.") else f"{name}.{problem}"
     return problem
-
-
-def _facts(study: Study, coordinates: Mapping[str, str], config: RunConfig) -> ModelInfo:
-    known: dict[str, Any] = read_checkpoint_info(config.model.name).model_dump(exclude_defaults=True)
-    known |= {"annotated": annotated_lines(config)} | study.facts.model_dump(exclude_defaults=True)
-    for axis, value in coordinates.items():
-        known |= study.axes[axis][value].facts.model_dump(exclude_defaults=True)
-    return ModelInfo(**known)

@@ -38,14 +38,34 @@ def short_bulk(config: RunConfig) -> list[str]:
         One sentence, or none; also none where a file's lines say nothing of its examples.
     """
     files, size = config.task.bulk_files, config.task.bulk.size if config.task.bulk else None
-    if not files or size is None or any(Path(file).suffix not in _LINES or not Path(file).is_file() for file in files):
-        return []
-    lines = sum(_count(file) for file in files)
-    if lines >= size:
+    lines = None if size is None else _bulk_lines(config)
+    if size is None or lines is None or lines >= size:
         return []
     return [
         f"task.bulk.size is {size:,}, but {', '.join(files)} has {lines:,}: lower task.bulk.size or give more files"
     ]
+
+
+def bulk_examples(config: RunConfig) -> int | None:
+    """How many bulk examples a run trains on, as far as its configuration and the lines of its files say.
+
+    Args:
+        config: The run's configuration.
+
+    Returns:
+        How many; None where all of a set are taken whose size nobody can say from here.
+    """
+    bulk = config.task.bulk
+    if bulk is None:
+        return 0
+    return _bulk_lines(config) if bulk.size is None else bulk.size
+
+
+def _bulk_lines(config: RunConfig) -> int | None:
+    files = config.task.bulk_files
+    if not files or any(Path(file).suffix not in _LINES or not Path(file).is_file() for file in files):
+        return None
+    return sum(map(_count, files))
 
 
 def annotated_lines(config: RunConfig) -> int | None:

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from contested.config import RunConfig
 from contested.schedule import checkpoint_steps, steps_per_epoch
 from contested.studies.cells import Cell
+from contested.studies.inputs import bulk_examples
 
 EFFICIENCY = 0.5
 """Share of the measured matrix rate that training reaches here; packed engines reach more, padded ones less."""
@@ -28,14 +30,14 @@ class Cost(NamedTuple):
     """What one run takes.
 
     Attributes:
-        steps: Optimiser steps.
-        checkpoints: Tracking passes.
-        flops: Floating-point operations of training and tracking; NaN where the backbone's size is unknown.
-        memory: Bytes of weights, optimiser, gradients and activations; NaN likewise.
+        steps: Optimiser steps; None where it is not known how many examples train.
+        checkpoints: Tracking passes; None likewise.
+        flops: Floating-point operations of training and tracking; NaN where steps or the backbone's size are unknown.
+        memory: Bytes of weights, optimiser, gradients and activations; NaN where the backbone's size is unknown.
     """
 
-    steps: int
-    checkpoints: int
+    steps: int | None
+    checkpoints: int | None
     flops: float
     memory: float
 
@@ -51,7 +53,7 @@ class Cost(NamedTuple):
         return self.flops / (rate * EFFICIENCY)
 
 
-UNKNOWN = Cost(0, 0, math.nan, math.nan)
+UNKNOWN = Cost(None, None, math.nan, math.nan)
 """The cost of a run of which nothing is known."""
 
 
@@ -87,24 +89,30 @@ def cost(cell: Cell) -> Cost:
     """
     config, facts = cell.config, cell.facts
     annotated = facts.annotated or _ANNOTATED
-    tracked = round(annotated * (1 - config.task.validation_fraction))
-    bulk = (config.task.bulk.size or 0) if config.task.bulk else 0
-    per_epoch = steps_per_epoch(tracked + bulk, config.training.batch_size)
-    steps = per_epoch * config.training.epochs
-    tracking = config.tracking
-    checkpoints = len(
-        checkpoint_steps(per_epoch, epochs=config.training.epochs, every=tracking.every, epoch_ends=tracking.epoch_ends)
-    )
+    steps, checkpoints = _steps(config, annotated)
     params = facts.params if facts.params is not None else math.nan
     body = facts.body if facts.body is not None else _BODY_SHARE * params
     tokens = facts.tokens or _TOKENS
     full = config.method.name == "full"
     each_step = (6 if full else 4) * body * tokens * config.training.batch_size
     each_pass = 2 * body * tokens * annotated
+    flops = math.nan if steps is None or checkpoints is None else steps * each_step + checkpoints * each_pass
     width = (facts.layers or 0) * (facts.hidden or 0)
     kept = config.training.batch_size * tokens * width * _KEPT * _FLOAT
     memory = _FLOAT * params * (4 if full else 1) + kept
-    return Cost(steps, checkpoints, steps * each_step + checkpoints * each_pass, memory)
+    return Cost(steps, checkpoints, flops, memory)
+
+
+def _steps(config: RunConfig, annotated: int) -> tuple[int, int] | tuple[None, None]:
+    """Optimiser steps and tracking passes of a run."""
+    bulk = bulk_examples(config)
+    if bulk is None:
+        return None, None
+    tracked = round(annotated * (1 - config.task.validation_fraction))
+    per_epoch = steps_per_epoch(tracked + bulk, config.training.batch_size)
+    tracking, epochs = config.tracking, config.training.epochs
+    passes = checkpoint_steps(per_epoch, epochs=epochs, every=tracking.every, epoch_ends=tracking.epoch_ends)
+    return per_epoch * epochs, len(passes)
 
 
 def measure(seconds: float = 0.4) -> Device:
