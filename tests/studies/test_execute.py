@@ -132,19 +132,21 @@ def test_each_end_is_told_apart_and_failures_are_kept(study: Any, tmp_path: Path
 
     executor = Scripted("failed", "locked", "skipped")
     outcome = run_study(study, tmp_path / "out", executor=executor, on_change=note)
-    lora1, lora2, full1, full2 = (cell.run_id for cell in expand(study))
-    assert outcome.failed == {lora1: "lost"}
-    assert outcome.interrupted == (lora2,)
-    assert outcome.complete == (full1,)
+    first, second, third, last = executor.names
+    # The longest come first: full fine-tuning takes more than LoRA.
+    assert [*executor.names] == [cell.run_id for cell in expand(study)[2:] + expand(study)[:2]]
+    assert outcome.failed == {first: "lost"}
+    assert outcome.interrupted == outcome.held == (second,)
+    assert outcome.complete == (third,)
     # Nobody said what became of the last one: it is not taken for done.
-    assert outcome.waiting == (full2,)
+    assert outcome.waiting == (last,)
     assert outcome.n_runs == 4
-    assert changes[-1] == {lora1: "failed", lora2: "locked", full1: "skipped"}
+    assert changes[-1] == {first: "failed", second: "locked", third: "skipped"}
     assert executor.closed
     # The reason outlives the process, and goes when the run begins again.
-    assert StudyFolder(tmp_path / "out", expand(study)).states[lora1].error == "lost"
+    assert StudyFolder(tmp_path / "out", expand(study)).states[first].error == "lost"
     run_study(study, tmp_path / "out", executor=Scripted("interrupted"))
-    assert StudyFolder(tmp_path / "out", expand(study)).states[lora1].status == "missing"
+    assert StudyFolder(tmp_path / "out", expand(study)).states[first].status == "missing"
 
 
 def test_a_signal_stops_the_executor_in_good_order_once(study: Any, tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contested.cli.console import console, echo, path, print_json
-from contested.errors import ConfigError, write_error
+from contested.cli.study_files import FILE, SCALE, SETS, load, make_miniature, open_folder
+from contested.cli.study_submit import cancel, submit
 from contested.studies.presets import PRESETS
 
 if TYPE_CHECKING:
-    from contested.studies import Cell, Study, StudyOutcome
+    from contested.studies import Cell, StudyOutcome
 
 study = typer.Typer(
     help=f"Many runs from one file.\n\nPresets: {', '.join(PRESETS)}.",
@@ -22,24 +23,19 @@ study = typer.Typer(
     no_args_is_help=True,
 )
 
-_FILE = typer.Argument(metavar="STUDY", help="A study file (YAML) or the name of a preset.", show_default=False)
-_SETS = typer.Option(
-    "--set",
-    metavar="KEY=VALUE",
-    help="Change the study: data.dir=FOLDER, backbone=PATH, backbone.roberta=PATH, seeds=[42], any dotted key.",
-    show_default=False,
-)
-_SCALE = typer.Option(help="mini: the embedded world, small stand-ins and two seeds.", show_default=False)
+study.command()(submit)
+study.command()(cancel)
+
 _INTERRUPTED = 130
 _REFRESH = 2.0
 
 
 @study.command()
 def plan(
-    file: Annotated[str, _FILE],
+    file: Annotated[str, FILE],
     *,
-    sets: Annotated[list[str] | None, _SETS] = None,
-    scale: Annotated[str | None, _SCALE] = None,
+    sets: Annotated[list[str] | None, SETS] = None,
+    scale: Annotated[str | None, SCALE] = None,
     out: Annotated[
         Path | None,
         typer.Option(parser=path, help="The study's folder, to show which runs are complete.", show_default=False),
@@ -60,7 +56,7 @@ def plan(
     from contested.studies.checks import misfits, missing_inputs, short_bulks, slow_cells
     from contested.studies.plan import measure, plan_json
 
-    content = _load(file, sets, scale, out)
+    content = load(file, sets, scale, out)
     cells = expand(content)
     status = {} if out is None else _statuses(cells, out)
     device = measure()
@@ -81,7 +77,7 @@ def plan(
 
 @study.command()
 def run(
-    file: Annotated[str, _FILE],
+    file: Annotated[str, FILE],
     out: Annotated[
         Path,
         typer.Option(
@@ -89,11 +85,20 @@ def run(
         ),
     ],
     *,
-    sets: Annotated[list[str] | None, _SETS] = None,
-    scale: Annotated[str | None, _SCALE] = None,
+    sets: Annotated[list[str] | None, SETS] = None,
+    scale: Annotated[str | None, SCALE] = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Runs at the same time; by default as many as cores, GPUs and memory allow."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Save what is trained and stop before this time, and start nothing that does not fit into what is "
+            "left: 18:30, 2026-11-30T18:30 or seconds since 1970.",
+            show_default=False,
+        ),
     ] = None,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin damaged runs again from the start; whole ones stay as they are.")
@@ -104,27 +109,25 @@ def run(
 
     Complete runs are checked and skipped, interrupted ones resumed, failed ones tried again. A failed run does not stop
     the others, nor does a damaged one, which is left as it is unless --from-start is given; the exit code is then 1.
-    Ctrl-C saves the state of every run. Two terminals that give the same command share the work.
+    Longest runs start first. Ctrl-C saves the state of every run. Two terminals that give the same command share the
+    work; with --until one leaves to the others what they hold, and the exit code is then 3.
 
     Example: contested study run paper --scale mini --out mini
     """
     from contested.cli.progress import study_board
     from contested.studies import LocalExecutor, run_study
+    from contested.studies.clock import moment
 
-    content = _load(file, sets, scale, out)
-    _make_miniature(content, out, scale)
+    executor = LocalExecutor(jobs, until=None if until is None else moment(until))
+    content = load(file, sets, scale, out)
+    make_miniature(content, out, scale)
     with study_board(console(stderr=True)) as show:
-        outcome = run_study(
-            content, out, executor=LocalExecutor(jobs), on_start=show.start, on_change=show, from_start=from_start
-        )
+        outcome = run_study(content, out, executor=executor, on_start=show.start, on_change=show, from_start=from_start)
     if json:
         print_json(_outcome_json(outcome))
     else:
         _print_outcome(outcome)
-    if outcome.interrupted or outcome.waiting:
-        raise typer.Exit(_INTERRUPTED)
-    if outcome.failed:
-        raise typer.Exit(1)
+    raise typer.Exit(_exit_code(outcome, until))
 
 
 @study.command()
@@ -149,7 +152,7 @@ def status(
     from contested.studies.folder import StudyFolder
 
     folder = out or path(file)
-    content = _open(file, folder, given=out is not None)
+    content = open_folder(file, folder, given=out is not None)
     cells = [cell for cell in expand(content) if not cell.excluded]
     if json:
         print_json(status_json(content.name, cells, StudyFolder(folder, cells, verify=True).states))
@@ -182,46 +185,10 @@ def _follow(cells: Sequence[Cell], folder: Path) -> None:
             time.sleep(_REFRESH)
 
 
-def _open(file: str, folder: Path, *, given: bool) -> Study:
-    from contested.studies import load_study, open_study
-    from contested.studies.folder import is_study
-
-    if not is_study(folder):
-        if not given and (path(file).is_file() or file in PRESETS):
-            raise ConfigError(f"Give the folder of its runs: contested study status {file} --out FOLDER.")
-        raise ConfigError(
-            f"{folder} is not a study's folder: it has no study.yaml. Give the --out of contested study run."
-        )
-    return open_study(path(file)) if is_study(path(file)) else load_study(file)
-
-
-def _load(file: str, sets: Sequence[str] | None, scale: str | None, out: Path | None) -> Study:
-    from contested.studies import load_study
-
-    if scale is None:
-        return load_study(file, sets or ())
-    if scale != "mini":
-        raise ConfigError(f"--scale is {scale!r}; the only scale is mini.")
-    from contested.studies.mini import shrink
-
-    return load_study(file, sets or (), reshape=lambda content: shrink(content, out or Path("mini")))
-
-
 def _statuses(cells: Sequence[Cell], out: Path) -> dict[str, str]:
     from contested.studies.folder import StudyFolder
 
     return {name: state.status for name, state in StudyFolder(out, cells, verify=True).states.items()}
-
-
-def _make_miniature(content: Study, out: Path, scale: str | None) -> None:
-    if scale is None:
-        return
-    from contested.studies.mini_world import make_parts
-
-    try:
-        make_parts(content, out)
-    except OSError as error:
-        raise write_error(error, f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
 
 
 def _outcome_json(outcome: StudyOutcome) -> dict[str, object]:
@@ -234,6 +201,17 @@ def _outcome_json(outcome: StudyOutcome) -> dict[str, object]:
         "waiting": list(outcome.waiting),
         "out": str(outcome.out),
     }
+
+
+def _exit_code(outcome: StudyOutcome, until: str | None) -> int:
+    """0 done, 1 runs failed, 130 interrupted; 3 where a worker with an end of its time leaves the rest to others."""
+    if outcome.waiting or len(outcome.interrupted) > len(outcome.held):
+        return _INTERRUPTED
+    if outcome.held:
+        from contested.studies.slurm import HELD_ELSEWHERE
+
+        return _INTERRUPTED if until is None else HELD_ELSEWHERE
+    return 1 if outcome.failed else 0
 
 
 def _print_outcome(outcome: StudyOutcome) -> None:
@@ -249,7 +227,9 @@ def _print_outcome(outcome: StudyOutcome) -> None:
             f"contested verify {outcome.out} says what can still be read of the damaged runs. Restore them from a "
             "copy, or give the same command with --from-start: it begins them again, and leaves whole runs alone."
         )
-    if outcome.interrupted or outcome.waiting:
+    if outcome.held and not outcome.waiting and len(outcome.held) == len(outcome.interrupted):
+        echo("Other workers train the rest: contested study status shows who.")
+    elif outcome.interrupted or outcome.waiting:
         echo("The same command resumes the study.")
     elif failed:
         echo("Fix what failed; the same command then tries it again and skips what is complete.")

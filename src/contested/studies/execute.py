@@ -8,6 +8,7 @@ folder says by itself how far it came. :class:`contested.studies.local.LocalExec
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class Job(NamedTuple):
         cost: What it is expected to take.
         from_start: Whether it begins again where its folder has lost something: ``from_start="damaged"`` of
             :func:`contested.runs.train_config`.
+        seconds: What is left of it, as far as that is learned from finished runs; NaN where none is finished.
+        failed_before: Whether it had failed when the study was resumed, and is tried again.
     """
 
     run_id: str
@@ -42,6 +45,8 @@ class Job(NamedTuple):
     out: Path
     cost: Cost = UNKNOWN
     from_start: bool = False
+    seconds: float = math.nan
+    failed_before: bool = False
 
 
 @dataclass

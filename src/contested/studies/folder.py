@@ -141,7 +141,9 @@ class StudyFolder:
         self._folders = {
             cell.run_id: _best(run_folder(out, cell), by_identity.get(_key(cell.config), []), found) for cell in cells
         }
-        self.states = {cell.run_id: _state(cell, self.folder(cell), found.get(self.folder(cell))) for cell in cells}
+        self.states = {
+            cell.run_id: _state(cell.config, self.folder(cell), found.get(self.folder(cell))) for cell in cells
+        }
         self.untidy: list[Path] = []
         if verify:
             for cell in cells:
@@ -173,6 +175,20 @@ class StudyFolder:
             more = len(error.problems) - 1
             what = error.problems[0] + (f" And {more} more." if more else "")
             self.states[cell.run_id] = state._replace(status=DAMAGED, error=what)
+
+
+def state_of(config: RunConfig, folder: Path) -> RunState:
+    """The present state of one run's folder.
+
+    Args:
+        config: The run's configuration.
+        folder: Its folder.
+
+    Returns:
+        The state by its manifest.
+    """
+    manifest = _manifest(folder) if (folder / layout.MANIFEST).exists() else None
+    return _state(config, folder, manifest)
 
 
 def _manifest(folder: Path) -> dict[str, Any] | RunError:
@@ -207,7 +223,7 @@ def _best(own: Path, same: Sequence[Path], found: Mapping[Path, dict[str, Any] |
     return max(same, key=rank, default=own)
 
 
-def _state(cell: Cell, folder: Path, manifest: dict[str, Any] | RunError | None) -> RunState:
+def _state(config: RunConfig, folder: Path, manifest: dict[str, Any] | RunError | None) -> RunState:
     if manifest is None:
         noted = _note(folder)
         error = noted.read_text(encoding="utf-8") if noted.is_file() else ""
@@ -216,7 +232,7 @@ def _state(cell: Cell, folder: Path, manifest: dict[str, Any] | RunError | None)
         return RunState(UNREADABLE, 0.0, 0, math.nan, str(manifest))
     listed = manifest["checkpoints"]
     return RunState(
-        status=manifest["status"] if _identity(manifest) == _key(cell.config) else "other",
+        status=manifest["status"] if _identity(manifest) == _key(config) else "other",
         epoch=float(listed[-1].get("epoch") or 0.0) if listed else 0.0,
         checkpoints=len(listed),
         params=float((manifest.get("counts") or {}).get("total_params") or math.nan),

@@ -3,8 +3,8 @@
 A worker does one run at a time, or on a GPU a stack of runs over one backbone (:func:`contested.runs.train_stacked`).
 Workers share nothing but the study's folder. A run's lock decides who trains it, so that a second invocation on the
 same folder takes what is left. A worker that dies (killed, out of memory) takes its run with it, not the study: the
-run resumes from its last snapshot the next time. A stack that breaks is retried in halves until only the run at fault
-is left.
+run resumes from its last snapshot, once, and the next time where that worker dies too. A stack that breaks is retried
+in halves until only the run at fault is left.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from contested.stopping import STOP_SIGNALS
 from contested.studies.backbone import stacks
 from contested.studies.execute import Job, JobStatus, State, Submitted
 from contested.studies.plan import Device, measure, slots
+from contested.studies.worker import RunQueue
 
 if TYPE_CHECKING:
     from contested.runs import DataCache, Progress, RunResult
 
-_POLL = 2.0  # seconds between looks at a run that another invocation holds
 _TOLD = 0.5  # seconds between two reports of where a run stands
 _PROCESSES = multiprocessing.get_context("spawn")  # a worker begins with nothing of what this process has loaded
 _ON_CUDA = 8  # runs of a stack where the configuration does not say; a CPU is full with one
@@ -89,17 +89,20 @@ class LocalExecutor:
     Args:
         workers: Runs, or stacks of runs, at once; as cores, GPUs and memory allow where not given.
         device: What this machine has; measured where not given.
+        until: The end of its time, in seconds since 1970: what is trained then is saved, and nothing starts that does
+            not fit into what is left. None where not given.
     """
 
-    def __init__(self, workers: int | None = None, *, device: Device | None = None) -> None:
+    def __init__(self, workers: int | None = None, *, device: Device | None = None, until: float | None = None) -> None:
         self._workers = workers
         self._device = device
+        self._until = until
         self._threads: int | None = None
         self._free_devices: deque[str] = deque()
         self._statuses: dict[str, JobStatus] = {}
         self._stopping = False
-        self._waiting: deque[Job] = deque()
-        self._locked: deque[tuple[float, Job]] = deque()
+        self._queue = RunQueue([], on_end=self._end_elsewhere)
+        self._died: set[str] = set()
         # Each worker with those of its runs that have not ended.
         self._busy: dict[int, tuple[_Worker, dict[str, Job]]] = {}
         self._idle: list[_Worker] = []
@@ -123,7 +126,9 @@ class LocalExecutor:
         self._free_devices = deque(f"cuda:{index}" for index in range(device.slots) if device.on_gpu)
         self._workers = min(workers, len(jobs))
         self._statuses = {job.run_id: JobStatus() for job in jobs}
-        self._waiting = deque(jobs)
+        each = device.rate / workers
+        known = [job._replace(seconds=job.cost.seconds(each)) if math.isnan(job.seconds) else job for job in jobs]
+        self._queue = RunQueue(known, on_end=self._end_elsewhere, until=self._until)
         self._keys = {job.run_id: stack_key(job.config) for job in jobs}
         kind = "cuda" if device.on_gpu else None
         most = max((stack_size(job.config, kind) for job in jobs if self._keys[job.run_id]), default=1)
@@ -152,12 +157,13 @@ class LocalExecutor:
 
     def _advance(self, workers: int) -> bool:
         """Start what can start, then listen for a moment; say whether anything is left to wait for."""
-        self._retry_locked()
-        while self._waiting and not self._stopping and len(self._busy) < workers:
-            self._start(workers - len(self._busy))
+        if self._queue.is_over and not self._stopping:
+            self.stop()
+        while not self._stopping and len(self._busy) < workers and self._start(workers - len(self._busy)):
+            pass
         if not self._busy:
-            if self._stopping or not self._locked:
-                return bool(self._waiting) and not self._stopping
+            if self._stopping or not self._queue.has_to_wait:
+                return False
             time.sleep(0.2)
             return True
         sources: list[Any] = []
@@ -181,30 +187,36 @@ class LocalExecutor:
             worker.process.terminate()
             worker.process.join(10)
 
-    def _start(self, free: int) -> None:
+    def _start(self, free: int) -> bool:
+        """Start what a worker may do; say whether there was anything."""
+        jobs = self._take(self._idle[-1].device if self._idle else self._next_device, free)
+        if not jobs:
+            return False
         worker = self._idle.pop() if self._idle else self._spawn()
-        jobs = self._take(worker.device, free)
         for job in jobs:
             self._statuses[job.run_id].state = "running"
         self._busy[id(worker)] = (worker, {job.run_id: job for job in jobs})
         worker.pipe.send(
             [(job.run_id, job.config.model_dump(mode="json"), str(job.out), job.from_start) for job in jobs]
         )
+        return True
 
     def _take(self, device: str | None, free: int) -> list[Job]:
         """The next run with those that train together with it, but no more than leaves work for every free worker."""
-        first = self._waiting[0]
-        key = self._keys[first.run_id]
-        size = stack_size(first.config, device)
-        size = min(size, self._most.get(key, size), math.ceil(len(self._waiting) / free))
-        fitting = [job for job in self._waiting if self._keys[job.run_id] == key]
-        taken = [first] if key is None else fitting[:size]
-        for job in taken:
-            self._waiting.remove(job)
-        return taken
+        waiting = len(self._queue.waiting)
+
+        def most(first: Job) -> int:
+            size = stack_size(first.config, device)
+            return min(size, self._most.get(self._keys[first.run_id], size), math.ceil(waiting / free))
+
+        return self._queue.take(most, lambda job: self._keys[job.run_id])
+
+    @property
+    def _next_device(self) -> str | None:
+        return self._free_devices[0] if self._free_devices else None
 
     def _spawn(self) -> _Worker:
-        device = self._free_devices[0] if self._free_devices else None
+        device = self._next_device
         self._free_devices.rotate(-1)
         mine, theirs = _PROCESSES.Pipe()
         # Daemons end with this process in every orderly end; after kill -9 they notice the closed pipe.
@@ -238,7 +250,11 @@ class LocalExecutor:
         status = self._statuses[job.run_id]
         status.state, status.message = state, message
         if state == "locked" and not self._stopping:
-            self._locked.append((time.monotonic() + _POLL, job))
+            self._queue.hold(job)
+
+    def _end_elsewhere(self, job: Job, state: State, message: str) -> None:
+        """Note what became of a run whose turn came when another worker had it."""
+        self._statuses[job.run_id].state, self._statuses[job.run_id].message = state, message
 
     def _try_again(self, jobs: Sequence[Job], *, most: int) -> None:
         """Queue the runs of a broken stack again, at most so many at once."""
@@ -246,7 +262,7 @@ class LocalExecutor:
             self._most[self._keys[job.run_id]] = most
             self._statuses[job.run_id].state = "interrupted" if self._stopping else "waiting"
             if not self._stopping:
-                self._waiting.append(job)
+                self._queue.waiting.append(job)
 
     def _reap(self, key: int, worker: _Worker, left: dict[str, Job]) -> None:
         worker.process.join(5)
@@ -255,21 +271,16 @@ class LocalExecutor:
         if self._stopping or len(left) > 1:
             self._try_again(list(left.values()), most=max(1, len(left) // 2))
             return
+        if again := [job for job in left.values() if job.run_id not in self._died]:
+            self._died.update(job.run_id for job in again)
+            self._try_again(again, most=1)
+            return
         how = f"ended with exit code {code}"
         if code is not None and code < 0:
             how = f"was killed (signal {-code}), perhaps for lack of memory (try fewer --jobs)"
         why = f"its process {how}. The same command resumes it."
         for run_id in left:
             self._statuses[run_id].state, self._statuses[run_id].message = "failed", why
-
-    def _retry_locked(self) -> None:
-        """Look again at runs that another invocation held: complete by now, or left for us."""
-        for _ in range(len(self._locked)):
-            due, job = self._locked.popleft()
-            if time.monotonic() >= due:
-                self._waiting.append(job)
-            else:
-                self._locked.append((due, job))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from contested.studies.folder import DAMAGED, UNREADABLE, RunState, StudyFolder,
 from contested.studies.health import repair_run
 from contested.studies.local import LocalExecutor
 from contested.studies.plan import cost
+from contested.studies.times import Times, learn, left
 
 _NOT_WHOLE = frozenset({DAMAGED, UNREADABLE})
 _OTHER = "its folder holds a run of another configuration; move it away"
@@ -61,6 +63,7 @@ class StudyOutcome(NamedTuple):
         waiting: Runs that were not started.
         damaged: The failed runs that were left alone because their folders are not as they were written.
         n_other_version: Runs in the folder that belong to another version of the study.
+        held: The interrupted runs that another process held at the end.
     """
 
     out: Path
@@ -70,6 +73,7 @@ class StudyOutcome(NamedTuple):
     waiting: tuple[str, ...]
     damaged: tuple[str, ...]
     n_other_version: int
+    held: tuple[str, ...] = ()
 
     @property
     def n_runs(self) -> int:
@@ -117,7 +121,7 @@ def run_study(
         repair_run(run)
     refused = _refused(found, from_start=from_start)
     todo = [cell for cell in cells if found[cell.run_id].status != "complete" and cell.run_id not in refused]
-    jobs = [Job(cell.run_id, cell.config, held.folder(cell), cost(cell), from_start) for cell in todo]
+    jobs = _jobs(todo, held, learn(held, cells), from_start=from_start)
     executor = LocalExecutor() if executor is None else executor
     submitted = executor.submit(jobs)
     start = StudyStart(
@@ -133,6 +137,30 @@ def run_study(
     if on_start is not None:
         on_start(start)
     return _outcome(start, folder, carry_out(executor, jobs, on_change=on_change))
+
+
+def _jobs(todo: Sequence[Cell], folder: StudyFolder, times: Times, *, from_start: bool) -> list[Job]:
+    """The runs to be done, longest first: a long one that starts last would end alone."""
+    jobs = []
+    for cell in todo:
+        state, needed = folder.states[cell.run_id], cost(cell)
+        jobs.append(
+            Job(
+                cell.run_id,
+                cell.config,
+                folder.folder(cell),
+                needed._replace(flops=left(cell, state.epoch, needed.flops)),
+                from_start,
+                seconds=left(cell, state.epoch, times.seconds_of(cell)),
+                failed_before=state.status == "failed",
+            )
+        )
+    return sorted(jobs, key=lambda job: (_unless_nan(job.seconds), _unless_nan(job.cost.flops)), reverse=True)
+
+
+def _unless_nan(value: float) -> float:
+    """What is not known comes first: it may be long."""
+    return math.inf if math.isnan(value) else value
 
 
 def _refused(found: Mapping[str, RunState], *, from_start: bool) -> dict[str, str]:
@@ -154,4 +182,6 @@ def _outcome(start: StudyStart, out: Path, statuses: Mapping[str, JobStatus]) ->
     waiting = tuple(name for name in names if name not in {*failed, *done, *interrupted})
     damaged = tuple(name for name in start.refused if start.found[name].status in _NOT_WHOLE)
     complete = tuple(name for name in names if name in done)
-    return StudyOutcome(out, complete, failed, interrupted, waiting, damaged, start.n_other_version)
+    return StudyOutcome(
+        out, complete, failed, interrupted, waiting, damaged, start.n_other_version, held=those("locked")
+    )

@@ -1,0 +1,173 @@
+"""A worker of a study: it takes a run that nobody holds, longest first, trains it, and takes the next.
+
+The study's folder is the queue, so workers need not know of each other: who holds a run says the run's folder, what is
+complete its manifest. A worker with an end of its time takes nothing that does not fit into what is left.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contested.studies.execute import Job, State
+from contested.studies.folder import state_of
+from contested.studies.holders import holder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from contested.studies.execute import JobStatus
+    from contested.studies.file import Study
+    from contested.studies.plan import Device
+    from contested.studies.running import StudyOutcome, StudyStart
+
+GRACE = 60.0
+"""Seconds before the end of a worker's time at which it saves what it trains; a tenth of its time if that is less."""
+
+_POLL = 2.0  # seconds between looks at a run that another worker holds
+_WHOLE = 0.9  # what is left at least of a worker's time as it takes a run that is longer than all of it
+
+
+class RunQueue:
+    """The runs that a worker may take: longest first, none that another worker holds, none that does not fit.
+
+    Args:
+        jobs: The runs, longest first.
+        on_end: Told of each run that needs no training here any more, or not now: its state and why.
+        until: The end of the worker's time, in seconds since 1970; none where not given.
+
+    Attributes:
+        waiting: Runs that have not been taken.
+    """
+
+    def __init__(
+        self, jobs: list[Job], *, on_end: Callable[[Job, State, str], None], until: float | None = None
+    ) -> None:
+        self.waiting = jobs
+        self._held: deque[tuple[float, Job]] = deque()
+        self._on_end = on_end
+        span = math.inf if until is None else until - time.time()
+        self._until = math.inf if until is None else until - min(GRACE, span / 10)
+        self._span = self._until - time.time()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the worker's time is: what it trains is to be saved now."""
+        return time.time() >= self._until
+
+    @property
+    def has_to_wait(self) -> bool:
+        """Whether to wait for a run that somebody else holds.
+
+        With an end of its time a worker waits only for those of whom nobody can say whether they are alive.
+        """
+        if self._until == math.inf:
+            return bool(self._held)
+        return any((found := holder(job.out)) is None or not found.alive for _, job in self._held if self.fits(job))
+
+    def take(self, most: Callable[[Job], int], key: Callable[[Job], str | None]) -> list[Job]:
+        """Take the first run that is free and fits, and those that train together with it.
+
+        Args:
+            most: How many runs one trains together with at most, itself included.
+            key: What runs that train together have in common; None for one that trains alone.
+
+        Returns:
+            The runs; none where there is none.
+        """
+        self._look_again()
+        taken: list[Job] = []
+        for job in list(self.waiting):
+            if taken and key(job) != key(taken[0]):
+                continue
+            if self.fits(job) and self._is_free(job):
+                self.waiting.remove(job)
+                taken.append(job)
+                if key(job) is None or len(taken) >= most(taken[0]):
+                    break
+        return taken
+
+    def fits(self, job: Job) -> bool:
+        """Whether a run ends before the worker's time does, as far as is known.
+
+        One that is longer than all of a worker's time is taken at its beginning: it is saved at the end, and resumed by
+        the next worker.
+
+        Args:
+            job: The run.
+
+        Returns:
+            True also where it is not known how long it takes.
+        """
+        remaining = self._until - time.time()
+        if not job.seconds > remaining:
+            return remaining > 0
+        return job.seconds > self._span and remaining > _WHOLE * self._span
+
+    def hold(self, job: Job) -> None:
+        """Look at a run again later, which another worker holds."""
+        self._held.append((time.monotonic() + _POLL, job))
+
+    def _look_again(self) -> None:
+        """Queue runs that another worker held: complete by now, or left for us."""
+        for _ in range(len(self._held)):
+            due, job = self._held.popleft()
+            if time.monotonic() >= due:
+                self.waiting.insert(0, job)
+            else:
+                self._held.append((due, job))
+
+    def _is_free(self, job: Job) -> bool:
+        """Whether a run is to be trained here; one that somebody else holds or has ended is taken out."""
+        found = state_of(job.config, job.out)
+        ended: State | None = None
+        if found.status == "complete" and not job.from_start:
+            ended = "skipped"
+        elif found.status == "failed" and not job.failed_before:
+            ended = "failed"  # by another worker, since this one began
+        elif (by := holder(job.out)) is not None and by.alive is not False:
+            ended = "locked"
+            self.hold(job)
+        if ended is None:
+            return True
+        self.waiting.remove(job)
+        self._on_end(job, ended, found.error if ended == "failed" else "")
+        return False
+
+
+def work(
+    study: Study,
+    out: str | os.PathLike[str] | Path,
+    *,
+    until: float | None = None,
+    device: Device | None = None,
+    on_start: Callable[[StudyStart], None] | None = None,
+    on_change: Callable[[Mapping[str, JobStatus]], None] | None = None,
+) -> StudyOutcome:
+    """Work on a study with others: run after run, until nothing is left for this worker.
+
+    Args:
+        study: The study.
+        out: Its folder.
+        until: The end of its time, in seconds since 1970: what it trains then is saved and let go.
+        device: What this machine has; measured where not given.
+        on_start: As in :func:`contested.studies.run_study`.
+        on_change: Likewise.
+
+    Returns:
+        How each run ended.
+
+    Raises:
+        ConfigError: With everything that would stop runs, before the first one starts.
+        RunError: If the folder cannot be written.
+    """
+    from contested.studies.local import LocalExecutor
+    from contested.studies.running import run_study
+
+    executor = LocalExecutor(1, device=device, until=until)
+    return run_study(study, out, executor=executor, on_start=on_start, on_change=on_change)
