@@ -13,10 +13,10 @@ PARALLEL := OMP_NUM_THREADS=1
 # What make lowest tests.
 TESTS ?= tests
 
-.PHONY: help setup demo test check format hooks docs slow lowest clean
+.PHONY: help setup demo test check format hooks docs slow slurm-test lowest clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## Install everything into .venv
 
@@ -37,7 +37,10 @@ test: $(READY) ## The tests (slow, gpu and network ones are opt-in)
 	$(PARALLEL) $(BIN)/python -m pytest --quiet --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 slow: $(READY) ## The slow tests as well
-	$(BIN)/python -m pytest --quiet -m 'not gpu and not network'
+	$(BIN)/python -m pytest --quiet -m 'not gpu and not network and not cluster'
+
+slurm-test: $(READY) ## A study on a real SLURM on this machine (as root; Debian: slurm-wlm and munge)
+	$(PARALLEL) $(BIN)/python -m pytest --quiet -m cluster tests/cluster/test_slurm.py
 
 check: $(READY) ## Format, lint, types, docstrings, import contracts, pages made from the code
 	$(BIN)/ruff format --check .

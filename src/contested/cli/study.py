@@ -150,18 +150,24 @@ def status(
     from contested.cli.study_tables import status_json, status_table
     from contested.studies import expand
     from contested.studies.folder import StudyFolder
+    from contested.studies.slurm import queue_lines, submissions
+    from contested.studies.status import progress
 
     folder = out or path(file)
     content = open_folder(file, folder, given=out is not None)
     cells = [cell for cell in expand(content) if not cell.excluded]
-    if json:
-        print_json(status_json(content.name, cells, StudyFolder(folder, cells, verify=True).states))
-        return
-    if not once and console().is_terminal:
+    if not json and not once and console().is_terminal:
         _follow(cells, folder)
         return
     held = StudyFolder(folder, cells, verify=True)
-    console(wide=True).print(status_table(cells, held.states))
+    now = progress(held, cells)
+    if json:
+        submitted = [each._asdict() for each in submissions(folder)]
+        print_json(status_json(content.name, cells, held.states, now) | {"submitted": submitted})
+        return
+    console(wide=True).print(status_table(cells, held.states, now))
+    for line in queue_lines(folder):
+        echo(line)
     if held.others:
         echo(f"{held.others} runs in this folder belong to another version of the study; left alone.", err=True)
 
@@ -169,17 +175,24 @@ def status(
 def _follow(cells: Sequence[Cell], folder: Path) -> None:
     from rich.live import Live
 
-    from contested.cli.study_tables import status_table
+    from contested.cli.study_tables import counts, status_table
     from contested.studies.folder import StudyFolder
+    from contested.studies.status import progress
+    from contested.studies.times import learn
 
-    show = console()
+    show, times, n_known = console(), None, 0
     with Live(console=show, auto_refresh=False) as live:
         while True:
-            found = StudyFolder(folder, cells).states
-            done = all(state.status == "complete" for state in found.values())
+            held = StudyFolder(folder, cells)
+            n_complete = counts(held.states).get("complete", 0)
+            done = n_complete == len(cells)
             if done:
-                found = StudyFolder(folder, cells, verify=True).states
-            live.update(status_table(cells, found, rows=show.height - 6), refresh=True)
+                held = StudyFolder(folder, cells, verify=True)
+            if times is None or n_complete != n_known:
+                times, n_known = learn(held, cells), n_complete
+            live.update(
+                status_table(cells, held.states, progress(held, cells, times), rows=show.height - 6), refresh=True
+            )
             if done:
                 return
             time.sleep(_REFRESH)

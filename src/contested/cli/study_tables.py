@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
     from contested.studies import Cell
     from contested.studies.folder import RunState
+    from contested.studies.holders import Holder
     from contested.studies.plan import Device
+    from contested.studies.status import Progress
 
 _STYLES = {"complete": "green", "failed": "red", "running": "yellow", "other": "red"}
 _STYLES |= {"unreadable": "red", "damaged": "red"}
@@ -99,12 +101,13 @@ def _estimate(cells: Sequence[Cell], device: Device) -> str:
     )
 
 
-def status_table(cells: Sequence[Cell], found: Mapping[str, RunState], rows: int | None = None) -> Table:
+def status_table(cells: Sequence[Cell], found: Mapping[str, RunState], now: Progress, rows: int | None = None) -> Table:
     """The status of every run.
 
     Args:
         cells: The runs.
         found: Run id to state.
+        now: Who is at work, and what is left.
         rows: Most rows; all where not given.
 
     Returns:
@@ -114,19 +117,48 @@ def status_table(cells: Sequence[Cell], found: Mapping[str, RunState], rows: int
     from rich.text import Text
 
     table = Table("run", "status", box=None)
-    for heading in ("epoch", "checkpoints"):
+    for heading in ("epoch", "checkpoints", "left"):
         table.add_column(heading, justify="right")
-    table.add_column("")
+    for heading in ("trained by", "since", ""):
+        table.add_column(heading)
     # On a small screen what is at work or failed is worth more than what is done or waits.
-    order = sorted(cells, key=lambda cell: found[cell.run_id].status in {"complete", "missing"}) if rows else cells
+    idle = {run_id for run_id in found if run_id not in now.holders and found[run_id].status in {"complete", "missing"}}
+    order = sorted(cells, key=lambda cell: cell.run_id in idle) if rows else cells
     for cell in order[:rows]:
         state = found[cell.run_id]
         epoch = f"{state.epoch:.1f} of {cell.config.training.epochs}" if state.checkpoints else "–"
         note = state.error.splitlines()[0] if state.error else ""
         label = Text(state.status, style=_STYLES.get(state.status, ""))
-        table.add_row(Text(cell.run_id), label, epoch, str(state.checkpoints or "–"), Text(note))
-    table.caption = ", ".join(f"{count} {name}" for name, count in counts(found).items())
+        remaining = "" if state.status == "complete" else _time(now.left[cell.run_id])
+        row = (epoch, str(state.checkpoints or "–"), remaining, *_holder(now.holders.get(cell.run_id)), note)
+        table.add_row(Text(cell.run_id), label, *map(Text, row))
+    table.caption = ", ".join([*(f"{count} {name}" for name, count in counts(found).items()), *time_left(now)])
     return table
+
+
+def _holder(held: Holder | None) -> tuple[str, str]:
+    """Who trains a run, and since when in local time."""
+    if held is None:
+        return "", ""
+    where = " ".join(filter(None, (held.host, held.job and f"({held.job})", "(silent)" * (held.alive is False))))
+    return where, f"{held.since.astimezone():%m-%d %H:%M}"
+
+
+def time_left(now: Progress) -> list[str]:
+    """What is left of a study, as the end of a sentence.
+
+    Args:
+        now: Who is at work, and what is left.
+
+    Returns:
+        The words, or none where nothing is left.
+    """
+    from contested.wording import counted
+
+    if not now.left:
+        return []
+    about = f", about {_time(now.seconds)} left" if now.seconds == now.seconds else ""
+    return [f"{counted(now.workers, 'worker')} now{about}"]
 
 
 def counts(found: Mapping[str, RunState]) -> dict[str, int]:
@@ -142,22 +174,37 @@ def counts(found: Mapping[str, RunState]) -> dict[str, int]:
     return {name: sum(state.status == name for state in found.values()) for name in names}
 
 
-def status_json(study: str, cells: Sequence[Cell], found: Mapping[str, RunState]) -> dict[str, Any]:
+def status_json(study: str, cells: Sequence[Cell], found: Mapping[str, RunState], now: Progress) -> dict[str, Any]:
     """The status of every run, machine-readable.
 
     Args:
         study: The study's name.
         cells: The runs.
         found: Run id to state.
+        now: Who is at work, and what is left.
 
     Returns:
-        study, counts, and one entry per run.
+        study, counts, workers, seconds_left, and one entry per run.
     """
     runs = []
     for cell in cells:
         known = {name: None if value != value else value for name, value in found[cell.run_id]._asdict().items()}
-        runs.append({"run_id": cell.run_id, **cell.coordinates, **known})
-    return {"study": study, "counts": counts(found), "runs": runs}
+        held, remaining = now.holders.get(cell.run_id), now.left.get(cell.run_id, 0.0)
+        by = None if held is None else held._asdict() | {"since": held.since.isoformat(timespec="seconds")}
+        runs.append(
+            {"run_id": cell.run_id, **cell.coordinates, **known, "holder": by, "seconds_left": _known(remaining)}
+        )
+    return {
+        "study": study,
+        "counts": counts(found),
+        "workers": now.workers,
+        "seconds_left": _known(now.seconds),
+        "runs": runs,
+    }
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value
 
 
 def _time(seconds: float) -> str:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from contested.errors import ConfigError, ContestedError, write_error
 from contested.files import write_json, write_text
@@ -322,8 +322,3 @@ def _call(command: Sequence[str]) -> str:
             f"The command was: {shlex.join(command)}. Options after -- are for sbatch; sinfo says what the cluster has."
         )
     return done.stdout
-
-
-def status_json(out: Path) -> list[dict[str, Any]]:
-    """What was submitted of a study, for JSON."""
-    return [each._asdict() for each in submissions(out)]

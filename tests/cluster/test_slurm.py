@@ -1,0 +1,149 @@
+"""A study on a real SLURM: a worker preempted, all past their time, one killed, one lost with what watched over it.
+
+make slurm-test
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contested.studies import expand, open_study
+from contested.studies.folder import StudyFolder
+from contested.studies.holders import holder
+
+pytestmark = pytest.mark.cluster
+
+LOOPBACK = runpy.run_path(str(Path(__file__).with_name("loopback.py")), run_name="loopback")
+MISSING = LOOPBACK["missing"]()
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cluster of three nodes on loopback, for which SLURM's commands speak meanwhile."""
+    folder = tmp_path / "slurm"
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    try:
+        LOOPBACK["start"](folder)
+        yield folder
+    finally:
+        LOOPBACK["stop"](folder)
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    """Twelve runs of some seconds each, on data and an encoder as files."""
+    contested("demo", "--files", "--out", str(tmp_path / "start"))
+    content = {
+        "name": "twelve",
+        "defaults": {
+            "model": {"name": "start/encoder", "max_length": 64},
+            "task": {"annotated": {"path": "start/annotated.jsonl"}, "bulk": {"path": "start/bulk.jsonl", "size": 900}},
+            "training": {"epochs": 4},
+            "tracking": {"every": 20},
+            "execution": {"threads": 1},
+        },
+        "axes": {
+            "method": ["full", {"name": "lora", "r": 4}],
+            "training.learning_rate": [1.0e-3, 2.0e-3, 5.0e-3],
+            "seed": [42, 123],
+        },
+    }
+    file = tmp_path / "twelve.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return file
+
+
+def contested(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "contested", *arguments], capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def until(true: Callable[[], Any], seconds: float = 240) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, subprocess.run(["squeue"], capture_output=True, text=True).stdout
+        time.sleep(0.2)
+    return found
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (Debian: slurm-wlm, munge)")
+def test_a_study_completes_by_itself_whatever_becomes_of_its_workers(
+    slurm: Path, study_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = contested(
+        "study", "submit", str(study_file), "--out", str(out), "--to", "slurm", "--workers", "3", "--time", "1m"
+    )
+    job = re.findall(r"SLURM job (\d+)", said)[0]
+    cells = expand(open_study(out))
+
+    def training() -> dict[int, Path]:
+        """Processes that train a run now, of which a checkpoint is recorded."""
+        runs = [run for run in (out / "runs").glob("*") if list(run.glob("checkpoints/*"))]
+        return {held.pid: run for run in runs if (held := holder(run)) is not None and held.pid}
+
+    def log() -> str:
+        return "".join(file.read_text() for file in sorted((out / "submit").glob("*.log")))
+
+    # Preempted: SLURM queues the task again, whatever it does.
+    until(lambda: len(training()) >= 2)
+    subprocess.run(["scontrol", "requeue", f"{job}_1"], check=True)
+    # Killed: what trains, as by a lack of memory.
+    until(lambda: "interrupted" in log())
+    os.kill(until(lambda: list(training()))[0], signal.SIGKILL)
+    # Lost: what watches over a task for SLURM, with the worker and the script.
+    lost = next(iter(until(training)))
+    step = _step_of(lost)
+    for process in (*step, lost):
+        os.kill(process, signal.SIGKILL)
+    # Past its time: the others are warned a quarter of their minute before its end.
+    until(lambda: all(state.status == "complete" for state in StudyFolder(out, cells).states.values()))
+    # Workers that were queued again have nothing left to do.
+    until(lambda: not _tasks(job), 60)
+    assert "(attempt" not in log()
+
+    alone = tmp_path / "alone"
+    contested("study", "run", str(study_file), "--out", str(alone), "--jobs", "2")
+    for folder in (alone, out):
+        contested("analyze", str(folder), "--resamples", "50")
+    assert (out / "results" / "results.json").read_bytes() == (alone / "results" / "results.json").read_bytes()
+
+
+def _tasks(job: str) -> list[str]:
+    return subprocess.run(
+        ["squeue", "--noheader", f"--job={job}"], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+
+
+def _step_of(process: int) -> list[int]:
+    """The processes above a worker's, up to slurmstepd."""
+    found: list[int] = []
+    while "slurmstepd" not in _command(process):
+        process = _parent(process)
+        assert process > 1
+        found.append(process)
+    return found[::-1]
+
+
+def _parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _command(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")
