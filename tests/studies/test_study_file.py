@@ -215,7 +215,9 @@ def test_a_papers_run_costs_what_its_arithmetic_says() -> None:
 def test_the_plan_for_machines_is_whole() -> None:
     from contested.studies.plan import Device
 
-    found = plan_json(expand(load_study("paper")), Device("CPU, 2 cores", 1e11, 2, 8e9), {})
+    found = plan_json(
+        expand(load_study("paper")), Device("CPU, 2 cores", 1e11, 2, 8e9), {}, lambda cell: cost(cell).seconds(1e11)
+    )
     assert found["conditions"] == 25
     assert found["runs"] == 102
     assert found["groups"]["main"] == 54

@@ -16,6 +16,7 @@ from contested.studies.presets import PRESETS
 
 if TYPE_CHECKING:
     from contested.studies import Cell, StudyOutcome
+    from contested.studies.times import Times
 
 study = typer.Typer(
     help=f"Many runs from one file.\n\nPresets: {', '.join(PRESETS)}.",
@@ -45,7 +46,8 @@ def plan(
     """Show what would run and what it would cost.
 
     The matrix of runs, their number, and an estimate of arithmetic, memory and time on this device. Nothing is loaded
-    or downloaded. The times come from a short measurement of this device and are right within a factor of two or three.
+    or downloaded. The times come from a short measurement of this device and are right within a factor of two or three;
+    with --out they are what the finished runs there took.
 
     Example: contested study plan paper
     """
@@ -55,19 +57,24 @@ def plan(
     from contested.studies import expand
     from contested.studies.checks import misfits, missing_inputs, short_bulks, slow_cells
     from contested.studies.plan import measure, plan_json
+    from contested.studies.times import Times
 
     content = load(file, sets, scale, out)
     cells = expand(content)
-    status = {} if out is None else _statuses(cells, out)
+    status, times = ({}, Times([])) if out is None else _found(cells, out)
     device = measure()
+
+    def seconds_of(cell: Cell) -> float:
+        return times.seconds_of(cell, device.rate)
+
     if json:
-        print_json(plan_json(cells, device, status))
+        print_json(plan_json(cells, device, status, seconds_of))
         return
     show = console()
     about = f": {content.description}" if content.description else ""
     show.print(Text(f"{content.name}{about}", style="bold"), soft_wrap=True)
-    console(wide=True).print(matrix(cells, device.rate))
-    for line in totals(cells, device, status):
+    console(wide=True).print(matrix(cells, seconds_of))
+    for line in totals(cells, device, status, times):
         show.print(Text(line), soft_wrap=True)
     # The files of a miniature are made when it runs.
     inputs = missing_inputs(cells) if scale is None else short_bulks(cells)
@@ -198,10 +205,13 @@ def _follow(cells: Sequence[Cell], folder: Path) -> None:
             time.sleep(_REFRESH)
 
 
-def _statuses(cells: Sequence[Cell], out: Path) -> dict[str, str]:
+def _found(cells: Sequence[Cell], out: Path) -> tuple[dict[str, str], Times]:
+    """Run id to status, and what finished runs took."""
     from contested.studies.folder import StudyFolder
+    from contested.studies.times import learn
 
-    return {name: state.status for name, state in StudyFolder(out, cells, verify=True).states.items()}
+    folder = StudyFolder(out, cells, verify=True)
+    return {name: state.status for name, state in folder.states.items()}, learn(folder, cells)
 
 
 def _outcome_json(outcome: StudyOutcome) -> dict[str, object]:

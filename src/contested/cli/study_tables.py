@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from contested.studies.plan import cost
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -13,17 +15,18 @@ if TYPE_CHECKING:
     from contested.studies.holders import Holder
     from contested.studies.plan import Device
     from contested.studies.status import Progress
+    from contested.studies.times import Times
 
 _STYLES = {"complete": "green", "failed": "red", "running": "yellow", "other": "red"}
 _STYLES |= {"unreadable": "red", "damaged": "red"}
 
 
-def matrix(cells: Sequence[Cell], rate: float) -> Table:
+def matrix(cells: Sequence[Cell], seconds_of: Callable[[Cell], float]) -> Table:
     """The plan: one row for the cells that differ only in the seed, under the first group that contains them.
 
     Args:
         cells: Every cell.
-        rate: The device's matrix rate in operations per second.
+        seconds_of: What a run takes.
 
     Returns:
         The table.
@@ -42,27 +45,26 @@ def matrix(cells: Sequence[Cell], rate: float) -> Table:
         if first != group:
             group = first
             table.add_row(Text(group, style="bold"))
-        table.add_row(Text(f"  {label}"), *(Text(text) for text in _costs(members, rate)))
+        table.add_row(Text(f"  {label}"), *(Text(text) for text in _costs(members, seconds_of)))
     return table
 
 
-def _costs(members: Sequence[Cell], rate: float) -> list[str]:
-    from contested.studies.plan import cost
-
+def _costs(members: Sequence[Cell], seconds_of: Callable[[Cell], float]) -> list[str]:
     needed = cost(members[0])
     seeds = (f"({cell.config.seed})" if cell.excluded else str(cell.config.seed) for cell in members)
-    sizes = (_number(needed.flops / 1e15), _number(needed.memory / 1e9), _time(needed.seconds(rate)))
+    sizes = (_number(needed.flops / 1e15), _number(needed.memory / 1e9), _time(seconds_of(members[0])))
     steps, checkpoints = ("?" if count is None else f"{count:,}" for count in (needed.steps, needed.checkpoints))
     return [" ".join(seeds), steps, checkpoints, *sizes]
 
 
-def totals(cells: Sequence[Cell], device: Device, status: Mapping[str, str]) -> list[str]:
+def totals(cells: Sequence[Cell], device: Device, status: Mapping[str, str], times: Times) -> list[str]:
     """What the plan adds up to.
 
     Args:
         cells: Every cell.
         device: Where the runs would be done.
         status: Run id to status; empty where there is no folder yet.
+        times: What finished runs took.
 
     Returns:
         Sentences.
@@ -80,12 +82,21 @@ def totals(cells: Sequence[Cell], device: Device, status: Mapping[str, str]) -> 
         f"{counted(count_conditions(cells), 'condition')}: settings that differ in more than the seed{marked}.",
         *(f"Not run: {cell.run_id} – {cell.excluded}." for cell in cells if cell.excluded),
         *([f"{len(running) - len(left)} of them complete."] if status else []),
-        _estimate(left, device),
+        _estimate(left, device) if not times.device else _learned(left, times),
     ]
 
 
+def _learned(cells: Sequence[Cell], times: Times) -> str:
+    flops = sum(cost(cell).flops for cell in cells)
+    seconds = sum(times.seconds_of(cell) for cell in cells)
+    return (
+        f"As finished runs of this study took it on {times.device}: {_number(flops / 1e15)} PFLOP, about "
+        f"{_time(seconds)} one after the other."
+    )
+
+
 def _estimate(cells: Sequence[Cell], device: Device) -> str:
-    from contested.studies.plan import EFFICIENCY, cost, slots
+    from contested.studies.plan import EFFICIENCY, slots
 
     costs = [cost(cell) for cell in cells]
     flops = sum(each.flops for each in costs)

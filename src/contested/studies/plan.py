@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -193,13 +193,16 @@ def slots(costs: Sequence[Cost], device: Device) -> int:
     return max(1, min(device.slots, fits, len(costs) or 1))
 
 
-def plan_json(cells: Sequence[Cell], device: Device, status: dict[str, str]) -> dict[str, Any]:
+def plan_json(
+    cells: Sequence[Cell], device: Device, status: dict[str, str], seconds_of: Callable[[Cell], float]
+) -> dict[str, Any]:
     """The plan, machine-readable.
 
     Args:
         cells: Every cell.
         device: Where it would run.
         status: Run id to status.
+        seconds_of: What a run takes.
 
     Returns:
         conditions, runs, groups, excluded, flops, seconds, device, and one entry per cell.
@@ -218,7 +221,7 @@ def plan_json(cells: Sequence[Cell], device: Device, status: dict[str, str]) -> 
                 "checkpoints": needed.checkpoints,
                 "flops": _known(needed.flops),
                 "memory_bytes": _known(needed.memory),
-                "seconds": _known(needed.seconds(device.rate)),
+                "seconds": _known(seconds_of(cell)),
             }
         )
     running = [entry for entry in entries if not entry["excluded"]]

@@ -84,7 +84,7 @@ def script(
     """
     check_options(options)
     # A warning as long as the time would come at its beginning.
-    warning = min(_WARNING, seconds // 4)
+    warning = min(_WARNING, seconds // 6)
     own = [
         f"--job-name={re.sub(r'[^A-Za-z0-9._-]+', '-', name)}",
         f"--array=0-{workers - 1}",
