@@ -60,8 +60,6 @@ def place(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_a_page_works_from_top_to_bottom(page: Path, place: Path) -> None:
-    if page.stem == "clusters":
-        pytest.skip("needs machines that share a disk; its commands are parsed below")
     names: dict[str, object] = {}
     for kind, text in blocks(page):
         if kind == "python" and "train.py" in page.read_text(encoding="utf-8"):
