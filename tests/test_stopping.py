@@ -31,6 +31,21 @@ def test_each_signal_asks_to_stop_and_its_former_handler_comes_back(number: sign
         signal.signal(number, before)
 
 
+def test_signals_of_one_moment_are_one_request_and_ctrl_c_is_always_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    now = 100.0
+    monkeypatch.setattr("contested.stopping.time.monotonic", lambda: now)
+    with stop_signals(lambda number, frame: seen.append(number)):
+        signal.raise_signal(signal.SIGUSR2)
+        now += 0.5
+        signal.raise_signal(signal.SIGTERM)  # of a scheduler, to a parent and to its children
+        assert seen == [signal.SIGUSR2]
+        signal.raise_signal(signal.SIGINT)
+        now += 1.5
+        signal.raise_signal(signal.SIGTERM)
+    assert seen == [signal.SIGUSR2, signal.SIGINT, signal.SIGTERM]
+
+
 def test_what_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -80,6 +80,10 @@ def test_runs_are_taken_in_order_alone_or_together(study: Study, clock: Clock) -
         ["2", "1"],
         [],
     ]
+    # What belongs to others is left for later.
+    queue = study.queue(5, 4, 3)
+    jobs = queue.take(lambda _: 9, lambda job: "odd" if job.seconds % 2 else "even")
+    assert [job.run_id for job in jobs] == ["5", "3"]
     # Those that train alone never train together.
     assert take(study.queue(5, 4), 2, None) == ["5"]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,14 @@ import pytest
 import yaml
 
 from contested.cli import main
-from contested.studies import local, plan
+from contested.studies import local, plan, worker
+from contested.studies.holders import Holder
+from contested.studies.slurm import HELD_ELSEWHERE
 
 # Python runs this at the start of a worker: a stand-in for the package that trains, which takes seconds to import.
 # Instead of training, a run notes what it was given, or breaks.
 FAULTS = """
-import collections, functools, json, os, signal, sys, types
+import collections, functools, json, os, signal, sys, time, types
 if "spawn_main" in " ".join(sys.orig_argv):
     Result = collections.namedtuple("Result", "path trained")
 
@@ -26,8 +30,13 @@ if "spawn_main" in " ".join(sys.orig_argv):
         faults = json.loads(os.environ["FAULTS"])
         for config, out in given:
             fault = faults.get(str(config.seed), "")
-            if fault == "killed":
+            once = out.parent / f"{config.seed}.died"
+            if fault == "killed" or fault == "killed once" and not once.exists():
+                once.parent.mkdir(parents=True, exist_ok=True)
+                once.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+            if fault == "takes long":
+                time.sleep(4)
             if fault == "exits":
                 os._exit(3)
             if fault == "raises":
@@ -74,9 +83,14 @@ def study(
     }
 
     def run(
-        *more: str, slots: int = 1, on_gpu: bool = False, faults: dict[int, str] | None = None, **execution: Any
+        *more: str,
+        slots: int = 1,
+        on_gpu: bool = False,
+        rate: float = 1e12,
+        faults: dict[int, str] | None = None,
+        **execution: Any,
     ) -> tuple[int, Path]:
-        device = plan.Device("CPU of a test", 1e12, slots, 1e12, on_gpu=on_gpu)
+        device = plan.Device("CPU of a test", rate, slots, 1e12, on_gpu=on_gpu)
         for module in (plan, local):  # wherever it is asked
             monkeypatch.setattr(module, "measure", lambda *_: device, raising=False)
         monkeypatch.setenv("FAULTS", json.dumps(faults or {}))
@@ -127,6 +141,38 @@ def test_a_worker_that_breaks_fails_its_run_and_not_the_study(
     assert not (out / "runs" / "1.json").exists()
     # Whatever is not foreseen is shown in full.
     assert ("Traceback" in why) == (fault == "raises")
+
+
+def test_a_run_whose_worker_was_killed_is_tried_again_once(
+    study: Callable[..., tuple[int, Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = study("--jobs", "1", "--json", faults={1: "killed once"})
+    found = json.loads(capsys.readouterr().out)
+    assert (code, found["complete"], found["failed"]) == (0, 2, {})
+    assert (out / "runs" / "1.died").exists()
+
+
+def test_nothing_starts_that_does_not_fit_and_the_rest_is_left(
+    study: Callable[..., tuple[int, Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # At this rate a run takes days: it is taken while nine tenths of the worker's time (36 seconds) are left.
+    code, out = study("--jobs", "1", "--json", "--until", str(time.time() + 40), faults={1: "takes long"}, rate=1.0)
+    found = json.loads(capsys.readouterr().out)
+    assert (code, found["complete"], len(found["waiting"])) == (130, 1, 1)
+    assert (out / "runs" / "1.json").exists()
+
+
+def test_what_others_hold_is_left_to_them(
+    study: Callable[..., tuple[int, Path]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Holder("there", 1, datetime.now(UTC), None, True, "slurm 1_0")
+    monkeypatch.setattr(worker, "holder", lambda run: held if "-s2-" in run.name else None)
+    code, out = study("--jobs", "1", "--until", str(time.time() + 3600))
+    assert code == HELD_ELSEWHERE
+    said = capsys.readouterr().out
+    assert "1 of 2 runs complete, 0 failed, 1 interrupted, 0 not started" in said
+    assert "Other workers train the rest" in said
+    assert not (out / "runs" / "2.json").exists()
 
 
 def test_a_run_that_breaks_a_stack_is_found_and_fails_alone(
