@@ -37,6 +37,8 @@ GOLDEN = """\
 
 # When this job ends. Versions of SLURM that do not say it give the job this many seconds from now.
 until=${SLURM_JOB_END_TIME:-$(($(date +%s) + 14400))}
+# Not the job's own number: that of an array's last task is the number of the whole array.
+task=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-${SLURM_CPUS_ON_NODE:-1}}
 
 # Who asks this job to stop asks the worker, which saves the state of its run.
@@ -64,8 +66,8 @@ if [ "$asked" = TERM ]; then exit "$code"; fi
 case $code in
     0) scancel --state=PENDING "$SLURM_ARRAY_JOB_ID" ;; # the study is complete: workers that wait have nothing to do
     3) exit 0 ;; # other workers hold what is left
-    130) scontrol requeue "$SLURM_JOB_ID" ;; # out of time
-    *) if [ "$asked" = USR2 ]; then scontrol requeue "$SLURM_JOB_ID"; else exit "$code"; fi ;;
+    130) scontrol requeue "$task" ;; # out of time
+    *) if [ "$asked" = USR2 ]; then scontrol requeue "$task"; else exit "$code"; fi ;;
 esac
 """
 
@@ -157,7 +159,7 @@ def job(stage: Stage, tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
         file.write_text(
             script(tmp_path, name="a", workers=2, seconds=60, options=(), command="c", python=f"{stage.folder}/python")
         )
-        environment = {**os.environ, "SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "10", "SLURM_JOB_END_TIME": "99"}
+        environment = {**os.environ, "SLURM_ARRAY_JOB_ID": "10", "SLURM_ARRAY_TASK_ID": "3", "SLURM_JOB_END_TIME": "99"}
         return subprocess.Popen(
             ["bash", file], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -175,7 +177,7 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     [
         (0, 0, ["scancel --state=PENDING 10"]),
         (3, 0, []),
-        (130, 0, ["scontrol requeue 12"]),
+        (130, 0, ["scontrol requeue 10_3"]),
         (1, 1, []),
         (2, 2, []),
     ],
@@ -198,7 +200,7 @@ def test_a_killed_worker_is_started_again_twice(job: Any, stage: Stage) -> None:
 SAVES = 'trap "sleep 0.3; exit 130" {0}; echo begun >> {1}; while :; do sleep 0.05; done'
 
 
-@pytest.mark.parametrize(("name", "then", "code"), [("USR2", ["scontrol requeue 12"], 0), ("TERM", [], 130)])
+@pytest.mark.parametrize(("name", "then", "code"), [("USR2", ["scontrol requeue 10_3"], 0), ("TERM", [], 130)])
 def test_a_signal_goes_on_to_the_worker_and_only_a_warning_queues_the_job_again(
     name: str, then: list[str], code: int, job: Any, stage: Stage
 ) -> None:
@@ -214,7 +216,7 @@ def test_a_worker_that_is_warned_while_it_begins_is_queued_again(job: Any, stage
     wait_for(lambda: "begun" in stage.called)
     process.send_signal(signal.SIGUSR2)
     assert end(process)[0] == 0
-    assert stage.called[2:] == ["scontrol requeue 12"]
+    assert stage.called[2:] == ["scontrol requeue 10_3"]
 
 
 def wait_for(true: Callable[[], bool]) -> None:

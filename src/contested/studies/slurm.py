@@ -114,6 +114,8 @@ _SCRIPT = """\
 
 # When this job ends. Versions of SLURM that do not say it give the job this many seconds from now.
 until=${{SLURM_JOB_END_TIME:-$(($(date +%s) + {seconds}))}}
+# Not the job's own number: that of an array's last task is the number of the whole array.
+task=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 export OMP_NUM_THREADS=${{SLURM_CPUS_PER_TASK:-${{SLURM_CPUS_ON_NODE:-1}}}}
 
 # Who asks this job to stop asks the worker, which saves the state of its run.
@@ -141,8 +143,8 @@ if [ "$asked" = TERM ]; then exit "$code"; fi
 case $code in
     0) scancel --state=PENDING "$SLURM_ARRAY_JOB_ID" ;; # the study is complete: workers that wait have nothing to do
     {held}) exit 0 ;; # other workers hold what is left
-    130) scontrol requeue "$SLURM_JOB_ID" ;; # out of time
-    *) if [ "$asked" = USR2 ]; then scontrol requeue "$SLURM_JOB_ID"; else exit "$code"; fi ;;
+    130) scontrol requeue "$task" ;; # out of time
+    *) if [ "$asked" = USR2 ]; then scontrol requeue "$task"; else exit "$code"; fi ;;
 esac
 """
 
