@@ -42,6 +42,7 @@ class Study:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.status: dict[str, str] = {}
         self.held: dict[str, bool | None] = {}
+        self.silent_s = 0.0
         self.ended: list[tuple[str, State, str]] = []
         monkeypatch.setattr(worker, "state_of", self._state)
         monkeypatch.setattr(worker, "holder", self._holder)
@@ -60,7 +61,7 @@ class Study:
     def _holder(self, folder: Path) -> Holder | None:
         if folder.name not in self.held:
             return None
-        return Holder("there", 1, datetime.now(UTC), None, self.held[folder.name], "")
+        return Holder("there", 1, datetime.now(UTC), self.silent_s, self.held[folder.name], "")
 
 
 @pytest.fixture
@@ -144,17 +145,40 @@ def test_a_run_that_had_failed_before_is_tried_again_and_one_to_begin_again_is_n
     assert take(study.queue(4, from_start=True)) == ["4"]
 
 
-@pytest.mark.parametrize(("alive", "waits"), [(True, False), (None, True), (False, True)])
-def test_with_an_end_of_its_time_a_worker_waits_for_those_alone_of_whom_nobody_knows(
-    alive: bool | None, waits: bool, study: Study, clock: Clock
+def test_with_an_end_of_its_time_a_worker_waits_until_others_have_given_a_sign_of_life(
+    study: Study, clock: Clock
 ) -> None:
     study.held = {"5": True}
     queue = study.queue(5, until=NOW + 3600)
     assert take(queue) == []
-    study.held = {"5": alive}
-    assert queue.has_to_wait is waits
-    clock.now += 3536  # four seconds are left, which are too few for it
     assert not queue.has_to_wait
+
+    study.held = {"5": None}  # on another machine
+    queue = study.queue(5, until=NOW + 3600)
+    for study.silent_s in (0.0, 2.0, 4.0):  # the first look says nothing
+        assert take(queue) == []
+        assert queue.has_to_wait
+        clock.now += 2
+    study.silent_s = 0.0
+    assert take(queue) == []
+    assert not queue.has_to_wait
+
+
+def test_a_worker_does_not_wait_for_what_it_has_no_time_for(study: Study, clock: Clock) -> None:
+    study.held = {"5": None}
+    queue = study.queue(5, until=NOW + 3600)
+    assert take(queue) == []
+    clock.now += 3536  # four seconds are left
+    assert not queue.has_to_wait
+
+
+def test_a_silent_holders_run_is_taken(study: Study, clock: Clock) -> None:
+    study.held = {"5": None}
+    queue = study.queue(5, until=NOW + 3600)
+    assert take(queue) == []
+    study.held = {"5": False}
+    clock.now += 60
+    assert take(queue) == ["5"]
 
 
 def test_a_dead_holders_run_is_taken(study: Study, clock: Clock) -> None:

@@ -165,7 +165,7 @@ def test_nothing_starts_that_does_not_fit_and_the_rest_is_left(
 def test_what_others_hold_is_left_to_them(
     study: Callable[..., tuple[int, Path]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = Holder("there", 1, datetime.now(UTC), None, True, "slurm 1_0")
+    held = Holder("there", 1, datetime.now(UTC), 0.0, True, "slurm 1_0")
     monkeypatch.setattr(worker, "holder", lambda run: held if "-s2-" in run.name else None)
     code, out = study("--jobs", "1", "--until", str(time.time() + 3600))
     assert code == HELD_ELSEWHERE

@@ -152,7 +152,7 @@ def _holder(held: Holder | None) -> tuple[str, str]:
     if held is None:
         return "", ""
     where = " ".join(filter(None, (held.host, held.job and f"({held.job})", "(silent)" * (held.alive is False))))
-    return where, f"{held.since.astimezone():%m-%d %H:%M}"
+    return where or "?", f"{held.since.astimezone():%m-%d %H:%M}" if held.since else ""
 
 
 def time_left(now: Progress) -> list[str]:
@@ -201,7 +201,11 @@ def status_json(study: str, cells: Sequence[Cell], found: Mapping[str, RunState]
     for cell in cells:
         known = {name: None if value != value else value for name, value in found[cell.run_id]._asdict().items()}
         held, remaining = now.holders.get(cell.run_id), now.left.get(cell.run_id, 0.0)
-        by = None if held is None else held._asdict() | {"since": held.since.isoformat(timespec="seconds")}
+        by = (
+            None
+            if held is None
+            else held._asdict() | {"since": held.since and held.since.isoformat(timespec="seconds")}
+        )
         runs.append(
             {"run_id": cell.run_id, **cell.coordinates, **known, "holder": by, "seconds_left": _known(remaining)}
         )

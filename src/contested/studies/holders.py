@@ -14,18 +14,18 @@ class Holder(NamedTuple):
     """Who holds a run.
 
     Attributes:
-        host: Its machine.
-        pid: Its process there.
-        since: Since when (UTC).
-        beat_s: Seconds since it last gave a sign; None where unknown.
-        alive: Whether it is at work; None where nobody can say yet.
+        host: Its machine; empty where unknown.
+        pid: Its process there; None where unknown.
+        since: Since when (UTC); None where unknown.
+        beat_s: Seconds for which it has given no sign of life, by the looks of this process; 0 at the first.
+        alive: Whether it is alive; None where that cannot be known from here.
         job: Where it works, such as "slurm 1234_5"; empty where unknown.
     """
 
     host: str
-    pid: int
-    since: datetime
-    beat_s: float | None
+    pid: int | None
+    since: datetime | None
+    beat_s: float
     alive: bool | None
     job: str
 
@@ -45,7 +45,7 @@ def holder(run: Path) -> Holder | None:
         name = (run / layout.OWNER).read_text(encoding="utf-8", errors="replace")
         since = datetime.fromtimestamp((run / layout.OWNER).stat().st_mtime, UTC)
     except OSError:
-        return Holder("", 0, datetime.now(UTC), None, True, "")
+        return Holder("", None, None, 0.0, True, "")
     host, _, rest = name.partition(" ")
     pid = rest.partition(" ")[0]
-    return Holder(host, int(pid) if pid.isdigit() else 0, since, None, True, "")
+    return Holder(host, int(pid) if pid.isdigit() else None, since, 0.0, True, "")

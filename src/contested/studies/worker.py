@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contested.errors import RunError
 from contested.studies.execute import Job, State
 from contested.studies.folder import state_of
 from contested.studies.holders import holder
@@ -50,6 +51,8 @@ class RunQueue:
     ) -> None:
         self.waiting = jobs
         self._held: deque[tuple[float, Job]] = deque()
+        self._seen: set[str] = set()
+        self._alive: set[str] = set()
         self._on_end = on_end
         span = math.inf if until is None else until - time.time()
         self._until = math.inf if until is None else until - min(GRACE, span / 10)
@@ -64,11 +67,11 @@ class RunQueue:
     def has_to_wait(self) -> bool:
         """Whether to wait for a run that somebody else holds.
 
-        With an end of its time a worker waits only for those of whom nobody can say whether they are alive.
+        With an end of its time a worker waits only until each of the others has given a sign of life.
         """
         if self._until == math.inf:
             return bool(self._held)
-        return any((found := holder(job.out)) is None or not found.alive for _, job in self._held if self.fits(job))
+        return any(self.fits(job) and job.run_id not in self._alive for _, job in self._held)
 
     def take(self, most: Callable[[Job], int], key: Callable[[Job], str | None]) -> list[Job]:
         """Take the first run that is free and fits, and those that train together with it.
@@ -130,7 +133,7 @@ class RunQueue:
             ended = "skipped"
         elif found.status == "failed" and not job.failed_before:
             ended = "failed"  # by another worker, since this one began
-        elif (by := holder(job.out)) is not None and by.alive is not False:
+        elif self._is_held(job):
             ended = "locked"
             self.hold(job)
         if ended is None:
@@ -138,6 +141,20 @@ class RunQueue:
         self.waiting.remove(job)
         self._on_end(job, ended, found.error if ended == "failed" else "")
         return False
+
+    def _is_held(self, job: Job) -> bool:
+        """Whether somebody else holds a run, dead or alive as far as is known."""
+        try:
+            found = holder(job.out)
+        except RunError:
+            return False  # What is wrong with its folder is said when it is to be trained.
+        if found is None or found.alive is False:
+            return False
+        # Of a process elsewhere a first look says nothing; at a second one it may have given a sign of life.
+        if found.alive or (found.beat_s == 0 and job.run_id in self._seen):
+            self._alive.add(job.run_id)
+        self._seen.add(job.run_id)
+        return True
 
 
 def work(
