@@ -121,18 +121,17 @@ export OMP_NUM_THREADS=${{SLURM_CPUS_PER_TASK:-${{SLURM_CPUS_ON_NODE:-1}}}}
 # Who asks this job to stop asks the worker, which saves the state of its run.
 # USR2 comes before the end of the time: the job is then queued again. After TERM, SLURM decides what becomes of it.
 asked=
-trap 'asked=USR2; kill -USR2 "$worker" 2>/dev/null' USR2
-trap 'asked=TERM; kill -TERM "$worker" 2>/dev/null' TERM
+trap 'asked=USR2; kill -USR2 "$!" 2>/dev/null' USR2
+trap 'asked=TERM; kill -TERM "$!" 2>/dev/null' TERM
 
 # A worker that was killed, as for lack of memory, is started again; its run resumes from its last snapshot.
 for attempt in 1 2 3; do
     {run} --until "$until" &
-    worker=$!
-    wait "$worker"
+    wait "$!"
     code=$?
     # A signal to this script ends a wait before the worker ends.
-    while kill -0 "$worker" 2>/dev/null; do
-        wait "$worker"
+    while kill -0 "$!" 2>/dev/null; do
+        wait "$!"
         code=$?
     done
     if [ -n "$asked" ] || [ "$code" -le 128 ] || [ "$code" -eq 130 ]; then break; fi
