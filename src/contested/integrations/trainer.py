@@ -21,12 +21,13 @@ from contested.analysis.watch import MARGIN
 from contested.annotations import Annotations
 from contested.errors import ConfigError
 from contested.integrations.arguments import check_supported, identity_of, is_sharded, provenance, run_id
-from contested.integrations.distributed import Processes, reshard
+from contested.integrations.distributed import merged, reshard
 from contested.integrations.inputs import Collator
 from contested.integrations.recording import Recording
 from contested.integrations.tracked import Outputs, Tracked, check_order, read_tracked
 from contested.integrations.watching import Watching
 from contested.integrations.words import check_words
+from contested.training import Processes
 from contested.training.baseline import baseline_problem, without_adapters
 from contested.training.tracking import inference_mode
 
@@ -203,7 +204,8 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         training, step = self._training, state.global_step
         if training is None or training.last_step >= step:
             return
-        outputs = training.processes.merged(
+        outputs = merged(
+            training.processes,
             len(self._tracked.ids),
             lambda rows: self._outputs(rows, **given),
             # Those that share the weights call the model as often as one another.
@@ -230,7 +232,7 @@ class TrajectoryCallback(TrainerCallback):  # type: ignore[misc]
         if self._why_no_baseline(model):
             return None
         with without_adapters(model):
-            return processes.merged(len(self._tracked.ids), lambda rows: self._outputs(rows, **given))
+            return merged(processes, len(self._tracked.ids), lambda rows: self._outputs(rows, **given))
 
     def _why_no_baseline(self, model: nn.Module) -> str:
         if self._baseline and is_sharded(model):

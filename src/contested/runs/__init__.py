@@ -2,7 +2,7 @@
 
 from contested.runs.folder import run_id
 from contested.runs.prepare import DataCache, check_run, encode_task, load_task, pick_device
-from contested.runs.run import train, train_config
+from contested.runs.run import launched, train, train_config
 from contested.runs.session import RunResult
 from contested.runs.stacked_runs import IncompatibleRunsError, train_stacked
 from contested.runs.watching import Progress
@@ -18,6 +18,7 @@ __all__ = [
     "RunResult",
     "check_run",
     "encode_task",
+    "launched",
     "load_task",
     "pick_device",
     "run_id",

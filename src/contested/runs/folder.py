@@ -33,7 +33,7 @@ from contested.wording import listed
 
 FromStart = bool | Literal["damaged"]
 """Whether a run begins again: never, always, or where its folder has lost something that was recorded."""
-_OUTSIDE = ("python", "device", "threads")
+_OUTSIDE = ("python", "device", "threads", "processes")
 """Facts of a manifest's provenance, besides versions of packages, on which a run's bits depend."""
 _REVISIONS = {"model.revision": "model", "task.bulk.revision": "data"}
 """Keys that say where content came from, and where an identity has the content itself, which counts."""
@@ -332,6 +332,7 @@ def _provenance(components: RunComponents, proof: Proof) -> dict[str, Any]:
         device=device.type,
         device_name=name,
         threads=torch.get_num_threads(),
+        processes=components.processes.size,
         batches=proof.engine.name,
         data_fingerprint=components.task.fingerprint,
         model_fingerprint=components.model.fingerprint,

@@ -37,6 +37,7 @@ class RunComponents:
         encoded: Token ids and targets.
         device: Where it trains.
         notes: What is to be said of them, a sentence each.
+        processes: Those that train it together.
     """
 
     model: models.TextModel
@@ -44,6 +45,7 @@ class RunComponents:
     encoded: training.TrainingSet
     device: torch.device
     notes: tuple[str, ...] = ()
+    processes: training.Processes = training.ALONE
 
     @property
     def tracked(self) -> pd.DataFrame:
@@ -191,25 +193,32 @@ def load_data(config: RunConfig, cache: DataCache | None = None) -> tasks.TaskDa
     return load_task(config).prepare(config.seed) if cache is None else cache.data(config)
 
 
-def prepare(config: RunConfig, data: tasks.TaskData, cache: DataCache | None = None) -> RunComponents:
+def prepare(
+    config: RunConfig,
+    data: tasks.TaskData,
+    cache: DataCache | None = None,
+    processes: training.Processes = training.ALONE,
+) -> RunComponents:
     """Make model and tokens of a run.
 
     Args:
         config: The checked configuration.
         data: What trains and what is tracked.
         cache: What earlier runs of this process left, where ``data`` is from there.
+        processes: Those that train the run together.
 
     Returns:
         Everything the loop needs.
 
     Raises:
+        ConfigError: If there is no device for each process.
         ModelError: If a checkpoint cannot be loaded or does not fit the method.
         DataError: If the model cannot read the texts as they are.
     """
     if config.execution.threads is not None:
         torch.set_num_threads(config.execution.threads)
     keep_freed_memory()
-    device = pick_device(config.execution.device)
+    device = device_of(processes, config.execution.device)
     method, options = method_parts(config.method)
     model = models.build(
         config.model.name,
@@ -223,7 +232,7 @@ def prepare(config: RunConfig, data: tasks.TaskData, cache: DataCache | None = N
     model.module.to(device)
     encoded = (DataCache() if cache is None else cache).tokens(config, data, model)
     notes = (*data.notes, *model.notes, *check_words(data, model, encoded))
-    return RunComponents(model, data, encoded, device, notes)
+    return RunComponents(model, data, encoded, device, notes, processes)
 
 
 def keep_freed_memory() -> None:
@@ -310,6 +319,32 @@ def pick_device(name: str) -> torch.device:
             f"execution.device is {name!r}, which is not available on this machine (available: {here}). Use auto."
         )
     return device
+
+
+def device_of(processes: training.Processes, name: str) -> torch.device:
+    """The device of one of several processes: of GPUs without a number each takes its own.
+
+    Args:
+        processes: Those that train together.
+        name: As for :func:`pick_device`.
+
+    Returns:
+        The device.
+
+    Raises:
+        ConfigError: If there are fewer GPUs than processes on this machine, or the device is not for several.
+    """
+    device = pick_device(name)
+    if processes.size == 1 or device.type == "cpu" or ":" in name:
+        return device
+    if device.type != "cuda":
+        raise ConfigError(f"Several processes cannot train on {device.type}. Start one, or give execution.device=cpu.")
+    if processes.local_rank >= torch.cuda.device_count():
+        raise ConfigError(
+            f"There are more processes on this machine than its {torch.cuda.device_count()} GPUs. Start one per GPU "
+            "(--nproc-per-node), or give execution.device=cpu."
+        )
+    return torch.device("cuda", processes.local_rank)
 
 
 def method_parts(method: Method) -> tuple[str, dict[str, Any]]:

@@ -101,10 +101,14 @@ def prove(
         What came of it.
 
     Raises:
-        ModelError: If no engine gives the logits of the library's own forward, or the saved model would not.
+        ModelError: If no engine gives the logits of the library's own forward, the saved model would not, or several
+            processes would not train what one trains.
     """
     not_loadable = _check_saving(config, components, begun)
-    return Proof(prove_engine(config, components, begun, before), not_loadable)
+    proof = Proof(prove_engine(config, components, begun, before), not_loadable)
+    if components.processes.size > 1:
+        _check_shares(config, components, proof.engine.engine, begun)
+    return proof
 
 
 def prove_engine(
@@ -134,6 +138,31 @@ def prove_engine(
         precision=config.training.precision,
         fastest=_engine_before(before or {}),
     )
+
+
+def check_engines(config: RunConfig, components: RunComponents, engine: training.Engine) -> None:
+    """Hold the engine of every process against that of the first one, which has proven its own.
+
+    Args:
+        config: The checked configuration.
+        components: The run's parts.
+        engine: This process's engine.
+
+    Raises:
+        ModelError: If one gives other logits, in every process.
+    """
+    processes, texts = components.processes, components.encoded.tracked
+    if processes.size == 1:
+        return
+    sample = training.selected(texts, training.chosen_rows(texts.lengths))
+    found = processes.each(training.track(engine, components.model.module, sample, batch_size=len(sample)))
+    apart = [_apart(config, each, found[0])[1] for each in found]
+    problems = [f"process {rank} gives {problem}" for rank, problem in enumerate(apart) if problem]
+    if problems:
+        raise ModelError(
+            "The processes of the training do not compute the same. Give all of them the same checkpoint and packages:",
+            problems,
+        )
 
 
 def check_weights(
@@ -197,6 +226,18 @@ def _apart(config: RunConfig, found: NDArray[np.float32], expected: NDArray[np.f
     return difference, (
         "" if right else f"logits that differ by up to {difference:.2g} (at most {most:.2g} is rounding)"
     )
+
+
+def _check_shares(
+    config: RunConfig, components: RunComponents, engine: training.Engine, begun: training.Beginning
+) -> None:
+    module = components.model.module
+    problem = training.split_difference(module, engine, begun.sample, precision=config.training.precision)
+    if problem:
+        raise ModelError(
+            f"{training.module_name(module)} with method {config.method.label} cannot be trained by several processes: "
+            f"{problem}. What it drops is drawn for a batch, not for each example. Train it in one process."
+        )
 
 
 def _check_saving(config: RunConfig, components: RunComponents, begun: training.Beginning) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from contested import tasks
+from contested import tasks, training
 from contested.config import RunConfig, check_config, resolve_paths
 from contested.files import user_path
 from contested.options import SEED, Method, ModelSection, default
 from contested.runs.folder import FromStart
+from contested.runs.following import follow
 from contested.runs.prepare import DataCache, load_data
 from contested.runs.session import RunResult, open_run
 from contested.runs.watching import Progress
@@ -60,9 +62,10 @@ def train(
     }
     resolve_paths(content, Path.cwd())
     config = check_config(content, "given to train()")
-    return execute(
-        config, task.prepare(config.seed), out=user_path(out), on_progress=on_progress, from_start=from_start
-    )
+    with launched(config) as processes:
+        data = task.prepare(config.seed)
+        given: dict[str, Any] = {"on_progress": on_progress, "from_start": from_start, "processes": processes}
+        return execute(config, data, out=user_path(out), **given)
 
 
 def train_config(
@@ -72,6 +75,7 @@ def train_config(
     on_progress: Callable[[Progress], None] | None = None,
     cache: DataCache | None = None,
     from_start: FromStart = False,
+    processes: training.Processes = training.ALONE,
 ) -> RunResult:
     """Train the run that a configuration describes; the same folder resumes it.
 
@@ -82,6 +86,7 @@ def train_config(
         cache: What the runs of this process have in common; the run is the same without.
         from_start: Whether to remove what the folder holds of this run and begin again; ``damaged``: where it is
             complete and not whole, or cannot be resumed for what it has lost.
+        processes: Those that train it together, from :func:`launched`.
 
     Returns:
         Where the run is.
@@ -89,8 +94,20 @@ def train_config(
     Raises:
         ContestedError: One of its kinds, before any long computation where possible.
     """
-    data = load_data(config, cache)
-    return execute(config, data, out=user_path(out), on_progress=on_progress, cache=cache, from_start=from_start)
+    given: dict[str, Any] = {"cache": cache, "from_start": from_start, "processes": processes}
+    return execute(config, load_data(config, cache), out=user_path(out), on_progress=on_progress, **given)
+
+
+def launched(config: RunConfig) -> AbstractContextManager[training.Processes]:
+    """The processes that torchrun started to train a run together, or this one alone.
+
+    Args:
+        config: The run's configuration; a GPU that it gives by number serves all of them.
+
+    Returns:
+        A context in which they can speak to one another.
+    """
+    return training.launched(sharing=":" in config.execution.device)
 
 
 def execute(
@@ -101,6 +118,7 @@ def execute(
     on_progress: Callable[[Progress], None] | None,
     cache: DataCache | None = None,
     from_start: FromStart = False,
+    processes: training.Processes = training.ALONE,
 ) -> RunResult:
     """Run or resume one run in its folder, under the folder's lock.
 
@@ -112,6 +130,7 @@ def execute(
         cache: What the runs of this process have in common.
         from_start: Whether to remove what the folder holds of this run and begin again; ``damaged``: where it is
             complete and not whole, or cannot be resumed for what it has lost.
+        processes: Those that train it together.
 
     Returns:
         Where the run is.
@@ -122,5 +141,8 @@ def execute(
         TrainingError: If the run failed; its manifest then says why.
         training.Interrupted: On Ctrl-C, with the state saved and status ``interrupted``.
     """
-    with open_run(config, data, out=out, on_progress=on_progress, cache=cache, from_start=from_start) as found:
+    if processes.rank > 0:
+        return follow(config, data, out=out, cache=cache, processes=processes)
+    given: dict[str, Any] = {"cache": cache, "from_start": from_start, "processes": processes}
+    with open_run(config, data, out=out, on_progress=on_progress, **given) as found:
         return found if isinstance(found, RunResult) else found.run()

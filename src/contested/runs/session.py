@@ -14,8 +14,9 @@ from contested.config import RunConfig
 from contested.errors import ContestedError, DamagedRunError, RunError
 from contested.options import ProbesSection
 from contested.runs.folder import FromStart, check_folder, check_same_run, identity_of, open_folder, save_model
-from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
-from contested.runs.proving import beginning, check_weights, prove
+from contested.runs.following import Lead, loop_of
+from contested.runs.prepare import DataCache, RunComponents, prepare
+from contested.runs.proving import beginning, check_engines, check_weights, prove
 from contested.runs.untouched import record_untouched, untouched
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
@@ -57,8 +58,11 @@ def open_run(
     on_progress: Callable[[Progress], None] | None = None,
     cache: DataCache | None = None,
     from_start: FromStart = False,
+    processes: training.Processes = training.ALONE,
 ) -> Iterator[RunSession | RunResult]:
     """Begin a run in its folder, or resume it; the folder's lock is held until the context ends.
+
+    Of several processes the first one calls this; the others follow (:func:`contested.runs.following.follow`).
 
     Args:
         config: The checked configuration.
@@ -68,6 +72,7 @@ def open_run(
         cache: What the runs of this process have in common.
         from_start: Whether to remove what the folder holds of this run and begin again; ``damaged``: where it is
             complete and not whole, or cannot be resumed for what it has lost.
+        processes: Those that train it together.
 
     Yields:
         What is to be done, or the run's result where the folder holds it complete.
@@ -79,7 +84,7 @@ def open_run(
     """
     check_folder(out)
     with locked(out):
-        components = prepare(config, data, cache)
+        components = prepare(config, data, cache, processes)
         identity = identity_of(config, components)
         existing = _existing(out, from_start=from_start)
         if existing is not None:
@@ -90,7 +95,8 @@ def open_run(
                     # What a process left that died between the last manifest and its end.
                     with disk_errors(out):
                         drop_unlisted(out, existing)
-                    yield _result(out, existing, trained=False)
+                    found = _result(out, existing, trained=False)
+                    yield processes.first(lambda: found)
                     return
         begins = bool(from_start) or existing is None or not existing["checkpoints"]
         begun = beginning(components)
@@ -99,7 +105,10 @@ def open_run(
         writer, resume = open_folder(out, config, components, identity, proof, from_start=from_start)
         if before is not None and not resume:
             record_untouched(before, components, writer)
-        yield RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
+        session = RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
+        processes.first(lambda: Lead(identity, proof.engine.how, proof.engine.merges, resume))
+        check_engines(config, components, proof.engine.engine)
+        yield session
 
 
 def _existing(out: Path, *, from_start: FromStart) -> dict[str, Any] | None:
@@ -157,18 +166,16 @@ class RunSession:
         self._watch = watch = RunWatch(
             writer, components, config.alert, end=lambda: self.loop.end(), on_progress=on_progress
         )
-        self.loop = training.TrainingLoop(
-            components.model.module,
+        self.loop = loop_of(
+            config,
+            components,
             proven.engine,
-            components.encoded,
-            recipe(config),
-            recorder=watch,
             state=writer.path / layout.STATE,
-            tracking_batch_size=config.execution.tracking_batch_size,
+            merge=proven.merges,
+            recorder=watch,
             observer=None if on_progress is None else watch.on_step,
             probe=gradient_probe(config.probes, components, proven.engine, writer),
             capture=capture_of(config, components.device),
-            merge=proven.merges,
             before_saving=lambda: check_lock(writer.path),
         )
         watch.say_notes()
@@ -187,7 +194,7 @@ class RunSession:
         """
         with self._ending():
             self.loop.fit(resume=self.resume)
-        return self._result
+        return self._components.processes.first(lambda: self._result)
 
     def close(self, error: ContestedError | None = None) -> RunResult | ContestedError:
         """End a run whose steps were taken together with others'.

@@ -15,13 +15,15 @@ from contested.training.loop import Recorder, Step, TrainingLoop, TrainingSet
 from contested.training.objective import Classification, Objective, cross_entropy
 from contested.training.passes import PassEngine, tracking_pass
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
-from contested.training.proof import Proven, proven_engine, stack_difference
+from contested.training.processes import ALONE, Processes, launched
+from contested.training.proof import EngineOptions, Proven, proven_engine, split_difference, stack_difference
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
 from contested.training.reference import (
     TOLERANCE,
     Beginning,
     error_line,
     largest_difference,
+    module_name,
     moved_adapters,
     own_engine,
     own_logits,
@@ -34,6 +36,7 @@ from contested.training.steps import Capture, CudaGraphs
 from contested.training.tracking import track
 
 __all__ = [
+    "ALONE",
     "TOLERANCE",
     "Alignment",
     "Beginning",
@@ -43,6 +46,7 @@ __all__ = [
     "DropoutKey",
     "Engine",
     "EngineName",
+    "EngineOptions",
     "GradientNorms",
     "GradientProbe",
     "GradientRecorder",
@@ -52,6 +56,7 @@ __all__ = [
     "PaddedEngine",
     "PassEngine",
     "Probe",
+    "Processes",
     "Proven",
     "Recipe",
     "Recorder",
@@ -69,14 +74,17 @@ __all__ = [
     "group_alignment",
     "groups_of",
     "largest_difference",
+    "launched",
     "learning_rate",
     "make_engine",
+    "module_name",
     "moved_adapters",
     "own_engine",
     "own_logits",
     "packs",
     "proven_engine",
     "selected",
+    "split_difference",
     "stack_difference",
     "stack_problem",
     "steps_per_epoch",

@@ -44,7 +44,7 @@ def fit_together(
     """
     together: list[int] = []
     # From the first snapshot on, which comes before the first step, a signal is a request.
-    with StopRequest() as stop:
+    with StopRequest(loops[0].processes) as stop:
         steps = [loop.begin(resume=again) for loop, again in zip(loops, resume, strict=True)]
         left = [index for index, loop in enumerate(loops) if not loop.done(steps[index])]
         while left:
@@ -52,6 +52,7 @@ def fit_together(
             if left != together:
                 together, advance = left, make(active)
             losses, seconds = _advanced(active, [steps[index] for index in left], advance, stop)
+            stop.agree()
             interrupted, failed = None, []
             for index, loop, values in zip(left, active, losses, strict=True):
                 try:
@@ -77,7 +78,8 @@ def _advanced(
     """Take steps until something depends on them: each run's losses, and seconds per step of one run."""
     started = time.perf_counter()
     unread: list[torch.Tensor] = []
-    most = 1 if loops[0].device.type == "cpu" else _UNREAD
+    alone = loops[0].processes.size == 1
+    most = _UNREAD if alone and loops[0].device.type != "cpu" else 1
     while True:
         done = [step + len(unread) for step in steps]
         unread.append(advance(done))

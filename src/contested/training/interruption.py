@@ -8,6 +8,7 @@ from typing import Self
 
 from contested.errors import ContestedError
 from contested.stopping import stop_signals
+from contested.training.processes import ALONE, Processes
 
 
 class Interrupted(ContestedError):  # noqa: N818 - requested, not an error, but it ends the command all the same
@@ -21,10 +22,19 @@ class Interrupted(ContestedError):  # noqa: N818 - requested, not an error, but 
 
 
 class StopRequest:
-    """Turns a first Ctrl-C, SIGTERM or SIGHUP into a request, met between two steps; a second one acts at once."""
+    """Turns a first Ctrl-C, SIGTERM or SIGHUP into a request, met between two steps; a second one acts at once.
 
-    def __init__(self) -> None:
+    Args:
+        processes: Those that train together: they stop after the same step, whichever of them was asked.
+
+    Attributes:
+        requested: Whether to stop.
+    """
+
+    def __init__(self, processes: Processes = ALONE) -> None:
         self.requested = False
+        self._asked = False
+        self._processes = processes
         self._handled = ExitStack()
 
     def __enter__(self) -> Self:
@@ -36,7 +46,13 @@ class StopRequest:
     ) -> None:
         self._handled.close()
 
+    def agree(self) -> None:
+        """Let every process know of a request to any of them."""
+        self.requested = self._processes.any(self._asked)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self._asked:
             raise KeyboardInterrupt
-        self.requested = True
+        self._asked = True
+        # Of several processes none may stop before the others know.
+        self.requested = self._processes.size == 1

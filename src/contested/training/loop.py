@@ -24,6 +24,7 @@ from contested.training.interruption import Interrupted, StopRequest
 from contested.training.objective import Classification, Objective
 from contested.training.packed import RunBatch
 from contested.training.probes import Probe
+from contested.training.processes import ALONE, Processes
 from contested.training.recipe import Recipe, checkpoint_steps, data_order, learning_rate
 from contested.training.snapshots import load_snapshot, save_snapshot
 from contested.training.steps import Capture, Steps
@@ -103,6 +104,8 @@ class TrainingLoop:
             every step is started piece by piece.
         merge: Whether adapters are merged into the weights that they adapt while examples are tracked.
         before_saving: Called before a snapshot is written; what it raises ends training there.
+        processes: Those that train together, each with a loop of its own; the first one's alone needs a recorder and a
+            probe, and writes snapshots, which all of them read.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class TrainingLoop:
         capture: Capture | None = None,
         merge: bool = True,
         before_saving: Callable[[], None] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.module = module
         self.engine = engine
@@ -133,6 +137,7 @@ class TrainingLoop:
         self.capture = capture
         self.merge = merge
         self.before_saving = before_saving
+        self.processes = processes
         self.per_epoch = steps_per_epoch(len(data.train), recipe.batch_size)
         self.total_steps = self.per_epoch * recipe.epochs
         self.checkpoints = frozenset(checkpoint_steps(recipe, len(data.train)))
@@ -155,6 +160,7 @@ class TrainingLoop:
         # Sums since the last line of metrics; in the snapshot so that a resumed run writes the same lines.
         self._sums = {"loss": 0.0, "steps": 0.0, "seconds": 0.0}
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
+        self._records = False
         self._ended = False
 
     def fit(self, *, resume: bool = False) -> None:
@@ -170,14 +176,15 @@ class TrainingLoop:
         fit_together([self], lambda _: self._steps(), resume=[resume])
 
     def _steps(self) -> Callable[[Sequence[int]], torch.Tensor]:
-        if isinstance(self.engine, PackedEngine):
+        if isinstance(self.engine, PackedEngine) and self.processes.size == 1:
             return Steps([self], self.engine, device=self.device, capture=self.capture)
         return lambda steps: self._eager_step(steps[0])
 
     def _eager_step(self, step: int) -> torch.Tensor:
-        batch = self.run_batch(step)
+        texts, rows, key = self.run_batch(step)
         self.set_learning_rate(step)
-        loss = self.loss(self.engine.logits(*batch), torch.from_numpy(batch.rows).to(self.device))
+        outputs = self.processes.outputs(texts.lengths[rows], lambda mine: self.engine.logits(texts, rows[mine], key))
+        loss = self.loss(outputs, torch.from_numpy(rows).to(self.device))
         torch.autograd.backward(loss)
         self.update()
         return loss.detach()[None]
@@ -192,8 +199,10 @@ class TrainingLoop:
             Optimiser steps done.
         """
         self.module.train()
+        self._records, self._ended = self.processes.first(lambda: (self.recorder is not None, self._ended))
         if resume and self.state is not None:
             first, self._sums = load_snapshot(self.state, module=self.module, optimizer=self.optimizer)
+            self.processes.check_alike(self._trained, f"at the snapshot of step {first}")
             return first
         torch.manual_seed(self.recipe.seed)
         self._probe(0)
@@ -231,7 +240,8 @@ class TrainingLoop:
             group["lr"] = rate if self._rate_now is None else self._rate_now.fill_(rate)
 
     def update(self) -> None:
-        """Clip the gradients, take the optimiser's step, drop the gradients."""
+        """Add up the processes' gradients, clip them, take the optimiser's step, drop them."""
+        self.processes.sum_gradients(self._trained)
         nn.utils.clip_grad_norm_(self._trained, self.recipe.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -302,10 +312,10 @@ class TrainingLoop:
 
     def _checkpoint(self, step: int) -> None:
         """Payload, then snapshot, then the listing: a crash in between loses nothing and repeats exactly."""
-        if self.recorder is None:
+        if not self._records:
             return
         started = time.perf_counter()
-        epoch = step / self.per_epoch
+        self.processes.check_alike(self._trained, f"after step {step}")
         logits = self._track(self.data.tracked)
         losses = self.data.objective.recorded_losses(logits, self.data.tracked_targets)
         if not np.isfinite(losses).all():
@@ -313,34 +323,49 @@ class TrainingLoop:
                 f"After step {step} the losses of {int((~np.isfinite(losses)).sum())} tracked examples are not finite. "
                 "Everything recorded before is intact. Lower the learning rate or use float32."
             )
-        self.recorder.write_checkpoint(step=step, epoch=epoch, losses=losses, logits=logits)
-        self.recorder.write_metrics(self._metrics(step, epoch, started, logits))
-        self._sums = {"loss": 0.0, "steps": 0.0, "seconds": self._sums["seconds"] + time.perf_counter() - started}
-        self._save(step)
-        self.recorder.list_checkpoint(step=step, epoch=epoch)
+        metric = self._metric(logits)
+        if self.recorder is not None:
+            epoch = step / self.per_epoch
+            self.recorder.write_checkpoint(step=step, epoch=epoch, losses=losses, logits=logits)
+            self.recorder.write_metrics(self._metrics(step, epoch, started, metric))
+            self._sums = {"loss": 0.0, "steps": 0.0, "seconds": self._sums["seconds"] + time.perf_counter() - started}
+            self._save(step)
+            self.recorder.list_checkpoint(step=step, epoch=epoch)
+        self._ended = self.processes.first(lambda: self._ended)
 
     def _track(self, texts: EncodedTexts) -> NDArray[np.float32]:
-        return track(self.engine, self.module, texts, batch_size=self.tracking_batch_size, merge=self.merge)
+        return track(
+            self.engine,
+            self.module,
+            texts,
+            batch_size=self.tracking_batch_size,
+            merge=self.merge,
+            processes=self.processes,
+        )
 
-    def _metrics(self, step: int, epoch: float, started: float, tracked: NDArray[np.float32]) -> dict[str, Any]:
-        metric, objective, n_apart = None, self.data.objective, len(self.data.validation)
-        if n_apart:
-            outputs = tracked[-n_apart:] if self.data.validation_is_tracked else self._track(self.data.validation)
-            metric = objective.metric(outputs, self.data.validation_targets)
+    def _metric(self, tracked: NDArray[np.float32]) -> float | None:
+        """How well the validation examples are answered, if there are any."""
+        n_apart = len(self.data.validation)
+        if not n_apart:
+            return None
+        outputs = tracked[-n_apart:] if self.data.validation_is_tracked else self._track(self.data.validation)
+        return self.data.objective.metric(outputs, self.data.validation_targets)
+
+    def _metrics(self, step: int, epoch: float, started: float, metric: float | None) -> dict[str, Any]:
         steps = self._sums["steps"]
         return {
             "step": step,
             "epoch": round(epoch, 6),
             "train_loss": self._sums["loss"] / steps if steps else None,
             "lr": learning_rate(self.recipe, max(step - 1, 0), self.total_steps),
-            f"val_{objective.metric_name}": metric,
+            f"val_{self.data.objective.metric_name}": metric,
             "seconds": round(self._sums["seconds"] + time.perf_counter() - started, 3),
             "tracking_seconds": round(time.perf_counter() - started, 3),
             **({} if self.probe is None else {"probe_seconds": round(self._sums["probe_seconds"], 3)}),
         }
 
     def _save(self, step: int) -> None:
-        if self.state is not None:
+        if self.state is not None and self.processes.rank == 0:
             if self.before_saving is not None:
                 self.before_saving()
             save_snapshot(

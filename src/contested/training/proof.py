@@ -84,12 +84,14 @@ class Proven(NamedTuple):
     keyed_attention: bool
 
     @property
-    def how(self) -> _How:
+    def how(self) -> EngineOptions:
         """Arguments of :func:`contested.training.make_engine`."""
         return {"name": self.name, "keyed_attention": self.keyed_attention}
 
 
-class _How(TypedDict):
+class EngineOptions(TypedDict):
+    """Which engine it is, as :func:`contested.training.make_engine` takes it."""
+
     name: EngineName
     keyed_attention: bool
 
@@ -231,6 +233,34 @@ def _rounding(module: nn.Module, engine: _Made, sample: EncodedTexts, expected: 
             f"which is more than rounding (at most {most * expected.unit:.2g}). Train it with precision float32."
         )
     return difference
+
+
+def split_difference(module: nn.Module, engine: Engine, sample: EncodedTexts, *, precision: str = "float32") -> str:
+    """Hold the halves of a batch against the whole, in training: processes that train together compute such shares.
+
+    Args:
+        module: The module that is to train, left as it was found.
+        engine: Its proven engine.
+        sample: A few examples.
+        precision: ``float32``, or ``bfloat16`` for autocast.
+
+    Returns:
+        How they differ, or an empty text.
+    """
+    rows, key = np.arange(len(sample)), DropoutKey(0, 0)
+
+    def in_training(share: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+        with probing(module, mode="train", seed=seed), torch.no_grad():
+            return np.asarray(engine.logits(sample, share, key).cpu().numpy())
+
+    begun = Beginning(sample, track(engine, module, sample, batch_size=len(sample)))
+    with moved_adapters(module, begun, engine=engine):
+        whole = in_training(rows, 0)
+        halves = [whole[share] - in_training(share, 1) for share in (rows[::2], rows[1::2]) if len(share)]
+    difference = float(np.abs(np.concatenate(halves)).max())
+    if difference <= TOLERANCE[precision] * unit(whole):  # not so of NaN
+        return ""
+    return f"in training, half of a batch gives logits that differ by up to {difference:.2g} from those of the whole"
 
 
 def stack_difference(

@@ -18,6 +18,7 @@ from torch import nn
 from contested.tasks import EncodedTexts
 from contested.training.engine import Engine, PackedEngine
 from contested.training.preserving import preserved, set_modes
+from contested.training.processes import ALONE, Processes
 
 _FEWEST = 16
 """Examples that a batch has at least to be computed beside others."""
@@ -66,7 +67,13 @@ def merged_adapters(module: nn.Module) -> Iterator[None]:
 
 
 def track(
-    engine: Engine, module: nn.Module, texts: EncodedTexts, *, batch_size: int, merge: bool = True
+    engine: Engine,
+    module: nn.Module,
+    texts: EncodedTexts,
+    *,
+    batch_size: int,
+    merge: bool = True,
+    processes: Processes = ALONE,
 ) -> NDArray[np.float32]:
     """Compute the logits of every text in eval mode.
 
@@ -77,17 +84,38 @@ def track(
         batch_size: Examples at work at once; the result does not depend on it beyond rounding. On a CPU they are
             computed in several smaller batches side by side, which uses its cores better than one batch on all.
         merge: Whether adapters are meanwhile merged into the weights that they adapt.
+        processes: Those among whom the texts are shared.
 
     Returns:
         Logits, shape (N, K), in the order of ``texts``.
     """
     # Long ones first: the memory that is needed at most is needed at once, and no core ends long after the others.
     by_length = np.argsort(texts.lengths, kind="stable")[::-1]
+    answers, order = processes.gathered(
+        len(texts),
+        lambda share: _logits(engine, module, texts, by_length[share], batch_size=batch_size, merge=merge),
+    )
+    logits = np.concatenate(answers)[order]
+    restored = np.empty_like(logits)
+    restored[by_length] = logits
+    return restored
+
+
+def _logits(
+    engine: Engine,
+    module: nn.Module,
+    texts: EncodedTexts,
+    rows: NDArray[np.int64],
+    *,
+    batch_size: int,
+    merge: bool,
+) -> NDArray[np.float32]:
+    """Logits of some texts, shape (len(rows), K), in the order of ``rows``."""
     threads = torch.get_num_threads()
-    most = min(batch_size, len(by_length))
+    most = min(batch_size, len(rows))
     at_once = min(threads, max(1, most // _FEWEST)) if _shares_cores(engine, module) else 1
     size = -(-most // at_once)
-    batches = [by_length[start : start + size] for start in range(0, len(by_length), size)]
+    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def logits_of(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         with torch.no_grad():
@@ -95,10 +123,7 @@ def track(
 
     folded = merged_adapters(module) if merge else contextlib.nullcontext()
     with inference_mode(module), folded, _cores(at_once, threads // at_once) as compute:
-        logits = np.concatenate(list(compute(logits_of, batches)))
-    restored = np.empty_like(logits)
-    restored[by_length] = logits
-    return restored
+        return np.concatenate(list(compute(logits_of, batches)))
 
 
 def _shares_cores(engine: Engine, module: nn.Module) -> bool:
