@@ -137,6 +137,6 @@ def test_a_process_that_fails_stops_all_and_the_first_one_says_why(together: Tra
 @pytest.mark.slow
 def test_what_several_processes_would_train_otherwise_is_refused(together: Train, tmp_path: Path) -> None:
     # A prompt's tokens belong to no example: what they drop is drawn for the batch.
-    errors = together(2, tmp_path / "prompt" / "run", method=ct.PEFT("prompt_tuning", num_virtual_tokens=3))
+    errors = together(2, tmp_path / "run", method={"name": "prompt_tuning", "num_virtual_tokens": 3})
     assert "cannot be trained by several processes: in training, half of a batch gives logits" in errors["error-0"]
     assert "one failed: process 0: BertForSequenceClassification with method" in errors["error-1"]

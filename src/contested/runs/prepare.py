@@ -21,6 +21,7 @@ from contested.annotations import Annotations, read_annotations
 from contested.config import RunConfig
 from contested.errors import ConfigError, DataError
 from contested.options import BulkSection, Method, TaskOptions, TaskSection
+from contested.runs.devices import device_of, pick_device
 from contested.runs.words import check_words
 from contested.wording import without_texts
 
@@ -288,63 +289,6 @@ def encode_task(
         validation_is_tracked=track_validation,
         objective=training.Classification(data.class_weights),
     )
-
-
-def pick_device(name: str) -> torch.device:
-    """Turn a device's name into a device that is there.
-
-    Args:
-        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-
-    Returns:
-        The device.
-
-    Raises:
-        ConfigError: If the device is unknown or not available.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device is None or device.type not in available:
-        raise ConfigError(f"execution.device is {name!r}; expected auto, cpu, cuda, cuda:N or mps.")
-    if not available[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
-        here = ", ".join(kind for kind, there in available.items() if there)
-        raise ConfigError(
-            f"execution.device is {name!r}, which is not available on this machine (available: {here}). Use auto."
-        )
-    return device
-
-
-def device_of(processes: training.Processes, name: str) -> torch.device:
-    """The device of one of several processes: of GPUs without a number each takes its own.
-
-    Args:
-        processes: Those that train together.
-        name: As for :func:`pick_device`.
-
-    Returns:
-        The device.
-
-    Raises:
-        ConfigError: If there are fewer GPUs than processes on this machine, or the device is not for several.
-    """
-    device = pick_device(name)
-    if processes.size == 1 or device.type == "cpu" or ":" in name:
-        return device
-    if device.type != "cuda":
-        raise ConfigError(f"Several processes cannot train on {device.type}. Start one, or give execution.device=cpu.")
-    if processes.local_rank >= torch.cuda.device_count():
-        raise ConfigError(
-            f"There are more processes on this machine than its {torch.cuda.device_count()} GPUs. Start one per GPU "
-            "(--nproc-per-node), or give execution.device=cpu."
-        )
-    return torch.device("cuda", processes.local_rank)
 
 
 def method_parts(method: Method) -> tuple[str, dict[str, Any]]:

@@ -236,16 +236,23 @@ class Processes:
     def _together(self) -> Iterator[None]:
         try:
             yield
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
-            words = self._last_words()
-            raise RunError(
-                f"Of {self.size} processes that trained together (counted from 0) one failed: {words} The others "
+            raise RunError(self._why_lost()) from error
+
+    def _why_lost(self) -> str:
+        words = self._last_words().rstrip(".")
+        if words:
+            return (
+                f"Of {self.size} processes that trained together (counted from 0) one failed: {words}. The others "
                 "stopped. What was recorded is intact: resume with the same command."
-                if words
-                else f"Process {self.rank} of {self.size} (counted from 0) waited in vain for the other processes of "
-                "the training: one of them is lost. What was recorded is intact: find the reason in the others' "
-                "output, then resume training from its last checkpoint."
-            ) from error
+            )
+        return (
+            f"Process {self.rank} of {self.size} (counted from 0) waited in vain for the other processes of the "
+            "training: one of them is lost. What was recorded is intact: find the reason in the others' output, then "
+            "resume training from its last checkpoint."
+        )
 
     def _last_words(self) -> str:
         """Why another process failed, as far as it could say so."""
