@@ -10,7 +10,7 @@ from contested.config import RunConfig
 from contested.errors import RunError
 from contested.runs.folder import identity_of
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
-from contested.runs.proving import check_engines
+from contested.runs.proving import beginning, check_engines, prove_engine
 from contested.trajectories import layout
 from contested.trajectories.identity import differences
 
@@ -19,19 +19,15 @@ if TYPE_CHECKING:
 
 
 class Lead(NamedTuple):
-    """What the first process found in the folder, and what the others need to train along.
+    """What the first process found in the folder, where there is something left to train.
 
     Attributes:
         identity: What identifies the run.
-        how: Of its engine, as :func:`contested.training.make_engine` takes it.
-        merges: Whether adapters are merged while examples are tracked.
-        resume: Whether it resumes from its snapshot.
+        before: The run's manifest where it began earlier.
     """
 
     identity: dict[str, Any]
-    how: training.EngineOptions
-    merges: bool
-    resume: bool
+    before: dict[str, Any] | None
 
 
 def follow(
@@ -59,31 +55,23 @@ def follow(
     if not isinstance(lead, Lead):
         return lead
     _check_same(lead.identity, identity_of(config, components), processes)
-    model = components.model
-    engine = training.make_engine(
-        model.module,
-        pad_id=model.pad_id,
-        device=components.device,
-        precision=config.training.precision,
-        **lead.how,
-    )
-    check_engines(config, components, engine)
-    loop = loop_of(config, components, engine, state=out / layout.STATE, merge=lead.merges)
-    loop.fit(resume=lead.resume)
+    proven = prove_engine(config, components, beginning(components), lead.before)
+    resume: bool = processes.first()
+    check_engines(config, components, proven)
+    loop_of(config, components, proven, state=out / layout.STATE).fit(resume=resume)
     return processes.first()
 
 
 def loop_of(
-    config: RunConfig, components: RunComponents, engine: training.Engine, *, state: Path, merge: bool, **first: Any
+    config: RunConfig, components: RunComponents, proven: training.Proven, *, state: Path, **first: Any
 ) -> training.TrainingLoop:
     """The loop of a run in one of its processes.
 
     Args:
         config: The checked configuration.
         components: The run's parts.
-        engine: Computes its logits.
+        proven: Computes its logits.
         state: Where its snapshots are.
-        merge: Whether adapters are merged while examples are tracked.
         **first: What the process that records gives besides: recorder, observer, probe, ….
 
     Returns:
@@ -91,12 +79,12 @@ def loop_of(
     """
     return training.TrainingLoop(
         components.model.module,
-        engine,
+        proven.engine,
         components.encoded,
         recipe(config),
         state=state,
         tracking_batch_size=config.execution.tracking_batch_size,
-        merge=merge,
+        merge=proven.merges,
         processes=components.processes,
         **first,
     )

@@ -140,24 +140,28 @@ def prove_engine(
     )
 
 
-def check_engines(config: RunConfig, components: RunComponents, engine: training.Engine) -> None:
-    """Hold the engine of every process against that of the first one, which has proven its own.
+def check_engines(config: RunConfig, components: RunComponents, proven: training.Proven) -> None:
+    """Hold what every process has proven against the first one's: the same logits, by the same engine.
 
     Args:
         config: The checked configuration.
         components: The run's parts.
-        engine: This process's engine.
+        proven: This process's engine.
 
     Raises:
-        ModelError: If one gives other logits, in every process.
+        ModelError: If one gives other logits or takes another engine, in every process.
     """
     processes, texts = components.processes, components.encoded.tracked
     if processes.size == 1:
         return
     sample = training.selected(texts, training.chosen_rows(texts.lengths))
-    found = processes.each(training.track(engine, components.model.module, sample, batch_size=len(sample)))
-    apart = [_apart(config, each, found[0])[1] for each in found]
+    logits = training.track(proven.engine, components.model.module, sample, batch_size=len(sample))
+    found = processes.each((proven.name, proven.merges, logits))
+    apart = [_apart(config, each, found[0][2])[1] for _, _, each in found]
     problems = [f"process {rank} gives {problem}" for rank, problem in enumerate(apart) if problem]
+    problems += [
+        f"process {rank} computes {_SAID[name]}" for rank, (name, *_) in enumerate(found) if name != found[0][0]
+    ]
     if problems:
         raise ModelError(
             "The processes of the training do not compute the same. Give all of them the same checkpoint and packages:",

@@ -98,16 +98,18 @@ def open_run(
                     found = _result(out, existing, trained=False)
                     yield processes.first(lambda: found)
                     return
+        before = None if from_start is True else existing
+        processes.first(lambda: Lead(identity, before))
         begins = bool(from_start) or existing is None or not existing["checkpoints"]
         begun = beginning(components)
-        before = untouched(components, begun, batch_size=config.execution.tracking_batch_size) if begins else None
-        proof = prove(config, components, begun, None if from_start is True else existing)
+        baseline = untouched(components, begun, batch_size=config.execution.tracking_batch_size) if begins else None
+        proof = prove(config, components, begun, before)
         writer, resume = open_folder(out, config, components, identity, proof, from_start=from_start)
-        if before is not None and not resume:
-            record_untouched(before, components, writer)
+        if baseline is not None and not resume:
+            record_untouched(baseline, components, writer)
         session = RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
-        processes.first(lambda: Lead(identity, proof.engine.how, proof.engine.merges, resume))
-        check_engines(config, components, proof.engine.engine)
+        processes.first(lambda: resume)
+        check_engines(config, components, proof.engine)
         yield session
 
 
@@ -169,9 +171,8 @@ class RunSession:
         self.loop = loop_of(
             config,
             components,
-            proven.engine,
+            proven,
             state=writer.path / layout.STATE,
-            merge=proven.merges,
             recorder=watch,
             observer=None if on_progress is None else watch.on_step,
             probe=gradient_probe(config.probes, components, proven.engine, writer),
