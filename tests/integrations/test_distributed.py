@@ -18,8 +18,6 @@ from transformers import AutoTokenizer
 
 import contested as ct
 from contested.annotations import Annotations
-from contested.integrations.distributed import merge, share
-from contested.integrations.tracked import Outputs
 
 WORKER = Path(__file__).with_name("ddp_worker.py")
 
@@ -96,22 +94,3 @@ def test_processes_that_share_the_weights_record_what_one_records(
     assert (together.status, together.steps.tolist()) == ("complete", [0, 1, 2, 3])
     np.testing.assert_allclose(together.required("logits"), alone.required("logits"), atol=2e-6, rtol=1e-6)
     assert np.abs(alone.required("logits")[-1] - alone.required("logits")[0]).max() > 0.01
-
-
-@pytest.mark.parametrize("n", [1, 2, 5, 6])
-@pytest.mark.parametrize("evenly", [False, True])
-def test_shares_put_together_have_every_row_once_in_order(n: int, evenly: bool) -> None:
-    shares = [share(n, rank, 3, evenly=evenly) for rank in range(3)]
-    assert not evenly or len({len(rows) for rows in shares}) == 1
-    parts = [
-        # Which process answered is told by the extra value: of a row that two answered the first one's counts.
-        (rows, Outputs(rows + 0.5, np.stack([rows, -rows], 1).astype(np.float32), {"by": rows * 0.0 + rank}))
-        for rank, rows in enumerate(shares)
-        if len(rows)
-    ]
-    found = merge(n, parts)
-    np.testing.assert_array_equal(found.losses, np.arange(n) + 0.5)
-    np.testing.assert_array_equal(found.logits, np.stack([np.arange(n), -np.arange(n)], 1))
-    np.testing.assert_array_equal(found.extra["by"], np.arange(n) % 3)
-    with pytest.raises(ct.RunError, match=f"gave {n - 1} of them" if n > 1 else "gave 0 of them"):
-        merge(n, [(rows[rows > 0], Outputs(rows[rows > 0] + 0.5, None)) for rows, _ in parts])

@@ -159,9 +159,8 @@ def check_engines(config: RunConfig, components: RunComponents, proven: training
     found = processes.each((proven.name, proven.merges, logits))
     apart = [_apart(config, each, found[0][2])[1] for _, _, each in found]
     problems = [f"process {rank} gives {problem}" for rank, problem in enumerate(apart) if problem]
-    problems += [
-        f"process {rank} computes {_SAID[name]}" for rank, (name, *_) in enumerate(found) if name != found[0][0]
-    ]
+    others = [(rank, name) for rank, (name, *_) in enumerate(found) if name != found[0][0]]
+    problems += [f"process {rank} computes batches {_SAID[name]}" for rank, name in others]
     if problems:
         raise ModelError(
             "The processes of the training do not compute the same. Give all of them the same checkpoint and packages:",

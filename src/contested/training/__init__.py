@@ -16,7 +16,7 @@ from contested.training.objective import Classification, Objective, cross_entrop
 from contested.training.passes import PassEngine, tracking_pass
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
 from contested.training.processes import ALONE, Processes, launched
-from contested.training.proof import EngineOptions, Proven, proven_engine, split_difference, stack_difference
+from contested.training.proof import Proven, proven_engine, split_difference, stack_difference
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
 from contested.training.reference import (
     TOLERANCE,
@@ -46,7 +46,6 @@ __all__ = [
     "DropoutKey",
     "Engine",
     "EngineName",
-    "EngineOptions",
     "GradientNorms",
     "GradientProbe",
     "GradientRecorder",

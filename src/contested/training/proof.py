@@ -84,14 +84,12 @@ class Proven(NamedTuple):
     keyed_attention: bool
 
     @property
-    def how(self) -> EngineOptions:
+    def how(self) -> _How:
         """Arguments of :func:`contested.training.make_engine`."""
         return {"name": self.name, "keyed_attention": self.keyed_attention}
 
 
-class EngineOptions(TypedDict):
-    """Which engine it is, as :func:`contested.training.make_engine` takes it."""
-
+class _How(TypedDict):
     name: EngineName
     keyed_attention: bool
 
