@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
 
 from contested.errors import ConfigError
+from contested.training import is_sharded
 from contested.training.passes import packing_problem
 from contested.trajectories.identity import IDENTITY_VERSION, digest
 from contested.trajectories.provenance import PACKAGES, run_provenance
@@ -67,11 +68,6 @@ def check_supported(args: Any, model: nn.Module, *, attached: bool) -> None:
             "The model's weights are spread over processes (FSDP). Leave the callback out of callbacks= and attach it: "
             "TrajectoryCallback(…).attach(trainer), before trainer.train()."
         )
-
-
-def is_sharded(model: nn.Module) -> bool:
-    """Whether FSDP 2 spreads the model's weights over processes, which then answer together."""
-    return any(isinstance(part, FSDPModule) for part in model.modules())
 
 
 def _split_otherwise(model: nn.Module) -> bool:

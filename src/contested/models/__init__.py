@@ -4,6 +4,7 @@ from contested.models.build import TextModel, build, preflight
 from contested.models.checkpoints import quiet
 from contested.models.methods import FULL, peft_types, tuner_class
 from contested.models.reloading import load_saved
+from contested.models.sharding import shard_frozen
 from contested.models.vocabulary import READS_LAST_END, embeddings_of, takes_token_types
 from contested.models.weights import load_trained, save, system_errors
 
@@ -19,6 +20,7 @@ __all__ = [
     "preflight",
     "quiet",
     "save",
+    "shard_frozen",
     "system_errors",
     "takes_token_types",
     "tuner_class",

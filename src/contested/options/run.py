@@ -95,6 +95,8 @@ class ExecutionSection(Section):
 
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
+    fsdp: bool = False
+    """Several processes keep a share of the frozen weights each, for a model larger than a device."""
     threads: int | None = Field(None, ge=1, le=1_024)
     """CPU threads; all cores where not given."""
     tracking_batch_size: int = Field(64, ge=1)

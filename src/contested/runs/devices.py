@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
-from contested import training
+from contested import models, training
+from contested.config import RunConfig
 from contested.errors import ConfigError
 
 
@@ -63,3 +65,42 @@ def device_of(processes: training.Processes, name: str) -> torch.device:
             "(--nproc-per-node), or give execution.device=cpu."
         )
     return torch.device("cuda", processes.local_rank)
+
+
+def check_sharding(config: RunConfig, processes: training.Processes) -> None:
+    """Refuse what does not go with weights that are spread over processes (``execution.fsdp``).
+
+    Args:
+        config: The checked configuration.
+        processes: Those that train the run together.
+
+    Raises:
+        ConfigError: With everything that does not.
+    """
+    if not config.execution.fsdp:
+        return
+    problems = []
+    if processes.size == 1:
+        problems.append("there is one process; start several with torchrun --nproc-per-node N -m contested train")
+    if config.method.name == "full":
+        problems.append("method full freezes nothing; choose lora or another adapter")
+    if config.training.precision != "float32":
+        problems.append(f"training.precision is {config.training.precision}; choose float32")
+    if config.probes.gradient_norms != "never" or config.probes.every is not None:
+        problems.append("gradient probes need the whole model in one process; leave probes out")
+    if problems:
+        raise ConfigError("execution.fsdp spreads the frozen weights of a model over processes:", problems)
+
+
+def place(config: RunConfig, module: nn.Module, device: torch.device) -> None:
+    """Bring a model to the device of this process, or its share of it.
+
+    Args:
+        config: The checked configuration.
+        module: The model, in the host's memory.
+        device: The device.
+    """
+    if config.execution.fsdp:
+        models.shard_frozen(module, device)
+    else:
+        module.to(device)

@@ -21,7 +21,7 @@ from contested.annotations import Annotations, read_annotations
 from contested.config import RunConfig
 from contested.errors import ConfigError, DataError
 from contested.options import BulkSection, Method, TaskOptions, TaskSection
-from contested.runs.devices import device_of, pick_device
+from contested.runs.devices import check_sharding, device_of, pick_device, place
 from contested.runs.words import check_words
 from contested.wording import without_texts
 
@@ -212,7 +212,7 @@ def prepare(
         Everything the loop needs.
 
     Raises:
-        ConfigError: If there is no device for each process.
+        ConfigError: If there is no device for each process, or something does not go with ``execution.fsdp``.
         ModelError: If a checkpoint cannot be loaded or does not fit the method.
         DataError: If the model cannot read the texts as they are.
     """
@@ -220,6 +220,7 @@ def prepare(
         torch.set_num_threads(config.execution.threads)
     keep_freed_memory()
     device = device_of(processes, config.execution.device)
+    check_sharding(config, processes)
     method, options = method_parts(config.method)
     model = models.build(
         config.model.name,
@@ -230,7 +231,7 @@ def prepare(
         revision=config.model.revision,
         seed=config.seed,
     )
-    model.module.to(device)
+    place(config, model.module, device)
     encoded = (DataCache() if cache is None else cache).tokens(config, data, model)
     notes = (*data.notes, *model.notes, *check_words(data, model, encoded))
     return RunComponents(model, data, encoded, device, notes, processes)

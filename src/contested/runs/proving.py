@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contested import models, training
+from contested import models, tasks, training
 from contested.config import RunConfig
 from contested.errors import ModelError, TrainingError
 from contested.runs.free_memory import free_memory
@@ -101,14 +101,10 @@ def prove(
         What came of it.
 
     Raises:
-        ModelError: If no engine gives the logits of the library's own forward, the saved model would not, or several
-            processes would not train what one trains.
+        ModelError: If no engine gives the logits of the library's own forward, or the saved model would not.
     """
     not_loadable = _check_saving(config, components, begun)
-    proof = Proof(prove_engine(config, components, begun, before), not_loadable)
-    if components.processes.size > 1:
-        _check_shares(config, components, proof.engine.engine, begun)
-    return proof
+    return Proof(prove_engine(config, components, begun, before), not_loadable)
 
 
 def prove_engine(
@@ -141,7 +137,7 @@ def prove_engine(
 
 
 def check_engines(config: RunConfig, components: RunComponents, proven: training.Proven) -> None:
-    """Hold what every process has proven against the first one's: the same logits, by the same engine.
+    """Hold what every process has proven against the first one's, and shares of a batch against the whole.
 
     Args:
         config: The checked configuration.
@@ -149,7 +145,8 @@ def check_engines(config: RunConfig, components: RunComponents, proven: training
         proven: This process's engine.
 
     Raises:
-        ModelError: If one gives other logits or takes another engine, in every process.
+        ModelError: If one gives other logits or takes another engine, or if processes that compute shares of a batch
+            would not train what one trains; in every process.
     """
     processes, texts = components.processes, components.encoded.tracked
     if processes.size == 1:
@@ -166,6 +163,7 @@ def check_engines(config: RunConfig, components: RunComponents, proven: training
             "The processes of the training do not compute the same. Give all of them the same checkpoint and packages:",
             problems,
         )
+    _check_shares(config, components, proven.engine, sample)
 
 
 def check_weights(
@@ -232,10 +230,10 @@ def _apart(config: RunConfig, found: NDArray[np.float32], expected: NDArray[np.f
 
 
 def _check_shares(
-    config: RunConfig, components: RunComponents, engine: training.Engine, begun: training.Beginning
+    config: RunConfig, components: RunComponents, engine: training.Engine, sample: tasks.EncodedTexts
 ) -> None:
     module = components.model.module
-    problem = training.split_difference(module, engine, begun.sample, precision=config.training.precision)
+    problem = training.split_difference(module, engine, sample, precision=config.training.precision)
     if problem:
         raise ModelError(
             f"{training.module_name(module)} with method {config.method.label} cannot be trained by several processes: "
@@ -246,6 +244,8 @@ def _check_shares(
 def _check_saving(config: RunConfig, components: RunComponents, begun: training.Beginning) -> str:
     """Save the model as it is, an adapter moved, and load it again; why this cannot be done, or empty."""
     module = components.model.module
+    if training.is_sharded(module):
+        return ""  # in the end alone: no process has all of it
     if config.method.name == "full" and 4 * components.model.total_params > _LARGE:
         return ""  # in the end alone: to write it twice may take minutes
     own = training.own_engine(module, **_where(components))

@@ -107,7 +107,7 @@ def launched(config: RunConfig) -> AbstractContextManager[training.Processes]:
     Returns:
         A context in which they can speak to one another.
     """
-    return training.launched(sharing=":" in config.execution.device)
+    return training.launched(sharing=":" in config.execution.device, evenly=config.execution.fsdp)
 
 
 def execute(

@@ -56,6 +56,8 @@ def untouched(components: RunComponents, begun: training.Beginning, *, batch_siz
         Its answers, or why there are none.
     """
     module, texts, pad_id = components.model.module, components.encoded.tracked, components.model.pad_id
+    if training.is_sharded(module):
+        return Untouched(None, "the model's weights are spread over processes")
     if problem := baseline_problem(module):
         return Untouched(None, problem)
     try:

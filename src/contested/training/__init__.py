@@ -2,7 +2,7 @@
 
 from contested.schedule import steps_per_epoch
 from contested.training.dropout import DropoutKey
-from contested.training.engine import Engine, EngineName, PackedEngine, PaddedEngine, make_engine, packs
+from contested.training.engine import Engine, EngineName, PackedEngine, PaddedEngine, is_sharded, make_engine, packs
 from contested.training.gradients import (
     Alignment,
     GradientNorms,
@@ -72,6 +72,7 @@ __all__ = [
     "gradient_norms",
     "group_alignment",
     "groups_of",
+    "is_sharded",
     "largest_difference",
     "launched",
     "learning_rate",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, shared_key
@@ -87,13 +88,22 @@ def engine_names(module: nn.Module) -> tuple[EngineName, ...]:
     """
     if looks_across(module):
         return ("one by one",)
+    if is_sharded(module):
+        return ("padded", "one by one")  # every process calls the module as often as any other
     slower: tuple[EngineName, ...] = ("padded", "equal lengths", "one by one")
     return ("packed", *slower) if packs(module) else slower
 
 
 def packs(module: nn.Module) -> bool:
     """Whether this module's family and adapter can run without padding."""
-    return not (_adds_tokens(module) or looks_across(module)) and packed_forward(base_model(module)) is not None
+    if is_sharded(module) or _adds_tokens(module) or looks_across(module):
+        return False
+    return packed_forward(base_model(module)) is not None
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """Whether its weights are spread over processes: only its own forward then puts them together."""
+    return any(isinstance(part, FSDPModule) for part in module.modules())
 
 
 def looks_across(module: nn.Module) -> str:

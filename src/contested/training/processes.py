@@ -63,6 +63,8 @@ class Processes:
         rank: Which one this is.
         size: How many there are.
         local_rank: Which one of those on this machine.
+        evenly: Whether each computes as many examples as any other, as those that share a model's weights must; a few
+            are then computed twice and counted once.
         timeout_s: Seconds after which a silent process counts as lost.
         store: Where a process that fails leaves its last words, or None.
     """
@@ -73,10 +75,12 @@ class Processes:
         size: int = 1,
         *,
         local_rank: int = 0,
+        evenly: bool = False,
         timeout_s: float = 1800,
         store: PrefixStore | None = None,
     ) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
+        self.evenly = evenly
         self._store = store
         self._group: Any = None
         if size > 1:
@@ -131,14 +135,13 @@ class Processes:
             distributed.all_reduce(found, distributed.ReduceOp.MAX, group=self._group)
         return bool(found)
 
-    def gathered(self, n: int, answer: Callable[[NDArray[np.int64]], T], *, evenly: bool = False) -> Gathered[T]:
+    def gathered(self, n: int, answer: Callable[[NDArray[np.int64]], T], *, evenly: bool | None = None) -> Gathered[T]:
         """Let each process answer its share of n examples.
 
         Args:
             n: How many examples there are.
             answer: Gives what can be said of the rows that are this process's share, in their order.
-            evenly: Whether every process is to have as many rows, as those that share a model's weights must; some
-                rows are then answered twice and counted once.
+            evenly: In place of the processes' own, where only who asks can know.
 
         Returns:
             The answers to all rows, in every process.
@@ -148,7 +151,7 @@ class Processes:
         """
         if self.size == 1:
             return Gathered([answer(np.arange(n))], np.arange(n))
-        rows, failure = share(n, self.rank, self.size, evenly=evenly), None
+        rows, failure = share(n, self.rank, self.size, evenly=self.evenly if evenly is None else evenly), None
         try:
             said = _Answer((rows, answer(rows)) if len(rows) else None)
         except Exception as error:
@@ -174,9 +177,11 @@ class Processes:
         """
         if self.size == 1:
             return compute(np.arange(len(lengths)))
-        mine = np.argsort(lengths, kind="stable")[self.rank :: self.size]
+        by_length = np.argsort(lengths, kind="stable")
+        mine = by_length[self.rank :: self.size]
+        computed = by_length[share(len(lengths), self.rank, self.size, evenly=self.evenly)]
         # Of fewer examples than processes some have none: they compute one that does not count.
-        own = compute(mine if len(mine) else np.zeros(1, np.int64))[: len(mine)]
+        own = compute(computed if len(computed) else by_length[:1])[: len(mine)]
         places = torch.from_numpy(mine).to(own.device)
         whole = own.detach().new_zeros(len(lengths), *own.shape[1:]).index_copy_(0, places, own.detach())
         with self._together():
@@ -270,11 +275,12 @@ ALONE = Processes()
 
 
 @contextlib.contextmanager
-def launched(*, sharing: bool) -> Iterator[Processes]:
+def launched(*, sharing: bool, evenly: bool = False) -> Iterator[Processes]:
     """The processes that torchrun (or whoever sets its variables) started for one training, or this one alone.
 
     Args:
         sharing: Whether several processes may use one device, which NCCL does not serve.
+        evenly: As of :class:`Processes`.
 
     Yields:
         The processes; their groups end with the block, unless they were there before.
@@ -293,6 +299,7 @@ def launched(*, sharing: bool) -> Iterator[Processes]:
         distributed.get_rank(),
         distributed.get_world_size(),
         local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+        evenly=evenly,
         timeout_s=_PATIENCE_S,
         store=None if store is None else PrefixStore("contested", store),
     )

@@ -16,7 +16,7 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from contested.tasks import EncodedTexts
-from contested.training.engine import Engine, PackedEngine
+from contested.training.engine import Engine, PackedEngine, is_sharded
 from contested.training.preserving import preserved, set_modes
 from contested.training.processes import ALONE, Processes
 
@@ -52,8 +52,8 @@ def merged_adapters(module: nn.Module) -> Iterator[None]:
     try:
         for layer in layers:
             weights = list(layer.get_base_layer().parameters())
-            # A merged weight in half precision would lose small adapters to rounding.
-            if any(weight.dtype != torch.float32 or uses[id(weight)] > 1 for weight in weights):
+            # A merged weight in half precision would lose small adapters to rounding; a share of one takes none.
+            if any(weight.dtype != torch.float32 or uses[id(weight)] > 1 for weight in weights) or is_sharded(module):
                 continue
             kept += [(weight, weight.data.clone()) for weight in weights]
             done.append(layer)
