@@ -140,3 +140,31 @@ def test_what_several_processes_would_train_otherwise_is_refused(together: Train
     errors = together(2, tmp_path / "run", method={"name": "prompt_tuning", "num_virtual_tokens": 3})
     assert "cannot be trained by several processes: in training, half of a batch gives logits" in errors["error-0"]
     assert "one failed: process 0: BertForSequenceClassification with method" in errors["error-1"]
+
+
+@pytest.mark.slow
+def test_processes_with_a_share_of_the_frozen_weights_train_what_one_with_all_trains(
+    together: Train, tmp_path: Path
+) -> None:
+    alone, spread = tmp_path / "alone" / "run", tmp_path / "spread" / "run"
+    for run in (alone, spread):
+        run.parent.mkdir()
+    execution = {"execution": {**OPTIONS["execution"], "fsdp": True}}
+    assert together(1, alone) == {}
+    stopped = together(2, spread, at=5, signal=signal.SIGINT, options=execution)
+    assert stopped["error-1"].startswith("Interrupted: interrupted after step ")
+    for rank in range(2):
+        held, total = map(int, (spread.parent / f"held-{rank}").read_text().split())
+        assert held < 0.6 * total
+    assert together(3, spread, options=execution) == {}
+    check_equal(spread, alone)
+    manifest = json.loads((spread / layout.MANIFEST).read_text())
+    assert manifest["baseline"] == "the model's weights are spread over processes"
+    assert manifest["checks"]["weights"]["largest_difference"] < 1e-5
+    problems = together(2, tmp_path / "run", method="full", options=execution)
+    assert "method full freezes nothing; choose lora or another adapter" in problems["error-0"]
+
+
+def test_weights_are_not_spread_over_one_process(together: Train, tmp_path: Path) -> None:
+    errors = together(1, tmp_path / "run", options={"execution": {"threads": 1, "fsdp": True}})
+    assert "there is one process; start several with torchrun" in errors["error-0"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,8 @@ import typer
 
 from contested.cli.console import console, echo, path
 from contested.errors import ContestedError
+
+_LAST_WORDS_S = 5.0
 
 
 def train(
@@ -76,10 +79,14 @@ def _train(config: Path, out: Path, overrides: Sequence[str], *, from_start: boo
 
 @contextlib.contextmanager
 def _said_once() -> Iterator[None]:
-    """Of several processes that torchrun started, the first one says what went wrong in any of them."""
+    """Of several processes that torchrun started, the first one says what went wrong in any of them.
+
+    The others wait for it: torchrun ends all processes as soon as one has failed.
+    """
     try:
         yield
     except ContestedError as error:
         if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0":
+            time.sleep(_LAST_WORDS_S)
             raise SystemExit(error.exit_code) from error
         raise

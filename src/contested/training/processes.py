@@ -7,7 +7,9 @@ whatever its weighting, and gradients are added up, not averaged.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -19,7 +21,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from contested.errors import ContestedError, RunError
+from contested.errors import ConfigError, ContestedError, RunError
 
 T = TypeVar("T")
 
@@ -222,7 +224,7 @@ class Processes:
     def tell(self, error: BaseException) -> None:
         """Leave last words for the others."""
         if self._store is not None and isinstance(error, Exception):
-            with contextlib.suppress(RuntimeError):  # Whoever keeps the words may be gone.
+            with contextlib.suppress(RuntimeError):  # as below
                 self._store.compare_set(_FAILED, "", f"process {self.rank}: {_told(error)}")
 
     def _sum_bucket(self, bucket: Sequence[nn.Parameter]) -> None:
@@ -263,13 +265,17 @@ class Processes:
         """Why another process failed, as far as it could say so."""
         if self._store is None:
             return ""
-        with contextlib.suppress(RuntimeError):
-            self._store.wait([_FAILED], timedelta(seconds=_LAST_WORDS_S))
-            words: str = self._store.get(_FAILED).decode()
-            return words
+        until = time.monotonic() + _LAST_WORDS_S
+        with contextlib.suppress(RuntimeError):  # Whoever keeps the words may be gone.
+            while time.monotonic() < until:
+                if self._store.check([_FAILED]):
+                    words: str = self._store.get(_FAILED).decode()
+                    return words
+                time.sleep(0.05)
         return ""
 
 
+_TRAININGS = itertools.count()
 ALONE = Processes()
 """The only process of a training."""
 
@@ -284,6 +290,9 @@ def launched(*, sharing: bool, evenly: bool = False) -> Iterator[Processes]:
 
     Yields:
         The processes; their groups end with the block, unless they were there before.
+
+    Raises:
+        ConfigError: If the others do not come.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -292,7 +301,7 @@ def launched(*, sharing: bool, evenly: bool = False) -> Iterator[Processes]:
     begun, store = not distributed.is_initialized(), None
     if begun:
         backend = "gloo" if sharing or not torch.cuda.is_available() else "cpu:gloo,cuda:nccl"
-        store, rank, size = next(rendezvous("env://"))
+        store, rank = _meet(size)
         patience = timedelta(seconds=_PATIENCE_S)
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
     processes = Processes(
@@ -301,7 +310,7 @@ def launched(*, sharing: bool, evenly: bool = False) -> Iterator[Processes]:
         local_rank=int(os.environ.get("LOCAL_RANK", "0")),
         evenly=evenly,
         timeout_s=_PATIENCE_S,
-        store=None if store is None else PrefixStore("contested", store),
+        store=store,
     )
     try:
         yield processes
@@ -311,6 +320,19 @@ def launched(*, sharing: bool, evenly: bool = False) -> Iterator[Processes]:
     finally:
         if begun:
             distributed.destroy_process_group()
+
+
+def _meet(size: int) -> tuple[PrefixStore, int]:
+    """Wait for the other processes: what all of them read and write, and which one this is."""
+    try:
+        store, rank, _ = next(rendezvous("env://"))
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"WORLD_SIZE is {size}, so {size} processes are to train one run together, and they did not meet: {error}. "
+            f"Start them with torchrun --nproc-per-node {size}, or unset WORLD_SIZE to train in one."
+        ) from error
+    # Whoever trains again in the same processes meets nothing of what was said before.
+    return PrefixStore(f"contested-{next(_TRAININGS)}", store), rank
 
 
 def share(n: int, rank: int, size: int, *, evenly: bool) -> NDArray[np.int64]:
