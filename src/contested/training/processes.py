@@ -224,7 +224,7 @@ class Processes:
     def tell(self, error: BaseException) -> None:
         """Leave last words for the others."""
         if self._store is not None and isinstance(error, Exception):
-            with contextlib.suppress(RuntimeError):  # as below
+            with contextlib.suppress(RuntimeError):  # Whoever keeps the words may be gone.
                 self._store.compare_set(_FAILED, "", f"process {self.rank}: {_told(error)}")
 
     def _sum_bucket(self, bucket: Sequence[nn.Parameter]) -> None:
