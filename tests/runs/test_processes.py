@@ -8,6 +8,8 @@ import runpy
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,3 +170,25 @@ def test_processes_with_a_share_of_the_frozen_weights_train_what_one_with_all_tr
 def test_weights_are_not_spread_over_one_process(together: Train, tmp_path: Path) -> None:
     errors = together(1, tmp_path / "run", options={"execution": {"threads": 1, "fsdp": True}})
     assert "there is one process; start several with torchrun" in errors["error-0"]
+
+
+@pytest.mark.slow
+def test_torchrun_trains_and_says_once_what_goes_wrong(
+    checkpoint: Callable[[str], Path], write_task: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    config = {"model": {"name": str(checkpoint("bert"))}, "task": write_task(tmp_path), "training": {"epochs": 1}}
+    (tmp_path / "run.yaml").write_text(json.dumps(config))
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+
+    def train(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*start, "contested", "train", "run.yaml", "--out", "run", "execution.device=cpu", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+
+    refused = train("training.nothing=1")
+    assert refused.returncode != 0
+    assert refused.stderr.count("training.nothing: unknown key") == 1
+    done = train()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("is complete: run") == 1
+    assert json.loads((tmp_path / "run" / layout.MANIFEST).read_text())["provenance"]["processes"] == 2
+    assert train().stdout.count("was already complete: run") == 1

@@ -1,6 +1,11 @@
-"""What processes that train together say to one another, without any: shares, gradients, and the only process."""
+"""What processes that train together say to one another: shares, losses and gradients; and the only process."""
 
 from __future__ import annotations
+
+import multiprocessing
+import runpy
+import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,3 +37,29 @@ def test_the_only_process_answers_everything_itself() -> None:
     assert outputs.tolist() == [3, 1, 2]
     assert ALONE.gathered(3, lambda rows: rows * 2).answers[0].tolist() == [0, 2, 4]
     assert (ALONE.first(lambda: 7), ALONE.each(7), ALONE.any(True), ALONE.any(False)) == (7, [7], True, False)
+
+
+def test_shares_of_a_batch_have_the_loss_and_the_gradients_of_the_whole(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.set_forkserver_preload(["contested.runs"])
+    context = multiprocessing.get_context("forkserver")
+    worker, started = str(Path(__file__).with_name("process.py")), []
+    for size in (1, 2):
+        environment = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        for rank in range(size):
+            given = {"GIVEN": (rank, environment, tmp_path)}
+            started.append(context.Process(target=runpy.run_path, args=(worker, given, "__main__")))
+            started[-1].start()
+    for process in started:
+        process.join(60)
+        assert process.exitcode == 0
+    whole, first, second = (torch.load(tmp_path / f"found-{name}.pt") for name in ("0-of-1", "0-of-2", "1-of-2"))
+    # Of the batch of one example the second process has none.
+    for expected, *shared in zip(whole, first, second, strict=True):
+        for found in shared:
+            assert found[0] == pytest.approx(expected[0], rel=1e-14)
+            for gradient, wanted in zip(found[1:3], expected[1:3], strict=True):
+                np.testing.assert_allclose(gradient, wanted, rtol=1e-12, atol=1e-15)
+            assert (found[3], found[4]) == (None, [1.0])
