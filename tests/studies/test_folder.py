@@ -10,7 +10,7 @@ import pytest
 
 from contested.config import identified, identifying
 from contested.studies import Cell, expand, load_study
-from contested.studies import folder as module
+from contested.studies import index as module
 from contested.studies.folder import StudyFolder, run_folder
 
 

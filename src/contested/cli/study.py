@@ -29,6 +29,7 @@ study.command()(cancel)
 
 _INTERRUPTED = 130
 _REFRESH = 2.0
+_MOST_ROWS = 300  # of a table of runs
 
 
 @study.command()
@@ -172,7 +173,11 @@ def status(
         submitted = [each._asdict() for each in submissions(folder)]
         print_json(status_json(content.name, cells, held.states, now) | {"submitted": submitted})
         return
-    console(wide=True).print(status_table(cells, held.states, now))
+    few = len(cells) <= _MOST_ROWS
+    console(wide=True).print(status_table(cells, held.states, now, rows=None if few else _MOST_ROWS))
+    if not few:
+        more = "first those at work or in trouble; --json lists all."
+        echo(f"{_MOST_ROWS} of {len(cells):,} runs shown, {more}", err=True)
     for line in queue_lines(folder):
         echo(line)
     if held.others:

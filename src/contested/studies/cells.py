@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from contested.beside import collector_paused
 from contested.config import Configurations, RunConfig
 from contested.errors import ConfigError
 from contested.naming import Part, label
@@ -45,6 +46,7 @@ class Cell:
         excluded: Why it is deliberately not run; empty otherwise.
         facts: What is known of its backbone and data set.
         identity: What identifies it: :func:`contested.config.identifying` of its configuration.
+        key: The digest of its identity, by which its folder is known whatever it is called.
     """
 
     run_id: str
@@ -56,11 +58,7 @@ class Cell:
     excluded: str
     facts: ModelInfo
     identity: Mapping[str, Any]
-
-    @functools.cached_property
-    def key(self) -> str:
-        """The digest of its identity, by which its folder is known whatever it is called."""
-        return digest({"config": self.identity})
+    key: str
 
     @functools.cached_property
     def setting(self) -> str:
@@ -69,6 +67,7 @@ class Cell:
         return json.dumps(shared, sort_keys=True)
 
 
+@collector_paused()
 def expand(study: Study) -> list[Cell]:
     """Every cell of the selected groups, once, in the order of the file.
 
@@ -218,7 +217,8 @@ class _Maker:
         where = ", ".join(f"{axis} {value}" for axis, value in coordinates.items())
         config = self._configurations.check(content, f"of the cell {where or study.name}")
         identity = self._configurations.identifying(config)
-        run_id = self._run_id(coordinates, config, identity)
+        key = digest({"config": identity})
+        run_id = self._run_id(coordinates, config, key)
         return Cell(
             run_id=run_id,
             coordinates=coordinates,
@@ -229,6 +229,7 @@ class _Maker:
             excluded=next((entry.reason for entry in study.exclude if _matches(study, entry.where, coordinates)), ""),
             facts=self._facts_of(coordinates, config),
             identity=identity,
+            key=key,
         )
 
     def _content(self, values: tuple[str, ...]) -> dict[str, Any]:
@@ -238,7 +239,7 @@ class _Maker:
             self._merged[values] = merge(self._content(values[:-1]), axis[values[-1]].overrides)
         return self._merged[values]
 
-    def _run_id(self, coordinates: Mapping[str, str], config: RunConfig, identity: Mapping[str, Any]) -> str:
+    def _run_id(self, coordinates: Mapping[str, str], config: RunConfig, key: str) -> str:
         """The names of the run's values on the axes, its seed, and a hash of its configuration."""
         parts = []
         for axis in self._axes:
@@ -249,7 +250,7 @@ class _Maker:
                 parts += [f"{axis.name.rpartition('.')[2]}-{name}"] if name != first else []
             elif name != axis.plain:
                 parts.append(name)
-        named = [*(parts or [config.method.label]), f"s{config.seed}", digest({"config": identity})]
+        named = [*(parts or [config.method.label]), f"s{config.seed}", key]
         return "-".join(_UNFIT.sub("-", part).strip("-.") for part in named)
 
     def _label(self, values: tuple[str, ...]) -> str:

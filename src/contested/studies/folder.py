@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from contested.config import RunConfig, identifying, recorded
-from contested.errors import DamagedRunError, RunError, write_error
+from contested.beside import collector_paused
+from contested.config import RunConfig
+from contested.errors import DamagedRunError, write_error
 from contested.files import write_text
 from contested.studies.cells import Cell
 from contested.studies.content import STUDY_FILE
 from contested.studies.file import Study, dump_study
-from contested.trajectories import layout, read_manifest
-from contested.trajectories.identity import digest
+from contested.studies.index import UNREADABLE, Index, Recorded, identity_key, recorded_in
+from contested.trajectories import layout
 
 RUNS = "runs"
 FAILURES = "failures"
-UNREADABLE = "unreadable"
-"""The status of a run whose manifest cannot be read."""
 DAMAGED = "damaged"
 """The status of a run that is complete by its manifest and not as it was written."""
 
@@ -114,7 +113,9 @@ def _note(folder: Path) -> Path:
 
 
 class StudyFolder:
-    """The present state of a study's folder: which folder holds which run. Every manifest is read once.
+    """The present state of a study's folder: which folder holds which run.
+
+    What was read before and has not changed since is taken from the folder's :class:`~contested.studies.index.Index`.
 
     A run is known by what its manifest says it is, whatever its folder is called: a study made by an earlier version
     gave its folders other names.
@@ -132,23 +133,27 @@ class StudyFolder:
         untidy: Folders of complete runs with something that a dead process left, where that was looked at.
     """
 
+    @collector_paused()
     def __init__(self, out: Path, cells: Sequence[Cell], *, verify: bool = False) -> None:
         self.path = out
-        found = {file.parent: _manifest(file.parent) for file in sorted((out / RUNS).glob(f"*/{layout.MANIFEST}"))}
+        index = Index(out / RUNS)
         by_identity: dict[str, list[Path]] = {}
-        for folder, manifest in found.items():
-            by_identity.setdefault(_identity(manifest), []).append(folder)
+        for folder, said in index.found.items():
+            by_identity.setdefault(said.key, []).append(folder)
         self._folders = {
-            cell.run_id: _best(run_folder(out, cell), by_identity.get(_key(cell.config), []), found) for cell in cells
+            cell.run_id: _best(run_folder(out, cell), by_identity.get(cell.key, []), index.found) for cell in cells
         }
+        noted = _noted(out)
         self.states = {
-            cell.run_id: _state(cell.config, self.folder(cell), found.get(self.folder(cell))) for cell in cells
+            cell.run_id: _state(cell.key, self.folder(cell), index.found.get(self.folder(cell)), noted)
+            for cell in cells
         }
         self.untidy: list[Path] = []
         if verify:
             for cell in cells:
-                self._verify(cell)
-        self.others = len(found.keys() - set(self._folders.values()))
+                self._verify(cell, index)
+        index.save()
+        self.others = len(index.found.keys() - set(self._folders.values()))
 
     def folder(self, cell: Cell) -> Path:
         """The folder that holds a run, or will hold it.
@@ -161,16 +166,21 @@ class StudyFolder:
         """
         return self._folders[cell.run_id]
 
-    def _verify(self, cell: Cell) -> None:
-        """Hold a complete run against what was written."""
-        from contested.trajectories.resuming import check_whole
-
+    def _verify(self, cell: Cell, index: Index) -> None:
+        """Hold a complete run against what was written, unless its files are those that were held against it before."""
         state, folder = self.states[cell.run_id], self.folder(cell)
         if state.status != "complete":
             return
+        stamp = index.stamp(folder)
+        if index.is_whole(folder, stamp):
+            return
+        from contested.trajectories.resuming import check_whole  # takes pandas, for which a status need not wait
+
         try:
             if check_whole(folder, quick=True).leftovers:
                 self.untidy.append(folder)
+            else:
+                index.note_whole(folder, stamp)
         except DamagedRunError as error:
             more = len(error.problems) - 1
             what = error.problems[0] + (f" And {more} more." if more else "")
@@ -187,54 +197,24 @@ def state_of(config: RunConfig, folder: Path) -> RunState:
     Returns:
         The state by its manifest.
     """
-    manifest = _manifest(folder) if (folder / layout.MANIFEST).exists() else None
-    return _state(config, folder, manifest)
+    said = recorded_in(folder) if (folder / layout.MANIFEST).exists() else None
+    return _state(identity_key(config), folder, said, [folder.name] if _note(folder).is_file() else [])
 
 
-def _manifest(folder: Path) -> dict[str, Any] | RunError:
-    try:
-        return read_manifest(folder)
-    except RunError as error:
-        return error
-
-
-def _key(config: RunConfig) -> str:
-    return digest({"config": identifying(config)})
-
-
-def _identity(manifest: dict[str, Any] | RunError) -> str:
-    """The id of a manifest's run by the present rule; empty where it is unknown."""
-    if isinstance(manifest, RunError):
-        return ""
-    try:
-        return _key(recorded(manifest.get("identity", {})))
-    except ValueError:
-        return ""
-
-
-def _best(own: Path, same: Sequence[Path], found: Mapping[Path, dict[str, Any] | RunError]) -> Path:
+def _best(own: Path, same: Sequence[Path], found: Mapping[Path, Recorded]) -> Path:
     """Of the folders that hold a run, one in which it is complete, else its own."""
-
-    def rank(folder: Path) -> tuple[bool, bool]:
-        manifest = found[folder]
-        complete = isinstance(manifest, dict) and manifest["status"] == "complete"
-        return complete, folder == own
-
-    return max(same, key=rank, default=own)
+    return max(same, key=lambda folder: (found[folder].status == "complete", folder == own), default=own)
 
 
-def _state(config: RunConfig, folder: Path, manifest: dict[str, Any] | RunError | None) -> RunState:
-    if manifest is None:
-        noted = _note(folder)
-        error = noted.read_text(encoding="utf-8") if noted.is_file() else ""
+def _state(key: str, folder: Path, said: Recorded | None, noted: Collection[str]) -> RunState:
+    """The state of a run's folder, by what its manifest says and the folders of which a failure is noted."""
+    if said is None:
+        error = _note(folder).read_text(encoding="utf-8") if folder.name in noted else ""
         return RunState("failed" if error else "missing", 0.0, 0, math.nan, error)
-    if isinstance(manifest, RunError):
-        return RunState(UNREADABLE, 0.0, 0, math.nan, str(manifest))
-    listed = manifest["checkpoints"]
-    return RunState(
-        status=manifest["status"] if _identity(manifest) == _key(config) else "other",
-        epoch=float(listed[-1].get("epoch") or 0.0) if listed else 0.0,
-        checkpoints=len(listed),
-        params=float((manifest.get("counts") or {}).get("total_params") or math.nan),
-        error=str(manifest.get("error", "")),
-    )
+    other = said.status != UNREADABLE and said.key != key
+    return RunState("other" if other else said.status, *said[2:])
+
+
+def _noted(out: Path) -> set[str]:
+    """The names of the run folders of which :func:`note_failure` keeps something."""
+    return {file.stem for file in (out / FAILURES).glob("*.txt")}

@@ -14,7 +14,8 @@ from contested.errors import ContestedError, RunError
 from contested.studies.axes import study_axes
 from contested.studies.cells import Cell, cell_table, expand
 from contested.studies.file import Study, open_study
-from contested.studies.folder import UNREADABLE, StudyFolder
+from contested.studies.folder import StudyFolder
+from contested.studies.index import UNREADABLE
 from contested.trajectories import Trajectory
 from contested.trajectories.splits import Split
 

@@ -13,8 +13,9 @@ from contested.studies.cells import Cell, expand
 from contested.studies.checks import check_cells, slow_cells
 from contested.studies.execute import Executor, Job, JobStatus, carry_out
 from contested.studies.file import Study
-from contested.studies.folder import DAMAGED, UNREADABLE, RunState, StudyFolder, begin
+from contested.studies.folder import DAMAGED, RunState, StudyFolder, begin
 from contested.studies.health import repair_run
+from contested.studies.index import UNREADABLE
 from contested.studies.local import LocalExecutor
 from contested.studies.plan import cost
 from contested.studies.times import Times, learn, left
