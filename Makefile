@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOWEST := .venv-lowest
+RAY := .venv-ray
 # Another version of torch than the lowest one allowed, where that is not available: make lowest TORCH=2.13.0
 TORCH ?=
 # Bytecode is made by all cores at once afterwards; pip makes it on one.
@@ -13,7 +14,7 @@ PARALLEL := OMP_NUM_THREADS=1
 # What make lowest tests.
 TESTS ?= tests
 
-.PHONY: help setup demo test check format hooks docs slow slurm-test lowest clean
+.PHONY: help setup demo test check format hooks docs slow slurm-test ray-test lowest clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +42,17 @@ slow: $(READY) ## The slow tests as well
 
 slurm-test: $(READY) ## A study on a real SLURM on this machine (as root; Debian: slurm-wlm and munge)
 	$(PARALLEL) $(BIN)/python -m pytest --quiet -m cluster tests/cluster/test_slurm.py
+
+ray-test: $(RAY)/.ready ## A study on a Ray cluster of two nodes on this machine, of which one is lost
+	$(PARALLEL) $(RAY)/bin/python -m pytest --quiet -m cluster tests/cluster/test_ray.py
+
+# Ray, and beneath it what .venv has.
+$(RAY)/.ready: $(READY)
+	test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(RAY)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beneath.pth"
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt ray
+	@touch $@
 
 check: $(READY) ## Format, lint, types, docstrings, import contracts, pages made from the code
 	$(BIN)/ruff format --check .
@@ -90,4 +102,4 @@ build/gallery: $(READY)
 	mv build/gallery-made build/gallery
 
 clean: ## Remove everything that make creates
-	rm -rf $(VENV) $(LOWEST) contested-demo site build/gallery build/gallery-runs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) $(RAY) contested-demo site build/gallery build/gallery-runs .mypy_cache .ruff_cache .pytest_cache

@@ -23,7 +23,7 @@ def names(requirements: list[str]) -> set[str]:
 
 EXTRAS = PROJECT["optional-dependencies"]
 BASE, TRAIN = names(PROJECT["dependencies"]), names(EXTRAS["train"])
-DECLARED = BASE | TRAIN | names(EXTRAS["crowd"])
+DECLARED = BASE | TRAIN | names(EXTRAS["crowd"]) | names(EXTRAS["ray"])
 
 
 def imported(file: Path) -> set[str]:

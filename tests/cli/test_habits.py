@@ -22,7 +22,8 @@ from contested.analysis.live import Alarm
 from contested.cli import app, main, register
 from contested.cli.console import path
 from contested.cli.progress import progress_bar, study_board
-from contested.cli.study import _print_outcome, study
+from contested.cli.study import study
+from contested.cli.study_outcome import tell
 from contested.config import load_config
 from contested.runs import Progress
 from contested.studies import JobStatus, StudyOutcome, StudyStart
@@ -201,7 +202,7 @@ def test_notes_are_told_once_before_the_first_step_and_once_for_all_runs_of_a_st
 def test_a_study_tells_damaged_runs_from_failed_ones(capsys: pytest.CaptureFixture[str]) -> None:
     failed = {"a": "examples.parquet is missing.", "b": "The loss is not finite."}
     outcome = StudyOutcome(Path("mine"), ("c",), failed, (), (), ("a",), 0)
-    _print_outcome(outcome)
+    tell(outcome, json=False)
     said = capsys.readouterr().out.splitlines()
     assert said[:5] == [
         "a is damaged, and was left as it is:",
@@ -212,7 +213,7 @@ def test_a_study_tells_damaged_runs_from_failed_ones(capsys: pytest.CaptureFixtu
     ]
     assert "--from-start" in said[5]
     assert said[6:] == ["Fix what failed; the same command then tries it again and skips what is complete."]
-    _print_outcome(outcome._replace(failed={"a": failed["a"]}))
+    tell(outcome._replace(failed={"a": failed["a"]}), json=False)
     assert "failed;" not in capsys.readouterr().out
 
 

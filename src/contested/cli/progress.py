@@ -129,7 +129,7 @@ class study_board:  # noqa: N801 - used as a context manager only
             f"{start.how}"
         )
         for line in start.warnings:
-            self._say(f"Warning: {line}.")
+            self.warn(line)
         if self._live is not None:
             self._live.start()
 
@@ -144,6 +144,14 @@ class study_board:  # noqa: N801 - used as a context manager only
                 self._say(f"[{self._before + len(self._ended)}/{self._total}] {name} {_end(status)}")
         if self._live is not None:
             self._live.update(_table(statuses), refresh=True)
+
+    def warn(self, line: str) -> None:
+        """Show a warning.
+
+        Args:
+            line: It, without a full stop.
+        """
+        self._say(f"Warning: {line}.")
 
     def _warn(self, name: str, status: JobStatus) -> None:
         for sentence in status.notes:

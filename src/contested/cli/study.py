@@ -11,11 +11,12 @@ import typer
 
 from contested.cli.console import console, echo, path, print_json
 from contested.cli.study_files import FILE, SCALE, SETS, load, make_miniature, open_folder
+from contested.cli.study_outcome import exit_code, tell
 from contested.cli.study_submit import cancel, submit
 from contested.studies.presets import PRESETS
 
 if TYPE_CHECKING:
-    from contested.studies import Cell, StudyOutcome
+    from contested.studies import Cell
     from contested.studies.times import Times
 
 study = typer.Typer(
@@ -27,7 +28,6 @@ study = typer.Typer(
 study.command()(submit)
 study.command()(cancel)
 
-_INTERRUPTED = 130
 _REFRESH = 2.0
 _MOST_ROWS = 300  # of a table of runs
 
@@ -131,11 +131,8 @@ def run(
     make_miniature(content, out, scale)
     with study_board(console(stderr=True)) as show:
         outcome = run_study(content, out, executor=executor, on_start=show.start, on_change=show, from_start=from_start)
-    if json:
-        print_json(_outcome_json(outcome))
-    else:
-        _print_outcome(outcome)
-    raise typer.Exit(_exit_code(outcome, until))
+    tell(outcome, json=json)
+    raise typer.Exit(exit_code(outcome, timed=until is not None))
 
 
 @study.command()
@@ -217,49 +214,3 @@ def _found(cells: Sequence[Cell], out: Path) -> tuple[dict[str, str], Times]:
 
     folder = StudyFolder(out, cells, verify=True)
     return {name: state.status for name, state in folder.states.items()}, learn(folder, cells)
-
-
-def _outcome_json(outcome: StudyOutcome) -> dict[str, object]:
-    return {
-        "runs": outcome.n_runs,
-        "complete": len(outcome.complete),
-        "failed": dict(outcome.failed),
-        "damaged": list(outcome.damaged),
-        "interrupted": list(outcome.interrupted),
-        "waiting": list(outcome.waiting),
-        "out": str(outcome.out),
-    }
-
-
-def _exit_code(outcome: StudyOutcome, until: str | None) -> int:
-    """0 done, 1 runs failed, 130 interrupted; 3 where a worker with an end of its time leaves the rest to others."""
-    if outcome.waiting or len(outcome.interrupted) > len(outcome.held):
-        return _INTERRUPTED
-    if outcome.held:
-        from contested.studies.slurm import HELD_ELSEWHERE
-
-        return _INTERRUPTED if until is None else HELD_ELSEWHERE
-    return 1 if outcome.failed else 0
-
-
-def _print_outcome(outcome: StudyOutcome) -> None:
-    for name, message in outcome.failed.items():
-        how = "is damaged, and was left as it is" if name in outcome.damaged else "failed"
-        echo(f"{name} {how}:\n  " + message.replace("\n", "\n  "))
-    failed, damaged = len(outcome.failed) - len(outcome.damaged), len(outcome.damaged)
-    ends = [f"{failed} failed", *([f"{damaged} damaged"] if damaged else [])]
-    ends += [f"{len(outcome.interrupted)} interrupted", f"{len(outcome.waiting)} not started"]
-    echo(f"{len(outcome.complete)} of {outcome.n_runs} runs complete, {', '.join(ends)}: {outcome.out}")
-    if damaged:
-        echo(
-            f"contested verify {outcome.out} says what can still be read of the damaged runs. Restore them from a "
-            "copy, or give the same command with --from-start: it begins them again, and leaves whole runs alone."
-        )
-    if outcome.held and not outcome.waiting and len(outcome.held) == len(outcome.interrupted):
-        echo("Other workers train the rest: contested study status shows who.")
-    elif outcome.interrupted or outcome.waiting:
-        echo("The same command resumes the study.")
-    elif failed:
-        echo("Fix what failed; the same command then tries it again and skips what is complete.")
-    elif not damaged:
-        echo(f"Next: contested report {outcome.out}")

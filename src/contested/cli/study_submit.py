@@ -5,26 +5,35 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 
 import typer
 
-from contested.cli.console import echo, path
+from contested.cli.console import console, echo, path
 from contested.cli.study_files import FILE, SCALE, SETS, load, make_miniature
 from contested.errors import ConfigError
 from contested.wording import counted
 
-_CLUSTERS = ("slurm",)
+if TYPE_CHECKING:
+    from contested.studies import Study
+
+_CLUSTERS = ("slurm", "ray")
+_WORKERS = 8  # where SLURM is not asked for another number
 
 
 def submit(
     file: Annotated[str, FILE],
     options: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- OPTIONS]", help="Options for sbatch, such as -- --gres=gpu:1.", show_default=False),
+        typer.Argument(
+            metavar="[-- OPTIONS]",
+            help="Options for sbatch, such as -- --gres=gpu:1; for Ray what each worker asks for, --num-gpus 1 and "
+            "--num-cpus 4.",
+            show_default=False,
+        ),
     ] = None,
     *,
-    to: Annotated[str, typer.Option(help="Where the workers are: slurm.", show_default=False)],
+    to: Annotated[str, typer.Option(help="Where the workers are: slurm or ray.", show_default=False)],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -35,42 +44,83 @@ def submit(
     ] = None,
     sets: Annotated[list[str] | None, SETS] = None,
     scale: Annotated[str | None, SCALE] = None,
-    workers: Annotated[int, typer.Option(min=1, max=1000, help="Workers at most; each does one run at a time.")] = 8,
-    time: Annotated[
-        str | None,
+    workers: Annotated[
+        int | None,
         typer.Option(
-            help="Time of each worker, such as 4h, 90m or 1-12:00:00; it is queued again until the study is done.",
+            min=1,
+            max=1000,
+            help="Workers at most; each does one run at a time. By default 8, on Ray one for each GPU or core.",
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script, and submit nothing.")] = False,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Time of each worker, such as 4h, 90m or 1-12:00:00; it is queued again until the study is done. For "
+            "SLURM.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print SLURM's script, and submit nothing.")] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray's cluster, such as auto or 10.0.0.1:6379; by default that of RAY_ADDRESS, else this machine.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Submit workers of a study to a cluster.
 
-    Writes one script into the study's folder (submit/slurm.sh) and submits it: an array of jobs that train the study's
-    runs, longest first, save them before their time ends, and are queued again until the study is done. What is checked
-    before a study runs is checked here.
+    To SLURM: writes one script into the study's folder (submit/slurm.sh) and submits it: an array of jobs that train
+    the study's runs, longest first, save them before their time ends, and are queued again until the study is done.
+
+    To Ray: starts a worker for each GPU or core, shows what they do and stays until the study is done. Workers that are
+    lost with their nodes begin again elsewhere. Ctrl-C saves the state of every run and ends them.
+
+    What is checked before a study runs is checked here.
 
     Example: contested study submit mine.yaml --out /shared/study --to slurm --workers 8 --time 4h -- --gres=gpu:1
     """
+    if to not in _CLUSTERS:
+        raise ConfigError(f"--to is {to!r}; expected: {' or '.join(_CLUSTERS)}.")
+    folder = _folder(file, out)
+    study = load(file, sets, scale, folder)
+    if to == "ray":
+        if time is not None or dry_run:
+            raise ConfigError("--time and --dry-run are for SLURM: on Ray the workers stay until the study is done.")
+        _to_ray(study, folder, scale=scale, workers=workers, address=address, options=options or [])
+    if time is None:
+        raise ConfigError("Give --time, the time that each worker asks SLURM for, such as --time 4h.")
+    if address is not None:
+        raise ConfigError("--address is for Ray: SLURM is where its commands are.")
+    again = [part for each in sets or () for part in ("--set", each)] + (["--scale", scale] if scale else [])
+    command = ["contested", "study", "submit", file, "--out", str(folder), *again, "--to", to]
+    asked = _Asked(workers or _WORKERS, time, options or [], command)
+    _to_slurm(study, folder, asked, scale=scale, dry_run=dry_run)
+
+
+class _Asked(NamedTuple):
+    """What SLURM is asked for, and the command that asks, without these."""
+
+    workers: int
+    time: str
+    options: list[str]
+    command: list[str]
+
+
+def _to_slurm(study: Study, folder: Path, asked: _Asked, *, scale: str | None, dry_run: bool) -> None:
     from contested.studies import expand
     from contested.studies.checks import missing_inputs
     from contested.studies.clock import duration
     from contested.studies.folder import begin
-    from contested.studies.slurm import script
-    from contested.studies.slurm import submit as submit_script
+    from contested.studies.slurm import script, submit
 
-    if to not in _CLUSTERS:
-        raise ConfigError(f"--to is {to!r}; expected: {', '.join(_CLUSTERS)}.")
-    if time is None:
-        raise ConfigError("Give --time, the time that each worker asks SLURM for, such as --time 4h.")
-    folder, seconds = _folder(file, out), duration(time)
-    study = load(file, sets, scale, folder)
     cells = [cell for cell in expand(study) if not cell.excluded]
-    workers, options = min(workers, len(cells)), options or []
-    again = [part for each in sets or () for part in ("--set", each)] + (["--scale", scale] if scale else [])
-    again += ["--to", to, "--workers", str(workers), "--time", time, *(["--", *options] if options else [])]
-    command = shlex.join(["contested", "study", "submit", file, "--out", str(folder), *again])
+    workers, options = min(asked.workers, len(cells)), asked.options
+    given = ["--workers", str(workers), "--time", asked.time, *(["--", *options] if options else [])]
+    command = shlex.join([*asked.command, *given])
+    seconds = duration(asked.time)
     text = script(folder, name=study.name, workers=workers, seconds=seconds, options=options, command=command)
     if dry_run:
         typer.echo(text, nl=False)
@@ -79,15 +129,32 @@ def submit(
     if problems := missing_inputs(cells):
         raise ConfigError("The study cannot run:", problems)
     begin(study, folder)
-    made = submit_script(folder, text, workers=workers, command=command)
+    made = submit(folder, text, workers=workers, command=command)
     echo(f"Submitted {counted(workers, 'worker')} as SLURM job {made.job}: {folder}/submit/slurm.sh")
     echo(f"Next: contested study status {folder}; contested study cancel {folder} ends the workers.")
+
+
+def _to_ray(
+    study: Study, folder: Path, *, scale: str | None, workers: int | None, address: str | None, options: list[str]
+) -> NoReturn:
+    from contested.cli.progress import study_board
+    from contested.cli.study_outcome import exit_code, tell
+    from contested.studies import run_study
+    from contested.studies.ray import RayExecutor, parse_needs
+
+    with study_board(console(stderr=True)) as show:
+        needs = parse_needs(options)
+        executor = RayExecutor(folder, workers=workers, address=address, needs=needs, warn=show.warn)
+        make_miniature(study, folder, scale)
+        outcome = run_study(study, folder, executor=executor, on_start=show.start, on_change=show)
+    tell(outcome, json=False)
+    raise typer.Exit(exit_code(outcome))
 
 
 def cancel(
     folder: Annotated[Path, typer.Argument(metavar="STUDY", parser=path, help="The study's folder.")],
 ) -> None:
-    """Cancel the workers that were submitted of a study.
+    """Cancel the workers of a study that were submitted to SLURM.
 
     Those at work save what they train first; contested study submit goes on from there.
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contested.studies.file import Study, load_study, open_study
     from contested.studies.local import LocalExecutor
     from contested.studies.presets import PRESETS
+    from contested.studies.ray import RayExecutor
     from contested.studies.running import StudyOutcome, StudyStart, run_study
 
 # Loaded when first used: help names the presets and needs nothing else, a plan runs nothing.
@@ -23,6 +24,7 @@ _MODULES = {
     "contested.studies.file": ("Study", "load_study", "open_study"),
     "contested.studies.local": ("LocalExecutor",),
     "contested.studies.presets": ("PRESETS",),
+    "contested.studies.ray": ("RayExecutor",),
     "contested.studies.running": ("StudyOutcome", "StudyStart", "run_study"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
@@ -34,6 +36,7 @@ __all__ = [
     "Job",
     "JobStatus",
     "LocalExecutor",
+    "RayExecutor",
     "Study",
     "StudyOutcome",
     "StudyStart",

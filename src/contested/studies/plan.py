@@ -135,12 +135,15 @@ def measure(seconds: float = 0.4) -> Device:
         a @ b
         done += 1
     rate = done * 2 * a.shape[0] * a.shape[1] * b.shape[1] / (time.perf_counter() - started)
-    cores = _cores()
-    return Device(f"CPU, {cores} cores", rate, cores, available_memory())
+    return Device(f"CPU, {cores()} cores", rate, cores(), available_memory())
 
 
-def _cores() -> int:
-    """The cores that this process may use; in a job of SLURM those that it was given, to which it need not be kept."""
+def cores() -> int:
+    """The cores that this process may use.
+
+    Returns:
+        How many; in a job of SLURM those that it was given, to which it need not be kept.
+    """
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
     return min(found, int(given)) if given.isdigit() and int(given) else found

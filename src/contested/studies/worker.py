@@ -165,6 +165,7 @@ def work(
     device: Device | None = None,
     on_start: Callable[[StudyStart], None] | None = None,
     on_change: Callable[[Mapping[str, JobStatus]], None] | None = None,
+    from_start: bool = False,
 ) -> StudyOutcome:
     """Work on a study with others: run after run, until nothing is left for this worker.
 
@@ -175,6 +176,7 @@ def work(
         device: What this machine has; measured where not given.
         on_start: As in :func:`contested.studies.run_study`.
         on_change: Likewise.
+        from_start: Likewise.
 
     Returns:
         How each run ended.
@@ -187,4 +189,4 @@ def work(
     from contested.studies.running import run_study
 
     executor = LocalExecutor(1, device=device, until=until)
-    return run_study(study, out, executor=executor, on_start=on_start, on_change=on_change)
+    return run_study(study, out, executor=executor, on_start=on_start, on_change=on_change, from_start=from_start)
