@@ -19,17 +19,19 @@ from contested.studies.times import Times
 SINCE = datetime(2026, 11, 30, 10, 0, tzinfo=UTC)
 
 
-def held(alive: bool | None = True, job: str = "slurm 12_3") -> Holder:
-    return Holder("node7", 4711, SINCE, 5.0, alive, job)
+def held(alive: bool | None = True, job: str = "slurm 12_3", pid: int = 4711) -> Holder:
+    return Holder("node7", pid, SINCE, 5.0, alive, job)
 
 
 def test_what_is_left_is_shared_by_those_at_work_and_no_less_than_the_longest() -> None:
-    both = {"a": held(), "b": held(alive=None)}
+    both = {"a": held(), "b": held(alive=None, pid=5)}
     # 60 s of work for two workers are 30 s, but one run alone takes 50.
     assert Progress(both, {"a": 50.0, "b": 5.0, "c": 5.0}).seconds == 50
     assert Progress(both, {"a": 20.0, "b": 20.0, "c": 20.0}).seconds == 30
     # One that has given no sign does not work.
     assert Progress({"a": held(), "b": held(alive=False)}, {"a": 20.0, "b": 20.0}).seconds == 40
+    # Two runs that train together, each of which has its share of the time, are one worker's.
+    assert Progress({"a": held(), "b": held()}, {"a": 20.0, "b": 20.0}).seconds == 40
     assert math.isnan(Progress({}, {"a": 20.0}).seconds)
     assert math.isnan(Progress(both, {"a": math.nan}).seconds)
     assert Progress({}, {}).seconds == 0

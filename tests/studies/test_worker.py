@@ -103,6 +103,11 @@ def test_a_worker_takes_what_fits_into_what_is_left_and_not_longer_first(study: 
     assert queue.is_over
 
 
+def test_runs_that_train_together_take_the_time_of_all(study: Study, clock: Clock) -> None:
+    queue = study.queue(1500, 1200, 900, 800, until=NOW + 3600)
+    assert take(queue, 4, "same") == ["1500", "1200", "800"]  # 3500 of 3540 s
+
+
 def test_the_grace_is_a_tenth_of_a_short_time(study: Study, clock: Clock) -> None:
     queue = study.queue(54, until=NOW + 60)
     assert GRACE == 60

@@ -26,8 +26,8 @@ class Progress(NamedTuple):
 
     @property
     def workers(self) -> int:
-        """Runs that are trained now, by all that is known."""
-        return sum(held.alive is not False for held in self.holders.values())
+        """Processes that train now, by all that is known; one may train several runs together."""
+        return len({(held.host, held.pid) for held in self.holders.values() if held.alive is not False})
 
     @property
     def seconds(self) -> float:

@@ -86,7 +86,7 @@ class RunQueue:
         self._look_again()
         taken: list[Job] = []
         for job in list(self.waiting):
-            if taken and key(job) != key(taken[0]):
+            if taken and not (key(job) == key(taken[0]) and self._fit([*taken, job])):
                 continue
             if self.fits(job) and self._is_free(job):
                 self.waiting.remove(job)
@@ -111,6 +111,10 @@ class RunQueue:
         if not job.seconds > remaining:
             return remaining > 0
         return job.seconds > self._span and remaining > _WHOLE * self._span
+
+    def _fit(self, jobs: list[Job]) -> bool:
+        """Whether runs that train together end in time: each has its share of the steps' time, so shares add up."""
+        return not sum(job.seconds for job in jobs) > self._until - time.time()
 
     def hold(self, job: Job) -> None:
         """Look at a run again later, which another worker holds."""
