@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from contested.cli import main
 from contested.studies import Cell, expand, load_study
 from contested.studies.folder import RunState
-from contested.studies.plan import cost
+from contested.studies.plan import Device, cost
 from contested.studies.times import Finished, Times, learn, left
 
 FACTS = {"params": 2e6, "body": 1e6, "layers": 2, "hidden": 64, "tokens": 20, "annotated": 400}
@@ -96,3 +97,20 @@ def test_times_are_read_from_finished_runs(cells: list[Cell], tmp_path: Path) ->
     assert learn(folder, cells, "a GPU").seconds_of(cells[0]) == 12.0
     assert learn(folder, cells, "x86_64, 4 threads").seconds_of(cells[0]) == 99.0
     assert math.isnan(learn(folder, cells, "a TPU").seconds_of(cells[0]))
+
+
+def test_a_plan_says_what_finished_runs_took(
+    cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = Times([finished(cell, 7200.0) for cell in cells])
+    monkeypatch.setattr("contested.studies.times.learn", lambda folder, cells: known)
+    monkeypatch.setattr("contested.studies.plan.measure", lambda: Device("a CPU", 1e9, 2, 1e12))
+    assert main(["study", "plan", str(tmp_path / "toy.yaml"), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "As finished runs of this study took it on a GPU:" in said
+    assert "about 16 hours one after the other" in said  # eight of two hours
+    assert [line.split()[-2:] for line in said.splitlines() if "full" in line] == [["2", "hours"]] * 2
+    assert main(["study", "plan", str(tmp_path / "toy.yaml"), "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seconds"] == 8 * 7200
+    assert main(["study", "plan", str(tmp_path / "toy.yaml")]) == 0
+    assert "On this device (a CPU" in capsys.readouterr().out
