@@ -121,7 +121,7 @@ def carry_out(
 ) -> dict[str, JobStatus]:
     """Watch submitted jobs to their ends; a failed one does not stop the others.
 
-    Ctrl-C, SIGTERM and SIGHUP stop the executor in good order the first time, and at once the second time. Why a job
+    Ctrl-C and other signals that ask to stop do so in good order the first time, and at once the second time. Why a job
     failed is kept in the study's folder.
 
     Args:
