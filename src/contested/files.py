@@ -2,6 +2,7 @@
 
 Whoever writes a temporary file or folder holds a lock on it, which goes with the process however it ends. So what a
 dead process left behind is told from what another one is writing, and goes when the next file is written beside it.
+Where a folder has a staging folder (:mod:`contested.staging`), temporary files are made there and hold no lock.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from contested.errors import ConfigError
+from contested.staging import fenced, staging_of, stands
+from contested.staging import replace as move
 
 # Windows has no such locks: nothing can be told there of another process's temporary files.
 _fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
@@ -87,7 +90,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         try:
             yield temporary
             _sync(temporary)
-            os.replace(temporary, target)
+            move(temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -112,8 +115,8 @@ def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Ite
         yield made
         settle(made)
         if replace and target.is_dir():
-            os.replace(target, holder / _FORMER)
-        os.replace(made, target)
+            move(target, holder / _FORMER)
+        move(made, target)
     sync_folder(target.parent)
 
 
@@ -145,8 +148,39 @@ def make_folder(path: Path) -> None:
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
+        if staging_of(folder) is None:
+            folder.mkdir(exist_ok=True)
+        else:
+            with temporary_folder(folder) as holder:
+                (holder / folder.name).mkdir()
+                move(holder / folder.name, folder)
         sync_folder(folder.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; nothing where there is none.
+
+    Args:
+        path: Its path.
+
+    Raises:
+        OSError: If it cannot be removed.
+    """
+    staging = staging_of(path)
+    with fenced(staging):
+        if staging is not None:
+            gone = staging.folder / _temporary_name(path)
+            try:
+                os.replace(path, gone)
+            except FileNotFoundError:
+                if not stands(staging.folder):
+                    raise
+                return
+            path = gone
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -234,18 +268,29 @@ def _plain_json(value: Any) -> str:
 @contextlib.contextmanager
 def _temporary(target: Path, make: Callable[[Path], int]) -> Iterator[Path]:
     """Yield a new temporary path beside ``target``, held by this process; the block removes or renames it."""
+    staging = staging_of(target)
+    if staging is not None:
+        path = staging.folder / _temporary_name(target)
+        with fenced(staging):
+            os.close(make(path))
+            yield path
+        return
     remove_temporaries(target.parent)
-    start = target.name.encode()[:_LONGEST].decode(errors="ignore")
-    path, handle = _make_held(target.parent, start, make)
+    path, handle = _make_held(target, make)
     try:
         yield path
     finally:
         os.close(handle)
 
 
-def _make_held(folder: Path, start: str, make: Callable[[Path], int]) -> tuple[Path, int]:
+def _temporary_name(target: Path) -> str:
+    start = target.name.encode()[:_LONGEST].decode(errors="ignore")
+    return f".{start}.{secrets.token_hex(8)}{_TEMPORARY}"
+
+
+def _make_held(target: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
     while True:
-        path = folder / f".{start}.{secrets.token_hex(8)}{_TEMPORARY}"
+        path = target.parent / _temporary_name(target)
         handle = make(path)
         _hold(handle, wait=True)
         # Before it was held, somebody may have taken it for left behind and removed it.

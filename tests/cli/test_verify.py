@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from contested.cli import main
-from contested.trajectories import Trajectory, locked
+from contested.trajectories import Trajectory, held
 
 N = 20
 
@@ -135,7 +135,7 @@ def test_repair_takes_nothing_from_what_is_damaged(verify: Callable[..., str], r
 
 
 def test_a_run_that_is_being_written_is_left_alone(verify: Callable[..., str], run: Path) -> None:
-    with locked(run):
+    with held(run):
         left = leave_behind(run)
         assert "A process is writing this run" in verify(run, "--repair")
         assert left.exists()

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-# Moments and durations.
-_OF_TIME = frozenset({"created_at", "finished_at", "seconds", "tracking_seconds", "probe_seconds"})
+# Moments, durations, and which process it was.
+_OF_TIME = frozenset({"lease", "created_at", "finished_at", "seconds", "tracking_seconds", "probe_seconds"})
 # What follows from them.
 _SEALS = frozenset({"digest", "metrics.jsonl"})
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """Every file of a folder but locks: bytes, or of a manifest and of metrics what does not tell the time.
+    """Every file of a folder but leases and locks: bytes, or of a manifest and of metrics what does not tell the time.
 
     Args:
         folder: Any folder.
@@ -22,7 +22,7 @@ def content(folder: Path) -> dict[str, Any]:
         Path to content.
     """
     files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != ".lock")
-    return {str(file.relative_to(folder)): _content(file) for file in files}
+    return {str(file.relative_to(folder)): _content(file) for file in files if ".lease" not in file.parts}
 
 
 def _content(file: Path) -> Any:
@@ -40,7 +40,7 @@ def _timeless(value: Any) -> Any:
 
 
 def hidden(folder: Path) -> list[str]:
-    """Whatever somebody left who was writing: every hidden file or folder but locks and their owners' names.
+    """Whatever somebody left who was writing: every hidden file or folder but locks and leases that were released.
 
     Args:
         folder: Any folder.
@@ -48,4 +48,8 @@ def hidden(folder: Path) -> list[str]:
     Returns:
         Their paths, sorted.
     """
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.name not in {".lock", ".owner"})
+    kept = {".lock", ".lease"} | {
+        path.name for path in folder.rglob(".lease/*/*") if path.name.startswith(("holder", "released", "beat"))
+    }
+    found = [*folder.rglob(".*"), *folder.rglob(".lease/*/*")]
+    return sorted(str(path.relative_to(folder)) for path in found if path.name not in kept)

@@ -19,7 +19,7 @@ import contested as ct
 from contested.errors import RunError
 from contested.runs import Interrupted, Progress
 from contested.runs.folder import Resumption, resume_step
-from contested.trajectories import inspect_run, layout
+from contested.trajectories import RunLockedError, inspect_run, layout
 
 # 32 tracked + 40 bulk = 72 examples, 9 steps an epoch: checkpoints at 0, 3, 6 and 9.
 RECIPE: dict[str, Any] = {
@@ -92,7 +92,7 @@ def content(run: Path) -> dict[str, bytes]:
     return {
         name: file.read_bytes()
         for name, file in files.items()
-        if name not in {"manifest.json", "metrics.jsonl", ".lock", ".owner"}
+        if name not in {"manifest.json", "metrics.jsonl", ".lock"} and not name.startswith(".lease")
     }
 
 
@@ -220,25 +220,28 @@ def test_from_start_removes_no_other_run(train: Train, complete: Path) -> None:
     assert content(complete) == before
 
 
-@pytest.mark.parametrize("how", ["removed", "replaced"])
-def test_a_lock_that_vanished_stops_its_owner_before_the_next_write(
+@pytest.mark.parametrize("how", ["removed", "taken"])
+def test_a_lease_that_is_gone_stops_its_owner_before_the_next_write(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
+    from contested.trajectories.lease_chain import latest, release, take
+    from contested.trajectories.lease_owner import this_process
     from contested.training import loop
 
-    lock, before, track = tmp_path / "run" / ".lock", {}, loop.track
+    run, before, track = tmp_path / "run", {}, loop.track
 
     def vanish(*given: Any, **options: Any) -> Any:
-        if layout.checkpoint_steps(tmp_path / "run") == [0, 3] and lock.exists() and not before:
-            lock.unlink()
-            if how == "replaced":
-                lock.write_text("")
-            before.update(content(tmp_path / "run"))
+        if layout.checkpoint_steps(run) == [0, 3] and not before:
+            if how == "removed":
+                shutil.rmtree(run / ".lease")
+            else:
+                release(run, take(run, latest(run), this_process("0" * 16, 60.0)))
+            before.update(content(run))
         return track(*given, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "track", vanish)
-        with pytest.raises(RunError, match=r"lock of .* was removed or replaced while this process recorded there"):
+        with pytest.raises(RunLockedError, match=r"was removed while|Another process took .* while this one recorded"):
             train()
     assert {name: data for name, data in content(tmp_path / "run").items() if "gradients" not in name} == {
         name: data for name, data in before.items() if "gradients" not in name

@@ -187,8 +187,8 @@ def test_folders_of_other_configurations_are_left_alone(study: Any, tmp_path: Pa
 def files(run: Path) -> dict[str, bytes]:
     """What a run recorded, and its weights; times and processes aside."""
     found = {file.relative_to(run).as_posix(): file for file in sorted(run.rglob("*")) if file.is_file()}
-    aside = {"manifest.json", "metrics.jsonl", ".lock", ".owner"}
-    return {name: file.read_bytes() for name, file in found.items() if name not in aside}
+    aside = ("manifest.json", "metrics.jsonl", ".lock", ".lease")
+    return {name: file.read_bytes() for name, file in found.items() if not name.startswith(aside)}
 
 
 def test_damaged_runs_are_not_skipped_and_begin_again_when_told(study: Any, tmp_path: Path, reseal: Any) -> None:

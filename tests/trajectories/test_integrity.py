@@ -93,7 +93,7 @@ def told(run: Path) -> dict[str, Any]:
 
 
 def files_of(run: Path) -> list[str]:
-    found = (file for file in run.rglob("*") if file.is_file() and not file.name.startswith("."))
+    found = (file for file in run.rglob("[!.]*") if file.is_file() and ".lease" not in file.parts)
     return sorted(file.relative_to(run).as_posix() for file in found)
 
 

@@ -17,7 +17,7 @@ from contested.errors import RunError
 from contested.integrations.arguments import INITIAL_WEIGHTS
 from contested.integrations.tracked import Outputs, Tracked, categories_in_order, counts_in_order
 from contested.integrations.watching import Watching
-from contested.trajectories import RunWriter, Trajectory, layout, locked, read_manifest
+from contested.trajectories import RunWriter, Trajectory, held, layout, read_manifest
 from contested.trajectories.identity import differences
 from contested.trajectories.label_order import agreement
 
@@ -29,7 +29,7 @@ _GO_ON = (
 )
 
 _HELD: dict[Path, contextlib.ExitStack] = {}
-"""Locks that this process holds: training that failed here never says so, and may be started again."""
+"""Leases that this process holds: training that failed here never says so, and may be started again."""
 
 
 class Recording:
@@ -220,7 +220,7 @@ class Recording:
         except OSError as error:
             raise RunError(f"Cannot write to {self.path}: {error.strerror or error}. Give another out.") from error
         with contextlib.ExitStack() as stack:
-            stack.enter_context(locked(self.path, instead=", or give another out"))
+            stack.enter_context(held(self.path, instead=", or give another out", wait=True))
             _HELD[self.path.resolve()] = stack.pop_all()
 
     def _check_free(self, existing: Mapping[str, Any] | None) -> None:

@@ -8,7 +8,7 @@ from contested.runs.session import RunResult
 from contested.runs.stacked_runs import IncompatibleRunsError, train_stacked
 from contested.runs.watching import Progress
 from contested.training import Interrupted
-from contested.trajectories.lock import RunLockedError
+from contested.trajectories.lease import RunLockedError
 
 __all__ = [
     "DataCache",

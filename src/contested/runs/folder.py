@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import platform
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -20,14 +19,14 @@ from contested import models, training
 from contested.analysis.live import warn
 from contested.config import RunConfig, identified, identifying, recorded
 from contested.errors import DamagedRunError, DiskError, RunError, write_error
-from contested.files import atomic_folder
+from contested.files import atomic_folder, remove
 from contested.runs.prepare import RunComponents
 from contested.runs.proving import Proof
 from contested.schedule import steps_per_epoch
 from contested.trajectories import RunWriter, layout, read_manifest, resuming
 from contested.trajectories.checksums import RunFiles
 from contested.trajectories.identity import IDENTITY_VERSION, differences, digest
-from contested.trajectories.lock import check_lock
+from contested.trajectories.lease import check_lease
 from contested.trajectories.provenance import run_provenance
 from contested.wording import listed
 
@@ -107,9 +106,9 @@ def open_folder(
         changed = _changed(writer.manifest.get("provenance", {}), _provenance(components, proof))
         writer.manifest.update(said | {"notes": [*said["notes"], *resumption.notes, *changed]})
         return writer, True
-    check_lock(out)
+    check_lease(out)
     for weights in layout.WEIGHTS if from_start else ():
-        shutil.rmtree(out / weights, ignore_errors=True)
+        remove(out / weights)
     header = {
         "run_id": run_id(config, identity),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -310,7 +309,7 @@ def save_model(config: RunConfig, components: RunComponents, out: Path, *, check
         RunError: If it cannot be written.
     """
     target = weights_folder(config, out)
-    check_lock(out)
+    check_lease(out)
     try:
         with atomic_folder(target, replace=True) as made:
             models.save(components.model.module, components.model.tokenizer, made)

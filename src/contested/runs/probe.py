@@ -17,7 +17,7 @@ from contested.runs.proving import beginning, check_loaded, prove_engine
 from contested.runs.session import gradient_probe
 from contested.trajectories import RunWriter, Trajectory, layout, probed, read_manifest
 from contested.trajectories.checksums import RunFiles
-from contested.trajectories.lock import locked
+from contested.trajectories.lease import held
 
 _MODE: ProbeMode = default(ProbesSection, "mode")
 
@@ -83,7 +83,7 @@ def probe(
     _complete(run)
     if not os.access(run, os.W_OK):
         raise RunError(f"Cannot write to {run}: permission denied. Fix the permissions, or probe a copy of the folder.")
-    with locked(run, instead=""):
+    with held(run, instead="", wait=True):
         manifest = _complete(run)
         step = int(manifest["checkpoints"][-1]["step"])
         asked = [name for name, given in (("norms", norms), ("alignment", alignment)) if given]

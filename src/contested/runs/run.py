@@ -143,6 +143,6 @@ def execute(
     """
     if processes.rank > 0:
         return follow(config, data, out=out, cache=cache, processes=processes)
-    given: dict[str, Any] = {"cache": cache, "from_start": from_start, "processes": processes}
+    given: dict[str, Any] = {"cache": cache, "from_start": from_start, "processes": processes, "wait": True}
     with open_run(config, data, out=out, on_progress=on_progress, **given) as found:
         return found if isinstance(found, RunResult) else found.run()

@@ -1,4 +1,4 @@
-"""One session of a run: in its folder and under its lock, from its last snapshot to its end."""
+"""One session of a run: in its folder and under its lease, from its last snapshot to its end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from contested.runs.proving import beginning, check_engines, check_weights, prov
 from contested.runs.untouched import record_untouched, untouched
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
+from contested.trajectories.lease import check_lease, held
 from contested.trajectories.leftovers import drop_unlisted
-from contested.trajectories.lock import check_lock, locked
 from contested.trajectories.resuming import check_whole
 from contested.trajectories.writer import disk_errors
 
@@ -59,8 +59,9 @@ def open_run(
     cache: DataCache | None = None,
     from_start: FromStart = False,
     processes: training.Processes = training.ALONE,
+    wait: bool = False,
 ) -> Iterator[RunSession | RunResult]:
-    """Begin a run in its folder, or resume it; the folder's lock is held until the context ends.
+    """Begin a run in its folder, or resume it; the folder's lease is held until the context ends.
 
     Of several processes the first one calls this; the others follow (:func:`contested.runs.following.follow`).
 
@@ -73,6 +74,7 @@ def open_run(
         from_start: Whether to remove what the folder holds of this run and begin again; ``damaged``: where it is
             complete and not whole, or cannot be resumed for what it has lost.
         processes: Those that train it together.
+        wait: Whether to watch a process of another machine that holds the folder until it shows that it is alive.
 
     Yields:
         What is to be done, or the run's result where the folder holds it complete.
@@ -83,7 +85,7 @@ def open_run(
             written.
     """
     check_folder(out)
-    with locked(out):
+    with held(out, wait=wait):
         components = prepare(config, data, cache, processes)
         identity = identity_of(config, components)
         existing = _existing(out, from_start=from_start)
@@ -177,7 +179,7 @@ class RunSession:
             observer=None if on_progress is None else watch.on_step,
             probe=gradient_probe(config.probes, components, proven.engine, writer),
             capture=capture_of(config, components.device),
-            before_saving=lambda: check_lock(writer.path),
+            before_saving=lambda: check_lease(writer.path),
         )
         watch.say_notes()
         if resume:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from contested.errors import DiskError, RunError
-from contested.files import atomic_path, make_folder
+from contested.files import atomic_path, make_folder, remove
 from contested.training.preserving import random_states, restore_random_states
 
 _NAME = re.compile(r"step-(\d{8,})\.pt", re.ASCII)
@@ -54,8 +54,8 @@ def save_snapshot(
         with atomic_path(file) as temporary:
             torch.save(state, temporary)
         for former in _files(folder)[:-_KEPT]:
-            former.unlink()
-        (folder / _FORMER).unlink(missing_ok=True)
+            remove(former)
+        remove(folder / _FORMER)
     except (OSError, RuntimeError) as error:
         # torch's own writer reports a full disk as a RuntimeError about positions in the file.
         reason = error.strerror if isinstance(error, OSError) else None

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from contested.trajectories.identity import IDENTITY_VERSION
     from contested.trajectories.integrity import Damage, RunHealth, inspect_run, remove_leftovers
     from contested.trajectories.layout import SCHEMA_VERSION, STATUSES, Status
-    from contested.trajectories.lock import RunLockedError, locked
+    from contested.trajectories.lease import Holder, LeaseLostError, Observer, RunLockedError, held, holder, is_held
     from contested.trajectories.manifest import read_manifest
     from contested.trajectories.provenance import run_provenance
     from contested.trajectories.reading import read_metrics
@@ -23,7 +23,15 @@ _MODULES = {
     "contested.trajectories.identity": ("IDENTITY_VERSION",),
     "contested.trajectories.integrity": ("Damage", "RunHealth", "inspect_run", "remove_leftovers"),
     "contested.trajectories.layout": ("SCHEMA_VERSION", "STATUSES", "Status"),
-    "contested.trajectories.lock": ("RunLockedError", "locked"),
+    "contested.trajectories.lease": (
+        "Holder",
+        "LeaseLostError",
+        "Observer",
+        "RunLockedError",
+        "held",
+        "holder",
+        "is_held",
+    ),
     "contested.trajectories.provenance": ("run_provenance",),
     "contested.trajectories.manifest": ("read_manifest",),
     "contested.trajectories.reading": ("read_metrics",),
@@ -38,14 +46,19 @@ __all__ = [
     "STATUSES",
     "Damage",
     "Gradients",
+    "Holder",
+    "LeaseLostError",
+    "Observer",
     "Probed",
     "RunHealth",
     "RunLockedError",
     "RunWriter",
     "Status",
     "Trajectory",
+    "held",
+    "holder",
     "inspect_run",
-    "locked",
+    "is_held",
     "probed",
     "read_manifest",
     "read_metrics",

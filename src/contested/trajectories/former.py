@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from contested.errors import DamagedRunError
+from contested.files import atomic_path, remove
 from contested.trajectories import layout
 from contested.trajectories.checksums import RunFiles, checksum_of
 from contested.trajectories.leftovers import FORMER_SNAPSHOT, unlisted
@@ -39,7 +40,9 @@ def with_files(run: Path, manifest: Mapping[str, Any], step: int) -> dict[str, A
     if manifest.get("origin", {}).get("kind", "contested") == "contested":
         _check_metrics(files, [found["step"] for found in checkpoints if found["step"] <= step])
     if (run / FORMER_SNAPSHOT).is_file():
-        os.replace(run / FORMER_SNAPSHOT, run / layout.STATE / layout.snapshot_name(step))
+        with atomic_path(run / layout.STATE / layout.snapshot_name(step)) as temporary:
+            shutil.copyfile(run / FORMER_SNAPSHOT, temporary)
+        remove(run / FORMER_SNAPSHOT)
     known = {layout.checkpoint_name(found["step"]) for found in checkpoints}
     names = unlisted(run, {layout.FILES: {}})
     counted = [name for name in names if not name.startswith(layout.CHECKPOINTS) or Path(name).name in known]

@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple
 from contested.errors import RunError
 from contested.trajectories import layout
 from contested.trajectories.checksums import RunFiles
+from contested.trajectories.lease import held, is_held
+from contested.trajectories.lease_chain import staged
 from contested.trajectories.leftovers import drop_unlisted, forgotten, left_over
-from contested.trajectories.lock import is_held, locked
 from contested.trajectories.manifest import read_manifest
 from contested.trajectories.reading import check_content
 
@@ -85,9 +86,10 @@ def remove_leftovers(run: Path) -> tuple[Path, ...]:
         RunLockedError: If a process holds the run.
         RunError: If the manifest cannot be read, or something cannot be removed.
     """
-    with locked(run, instead="", signed=False):
+    gone = staged(run)  # Whoever takes the run removes them.
+    with held(run, instead=""):
         manifest = read_manifest(run)
-        found = left_over(run, manifest)
+        found = sorted({*gone, *left_over(run, manifest)})
         try:
             drop_unlisted(run, manifest, keep=forgotten(run, manifest) if layout.FILES in manifest else ())
         except OSError as error:

@@ -32,8 +32,9 @@ GRADIENTS = "gradients"
 ALIGNMENT = "alignment.jsonl"
 STATE = "state"
 WEIGHTS = ("adapter", "model")
+LEASE = ".lease"
 LOCK = ".lock"
-OWNER = ".owner"
+"""What versions before the lease lock."""
 
 FILES = "files"
 """Key of a manifest: size and SHA-256 of every file that is part of the run, by its path."""

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from contested.errors import RunError
-from contested.files import sync_folder
+from contested.files import atomic_path
 from contested.trajectories import layout
 from contested.trajectories.checksums import checksum_of
 
 _KEPT_SNAPSHOTS = 2
+_APPEND = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
+
+
+class _Growing(NamedTuple):
+    """A file that lines are added to: open for that, with its size and running checksum."""
+
+    descriptor: int
+    size: int
+    digest: Any
 
 
 class Ledger:
@@ -27,7 +37,7 @@ class Ledger:
     def __init__(self, run: Path, files: Mapping[str, Any]) -> None:
         self._run = run
         self._files = dict(files)
-        self._growing: dict[str, tuple[int, Any]] = {}
+        self._growing: dict[str, _Growing] = {}
         self._snapshots = {
             name: (_stamp(run / name), known) for name, known in files.items() if name.startswith(f"{layout.STATE}/")
         }
@@ -52,22 +62,20 @@ class Ledger:
             RunError: If the file is not as this process left it.
         """
         file, content = self._run / name, line.encode("utf-8")
-        size, digest = self._beginning(name)
-        new = not file.exists()
-        with file.open("ab") as opened:
-            if opened.tell() != size:
-                raise RunError(
-                    f"{file} has {opened.tell():,} bytes and should have {size:,}: something else has changed it while "
-                    "this run was recorded. Nothing was written; see to it that nothing else uses the folder, then "
-                    "resume with the same command."
-                )
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        if new:
-            sync_folder(file.parent)
-        digest.update(content)
-        self._growing[name] = (size + len(content), digest)
+        grown = self._growing.get(name)
+        size = self._files.get(name, {"bytes": 0})["bytes"] if grown is None else grown.size
+        inode, found = _place(file)
+        if found != size or (grown is not None and inode != os.fstat(grown.descriptor).st_ino):
+            raise RunError(
+                f"{file} has {found:,} bytes and should have {size:,}, as this process left it: something else has "
+                "changed it while this run was recorded. Nothing was written; see to it that nothing else uses the "
+                "folder, then resume with the same command."
+            )
+        grown = grown or self._begin(name, size)
+        _write(grown.descriptor, content)
+        os.fsync(grown.descriptor)
+        grown.digest.update(content)
+        self._growing[name] = grown._replace(size=grown.size + len(content))
 
     def listing(self, checkpoints: set[int], *, snapshots: bool) -> dict[str, Any]:
         """What the manifest is to have of the files.
@@ -79,8 +87,8 @@ class Ledger:
         Returns:
             Size and checksum by path, sorted.
         """
-        for name, (size, digest) in self._growing.items():
-            self._files[name] = {"bytes": size, "sha256": digest.hexdigest()}
+        for name, grown in self._growing.items():
+            self._files[name] = {"bytes": grown.size, "sha256": grown.digest.hexdigest()}
         self.without(layout.STATE)
         if snapshots:
             self._find_snapshots()
@@ -102,14 +110,29 @@ class Ledger:
         self._snapshots = {name: (stamps[name], known.get(name) or checksum_of(self._run / name)) for name in names}
         self._files |= {name: found for name, (_, found) in self._snapshots.items()}
 
-    def _beginning(self, name: str) -> tuple[int, Any]:
-        """Size and running checksum of a growing file."""
-        if name not in self._growing:
-            known, digest = self._files.get(name, {"bytes": 0}), hashlib.sha256()
-            if known["bytes"]:
-                digest.update((self._run / name).read_bytes()[: known["bytes"]])
-            self._growing[name] = (known["bytes"], digest)
-        return self._growing[name]
+    def _begin(self, name: str, size: int) -> _Growing:
+        """Replace a growing file by a copy, to add to that: to the former one a process that lost the run may add."""
+        file = self._run / name
+        content = file.read_bytes() if size else b""
+        descriptor = -1
+        with atomic_path(file) as temporary:
+            temporary.write_bytes(content)
+            if os.name != "nt":  # Later, another process's copy may have its name; Windows renames nothing open.
+                descriptor = os.open(temporary, _APPEND)
+        descriptor = os.open(file, _APPEND) if descriptor < 0 else descriptor
+        weakref.finalize(self, os.close, descriptor)
+        return _Growing(descriptor, len(content), hashlib.sha256(content))
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]
+
+
+def _place(file: Path) -> tuple[int, int]:
+    """Which file is there, and its size; 0 and 0 where there is none."""
+    inode, _, size = _stamp(file) or (0, 0, 0)
+    return inode, size
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from contested.files import remove_temporaries, sync_folder, temporaries
+from contested.files import atomic_path, remove, remove_temporaries, sync_folder, temporaries
 from contested.trajectories import layout
+from contested.trajectories.lease_chain import staged
 
 FORMER_SNAPSHOT = f"{layout.STATE}/snapshot.pt"
 """The one snapshot that folders of earlier schemas have."""
@@ -81,13 +80,13 @@ def drop_unlisted(run: Path, manifest: Mapping[str, Any], *, only: str = "", kee
         return
     for name in unlisted(run, manifest):
         if name.startswith(only) and name not in keep:
-            (run / name).unlink()
+            remove(run / name)
     for name, size in tails(run, manifest).items():
         if name.startswith(only):
-            os.truncate(run / name, size)
+            _cut(run / name, size)
     for folder in (layout.GRADIENTS, layout.STATE):
-        with contextlib.suppress(OSError):  # not there, or not empty
-            (run / folder).rmdir()
+        if (run / folder).is_dir() and not any((run / folder).iterdir()):
+            remove(run / folder)
     sync_folder(run)
 
 
@@ -101,7 +100,7 @@ def left_over(run: Path, manifest: Mapping[str, Any]) -> list[Path]:
     Returns:
         Paths, sorted.
     """
-    found = [path for folder in ("", *_FOLDERS) for path in temporaries(run / folder, former=True)]
+    found = staged(run) + [path for folder in ("", *_FOLDERS) for path in temporaries(run / folder, former=True)]
     if layout.FILES in manifest:
         lost = forgotten(run, manifest)
         found += [run / name for name in unlisted(run, manifest) if name not in lost]
@@ -116,6 +115,12 @@ def _is_before(name: str, last: int) -> bool:
         return step is not None and step <= last
     # A probe of a complete run writes norms at its last step, and says so afterwards.
     return name == layout.BASELINE or (name.startswith(f"{layout.GRADIENTS}/") and step is not None and step < last)
+
+
+def _cut(file: Path, size: int) -> None:
+    """Keep the beginning of a file, as a new file: a process that lost the run may still add to the old one."""
+    with atomic_path(file) as temporary, file.open("rb") as whole:
+        temporary.write_bytes(whole.read(size))
 
 
 def _size(file: Path) -> int:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from contested.errors import DiskError, RunError
 from contested.files import atomic_path, make_folder
+from contested.staging import fenced, staging_of
 from contested.trajectories import layout
+from contested.trajectories.lease import check_lease, lease_mark
 from contested.trajectories.ledger import Ledger
 from contested.trajectories.leftovers import drop_unlisted
-from contested.trajectories.lock import check_lock
 from contested.trajectories.manifest import read_manifest, write_manifest
 from contested.trajectories.resuming import FROM_START, resumed
 
@@ -79,7 +80,7 @@ class RunWriter:
             "checkpoints": [],
             layout.FILES: {},
         }
-        check_lock(run)
+        check_lease(run)
         with disk_errors(run):
             make_folder(run)
             # First, so that whatever stops this finds a run that has recorded nothing, not one that has lost it all.
@@ -108,7 +109,7 @@ class RunWriter:
             RunError: If something that was recorded up to there is missing, damaged, or not listed.
         """
         run = Path(path)
-        check_lock(run)
+        check_lease(run)
         with disk_errors(run):
             manifest = resumed(run, step, go_on)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
@@ -126,7 +127,7 @@ class RunWriter:
         """
         run = Path(path)
         manifest = read_manifest(run)
-        check_lock(run)
+        check_lease(run)
         with disk_errors(run):
             drop_unlisted(run, manifest)
         examples = pq.read_table(run / layout.EXAMPLES, columns=["row_key", "split"]).to_pandas()
@@ -280,7 +281,7 @@ class RunWriter:
             raise RunError(f"A tracking pass gave {' and '.join(wrong)} for {len(self._row_keys)} tracked examples.")
 
     def _write_table(self, name: str, table: pa.Table) -> None:
-        check_lock(self.path)
+        check_lease(self.path)
         file = self.path / name
         with disk_errors(self.path):
             make_folder(file.parent)
@@ -289,17 +290,18 @@ class RunWriter:
                 self._ledger.wrote(name, temporary)
 
     def _append(self, name: str, line: str) -> None:
-        check_lock(self.path)
-        with disk_errors(self.path):
+        check_lease(self.path)
+        with disk_errors(self.path), fenced(staging_of(self.path / name)):
             make_folder((self.path / name).parent)
             self._ledger.append(name, line)
 
     def _write_manifest(self) -> None:
-        check_lock(self.path)
+        check_lease(self.path)
         listed = {checkpoint["step"] for checkpoint in self.manifest["checkpoints"]}
         with disk_errors(self.path):
             snapshots = self.manifest["status"] != "complete"
             self.manifest[layout.FILES] = self._ledger.listing(listed, snapshots=snapshots)
+            self.manifest.update(lease_mark(self.path))
             write_manifest(self.path, self.manifest)
 
 
