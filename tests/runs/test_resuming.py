@@ -224,9 +224,9 @@ def test_from_start_removes_no_other_run(train: Train, complete: Path) -> None:
 def test_a_lease_that_is_gone_stops_its_owner_before_the_next_write(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
+    from contested.training import loop
     from contested.trajectories.lease_chain import latest, release, take
     from contested.trajectories.lease_owner import this_process
-    from contested.training import loop
 
     run, before, track = tmp_path / "run", {}, loop.track
 

@@ -468,9 +468,7 @@ def test_who_holds_a_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert holder(tmp_path) is None
     taken(tmp_path, this_process("0" * 16, 60.0)._replace(boot="before", machine="same"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "contested.trajectories.lease_owner._machine", lambda: (found.host, "same", "after")
-        )
+        patch.setattr("contested.trajectories.lease_owner._machine", lambda: (found.host, "same", "after"))
         again = holder(tmp_path)
         assert again is not None
         assert again.alive is False  # The machine was started again.

@@ -133,12 +133,14 @@ def take(run: Path, before: Generation | None, owner: Owner) -> Path:
         RunError: If the disk renames folders onto others that are not empty.
         OSError: If the disk does not allow it.
     """
-    folder = _first(run, owner) if before is None else _next(before, owner)
     try:
+        folder = _first(run, owner) if before is None else _next(before, owner)
         _fence(run, folder, before)
-    except FileNotFoundError:
-        # Somebody has judged this process dead already.
-        raise TakenError from None
+    except OSError as error:
+        # What this process prepares goes when another one takes the lease, also from this one.
+        if error.errno in GONE and run.is_dir():
+            raise TakenError from None
+        raise
     if before is not None and (before.owner is None or not same_kernel(before.owner)):
         _await_visible(run, before.left)
     return folder
@@ -191,13 +193,11 @@ def _next(before: Generation, owner: Owner) -> Path:
     for source, target in ((before.folder, claim / _BEFORE), (claim, lease / name)):
         try:
             os.rename(source, target)
-        except OSError as error:
+        except OSError:
             with contextlib.suppress(FileNotFoundError):
                 if target.name in os.listdir(target.parent):  # The answer was lost.
                     continue
             shutil.rmtree(claim, ignore_errors=True)
-            if error.errno in GONE:
-                raise TakenError from None
             raise
     return lease / name
 
@@ -213,7 +213,7 @@ def _fence(run: Path, folder: Path, before: Generation | None) -> None:
                 with contextlib.suppress(FileNotFoundError):  # a claimant that has given up
                     os.rename(place / name, folder / f"old-{name}")
     if not stands(folder):
-        raise FileNotFoundError
+        raise TakenError
     here = before is not None and before.owner is not None and same_kernel(before.owner)
     for name in os.listdir(folder):
         if name == _BEFORE or name.startswith("old-"):
