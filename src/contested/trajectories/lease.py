@@ -111,12 +111,12 @@ class _Lease:
     """A lease that this process holds."""
 
     def __init__(self, run: Path, generation: Generation | None, former: contextlib.ExitStack) -> None:
-        self.run = run
+        self.run = Path(os.path.abspath(run))  # wherever the process goes meanwhile
         self._key, self._former = run.resolve(), former
         self.owner = this_process(secrets.token_hex(8), PERIOD_S)
         self.number = 1 if generation is None else generation.number + 1
-        self.folder = take(run, generation, self.owner)
-        self.staging = Staging(run, self.folder, self.lost)
+        self.folder = take(self.run, generation, self.owner)
+        self.staging = Staging(self.run, self.folder, self.lost)
         self._beats = 0
         self._over = False
         self._lock = threading.Lock()
