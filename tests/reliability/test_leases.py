@@ -25,7 +25,7 @@ from contested.trajectories import inspect_run
 pytestmark = pytest.mark.slow
 
 PERIOD_S = 2.0
-KILLS = int(os.environ.get("KILLS", 50))
+KILLS = 50
 LATE = "entry_timeout=3,attr_timeout=3,negative_timeout=3"
 
 

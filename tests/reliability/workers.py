@@ -1,9 +1,9 @@
 """Workers that share runs as machines of a cluster do, each in a network, a name and a space of processes of its own.
 
-Line 1 of stdin has as JSON: ``runs`` (configuration file and folder in the study of each), ``period_s``, ``warm`` (where a
-first run is made) and ``clock`` (a file with the seconds by which all wall clocks are wrong). Every further line starts
-a worker: its ``name``, the ``study`` folder as it sees it, and a ``log``. The answer is its process id. Locks of files
-keep nobody apart. A worker goes through the runs until all are complete.
+Line 1 of stdin has as JSON: ``runs`` (configuration file and folder in the study of each), ``period_s``, ``warm``
+(where a first run is made) and ``clock`` (a file with the seconds by which all wall clocks are wrong). Every
+further line starts a worker: its ``name``, the ``study`` folder as it sees it, and a ``log``. The answer is its
+process id. Locks of files keep nobody apart. A worker goes through the runs until all are complete.
 """
 
 from __future__ import annotations

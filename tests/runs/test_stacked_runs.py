@@ -86,8 +86,7 @@ def train_all(
 def same(one: Path, other: Path) -> None:
     """Assert that two folders hold the same run, up to rounding."""
     files = [
-        sorted(str(file.relative_to(run)) for file in run.rglob("*") if not file.name.startswith("."))
-        for run in (one, other)
+        sorted(str(file.relative_to(run)) for file in run.rglob("*") if "/." not in str(file)) for run in (one, other)
     ]
     assert files[0] == files[1]
     manifests = [read_manifest(run) for run in (one, other)]

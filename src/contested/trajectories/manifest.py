@@ -11,6 +11,7 @@ from typing import Any
 from contested.errors import DamagedRunError, RunError
 from contested.files import write_json
 from contested.trajectories import layout
+from contested.trajectories.lease import lease_mark
 from contested.trajectories.manifest_content import content_problems
 from contested.wording import counted, listed, shown
 
@@ -34,13 +35,13 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_manifest(run: Path, manifest: Mapping[str, Any]) -> None:
-    """Write a run's manifest with its digest, whole or not at all.
+    """Write a run's manifest with its digest, whole or not at all; it says under which lease.
 
     Args:
         run: The run folder.
         manifest: Its content.
     """
-    write_json(run / layout.MANIFEST, sealed(manifest))
+    write_json(run / layout.MANIFEST, sealed({**manifest, **lease_mark(run)}))
 
 
 def read_manifest(run: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from contested.errors import DiskError, RunError
 from contested.files import atomic_path, make_folder
 from contested.staging import fenced, staging_of
 from contested.trajectories import layout
-from contested.trajectories.lease import check_lease, lease_mark
+from contested.trajectories.lease import check_lease
 from contested.trajectories.ledger import Ledger
 from contested.trajectories.leftovers import drop_unlisted
 from contested.trajectories.manifest import read_manifest, write_manifest
@@ -301,7 +301,6 @@ class RunWriter:
         with disk_errors(self.path):
             snapshots = self.manifest["status"] != "complete"
             self.manifest[layout.FILES] = self._ledger.listing(listed, snapshots=snapshots)
-            self.manifest.update(lease_mark(self.path))
             write_manifest(self.path, self.manifest)
 
 
