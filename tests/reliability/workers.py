@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import json
 import os
+import platform
 import random
 import sys
 import time
@@ -84,6 +85,7 @@ def _start(given: dict[str, str], runs: Sequence[tuple[Any, str]]) -> None:
         libc.mount(b"proc", b"/proc", b"proc", 0, None)
     from contested.trajectories import lease_owner
 
+    platform._uname_cache = None  # type: ignore[attr-defined]
     lease_owner._machine.cache_clear()
     if not apart:
         _, machine, boot = lease_owner._machine()
