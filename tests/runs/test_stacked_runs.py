@@ -91,7 +91,7 @@ def same(one: Path, other: Path) -> None:
     assert files[0] == files[1]
     manifests = [read_manifest(run) for run in (one, other)]
     assert list(manifests[0]) == list(manifests[1])
-    for key in set(manifests[0]) - {"created_at", "finished_at", "files", "digest", "checks"}:
+    for key in set(manifests[0]) - {"created_at", "finished_at", "lease", "files", "digest", "checks"}:
         assert manifests[0][key] == manifests[1][key], key
     # How near the saved weights are to what was recorded is rounding.
     assert manifests[0]["checks"]["engine"] == manifests[1]["checks"]["engine"]

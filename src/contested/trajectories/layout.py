@@ -38,6 +38,8 @@ LOCK = ".lock"
 
 FILES = "files"
 """Key of a manifest: size and SHA-256 of every file that is part of the run, by its path."""
+LEASE_MARK = "lease"
+"""Key of a manifest: generation and token of the lease under which it was written."""
 DIGEST = "digest"
 """Key of a manifest: SHA-256 of its own content without this key."""
 GROWING = frozenset({METRICS, f"{GRADIENTS}/{ALIGNMENT}"})

@@ -299,7 +299,7 @@ def lease_mark(run: Path) -> dict[str, Any]:
         The key with generation and token; nothing where this process does not hold the run.
     """
     lease = _HELD.get(run.resolve())
-    return {} if lease is None else {"lease": {"generation": lease.number, "token": lease.owner.token}}
+    return {} if lease is None else {layout.LEASE_MARK: {"generation": lease.number, "token": lease.owner.token}}
 
 
 def is_held(run: Path) -> bool:

@@ -41,7 +41,8 @@ def write_manifest(run: Path, manifest: Mapping[str, Any]) -> None:
         run: The run folder.
         manifest: Its content.
     """
-    write_json(run / layout.MANIFEST, sealed({**manifest, **lease_mark(run)}))
+    content = {key: value for key, value in manifest.items() if key != layout.LEASE_MARK}
+    write_json(run / layout.MANIFEST, sealed(content | lease_mark(run)))
 
 
 def read_manifest(run: Path) -> dict[str, Any]:
