@@ -41,6 +41,7 @@ from typing import Any, NamedTuple
 
 from contested.errors import RunError, write_error
 from contested.staging import Staging, stage, stands, unstage
+from contested.trajectories import layout
 from contested.trajectories.former_lock import is_locked, lock_too
 from contested.trajectories.lease_chain import Generation, TakenError, beat, latest, release, take
 from contested.trajectories.lease_owner import is_alive, this_process
