@@ -12,9 +12,9 @@ import yaml
 from contested.cli import main
 from contested.studies import expand, open_study, status
 from contested.studies.folder import StudyFolder
-from contested.studies.holders import Holder
 from contested.studies.status import Progress, progress
 from contested.studies.times import Times
+from contested.trajectories import Holder
 
 SINCE = datetime(2026, 11, 30, 10, 0, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from contested.config import check_config
 from contested.studies import worker
 from contested.studies.execute import Job, State
 from contested.studies.folder import RunState
-from contested.studies.holders import Holder
 from contested.studies.worker import GRACE, RunQueue
+from contested.trajectories import Holder
 
 NOW = 1_000_000.0
 

@@ -87,6 +87,12 @@ def test_a_run_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
         assert is_held(tmp_path)
 
 
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="Cannot lock .*: No such file"), held(tmp_path / "run"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_lease_ends_with_its_process_at_once_and_what_it_left_goes(blind: None, tmp_path: Path) -> None:
     left = "kept = held(run); kept.__enter__(); s = next((run / '.lease').iterdir()); (s / 'half').touch(); os._exit(9)"
     assert do(left, tmp_path).wait(60) == 9

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from contested.studies import Cell
     from contested.studies.folder import RunState
-    from contested.studies.holders import Holder
     from contested.studies.plan import Device
     from contested.studies.status import Progress
     from contested.studies.times import Times
+    from contested.trajectories import Holder
 
 _STYLES = {"complete": "green", "failed": "red", "running": "yellow", "other": "red"}
 _STYLES |= {"unreadable": "red", "damaged": "red"}

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from contested.studies.cells import Cell
 from contested.studies.folder import StudyFolder
-from contested.studies.holders import Holder, holder
 from contested.studies.times import Times, learn, left
+from contested.trajectories import Holder, holder
 
 
 class Progress(NamedTuple):

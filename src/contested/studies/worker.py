@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from contested.errors import RunError
 from contested.studies.execute import Job, State
 from contested.studies.folder import state_of
-from contested.studies.holders import holder
+from contested.trajectories import RunLockedError, held, holder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,9 +150,15 @@ class RunQueue:
         """Whether somebody else holds a run, dead or alive as far as is known."""
         try:
             found = holder(job.out)
+            if found is not None and found.alive is False:
+                # The process that is to train it here has not watched the dead one for as long.
+                with held(job.out):
+                    return False
+        except RunLockedError:
+            return True
         except RunError:
             return False  # What is wrong with its folder is said when it is to be trained.
-        if found is None or found.alive is False:
+        if found is None:
             return False
         # Of a process elsewhere a first look says nothing; at a second one it may have given a sign of life.
         if found.alive or (found.beat_s == 0 and job.run_id in self._seen):

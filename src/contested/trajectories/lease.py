@@ -235,6 +235,7 @@ def held(run: Path, *, instead: str = ", or choose another --out", wait: bool = 
 
 def _taken(run: Path, instead: str, *, wait: bool) -> _Lease:
     try:
+        os.stat(run)  # What locks makes folders.
         found = _free(run, instead, wait=wait)
         lock = lock_too(run, certain=is_over(found))
         try:
