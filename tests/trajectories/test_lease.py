@@ -88,7 +88,7 @@ def test_a_run_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="Cannot lock .*: No such file"), held(tmp_path / "run"):
+    with pytest.raises(RunError, match=r"Cannot lock .*: No such file"), held(tmp_path / "run"):
         pass
     assert not list(tmp_path.iterdir())
 

@@ -183,7 +183,7 @@ def _files(run: Path) -> Iterator[tuple[str, os.stat_result]]:
                 if entry.is_dir():
                     if folder != str(run) or entry.name in _FOLDERS:
                         folders.append(entry.path)
-                elif entry.name not in {layout.LOCK, layout.OWNER}:
+                elif entry.name != layout.LOCK:
                     yield entry.path, entry.stat()
 
 
