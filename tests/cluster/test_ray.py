@@ -22,7 +22,7 @@ import yaml
 
 from contested.studies import expand, open_study
 from contested.studies.folder import StudyFolder
-from contested.studies.holders import holder
+from contested.trajectories import holder
 
 pytestmark = [
     pytest.mark.cluster,
