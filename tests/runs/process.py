@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import contested as ct
 from contested import models
 from contested.errors import ContestedError
-from contested.runs import Progress
+from contested.runs import Progress, prepare
 from contested.training import TrainingLoop
 
 
@@ -25,8 +27,8 @@ def main(rank: int, environment: dict[str, str], job: dict[str, Any]) -> None:
 
     if job["options"]["execution"].get("fsdp"):
         models.shard_frozen = partial(sharded, models.shard_frozen, out.parent / f"held-{rank}")
-    if rank == 1 and job.get("fails"):
-        TrainingLoop.update = broken  # type: ignore[method-assign]
+    if rank == 1 and "breaks" in job:
+        BREAKS[job["breaks"]](job)
     try:
         ct.train(job["model"], job["method"], job["task"], out=out, on_progress=signals, **job["options"])
     except (ContestedError, RuntimeError) as error:
@@ -41,8 +43,47 @@ def sharded(shard: Any, file: Path, module: Any, device: Any) -> None:
     file.write_text(f"{held} {total}")
 
 
-def broken(loop: TrainingLoop) -> None:
-    raise RuntimeError("out of memory")
+def fail(job: dict[str, Any]) -> None:
+    def update(loop: TrainingLoop) -> None:
+        raise RuntimeError("out of memory")
+
+    TrainingLoop.update = update  # type: ignore[method-assign]
+
+
+def drift(job: dict[str, Any]) -> None:
+    """The least change of one weight, as of a device that rounds in another way."""
+    own = TrainingLoop.update
+
+    def update(loop: TrainingLoop) -> None:
+        own(loop)
+        weight = loop._trained[0].data.view(-1)
+        weight[0] = torch.nextafter(weight[0], torch.tensor(9.0))
+
+    TrainingLoop.update = update  # type: ignore[method-assign]
+
+
+def take_another_seed(job: dict[str, Any]) -> None:
+    job["options"]["seed"] = 5
+
+
+def take_another_backbone(job: dict[str, Any]) -> None:
+    """One whose files look the same: a disk that gave other bytes."""
+    own = prepare.models.build
+
+    def build(*given: Any, **options: Any) -> Any:
+        model = own(*given, **options)
+        next(part for part in model.module.parameters() if not part.requires_grad).data *= 1.5
+        return model
+
+    prepare.models.build = build
+
+
+BREAKS = {
+    "fails": fail,
+    "drifts": drift,
+    "seed": take_another_seed,
+    "backbone": take_another_backbone,
+}
 
 
 if __name__ == "__main__":

@@ -127,13 +127,28 @@ def test_a_killed_run_resumed_by_any_number_of_processes_ends_the_same(
 @pytest.mark.slow
 def test_a_process_that_fails_stops_all_and_the_first_one_says_why(together: Train, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    errors = together(2, run, fails=True)
+    errors = together(2, run, breaks="fails")
     assert errors["error-1"] == "RuntimeError: out of memory"
     said = "Of 2 processes that trained together (counted from 0) one failed: process 1: RuntimeError: out of memory."
     assert errors["error-0"].startswith(f"RunError: {said} The others stopped.")
     manifest = json.loads((run / layout.MANIFEST).read_text())
     assert manifest["status"] == "failed"
     assert manifest["error"].startswith(said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        ("seed", "Process 1 was given another run than process 0"),
+        ("backbone", "do not compute the same. Give all of them the same checkpoint and packages:"),
+        ("drifts", "The processes of the training hold different weights after step 4: process 1 and process 0."),
+    ],
+)
+def test_processes_that_do_not_agree_stop(together: Train, tmp_path: Path, breaks: str, said: str) -> None:
+    errors = together(2, tmp_path / "run", breaks=breaks)
+    assert said in errors["error-0"]
+    assert said in errors["error-1"]
 
 
 @pytest.mark.slow
@@ -176,7 +191,11 @@ def test_weights_are_not_spread_over_one_process(together: Train, tmp_path: Path
 def test_torchrun_trains_and_says_once_what_goes_wrong(
     checkpoint: Callable[[str], Path], write_task: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    config = {"model": {"name": str(checkpoint("bert"))}, "task": write_task(tmp_path), "training": {"epochs": 1}}
+    config = {
+        "model": {"name": str(checkpoint("bert")), "max_length": 60},
+        "task": write_task(tmp_path),
+        "training": {"epochs": 1},
+    }
     (tmp_path / "run.yaml").write_text(json.dumps(config))
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 
