@@ -50,7 +50,7 @@ def study_file(tmp_path: Path) -> Path:
         "defaults": {
             "model": {"name": "start/encoder", "max_length": 64},
             "task": {"annotated": {"path": "start/annotated.jsonl"}, "bulk": {"path": "start/bulk.jsonl", "size": 900}},
-            "training": {"epochs": 4},
+            "training": {"epochs": 3},
             "tracking": {"every": 20},
             "execution": {"threads": 1},
         },
@@ -102,7 +102,7 @@ def test_a_study_completes_by_itself_whatever_becomes_of_its_workers(
     def training() -> dict[int, Path]:
         """Processes that train a run now, of which a checkpoint is recorded."""
         runs = [run for run in (out / "runs").glob("*") if list(run.glob("checkpoints/*"))]
-        return {held.pid: run for run in runs if (held := holder(run)) is not None and held.pid}
+        return {held.pid: run for run in runs if (held := holder(run)) is not None and held.alive}
 
     def log() -> str:
         return "".join(file.read_text() for file in sorted((out / "submit").glob("*.log")))
