@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from contested.analysis import matched
 from contested.analysis.matched import ONE_RUN, matched_curve, matched_difference, shared_levels
 from contested.errors import ConfigError, DataError
 
@@ -157,3 +158,23 @@ def test_chance_alone_seldom_makes_a_method() -> None:
         found = matched_difference(*sides, clusters, rng=rng(number), n_resamples=200)
         left_out += bool((found.low > 0).any() or (found.high < 0).any())
     assert left_out <= 200 * 0.05 + 2.5 * np.sqrt(200 * 0.05 * 0.95)
+
+
+def test_many_runs_are_as_sure_as_if_each_were_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Curves of 60 runs a side over five losses, the last of which a third of the first side did not reach.
+    generator = rng(3)
+    first, second = (
+        generator.normal(size=(60, 5)).cumsum(axis=1)[:, :, None] + generator.normal(size=(5, 30)) for _ in range(2)
+    )
+    first[:20, 4] = np.nan
+    found = {}
+    for most in (100, 1000):
+        monkeypatch.setattr(matched, "_MANY_RUNS", most)
+        found[most] = matched_difference(first, second, rng=rng(), n_resamples=20_000)
+    for ends in (("low", "high"), ("low_each", "high_each")):
+        halves = [getattr(one, ends[1]) - getattr(one, ends[0]) for one in (found[100], found[1000])]
+        assert halves[0] == pytest.approx(halves[1], rel=0.02)
+    assert (found[100].low != found[1000].low).all()
+    # No array has runs by runs for each resample: these would be 64 GB.
+    many = [np.tile(side[:, :, :10], (17, 1, 1)) for side in (first[20:], second)]
+    assert np.isfinite(matched_difference(many[0], many[1], rng=rng(), n_resamples=2000).low).all()

@@ -26,6 +26,8 @@ N_LEVELS = 12
 MARGIN = 0.1
 """Differences up to this (nats of loss, or of a ρ) count as none."""
 ONE_RUN = "one run on a side: its interval is over examples alone, and nothing follows about other runs"
+_MANY_RUNS = 100
+"""Runs of both sides together above which they are not drawn one by one, which takes their square."""
 _NONE_REACHED = "no loss that the runs of each side reached"
 _METHOD = "bootstrap-t over examples and Student t over runs (MOVER)"
 
@@ -345,6 +347,8 @@ def _runs(sides: Sequence[_Side], usable: NDArray[np.bool_], *, rng: np.random.G
     """
     residuals = np.concatenate([side.residuals for side in sides])
     free = np.maximum(sum(side.n_runs for side in sides) - len(sides), 1)
+    if len(residuals) > _MANY_RUNS:
+        return _many_runs(sides, residuals, free, usable, rng=rng, n_resamples=n_resamples)
     spread = np.sqrt((residuals**2).sum(axis=0) / free)
     alone = 1 / (free + len(sides) - 1)
     shape = (n_resamples, len(residuals))
@@ -360,6 +364,34 @@ def _runs(sides: Sequence[_Side], usable: NDArray[np.bool_], *, rng: np.random.G
         start += len(side.reached)
     error = np.sqrt(_pooled([side.residuals for side in sides], sides))
     return _Part(np.where(usable, error, np.nan), _studentised(shift, np.sqrt(_pooled(around, sides))))
+
+
+def _many_runs(
+    sides: Sequence[_Side],
+    residuals: Floats,
+    free: NDArray[np.int64],
+    usable: NDArray[np.bool_],
+    *,
+    rng: np.random.Generator,
+    n_resamples: int,
+) -> _Part:
+    """What many runs add, from the law of their means, without drawing each run: a multivariate t over the losses.
+
+    At one loss it is Student's t as before; over the losses all errors are taken to be drawn alike.
+    """
+    scaled = residuals / np.sqrt(free)
+    counts = [np.maximum(side.n_runs, 1) for side in sides]
+    shared = sum(
+        (side.reached.T.astype(np.float64) @ side.reached) / np.outer(count, count)
+        for side, count in zip(sides, counts, strict=True)
+    )
+    values, vectors = np.linalg.eigh(scaled.T @ scaled * shared)
+    factor = vectors * np.sqrt(np.maximum(values, 0.0))
+    error = np.sqrt(_pooled([side.residuals for side in sides], sides))
+    fewest = int(free[usable].min())
+    shift = rng.normal(size=(n_resamples, len(values))) @ factor.T
+    spread = np.sqrt(rng.chisquare(fewest, size=(n_resamples, 1)) / fewest)
+    return _Part(np.where(usable, error, np.nan), _studentised(shift, error * spread))
 
 
 def _pooled(residuals: Sequence[Floats], sides: Sequence[_Side]) -> Floats:

@@ -14,7 +14,7 @@ from contested.errors import ContestedError, RunError
 from contested.studies.axes import study_axes
 from contested.studies.cells import Cell, cell_table, expand
 from contested.studies.file import Study, open_study
-from contested.studies.folder import StudyFolder
+from contested.studies.folder import DAMAGED, StudyFolder
 from contested.studies.index import UNREADABLE
 from contested.trajectories import Trajectory
 from contested.trajectories.splits import Split
@@ -55,52 +55,57 @@ def open_results(folder: Path, split: Split | None = None) -> OpenedStudy:
     """
     study = open_study(folder)
     cells = expand(study)
-    held = StudyFolder(folder, cells)
+    held = StudyFolder(folder, cells, verify=True)
     found = held.states
-    complete = [cell for cell in cells if found[cell.run_id].status == "complete"]
+    complete = {cell.run_id: held.folder(cell) for cell in cells if found[cell.run_id].status in {"complete", DAMAGED}}
     if not complete:
         raise RunError(
             f"No run of the study {study.name} in {folder} is complete; see contested study status {folder}."
         )
-    runs = {cell.run_id: _load(held.folder(cell), split) for cell in complete}
-    damaged = {name: error for name, error in runs.items() if isinstance(error, ContestedError)}
-    if len(damaged) == len(runs):
+    # What no analysis reads may be what is damaged.
+    doubtful = {name: _load(run, split) for name, run in complete.items() if found[name].status == DAMAGED}
+    damaged = {name: error for name, error in doubtful.items() if isinstance(error, ContestedError)}
+    if len(damaged) == len(complete):
         raise RunError(
             f"No complete run of the study {study.name} in {folder} can be read; contested verify {folder} says more:",
             [f"{name}: {error.message}" for name, error in damaged.items()],
         )
     damaged |= {name: RunError(state.error) for name, state in found.items() if state.status == UNREADABLE}
-    statuses = {name: UNREADABLE if name in damaged else state.status for name, state in found.items()}
+    statuses = {name: state.status for name, state in found.items()} | dict.fromkeys(complete, "complete")
+    statuses |= dict.fromkeys(damaged, UNREADABLE)
     return OpenedStudy(
         study=study,
         cells=cells,
         table=cell_table(study, cells, statuses),
         axes=axes_of(study),
-        trajectories=_Runs(runs | damaged),
+        trajectories=_Runs(complete, damaged, split),
         params={name: state.params for name, state in found.items() if not math.isnan(state.params)},
     )
 
 
 class _Runs(Mapping[str, Trajectory]):
-    """Runs by run id, of which some cannot be read: whoever asks for one of those hears why."""
+    """Runs by run id, each read when it is asked for: whoever asks for one that cannot be read hears why."""
 
-    def __init__(self, runs: Mapping[str, Trajectory | ContestedError]) -> None:
-        self._runs = runs
+    def __init__(self, folders: Mapping[str, Path], damaged: Mapping[str, ContestedError], split: Split | None) -> None:
+        self._folders = {**dict.fromkeys(damaged), **folders}
+        self._damaged = damaged
+        self._split = split
 
     def __getitem__(self, run_id: str) -> Trajectory:
-        found = self._runs[run_id]
+        folder = self._folders[run_id]
+        found = self._damaged[run_id] if folder is None or run_id in self._damaged else _load(folder, self._split)
         if isinstance(found, ContestedError):
             raise found
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._runs)
+        return iter(self._folders)
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._folders)
 
     def __contains__(self, run_id: object) -> bool:
-        return run_id in self._runs
+        return run_id in self._folders
 
 
 def _load(folder: Path, split: Split | None) -> Trajectory | ContestedError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,11 +14,15 @@ from contested.analysis.clusters import run_clusters
 from contested.analysis.study.columns import CELL_COLUMNS, RESERVED
 from contested.analysis.study.groups import SeedGroup
 from contested.analysis.study.runs import Run, measure
+from contested.beside import beside
 from contested.errors import ContestedError, DataError
 from contested.naming import Part, is_number, label
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
+
+
+_TOGETHER = 16  # runs that a process measures before it takes the next ones
 
 
 class Axis(NamedTuple):
@@ -86,25 +91,31 @@ class StudyRuns:
             DataError: If a column is missing, also that of the clusters in one of the runs, or a run id is duplicated.
         """
         table = checked_cells(cells, [axis.name for axis in axes])
-        runs: dict[str, Run] = {}
-        unusable: dict[str, str] = {}
-        for run_id in table.loc[table["excluded"] == "", "run_id"]:
-            if run_id not in trajectories:
-                continue
-            try:
-                trajectory = trajectories[run_id]
-            except ContestedError as error:
-                unusable[run_id] = str(error)
-                continue
-            if trajectory.status != "complete":
-                unusable[run_id] = f"its status is {trajectory.status}"
-                continue
-            _check_clusters(run_id, trajectory, clusters)
-            try:
-                runs[run_id] = cls.measured(run_id, trajectory, clusters)
-            except ContestedError as error:
-                unusable[run_id] = str(error)
+        given = [name for name in table.loc[table["excluded"] == "", "run_id"] if name in trajectories]
+
+        def measured(run_ids: Sequence[str]) -> list[Run | str]:
+            return [cls._measured(run_id, trajectories, clusters) for run_id in run_ids]
+
+        with beside(measured, [given[at : at + _TOGETHER] for at in range(0, len(given), _TOGETHER)]) as results:
+            found = dict(zip(given, itertools.chain.from_iterable(results()), strict=True))
+        runs = {run_id: run for run_id, run in found.items() if isinstance(run, Run)}
+        unusable = {run_id: why for run_id, why in found.items() if isinstance(why, str)}
         return cls(table, tuple(axes), runs, unusable, clusters)
+
+    @classmethod
+    def _measured(cls, run_id: str, trajectories: Mapping[str, Trajectory], clusters: str | None) -> Run | str:
+        """The summaries of a run, or why it cannot be used."""
+        try:
+            trajectory = trajectories[run_id]
+        except ContestedError as error:
+            return str(error)
+        if trajectory.status != "complete":
+            return f"its status is {trajectory.status}"
+        _check_clusters(run_id, trajectory, clusters)
+        try:
+            return cls.measured(run_id, trajectory, clusters)
+        except ContestedError as error:
+            return str(error)
 
     @cached_property
     def asked(self) -> pd.DataFrame:

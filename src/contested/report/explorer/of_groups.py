@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,8 +31,11 @@ def explorer_of_groups(results: StudyResults, trajectories: Mapping[str, Traject
     Returns:
         The explorer; None where no group has a complete run, or of more items than :data:`MOST_ITEMS`.
     """
-    runs = _runs_of_groups(results, trajectories)
-    shown = dict([*runs.items()][:MOST_GROUPS])
+    runs = _runs_of_groups(results)
+    shown = {
+        name: [compared(trajectories[run_id]) for run_id in run_ids]
+        for name, run_ids in itertools.islice(runs.items(), MOST_GROUPS)
+    }
     firsts = [own[0] for own in shown.values()]
     items = Items(firsts)
     if not 0 < len(items.ids) <= MOST_ITEMS:
@@ -56,11 +60,11 @@ def _left_out(shown: int, known: int) -> list[str]:
     ]
 
 
-def _runs_of_groups(results: StudyResults, trajectories: Mapping[str, Trajectory]) -> dict[str, list[Trajectory]]:
-    """The complete runs of each group whose examples the results have."""
+def _runs_of_groups(results: StudyResults) -> dict[str, list[str]]:
+    """The ids of the complete runs of each group whose examples the results have."""
     known = set(results.examples["group"]) if len(results.examples) else set()
     return {
-        group: [compared(trajectories[run_id]) for run_id in run_ids.split(",")]
+        group: run_ids.split(",")
         for group, run_ids in results.frames["groups"][["group", "run_ids"]].itertuples(index=False)
         if group in known
     }
