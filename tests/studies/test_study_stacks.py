@@ -58,7 +58,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def watched(pool: LocalExecutor, device: str | None, free: int) -> list[Job]:
         jobs = take(pool, device, free)
-        given.append([job.run_id for job in jobs])
+        given.extend([[job.run_id for job in jobs]] if jobs else [])
         return jobs
 
     monkeypatch.setattr(LocalExecutor, "_take", watched)

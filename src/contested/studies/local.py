@@ -10,34 +10,25 @@ in halves until only the run at fault is left.
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 import multiprocessing
 import os
 import signal
 import sys
 import time
-import traceback
 import types
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from contested.beside import import_to_stay
-from contested.config import RunConfig, check_config
-from contested.errors import ContestedError
-from contested.stopping import STOP_SIGNALS
+from contested.config import RunConfig
 from contested.studies.backbone import stacks
 from contested.studies.execute import Job, JobStatus, State, Submitted
+from contested.studies.local_worker import device_of, serve
 from contested.studies.plan import Device, measure, slots
 from contested.studies.worker import RunQueue
 
-if TYPE_CHECKING:
-    from contested.runs import DataCache, Progress, RunResult
-
-_TOLD = 0.5  # seconds between two reports of where a run stands
 _PROCESSES = multiprocessing.get_context("spawn")  # a worker begins with nothing of what this process has loaded
 _ON_CUDA = 8  # runs of a stack where the configuration does not say; a CPU is full with one
 
@@ -69,12 +60,7 @@ def stack_size(config: RunConfig, device: str | None = None) -> int:
     """
     if config.execution.stack is not None:
         return config.execution.stack
-    return _ON_CUDA if _device_of(config.execution.device, device).startswith("cuda") else 1
-
-
-def _device_of(asked: str, device: str | None) -> str:
-    """Where a run trains: on its worker's device, unless its options name another kind or a particular one."""
-    return device if device is not None and asked in {"auto", "cuda"} else asked
+    return _ON_CUDA if device_of(config.execution.device, device).startswith("cuda") else 1
 
 
 class _Worker(NamedTuple):
@@ -220,7 +206,7 @@ class LocalExecutor:
         self._free_devices.rotate(-1)
         mine, theirs = _PROCESSES.Pipe()
         # Daemons end with this process in every orderly end; after kill -9 they notice the closed pipe.
-        process = _PROCESSES.Process(target=_work, args=(theirs, self._threads, device), daemon=True)
+        process = _PROCESSES.Process(target=serve, args=(theirs, self._threads, device), daemon=True)
         with _without_main():
             process.start()
         theirs.close()
@@ -295,113 +281,3 @@ def _without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-def _work(pipe: Connection, threads: int | None, device: str | None) -> None:
-    """A worker's life: run after run, until the pipe brings None or breaks."""
-    # What a terminal sends reaches the whole process group; the parent passes it on once, as SIGTERM.
-    for number in {*STOP_SIGNALS} - {signal.SIGTERM}:
-        signal.signal(number, signal.SIG_IGN)
-    if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import_to_stay("contested.runs")
-    from contested.runs import DataCache
-
-    cache = DataCache()
-    while True:
-        try:
-            order = pipe.recv()
-        except (EOFError, OSError):
-            return
-        if order is None:
-            return
-        jobs = []
-        for run_id, content, out, from_start in order:
-            execution = content["execution"]
-            execution["threads"] = execution["threads"] or threads
-            execution["device"] = _device_of(execution["device"], device)
-            jobs.append(Job(run_id, check_config(content, out), Path(out), from_start=from_start))
-        _WorkerLoop(jobs, pipe).do(cache)
-        if len(jobs) > 1:
-            gc.collect()  # Modules refer to each other in circles, and a stack's fill a device.
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
-class _WorkerLoop:
-    """The worker's side: does the runs it was given and reports the status of each."""
-
-    def __init__(self, jobs: Sequence[Job], pipe: Connection) -> None:
-        self._jobs = jobs
-        self._pipe = pipe
-        self._left = {job.run_id: job for job in jobs}
-        self._told: dict[int, tuple[float, int]] = {}
-
-    def do(self, cache: DataCache) -> None:
-        """Do all of them, whatever happens.
-
-        Args:
-            cache: What the runs of this process have in common.
-        """
-        from contested.runs import IncompatibleRunsError, train_stacked
-
-        # The loop has a handler of its own; before and after it a request to stop ends the runs where they are.
-        former = signal.signal(signal.SIGTERM, _interrupt)
-        state, message = "failed", ""
-        try:
-            runs = [(job.config, job.out) for job in self._jobs]
-            train_stacked(
-                runs,
-                on_progress=self._tell,
-                on_end=self._tell_end,
-                cache=cache,
-                from_start="damaged" if any(job.from_start for job in self._jobs) else False,
-            )
-        except KeyboardInterrupt:
-            state = "interrupted"
-        except IncompatibleRunsError:
-            state, message = "apart", "1"
-        except BrokenPipeError:
-            raise SystemExit(1) from None
-        except Exception:
-            # Whatever else breaks one run is shown in full and does not stop the others.
-            message = traceback.format_exc().strip()
-            if len(self._left) > 1:
-                state, message = "apart", str(len(self._left) // 2)
-        finally:
-            signal.signal(signal.SIGTERM, former)
-        with contextlib.suppress(OSError):
-            for run_id in self._left:
-                self._pipe.send((state, run_id, message))
-
-    def _tell(self, index: int, progress: Progress) -> None:
-        last, checkpoint = self._told.get(index, (0.0, 0))
-        due = time.monotonic() - last > _TOLD or progress.step == progress.total_steps
-        if due or progress.checkpoint > checkpoint:
-            self._told[index] = (time.monotonic(), progress.checkpoint)
-            alarms = tuple(alarm.message for alarm in progress.alarms)
-            said = (alarms, progress.notes)
-            where = (*progress[:2], progress.checkpoint, progress.loss, progress.contested_change, *said)
-            # A parent that is gone breaks the pipe, which ends this run where its snapshot stands.
-            self._pipe.send(("step", self._jobs[index].run_id, *where))
-
-    def _tell_end(self, index: int, end: RunResult | ContestedError) -> None:
-        run_id = self._jobs[index].run_id
-        failed = isinstance(end, ContestedError) and _state(end) == "failed"
-        self._pipe.send((_state(end), run_id, str(end) if failed else ""))
-        del self._left[run_id]
-
-
-def _state(end: RunResult | ContestedError) -> State:
-    from contested.runs import Interrupted, RunLockedError
-
-    if isinstance(end, Interrupted):
-        return "interrupted"
-    if isinstance(end, RunLockedError):
-        return "locked"
-    if isinstance(end, ContestedError):
-        return "failed"
-    return "complete" if end.trained else "skipped"
