@@ -17,6 +17,7 @@ from contested.errors import RunError
 from contested.trajectories import layout
 from contested.trajectories.manifest import sealed
 from contested.trajectories.manifest_content import content_problems
+from contested.trajectories.writer import NORM_SCHEMA
 
 ALIGNED: dict[str, Any] = {
     "step": 1, "groups": ["a", "b"], "counts": [2, 2], "norms": [1.0, None], "cosines": [[1.0, 0.5], [0.5, 1.0]],
@@ -172,7 +173,7 @@ def test_lines_of_alignment(run: Path, key: str, value: Any) -> None:
 def test_what_a_file_of_norms_says_of_its_probe(run: Path, facts: bytes | None) -> None:
     (run / layout.GRADIENTS).mkdir()
     keys = pq.read_table(run / layout.CHECKPOINTS / layout.checkpoint_name(1))["row_key"]
-    schema = layout.NORM_SCHEMA.with_metadata(None if facts is None else {layout.NORM_FACTS: facts})
+    schema = NORM_SCHEMA.with_metadata(None if facts is None else {layout.NORM_FACTS: facts})
     columns = [pa.array(keys.to_pylist()), pa.array([1] * 4, pa.int32()), pa.array([1.0] * 4)]
     table = pa.Table.from_arrays(columns, schema=schema)
     pq.write_table(table, run / layout.GRADIENTS / layout.checkpoint_name(1))

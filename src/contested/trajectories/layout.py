@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 from typing import Literal, get_args
 
-import pyarrow as pa
-
 SCHEMA_VERSION = 3
 """1: every run has losses, logits, gold labels, annotators and categories. 2: each of them may be missing. 3: the
 manifest has size and checksum of every file, and a digest of itself."""
@@ -45,20 +43,9 @@ DIGEST = "digest"
 GROWING = frozenset({METRICS, f"{GRADIENTS}/{ALIGNMENT}"})
 """Files that lines are added to: a manifest knows their beginning, and what follows it does not count yet."""
 
-NORM_SCHEMA = pa.schema([("row_key", pa.int64()), ("step", pa.int32()), ("norm", pa.float64())])
 # Metadata of a file of norms: a JSON object with head, mode, method and notes.
 NORM_FACTS = b"contested"
 
-# Columns of examples.parquet with a fixed type; text columns and covariates are between and after them.
-EXAMPLE_TYPES: dict[str, pa.DataType] = {
-    "row_key": pa.int64(),
-    "example_id": pa.string(),
-    "gold": pa.int64(),
-    "label_counts": pa.list_(pa.int32()),
-    "entropy": pa.float64(),
-    "category": pa.string(),
-    "split": pa.string(),
-}
 # Columns of a checkpoint with a meaning of their own; every further one of floats is a value of each example.
 CHECKPOINT_COLUMNS = ("row_key", "step", "epoch", "loss", "logits")
 # Those that every run has; a run lacks the others where it does not know them.

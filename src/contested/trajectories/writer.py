@@ -26,6 +26,18 @@ from contested.trajectories.leftovers import drop_unlisted
 from contested.trajectories.manifest import read_manifest, write_manifest
 from contested.trajectories.resuming import FROM_START, resumed
 
+NORM_SCHEMA = pa.schema([("row_key", pa.int64()), ("step", pa.int32()), ("norm", pa.float64())])
+# Columns of examples.parquet with a fixed type; text columns and covariates are between and after them.
+_EXAMPLE_TYPES: dict[str, pa.DataType] = {
+    "row_key": pa.int64(),
+    "example_id": pa.string(),
+    "gold": pa.int64(),
+    "label_counts": pa.list_(pa.int32()),
+    "entropy": pa.float64(),
+    "category": pa.string(),
+    "split": pa.string(),
+}
+
 
 class RunWriter:
     """Writes one run folder: payload first, manifest last, each file whole or not at all.
@@ -239,7 +251,7 @@ class RunWriter:
         """
         if norms.shape != self._row_keys.shape:
             raise RunError(f"A probe gave {norms.shape} gradient norms for {len(self._row_keys)} tracked examples.")
-        schema = layout.NORM_SCHEMA.with_metadata({layout.NORM_FACTS: json.dumps(dict(facts))})
+        schema = NORM_SCHEMA.with_metadata({layout.NORM_FACTS: json.dumps(dict(facts))})
         columns = [self._row_keys, np.full(len(norms), step, np.int32), norms]
         table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=schema)
         self._write_table(f"{layout.GRADIENTS}/{layout.checkpoint_name(step)}", table)
@@ -348,7 +360,7 @@ def _tracked_keys(examples: pd.DataFrame, manifest: Mapping[str, Any]) -> NDArra
 
 
 def _example_table(examples: pd.DataFrame, text_columns: Sequence[str]) -> pa.Table:
-    fixed = [name for name in layout.EXAMPLE_TYPES if name in examples]
+    fixed = [name for name in _EXAMPLE_TYPES if name in examples]
     covariates = [name for name in examples if name not in fixed and name not in text_columns]
     order = [*fixed[:2], *text_columns, *fixed[2:], *covariates]
     try:
@@ -359,8 +371,8 @@ def _example_table(examples: pd.DataFrame, text_columns: Sequence[str]) -> pa.Ta
             "texts."
         ) from None
     for index, name in enumerate(order):
-        if name in layout.EXAMPLE_TYPES:
-            table = table.set_column(index, name, table[name].cast(layout.EXAMPLE_TYPES[name]))
+        if name in _EXAMPLE_TYPES:
+            table = table.set_column(index, name, table[name].cast(_EXAMPLE_TYPES[name]))
     return table
 
 
