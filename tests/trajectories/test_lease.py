@@ -517,8 +517,20 @@ def test_the_next_owner_from_another_machine_waits_for_the_manifest_that_was_lef
 
     monkeypatch.setattr(Path, "read_bytes", late)
     monkeypatch.setattr(lease_chain, "_VISIBLE_S", 60.0)
-    taken(tmp_path)
-    assert len(seen) == 3
+    with held(tmp_path):
+        assert len(seen) == 3
+
+
+def test_an_owner_is_alive_while_it_waits_for_what_a_dead_one_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken(tmp_path, elsewhere(1, period_s=0.01))
+    while is_held(tmp_path):
+        pass
+    monkeypatch.setattr(lease, "PERIOD_S", 0.3)
+    monkeypatch.setattr(lease_chain, "_VISIBLE_S", 0.6)
+    with held(tmp_path):
+        assert latest(tmp_path).beats >= 3  # type: ignore[union-attr]
 
 
 def test_a_fork_of_the_owner_is_fenced_and_ends_nothing(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ from contested.errors import RunError, write_error
 from contested.staging import Staging, stage, stands, unstage
 from contested.trajectories import layout
 from contested.trajectories.former_lock import is_locked, lock_too
-from contested.trajectories.lease_chain import Generation, TakenError, beat, latest, release, take
+from contested.trajectories.lease_chain import Generation, TakenError, await_visible, beat, latest, release, take
 from contested.trajectories.lease_owner import is_alive, this_process
 from contested.trajectories.lease_silence import PERIOD_S, Silences, is_over, period_s
 
@@ -115,6 +115,7 @@ class _Lease:
         self.run = Path(os.path.abspath(run))  # wherever the process goes meanwhile
         self._key, self._former = run.resolve(), former
         self.owner = this_process(secrets.token_hex(8), PERIOD_S)
+        self.before = generation
         self.number = 1 if generation is None else generation.number + 1
         self.folder = take(self.run, generation, self.owner)
         self.staging = Staging(self.run, self.folder, self.lost)
@@ -227,6 +228,7 @@ def held(run: Path, *, instead: str = ", or choose another --out", wait: bool = 
     """
     lease = _taken(run, instead, wait=wait)
     try:
+        await_visible(lease.run, lease.before)
         yield
     finally:
         if lease.owner.pid == os.getpid():

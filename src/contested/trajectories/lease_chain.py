@@ -141,8 +141,6 @@ def take(run: Path, before: Generation | None, owner: Owner) -> Path:
         if error.errno in GONE and run.is_dir():
             raise TakenError from None
         raise
-    if before is not None and (before.owner is None or not same_kernel(before.owner)):
-        _await_visible(run, before.left)
     return folder
 
 
@@ -238,8 +236,16 @@ def _clear(folder: Path, *, surely: bool) -> None:
         time.sleep(_LOOK_S)
 
 
-def _await_visible(run: Path, left: str | None) -> None:
-    """Wait until what another machine did to a run is seen here: the manifest that it left, or whatever it did."""
+def await_visible(run: Path, before: Generation | None) -> None:
+    """Wait until what another machine did to a run is seen here: the manifest that it left, or whatever it did.
+
+    Args:
+        run: The run folder, whose lease this process has taken.
+        before: The generation before; nothing that this machine did is waited for.
+    """
+    if before is None or (before.owner is not None and same_kernel(before.owner)):
+        return
+    left = before.left
     end = time.monotonic() + _VISIBLE_S
     while time.monotonic() < end and (left is None or manifest_mark(run) != left):
         time.sleep(min(_LOOK_S * 5, _VISIBLE_S))
