@@ -15,6 +15,7 @@ from contested.files import (
     atomic_path,
     remove_temporaries,
     temporaries,
+    try_writing,
     user_path,
     write_json,
     write_text,
@@ -199,3 +200,21 @@ def test_a_path_that_a_file_may_have(tmp_path):
     odd = os.fsdecode(b"not utf-8 \xff")  # a name on disk that is no text
     for path in (tmp_path / ("b" * 255), Path(odd), Path("~/a b"), tmp_path / "ü"):
         assert user_path(path) == Path(os.path.expanduser(path))
+
+
+def test_a_look_whether_a_folder_takes_files_that_is_killed_leaves_what_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(path: object) -> None:
+        raise SystemExit
+
+    try_writing(tmp_path)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("tempfile._O_TMPFILE_WORKS", False)  # as on network disks
+    with monkeypatch.context() as patch:
+        patch.setattr("os.unlink", die)
+        with pytest.raises(SystemExit):
+            try_writing(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_temporaries(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,19 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def try_writing(folder: Path) -> None:
+    """Write into a folder and leave nothing there.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: If it takes no file.
+    """
+    with tempfile.TemporaryFile(dir=folder, prefix=".", suffix=_TEMPORARY):
+        pass
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import platform
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from contested import models, training
 from contested.analysis.live import warn
 from contested.config import RunConfig, identified, identifying, recorded
 from contested.errors import DamagedRunError, DiskError, RunError, write_error
-from contested.files import atomic_folder, remove
+from contested.files import atomic_folder, remove, try_writing
 from contested.runs.prepare import RunComponents
 from contested.runs.proving import Proof
 from contested.schedule import steps_per_epoch
@@ -58,8 +57,7 @@ def check_folder(out: Path) -> None:
         known |= {layout.GRADIENTS, layout.STATE, layout.BASELINE, *layout.WEIGHTS}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
+        try_writing(out)
         content = {file.name for file in out.iterdir()}
     except OSError as error:
         raise write_error(error, f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
