@@ -23,7 +23,7 @@ from contested.cli import app, main, register
 from contested.cli.console import path
 from contested.cli.progress import progress_bar, study_board
 from contested.cli.study import study
-from contested.cli.study_outcome import tell
+from contested.cli.study_outcome import exit_code, tell
 from contested.config import load_config
 from contested.runs import Progress
 from contested.studies import JobStatus, StudyOutcome, StudyStart
@@ -215,6 +215,12 @@ def test_a_study_tells_damaged_runs_from_failed_ones(capsys: pytest.CaptureFixtu
     assert said[6:] == ["Fix what failed; the same command then tries it again and skips what is complete."]
     tell(outcome._replace(failed={"a": failed["a"]}), json=False)
     assert "failed;" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("timed", "advanced", "code"), [(True, False, 4), (True, True, 130), (False, False, 130)])
+def test_a_time_that_was_too_short_is_told_from_an_interruption(timed: bool, advanced: bool, code: int) -> None:
+    outcome = StudyOutcome(Path("mine"), (), {}, ("a",), ("b",), (), 0, advanced=advanced)
+    assert exit_code(outcome, timed=timed) == code
 
 
 def test_a_study_tells_checkpoints_and_ends_where_nobody_watches() -> None:

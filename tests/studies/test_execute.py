@@ -145,7 +145,8 @@ def test_each_end_is_told_apart_and_failures_are_kept(study: Any, tmp_path: Path
     assert executor.closed
     # The reason outlives the process, and goes when the run begins again.
     assert StudyFolder(tmp_path / "out", expand(study)).states[first].error == "lost"
-    run_study(study, tmp_path / "out", executor=Scripted("interrupted"))
+    again = run_study(study, tmp_path / "out", executor=Scripted("interrupted", "waiting"))
+    assert (outcome.advanced, again.advanced) == (True, False)
     assert StudyFolder(tmp_path / "out", expand(study)).states[first].status == "missing"
 
 

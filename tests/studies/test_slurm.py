@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ import yaml
 
 from contested.cli import main
 from contested.errors import ConfigError
-from contested.studies import slurm
+from contested.studies import folder, slurm
+from contested.studies.folder import RunState
 from contested.studies.slurm import HELD_ELSEWHERE, SlurmError, script
 
 GOLDEN = """\
@@ -66,6 +68,12 @@ case $code in
     0) scancel --state=PENDING "$SLURM_ARRAY_JOB_ID" ;; # the study is complete: workers that wait have nothing to do
     3) exit 0 ;; # other workers hold what is left
     130) scontrol requeue "$task" ;; # out of time
+    4) # out of time before the first step
+        if [ "${SLURM_RESTART_COUNT:-0}" -ge 2 ]; then
+            echo "This worker took no step in its time. Submit workers with more: contested study submit … --time"
+            exit 1
+        fi
+        scontrol requeue "$task" ;;
     *) if [ "$asked" = USR2 ]; then scontrol requeue "$task"; else exit "$code"; fi ;;
 esac
 """
@@ -188,6 +196,16 @@ def test_what_follows_the_end_of_a_worker(
     assert stage.called == [f"python -m contested study run {tmp_path} --out {tmp_path} --jobs 1 --until 99", *then]
 
 
+@pytest.mark.parametrize(("restarts", "code", "then"), [(1, 0, ["scontrol requeue 10_3"]), (2, 1, [])])
+def test_a_worker_whose_time_is_too_short_is_not_queued_for_ever(
+    restarts: int, code: int, then: list[str], job: Any, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+    ended, said = end(job("exit 4"))
+    assert (ended, "took no step in its time" in said) == (code, code == 1)
+    assert stage.called[1:] == then
+
+
 def test_a_killed_worker_is_started_again_twice(job: Any, stage: Stage) -> None:
     code, said = end(job("kill -9 $$"))
     assert code == 137
@@ -226,13 +244,10 @@ def wait_for(true: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Path:
-    (tmp_path / "encoder").mkdir()
-    (tmp_path / "encoder" / "config.json").write_text("{}")
-    (tmp_path / "a.jsonl").write_text('{"id": "a"}\n')
+def study(tmp_path: Path, checkpoint: Callable[[str], Path], write_task: Any) -> Path:
     content = {
         "name": "toy",
-        "defaults": {"model": {"name": "encoder"}, "task": {"annotated": {"path": "a.jsonl"}}},
+        "defaults": {"model": {"name": str(checkpoint("bert")), "max_length": 32}, "task": write_task(tmp_path)},
         "axes": {"seed": [1, 2, 3]},
     }
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(content))
@@ -248,11 +263,14 @@ def test_submit_cancel_and_status(
 ) -> None:
     out = tmp_path / "out"
     stage.add("sbatch", "echo '77;cluster'")
-    stage.add("squeue", "echo '77 RUNNING'; echo '77 PENDING'; echo '77 PENDING'; echo '99 RUNNING'")
+    by_hand = f"echo '78 PENDING {out}/submit/slurm.sh'"
+    stage.add(
+        "squeue", f"echo '77 RUNNING x'; echo '77 PENDING x'; echo '77 PENDING x'; echo '99 RUNNING y'; {by_hand}"
+    )
     stage.add("scancel")
     assert submit(study, out, "--workers", "9", "--time", "90m", "--", "--gres=gpu:1") == 0
     said = capsys.readouterr().out
-    assert "Submitted 3 workers as SLURM job 77" in said  # there are no more runs than three
+    assert "Submitted 3 workers for 3 of 3 runs as SLURM job 77" in said  # there are no more runs than three
     assert stage.called == [f"sbatch --parsable {out}/submit/slurm.sh"]
     text = (out / "submit" / "slurm.sh").read_text()
     assert f"contested study submit {study} --out {out} --to slurm --workers 3 --time 90m -- --gres=gpu:1\n" in text
@@ -262,11 +280,17 @@ def test_submit_cancel_and_status(
     assert main(["study", "status", str(out)]) == 0
     said = capsys.readouterr().out
     assert "SLURM job 77 (3 workers): 1 running, 2 pending" in said
+    assert "SLURM job 78 (1 worker): 1 pending" in said
+    assert "1 running worker without a run: it takes up to a minute to begin" in said
     assert "3 missing, 0 workers now" in said
     assert main(["study", "cancel", str(out)]) == 0
-    assert "Cancelled SLURM job 77 (3 workers" in capsys.readouterr().out
-    assert stage.called[-1] == "scancel 77"
-    stage.add("squeue", "echo '99 RUNNING'")
+    said = capsys.readouterr().out
+    assert "Cancelled SLURM job 77 (3 workers" in said
+    assert "Cancelled SLURM job 78 (1 worker, submitted by hand)" in said
+    assert stage.called[-1] == "scancel 77 78"
+    stage.add("squeue", "echo '99 RUNNING y'")
+    assert main(["study", "status", str(out)]) == 0
+    assert f"No worker is queued or at work, and runs are left. {out}/submit/*.log" in capsys.readouterr().out
     assert main(["study", "cancel", str(out)]) == 0
     assert "None of this study's workers is in SLURM's queue" in capsys.readouterr().out
     assert sum(call.startswith("scancel") for call in stage.called) == 1
@@ -311,9 +335,9 @@ def test_what_cannot_run_is_not_submitted(
     study: Path, tmp_path: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage.add("sbatch", "echo 5")
-    (tmp_path / "a.jsonl").unlink()
+    (tmp_path / "people.jsonl").unlink()
     for more, wanted in [
-        (["--time", "4h"], "a.jsonl"),
+        (["--time", "4h"], "people.jsonl"),
         ([], "Give --time"),
         (["--time", "soon"], "'soon' is no duration"),
     ]:
@@ -325,6 +349,34 @@ def test_what_cannot_run_is_not_submitted(
     assert "--to is 'pbs'; expected: slurm" in capsys.readouterr().err
     assert main(["study", "cancel", str(tmp_path)]) == 2
     assert "is not a study's folder" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["study", "submit", str(tmp_path / "empty"), "--to", "slurm", "--time", "4h"]) == 2
+    assert "is a folder and not a study's" in capsys.readouterr().err
+    assert stage.called == []
+
+
+def test_a_backbone_that_is_nowhere_is_not_submitted_and_a_gpu_need_not_be_here(
+    study: Path, tmp_path: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.add("sbatch", "echo 5")
+    given = ["--time", "1m", "--set", "defaults.execution.device=cuda"]
+    assert submit(study, tmp_path / "out", *given, "--set", "defaults.model.name=no/such") == 2
+    assert "no/such" in capsys.readouterr().err
+    assert stage.called == []
+    assert submit(study, tmp_path / "out", *given) == 0
+    assert "a worker takes up to a minute to begin; in 1m it may not come far" in capsys.readouterr().err
+
+
+def test_a_complete_study_is_not_submitted(
+    study: Path, tmp_path: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.add("sbatch", "echo 5")
+    complete = RunState("complete", 1.0, 2, 1.0, "")
+    monkeypatch.setattr(
+        folder, "StudyFolder", lambda *_: SimpleNamespace(states={1: complete, 2: complete, 3: complete})
+    )
+    assert submit(study, tmp_path / "out", "--time", "4h") == 0
+    assert "All 3 runs are complete: nothing was submitted." in capsys.readouterr().out
     assert stage.called == []
 
 

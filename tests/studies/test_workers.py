@@ -170,7 +170,7 @@ def test_what_others_hold_is_left_to_them(
     code, out = study("--jobs", "1", "--until", str(time.time() + 3600))
     assert code == HELD_ELSEWHERE
     said = capsys.readouterr().out
-    assert "1 of 2 runs complete, 0 failed, 1 interrupted, 0 not started" in said
+    assert "1 of 2 runs complete, 0 failed, 0 interrupted, 0 not started, 1 with other workers: " in said
     assert "Other workers train the rest" in said
     assert not (out / "runs" / "2.json").exists()
 

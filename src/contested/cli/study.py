@@ -175,7 +175,8 @@ def status(
     if not few:
         more = "first those at work or in trouble; --json lists all."
         echo(f"{_MOST_ROWS} of {len(cells):,} runs shown, {more}", err=True)
-    for line in queue_lines(folder):
+    is_left = any(state.status != "complete" for state in held.states.values())
+    for line in queue_lines(folder, training=now.workers, is_left=is_left):
         echo(line)
     if held.others:
         echo(f"{held.others} runs in this folder belong to another version of the study; left alone.", err=True)

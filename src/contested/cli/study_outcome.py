@@ -45,13 +45,14 @@ def exit_code(outcome: StudyOutcome, *, timed: bool = False) -> int:
         timed: Whether it had an end of its time.
 
     Returns:
-        0 done, 1 runs failed, 130 interrupted; 3 where a worker with an end of its time leaves the rest to others.
+        0 done, 1 runs failed, 130 interrupted; where a worker has an end of its time, 3 if it leaves the rest to others
+        and 4 if its time was too short for a step.
     """
-    if outcome.waiting or len(outcome.interrupted) > len(outcome.held):
-        return _INTERRUPTED
-    if outcome.held:
-        from contested.studies.slurm import HELD_ELSEWHERE
+    from contested.studies.slurm import HELD_ELSEWHERE, TOO_SHORT
 
+    if outcome.waiting or len(outcome.interrupted) > len(outcome.held):
+        return _INTERRUPTED if outcome.advanced or not timed else TOO_SHORT
+    if outcome.held:
         return HELD_ELSEWHERE if timed else _INTERRUPTED
     return 1 if outcome.failed else 0
 
@@ -62,7 +63,8 @@ def _print_outcome(outcome: StudyOutcome) -> None:
         echo(f"{name} {how}:\n  " + message.replace("\n", "\n  "))
     failed, damaged = len(outcome.failed) - len(outcome.damaged), len(outcome.damaged)
     ends = [f"{failed} failed", *([f"{damaged} damaged"] if damaged else [])]
-    ends += [f"{len(outcome.interrupted)} interrupted", f"{len(outcome.waiting)} not started"]
+    ends += [f"{len(outcome.interrupted) - len(outcome.held)} interrupted", f"{len(outcome.waiting)} not started"]
+    ends += [f"{len(outcome.held)} with other workers"] if outcome.held else []
     echo(f"{len(outcome.complete)} of {outcome.n_runs} runs complete, {', '.join(ends)}: {outcome.out}")
     if damaged:
         echo(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CLUSTERS = ("slurm", "ray")
 _WORKERS = 8  # where SLURM is not asked for another number
+_SHORT = 300  # seconds, of which a worker loses too many to begin
 
 
 def submit(
@@ -111,9 +112,9 @@ class _Asked(NamedTuple):
 
 def _to_slurm(study: Study, folder: Path, asked: _Asked, *, scale: str | None, dry_run: bool) -> None:
     from contested.studies import expand
-    from contested.studies.checks import missing_inputs
+    from contested.studies.checks import check_cells
     from contested.studies.clock import duration
-    from contested.studies.folder import begin
+    from contested.studies.folder import StudyFolder, begin
     from contested.studies.slurm import script, submit
 
     cells = [cell for cell in expand(study) if not cell.excluded]
@@ -126,11 +127,17 @@ def _to_slurm(study: Study, folder: Path, asked: _Asked, *, scale: str | None, d
         typer.echo(text, nl=False)
         return
     make_miniature(study, folder, scale)
-    if problems := missing_inputs(cells):
-        raise ConfigError("The study cannot run:", problems)
+    check_cells(cells, here=False)
     begin(study, folder)
+    states = StudyFolder(folder, cells).states.values()
+    if not (left := sum(state.status != "complete" for state in states)):
+        echo(f"All {len(cells)} runs are complete: nothing was submitted. Next: contested report {folder}")
+        return
+    if seconds < _SHORT:
+        echo(f"Warning: a worker takes up to a minute to begin; in {asked.time} it may not come far.", err=True)
     made = submit(folder, text, workers=workers, command=command)
-    echo(f"Submitted {counted(workers, 'worker')} as SLURM job {made.job}: {folder}/submit/slurm.sh")
+    share = f"{left} of {len(cells)} runs"
+    echo(f"Submitted {counted(workers, 'worker')} for {share} as SLURM job {made.job}: {folder}/submit/slurm.sh")
     echo(f"Next: contested study status {folder}; contested study cancel {folder} ends the workers.")
 
 
@@ -167,7 +174,8 @@ def cancel(
         raise ConfigError(f"{folder} is not a study's folder: it has no study.yaml. Give the --out of submit.")
     ended = cancel_jobs(folder)
     for each in ended:
-        echo(f"Cancelled SLURM job {each.job} ({counted(each.workers, 'worker')}, submitted {each.submitted}).")
+        when = f"submitted {each.submitted}" if each.submitted else "submitted by hand"
+        echo(f"Cancelled SLURM job {each.job} ({counted(each.workers, 'worker')}, {when}).")
     if not ended:
         echo("None of this study's workers is in SLURM's queue.")
 
@@ -176,6 +184,8 @@ def _folder(file: str, out: Path | None) -> Path:
     """The study's folder, absolute: where the workers are, the present folder is another one."""
     from contested.studies.folder import is_study
 
+    if path(file).is_dir() and not is_study(path(file)):
+        raise ConfigError(f"{file} is a folder and not a study's: it has no study.yaml. Give a study file and --out.")
     if out is None and not is_study(path(file)):
         raise ConfigError(f"Give the folder of its runs: contested study submit {file} --out FOLDER.")
     # Not resolved: a link may lead elsewhere on the machines of a cluster.

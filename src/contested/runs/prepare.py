@@ -102,18 +102,20 @@ class DataCache:
         return tokens
 
 
-def check_run(config: RunConfig) -> list[str]:
+def check_run(config: RunConfig, *, here: bool = True) -> list[str]:
     """Find what would stop a run, without loading weights or data.
 
     Args:
         config: The checked configuration.
+        here: Whether it is to be done on this machine, which then needs its device.
 
     Returns:
         One sentence a problem: missing files, unavailable devices, parts that do not fit.
     """
     problems = config.task.missing_files
     try:
-        pick_device(config.execution.device)
+        if here:
+            pick_device(config.execution.device)
     except ConfigError as error:
         problems.append(str(error))
     method, options = method_parts(config.method)

@@ -12,11 +12,12 @@ from contested.studies.cells import Cell
 from contested.studies.inputs import missing, short_bulk, unreadable
 
 
-def check_cells(cells: Sequence[Cell]) -> None:
+def check_cells(cells: Sequence[Cell], *, here: bool = True) -> None:
     """Find what would stop runs: every problem of every cell, each once. Needs torch.
 
     Args:
         cells: The runs to be done.
+        here: Whether they are to be done on this machine, which then needs their devices.
 
     Raises:
         ConfigError: With all problems of a kind at once: missing files, then unreadable data, then backbones.
@@ -38,7 +39,7 @@ def check_cells(cells: Sequence[Cell]) -> None:
     for cell in cells:
         key = str((cell.config.model, cell.config.method, cell.config.execution.device))
         if key not in models:
-            models[key] = check_run(cell.config)
+            models[key] = check_run(cell.config, here=here)
         found[cell.run_id] = models[key]
     _refuse(found)
 

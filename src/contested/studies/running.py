@@ -65,6 +65,7 @@ class StudyOutcome(NamedTuple):
         damaged: The failed runs that were left alone because their folders are not as they were written.
         n_other_version: Runs in the folder that belong to another version of the study.
         held: The interrupted runs that another process held at the end.
+        advanced: Whether any run took a step in this call, or ended in it.
     """
 
     out: Path
@@ -75,6 +76,7 @@ class StudyOutcome(NamedTuple):
     damaged: tuple[str, ...]
     n_other_version: int
     held: tuple[str, ...] = ()
+    advanced: bool = True
 
     @property
     def n_runs(self) -> int:
@@ -183,6 +185,15 @@ def _outcome(start: StudyStart, out: Path, statuses: Mapping[str, JobStatus]) ->
     waiting = tuple(name for name in names if name not in {*failed, *done, *interrupted})
     damaged = tuple(name for name in start.refused if start.found[name].status in _NOT_WHOLE)
     complete = tuple(name for name in names if name in done)
+    advanced = any(status.step > 0 or status.state in {"complete", "failed"} for status in statuses.values())
     return StudyOutcome(
-        out, complete, failed, interrupted, waiting, damaged, start.n_other_version, held=those("locked")
+        out,
+        complete,
+        failed,
+        interrupted,
+        waiting,
+        damaged,
+        start.n_other_version,
+        held=those("locked"),
+        advanced=advanced,
     )

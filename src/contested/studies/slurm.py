@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -24,6 +25,8 @@ SCRIPT = "slurm.sh"
 JOBS = "jobs.json"
 HELD_ELSEWHERE = 3
 """Exit code of a worker with an end of its time that leaves to others what they hold."""
+TOO_SHORT = 4
+"""Exit code of a worker whose time ended before it had taken a step."""
 
 _WARNING = 120  # seconds before a job's end at which SLURM asks the worker to save
 _OWN = {
@@ -102,6 +105,7 @@ def script(
         seconds=seconds,
         run=f"{run} --out {shlex.quote(str(out))} --jobs 1",
         held=HELD_ELSEWHERE,
+        short=TOO_SHORT,
     )
 
 
@@ -143,6 +147,12 @@ case $code in
     0) scancel --state=PENDING "$SLURM_ARRAY_JOB_ID" ;; # the study is complete: workers that wait have nothing to do
     {held}) exit 0 ;; # other workers hold what is left
     130) scontrol requeue "$task" ;; # out of time
+    {short}) # out of time before the first step
+        if [ "${{SLURM_RESTART_COUNT:-0}}" -ge 2 ]; then
+            echo "This worker took no step in its time. Submit workers with more: contested study submit … --time"
+            exit 1
+        fi
+        scontrol requeue "$task" ;;
     *) if [ "$asked" = USR2 ]; then scontrol requeue "$task"; else exit "$code"; fi ;;
 esac
 """
@@ -250,19 +260,28 @@ def cancel(out: Path) -> list[Submission]:
     Raises:
         SlurmError: If SLURM is not there, or refuses it.
     """
-    known = submissions(out)
-    present = in_queue([each.job for each in known])
-    found = [each for each in known if each.job in present]
+    found = list(_waiting(out))
     if found:
         _call(["scancel", *(each.job for each in found)])
     return found
 
 
-def in_queue(jobs: Sequence[str]) -> dict[str, dict[str, int]]:
-    """What SLURM has of jobs now.
+def _waiting(out: Path) -> dict[Submission, dict[str, int]]:
+    """The workers of a study that are queued or at work, those that sbatch was given by hand as well."""
+    known = {each.job: each for each in submissions(out)}
+    present = in_queue(list(known), out / SUBMIT / SCRIPT)
+    return {
+        known.get(job) or Submission(job, sum(states.values()), "", f"sbatch {out / SUBMIT / SCRIPT}"): states
+        for job, states in present.items()
+    }
+
+
+def in_queue(jobs: Sequence[str], script: Path) -> dict[str, dict[str, int]]:
+    """What SLURM has of a study's jobs now.
 
     Args:
-        jobs: Their numbers.
+        jobs: The numbers that are known.
+        script: The study's script: whatever other job runs it is the study's, too.
 
     Returns:
         Number to state, as SLURM calls it, to how many tasks are in it; without those that have ended.
@@ -274,35 +293,48 @@ def in_queue(jobs: Sequence[str]) -> dict[str, dict[str, int]]:
     if not jobs:
         return found
     # All of one's own: squeue refuses a number that it has forgotten.
-    answer = _call(["squeue", "--me", "--noheader", "--array", "--format=%F %T"])
+    answer = _call(["squeue", "--me", "--noheader", "--array", "--format=%F %T %o"])
     for line in answer.splitlines():
-        job, _, state = line.strip().partition(" ")
-        if job in jobs:
+        job, state, command = (*line.strip().split(" ", 2), "")[:3]
+        if job in jobs or (command and os.path.realpath(command) == os.path.realpath(script)):
             states = found.setdefault(job, {})
             states[state.lower()] = states.get(state.lower(), 0) + 1
     return found
 
 
-def queue_lines(out: Path) -> list[str]:
+def queue_lines(out: Path, *, training: int, is_left: bool) -> list[str]:
     """What was submitted of a study and is not done, a sentence each.
 
     Args:
-        out: Its folder.
+        out: The study's folder.
+        training: How many workers hold a run now.
+        is_left: Whether runs are left.
 
     Returns:
         The sentences; none where nothing was submitted.
     """
     try:
-        known = submissions(out)
-        present = in_queue([each.job for each in known])
+        present = _waiting(out)
+        was_submitted = bool(present or submissions(out))
     except SlurmError as error:
         return [str(error)]
-    return [
+    lines = [
         f"SLURM job {each.job} ({counted(each.workers, 'worker')}): "
-        + listed([f"{count} {state}" for state, count in present[each.job].items()])
-        for each in known
-        if each.job in present
+        + listed([f"{count} {state}" for state, count in states.items()])
+        for each, states in present.items()
     ]
+    idle = sum(states.get("running", 0) for states in present.values()) - training
+    if is_left and idle > 0:
+        lines.append(
+            f"{counted(idle, 'running worker')} without a run: it takes up to a minute to begin. What workers say: "
+            f"{out / SUBMIT}/*.log"
+        )
+    elif is_left and was_submitted and not present and not training:
+        lines.append(
+            f"No worker is queued or at work, and runs are left. {out / SUBMIT}/*.log has what the last ones said; "
+            "contested study submit goes on."
+        )
+    return lines
 
 
 def _call(command: Sequence[str]) -> str:
@@ -320,6 +352,8 @@ def _call(command: Sequence[str]) -> str:
         said = (done.stderr or done.stdout).strip()
         raise SlurmError(
             f"{command[0]} ended with exit code {done.returncode}: {said}\n"
-            f"The command was: {shlex.join(command)}. Options after -- are for sbatch; sinfo says what the cluster has."
+            f"The command was: {shlex.join(command)}."
+            + " Options after -- are for sbatch; sinfo says what the cluster has."
+            * (command[0] == "sbatch")
         )
     return done.stdout
