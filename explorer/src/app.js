@@ -3,7 +3,7 @@ import { html } from "htm/preact";
 import { useEffect, useErrorBoundary, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { Card } from "./card.js";
 import { Curves } from "./curves.js";
-import { count } from "./data.js";
+import { count } from "./formats.js";
 import { copy, save, toCsv, toJson } from "./exporting.js";
 import { ColumnOptions, conditionSaid, Conditions, Levels, nameOf, Outcomes } from "./filters.js";
 import { Foot, Help, Meaning } from "./help.js";

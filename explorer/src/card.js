@@ -2,7 +2,8 @@
 import { html } from "htm/preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Chart } from "./chart.js";
-import { count, percent, tableOf } from "./data.js";
+import { tableOf } from "./data.js";
+import { count, percent } from "./formats.js";
 import { percentile } from "./select.js";
 import { categoryColor, classColor } from "./theme.js";
 

@@ -1,5 +1,6 @@
 // The page's data: an index in JSON, and arrays as base64 of deflated bytes that are decoded when first needed.
 import { unzlibSync } from "fflate";
+import { count, number } from "./formats.js";
 import { shortNames } from "./names.js";
 
 const ARRAYS = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, i32: Int32Array, f16: Uint16Array, f32: Float32Array };
@@ -125,19 +126,6 @@ export class Column {
     if (this.kind === "category") return this.levels[value] ?? "";
     return number(value, this.kind === "integer" ? 0 : (this.digits ?? 3));
   }
-}
-
-/** A whole number with its thousands set apart. */
-export const count = (value) => value.toLocaleString("en");
-
-/** A share as a whole percentage; only none is 0%, and only all is 100%. */
-export const percent = (share) => (share > 0 && share < 0.005 ? "<1%" : share < 1 && share >= 0.995 ? ">99%" : `${Math.round(100 * share)}%`);
-
-/** A number with a fixed count of decimals, and a true minus sign. */
-export function number(value, digits = 3) {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? "" : value < 0 ? "−∞" : "∞";
-  const fixed = Math.abs(value).toFixed(digits);
-  return (value < 0 && Number(fixed) !== 0 ? "−" : "") + fixed;
 }
 
 /** Everything the page holds: columns by key, runs, categories. */

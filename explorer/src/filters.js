@@ -1,7 +1,7 @@
 // What narrows the examples: categories, conditions, and the answers of two runs against each other.
 import { html } from "htm/preact";
 import { useMemo, useState } from "preact/hooks";
-import { count, percent } from "./data.js";
+import { count, percent } from "./formats.js";
 import { rowsOf } from "./select.js";
 import { conditionText } from "./state.js";
 import { operatorsOf, valueOf } from "./where.js";

@@ -2,7 +2,7 @@
 import Flatbush from "flatbush";
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { number } from "./data.js";
+import { number } from "./formats.js";
 import { Buffer, crowds, disc, layOut, mixedOrder, places, sizeOf, spread, STEPS, ticks } from "./scatter.js";
 import { cssColor, packed } from "./theme.js";
 

@@ -1,7 +1,7 @@
 // The table of the selected examples: any number of rows, of which only the visible ones exist.
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { count } from "./data.js";
+import { count } from "./formats.js";
 import { categoryColor } from "./theme.js";
 import { scrollTo, windowOf } from "./window.js";
 

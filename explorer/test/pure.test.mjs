@@ -1,7 +1,7 @@
 // What has no screen. Expected values are derived by hand in the comments or by a slow, obvious way.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { percent } from "../src/data.js";
+import { percent } from "../src/formats.js";
 import { shortNames } from "../src/names.js";
 import { crowds, layOut, places, ticks } from "../src/scatter.js";
 import { means, orderOfNumbers, percentile, studentQuantile } from "../src/select.js";
