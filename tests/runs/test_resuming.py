@@ -17,7 +17,7 @@ import torch
 
 import contested as ct
 from contested.errors import RunError
-from contested.runs import Interrupted, Progress
+from contested.runs import Interrupted, Progress, session
 from contested.runs.folder import Resumption, resume_step
 from contested.trajectories import RunLockedError, inspect_run, layout
 
@@ -113,6 +113,18 @@ def test_a_run_whose_last_snapshot_is_damaged_resumes_from_the_one_before(
     manifest = json.loads((resumed.path / "manifest.json").read_text())
     assert any("the run resumes from the snapshot before it, of step 6" in note for note in manifest["notes"])
     assert inspect_run(resumed.path).damage == ()
+
+
+def test_a_run_that_is_stopped_before_its_first_step_says_so(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "check_engines", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "interrupted"
 
 
 def test_a_run_that_is_resumed_with_something_else_says_what(

@@ -107,12 +107,25 @@ def open_run(
         baseline = untouched(components, begun, batch_size=config.execution.tracking_batch_size) if begins else None
         proof = prove(config, components, begun, before)
         writer, resume = open_folder(out, config, components, identity, proof, from_start=from_start)
-        if baseline is not None and not resume:
-            record_untouched(baseline, components, writer)
-        session = RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
-        processes.first(lambda: resume)
-        check_engines(config, components, proof.engine)
+        with _interruption_noted(writer):
+            if baseline is not None and not resume:
+                record_untouched(baseline, components, writer)
+            session = RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
+            processes.first(lambda: resume)
+            check_engines(config, components, proof.engine)
         yield session
+
+
+@contextlib.contextmanager
+def _interruption_noted(writer: RunWriter) -> Iterator[None]:
+    """Write into the manifest that a run was stopped that had begun and taken no step yet."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        # As in RunSession.interrupt.
+        with contextlib.suppress(RunError):
+            writer.finish("interrupted")
+        raise
 
 
 def _existing(out: Path, *, from_start: FromStart) -> dict[str, Any] | None:
