@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from contested.analysis import matched
+from contested.analysis import matched_parts
 from contested.analysis.matched import ONE_RUN, matched_curve, matched_difference, shared_levels
 from contested.errors import ConfigError, DataError
 
@@ -169,7 +169,7 @@ def test_many_runs_are_as_sure_as_if_each_were_drawn(monkeypatch: pytest.MonkeyP
     first[:20, 4] = np.nan
     found = {}
     for most in (100, 1000):
-        monkeypatch.setattr(matched, "_MANY_RUNS", most)
+        monkeypatch.setattr(matched_parts, "_MANY_RUNS", most)
         found[most] = matched_difference(first, second, rng=rng(), n_resamples=20_000)
     for ends in (("low", "high"), ("low_each", "high_each")):
         halves = [getattr(one, ends[1]) - getattr(one, ends[0]) for one in (found[100], found[1000])]

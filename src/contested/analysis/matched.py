@@ -12,13 +12,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.analysis.checks import check_resampling, finite_array
+from contested.analysis.checks import check_resampling
 from contested.analysis.clusters import cluster_codes
-from contested.analysis.intervals import keyed, resampled_counts, too_few
-from contested.analysis.studentised import means_of, resampled_means
-from contested.errors import ConfigError, DataError
+from contested.analysis.intervals import keyed, too_few
+from contested.analysis.matched_parts import Floats, Part, Side, examples_part, runs_part, sides_of
+from contested.errors import ConfigError
 
-Floats = NDArray[np.float64]
 MatchedVerdict = Literal["phase", "differs", "inconclusive"]
 
 N_LEVELS = 12
@@ -26,8 +25,6 @@ N_LEVELS = 12
 MARGIN = 0.1
 """Differences up to this (nats of loss, or of a ρ) count as none."""
 ONE_RUN = "one run on a side: its interval is over examples alone, and nothing follows about other runs"
-_MANY_RUNS = 100
-"""Runs of both sides together above which they are not drawn one by one, which takes their square."""
 _NONE_REACHED = "no loss that the runs of each side reached"
 _METHOD = "bootstrap-t over examples and Student t over runs (MOVER)"
 
@@ -145,7 +142,7 @@ def matched_difference(
     check_resampling(n_resamples, confidence)
     if not margin > 0:
         raise ConfigError(f"margin: given {margin}, expected a number above 0, in the unit of the quantity.")
-    sides = _sides(first, second)
+    sides = sides_of(first, second)
     drawn = _drawn(sides, clusters, rng, n_resamples, confidence)
     estimate = sides[1].mean - sides[0].mean
     half, half_each = drawn.halves(confidence)
@@ -186,7 +183,7 @@ def matched_curve(
         Means and intervals, shape ``(G,)``.
     """
     check_resampling(n_resamples, confidence)
-    sides = _sides(values)
+    sides = sides_of(values)
     drawn = _drawn(sides, clusters, rng, n_resamples, confidence)
     (side,) = sides
     half = drawn.each(confidence)
@@ -200,78 +197,6 @@ def _verdict(low: Floats, high: Floats, low_each: Floats, high_each: Floats, mar
     return "differs" if bool((low > 0).any() or (high < 0).any()) else "inconclusive"
 
 
-class _Side(NamedTuple):
-    """The runs of one side.
-
-    Attributes:
-        by_example: Mean over the runs that reached each loss, shape (G, N), 0 where none did.
-        residuals: Of each run's mean from that of all, shape (R, G); 0 where the run did not reach the loss.
-        reached: Which losses each run reached, shape (R, G).
-    """
-
-    by_example: Floats
-    residuals: Floats
-    reached: NDArray[np.bool_]
-
-    @property
-    def n(self) -> int:
-        """Examples."""
-        return int(self.by_example.shape[1])
-
-    @property
-    def n_runs(self) -> NDArray[np.int64]:
-        """Runs that reached each loss."""
-        return np.asarray(self.reached.sum(axis=0), np.int64)
-
-    @property
-    def mean(self) -> Floats:
-        """Mean over runs and examples, shape (G,)."""
-        return np.where(self.n_runs > 0, self.by_example.sum(axis=1) / max(self.n, 1), np.nan)
-
-
-def _sides(*given: Sequence[Floats] | Floats) -> list[_Side]:
-    arrays = [np.asarray(values, np.float64) for values in given]
-    shapes = {array.shape[1:] for array in arrays}
-    if any(array.ndim != 3 for array in arrays) or len(shapes) > 1:
-        shown = " and ".join(str(array.shape) for array in arrays)
-        raise DataError(
-            f"values: given arrays of shape {shown}, expected (runs, losses, examples), alike but for runs."
-        )
-    return [_side(array) for array in arrays]
-
-
-def _side(array: Floats) -> _Side:
-    reached = np.asarray(np.isfinite(array).any(axis=2), bool)
-    filled = np.where(reached[:, :, None], array, 0.0)
-    finite_array("values", filled, 3)
-    n_runs = np.maximum(reached.sum(axis=0), 1)
-    by_example = filled.sum(axis=0) / n_runs[:, None]
-    means = filled.sum(axis=2) / max(array.shape[2], 1)
-    residuals = np.where(reached, means - means.sum(axis=0) / n_runs, 0.0)
-    return _Side(by_example, residuals, reached)
-
-
-class _Part(NamedTuple):
-    """One of the two sources of uncertainty: examples, or runs.
-
-    Attributes:
-        error: The standard error at each loss, shape (G,); NaN where there is none.
-        t: Absolute deviations of resamples in their own standard errors, shape (B, G).
-    """
-
-    error: Floats
-    t: Floats
-
-    def together(self, confidence: float) -> Floats:
-        """Half the width of the band over all losses."""
-        largest = np.max(self.t, axis=1, initial=0.0, where=np.isfinite(self.error))
-        return np.asarray(np.quantile(largest, confidence) * self.error, np.float64)
-
-    def each(self, confidence: float) -> Floats:
-        """Half the width of the interval at each loss by itself."""
-        return np.asarray(np.quantile(self.t, confidence, axis=0) * self.error, np.float64)
-
-
 class _Draws(NamedTuple):
     """The parts of the uncertainty, and what to know of them.
 
@@ -282,7 +207,7 @@ class _Draws(NamedTuple):
         note: What is left out, or why there is nothing; empty otherwise.
     """
 
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
     missing: Floats
     n_clusters: int
     note: str
@@ -302,7 +227,7 @@ class _Draws(NamedTuple):
 
 
 def _drawn(
-    sides: Sequence[_Side],
+    sides: Sequence[Side],
     clusters: Sequence[Any] | NDArray[Any] | None,
     rng: np.random.Generator,
     n_resamples: int,
@@ -320,83 +245,7 @@ def _drawn(
     several = bool((fewest >= 2).any())
     usable = fewest >= (2 if several else 1)
     by_example = (sides[-1].by_example - (sides[0].by_example if len(sides) > 1 else 0.0)).T
-    parts = [_examples(by_example, codes, rng=rng, n_resamples=n_resamples)]
-    parts += [_runs(sides, usable, rng=keyed(rng, "runs"), n_resamples=n_resamples)] if several else []
+    parts = [examples_part(by_example, codes, rng=rng, n_resamples=n_resamples)]
+    parts += [runs_part(sides, usable, rng=keyed(rng, "runs"), n_resamples=n_resamples)] if several else []
     known = tuple(part._replace(error=np.where(usable, part.error, np.nan)) for part in parts)
     return _Draws(known, missing, n_clusters, "" if several else ONE_RUN)
-
-
-def _examples(values: Floats, codes: NDArray[np.intp], *, rng: np.random.Generator, n_resamples: int) -> _Part:
-    """What examples add, shape (N, G): the bootstrap-t of their means over clusters."""
-    n_clusters = int(codes.max()) + 1
-    means = means_of(values, codes, n_clusters)
-    drawn = resampled_means(means, resampled_counts(n_clusters, n_resamples=n_resamples, rng=rng))
-    return _Part(means.error, _studentised(drawn.shift, drawn.error))
-
-
-def _studentised(deviation: Floats, error: Floats) -> Floats:
-    # Where nothing varies, no resample differs either.
-    return np.divide(np.abs(deviation), error, out=np.zeros_like(deviation), where=error > 0)
-
-
-def _runs(sides: Sequence[_Side], usable: NDArray[np.bool_], *, rng: np.random.Generator, n_resamples: int) -> _Part:
-    """What runs add: drawn from a normal law with their pooled covariance over the losses, then treated as they were.
-
-    At one loss their part is Student's t. Of few runs the covariance looks more alike over the losses than it is: it
-    is shrunk towards none, by 1 / (R − 1) for R runs.
-    """
-    residuals = np.concatenate([side.residuals for side in sides])
-    free = np.maximum(sum(side.n_runs for side in sides) - len(sides), 1)
-    if len(residuals) > _MANY_RUNS:
-        return _many_runs(sides, residuals, free, usable, rng=rng, n_resamples=n_resamples)
-    spread = np.sqrt((residuals**2).sum(axis=0) / free)
-    alone = 1 / (free + len(sides) - 1)
-    shape = (n_resamples, len(residuals))
-    drawn = rng.normal(size=(*shape, len(residuals))) @ (residuals / np.sqrt(free)) * np.sqrt(1 - alone)
-    drawn += rng.normal(size=(*shape, len(spread))) * spread * np.sqrt(alone)
-    shift: Floats = np.zeros((n_resamples, len(spread)))
-    around, start = [], 0
-    for sign, side in zip((1, -1), sides, strict=False):
-        own = np.where(side.reached, drawn[:, start : start + len(side.reached)], 0.0)
-        means = own.sum(axis=1) / np.maximum(side.n_runs, 1)
-        around.append(np.where(side.reached, own - means[:, None], 0.0))
-        shift += sign * means
-        start += len(side.reached)
-    error = np.sqrt(_pooled([side.residuals for side in sides], sides))
-    return _Part(np.where(usable, error, np.nan), _studentised(shift, np.sqrt(_pooled(around, sides))))
-
-
-def _many_runs(
-    sides: Sequence[_Side],
-    residuals: Floats,
-    free: NDArray[np.int64],
-    usable: NDArray[np.bool_],
-    *,
-    rng: np.random.Generator,
-    n_resamples: int,
-) -> _Part:
-    """What many runs add, from the law of their means, without drawing each run: a multivariate t over the losses.
-
-    At one loss it is Student's t as before; over the losses all errors are taken to be drawn alike.
-    """
-    scaled = residuals / np.sqrt(free)
-    counts = [np.maximum(side.n_runs, 1) for side in sides]
-    shared = sum(
-        (side.reached.T.astype(np.float64) @ side.reached) / np.outer(count, count)
-        for side, count in zip(sides, counts, strict=True)
-    )
-    values, vectors = np.linalg.eigh(scaled.T @ scaled * shared)
-    factor = vectors * np.sqrt(np.maximum(values, 0.0))
-    error = np.sqrt(_pooled([side.residuals for side in sides], sides))
-    fewest = int(free[usable].min())
-    shift = rng.normal(size=(n_resamples, len(values))) @ factor.T
-    spread = np.sqrt(rng.chisquare(fewest, size=(n_resamples, 1)) / fewest)
-    return _Part(np.where(usable, error, np.nan), _studentised(shift, error * spread))
-
-
-def _pooled(residuals: Sequence[Floats], sides: Sequence[_Side]) -> Floats:
-    """The variance that runs add to the difference at each loss, shape (..., G)."""
-    counts = [side.n_runs for side in sides]
-    free = np.maximum(sum(counts) - len(counts), 1)
-    squares = sum(np.sum(own**2, axis=-2) for own in residuals)
-    return np.asarray(squares / free * sum(1 / np.maximum(count, 1) for count in counts), np.float64)
