@@ -18,7 +18,7 @@ from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
 from contested.analysis.checks import OVERALL, category_rows
-from contested.analysis.clusters import run_clusters, shared_in
+from contested.analysis.clusters import run_clusters
 from contested.analysis.correlation import Correlation, Correlations, spearman
 from contested.analysis.curves import Curve, Curves, mean_curves, share_curves
 from contested.analysis.decomposition import decomposition
@@ -27,11 +27,11 @@ from contested.analysis.few_annotators import FewAnnotators, few_annotators
 from contested.analysis.first_loss import lines_of_run
 from contested.analysis.intervals import keyed
 from contested.analysis.measures import measure_columns, measures_of
+from contested.analysis.notes import clusters_note, run_notes, split_note
 from contested.analysis.ranking import codes, mean_ranks
 from contested.analysis.results import Analysis, CategorySize
 from contested.analysis.splits import split_contrasts
 from contested.analysis.unlearning import Changes, change_by_category
-from contested.analysis.watch import ended_by_alert, planned_steps
 from contested.analysis.watch_run import watch_run
 from contested.beside import at_once
 from contested.errors import RunError
@@ -77,23 +77,8 @@ def analyze(
     if len(trajectory.splits) > 1:
         return _both_splits(trajectory, clusters=clusters, rng=rng, n_resamples=n_resamples, confidence=confidence)
     run = _Measured(trajectory, clusters)
-    parent = rng if rng is not None else np.random.default_rng(0)
-    # A statistic added later takes a keyed child (intervals.keyed) and leaves the numbers of these as they are.
-    for_unlearning, for_correlation, for_kl, for_curves = parent.spawn(4)
-    resampling: _Resampling = {"n_resamples": n_resamples, "confidence": confidence}
-    unlearning = _changes(run, "loss", "loss_change", rng=for_unlearning, **resampling)
-    kl = _changes(run, "kl", "kl_change", rng=for_kl, **resampling)
-    # Each has its own children of the generator, so that none moves the numbers of another.
-    correlation, parts, curves, annotators, measures, alert = at_once(
-        lambda: _correlations(run, rng=for_correlation, **resampling),
-        lambda: decomposition(
-            run.source, run.columns, run.categories, run.names, clusters=run.clusters, rng=parent, **resampling
-        ),
-        lambda: _curves(run, rng=for_curves, **resampling),
-        lambda: _few_annotators(run, rng=parent),
-        lambda: _measures(run, {"loss_change": unlearning, "kl_change": kl}, rng=parent, **resampling),
-        lambda: watch_run(trajectory),
-    )
+    generator = rng if rng is not None else np.random.default_rng(0)
+    drawn = _drawn(run, generator, n_resamples=n_resamples, confidence=confidence)
     return Analysis(
         run_id=trajectory.run_id,
         status=trajectory.status,
@@ -104,24 +89,38 @@ def analyze(
         step_unit=trajectory.counted_in,
         epochs=None if np.isnan(trajectory.epochs).all() else np.asarray(trajectory.epochs),
         categories=_category_sizes(run),
-        unlearning=unlearning,
-        kl=kl,
-        decomposition=parts,
         first_loss=lines_of_run(run.columns, run.source.order, run.categories, run.names, run.clusters, confidence),
-        alert=alert,
-        correlation=correlation,
-        annotators=annotators,
         regions=_regions(run),
-        curves=curves,
-        measures=measures,
         examples=_example_table(run, trajectory),
         clusters=run.shared.name,
         n_clusters=run.shared.n,
         confidence=confidence,
         n_resamples=n_resamples,
-        notes=(*_notes(trajectory), *measure_of_run(trajectory), *_clusters_note(run)),
+        notes=(*run_notes(trajectory), *measure_of_run(trajectory), *clusters_note(run.shared)),
         absent=absent(trajectory),
+        **drawn,
     )
+
+
+def _drawn(run: _Measured, rng: np.random.Generator, **resampling: Unpack[_Resampling]) -> dict[str, Any]:
+    """What takes resamples, and so most of the time, by the name that it has in the analysis."""
+    # A statistic added later takes a keyed child (intervals.keyed) and leaves the numbers of these as they are.
+    for_unlearning, for_correlation, for_kl, for_curves = rng.spawn(4)
+    unlearning = _changes(run, "loss", "loss_change", rng=for_unlearning, **resampling)
+    kl = _changes(run, "kl", "kl_change", rng=for_kl, **resampling)
+    # Each has its own children of the generator, so that none moves the numbers of another.
+    names = ("correlation", "decomposition", "curves", "annotators", "measures", "alert")
+    found = at_once(
+        lambda: _correlations(run, rng=for_correlation, **resampling),
+        lambda: decomposition(
+            run.source, run.columns, run.categories, run.names, clusters=run.clusters, rng=rng, **resampling
+        ),
+        lambda: _curves(run, rng=for_curves, **resampling),
+        lambda: _few_annotators(run, rng=rng),
+        lambda: _measures(run, {"loss_change": unlearning, "kl_change": kl}, rng=rng, **resampling),
+        lambda: watch_run(run.source.trajectory),
+    )
+    return {"unlearning": unlearning, "kl": kl, **dict(zip(names, found, strict=True))}
 
 
 def _both_splits(
@@ -149,19 +148,8 @@ def _both_splits(
         # The alert has one error rate for the groups of both.
         validation=replace(apart, alert=None),
         splits=contrasts,
-        notes=(_split_note(trajectory.examples, held_out), *trained.notes),
+        notes=(split_note(trajectory.examples, held_out), *trained.notes),
     )
-
-
-def _split_note(examples: pd.DataFrame, held_out: NDArray[np.bool_]) -> str:
-    told = (
-        f"Numbers are of the {counted(int((~held_out).sum()), 'training example')}; those of the "
-        f"{counted(int(held_out.sum()), 'validation example')} stand apart. The alert asks of both."
-    )
-    untrained = int((~examples["in_training"])[~held_out].sum()) if "in_training" in examples else 0
-    if not untrained:
-        return told
-    return f"{told} {counted(untrained, 'training example')} were left out of training (task.composition)."
 
 
 class _Resampling(TypedDict):
@@ -371,38 +359,3 @@ def _example_table(run: _Measured, trajectory: Trajectory) -> pd.DataFrame:
         labels = np.array(trajectory.label_names, dtype=object)
         columns["gold"] = labels[trajectory.gold] if len(labels) else trajectory.gold
     return pd.DataFrame({**columns, **run.columns}, copy=False)
-
-
-def _clusters_note(run: _Measured) -> Iterator[str]:
-    """Say that examples are not independent, and what is resampled."""
-    if run.shared.codes is not None:
-        shared = shared_in(run.shared.name)
-        n_sharing = int((np.bincount(run.shared.codes)[run.shared.codes] > 1).sum())
-        yield (
-            f"{counted(n_sharing, 'example')} of {len(run.source):,} share {shared} with another: intervals are over "
-            f"{counted(run.shared.n, 'cluster')} of examples that do, which are resampled together."
-        )
-
-
-def _notes(trajectory: Trajectory) -> tuple[str, ...]:
-    notes = []
-    unit, first, last = trajectory.counted_in, int(trajectory.steps[0]), int(trajectory.steps[-1])
-    if trajectory.status != "complete":
-        notes.append(
-            f"The run is not complete (status: {trajectory.status}): the numbers cover its "
-            f"{counted(len(trajectory.steps), 'recorded checkpoint')}, up to {unit} {last:,}."
-        )
-    if ended := ended_by_alert(trajectory):
-        notes.append(f"The alert ended this run {ended}.")
-    if len(trajectory.steps) < 2:
-        return tuple(notes)
-    if trajectory.losses is not None and planned_steps(trajectory) is None:
-        notes.append("The alert is left out: the run is not complete, and it does not say how many steps were planned.")
-    if trajectory.origin.get("steps") == "numbered":
-        notes.append(
-            f"The {trajectory.step_unit}s of the checkpoints are unknown, so they are numbered from 1; changes leave "
-            "out what happened before the first."
-        )
-    elif first > 0:
-        notes.append(f"The first checkpoint is at {unit} {first}, not 0: changes leave out what happened before it.")
-    return tuple(notes)
