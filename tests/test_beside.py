@@ -121,6 +121,26 @@ def test_a_process_that_cannot_be_split_does_all_itself(monkeypatch) -> None:
         assert beside.processes() == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, 4),
+        ({"SLURM_CPUS_PER_TASK": "2", "SLURM_CPUS_ON_NODE": "3"}, 2),
+        ({"SLURM_CPUS_ON_NODE": "3"}, 3),
+        ({"SLURM_CPUS_ON_NODE": "8"}, 4),  # more than it is kept to
+        ({"SLURM_CPUS_PER_TASK": "0"}, 4),
+        ({"SLURM_CPUS_PER_TASK": "2(x2)"}, 4),
+    ],
+)
+def test_a_job_of_slurm_uses_the_cores_that_it_was_given(given, wanted, monkeypatch) -> None:
+    monkeypatch.setattr(beside.os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in given.items():
+        monkeypatch.setenv(name, text)
+    assert beside.cores() == wanted
+
+
 @pytest.mark.parametrize("items", [[], [3], [1, 2, 3]])
 def test_nothing_is_split_for_less_than_two_items_or_more_than_a_pipe_holds(items, monkeypatch) -> None:
     monkeypatch.setattr(beside, "processes", lambda: 4)

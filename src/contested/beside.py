@@ -48,6 +48,17 @@ def import_to_stay(module: str) -> None:
             gc.freeze()
 
 
+def cores() -> int:
+    """The cores that this process may use.
+
+    Returns:
+        How many; in a job of SLURM those that it was given, to which it need not be kept.
+    """
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
+    return min(found, int(given)) if given.isdigit() and int(given) else found
+
+
 def processes() -> int:
     """How many processes :func:`beside` takes: one per core, or none where this process cannot be split safely.
 
@@ -57,8 +68,8 @@ def processes() -> int:
     alone = threading.active_count() == 1 and "torch" not in sys.modules
     if sys.platform != "linux" or not alone or multiprocessing.current_process().daemon:
         return 0
-    cores = len(os.sched_getaffinity(0))
-    return cores if cores > 1 else 0
+    count = cores()
+    return count if count > 1 else 0
 
 
 @contextlib.contextmanager

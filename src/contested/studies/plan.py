@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from contested.beside import cores
 from contested.config import RunConfig
 from contested.schedule import checkpoint_steps, steps_per_epoch
 from contested.studies.cells import Cell
@@ -136,17 +137,6 @@ def measure(seconds: float = 0.4) -> Device:
         done += 1
     rate = done * 2 * a.shape[0] * a.shape[1] * b.shape[1] / (time.perf_counter() - started)
     return Device(f"CPU, {cores()} cores", rate, cores(), available_memory())
-
-
-def cores() -> int:
-    """The cores that this process may use.
-
-    Returns:
-        How many; in a job of SLURM those that it was given, to which it need not be kept.
-    """
-    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
-    return min(found, int(given)) if given.isdigit() and int(given) else found
 
 
 def _measure_gpu(seconds: float) -> Device | None:
