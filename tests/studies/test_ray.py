@@ -130,10 +130,10 @@ def lives(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def put(*each: Life) -> None:
         waiting = list(each)
 
-        def work(study: Any, out: Path, *, device: Any, on_change: Any, from_start: bool) -> StudyOutcome:
+        def work(study: Any, out: Path, *, executor: Any, on_change: Any, from_start: bool) -> StudyOutcome:
             return waiting.pop(0)(on_change)
 
-        monkeypatch.setattr(on_ray, "work", work)
+        monkeypatch.setattr(on_ray, "run_study", work)
         monkeypatch.setattr(on_ray, "open_study", lambda _: None)
 
     return put
@@ -352,6 +352,19 @@ def test_submit(
     said = capsys.readouterr()
     assert "2 to do, by 1 worker on Ray with 2 cores each" in said.err
     assert "2 of 2 runs complete" in said.out
+
+
+def test_only_where_the_workers_are_here_has_this_machine_to_have_the_devices(
+    ray: Ray, lives: Callable[..., None], study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lives(lambda tell: outcome(*(cell.run_id for cell in expand(open_study(tmp_path / "out")))))
+    given = ["study", "submit", str(study), "--out", str(tmp_path / "out"), "--to", "ray", "--workers", "1"]
+    given += ["--set", "defaults.execution.device=cuda:99"]
+    assert main(given) == 2
+    assert "cuda:99" in capsys.readouterr().err
+    assert ray.begun is None
+    assert main([*given, "--address", "auto"]) == 0
+    assert "2 of 2 runs complete" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,10 @@ class Submitted(NamedTuple):
 
 
 class Executor(Protocol):
-    """Does runs, on this machine or elsewhere; used once."""
+    """Does runs, on this machine or elsewhere; used once.
+
+    One whose ``is_here`` is false does them on other machines: this one need not have the devices that runs name.
+    """
 
     def submit(self, jobs: Sequence[Job]) -> Submitted:
         """Take jobs in, in the order in which they should start; return without waiting for them.

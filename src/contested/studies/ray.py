@@ -1,6 +1,6 @@
 """A study's workers as tasks of Ray, one for each GPU or core, on this machine or a cluster.
 
-Each is a worker as any other (:func:`contested.studies.worker.work`): it takes runs out of the study's folder. Ray only
+Each works on the study as any other (:func:`contested.studies.run_study`): it takes runs out of the folder. Ray only
 places the workers, and starts one that is lost with its node again elsewhere; the run that it trained resumes from its
 last snapshot, by whoever takes it first. What the workers say of their runs comes back by an actor.
 """
@@ -16,11 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from contested.beside import cores
 from contested.errors import ConfigError, ContestedError
 from contested.studies.execute import Job, JobStatus, Submitted
 from contested.studies.file import open_study
-from contested.studies.plan import Device, cores, measure
-from contested.studies.worker import work
+from contested.studies.local import LocalExecutor
+from contested.studies.plan import Device, measure
+from contested.studies.running import run_study
 from contested.wording import counted
 
 _LISTEN = 0.5  # seconds between two looks at what the workers say
@@ -161,7 +163,7 @@ class RayExecutor:
         self._ray = _ray()
         self._out = os.path.abspath(out)
         self._workers = workers
-        self._address = address
+        self._address = address or os.environ.get("RAY_ADDRESS") or "local"
         self._needs = needs or Needs()
         self._warn = warn
         self._is_ours = False
@@ -171,6 +173,11 @@ class RayExecutor:
         self._from_start = False
         self._stopping = self._told_to_stop = False
         self._errors: list[str] = []
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the workers are on this machine, which then needs the runs' devices."""
+        return self._address == "local" and not self._ray.is_initialized()
 
     def submit(self, jobs: Sequence[Job]) -> Submitted:
         """Find the cluster, or begin one; the workers start with :meth:`watch`.
@@ -233,13 +240,12 @@ class RayExecutor:
         """Reach the cluster; one that is already connected to stays as it is."""
         if self._ray.is_initialized():
             return
-        address = self._address or os.environ.get("RAY_ADDRESS") or "local"
-        own = {"num_cpus": cores(), "include_dashboard": False, **_short_folder()} if address == "local" else {}
+        own = {"num_cpus": cores(), "include_dashboard": False, **_short_folder()} if self._address == "local" else {}
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
-            self._ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+            self._ray.init(self._address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except (OSError, RuntimeError, ValueError) as error:
-            raise RayError(f"There is no Ray cluster at {address!r} that can be reached: {error}") from error
+            raise RayError(f"There is no Ray cluster at {self._address!r} that can be reached: {error}") from error
         self._is_ours = True
 
     def _start(self) -> None:
@@ -328,8 +334,8 @@ def _work(worker: int, out: str, needs: Needs, board: Any, *, from_start: bool) 
         told.update(news)
         board.tell.remote(worker, {run_id: status for run_id, status in news.items() if status.state in _OWN})
 
-    study = open_study(Path(out))
-    outcome = work(study, out, device=_device(needs), on_change=tell, from_start=from_start)
+    study, executor = open_study(Path(out)), LocalExecutor(1, device=_device(needs))
+    outcome = run_study(study, out, executor=executor, on_change=tell, from_start=from_start)
     # Of runs that another one did before it was lost, nothing may have been heard.
     ends = {run_id: JobStatus("complete") for run_id in outcome.complete}
     ends |= {run_id: JobStatus("failed", message=why) for run_id, why in outcome.failed.items()}

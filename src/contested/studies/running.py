@@ -116,7 +116,8 @@ def run_study(
     """
     folder = user_path(out)
     cells = [cell for cell in expand(study) if not cell.excluded]
-    check_cells(cells)
+    executor = LocalExecutor() if executor is None else executor
+    check_cells(cells, here=getattr(executor, "is_here", True))
     begin(study, folder)
     held = StudyFolder(folder, cells, verify=True)
     found = held.states
@@ -125,7 +126,6 @@ def run_study(
     refused = _refused(found, from_start=from_start)
     todo = [cell for cell in cells if found[cell.run_id].status != "complete" and cell.run_id not in refused]
     jobs = _jobs(todo, held, learn(held, cells), from_start=from_start)
-    executor = LocalExecutor() if executor is None else executor
     submitted = executor.submit(jobs)
     start = StudyStart(
         study=study.name,
