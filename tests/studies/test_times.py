@@ -85,18 +85,25 @@ def write(run: Path, provenance: dict[str, Any], *lines: dict[str, Any]) -> None
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def test_times_are_read_from_finished_runs(cells: list[Cell], tmp_path: Path) -> None:
-    folder: Any = Folder(tmp_path, cells, n_complete=3)
-    gpu = {"device": "cuda", "device_name": "a GPU", "threads": 4}
+GPU = {"device": "cuda", "device_name": "a GPU", "threads": 4}
+CPU = {"device": "cpu", "device_name": "x86_64", "threads": 4}
+
+
+@pytest.mark.parametrize(("most", "fewer", "device"), [(GPU, CPU, "a GPU"), (CPU, GPU, "x86_64, 4 threads")])
+def test_times_are_read_from_finished_runs(
+    most: dict[str, Any], fewer: dict[str, Any], device: str, cells: list[Cell], tmp_path: Path
+) -> None:
+    folder: Any = Folder(tmp_path, cells, n_complete=4)
     # Seconds of a line are those since the line before; probes are counted beside them.
-    write(folder.folder(cells[0]), gpu, {"step": 0, "seconds": 1.5}, {"step": 9, "seconds": 8.5, "probe_seconds": 2.0})
-    write(
-        folder.folder(cells[1]), {"device": "cpu", "device_name": "x86_64", "threads": 4}, {"step": 0, "seconds": 99.0}
-    )
-    (folder.folder(cells[2])).mkdir()  # what it took cannot be read
-    assert learn(folder, cells, "a GPU").seconds_of(cells[0]) == 12.0
-    assert learn(folder, cells, "x86_64, 4 threads").seconds_of(cells[0]) == 99.0
-    assert math.isnan(learn(folder, cells, "a TPU").seconds_of(cells[0]))
+    lines = [{"step": 0, "seconds": 1.5}, {"step": 9, "seconds": 8.5, "probe_seconds": 2.0}]
+    write(folder.folder(cells[0]), most, *lines)
+    write(folder.folder(cells[1]), most, *lines)
+    write(folder.folder(cells[2]), fewer, {"step": 0, "seconds": 99.0})
+    (folder.folder(cells[3])).mkdir()  # what it took cannot be read
+    times = learn(folder, cells)
+    assert (times.device, times.seconds_of(cells[0])) == (device, 12.0)
+    # Of the device that few were made on nothing is taken, also where it is the only one of a setting.
+    assert times.seconds_of(cells[2]) == pytest.approx(12 * cost(cells[2]).flops / cost(cells[0]).flops)
 
 
 def test_a_plan_says_what_finished_runs_took(

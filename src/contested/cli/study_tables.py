@@ -199,7 +199,7 @@ def status_json(study: str, cells: Sequence[Cell], found: Mapping[str, RunState]
     """
     runs = []
     for cell in cells:
-        known = {name: None if value != value else value for name, value in found[cell.run_id]._asdict().items()}
+        known = {name: _known(value) for name, value in found[cell.run_id]._asdict().items()}
         held, remaining = now.holders.get(cell.run_id), now.left.get(cell.run_id, 0.0)
         by = (
             None
@@ -218,7 +218,8 @@ def status_json(study: str, cells: Sequence[Cell], found: Mapping[str, RunState]
     }
 
 
-def _known(value: float) -> float | None:
+def _known(value: Any) -> Any:
+    """The value; None where it is a number that is not known."""
     return None if value != value else value
 
 

@@ -87,7 +87,7 @@ class LocalExecutor:
         self._free_devices: deque[str] = deque()
         self._statuses: dict[str, JobStatus] = {}
         self._stopping = False
-        self._queue = RunQueue([], on_end=self._end_elsewhere)
+        self._queue = RunQueue([], on_end=self._note)
         self._died: set[str] = set()
         # Each worker with those of its runs that have not ended.
         self._busy: dict[int, tuple[_Worker, dict[str, Job]]] = {}
@@ -114,7 +114,7 @@ class LocalExecutor:
         self._statuses = {job.run_id: JobStatus() for job in jobs}
         each = device.rate / workers
         known = [job._replace(seconds=job.cost.seconds(each)) if math.isnan(job.seconds) else job for job in jobs]
-        self._queue = RunQueue(known, on_end=self._end_elsewhere, until=self._until)
+        self._queue = RunQueue(known, on_end=self._note, until=self._until)
         self._keys = {job.run_id: stack_key(job.config) for job in jobs}
         kind = "cuda" if device.on_gpu else None
         most = max((stack_size(job.config, kind) for job in jobs if self._keys[job.run_id]), default=1)
@@ -233,13 +233,12 @@ class LocalExecutor:
         if state == "apart":
             self._try_again([job], most=int(message))
             return
-        status = self._statuses[job.run_id]
-        status.state, status.message = state, message
+        self._note(job, state, message)
         if state == "locked" and not self._stopping:
             self._queue.hold(job)
 
-    def _end_elsewhere(self, job: Job, state: State, message: str) -> None:
-        """Note what became of a run whose turn came when another worker had it."""
+    def _note(self, job: Job, state: State, message: str) -> None:
+        """Note what became of a run, also of one whose turn came when another worker had it."""
         self._statuses[job.run_id].state, self._statuses[job.run_id].message = state, message
 
     def _try_again(self, jobs: Sequence[Job], *, most: int) -> None:
@@ -265,8 +264,8 @@ class LocalExecutor:
         if code is not None and code < 0:
             how = f"was killed (signal {-code}), perhaps for lack of memory (try fewer --jobs)"
         why = f"its process {how}. The same command resumes it."
-        for run_id in left:
-            self._statuses[run_id].state, self._statuses[run_id].message = "failed", why
+        for job in left.values():
+            self._note(job, "failed", why)
 
 
 @contextlib.contextmanager

@@ -45,15 +45,14 @@ class Times:
 
     Args:
         finished: What finished runs took.
-        device: The kind of device to speak of; that of most finished runs where not given.
 
     Attributes:
-        device: The kind of device that it speaks of; empty where no run is finished.
+        device: The kind of device that it speaks of, that of most finished runs; empty where no run is finished.
     """
 
-    def __init__(self, finished: Sequence[Finished], device: str = "") -> None:
+    def __init__(self, finished: Sequence[Finished]) -> None:
         devices = [run.device for run in finished]
-        self.device = device or max(devices, key=devices.count, default="")
+        self.device = max(devices, key=devices.count, default="")
         self._seconds: defaultdict[str, list[float]] = defaultdict(list)
         self._pace: defaultdict[str, list[float]] = defaultdict(list)
         for run in finished:
@@ -82,13 +81,12 @@ class Times:
         return needed.seconds(rate)
 
 
-def learn(folder: StudyFolder, cells: Sequence[Cell], device: str = "") -> Times:
+def learn(folder: StudyFolder, cells: Sequence[Cell]) -> Times:
     """Learn from a study's finished runs how long others take.
 
     Args:
         folder: The study's folder.
         cells: Its runs.
-        device: As in :class:`Times`.
 
     Returns:
         What is learned; nothing from a run whose times cannot be read.
@@ -96,7 +94,7 @@ def learn(folder: StudyFolder, cells: Sequence[Cell], device: str = "") -> Times
     complete = [cell for cell in cells if folder.states[cell.run_id].status == "complete"]
     some = complete[:: math.ceil(len(complete) / _LOOKED_AT) or 1]
     found = (_finished(cell, folder.folder(cell)) for cell in some)
-    return Times([run for run in found if run is not None], device)
+    return Times([run for run in found if run is not None])
 
 
 def left(cell: Cell, epoch: float, seconds: float) -> float:
