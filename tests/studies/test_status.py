@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import io
 import json
 import math
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from contested.cli import main
-from contested.studies import expand, open_study, status
+from contested.cli import study as command
+from contested.studies import expand, folder, open_study, slurm, status
 from contested.studies.folder import StudyFolder
 from contested.studies.status import Progress, progress
 from contested.studies.times import Times
@@ -79,3 +83,36 @@ def test_the_command_says_who_trains_what_and_what_is_left(study: Path, capsys: 
         "job": "slurm 12_3",
     }  # fmt: skip
     assert found["runs"][1]["holder"] is None
+
+
+def test_on_a_terminal_the_table_stays_up_to_date_until_all_is_complete(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.StringIO()
+    screen = Console(file=written, force_terminal=True, width=160, height=30)
+    looked: list[bool] = []
+    asked: list[tuple[int, bool]] = []
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now, sleep=lambda s: setattr(clock, "now", clock.now + s))
+
+    class Folder(StudyFolder):
+        def __init__(self, out: Path, cells: Any, *, verify: bool = False) -> None:
+            super().__init__(out, cells)
+            looked.append(verify)
+            if clock.now > 40:
+                self.states = {name: state._replace(status="complete") for name, state in self.states.items()}
+
+    def queue_lines(out: Path, *, training: int, is_left: bool) -> list[str]:
+        asked.append((training, is_left))
+        return ["SLURM job 77 (1 worker): 1 running"]
+
+    monkeypatch.setattr(command, "time", clock)
+    monkeypatch.setattr(command, "console", lambda **_: screen)
+    monkeypatch.setattr(folder, "StudyFolder", Folder)
+    monkeypatch.setattr(slurm, "queue_lines", queue_lines)
+    assert main(["study", "status", str(study)]) == 0
+    said = written.getvalue()
+    parts = ("2 missing, 1 worker now, about 2 hours left", "SLURM job 77", "2 complete")
+    assert [said.find(part) for part in parts] == sorted(said.index(part) for part in parts)
+    # SLURM is asked at 0 and 30 seconds, and as the study is complete; complete runs are held against their files.
+    assert asked == [(1, True), (1, True), (0, False)]
+    assert looked == [False] * 22 + [True]

@@ -29,6 +29,7 @@ study.command()(submit)
 study.command()(cancel)
 
 _REFRESH = 2.0
+_ASKED = 30.0  # seconds between two questions to SLURM
 _MOST_ROWS = 300  # of a table of runs
 
 
@@ -183,14 +184,19 @@ def status(
 
 
 def _follow(cells: Sequence[Cell], folder: Path) -> None:
+    from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
     from contested.cli.study_tables import counts, status_table
     from contested.studies.folder import StudyFolder
+    from contested.studies.slurm import queue_lines
     from contested.studies.status import progress
     from contested.studies.times import learn
 
     show, times, n_known = console(), None, 0
+    lines: list[str] = []
+    due = time.monotonic()
     with Live(console=show, auto_refresh=False) as live:
         while True:
             held = StudyFolder(folder, cells)
@@ -200,9 +206,12 @@ def _follow(cells: Sequence[Cell], folder: Path) -> None:
                 held = StudyFolder(folder, cells, verify=True)
             if times is None or n_complete != n_known:
                 times, n_known = learn(held, cells), n_complete
-            live.update(
-                status_table(cells, held.states, progress(held, cells, times), rows=show.height - 6), refresh=True
-            )
+            now = progress(held, cells, times)
+            if done or time.monotonic() >= due:
+                lines = queue_lines(folder, training=now.workers, is_left=not done)
+                due = time.monotonic() + _ASKED
+            rows = max(1, show.height - 6 - 2 * len(lines))
+            live.update(Group(status_table(cells, held.states, now, rows=rows), *map(Text, lines)), refresh=True)
             if done:
                 return
             time.sleep(_REFRESH)
