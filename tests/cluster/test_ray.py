@@ -18,7 +18,6 @@ from typing import Any
 
 import psutil
 import pytest
-import yaml
 
 from contested.studies import expand, open_study
 from contested.studies.folder import StudyFolder
@@ -45,35 +44,8 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture
-def study_file(tmp_path: Path) -> Path:
-    """Six runs of some seconds each, on data and an encoder as files."""
-    contested("demo", "--files", "--out", str(tmp_path / "start"))
-    content = {
-        "name": "six",
-        "defaults": {
-            "model": {"name": "start/encoder", "max_length": 64},
-            "task": {"annotated": {"path": "start/annotated.jsonl"}, "bulk": {"path": "start/bulk.jsonl", "size": 900}},
-            "training": {"epochs": 4},
-            "tracking": {"every": 20},
-            "execution": {"threads": 1},
-        },
-        "axes": {
-            "method": ["full", {"name": "lora", "r": 4}],
-            "training.learning_rate": [1.0e-3, 2.0e-3, 5.0e-3],
-            "seed": [42],
-        },
-    }
-    file = tmp_path / "six.yaml"
-    file.write_text(yaml.safe_dump(content, sort_keys=False))
-    return file
-
-
-def contested(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "contested", *arguments], capture_output=True, text=True, check=False, timeout=600
-    )
-    assert done.returncode == 0, done
-    return done.stdout
+def study_file(write_study: Callable[..., Path]) -> Path:
+    return write_study("six", epochs=4, seeds=[42])
 
 
 def submit(out: Path, file: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
@@ -111,7 +83,9 @@ def lose(cluster: Any, node: Any) -> None:
     cluster.remove_node(node, allow_graceful=False)
 
 
-def test_a_study_completes_though_a_node_is_lost_with_its_worker(nodes: Any, study_file: Path, tmp_path: Path) -> None:
+def test_a_study_completes_though_a_node_is_lost_with_its_worker(
+    nodes: Any, study_file: Path, tmp_path: Path, assert_same_as_alone: Callable[[Path, Path], None]
+) -> None:
     (cluster, node), out = nodes, tmp_path / "out"
     submitted = submit(out, study_file, "--address", cluster.address, "--workers", "2")
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
@@ -129,11 +103,7 @@ def test_a_study_completes_though_a_node_is_lost_with_its_worker(nodes: Any, stu
     assert re.search(r"Warning: Worker \d on Ray was lost and has begun again", said), said
     assert f"{lost.name} complete" in said
 
-    alone = tmp_path / "alone"
-    contested("study", "run", str(study_file), "--out", str(alone), "--jobs", "2")
-    for folder in (alone, out):
-        contested("analyze", str(folder), "--resamples", "50")
-    assert (out / "results" / "results.json").read_bytes() == (alone / "results" / "results.json").read_bytes()
+    assert_same_as_alone(study_file, out)
 
 
 def test_ctrl_c_saves_what_is_trained_on_a_cluster_of_ones_own(study_file: Path, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from contested.studies import expand, open_study
 from contested.studies.folder import StudyFolder
@@ -42,35 +41,8 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def study_file(tmp_path: Path) -> Path:
-    """Twelve runs of some seconds each, on data and an encoder as files."""
-    contested("demo", "--files", "--out", str(tmp_path / "start"))
-    content = {
-        "name": "twelve",
-        "defaults": {
-            "model": {"name": "start/encoder", "max_length": 64},
-            "task": {"annotated": {"path": "start/annotated.jsonl"}, "bulk": {"path": "start/bulk.jsonl", "size": 900}},
-            "training": {"epochs": 3},
-            "tracking": {"every": 20},
-            "execution": {"threads": 1},
-        },
-        "axes": {
-            "method": ["full", {"name": "lora", "r": 4}],
-            "training.learning_rate": [1.0e-3, 2.0e-3, 5.0e-3],
-            "seed": [42, 123],
-        },
-    }
-    file = tmp_path / "twelve.yaml"
-    file.write_text(yaml.safe_dump(content, sort_keys=False))
-    return file
-
-
-def contested(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "contested", *arguments], capture_output=True, text=True, check=False, timeout=1200
-    )
-    assert done.returncode == 0, done
-    return done.stdout
+def study_file(write_study: Callable[..., Path]) -> Path:
+    return write_study("twelve", epochs=3, seeds=[42, 123])
 
 
 def limit() -> str:
@@ -90,9 +62,13 @@ def until(true: Callable[[], Any], seconds: float = 900) -> Any:
 
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (Debian: slurm-wlm, munge)")
 def test_a_study_completes_by_itself_whatever_becomes_of_its_workers(
-    slurm: Path, study_file: Path, tmp_path: Path
+    slurm: Path,
+    study_file: Path,
+    tmp_path: Path,
+    contested: Callable[..., str],
+    assert_same_as_alone: Callable[[Path, Path], None],
 ) -> None:
-    out = tmp_path / "out"
+    out = tmp_path / "a study"  # as a folder may be called
     said = contested(
         "study", "submit", str(study_file), "--out", str(out), "--to", "slurm", "--workers", "3", "--time", limit()
     )
@@ -125,11 +101,7 @@ def test_a_study_completes_by_itself_whatever_becomes_of_its_workers(
     until(lambda: not _tasks(job))
     assert "(attempt" not in log()
 
-    alone = tmp_path / "alone"
-    contested("study", "run", str(study_file), "--out", str(alone), "--jobs", "2")
-    for folder in (alone, out):
-        contested("analyze", str(folder), "--resamples", "50")
-    assert (out / "results" / "results.json").read_bytes() == (alone / "results" / "results.json").read_bytes()
+    assert_same_as_alone(study_file, out)
 
 
 def _tasks(job: str) -> list[str]:
