@@ -19,7 +19,8 @@ from contested.cli import main
 from contested.errors import ConfigError
 from contested.studies import folder, slurm
 from contested.studies.folder import RunState
-from contested.studies.slurm import HELD_ELSEWHERE, SlurmError, script
+from contested.studies.slurm import SlurmError, script
+from contested.studies.worker import HELD_ELSEWHERE
 
 GOLDEN = """\
 #!/bin/bash
@@ -32,7 +33,7 @@ GOLDEN = """\
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR2@120
-#SBATCH --output=/shared/my study/submit/%A_%a.log
+#SBATCH '--output=/shared/my study/submit/%A_%a.log'
 #SBATCH --gres=gpu:1
 #SBATCH -p long
 #SBATCH '--comment=two words'
@@ -96,6 +97,11 @@ def test_the_script() -> None:
     )
     assert re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "WHEN", text) == GOLDEN
     assert HELD_ELSEWHERE == 3
+
+
+def test_a_command_of_several_lines_stays_a_comment() -> None:
+    text = write(command="contested study submit mine.yaml --set 'axes.seed=[1,\n2]'")
+    assert ": contested study submit mine.yaml --set 'axes.seed=[1,\n# 2]'\n# Each task of this array" in text
 
 
 def test_a_short_job_is_warned_later_than_at_its_beginning() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from contested.cli.study_outcome import exit_code
 from contested.config import check_config
 from contested.studies import worker
 from contested.studies.execute import Job, State
 from contested.studies.folder import RunState
-from contested.studies.worker import GRACE, RunQueue
+from contested.studies.running import StudyOutcome
+from contested.studies.worker import GRACE, HELD_ELSEWHERE, TOO_SHORT, RunQueue
 from contested.trajectories import Holder
 
 NOW = 1_000_000.0
@@ -199,3 +201,21 @@ def test_the_state_of_one_run_is_that_of_the_studys_folder(tmp_path: Path) -> No
     (tmp_path / "runs" / "a").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "manifest.json").write_text(json.dumps({}))
     assert state_of(config, tmp_path / "runs" / "a").status == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("ended", "alone", "timed"),
+    [
+        ({"complete": ("a", "b")}, 0, 0),
+        ({"complete": ("a",), "failed": {"b": "its reason"}}, 1, 1),
+        ({"waiting": ("a",), "failed": {"b": "its reason"}}, 130, 130),
+        ({"interrupted": ("a",), "waiting": ("b",), "advanced": False}, 130, TOO_SHORT),
+        ({"interrupted": ("a", "b"), "held": ("b",)}, 130, 130),
+        ({"interrupted": ("a", "b"), "held": ("b",), "advanced": False}, 130, TOO_SHORT),
+        ({"interrupted": ("a",), "held": ("a",), "failed": {"b": "its reason"}}, 130, HELD_ELSEWHERE),
+    ],
+)
+def test_how_a_worker_ended_is_its_exit_code(ended: dict[str, Any], alone: int, timed: int) -> None:
+    nothing: dict[str, Any] = {"complete": (), "failed": {}, "interrupted": (), "waiting": ()}
+    outcome = StudyOutcome(Path("out"), damaged=(), n_other_version=0, **(nothing | ended))
+    assert (exit_code(outcome), exit_code(outcome, timed=True)) == (alone, timed)

@@ -16,7 +16,7 @@ import yaml
 
 from contested.cli import main
 from contested.studies import local, plan, worker
-from contested.studies.slurm import HELD_ELSEWHERE
+from contested.studies.worker import HELD_ELSEWHERE
 from contested.trajectories import Holder
 
 # Python runs this at the start of a worker: a stand-in for the package that trains, which takes seconds to import.

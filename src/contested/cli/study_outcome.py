@@ -48,7 +48,7 @@ def exit_code(outcome: StudyOutcome, *, timed: bool = False) -> int:
         0 done, 1 runs failed, 130 interrupted; where a worker has an end of its time, 3 if it leaves the rest to others
         and 4 if its time was too short for a step.
     """
-    from contested.studies.slurm import HELD_ELSEWHERE, TOO_SHORT
+    from contested.studies.worker import HELD_ELSEWHERE, TOO_SHORT
 
     if outcome.waiting or len(outcome.interrupted) > len(outcome.held):
         return _INTERRUPTED if outcome.advanced or not timed else TOO_SHORT

@@ -174,7 +174,7 @@ def cancel(
         raise ConfigError(f"{folder} is not a study's folder: it has no study.yaml. Give the --out of submit.")
     ended = cancel_jobs(folder)
     for each in ended:
-        when = f"submitted {each.submitted}" if each.submitted else "submitted by hand"
+        when = f"submitted {each.submission.submitted}" if each.submission else "submitted by hand"
         echo(f"Cancelled SLURM job {each.job} ({counted(each.workers, 'worker')}, {when}).")
     if not ended:
         echo("None of this study's workers is in SLURM's queue.")

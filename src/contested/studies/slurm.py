@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,16 +17,13 @@ from typing import NamedTuple
 from contested.errors import ConfigError, ContestedError, write_error
 from contested.files import write_json, write_text
 from contested.studies.clock import slurm_time
+from contested.studies.worker import HELD_ELSEWHERE, TOO_SHORT
 from contested.wording import counted, listed
 
 SUBMIT = "submit"
 """The part of a study's folder that is about its submission: the script, the jobs' numbers, what the workers said."""
 SCRIPT = "slurm.sh"
 JOBS = "jobs.json"
-HELD_ELSEWHERE = 3
-"""Exit code of a worker with an end of its time that leaves to others what they hold."""
-TOO_SHORT = 4
-"""Exit code of a worker whose time ended before it had taken a step."""
 
 _WARNING = 120  # seconds before a job's end at which SLURM asks the worker to save
 _OWN = {
@@ -65,6 +62,25 @@ class Submission(NamedTuple):
     command: str
 
 
+class Queued(NamedTuple):
+    """A job of a study that SLURM has now.
+
+    Attributes:
+        job: The number of the array of jobs.
+        states: State, as SLURM calls it, to how many tasks are in it; without those that have ended.
+        submission: What was submitted with it; None where sbatch was given the script by hand.
+    """
+
+    job: str
+    states: Mapping[str, int]
+    submission: Submission | None
+
+    @property
+    def workers(self) -> int:
+        """Tasks of the array; of one that was submitted by hand those that have not ended."""
+        return sum(self.states.values()) if self.submission is None else self.submission.workers
+
+
 def script(
     out: Path, *, name: str, workers: int, seconds: int, options: Sequence[str], command: str, python: str = ""
 ) -> str:
@@ -99,9 +115,9 @@ def script(
     ]
     run = f"{shlex.quote(python or sys.executable)} -m contested study run {shlex.quote(str(out))}"
     return _SCRIPT.format(
-        command=command,
+        command=command.replace("\n", "\n# "),
         when=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        options="\n".join(f"#SBATCH {line}" for line in [*own, *_lines(options)]),
+        options="\n".join(f"#SBATCH {line}" for line in _lines([*own, *options])),
         seconds=seconds,
         run=f"{run} --out {shlex.quote(str(out))} --jobs 1",
         held=HELD_ELSEWHERE,
@@ -248,58 +264,49 @@ def submissions(out: Path) -> list[Submission]:
         ) from error
 
 
-def cancel(out: Path) -> list[Submission]:
-    """Cancel all jobs that were submitted of a study: their workers save what they train.
+def cancel(out: Path) -> list[Queued]:
+    """Cancel all jobs of a study: their workers save what they train.
 
     Args:
         out: The study's folder.
 
     Returns:
-        What was submitted and may have been at work; none where nothing was.
+        What was queued or at work; none where nothing was.
 
     Raises:
         SlurmError: If SLURM is not there, or refuses it.
     """
-    found = list(_waiting(out))
+    found = queue(out)
     if found:
         _call(["scancel", *(each.job for each in found)])
     return found
 
 
-def _waiting(out: Path) -> dict[Submission, dict[str, int]]:
-    """The workers of a study that are queued or at work, those that sbatch was given by hand as well."""
-    known = {each.job: each for each in submissions(out)}
-    present = in_queue(list(known), out / SUBMIT / SCRIPT)
-    return {
-        known.get(job) or Submission(job, sum(states.values()), "", f"sbatch {out / SUBMIT / SCRIPT}"): states
-        for job, states in present.items()
-    }
-
-
-def in_queue(jobs: Sequence[str], script: Path) -> dict[str, dict[str, int]]:
-    """What SLURM has of a study's jobs now.
+def queue(out: Path) -> list[Queued]:
+    """What SLURM has of a study's jobs now, those that sbatch was given by hand as well.
 
     Args:
-        jobs: The numbers that are known.
-        script: The study's script: whatever other job runs it is the study's, too.
+        out: The study's folder.
 
     Returns:
-        Number to state, as SLURM calls it, to how many tasks are in it; without those that have ended.
+        Each job of which a task is queued or at work; none where nothing was submitted.
 
     Raises:
         SlurmError: If SLURM is not there, or does not answer.
     """
+    known = {each.job: each for each in submissions(out)}
+    if not known:
+        return []
+    own = os.path.realpath(out / SUBMIT / SCRIPT)
     found: dict[str, dict[str, int]] = {}
-    if not jobs:
-        return found
     # All of one's own: squeue refuses a number that it has forgotten.
     answer = _call(["squeue", "--me", "--noheader", "--array", "--format=%F %T %o"])
     for line in answer.splitlines():
         job, state, command = (*line.strip().split(" ", 2), "")[:3]
-        if job in jobs or (command and os.path.realpath(command) == os.path.realpath(script)):
+        if job in known or (command and os.path.realpath(command) == own):
             states = found.setdefault(job, {})
             states[state.lower()] = states.get(state.lower(), 0) + 1
-    return found
+    return [Queued(job, states, known.get(job)) for job, states in found.items()]
 
 
 def queue_lines(out: Path, *, training: int, is_left: bool) -> list[str]:
@@ -314,16 +321,15 @@ def queue_lines(out: Path, *, training: int, is_left: bool) -> list[str]:
         The sentences; none where nothing was submitted.
     """
     try:
-        present = _waiting(out)
-        was_submitted = bool(present or submissions(out))
+        present, was_submitted = queue(out), bool(submissions(out))
     except SlurmError as error:
         return [str(error)]
     lines = [
         f"SLURM job {each.job} ({counted(each.workers, 'worker')}): "
-        + listed([f"{count} {state}" for state, count in states.items()])
-        for each, states in present.items()
+        + listed([f"{count} {state}" for state, count in each.states.items()])
+        for each in present
     ]
-    idle = sum(states.get("running", 0) for states in present.values()) - training
+    idle = sum(each.states.get("running", 0) for each in present) - training
     if is_left and idle > 0:
         lines.append(
             f"{counted(idle, 'running worker')} without a run: it takes up to a minute to begin. What workers say: "

@@ -7,28 +7,21 @@ complete its manifest. A worker with an end of its time takes nothing that does 
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from contested.errors import RunError
 from contested.studies.execute import Job, State
 from contested.studies.folder import state_of
 from contested.trajectories import RunLockedError, held, holder
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from contested.studies.execute import JobStatus
-    from contested.studies.file import Study
-    from contested.studies.plan import Device
-    from contested.studies.running import StudyOutcome, StudyStart
-
 GRACE = 60.0
 """Seconds before the end of a worker's time at which it saves what it trains; a tenth of its time if that is less."""
+HELD_ELSEWHERE = 3
+"""Exit code of a worker with an end of its time that leaves to others what they hold."""
+TOO_SHORT = 4
+"""Exit code of a worker whose time ended before it had taken a step."""
 
 _POLL = 2.0  # seconds between looks at a run that another worker holds
 _WHOLE = 0.9  # what is left at least of a worker's time as it takes a run that is longer than all of it
@@ -165,38 +158,3 @@ class RunQueue:
             self._alive.add(job.run_id)
         self._seen.add(job.run_id)
         return True
-
-
-def work(
-    study: Study,
-    out: str | os.PathLike[str] | Path,
-    *,
-    until: float | None = None,
-    device: Device | None = None,
-    on_start: Callable[[StudyStart], None] | None = None,
-    on_change: Callable[[Mapping[str, JobStatus]], None] | None = None,
-    from_start: bool = False,
-) -> StudyOutcome:
-    """Work on a study with others: run after run, until nothing is left for this worker.
-
-    Args:
-        study: The study.
-        out: Its folder.
-        until: The end of its time, in seconds since 1970: what it trains then is saved and let go.
-        device: What this machine has; measured where not given.
-        on_start: As in :func:`contested.studies.run_study`.
-        on_change: Likewise.
-        from_start: Likewise.
-
-    Returns:
-        How each run ended.
-
-    Raises:
-        ConfigError: With everything that would stop runs, before the first one starts.
-        RunError: If the folder cannot be written.
-    """
-    from contested.studies.local import LocalExecutor
-    from contested.studies.running import run_study
-
-    executor = LocalExecutor(1, device=device, until=until)
-    return run_study(study, out, executor=executor, on_start=on_start, on_change=on_change, from_start=from_start)
