@@ -9,8 +9,9 @@ import pytest
 
 import contested as ct
 from contested.annotations.categories import fixed_categories
+from contested.integrations.classification import read_tracked
 from contested.integrations.inputs import padded
-from contested.integrations.tracked import categories_in_order, check_order, counts_in_order, read_tracked
+from contested.integrations.tracked import categories_in_order, check_order, counts_in_order
 
 ROWS = {"id": ["a", "b", "c"], "input_ids": [[5, 6, 0], [0, 7, 8], [9]], "labels": [0, 1, 1]}
 MASKED = {**ROWS, "attention_mask": [[1, 1, 0], [0, 1, 1], [1]]}

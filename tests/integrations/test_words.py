@@ -12,7 +12,7 @@ import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
 
 import contested as ct
-from contested.integrations.tracked import read_tracked
+from contested.integrations.classification import read_tracked
 from contested.integrations.words import check_words
 from contested.tasks import added_ids
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from contested.annotations import Annotations
 from contested.annotations.disagreement import PLAIN, Disagreement
 from contested.errors import ConfigError, DataError
+from contested.integrations.columns import columns_of, covariate_of, join_annotations
 from contested.integrations.sequences import is_conversation
-from contested.integrations.tracked import columns_of, covariate_of, join_annotations
 from contested.wording import listed
 
 _SPLIT = "split"

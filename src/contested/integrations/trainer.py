@@ -21,10 +21,11 @@ from contested.analysis.watch import MARGIN
 from contested.annotations import Annotations
 from contested.errors import ConfigError
 from contested.integrations.arguments import check_supported, identity_of, provenance, run_id
+from contested.integrations.classification import read_tracked
 from contested.integrations.distributed import merged, reshard
 from contested.integrations.inputs import Collator
 from contested.integrations.recording import Recording
-from contested.integrations.tracked import Outputs, Tracked, check_order, read_tracked
+from contested.integrations.tracked import Outputs, Tracked, check_order
 from contested.integrations.watching import Watching
 from contested.integrations.words import check_words
 from contested.training import Processes, is_sharded

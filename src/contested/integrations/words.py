@@ -9,7 +9,8 @@ from torch import nn
 
 from contested import models, tasks
 from contested.errors import DataError
-from contested.integrations.tracked import Tracked, TrackedExamples
+from contested.integrations.classification import TrackedExamples
+from contested.integrations.tracked import Tracked
 
 _CUT_AT_LEAST = 5
 _A_LITTLE = 4
