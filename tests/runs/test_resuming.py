@@ -19,6 +19,7 @@ import contested as ct
 from contested.errors import RunError
 from contested.runs import Interrupted, Progress, session
 from contested.runs.folder import Resumption, resume_step
+from contested.training import loop
 from contested.trajectories import RunLockedError, inspect_run, layout
 
 # 32 tracked + 40 bulk = 72 examples, 9 steps an epoch: checkpoints at 0, 3, 6 and 9.
@@ -115,14 +116,17 @@ def test_a_run_whose_last_snapshot_is_damaged_resumes_from_the_one_before(
     assert inspect_run(resumed.path).damage == ()
 
 
-def test_a_run_that_is_stopped_before_its_first_step_says_so(
-    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("where", "what"), [((session, "check_engines"), KeyboardInterrupt), ((loop, "track"), MemoryError)]
+)
+def test_a_run_that_something_else_stops_before_its_first_step_says_so(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str], what: type[BaseException]
 ) -> None:
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
+    def stop(*_: Any, **__: Any) -> None:
+        raise what
 
-    monkeypatch.setattr(session, "check_engines", stop)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(*where, stop)
+    with pytest.raises(what):
         train()
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "interrupted"
 
@@ -236,7 +240,6 @@ def test_from_start_removes_no_other_run(train: Train, complete: Path) -> None:
 def test_a_lease_that_is_gone_stops_its_owner_before_the_next_write(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    from contested.training import loop
     from contested.trajectories.lease_chain import latest, release, take
     from contested.trajectories.lease_owner import this_process
 

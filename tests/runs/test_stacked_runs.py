@@ -187,6 +187,18 @@ def test_what_stops_all_runs_leaves_them_to_be_gone_on_with(
     assert isinstance(train_all(configs[:1], tmp_path)[0], RunResult)
 
 
+def test_a_run_that_has_ended_stays_as_it_ended_where_the_others_are_stopped(
+    configs: list[RunConfig], tmp_path: Path
+) -> None:
+    def stop(index: int, end: RunResult | ContestedError) -> None:
+        raise KeyboardInterrupt
+
+    runs = [(config, tmp_path / str(index)) for index, config in enumerate(configs[:2])]
+    with pytest.raises(KeyboardInterrupt):
+        train_stacked(runs, on_end=stop)
+    assert [read_manifest(out)["status"] for _, out in runs] == ["complete", "interrupted"]
+
+
 @pytest.mark.parametrize(
     ("others", "why"),
     [

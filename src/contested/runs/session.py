@@ -113,18 +113,19 @@ def open_run(
             session = RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
             processes.first(lambda: resume)
             check_engines(config, components, proof.engine)
-        yield session
+            yield session
 
 
 @contextlib.contextmanager
 def _interruption_noted(writer: RunWriter) -> Iterator[None]:
-    """Write into the manifest that a run was stopped that had begun and taken no step yet."""
+    """Write into the manifest that something else stopped a run that has begun; it resumes from its snapshot."""
     try:
         yield
-    except KeyboardInterrupt:
-        # As in RunSession.interrupt.
-        with contextlib.suppress(RunError):
-            writer.finish("interrupted")
+    except BaseException:
+        if writer.manifest["status"] == "running":  # else it has said itself how it ended
+            # A full disk may refuse this last word; what was recorded stays readable either way.
+            with contextlib.suppress(RunError):
+                writer.finish("interrupted")
         raise
 
 
@@ -229,12 +230,6 @@ class RunSession:
             return reason
         return self._result
 
-    def interrupt(self) -> None:
-        """End a run that something else stopped; the next time it resumes from its snapshot."""
-        # A full disk may refuse this last word; what was recorded stays readable either way.
-        with contextlib.suppress(RunError):
-            self._writer.finish("interrupted")
-
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:
         """Save the model after what is done inside, and write into the manifest how it ended."""
@@ -242,12 +237,11 @@ class RunSession:
             yield
             weights = save_model(self.config, self._components, self._writer.path, check=self._check_weights)
             self._writer.list_weights(weights)
-        except (training.Interrupted, KeyboardInterrupt):
+        except training.Interrupted:
             self._writer.finish("interrupted")
             raise
         except ContestedError as error:
-            # As in interrupt.
-            with contextlib.suppress(RunError):
+            with contextlib.suppress(RunError):  # as where it is interrupted
                 self._writer.finish("failed", error=error.message)
             raise
         self._writer.finish("complete")

@@ -29,7 +29,7 @@ def train_stacked(
     cache: DataCache | None = None,
     from_start: FromStart = False,
 ) -> None:
-    """Train or resume several runs at once, each in its folder and under its lock.
+    """Train or resume several runs at once, each in its folder and under its lease.
 
     A run that is complete, in use elsewhere, or fails does not stop the others.
 
@@ -50,25 +50,20 @@ def train_stacked(
     """
     sessions: dict[int, RunSession] = {}
     with contextlib.ExitStack() as folders:
-        try:
-            for index, (config, out) in enumerate(runs):
-                told = None if on_progress is None else partial(on_progress, index)
-                try:
-                    data = load_data(config, cache)
-                    context = open_run(config, data, out=out, on_progress=told, cache=cache, from_start=from_start)
-                    found: RunSession | RunResult | ContestedError = folders.enter_context(context)
-                except ContestedError as error:
-                    found = error
-                if isinstance(found, RunSession):
-                    sessions[index] = found
-                    _share(list(sessions.values()))
-                else:
-                    on_end(index, found)
-            _fit(sessions, on_end)
-        except BaseException:
-            for session in sessions.values():
-                session.interrupt()
-            raise
+        for index, (config, out) in enumerate(runs):
+            told = None if on_progress is None else partial(on_progress, index)
+            try:
+                data = load_data(config, cache)
+                context = open_run(config, data, out=out, on_progress=told, cache=cache, from_start=from_start)
+                found: RunSession | RunResult | ContestedError = folders.enter_context(context)
+            except ContestedError as error:
+                found = error
+            if isinstance(found, RunSession):
+                sessions[index] = found
+                _share(list(sessions.values()))
+            else:
+                on_end(index, found)
+        _fit(sessions, on_end)
 
 
 def _share(sessions: Sequence[RunSession]) -> None:
