@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -87,10 +87,12 @@ class TrainingSet:
     objective: Objective = field(default_factory=Classification)
 
 
+# eq=False: a loop is itself and no other.
+@dataclass(eq=False, repr=False)
 class TrainingLoop:
     """One run of a recipe over a training set.
 
-    Args:
+    Attributes:
         module: The module to train, on its device.
         engine: Computes logits with it.
         data: Encoded texts and labels.
@@ -108,41 +110,28 @@ class TrainingLoop:
             probe, and writes snapshots, which all of them read.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        engine: Engine,
-        data: TrainingSet,
-        recipe: Recipe,
-        *,
-        recorder: Recorder | None = None,
-        state: Path | None = None,
-        tracking_batch_size: int = 64,
-        observer: Callable[[Step], None] | None = None,
-        probe: Probe | None = None,
-        capture: Capture | None = None,
-        merge: bool = True,
-        before_saving: Callable[[], None] | None = None,
-        processes: Processes = ALONE,
-    ) -> None:
-        self.module = module
-        self.engine = engine
-        self.data = data
-        self.recipe = recipe
-        self.recorder = recorder
-        self.state = state
-        self.tracking_batch_size = tracking_batch_size
-        self.observer = observer
-        self.probe = probe
-        self.capture = capture
-        self.merge = merge
-        self.before_saving = before_saving
-        self.processes = processes
-        self.per_epoch = steps_per_epoch(len(data.train), recipe.batch_size)
+    module: nn.Module
+    engine: Engine
+    data: TrainingSet
+    recipe: Recipe
+    _: KW_ONLY
+    recorder: Recorder | None = None
+    state: Path | None = None
+    tracking_batch_size: int = 64
+    observer: Callable[[Step], None] | None = None
+    probe: Probe | None = None
+    capture: Capture | None = None
+    merge: bool = True
+    before_saving: Callable[[], None] | None = None
+    processes: Processes = ALONE
+
+    def __post_init__(self) -> None:
+        recipe, n = self.recipe, len(self.data.train)
+        self.per_epoch = steps_per_epoch(n, recipe.batch_size)
         self.total_steps = self.per_epoch * recipe.epochs
-        self.checkpoints = frozenset(checkpoint_steps(recipe, len(data.train)))
-        self.device = next(module.parameters()).device
-        self._trained = [p for p in module.parameters() if p.requires_grad]
+        self.checkpoints = frozenset(checkpoint_steps(recipe, n))
+        self.device = next(self.module.parameters()).device
+        self._trained = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self._trained,
             lr=recipe.learning_rate,
@@ -155,8 +144,8 @@ class TrainingLoop:
         if self.device.type in {"cpu", "cuda"}:
             dtype = torch.float32 if self.device.type == "cuda" else torch.float64
             self._rate_now = torch.tensor(recipe.learning_rate, dtype=dtype, device=self.device)
-        self._targets = torch.tensor(data.train_targets).to(self.device)
-        self._objective = data.objective.to(self.device)
+        self._targets = torch.tensor(self.data.train_targets).to(self.device)
+        self._objective = self.data.objective.to(self.device)
         # Sums since the last line of metrics; in the snapshot so that a resumed run writes the same lines.
         self._sums = {"loss": 0.0, "steps": 0.0, "seconds": 0.0}
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -171,7 +160,7 @@ class TrainingLoop:
 
         Raises:
             TrainingError: If a loss is not finite; what was recorded before stays.
-            Interrupted: On Ctrl-C, SIGTERM or SIGHUP, after the step at hand, with the state saved.
+            Interrupted: On a request to stop, after the step at hand, with the state saved.
         """
         fit_together([self], lambda _: self._steps(), resume=[resume])
 

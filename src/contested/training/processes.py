@@ -101,15 +101,12 @@ class Processes:
         Raises:
             RunError: If it failed, in the other processes; the first one raises what went wrong.
         """
-        failure, answer = None, _Answer(None)
+        answer, failure = _Answer(None), None
         if self.rank == 0:
             assert do is not None, "the first process has something to do"
             if self.size == 1:
                 return do()
-            try:
-                answer = _Answer(do())
-            except Exception as error:
-                failure, answer = error, _Answer(None, _told(error))
+            answer, failure = _attempted(do)
         told = [answer]
         with self._together():
             distributed.broadcast_object_list(told, src=0, group=self._group)
@@ -153,11 +150,8 @@ class Processes:
         """
         if self.size == 1:
             return Gathered([answer(np.arange(n))], np.arange(n))
-        rows, failure = share(n, self.rank, self.size, evenly=self.evenly if evenly is None else evenly), None
-        try:
-            said = _Answer((rows, answer(rows)) if len(rows) else None)
-        except Exception as error:
-            failure, said = error, _Answer(None, _told(error))
+        rows = share(n, self.rank, self.size, evenly=self.evenly if evenly is None else evenly)
+        said, failure = _attempted(lambda: (rows, answer(rows)) if len(rows) else None)
         told = self.each(said)
         if failure is not None:
             raise failure
@@ -391,6 +385,14 @@ def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]
 
 def _whole_numbers(parameter: nn.Parameter) -> Tensor:
     return parameter.detach().contiguous().view(_WORDS[parameter.element_size()])
+
+
+def _attempted(do: Callable[[], Any]) -> tuple[_Answer, Exception | None]:
+    """What a process says to the others, and what it raises itself once they have heard."""
+    try:
+        return _Answer(do()), None
+    except Exception as error:
+        return _Answer(None, _told(error)), error
 
 
 def _told(error: Exception) -> str:

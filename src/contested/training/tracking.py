@@ -46,14 +46,16 @@ def merged_adapters(module: nn.Module) -> Iterator[None]:
         Nothing.
     """
     layers = [part for part in module.modules() if isinstance(part, LoraLayer | IA3Layer) and not part.merged]
+    if is_sharded(module):
+        layers = []  # a share of a weight takes no adapter
     uses = Counter(id(weight) for part in module.modules() for weight in part._parameters.values())
     kept: list[tuple[nn.Parameter, torch.Tensor]] = []
     done = []
     try:
         for layer in layers:
             weights = list(layer.get_base_layer().parameters())
-            # A merged weight in half precision would lose small adapters to rounding; a share of one takes none.
-            if any(weight.dtype != torch.float32 or uses[id(weight)] > 1 for weight in weights) or is_sharded(module):
+            # A merged weight in half precision would lose small adapters to rounding.
+            if any(weight.dtype != torch.float32 or uses[id(weight)] > 1 for weight in weights):
                 continue
             kept += [(weight, weight.data.clone()) for weight in weights]
             done.append(layer)
