@@ -79,7 +79,7 @@ def test_the_command_says_who_trains_what_and_what_is_left(study: Path, capsys: 
     assert (found["workers"], found["seconds_left"], found["submitted"]) == (1, 7200, [])
     assert [run["seconds_left"] for run in found["runs"]] == [3600, 3600]
     assert found["runs"][0]["holder"] == {
-        "host": "node7", "pid": 4711, "since": "2026-11-30T10:00:00+00:00", "beat_s": 5.0, "alive": True,
+        "host": "node7", "pid": 4711, "since": "2026-11-30T10:00:00+00:00", "silent_s": 5.0, "alive": True,
         "job": "slurm 12_3",
     }  # fmt: skip
     assert found["runs"][1]["holder"] is None

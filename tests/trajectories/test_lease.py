@@ -22,7 +22,6 @@ from contested.errors import RunError
 from contested.files import atomic_folder, atomic_path, make_folder, remove
 from contested.trajectories import (
     LeaseLostError,
-    Observer,
     RunLockedError,
     RunWriter,
     held,
@@ -33,6 +32,7 @@ from contested.trajectories import (
     lease,
     lease_chain,
     lease_silence,
+    read_manifest,
 )
 from contested.trajectories.lease import check_lease
 from contested.trajectories.lease_chain import TakenError, latest, release, take
@@ -268,29 +268,19 @@ def test_a_process_that_was_stopped_in_a_write_and_goes_on_after_its_period_is_o
         assert os.waitpid(process.pid, os.WUNTRACED)[1] & 0xFF == 0x7F
         with pytest.raises(RunLockedError), held(run):
             pass
-        observer = Observer()
-        while not observer.is_free(run):
+        while is_held(run):
             pass
-        with contextlib.suppress(RunLockedError):  # this process has not seen enough of it yet
-            while True:
-                with contextlib.suppress(RunLockedError), held(run):
-                    known = layout.checkpoint_steps(run) if (run / "manifest.json").exists() else []
-                    listed = [entry["step"] for entry in lease_manifest(run)["checkpoints"]] if known else []
-                    writer = RunWriter.resume(run, step=listed[-1]) if listed else None
-                    undisturbed(run, tuple(step for step in (0, 10, 20) if step not in listed), writer)
-                    break
+        with held(run):
+            known = layout.checkpoint_steps(run) if (run / "manifest.json").exists() else []
+            listed = [entry["step"] for entry in read_manifest(run)["checkpoints"]] if known else []
+            writer = RunWriter.resume(run, step=listed[-1]) if listed else None
+            undisturbed(run, tuple(step for step in (0, 10, 20) if step not in listed), writer)
         process.send_signal(signal.SIGCONT)
         said = process.communicate(timeout=60)[0]
         assert said.startswith("LeaseLostError Another process took"), said
         assert inspect_run(run).damage == ()
         aside = "manifest.json"
         assert {**files(run), aside: b""} == {**files(tmp_path / "whole"), aside: b""}
-
-
-def lease_manifest(run: Path) -> dict[str, Any]:
-    from contested.trajectories import read_manifest
-
-    return read_manifest(run)
 
 
 @pytest.fixture
@@ -308,18 +298,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_a_process_elsewhere_is_dead_once_its_period_is_over_by_many_looks(
     tmp_path: Path, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, observer = taken(tmp_path, elsewhere(1, period_s=40.0)), Observer()
+    folder = taken(tmp_path, elsewhere(1, period_s=40.0))
     monkeypatch.setattr("time.time", lambda: 0.0)  # Whatever the wall clock says.
-    assert not observer.is_free(tmp_path)
+    assert is_held(tmp_path)
     for _ in range(4):  # 10 s each: a quarter of the period, though a week has gone
         clock(604800.0)
-        assert not observer.is_free(tmp_path)
+        assert is_held(tmp_path)
     assert lease_chain.beat(folder, 0)
     for _ in range(5):
-        assert not observer.is_free(tmp_path)
+        assert is_held(tmp_path)
         clock(8.1)
-    assert observer.is_free(tmp_path)  # 5 × 8.1 s
-    assert not Observer().is_free(tmp_path)
+    assert not is_held(tmp_path)  # 5 × 8.1 s
+    monkeypatch.setattr(lease, "_SILENCES", lease_silence.Silences())  # another process has not watched it
+    assert is_held(tmp_path)
 
 
 def test_who_waits_takes_a_silent_run_and_leaves_one_that_shows_life(tmp_path: Path) -> None:
@@ -368,8 +359,7 @@ def test_a_claim_that_dies_on_its_way_is_followed_by_the_next_one(
         patch.setattr("os.rename", die)
         with contextlib.suppress(SystemExit):
             taken(tmp_path, elsewhere(1, period_s=0.01))
-    observer = Observer()
-    while not observer.is_free(tmp_path):
+    while is_held(tmp_path):
         pass
     taken(tmp_path, elsewhere(2))
     (folder,) = (tmp_path / ".lease").iterdir()
@@ -449,11 +439,10 @@ def test_a_lease_that_names_nobody_is_an_error_that_says_what_to_do(tmp_path: Pa
 
 def test_a_holder_that_cannot_be_read_is_waited_for(tmp_path: Path, clock: Callable[[float], None]) -> None:
     (taken(tmp_path) / "holder").write_bytes(b"\0" * 300)
-    observer = Observer()
     for _ in range(5):
-        assert not observer.is_free(tmp_path)
+        assert is_held(tmp_path)
         clock(15.1)
-    assert observer.is_free(tmp_path)
+    assert not is_held(tmp_path)
     found = holder(tmp_path)
     assert found is not None
     assert (found.pid, found.alive) == (None, None)
@@ -466,11 +455,11 @@ def test_who_holds_a_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with held(tmp_path):
         found = holder(tmp_path)
         assert found is not None
-        assert (found.pid, found.beat_s, found.alive, found.job) == (os.getpid(), 0.0, True, "slurm 12_3")
+        assert (found.pid, found.silent_s, found.alive, found.job) == (os.getpid(), 0.0, True, "slurm 12_3")
         assert found.since is not None
         assert found.since.tzinfo is not None
         begun(tmp_path)
-        assert lease_manifest(tmp_path)["lease"] == {"generation": 1, "token": latest(tmp_path).token}  # type: ignore[union-attr]
+        assert read_manifest(tmp_path)["lease"] == {"generation": 1, "token": latest(tmp_path).token}  # type: ignore[union-attr]
     assert holder(tmp_path) is None
     taken(tmp_path, this_process("0" * 16, 60.0)._replace(boot="before", machine="same"))
     with pytest.MonkeyPatch.context() as patch:

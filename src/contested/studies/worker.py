@@ -154,7 +154,7 @@ class RunQueue:
         if found is None:
             return False
         # Of a process elsewhere a first look says nothing; at a second one it may have given a sign of life.
-        if found.alive or (found.beat_s == 0 and job.run_id in self._seen):
+        if found.alive or (found.silent_s == 0 and job.run_id in self._seen):
             self._alive.add(job.run_id)
         self._seen.add(job.run_id)
         return True

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from contested.trajectories.identity import IDENTITY_VERSION
     from contested.trajectories.integrity import Damage, RunHealth, inspect_run, remove_leftovers
     from contested.trajectories.layout import SCHEMA_VERSION, STATUSES, Status
-    from contested.trajectories.lease import Holder, LeaseLostError, Observer, RunLockedError, held, holder, is_held
+    from contested.trajectories.lease import Holder, LeaseLostError, RunLockedError, held, holder, is_held
     from contested.trajectories.manifest import read_manifest
     from contested.trajectories.provenance import run_provenance
     from contested.trajectories.reading import read_metrics
@@ -26,7 +26,6 @@ _MODULES = {
     "contested.trajectories.lease": (
         "Holder",
         "LeaseLostError",
-        "Observer",
         "RunLockedError",
         "held",
         "holder",
@@ -48,7 +47,6 @@ __all__ = [
     "Gradients",
     "Holder",
     "LeaseLostError",
-    "Observer",
     "Probed",
     "RunHealth",
     "RunLockedError",

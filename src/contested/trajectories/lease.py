@@ -66,7 +66,7 @@ class Holder(NamedTuple):
         host: The machine's name; empty where an earlier version of the program holds it, which says nothing of itself.
         pid: The process there; None where unknown.
         since: When it took the run (UTC, by that machine's clock); None where unknown.
-        beat_s: Seconds for which this process has seen no sign of life, by looks that it has made; 0 at the first.
+        silent_s: Seconds for which this process has seen no sign of life, by looks that it has made; 0 at the first.
         alive: Whether it is alive; None where that cannot be known from here.
         job: Its job, such as ``slurm 1234_5`` or ``ray``; empty where it has none.
     """
@@ -74,38 +74,13 @@ class Holder(NamedTuple):
     host: str
     pid: int | None
     since: datetime | None
-    beat_s: float
+    silent_s: float
     alive: bool | None
     job: str
 
 
-class Observer:
-    """Looks at runs that others hold; asked again and again, it finds those free whose holders have died elsewhere."""
-
-    def __init__(self, silences: Silences | None = None) -> None:
-        self._silences = Silences() if silences is None else silences
-
-    def is_free(self, run: Path) -> bool:
-        """Whether a run could be taken now.
-
-        Args:
-            run: The run folder.
-
-        Returns:
-            False where a process holds it, may still be alive, or nobody can say.
-        """
-        try:
-            found = latest(run)
-        except (OSError, RunError):
-            return False
-        if run.resolve() in _HELD or (found is not None and not self._silences.finds_free(run, found)):
-            return False
-        return not (is_over(found) and is_locked(run))
-
-
 _SILENCES = Silences()
 """What this process has seen."""
-_OBSERVER = Observer(_SILENCES)
 
 
 class _Lease:
@@ -309,13 +284,21 @@ def lease_mark(run: Path) -> dict[str, Any]:
 def is_held(run: Path) -> bool:
     """Whether a process holds a run, or nobody can say.
 
+    Asked again and again, it finds those free whose holders have died on another machine.
+
     Args:
         run: The run folder.
 
     Returns:
         False where it could be taken now.
     """
-    return not _OBSERVER.is_free(run)
+    try:
+        found = latest(run)
+    except (OSError, RunError):
+        return True
+    if run.resolve() in _HELD or (found is not None and not _SILENCES.finds_free(run, found)):
+        return True
+    return is_over(found) and is_locked(run)
 
 
 def holder(run: Path) -> Holder | None:

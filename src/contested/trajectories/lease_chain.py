@@ -22,7 +22,6 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,9 +101,8 @@ def latest(run: Path) -> Generation | None:
 def _unpublished(lease: Path, names: list[str]) -> Iterator[tuple[int, str, Path]]:
     """The claim that holds the generation before it, where it has not got its own name yet."""
     for name in names:
-        inside = os.listdir(lease / name) if name.startswith(_CLAIM) else []
-        number = re.match(rf"{_CLAIM}(\d{{6,}})-([0-9a-f]{{16}})$", name, re.ASCII)
-        if number is not None and _BEFORE in inside:
+        number = _NAME.fullmatch(name.removeprefix(_CLAIM)) if name.startswith(_CLAIM) else None
+        if number is not None and _BEFORE in os.listdir(lease / name):
             yield int(number[1]), number[2], lease / name
 
 
@@ -248,7 +246,7 @@ def await_visible(run: Path, before: Generation | None) -> None:
     left = before.left
     end = time.monotonic() + _VISIBLE_S
     while time.monotonic() < end and (left is None or manifest_mark(run) != left):
-        time.sleep(min(_LOOK_S * 5, _VISIBLE_S))
+        time.sleep(_LOOK_S * 5)
     for folder in (run, run / layout.CHECKPOINTS, run / layout.GRADIENTS, run / layout.STATE):
         if folder.exists():
             os.listdir(folder)  # Network disks look anew at a folder that is opened.
@@ -298,10 +296,10 @@ def release(run: Path, folder: Path) -> None:
         for name in os.listdir(folder):
             if name == _HOLDER:
                 continue
-            remove = (
-                partial(_clear, surely=False) if (folder / name).is_dir() else partial(Path.unlink, missing_ok=True)
-            )
-            remove(folder / name)
+            if (folder / name).is_dir():
+                _clear(folder / name, surely=False)
+            else:
+                (folder / name).unlink(missing_ok=True)
         os.rename(folder / _HOLDER, folder / f"{_RELEASED}{manifest_mark(run)}")
 
 
