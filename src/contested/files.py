@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from contested.errors import ConfigError
-from contested.staging import fenced, staging_of, stands
+from contested.staging import fenced, staging_of
 from contested.staging import replace as move
 
 # Windows has no such locks: nothing can be told there of another process's temporary files.
@@ -151,11 +151,10 @@ def make_folder(path: Path) -> None:
     for folder in reversed(missing):
         if staging_of(folder) is None:
             folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
         else:
-            with temporary_folder(folder) as holder:
-                (holder / folder.name).mkdir()
-                move(holder / folder.name, folder)
-        sync_folder(folder.parent)
+            with atomic_folder(folder):
+                pass
 
 
 def remove(path: Path) -> None:
@@ -172,10 +171,8 @@ def remove(path: Path) -> None:
         if staging is not None:
             gone = staging.folder / _temporary_name(path)
             try:
-                os.replace(path, gone)
+                move(path, gone)
             except FileNotFoundError:
-                if not stands(staging.folder):
-                    raise
                 return
             path = gone
         if path.is_dir() and not path.is_symlink():
