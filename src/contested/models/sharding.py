@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+
+from contested.models.vocabulary import classifier_of
 
 
 def shard_frozen(module: nn.Module, device: torch.device) -> None:
@@ -19,9 +19,8 @@ def shard_frozen(module: nn.Module, device: torch.device) -> None:
         module: The model, in the host's memory, the same in every process.
         device: This process's device.
     """
-    base: Any = module
-    base = base.get_base_model() if hasattr(base, "get_base_model") else base
-    layers = [part for part in module.modules() if type(part).__name__ in set(base._no_split_modules or ())]
+    kinds = set(classifier_of(module)._no_split_modules or ())
+    layers = [part for part in module.modules() if type(part).__name__ in kinds]
     trained = {parameter for parameter in module.parameters() if parameter.requires_grad}
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
     for part in (*layers, module):

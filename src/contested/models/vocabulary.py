@@ -31,13 +31,13 @@ class Embeddings(NamedTuple):
 
 def embeddings_of(module: nn.Module) -> Embeddings:
     """Count the rows of a model's embedding tables, also inside an adapter and without loaded weights."""
-    model = _classifier(module)
+    model = classifier_of(module)
     return Embeddings(_tokens(model), _types(model))
 
 
 def takes_token_types(module: nn.Module) -> bool:
     """Whether a model's forward has a place for token types; a tokenizer may give them all the same."""
-    return "token_type_ids" in inspect.signature(_classifier(module).forward).parameters
+    return "token_type_ids" in inspect.signature(classifier_of(module).forward).parameters
 
 
 def no_words(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -86,7 +86,7 @@ def vocabulary_notes(tokenizer: PreTrainedTokenizerBase, module: nn.Module) -> l
     ]
 
 
-def _classifier(module: Any) -> Any:
+def classifier_of(module: Any) -> Any:
     """The transformers model inside an adapter, or the module itself."""
     return module.get_base_model() if hasattr(module, "get_base_model") else module
 
