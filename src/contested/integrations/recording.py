@@ -193,9 +193,9 @@ class Recording:
 
     def close(self) -> None:
         """Leave the folder to others as it is."""
-        lock = _HELD.pop(self.path.resolve(), None)
-        if lock is not None:
-            lock.close()
+        lease = _HELD.pop(self.path.resolve(), None)
+        if lease is not None:
+            lease.close()
 
     def _broken(self, step: int, outputs: Outputs) -> bool:
         finite = np.isfinite(outputs.losses)

@@ -80,7 +80,7 @@ def open_folder(
     """Begin the folder, or resume it from its last whole snapshot; where nothing was recorded it begins again.
 
     Args:
-        out: The folder, locked.
+        out: The folder, whose lease this process holds.
         config: The configuration.
         components: The run's parts.
         identity: What identifies the run.
@@ -159,7 +159,7 @@ def resume_step(out: Path) -> Resumption | None:
     """Find the snapshot from which a run resumes.
 
     Args:
-        out: The folder, locked.
+        out: The folder, whose lease this process holds.
 
     Returns:
         It, and what is to be said; None where nothing was recorded yet.

@@ -63,9 +63,14 @@ def train(
     resolve_paths(content, Path.cwd())
     config = check_config(content, "given to train()")
     with launched(config) as processes:
-        data = task.prepare(config.seed)
-        given: dict[str, Any] = {"on_progress": on_progress, "from_start": from_start, "processes": processes}
-        return execute(config, data, out=user_path(out), **given)
+        return execute(
+            config,
+            task.prepare(config.seed),
+            out=user_path(out),
+            on_progress=on_progress,
+            from_start=from_start,
+            processes=processes,
+        )
 
 
 def train_config(
@@ -94,8 +99,15 @@ def train_config(
     Raises:
         ContestedError: One of its kinds, before any long computation where possible.
     """
-    given: dict[str, Any] = {"cache": cache, "from_start": from_start, "processes": processes}
-    return execute(config, load_data(config, cache), out=user_path(out), on_progress=on_progress, **given)
+    return execute(
+        config,
+        load_data(config, cache),
+        out=user_path(out),
+        on_progress=on_progress,
+        cache=cache,
+        from_start=from_start,
+        processes=processes,
+    )
 
 
 def launched(config: RunConfig) -> AbstractContextManager[training.Processes]:
@@ -120,7 +132,7 @@ def execute(
     from_start: FromStart = False,
     processes: training.Processes = training.ALONE,
 ) -> RunResult:
-    """Run or resume one run in its folder, under the folder's lock.
+    """Run or resume one run in its folder, under its lease.
 
     Args:
         config: The checked configuration.
@@ -143,6 +155,14 @@ def execute(
     """
     if processes.rank > 0:
         return follow(config, data, out=out, cache=cache, processes=processes)
-    given: dict[str, Any] = {"cache": cache, "from_start": from_start, "processes": processes, "wait": True}
-    with open_run(config, data, out=out, on_progress=on_progress, **given) as found:
+    with open_run(
+        config,
+        data,
+        out=out,
+        on_progress=on_progress,
+        cache=cache,
+        from_start=from_start,
+        processes=processes,
+        wait=True,
+    ) as found:
         return found if isinstance(found, RunResult) else found.run()

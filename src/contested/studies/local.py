@@ -1,7 +1,7 @@
 """The local executor: several runs at once on this machine, in worker processes that live on for the next ones.
 
 A worker does one run at a time, or on a GPU a stack of runs over one backbone (:func:`contested.runs.train_stacked`).
-Workers share nothing but the study's folder. A run's lock decides who trains it, so that a second invocation on the
+Workers share nothing but the study's folder. A run's lease decides who trains it, so that a second invocation on the
 same folder takes what is left. A worker that dies (killed, out of memory) takes its run with it, not the study: the
 run resumes from its last snapshot, once, and the next time where that worker dies too. A stack that breaks is retried
 in halves until only the run at fault is left.

@@ -40,7 +40,7 @@ def fit_together(
 
     Raises:
         TrainingError: If a loss is not finite; what was recorded before stays.
-        Interrupted: On Ctrl-C, SIGTERM or SIGHUP, with the state of every run saved.
+        Interrupted: On a request to stop, with the state of every run saved.
     """
     together: list[int] = []
     # From the first snapshot on, which comes before the first step, a signal is a request.

@@ -22,7 +22,7 @@ class Interrupted(ContestedError):  # noqa: N818 - requested, not an error, but 
 
 
 class StopRequest:
-    """Turns a first Ctrl-C, SIGTERM or SIGHUP into a request, met between two steps; a second one acts at once.
+    """Turns a first signal to stop (``STOP_SIGNALS``) into a request, met between two steps; a second acts at once.
 
     Args:
         processes: Those that train together: they stop after the same step, whichever of them was asked.

@@ -241,7 +241,7 @@ def fit_stacked(
     Raises:
         ValueError: If the runs cannot be stacked.
         TrainingError: If a run's loss is not finite; what was recorded of any run stays.
-        Interrupted: On Ctrl-C, SIGTERM or SIGHUP, with the state of every run saved.
+        Interrupted: On a request to stop, with the state of every run saved.
     """
 
     def steps(active: list[TrainingLoop]) -> Steps:
