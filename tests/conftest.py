@@ -6,8 +6,10 @@ import functools
 import gc
 import itertools
 import json
+import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -249,6 +251,26 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def forkserver() -> Any:
+    """Starts processes that are copies of one that has imported what trains, which takes each of its own seconds."""
+    multiprocessing.set_forkserver_preload(["contested.runs"])
+    return multiprocessing.get_context("forkserver")
+
+
+@pytest.fixture(scope="session")
+def meeting() -> Callable[[int], dict[str, str]]:
+    """The environment in which so many processes find one another."""
+
+    def where(size: int) -> dict[str, str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        return {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+    return where
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import runpy
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,16 +21,13 @@ from contested.annotations import Annotations
 WORKER = Path(__file__).with_name("ddp_worker.py")
 
 
-def run_together(jobs: list[dict[str, Any]], folder: Path) -> None:
-    """Start the worker in two processes, and wait for both."""
+def run_together(jobs: list[dict[str, Any]], folder: Path, where: dict[str, str]) -> None:
+    """Start the worker in two processes that meet, and wait for both."""
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    shared = {**os.environ, **where, "OMP_NUM_THREADS": "1"}
     started = []
     for rank in range(2):
-        given = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+        given = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
         command = [sys.executable, str(WORKER), str(folder / "jobs.json")]
         started.append(subprocess.Popen(command, env={**shared, **given}, stderr=subprocess.PIPE, text=True))
     told = [process.communicate(timeout=180)[1] for process in started]
@@ -51,7 +47,9 @@ def job(checkpoint: Callable[[str], Path], annotated: Annotations) -> dict[str, 
 
 
 @pytest.fixture(scope="module")
-def trained(job: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    job: dict[str, Any], meeting: Callable[[int], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """What the same two processes did, one training after the other: they are seconds in starting."""
     out = tmp_path_factory.mktemp("trained")
     for name in ("sharded", "two", "ended", "lost"):
@@ -62,7 +60,8 @@ def trained(job: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
     unlearned = {**job["train"], "labels": [1] * len(job["train"]["labels"])}
     stopped = {**job, "out": str(out / "ended"), "train": unlearned, "rate": 0.3, "options": {"stop": True}}
     lost = {**job, "out": str(out / "lost"), "ends": 8, "lost": True}
-    run_together([{**job, "out": str(out / "sharded"), "sharded": True}, killed, resumed, stopped, lost], out)
+    jobs = [{**job, "out": str(out / "sharded"), "sharded": True}, killed, resumed, stopped, lost]
+    run_together(jobs, out, meeting(2))
     return out
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import runpy
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,26 +32,25 @@ Train = Callable[..., dict[str, str]]
 
 @pytest.fixture(scope="module")
 def together(
-    checkpoint: Callable[[str], Path], annotated: Any, bulk: Any, tmp_path_factory: pytest.TempPathFactory
+    checkpoint: Callable[[str], Path],
+    annotated: Any,
+    bulk: Any,
+    forkserver: Any,
+    meeting: Callable[[int], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Train:
     """Trains a small run in so many processes, and gives what each of them that failed said."""
     task = ct.NLITask(annotated=annotated, bulk=bulk, bulk_size=41)
     cache = str(tmp_path_factory.mktemp("cache"))
-    # A server that has imported what trains: its copies need not, which takes each of its own seconds.
-    multiprocessing.set_forkserver_preload(["contested.runs"])
-    context = multiprocessing.get_context("forkserver")
 
     def train(size: int, out: Path, *, kind: str = "bert", method: Any = None, **job: Any) -> dict[str, str]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        environment = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        environment = meeting(size) | {"CONTESTED_CACHE": cache}
         given = {"model": str(checkpoint(kind)), "method": method or ct.LoRA(r=2), "task": task, "out": out}
         options = {**OPTIONS, **job.pop("options", {})}
         started = []
         for rank in range(size):
-            told = (rank, {**environment, "CONTESTED_CACHE": cache}, {**given, "options": options, **job})
-            process = context.Process(target=runpy.run_path, args=(str(WORKER), {"GIVEN": told}, "__main__"))
+            told = (rank, environment, {**given, "options": options, **job})
+            process = forkserver.Process(target=runpy.run_path, args=(str(WORKER), {"GIVEN": told}, "__main__"))
             process.start()
             started.append(process)
         for process in started:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,12 +11,11 @@ from contested.studies import local
 
 
 @pytest.fixture(autouse=True, scope="module")
-def forked_workers() -> Iterator[None]:
-    """Workers that are copies of one process that has imported what trains, which takes each of its own seconds.
+def forked_workers(forkserver: Any) -> Iterator[None]:
+    """Workers that are copies of one process.
 
     Studies that are run as a command of their own, and those of ``test_workers``, have workers as users have them.
     """
-    multiprocessing.set_forkserver_preload(["contested.runs"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "_PROCESSES", multiprocessing.get_context("forkserver"))
+        patch.setattr(local, "_PROCESSES", forkserver)
         yield

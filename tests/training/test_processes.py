@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import runpy
-import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,18 +39,15 @@ def test_the_only_process_answers_everything_itself() -> None:
     assert (ALONE.first(lambda: 7), ALONE.each(7), ALONE.any(True), ALONE.any(False)) == (7, [7], True, False)
 
 
-def test_shares_of_a_batch_have_the_loss_and_the_gradients_of_the_whole(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.set_forkserver_preload(["contested.runs"])
-    context = multiprocessing.get_context("forkserver")
+def test_shares_of_a_batch_have_the_loss_and_the_gradients_of_the_whole(
+    forkserver: Any, meeting: Callable[[int], dict[str, str]], tmp_path: Path
+) -> None:
     worker, started = str(Path(__file__).with_name("process.py")), []
     for size in (1, 2):
-        environment = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        environment = meeting(size)
         for rank in range(size):
             given = {"GIVEN": (rank, environment, tmp_path)}
-            started.append(context.Process(target=runpy.run_path, args=(worker, given, "__main__")))
+            started.append(forkserver.Process(target=runpy.run_path, args=(worker, given, "__main__")))
             started[-1].start()
     for process in started:
         process.join(60)
