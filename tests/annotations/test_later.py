@@ -98,6 +98,13 @@ def test_ids_fields_and_votes_are_made_when_they_are_read(data):
     assert data.fields is data.fields
 
 
+@pytest.mark.parametrize("options", [{"scale": ["x", "y"]}, {"by": "scaled-entropy"}, {"anonymous": True}])
+def test_options_make_nothing_of_ids_and_fields(data, options):
+    found = read_annotations(data.source, **options)
+    assert [isinstance(vars(found)[name], Later) for name in ("example_ids", "fields")] == [True] * 2
+    assert content_of_fields(found) == content_of_fields(data)
+
+
 def test_what_is_not_made_yet_goes_to_another_process(data):
     assert content_of_fields(pickle.loads(pickle.dumps(data))) == content_of_fields(data)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -61,6 +62,20 @@ def made_later(*names: str) -> Callable[[Class], Class]:
         return decorated
 
     return decorate
+
+
+def replaced(given: T, **changes: Any) -> T:
+    """Return what `dataclasses.replace` does, but for what is to be made later, which it would make.
+
+    Args:
+        given: An object of a class that `made_later` decorates.
+        **changes: Its new parts.
+
+    Returns:
+        An object with the other parts of the one given.
+    """
+    parts = {part.name: vars(given)[part.name] for part in fields(cast(Any, given)) if part.init}
+    return type(given)(**{**parts, **changes})
 
 
 class _Part:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contested.annotations.core import Annotations
+from contested.annotations.later import replaced
 from contested.annotations.readers import (
     annotator_objects,
     annotators,
@@ -212,7 +213,7 @@ def read_tables(tables: Sequence[Table], wanted: Asked) -> Annotations:
     known = chosen or _recognised(table, options)
     found = known.read(table, replace(options, label_names=options.scale or options.label_names))
     if options.anonymous and found.votes is not None:
-        found = replace(found, votes=found.votes.anonymous())
+        found = replaced(found, votes=found.votes.anonymous())
     if options.scale or options.by or options.bins:
         found = rated(found, options, table)
     if len(tables) > 1:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from contested.annotations.core import Annotations
 from contested.annotations.disagreement import UNORDERED, Disagreement, parse_by
+from contested.annotations.later import replaced
 from contested.annotations.readers._bins import midpoints
 from contested.annotations.readers._cells import canonical
 from contested.annotations.readers._format import Options
@@ -83,4 +83,4 @@ def rated(found: Annotations, options: Options, table: Table) -> Annotations:
             f"by={measure} needs the order of the classes, and those of the file do not say theirs: {names}. Give "
             f"scale={given} if this is their order from the lowest to the highest, else with the classes in that order."
         )
-    return replace(found, disagreement=Disagreement(measure, values))
+    return replaced(found, disagreement=Disagreement(measure, values))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.annotations.later import Later, made_later
+from contested.annotations.later import Later, made_later, replaced
 from contested.annotations.readers._cells import NOTHING, as_label, as_set, canonical, shown, split_cells
 from contested.annotations.readers._printed import as_structure
 from contested.annotations.readers._single import EXPECTED, single
@@ -107,7 +107,7 @@ class Answers:
         if all(names.get(label, label) == label for label in self.labels):
             return self
         renamed = Coded.of([names.get(label, label) for label in self.labels])
-        return replace(self, codes=renamed.codes[self.codes], labels=tuple(map(str, renamed.values)))
+        return replaced(self, codes=renamed.codes[self.codes], labels=tuple(map(str, renamed.values)))
 
 
 def listed_answers(table: Table, column: str, whole: Sequence[str] | None, *, sets: bool = False) -> Answers:
