@@ -170,3 +170,9 @@ def test_a_measure_that_knows_the_order_says_which_classes_lack_one(write_text):
 def test_ids_on_many_rows_are_one_problem(write_text, text, told):
     found = refusal(write_text("a.csv", text), id_column="sent_id", **WORDS)
     assert found.problems == (f"sent_id is the same on several rows, first on line 2 and line 5 ('s1'); {told}",)
+
+
+def test_the_first_id_that_repeats_is_named_with_both_its_places(write_text):
+    once = SENTENCES.replace("s1,p,", "alone,p,")
+    [found] = refusal(write_text("a.csv", once), id_column="sent_id", **WORDS).problems
+    assert found.startswith("sent_id is the same on several rows, first on line 3 and line 6 ('s2'); ")

@@ -302,6 +302,11 @@ def test_annotators_that_do_not_fit_their_labels_are_said(write_jsonl, who):
 MARKS = "id,rater_id,joy,anger,calm\na,1,1,0,0\na,2,1,1,0\na,3,0,0,1\nb,1,0,1,0\nb,2,0,0,0\nb,3,0,1,0\n"
 
 
+def test_counts_of_an_item_that_has_two_rows_are_no_marks(write_text):
+    path = write_text("a.csv", MARKS.replace("a,3,0,0,1", "a,3,0,0,2"))
+    assert not any("marks" in found for found in problems_of(path, count_columns=["joy", "anger", "calm"]))
+
+
 def test_rows_of_marks_are_refused_until_their_reading_is_named(write_text):
     path = write_text("a.csv", MARKS)
     [found] = problems_of(path, count_columns=["joy", "anger", "calm"])

@@ -11,7 +11,15 @@ import numpy as np
 
 from contested.annotations.core import Annotations
 from contested.annotations.later import Later
-from contested.annotations.readers._cells import as_label, as_text, labels_in, rounded_id, rounded_in, shown
+from contested.annotations.readers._cells import (
+    as_label,
+    as_text,
+    labels_in,
+    n_different,
+    rounded_id,
+    rounded_in,
+    shown,
+)
 from contested.annotations.readers._labels import OTHER_NAMES, OTHER_SCALE
 from contested.errors import ConfigError
 from contested.rows import FILE, TEXT, Coded, Table
@@ -306,19 +314,20 @@ def _id_again(table: Table, column: str, name: str, lines: tuple[int, int]) -> s
 
 def _several_rows(table: Table, column: str) -> str:
     """Say in one sentence that ids repeat on many rows of one file; nothing where a few do, which are named each."""
-    ids = [*labels_in(table.columns[column])]
-    again = first_places(labels_in(table.columns[column]).codes.astype(np.int64)) != np.arange(len(ids))
+    ids = labels_in(table.columns[column])
+    first = first_places(ids.codes.astype(np.int64))
+    again = first != np.arange(len(ids))
     if table.files or again.sum() <= _FEW_REPEATS:
         return ""
     second = int(again.argmax())
-    places = [table.at(table.line_numbers[row]) for row in (ids.index(ids[second]), second)]
+    places = [table.at(table.line_numbers[row]) for row in (int(first[second]), second)]
     told = f"{column} is the same on several rows, first on {places[0]} and {places[1]} ({shown(ids[second])})"
     coded = {name: labels_in(values) for name, values in table.columns.items() if name not in (column, ROW_NUMBER)}
     alone = [name for name in alias_columns(table, ID_ALIASES) if name in coded and _identifies(table.columns[name])]
     if alone:
         return f"{told}; ids must be unique, as in id_column={alone[0]}"
     repeating = (name for name, values in coded.items() if 1 < values.n_values < len(ids) and not values.missing.any())
-    pair = next((name for name in repeating if len({*zip(ids, coded[name], strict=True)}) == len(ids)), "")
+    pair = next((name for name in repeating if n_different(ids, coded[name]) == len(ids)), "")
     together = f"id_column={pair}+{column}" if pair else f"id_column=…+{column}"
     return f"{told}; ids must be unique, and several columns may identify a row together: {together}"
 

@@ -81,7 +81,7 @@ class Counted(NamedTuple):
             return self._by_class(ids, rows, fields, source=source)
         every = len(rows) == len(ids)
         return Annotations(
-            Later(lambda: tuple(ids) if every else tuple(np.array(ids, dtype=object)[rows].tolist())).unmade,
+            Later(lambda: _of_rows(ids, rows)).unmade,
             self.counts if every else self.counts[rows],
             self.label_names,
             fields.then(lambda frame: frame if every else frame.iloc[rows]).unmade,
@@ -106,12 +106,13 @@ class Counted(NamedTuple):
         items = (answers.items[:, None] * n_classes + np.arange(n_classes)).ravel()
         votes = Votes(items, chosen.ravel(), np.repeat(answers.annotators, n_classes), answers.annotator_ids)
         kept = (np.asarray(rows)[:, None] * n_classes + np.arange(n_classes)).ravel()
-        own = {"item_id": np.repeat([ids[row] for row in rows], n_classes), "class": np.tile(classes, len(rows))}
+        item_ids = _of_rows(ids, rows)
+        own = {"item_id": np.repeat(item_ids, n_classes), "class": np.tile(classes, len(rows))}
         known = fields.value.iloc[rows]
         given = known.rename(columns={name: f"{name}_given" for name in own if name in known})
         votes = votes.select(kept, n_items=n_items * n_classes)
         return Annotations(
-            tuple(f"{ids[row]}/{name}" for row in rows for name in classes),
+            tuple(f"{item}/{name}" for item in item_ids for name in classes),
             votes.counts(n_items=len(kept), n_classes=2),
             ("no", "yes"),
             given.loc[given.index.repeat(n_classes)].assign(**own),
@@ -119,6 +120,10 @@ class Counted(NamedTuple):
             votes=votes,
             label_sets=self.label_sets,
         )
+
+
+def _of_rows(ids: Sequence[str], rows: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(ids) if len(rows) == len(ids) else tuple(np.array(ids, dtype=object)[rows].tolist())
 
 
 def count_answers(

@@ -188,8 +188,9 @@ def _described(values: Sequence[object]) -> str:
     if is_structured(values):
         lists = sum(isinstance(structure(value), list) for value in values[:SAMPLE])
         return "lists" if lists else "objects"
-    names = [name for name in labels_in(values).values if name is not None]
-    empty = sum(name is None for name in labels_in(values))
+    found = labels_in(values)
+    names = [name for name in found.values if name is not None]
+    empty = int(found.missing.sum())
     missing = f", {counted(empty, 'empty cell')}" if empty else ""
     if len(names) == len(values) > 1:
         return f"a different value in each row, such as {names[0][:40]}"

@@ -6,7 +6,7 @@ import dataclasses
 
 from contested.annotations.core import Annotations
 from contested.annotations.readers import long
-from contested.annotations.readers._cells import as_label
+from contested.annotations.readers._cells import as_label, labels_in, n_different
 from contested.annotations.readers._format import ID_ALIASES, Format, Options, alias_column, refuse
 from contested.rows import Table
 from contested.wording import listed
@@ -24,9 +24,8 @@ def matches(table: Table, options: Options) -> bool:
     item = options.id_column or alias_column(table, ID_ALIASES)
     if len(columns) < 2 or item not in table.columns or not set(columns) <= set(table.columns):
         return False
-    ids = [as_label(value) for value in table.columns[item]]
-    marks = {as_label(value) for column in columns for value in table.columns[column]}
-    return len(set(ids)) < len(ids) and marks <= DIGITS | TRUTHS | {None}
+    marks = {label for column in columns for label in labels_in(table.columns[column]).values}
+    return n_different(table.columns[item]) < len(table.line_numbers) and marks <= DIGITS | TRUTHS | {None}
 
 
 def read(table: Table, options: Options) -> Annotations:
