@@ -61,10 +61,15 @@ def listed(names: Iterable[object]) -> str:
 def with_commas(names: Iterable[object]) -> str:
     """Names as an option of the command line takes them: commas between them, and those that hold a comma quoted.
 
-    >>> with_commas(["Yes, surely", "No"])
-    '"Yes, surely",No'
+    >>> with_commas(["Yes, surely", "No", 'a "b", c'])
+    '"Yes, surely",No,"a ""b"", c"'
     """
-    return ",".join(f'"{name}"' if "," in str(name) else str(name) for name in names)
+    return ",".join(_quoted(str(name)) for name in names)
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"' if "," in name or name.startswith('"') else name
 
 
 def without_texts(source: str, text_columns: Iterable[str], columns: Iterable[object]) -> list[str]:

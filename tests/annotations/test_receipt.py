@@ -15,6 +15,7 @@ from contested.annotations.notes import reading_notes
 from contested.cli import options
 from contested.cli.entropy import entropy
 from contested.errors import ConfigError, DataError
+from contested.wording import with_commas
 
 APP = typer.Typer()
 APP.command()(entropy)
@@ -137,6 +138,8 @@ def test_names_with_commas_are_quoted(write_text):
     given = json.loads(run(path, "--label-names", '"Ja, klar",Nein', "--json"))
     assert given["label_names"] == ["Ja, klar", "Nein"]
     assert options.names("a, b ,c") == ["a", "b", "c"]
+    names = ["Yes, surely", "No", 'a "b", c', '"d" e', 'f "g"']
+    assert options.names(with_commas(names)) == names
     with pytest.raises(ConfigError, match="Close every quotation mark"):
         options.names('"a,b')
 
