@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from contested.analysis import compare
-from contested.report.compared_examples import KINDS
 from contested.report.explorer.of_comparison import explorer_of_comparison
 from contested.report.explorer.payload import check_explorer
 
@@ -15,7 +14,7 @@ from contested.report.explorer.payload import check_explorer
 def test_both_models_are_there_at_the_compared_checkpoints(make, names) -> None:
     run = make(n=40)
     found = compare(run, at=("first", 200), names=names, n_resamples=100, n_flips=100)
-    explorer = explorer_of_comparison(found, tuple(KINDS))
+    explorer = explorer_of_comparison(found)
     check_explorer(explorer)
     table = found.examples.set_index("example_id").loc[list(explorer.example_ids)]
     first, second = explorer.runs
@@ -26,6 +25,7 @@ def test_both_models_are_there_at_the_compared_checkpoints(make, names) -> None:
         assert not {"aulc", "loss_change", "variability"} & set(columns)  # of whole runs, not of one checkpoint
     items = {column.name: column for column in explorer.items}
     assert list(items["change"].values) == table["change"].tolist()
+    assert items["change"].levels == ("1→0", "0→1", "other", "same")
     assert np.array_equal(items["js"].values, table["js"])
     assert (explorer.x, explorer.y) == (f"loss_last of {first.name}", f"loss_last of {second.name}")
     assert first.name != second.name

@@ -12,7 +12,7 @@ from contested.files import user_path, write_json, write_text
 from contested.formats import percent
 from contested.report.compare_figures import figures
 from contested.report.compare_tables import comparison_frames, comparison_tables
-from contested.report.compared_examples import KINDS, compared_examples
+from contested.report.compared_examples import compared_examples
 from contested.report.declarations import Section
 from contested.report.examples import ALL
 from contested.report.explorer.of_comparison import explorer_of_comparison
@@ -69,7 +69,7 @@ def write_comparison(found: Comparison, out: str | os.PathLike[str], *, title: s
     ) as written:
         write_json(results, found.to_dict())
         parts = written()
-    explorer = explorer_of_comparison(found, tuple(KINDS))
+    explorer = explorer_of_comparison(found)
     page = Page(
         title=title or f"{found.second.name} compared with {found.first.name}",
         lead=_lead(found),

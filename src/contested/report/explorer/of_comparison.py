@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from contested.analysis import Comparison
 from contested.analysis.measures import measure_columns as measured_columns
+from contested.report.compared_examples import KINDS
 from contested.report.explorer.facts import texts_or_none
 from contested.report.explorer.payload import MOST_ITEMS, Column, Explorer, ExplorerRun
 from contested.report.explorer.tracked import Items, curves_of, measure_columns
@@ -23,12 +24,11 @@ _NOTE = (
 )
 
 
-def explorer_of_comparison(found: Comparison, kinds: tuple[str, ...]) -> Explorer | None:
+def explorer_of_comparison(found: Comparison) -> Explorer | None:
     """The explorer of a comparison's page: the second model's loss against the first's, example by example.
 
     Args:
         found: The comparison.
-        kinds: What can happen to an answer, in order.
 
     Returns:
         The explorer; None of more items than :data:`MOST_ITEMS`.
@@ -44,7 +44,7 @@ def explorer_of_comparison(found: Comparison, kinds: tuple[str, ...]) -> Explore
     both = all(any(column.name == _LOSS for column in run.columns) for run in runs)
     across, up = (f"{_LOSS} of {name}" for name in names) if both else (explorer.x, explorer.y)
     taken = {column.name for column in explorer.items}
-    return explorer._replace(items=[*explorer.items, *_changes(found.examples, items, kinds, taken)], x=across, y=up)
+    return explorer._replace(items=[*explorer.items, *_changes(found.examples, items, taken)], x=across, y=up)
 
 
 def _model(name: str, state: Trajectory, items: Items) -> ExplorerRun:
@@ -59,13 +59,13 @@ def _model(name: str, state: Trajectory, items: Items) -> ExplorerRun:
     return ExplorerRun(name, state.steps, state.counted_in, columns, probabilities=probabilities)
 
 
-def _changes(table: pd.DataFrame, items: Items, kinds: tuple[str, ...], taken: set[str]) -> Iterator[Column]:
+def _changes(table: pd.DataFrame, items: Items, taken: set[str]) -> Iterator[Column]:
     """What became of each answer, and how far apart the two models are."""
     aligned = table.set_index(table["example_id"].astype(str)).reindex(items.ids)
     if "change" in aligned:
         sentence = "What became of the answer: 1→0 right and then wrong, 0→1 wrong and then right."
         name = "change" if "change" not in taken else "change (comparison)"
-        yield Column(name, "change", "", sentence, "category", texts_or_none(aligned["change"]), kinds)
+        yield Column(name, "change", "", sentence, "category", texts_or_none(aligned["change"]), tuple(KINDS))
     if "js" in aligned:
         name = "js" if "js" not in taken else "js (comparison)"
         sentence = "Jensen–Shannon divergence of the two models' probabilities."

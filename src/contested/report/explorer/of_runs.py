@@ -61,11 +61,9 @@ def _entries(runs: Sequence[ReportRun], items: Items) -> list[_Entry]:
 
 def _run(entry: _Entry, items: Items, shown: NDArray[np.intp]) -> ExplorerRun:
     trajectory = entry.trajectory
-    measured = pd.concat([run.analysis.examples for run, _ in entry.parts], ignore_index=True)
-    order = np.full(len(items.ids), -1)
-    order[np.concatenate([places for _, places in entry.parts])] = np.arange(len(measured))
+    measured = pd.concat([run.analysis.examples.set_axis(places) for run, places in entry.parts])
     # A row without values stands for what the run does not track.
-    aligned = measured.reindex(order)
+    aligned = measured.reindex(range(len(items.ids)))
     curves, probabilities = curves_of([(run.trajectory, places) for run, places in entry.parts], shown, items)
     return ExplorerRun(
         name=entry.name,
