@@ -30,7 +30,7 @@ function drawBands(plot, series, root) {
   ctx.restore();
 }
 
-function options({ series, range, width, height, root, onCursor, onBands, sync }) {
+function options({ series, width, height, root, onCursor, onBands, onRange, sync }) {
   const ink = cssColor("var(--quiet)", root);
   const rule = cssColor("var(--rule)", root);
   const axis = { stroke: ink, font: FONT, grid: { stroke: rule, width: 1 }, ticks: { show: false } };
@@ -40,7 +40,7 @@ function options({ series, range, width, height, root, onCursor, onBands, sync }
     padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 }, sync: sync ? { key: sync } : undefined },
-    scales: { x: { time: false }, y: { range: (_, low, high) => (low === null ? range : [low, high]) } },
+    scales: { x: { time: false }, y: { range: onRange } },
     axes: [
       { ...axis, size: 22, gap: 4, space: 50, values: (_, values) => values.map((value) => (value === null ? "" : String(Number(value.toPrecision(6))))) },
       { ...axis, size: 36, gap: 4, space: 26 },
@@ -81,12 +81,12 @@ export function Chart({ label, steps, unit, series, range, height, theme, root, 
   const [index, setIndex] = useState(null);
   const finite = (values) => Array.from(values, (value) => (Number.isFinite(value) ? value : null));
   const shown = useRef(null);
-  shown.current = series;
+  shown.current = { series, range };
   const shape = `${theme}|${height}|${series.map(({ color, dash, width }) => [color, dash, width].join()).join("|")}`;
   useEffect(() => {
     const element = holder.current;
     const made = new uPlot(
-      options({ series, range, width: element.clientWidth || 200, height, root, onCursor: setIndex, onBands: (own) => drawBands(own, shown.current, root), sync }),
+      options({ series, width: element.clientWidth || 200, height, root, onCursor: setIndex, onBands: (own) => drawBands(own, shown.current.series, root), onRange: () => shown.current.range, sync }),
       [steps, ...series.map(({ values }) => finite(values))],
       element,
     );

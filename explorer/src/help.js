@@ -34,24 +34,25 @@ export function Help({ open, onClose }) {
 
 /** What is drawn, in words, for every way of reading: of columns and curves, each once, and what else there is to know. */
 export function Meaning({ of, children }) {
-  const said = new Map(of.filter((own) => own?.sentence).map((own) => [own.heading, own]));
   return html`<details class="x-meaning small">
     <summary>What these mean</summary>
-    <${Said} columns=${said} />
+    <${Said} columns=${of} />
     ${children}
   </details>`;
 }
 
-const Said = ({ columns }) => html`<dl>${[...columns].map(([heading, { sentence, unit }]) => html`<dt>${heading}${unit ? html` <span class="quiet">${unit}</span>` : null}</dt><dd>${sentence}</dd>`)}</dl>`;
+function Said({ columns }) {
+  const said = new Map(columns.filter((column) => column?.sentence).map((column) => [column.heading, column]));
+  return html`<dl>${[...said].map(([heading, { sentence, unit }]) => html`<dt>${heading}${unit ? html` <span class="quiet">${unit}</span>` : null}</dt><dd>${sentence}</dd>`)}</dl>`;
+}
 
 /** What every column is, and the licences of what the explorer is made of. */
 export function Foot({ data }) {
-  const said = new Map(data.columns.filter(({ sentence }) => sentence).map((column) => [column.heading, column]));
   return html`<div class="x-foot">
     ${data.index.notes?.length ? html`<ul class="plainlist small">${data.index.notes.map((note) => html`<li>${note}</li>`)}</ul>` : null}
     <details>
       <summary>What the columns mean</summary>
-      <${Said} columns=${said} />
+      <${Said} columns=${data.columns} />
       <p class="small quiet">Values in this explorer are rounded to about three digits; the tables beside this page have all.</p>
     </details>
     <details><summary>Licences of the explorer's parts</summary><pre>${LICENCES}</pre></details>

@@ -437,6 +437,17 @@ def test_runs_beside_each_other_and_other_measures_on_the_axes(opened) -> None:
         assert page.locator(".x-equal").count() == 1  # where both runs are alike
 
 
+def test_curves_have_their_axes_in_every_colour_scheme(opened) -> None:
+    canvas = ".x-curves canvas"
+    with opened("#run=full") as page:
+        page.locator(canvas).first.wait_for()
+        light = page.locator(canvas).first.evaluate("own => own.toDataURL()")
+        for scheme, sign in (("dark", "!=="), ("light", "===")):
+            page.emulate_media(color_scheme=scheme)
+            shown = f"([s, light]) => document.querySelector(s).toDataURL() {sign} light"
+            page.wait_for_function(shown, arg=[canvas, light], timeout=5000)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_the_page_is_accessible(opened, scheme: str, width: int) -> None:
