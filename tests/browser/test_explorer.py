@@ -19,9 +19,10 @@ from scipy.special import softmax
 from scipy.stats import t as student
 
 from contested import Trajectory
+from contested.analysis import compare
 from contested.analysis.items import map_items
 from contested.annotations import Annotations, Votes
-from contested.report import write_map
+from contested.report import write_comparison, write_map
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -446,6 +447,44 @@ def test_curves_have_their_axes_in_every_colour_scheme(opened) -> None:
             page.emulate_media(color_scheme=scheme)
             shown = f"([s, light]) => document.querySelector(s).toDataURL() {sign} light"
             page.wait_for_function(shown, arg=[canvas, light], timeout=5000)
+
+
+@pytest.fixture(scope="module")
+def compared(report, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """The page that compares the report's runs as each ended, and its examples."""
+    found = compare(*report.runs, n_resamples=40, n_flips=100)
+    return write_comparison(found, tmp_path_factory.mktemp("comparison")).html, found.examples
+
+
+def test_a_comparison_maps_one_loss_against_the_other(opened, report, compared) -> None:
+    html, examples = compared
+    lost = examples["example_id"][examples["change"] == "1→0"]
+    assert 0 < len(lost) < N
+    with opened("#where=change+=+1→0", path=html) as page:
+        assert selected(page, len(lost)) == len(lost)
+        axes = page.locator(".x-axes select")
+        assert [axes.nth(j).input_value() for j in (1, 0)] == [f"loss_last of {run}" for run in RUNS]
+        assert page.locator(".x-equal").count() == 1
+        shown = first_id(page)
+        assert shown in set(lost)
+        page.locator(".x-body .x-row").first.click()
+        check_answers(page.locator(".x-card .x-answers tbody tr").all_inner_texts(), report.runs, shown)
+        assert page.locator("#explorer canvas").count() == 1  # of one checkpoint there are no curves
+
+
+def test_what_a_chip_of_a_comparison_selects_is_there_after_a_reload(opened, compared) -> None:
+    html, examples = compared
+    contested = set(examples["example_id"][examples["category"] == "contested"])
+    assert 0 < len(contested) < N
+    with opened(path=html) as page:
+        assert selected(page, N) == N
+        page.locator(".x-chip", has_text="contested").first.click()
+        assert selected(page, len(contested)) == len(contested)
+        assert fragment(page, "category=") == "#category=contested"
+        page.reload()
+        assert selected(page, len(contested)) == len(contested)
+        assert page.locator(".x-chip", has_text="contested").first.get_attribute("aria-pressed") == "true"
+        assert first_id(page) in contested
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
