@@ -17,7 +17,7 @@ from contested.integrations.log_probs import log_probs
 from contested.integrations.sequences import Sequences, Tokenizing, Tokens, as_tokens, is_conversation
 from contested.integrations.text_rows import TextRows, fingerprint, follow, read_text_rows
 from contested.integrations.tracked import Outputs, measured
-from contested.training.engine import base_model
+from contested.models import base_model
 from contested.training.objective import cross_entropy
 from contested.wording import listed
 

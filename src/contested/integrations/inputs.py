@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from contested.errors import ConfigError, DataError
+from contested.models import base_model
 from contested.tasks import EncodedTexts
 from contested.training import tracking_pass
-from contested.training.engine import base_model
 from contested.wording import listed
 
 TOKENS = ("input_ids", "attention_mask", "token_type_ids")

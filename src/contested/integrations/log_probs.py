@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contested.integrations.sequences import Sequences
-from contested.training.engine import base_model
+from contested.models import base_model
 
 
 class Alternatives(NamedTuple):

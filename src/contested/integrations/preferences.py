@@ -15,9 +15,9 @@ from contested.integrations.log_probs import log_probs, reference_adapters
 from contested.integrations.sequences import Sequences, Tokenizing, Tokens, as_tokens
 from contested.integrations.text_rows import TextRows, fingerprint, follow, read_text_rows
 from contested.integrations.tracked import Outputs, measured
+from contested.models import base_model
 from contested.tasks import EncodedTexts
 from contested.training import tracking_pass
-from contested.training.engine import base_model
 from contested.training.objective import cross_entropy
 from contested.training.tracking import inference_mode
 from contested.wording import listed

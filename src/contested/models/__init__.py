@@ -2,7 +2,7 @@
 
 from contested.models.build import TextModel, build, preflight
 from contested.models.checkpoints import quiet
-from contested.models.methods import FULL, peft_types, tuner_class
+from contested.models.methods import FULL, base_model, peft_types, tuner_class
 from contested.models.reloading import load_saved
 from contested.models.sharding import shard_frozen
 from contested.models.vocabulary import READS_LAST_END, embeddings_of, takes_token_types
@@ -12,6 +12,7 @@ __all__ = [
     "FULL",
     "READS_LAST_END",
     "TextModel",
+    "base_model",
     "build",
     "embeddings_of",
     "load_saved",

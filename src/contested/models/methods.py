@@ -122,3 +122,8 @@ def _family_defaults(family: Family, accepted: Mapping[str, Any]) -> dict[str, A
     else:
         defaults = {"target_modules": family.lora_targets}
     return {key: list(modules) for key, modules in defaults.items() if modules} | others
+
+
+def base_model(module: Any) -> Any:
+    """The transformers model inside an adapter, or the module itself."""
+    return module.get_base_model() if hasattr(module, "get_base_model") else module

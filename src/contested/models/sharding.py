@@ -7,7 +7,7 @@ from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from contested.models.vocabulary import classifier_of
+from contested.models.methods import base_model
 
 
 def shard_frozen(module: nn.Module, device: torch.device) -> None:
@@ -19,7 +19,7 @@ def shard_frozen(module: nn.Module, device: torch.device) -> None:
         module: The model, in the host's memory, the same in every process.
         device: This process's device.
     """
-    kinds = set(classifier_of(module)._no_split_modules or ())
+    kinds = set(base_model(module)._no_split_modules or ())
     layers = [part for part in module.modules() if type(part).__name__ in kinds]
     trained = {parameter for parameter in module.parameters() if parameter.requires_grad}
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from contested.models.methods import base_model
+
 _FEWEST, _MOST = 0.7, 1.1
 """Share of a model's embeddings that a tokenizer may know: BERT's (30,522) is no tokenizer of RoBERTa (50,265)."""
 _USUAL = 0.04
@@ -31,13 +33,13 @@ class Embeddings(NamedTuple):
 
 def embeddings_of(module: nn.Module) -> Embeddings:
     """Count the rows of a model's embedding tables, also inside an adapter and without loaded weights."""
-    model = classifier_of(module)
+    model = base_model(module)
     return Embeddings(_tokens(model), _types(model))
 
 
 def takes_token_types(module: nn.Module) -> bool:
     """Whether a model's forward has a place for token types; a tokenizer may give them all the same."""
-    return "token_type_ids" in inspect.signature(classifier_of(module).forward).parameters
+    return "token_type_ids" in inspect.signature(base_model(module).forward).parameters
 
 
 def no_words(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -84,11 +86,6 @@ def vocabulary_notes(tokenizer: PreTrainedTokenizerBase, module: nn.Module) -> l
         f"The tokenizer knows {known:,} tokens and the model has {rows:,} embeddings, more apart than is usual: check "
         "that they belong together."
     ]
-
-
-def classifier_of(module: Any) -> Any:
-    """The transformers model inside an adapter, or the module itself."""
-    return module.get_base_model() if hasattr(module, "get_base_model") else module
 
 
 def _known(tokenizer: PreTrainedTokenizerBase) -> int:

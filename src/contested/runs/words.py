@@ -10,7 +10,6 @@ import pandas as pd
 
 from contested import models, tasks, training
 from contested.errors import DataError
-from contested.training.engine import base_model
 from contested.wording import counted, listed
 
 
@@ -67,13 +66,13 @@ def _problems(part: tasks.TextPart, model: models.TextModel, plain: tasks.Encode
     empty = np.flatnonzero(texts.lengths <= added)
     if len(empty):
         yield f"{part.first(empty)}: the tokenizer makes no token of the text"
-    if base_model(model.module).config.model_type in models.READS_LAST_END:
+    if models.base_model(model.module).config.model_type in models.READS_LAST_END:
         yield from _miscounted(part, model, plain)
 
 
 def _miscounted(part: tasks.TextPart, model: models.TextModel, plain: tasks.EncodedTexts) -> Iterator[str]:
     """Texts with other than the tokenizer's own end tokens, where a head reads at the last of as many as all have."""
-    config = base_model(model.module).config
+    config = models.base_model(model.module).config
     wanted, found = plain.count(config.eos_token_id)[0], part.texts.count(config.eos_token_id)
     wrong = np.flatnonzero((found != wanted) | (found == 0))
     if len(wrong):

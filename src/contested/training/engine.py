@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
+from contested.models import base_model
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey, DropoutKeys, row_keys, shared_key
 from contested.training.families import packed_forward, pads_left, pooling
@@ -303,8 +304,3 @@ _LOOK_ACROSS = {"LILY": "Lily's router averages over all tokens of a batch"}
 def _adds_tokens(module: nn.Module) -> bool:
     """Whether PEFT's forward puts tokens of its own before the text, as prompt learning does."""
     return bool(getattr(getattr(module, "active_peft_config", None), "is_prompt_learning", False))
-
-
-def base_model(module: Any) -> Any:
-    """The transformers classifier inside an adapter, or the module itself."""
-    return module.get_base_model() if hasattr(module, "get_base_model") else module

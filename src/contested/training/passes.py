@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules import module as registry
 
+from contested.models import base_model
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
-from contested.training.engine import Engine, PackedEngine, PaddedEngine, base_model, looks_across, packs
+from contested.training.engine import Engine, PackedEngine, PaddedEngine, looks_across, packs
 from contested.training.families import pad_id_of
 from contested.training.reference import TOLERANCE, largest_difference, unit
 from contested.training.samples import chosen_examples

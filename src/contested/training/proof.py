@@ -18,6 +18,7 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from contested.errors import ModelError
+from contested.models import base_model
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKey
 from contested.training.engine import (
@@ -25,7 +26,6 @@ from contested.training.engine import (
     EngineName,
     PackedEngine,
     PaddedEngine,
-    base_model,
     engine_names,
     looks_across,
     make_engine,

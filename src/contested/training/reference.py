@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contested.errors import ModelError
+from contested.models import base_model
 from contested.tasks import EncodedTexts
-from contested.training.engine import Engine, PaddedEngine, base_model
+from contested.training.engine import Engine, PaddedEngine
 from contested.training.gradients import probing, trained_parameters
 from contested.training.precision import at_least_float32
 from contested.training.samples import chosen_examples

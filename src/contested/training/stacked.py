@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from contested.errors import TrainingError
 from contested.families import family_of
+from contested.models import base_model
 from contested.tasks import EncodedTexts
 from contested.training.dropout import DropoutKeys
-from contested.training.engine import base_model, packs
+from contested.training.engine import packs
 from contested.training.families import packed_forward, pooling
 from contested.training.fitting import fit_together
 from contested.training.loop import TrainingLoop
