@@ -77,6 +77,7 @@ def build(
     max_length: int | None = None,
     revision: str | None = None,
     seed: int = 42,
+    checked: bool = False,
 ) -> TextModel:
     """Load a backbone in float32 and apply a method to it.
 
@@ -88,6 +89,7 @@ def build(
         max_length: Longest input in tokens, or None where it does not matter yet.
         revision: A hub branch, tag or commit.
         seed: Decides the initial head and adapter; the global random state is left as it was.
+        checked: Whether :func:`preflight` has found nothing for the same.
 
     Returns:
         The trainable module with its tokenizer.
@@ -96,10 +98,8 @@ def build(
         ModelError: If something cannot be loaded or does not fit; all incompatibilities at once.
     """
     revision = pinned_revision(backbone, revision)
-    problems = preflight(
-        backbone, n_classes=len(label_names), method=method, options=options, max_length=max_length, revision=revision
-    )
-    if problems:
+    needed: dict[str, Any] = {"method": method, "options": options, "max_length": max_length, "revision": revision}
+    if not checked and (problems := preflight(backbone, n_classes=len(label_names), **needed)):
         raise ModelError(f"{backbone} cannot be trained with the method {method}:", problems)
     config = load_config(backbone, label_names=label_names, revision=revision)
     declared = declared_config(backbone, revision)

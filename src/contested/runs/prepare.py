@@ -22,6 +22,7 @@ from contested.config import RunConfig
 from contested.errors import ConfigError, DataError
 from contested.options import BulkSection, Method, TaskOptions, TaskSection
 from contested.runs.devices import check_sharding, device_of, pick_device, place
+from contested.runs.proved import Proved
 from contested.runs.words import check_words
 from contested.wording import without_texts
 
@@ -59,11 +60,32 @@ class DataCache:
 
     Nothing in it is ever written to, so that a run is the same with it and without. Backbones are not kept: to copy
     one takes as long as to load it from a disk that is warm.
+
+    Attributes:
+        proofs: What was proven, by kind of run.
     """
 
     def __init__(self) -> None:
+        self.proofs: dict[str, Proved] = {}
+        self._fitting: set[str] = set()
         self._data: deque[tuple[str, int, tasks.TaskData]] = deque(maxlen=_KEPT)
         self._tokens: deque[tuple[tasks.TaskData, str, training.TrainingSet]] = deque(maxlen=_KEPT)
+
+    def misfits(self, config: RunConfig, n_classes: int) -> list[str]:
+        """Find what of a run's checkpoint and method does not fit together, unless those of an earlier run did.
+
+        Args:
+            config: The checked configuration.
+            n_classes: Number of classes K.
+
+        Returns:
+            As :func:`contested.models.preflight`.
+        """
+        key = _model_key(config, n_classes)
+        problems = [] if key in self._fitting else _misfits(config, n_classes)
+        if not problems:
+            self._fitting.add(key)
+        return problems
 
     def data(self, config: RunConfig) -> tasks.TaskData:
         """Read and prepare the data of a run, unless an earlier run had the same from the same unchanged files.
@@ -102,12 +124,13 @@ class DataCache:
         return tokens
 
 
-def check_run(config: RunConfig, *, here: bool = True) -> list[str]:
+def check_run(config: RunConfig, *, here: bool = True, cache: DataCache | None = None) -> list[str]:
     """Find what would stop a run, without loading weights or data.
 
     Args:
         config: The checked configuration.
         here: Whether it is to be done on this machine, which then needs its device.
+        cache: What the runs of this process have in common.
 
     Returns:
         One sentence a problem: missing files, unavailable devices, parts that do not fit.
@@ -118,16 +141,7 @@ def check_run(config: RunConfig, *, here: bool = True) -> list[str]:
             pick_device(config.execution.device)
     except ConfigError as error:
         problems.append(str(error))
-    method, options = method_parts(config.method)
-    problems += models.preflight(
-        config.model.name,
-        n_classes=3,
-        method=method,
-        options=options,
-        max_length=config.model.max_length,
-        revision=config.model.revision,
-    )
-    return problems
+    return problems + (DataCache() if cache is None else cache).misfits(config, 3)
 
 
 def load_task(config: RunConfig) -> tasks.TextClassificationTask:
@@ -190,7 +204,7 @@ def load_data(config: RunConfig, cache: DataCache | None = None) -> tasks.TaskDa
         ConfigError: With what would stop the run.
         DataError: With the problems of all files at once.
     """
-    problems = check_run(config)
+    problems = check_run(config, cache=cache)
     if problems:
         raise ConfigError("The run cannot start:", problems)
     return load_task(config).prepare(config.seed) if cache is None else cache.data(config)
@@ -223,6 +237,7 @@ def prepare(
     keep_freed_memory()
     device = device_of(processes, config.execution.device)
     check_sharding(config, processes)
+    cache = DataCache() if cache is None else cache
     method, options = method_parts(config.method)
     model = models.build(
         config.model.name,
@@ -232,9 +247,10 @@ def prepare(
         max_length=config.model.max_length,
         revision=config.model.revision,
         seed=config.seed,
+        checked=not cache.misfits(config, len(data.label_names)),
     )
     place(config, model.module, device)
-    encoded = (DataCache() if cache is None else cache).tokens(config, data, model)
+    encoded = cache.tokens(config, data, model)
     notes = (*data.notes, *model.notes, *check_words(data, model, encoded))
     return RunComponents(model, data, encoded, device, notes, processes)
 
@@ -309,6 +325,33 @@ def recipe(config: RunConfig) -> training.Recipe:
 def _data_key(config: RunConfig) -> str:
     """Everything but the run's seed that can decide its data: the whole task, and its files as they are now."""
     return json.dumps([config.task.model_dump(mode="json"), [_stamp(Path(path)) for path in config.task.files]])
+
+
+def _model_key(config: RunConfig, n_classes: int) -> str:
+    """All that decides whether checkpoint and method fit: both, and the checkpoint's files as they are now."""
+    folder = Path(config.model.name).expanduser()
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    content: Any = [[file.name, _stamp(file)] for file in files]
+    return json.dumps(
+        [
+            config.model.model_dump(mode="json"),
+            config.method.model_dump(mode="json"),
+            n_classes,
+            content or models.pinned_revision(config.model.name, config.model.revision),
+        ]
+    )
+
+
+def _misfits(config: RunConfig, n_classes: int) -> list[str]:
+    method, options = method_parts(config.method)
+    return models.preflight(
+        config.model.name,
+        n_classes=n_classes,
+        method=method,
+        options=options,
+        max_length=config.model.max_length,
+        revision=config.model.revision,
+    )
 
 
 def _stamp(file: Path) -> list[int]:

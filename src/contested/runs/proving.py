@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from contested.config import RunConfig
 from contested.errors import ModelError, TrainingError
 from contested.runs.free_memory import free_memory
 from contested.runs.prepare import RunComponents
+from contested.runs.proved import Kind, engine_before
 
 _LARGE = 1 << 30  # bytes of a whole model that is not saved before its run
 _ROOM = 1.25  # memory of a second copy of a model, in units of its weights
@@ -27,10 +28,14 @@ class Proof(NamedTuple):
     Attributes:
         engine: Its engine.
         not_loadable: Why nobody can say whether the saved weights will be right, or empty.
+        saved: What its weights are as files, with which they were loaded right; None where that was not proven.
+        by: The id of the run of the same process and kind that has proven it; empty: this one.
     """
 
     engine: training.Proven
     not_loadable: str
+    saved: models.SavedForm | None = None
+    by: str = ""
 
     @property
     def checks(self) -> dict[str, Any]:
@@ -42,6 +47,7 @@ class Proof(NamedTuple):
             "examples": proven.examples,
             "largest_difference": proven.difference,
             "merges": proven.merges,
+            **({"proven_by": self.by} if self.by else {}),
         }
         return {"engine": engine, **({"weights": {"not_checked": self.not_loadable}} if self.not_loadable else {})}
 
@@ -66,11 +72,12 @@ _SAID: dict[training.EngineName, str] = {
 }
 
 
-def beginning(components: RunComponents) -> training.Beginning:
+def beginning(components: RunComponents, sample: tasks.EncodedTexts | None = None) -> training.Beginning:
     """What a run's model gives a few examples before anything of it is replaced or moved.
 
     Args:
         components: The run's parts, as they were built.
+        sample: The examples; chosen from the run's where not given.
 
     Returns:
         The examples and their logits.
@@ -78,24 +85,28 @@ def beginning(components: RunComponents) -> training.Beginning:
     Raises:
         ModelError: If the model's own forward fails.
     """
-    data = components.encoded
-    others = [data.train, data.validation]
-    return training.Beginning.of(components.model.module, data.tracked, others=others, **_where(components))
+    module, data = components.model.module, components.encoded
+    if sample is None:
+        others = [data.train, data.validation]
+        return training.Beginning.of(module, data.tracked, others=others, **_where(components))
+    return training.Beginning(sample, training.own_logits(module, sample, **_where(components)))
 
 
 def prove(
     config: RunConfig,
     components: RunComponents,
     begun: training.Beginning,
-    before: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None,
+    kind: Kind,
 ) -> Proof:
-    """Prove what can be proven before a run costs anything.
+    """Prove what can be proven before a run costs anything, and was not proven before.
 
     Args:
         config: The checked configuration.
         components: The run's parts, as they were built.
-        begun: From :func:`beginning`.
+        begun: What its model gives the examples that ``kind`` shows.
         before: The run's manifest where it began earlier: it keeps its engine, or takes a slower one.
+        kind: The run's kind. What an earlier run of it has proven holds as long as its engine gives ``begun``.
 
     Returns:
         What came of it.
@@ -103,8 +114,15 @@ def prove(
     Raises:
         ModelError: If no engine gives the logits of the library's own forward, or the saved model would not.
     """
-    not_loadable = _check_saving(config, components, begun)
-    return Proof(prove_engine(config, components, begun, before), not_loadable)
+    if kind.proved is not None:
+        module, given = components.model.module, {**_where(components), "precision": config.training.precision}
+        engine = training.engine_like(kind.proved.engine, module, begun, **given)
+        if engine is not None:
+            return Proof(engine, "", kind.proved.saved, kind.proved.by)
+        begun = beginning(components, kind.sample)
+    found = _check_saving(config, components, begun)
+    not_loadable, saved = (found, None) if isinstance(found, str) else ("", found)
+    return Proof(prove_engine(config, components, begun, before), not_loadable, saved)
 
 
 def prove_engine(
@@ -132,7 +150,7 @@ def prove_engine(
         begun,
         **_where(components),
         precision=config.training.precision,
-        fastest=_engine_before(before or {}),
+        fastest=engine_before(before or {}),
     )
 
 
@@ -167,15 +185,19 @@ def check_engines(config: RunConfig, components: RunComponents, proven: training
 
 
 def check_weights(
-    config: RunConfig, components: RunComponents, folder: Path, logits: NDArray[np.float32]
+    config: RunConfig, components: RunComponents, folder: Path, logits: NDArray[np.float32], proof: Proof
 ) -> dict[str, Any]:
     """Load saved weights as their user will, and hold them against what was recorded last.
+
+    Where an earlier run has proven that such files are loaded right, they are held against the module's weights
+    instead, value by value, and the module against what was recorded last.
 
     Args:
         config: The run's configuration.
         components: Its parts.
         folder: Where the weights were saved.
         logits: Of the last checkpoint, shape (N, K).
+        proof: What the run has proven.
 
     Returns:
         What the manifest says of it: ``largest_difference``, or ``not_checked`` with the reason.
@@ -184,7 +206,14 @@ def check_weights(
         TrainingError: If they are not the weights of the last checkpoint.
     """
     rows = training.chosen_rows(components.encoded.tracked.lengths)
-    found = _loaded_logits(config, components, folder, training.selected(components.encoded.tracked, rows))
+    sample = training.selected(components.encoded.tracked, rows)
+    if proof.by and _is_as_proven(components, folder, proof):
+        engine, module = proof.engine, components.model.module
+        own = training.track(engine.engine, module, sample, batch_size=len(sample), merge=engine.merges)
+        difference, problem = _apart(config, own, logits[rows])
+        if not problem:
+            return {"largest_difference": difference, "loading_proven_by": proof.by}
+    found = _loaded_logits(config, components, folder, sample)
     if isinstance(found, str):
         return {"not_checked": found}
     difference, problem = _apart(config, found, logits[rows])
@@ -241,13 +270,22 @@ def _check_shares(
         )
 
 
-def _check_saving(config: RunConfig, components: RunComponents, begun: training.Beginning) -> str:
-    """Save the model as it is, an adapter moved, and load it again; why this cannot be done, or empty."""
+def _is_as_proven(components: RunComponents, folder: Path, proof: Proof) -> bool:
+    """Whether saved weights are the module's own, in files that are loaded right."""
+    if proof.saved is None or models.SavedForm.of(folder) != proof.saved:
+        return False
+    return models.holds_weights_of(folder, components.model.module)
+
+
+def _check_saving(
+    config: RunConfig, components: RunComponents, begun: training.Beginning
+) -> models.SavedForm | str | None:
+    """Save the model, adapters moved, and load it: what was loaded right, or why not; None: in the end alone."""
     module = components.model.module
     if training.is_sharded(module):
-        return ""  # in the end alone: no process has all of it
+        return None  # no process has all of it
     if config.method.name == "full" and 4 * components.model.total_params > _LARGE:
-        return ""  # in the end alone: to write it twice may take minutes
+        return None  # to write it twice may take minutes
     own = training.own_engine(module, **_where(components))
     with training.moved_adapters(module, begun, engine=own) as expected, tempfile.TemporaryDirectory() as name:
         try:
@@ -255,6 +293,7 @@ def _check_saving(config: RunConfig, components: RunComponents, begun: training.
         except Exception as error:
             return f"they cannot be saved to {name} ({training.error_line(error)})"
         found = _loaded_logits(config, components, Path(name), begun.sample)
+        saved = models.SavedForm.of(Path(name))
     if isinstance(found, str):
         return found
     difference = training.largest_difference(found, expected)
@@ -265,7 +304,7 @@ def _check_saving(config: RunConfig, components: RunComponents, begun: training.
             f"it gives logits that differ by up to {difference:.2g} (at most {most:.2g} is rounding). Choose another "
             "initialisation or method."
         )
-    return ""
+    return saved
 
 
 def _loaded_logits(
@@ -301,10 +340,3 @@ def _how(config: RunConfig) -> str:
 
 def _where(components: RunComponents) -> dict[str, Any]:
     return {"pad_id": components.model.pad_id, "device": components.device}
-
-
-def _engine_before(manifest: Mapping[str, Any]) -> training.EngineName | None:
-    """The engine that a run had before; versions without a check noted whether batches were padded."""
-    checked = manifest.get("checks", {}).get("engine", {}).get("name")
-    name = checked or manifest.get("provenance", {}).get("batches")
-    return name if name in get_args(training.EngineName) else None

@@ -13,10 +13,19 @@ from contested import tasks, training
 from contested.config import RunConfig
 from contested.errors import ContestedError, DamagedRunError, RunError
 from contested.options import ProbesSection
-from contested.runs.folder import FromStart, check_folder, check_same_run, identity_of, open_folder, save_model
+from contested.runs.folder import (
+    FromStart,
+    check_folder,
+    check_same_run,
+    identity_of,
+    open_folder,
+    run_id,
+    save_model,
+)
 from contested.runs.following import Lead, loop_of
 from contested.runs.prepare import DataCache, RunComponents, prepare
-from contested.runs.proving import beginning, check_engines, check_weights, prove
+from contested.runs.proved import Kind
+from contested.runs.proving import Proof, beginning, check_engines, check_weights, prove
 from contested.runs.untouched import record_untouched, untouched
 from contested.runs.watching import Progress, RunWatch
 from contested.trajectories import RunWriter, Trajectory, layout, read_manifest
@@ -103,14 +112,17 @@ def open_run(
         before = None if from_start is True else existing
         processes.first(lambda: Lead(identity, before))
         begins = bool(from_start) or existing is None or not existing["checkpoints"]
-        begun = beginning(components)
+        proofs = {} if cache is None else cache.proofs
+        kind = Kind.of(config, components, proofs, before)
+        begun = beginning(components, kind.shown)
         baseline = untouched(components, begun, batch_size=config.execution.tracking_batch_size) if begins else None
-        proof = prove(config, components, begun, before)
+        proof = prove(config, components, begun, before, kind)
+        kind.keep(proof, proofs, run_id(config, identity))
         writer, resume = open_folder(out, config, components, identity, proof, from_start=from_start)
         with _interruption_noted(writer):
             if baseline is not None and not resume:
                 record_untouched(baseline, components, writer)
-            session = RunSession(config, components, writer, proof.engine, resume=resume, on_progress=on_progress)
+            session = RunSession(config, components, writer, proof, resume=resume, on_progress=on_progress)
             processes.first(lambda: resume)
             check_engines(config, components, proof.engine)
             yield session
@@ -157,7 +169,7 @@ class RunSession:
         config: The checked configuration.
         components: The run's parts.
         writer: Writes its folder.
-        proven: Computes its logits.
+        proof: What it has proven.
         resume: Whether it resumes from its snapshot.
         on_progress: Called after each step and each checkpoint.
 
@@ -172,7 +184,7 @@ class RunSession:
         config: RunConfig,
         components: RunComponents,
         writer: RunWriter,
-        proven: training.Proven,
+        proof: Proof,
         *,
         resume: bool,
         on_progress: Callable[[Progress], None] | None,
@@ -181,17 +193,18 @@ class RunSession:
         self.resume = resume
         self._components = components
         self._writer = writer
+        self._proof = proof
         self._watch = watch = RunWatch(
             writer, components, config.alert, end=lambda: self.loop.end(), on_progress=on_progress
         )
         self.loop = loop_of(
             config,
             components,
-            proven,
+            proof.engine,
             state=writer.path / layout.STATE,
             recorder=watch,
             observer=None if on_progress is None else watch.on_step,
-            probe=gradient_probe(config.probes, components, proven.engine, writer),
+            probe=gradient_probe(config.probes, components, proof.engine.engine, writer),
             capture=capture_of(config, components.device),
             before_saving=lambda: check_lease(writer.path),
         )
@@ -251,7 +264,7 @@ class RunSession:
         assert logits is not None, "a run ends with a checkpoint"
         checks = self._writer.manifest["checks"]
         if "weights" not in checks:
-            checks["weights"] = check_weights(self.config, self._components, folder, logits)
+            checks["weights"] = check_weights(self.config, self._components, folder, logits, self._proof)
 
     @property
     def _through(self) -> bool:

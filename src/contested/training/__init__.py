@@ -16,7 +16,7 @@ from contested.training.objective import Classification, Objective, cross_entrop
 from contested.training.passes import PassEngine, tracking_pass
 from contested.training.probes import GradientProbe, GradientRecorder, Probe, groups_of
 from contested.training.processes import ALONE, Processes, launched
-from contested.training.proof import Proven, proven_engine, split_difference, stack_difference
+from contested.training.proof import Proven, engine_like, proven_engine, split_difference, stack_difference
 from contested.training.recipe import Recipe, checkpoint_steps, learning_rate
 from contested.training.reference import (
     TOLERANCE,
@@ -29,7 +29,7 @@ from contested.training.reference import (
     own_logits,
     unit,
 )
-from contested.training.samples import chosen_rows, selected
+from contested.training.samples import chosen_examples, chosen_rows, selected
 from contested.training.snapshots import former_snapshot_step
 from contested.training.stacked import StackedEngine, fit_stacked, stack_problem
 from contested.training.steps import Capture, CudaGraphs
@@ -64,8 +64,10 @@ __all__ = [
     "TrainingLoop",
     "TrainingSet",
     "checkpoint_steps",
+    "chosen_examples",
     "chosen_rows",
     "cross_entropy",
+    "engine_like",
     "error_line",
     "fit_stacked",
     "former_snapshot_step",

@@ -7,8 +7,8 @@ gradients, by the way that training takes (see :mod:`contested.training.referenc
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import NamedTuple, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -88,6 +88,11 @@ class Proven(NamedTuple):
         """Arguments of :func:`contested.training.make_engine`."""
         return {"name": self.name, "keyed_attention": self.keyed_attention}
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All but the engine, which holds its module."""
+        return {name: value for name, value in self._asdict().items() if name != "engine"}
+
 
 class _How(TypedDict):
     name: EngineName
@@ -130,6 +135,47 @@ def proven_engine(
         # Casts frozen weights for good, so that all else was held against them as they were.
         engine = make_engine(module, pad_id=pad_id, device=device, precision=precision, **found.how)
         return found._replace(engine=engine, difference=_rounding(module, engine, sample, expected, precision))
+
+
+def engine_like(
+    proven: Mapping[str, Any],
+    module: nn.Module,
+    begun: Beginning,
+    *,
+    pad_id: int,
+    device: torch.device,
+    precision: str = "float32",
+) -> Proven | None:
+    """Make the engine that was proven for another module of the same making, and look whether it serves this one.
+
+    Args:
+        proven: :attr:`Proven.facts` of the other one.
+        module: A transformers or PEFT classifier, as it was built: no engine was made for it before.
+        begun: What it gives one example or more.
+        pad_id: The pad token.
+        device: Where the module is.
+        precision: ``float32``, or ``bfloat16`` for autocast.
+
+    Returns:
+        The engine; None where it gives these examples other logits, the module being left as it was found but for its
+        dropout, which its next engine takes over.
+    """
+    made: _How = {"name": proven["name"], "keyed_attention": proven["keyed_attention"]}
+    attention = attention_name(base_model(module))
+    try:
+        engine = make_engine(module, pad_id=pad_id, device=device, **made)
+        logits = track(engine, module, begun.sample, batch_size=len(begun.sample), merge=proven["merges"])
+        serves = largest_difference(logits, begun.logits) <= TOLERANCE["float32"] * unit(begun.logits)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whoever proves it anew says what fails
+        serves = False
+    if not serves:
+        set_attention(base_model(module), attention)
+        return None
+    if precision != "float32":
+        engine = make_engine(module, pad_id=pad_id, device=device, precision=precision, **made)
+    return Proven(engine, **proven)
 
 
 class _Trial(NamedTuple):
