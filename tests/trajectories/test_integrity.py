@@ -303,9 +303,9 @@ def test_the_last_two_snapshots_stay_until_the_run_is_complete(writer: RunWriter
 
 def test_a_reader_takes_the_manifest_that_came_meanwhile(writer: RunWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run is resumed while it is read: what the first manifest listed goes between two files."""
-    from contested.trajectories import trajectory
+    from contested.trajectories.reading import SharedExamples
 
-    read, reads = trajectory.read_examples, []
+    read, reads = SharedExamples.read, []
 
     def while_resumed(*given: Any) -> pd.DataFrame:
         if not reads:
@@ -313,7 +313,7 @@ def test_a_reader_takes_the_manifest_that_came_meanwhile(writer: RunWriter, monk
         reads.append(given)
         return read(*given)
 
-    monkeypatch.setattr(trajectory, "read_examples", while_resumed)
+    monkeypatch.setattr(SharedExamples, "read", while_resumed)
     assert Trajectory.load(writer.path).steps.tolist() == [0, 10]
     assert len(reads) == 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,30 +13,11 @@ from contested.analysis.blocks import blocks
 from contested.analysis.cartography import Cartography, cartography
 from contested.analysis.checks import finite_checkpoints
 from contested.analysis.curves import correct
-from contested.annotations.categories import Categories, recovered
-from contested.annotations.certainty import Certainty, category_probabilities, own_probability
-from contested.annotations.measures import distributions
-from contested.annotations.notes import measure_notes
+from contested.analysis.run_examples import RunExamples
+from contested.annotations.certainty import Certainty
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
-
-
-def bands_of_run(trajectory: Trajectory) -> Categories | None:
-    """The bands that a run's categories are, of entropy or the measure that it names; None where they are none."""
-    categories, counts = trajectory.categories, trajectory.label_counts
-    if categories is None or counts is None:
-        return None
-    measure = trajectory.disagreement
-    return recovered(measure.of(counts), categories, trajectory.category_names, disagreement=measure)
-
-
-def measure_of_run(trajectory: Trajectory) -> list[str]:
-    """Say which measure a run's categories are bands of, where it is not entropy: a sentence, or none."""
-    if trajectory.categories is None:
-        return []
-    bands = bands_of_run(trajectory)
-    return measure_notes(trajectory.disagreement, () if bands is None else bands.bounds)
 
 
 class Source:
@@ -47,14 +28,16 @@ class Source:
 
     Args:
         trajectory: The run.
+        examples: What its examples are, where that is known from another run of the same ones.
 
     Raises:
         DataError: If a loss or a logit is not finite.
     """
 
-    def __init__(self, trajectory: Trajectory) -> None:
+    def __init__(self, trajectory: Trajectory, examples: RunExamples | None = None) -> None:
         self.trajectory = trajectory
-        self.order: NDArray[np.intp] = np.argsort(np.asarray(trajectory.example_ids, dtype=str), kind="stable")
+        self.examples = RunExamples(trajectory) if examples is None else examples
+        self.order = self.examples.order
         self.steps = np.asarray(trajectory.steps)
         self.n_classes = len(trajectory.label_names)
         if trajectory.losses is not None:
@@ -68,31 +51,31 @@ class Source:
     @cached_property
     def gold(self) -> NDArray[np.int64]:
         """Class index of each example, shape (N,)."""
-        return self.trajectory.required("gold")[self.order]
+        return self._required("gold")
 
     @cached_property
     def label_counts(self) -> NDArray[np.int64]:
         """How many annotators chose each class, shape (N, K)."""
-        return self.trajectory.required("label_counts")[self.order]
+        return self._required("label_counts")
 
-    @cached_property
+    def _required(self, name: Literal["gold", "label_counts"]) -> NDArray[Any]:
+        found: NDArray[Any] | None = getattr(self.examples, name)
+        return self.trajectory.required(name)[self.order] if found is None else found
+
+    @property
     def distributions(self) -> NDArray[np.float64]:
         """The annotators' shares of the labels, shape (N, K)."""
-        return distributions(self.label_counts)
+        return self.examples.distributions
 
-    @cached_property
+    @property
     def certainty(self) -> Certainty:
         """The probability of each category for each example, of a run whose categories are bands of entropy."""
-        bands = bands_of_run(self.trajectory)
-        assert bands is not None, "a category's probability is read only of a run whose categories are bands of entropy"
-        return category_probabilities(self.label_counts, bands)
+        return self.examples.certainty
 
-    @cached_property
+    @property
     def category_probability(self) -> NDArray[np.float64]:
         """Probability of each example's category given its annotations, shape (N,); NaN where it is unknown."""
-        bands = bands_of_run(self.trajectory)
-        assert bands is not None
-        return own_probability(self.certainty.probabilities, self.trajectory.required("categories")[self.order], bands)
+        return self.examples.category_probability
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:

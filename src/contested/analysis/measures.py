@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from contested.analysis.block import Block, Source, bands_of_run
+from contested.analysis.block import Block, Source
 from contested.analysis.calibration import max_confidence, prediction_entropy
 from contested.analysis.cartography import regions
 from contested.analysis.divergence import js_divergence, kl_divergence, soft_cross_entropy
@@ -28,6 +28,7 @@ from contested.analysis.dynamics import (
     probability_margin,
 )
 from contested.analysis.excess import annotators_loss
+from contested.analysis.run_examples import RunExamples, known_of
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -341,16 +342,18 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 
-def measures_of(trajectory: Trajectory) -> tuple[Measure, ...]:
-    """The measures whose needs a run meets, in the order of :data:`MEASURES`."""
-    known = known_of(trajectory)
+def measures_of(trajectory: Trajectory, examples: RunExamples | None = None) -> tuple[Measure, ...]:
+    """Choose the measures whose needs a run meets.
+
+    Args:
+        trajectory: The run.
+        examples: What its examples are, where that is known.
+
+    Returns:
+        The measures, in the order of :data:`MEASURES`.
+    """
+    known = known_of(trajectory, examples)
     return tuple(measure for measure in MEASURES if known.issuperset(measure.needs))
-
-
-def known_of(trajectory: Trajectory) -> frozenset[str]:
-    """What a run has of all that measures may need."""
-    course, bands = len(trajectory.steps) > 1, bands_of_run(trajectory) is not None
-    return trajectory.has | ({"course"} if course else set()) | ({"bands"} if bands else set())
 
 
 def measure_columns(
@@ -367,7 +370,7 @@ def measure_columns(
         Values of shape (N,) in the run's own order, by name.
     """
     source = source or Source(trajectory)
-    measures = measures_of(trajectory) if measures is None else measures
+    measures = measures_of(trajectory, source.examples) if measures is None else measures
     columns: dict[str, NDArray[Any]] = {}
     for rows in source.blocks():
         block = Block(source, rows)

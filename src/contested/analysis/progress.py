@@ -143,9 +143,11 @@ def losses_reached(trajectory: Trajectory) -> dict[str, Floats]:
     found = {}
     metrics, examples = trajectory.metrics, trajectory.examples
     if {"step", "train_loss"} <= set(metrics):
-        lines = metrics[["step", "train_loss"]].astype(float).dropna().drop_duplicates("step", keep="last")
-        lines = lines.sort_values("step")
-        found[TRAINING] = reached_at(training_progress(lines["step"], lines["train_loss"]), trajectory.steps)
+        steps, means = (metrics[name].to_numpy(np.float64, na_value=np.nan) for name in ("step", "train_loss"))
+        known = ~np.isnan(steps) & ~np.isnan(means)
+        # Of a step that is there twice the last line counts.
+        rising, places = np.unique(steps[known][::-1], return_index=True)
+        found[TRAINING] = reached_at(training_progress(rising, means[known][::-1][places]), trajectory.steps)
     if trajectory.losses is not None and "split" in examples:
         held_out = np.asarray(examples["split"] == "validation")
         if held_out.any():

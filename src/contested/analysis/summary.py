@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from contested.analysis.absent import absent
-from contested.analysis.block import Source, bands_of_run, measure_of_run
+from contested.analysis.block import Source
 from contested.analysis.blocks import blocks
 from contested.analysis.by_category import measures_by_category
 from contested.analysis.cartography import overlap
@@ -30,6 +30,7 @@ from contested.analysis.measures import measure_columns, measures_of
 from contested.analysis.notes import clusters_note, run_notes, split_note
 from contested.analysis.ranking import codes, mean_ranks
 from contested.analysis.results import Analysis, CategorySize
+from contested.analysis.run_examples import measure_of_run
 from contested.analysis.splits import split_contrasts
 from contested.analysis.unlearning import Changes, change_by_category
 from contested.analysis.watch_run import watch_run
@@ -97,7 +98,7 @@ def analyze(
         confidence=confidence,
         n_resamples=n_resamples,
         notes=(*run_notes(trajectory), *measure_of_run(trajectory), *clusters_note(run.shared)),
-        absent=absent(trajectory),
+        absent=absent(trajectory, run.source.examples),
         **drawn,
     )
 
@@ -294,7 +295,7 @@ def _learning_time(
 
 
 def _few_annotators(run: _Measured, *, rng: np.random.Generator) -> FewAnnotators | None:
-    bands, aulc, change = bands_of_run(run.source.trajectory), run.column("aulc"), run.column("loss_change")
+    bands, aulc, change = run.source.examples.bands, run.column("aulc"), run.column("loss_change")
     if bands is None or aulc is None or change is None:
         return None
     source = run.source
@@ -336,7 +337,7 @@ def _measures(
     **resampling: Unpack[_Resampling],
 ) -> pd.DataFrame:
     return measures_by_category(
-        measures_of(run.source.trajectory),
+        measures_of(run.source.trajectory, run.source.examples),
         run.columns,
         run.given_categories,
         run.names,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contested.analysis import Analysis
-from contested.analysis.block import measure_of_run
+from contested.analysis.run_examples import measure_of_run
 from contested.formats import percent
 from contested.report.left_out import left_out
 from contested.report.sure import resampled

@@ -17,6 +17,7 @@ from contested.studies.file import Study, open_study
 from contested.studies.folder import DAMAGED, StudyFolder
 from contested.studies.index import UNREADABLE
 from contested.trajectories import Trajectory
+from contested.trajectories.reading import SharedExamples
 from contested.trajectories.splits import Split
 
 
@@ -90,10 +91,15 @@ class _Runs(Mapping[str, Trajectory]):
         self._folders = {**dict.fromkeys(damaged), **folders}
         self._damaged = damaged
         self._split = split
+        self._shared = SharedExamples()
 
     def __getitem__(self, run_id: str) -> Trajectory:
         folder = self._folders[run_id]
-        found = self._damaged[run_id] if folder is None or run_id in self._damaged else _load(folder, self._split)
+        found = (
+            self._damaged[run_id]
+            if folder is None or run_id in self._damaged
+            else _load(folder, self._split, self._shared)
+        )
         if isinstance(found, ContestedError):
             raise found
         return found
@@ -108,9 +114,9 @@ class _Runs(Mapping[str, Trajectory]):
         return run_id in self._folders
 
 
-def _load(folder: Path, split: Split | None) -> Trajectory | ContestedError:
+def _load(folder: Path, split: Split | None, shared: SharedExamples | None = None) -> Trajectory | ContestedError:
     try:
-        found = Trajectory.load(folder)
+        found = Trajectory.load(folder, shared=shared)
         return found if split is None else found.of_split(split)
     except ContestedError as error:
         return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +39,12 @@ def read_table(files: RunFiles, name: str, columns: list[str] | None = None) -> 
     Raises:
         RunError: If it is missing or damaged.
     """
+    return _table_of(files, name, files.read(name), columns)
+
+
+def _table_of(files: RunFiles, name: str, content: bytes, columns: list[str] | None = None) -> pa.Table:
+    """The table that was read of a file."""
     try:
-        content = files.read(name)
         # Not by read_table, which takes any data set: for a small file that takes three times as long.
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         return file.read(columns=columns, use_threads=len(content) > _LARGE)
@@ -136,25 +141,46 @@ def read_metrics(run: Path, files: RunFiles | None = None) -> pd.DataFrame:
     return pd.DataFrame(lines) if lines else pd.DataFrame({"step": np.array([], np.int64)})
 
 
-def read_row_keys(files: RunFiles, step: int) -> NDArray[np.int64]:
-    """The row keys of the tracked examples in the order of a checkpoint's rows, shape (N,)."""
-    return np.asarray(_read_checkpoint(files, step, ["row_key"])["row_key"].to_numpy())
+class SharedExamples:
+    """Tables of examples that were read before: of runs with the same, such as those of a study, each is made once.
 
-
-def read_examples(files: RunFiles, row_keys: NDArray[np.int64]) -> pd.DataFrame:
-    """Read the tracked examples of a run.
-
-    Args:
-        files: The run's files.
-        row_keys: Row keys of the tracked examples, shape (N,).
-
-    Returns:
-        One row per tracked example, in the order of the keys.
-
-    Raises:
-        RunError: If the table is damaged, has a key twice, or lacks one.
+    Whoever is given one must leave it as it is. The last :data:`_KEPT` are kept, none of a file above 16 MB.
     """
-    run, table = files.run, read_table(files, layout.EXAMPLES)
+
+    def __init__(self) -> None:
+        self._tables: dict[tuple[bytes, bytes], pd.DataFrame] = {}
+
+    def read(self, files: RunFiles, row_keys: NDArray[np.int64]) -> pd.DataFrame:
+        """Read the tracked examples of a run, or take those that are the same.
+
+        Args:
+            files: The run's files.
+            row_keys: Row keys of the tracked examples, shape (N,).
+
+        Returns:
+            One row per tracked example, in the order of the keys.
+
+        Raises:
+            RunError: If the table is damaged, has a key twice, or lacks one.
+        """
+        content = files.read(layout.EXAMPLES)
+        if len(content) > _LARGEST_SHARED:
+            return _examples_of(files, content, row_keys)
+        key = hashlib.sha256(content).digest(), row_keys.tobytes()
+        if key not in self._tables:
+            self._tables[key] = _examples_of(files, content, row_keys)
+        self._tables[key] = found = self._tables.pop(key)  # the last one asked for is the last one to go
+        if len(self._tables) > _KEPT:
+            del self._tables[next(iter(self._tables))]
+        return found
+
+
+_KEPT = 4
+_LARGEST_SHARED = 16 << 20  # bytes of a file
+
+
+def _examples_of(files: RunFiles, content: bytes, row_keys: NDArray[np.int64]) -> pd.DataFrame:
+    run, table = files.run, _table_of(files, layout.EXAMPLES, content)
     known = pd.Index(table["row_key"].to_numpy())
     if known.has_duplicates:
         raise RunError(f"{run / layout.EXAMPLES} has a duplicated row_key; restore it from a copy.")
@@ -194,13 +220,29 @@ class Recorded(NamedTuple):
     extra: dict[str, NDArray[np.float64]]
 
 
-def read_checkpoints(files: RunFiles, steps: Sequence[int], row_keys: NDArray[np.int64], n_classes: int) -> Recorded:
+def read_checkpoint(files: RunFiles, step: int) -> pa.Table:
+    """Read a checkpoint.
+
+    Args:
+        files: The run's files.
+        step: Its step.
+
+    Returns:
+        One row per tracked example.
+
+    Raises:
+        RunError: If the file is missing or damaged.
+    """
+    return read_table(files, f"{layout.CHECKPOINTS}/{layout.checkpoint_name(step)}")
+
+
+def read_checkpoints(files: RunFiles, steps: Sequence[int], first: pa.Table, n_classes: int) -> Recorded:
     """Read what was recorded, one file after the other: of a million examples all files at once are gigabytes.
 
     Args:
         files: The run's files.
         steps: Steps of the checkpoints to read.
-        row_keys: Row keys of the tracked examples, shape (N,).
+        first: The first of them, which says what all of them hold.
         n_classes: Classes K.
 
     Returns:
@@ -209,13 +251,12 @@ def read_checkpoints(files: RunFiles, steps: Sequence[int], row_keys: NDArray[np
     Raises:
         RunError: If a file is damaged, or of other examples or columns than the first.
     """
-    schema = _read_checkpoint(files, steps[0]).schema
-    columns = set(schema.names)
+    columns, row_keys = set(first.schema.names), first["row_key"].to_numpy()
     losses = np.empty((len(steps), len(row_keys))) if "loss" in columns else None
     logits = np.empty((len(steps), len(row_keys), n_classes), np.float32) if "logits" in columns else None
-    extra = {name: np.empty((len(steps), len(row_keys))) for name in _extra_columns(schema)}
+    extra = {name: np.empty((len(steps), len(row_keys))) for name in _extra_columns(first.schema)}
     for index, step in enumerate(steps):
-        table = _read_checkpoint(files, step)
+        table = read_checkpoint(files, step) if index else first
         if set(table.schema.names) != columns or not np.array_equal(table["row_key"].to_numpy(), row_keys):
             raise RunError(
                 f"The checkpoint at step {step} of {files.run} tracks other examples, or other columns, than the first "
@@ -267,10 +308,6 @@ def _extra_columns(schema: pa.Schema) -> list[str]:
         for field in schema
         if field.name not in layout.CHECKPOINT_COLUMNS and pa.types.is_floating(field.type)
     ]
-
-
-def _read_checkpoint(files: RunFiles, step: int, columns: list[str] | None = None) -> pa.Table:
-    return read_table(files, f"{layout.CHECKPOINTS}/{layout.checkpoint_name(step)}", columns)
 
 
 def _logits(table: pa.Table, n_examples: int, n_classes: int, step: int) -> NDArray[np.float32]:

@@ -12,6 +12,8 @@ from contested.errors import RunError
 from contested.wording import listed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from contested.trajectories.trajectory import Trajectory
 
 Split = Literal["train", "validation"]
@@ -39,7 +41,7 @@ def split_of(trajectory: Trajectory, split: Split) -> Trajectory:
     Raises:
         RunError: If it has none.
     """
-    rows = np.flatnonzero(_is_validation(trajectory) == (split == VALIDATION))
+    rows = rows_of_split(trajectory, split)
     if len(rows) == len(trajectory.example_ids):
         return trajectory
     if not len(rows):
@@ -53,6 +55,11 @@ def split_of(trajectory: Trajectory, split: Split) -> Trajectory:
     return replace(found, gradients=found.gradients._replace(alignment=found.gradients.alignment.iloc[:0]))
 
 
+def rows_of_split(trajectory: Trajectory, split: Split) -> NDArray[np.intp]:
+    """The row numbers of the examples of one split of a run."""
+    return np.flatnonzero(_is_validation(trajectory) == (split == VALIDATION))
+
+
 def _is_validation(trajectory: Trajectory) -> NDArray[np.bool_]:
     """Shape (N,); a run that says nothing of splits is taken to train on what it tracks."""
     if "split" not in trajectory.examples:
@@ -60,12 +67,13 @@ def _is_validation(trajectory: Trajectory) -> NDArray[np.bool_]:
     return (trajectory.examples["split"] == VALIDATION).to_numpy(bool)
 
 
-def selected(run: Trajectory, rows: NDArray[np.intp]) -> Trajectory:
+def selected(run: Trajectory, rows: NDArray[np.intp], examples: pd.DataFrame | None = None) -> Trajectory:
     """Some of a run's examples.
 
     Args:
         run: The run.
         rows: Which ones, in the order wanted.
+        examples: Their rows of the table of examples, where they are known.
 
     Returns:
         The run over these alone; gradients of categories stay those of all.
@@ -76,7 +84,7 @@ def selected(run: Trajectory, rows: NDArray[np.intp]) -> Trajectory:
         example_ids=run.example_ids[rows],
         losses=None if run.losses is None else run.losses[:, rows],
         logits=None if run.logits is None else run.logits[:, rows],
-        examples=run.examples.iloc[rows].reset_index(drop=True),
+        examples=run.examples.iloc[rows].reset_index(drop=True) if examples is None else examples,
         gradients=None if gradients is None else gradients._replace(norms=gradients.norms[:, rows]),
         extra={name: values[:, rows] for name, values in run.extra.items()},
         baseline_losses=None if run.baseline_losses is None else run.baseline_losses[rows],

@@ -19,11 +19,11 @@ from contested.trajectories.gradients import Gradients, read_gradients
 from contested.trajectories.layout import Status, StepUnit
 from contested.trajectories.manifest import read_manifest
 from contested.trajectories.reading import (
+    SharedExamples,
     read_baseline,
+    read_checkpoint,
     read_checkpoints,
-    read_examples,
     read_metrics,
-    read_row_keys,
 )
 from contested.trajectories.saving import checkpoints_of, write_run
 from contested.trajectories.splits import Split, split_of, splits_of
@@ -211,11 +211,13 @@ class Trajectory:
         return found
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: str | os.PathLike[str], *, shared: SharedExamples | None = None) -> Self:
         """Read a run folder; one that is still being written is read up to its last checkpoint.
 
         Args:
             path: The run folder.
+            shared: Tables of ``examples`` that runs read before have; this one's is among them then, and nobody may
+                change it.
 
         Returns:
             The trajectory, with every checkpoint that the manifest lists.
@@ -228,14 +230,14 @@ class Trajectory:
         while True:
             manifest, looks = read_manifest(run), looks + 1
             try:
-                return cls._read(run, manifest)
+                return cls._read(run, manifest, shared)
             except RunError:
                 # Whoever resumes the run may have dropped meanwhile what the manifest listed before.
                 if looks == _LOOKS or read_manifest(run) == manifest:
                     raise
 
     @classmethod
-    def _read(cls, run: Path, manifest: dict[str, Any]) -> Self:
+    def _read(cls, run: Path, manifest: dict[str, Any], shared: SharedExamples | None) -> Self:
         """Read what a manifest lists."""
         files, listed = RunFiles(run, manifest), manifest["checkpoints"]
         if not listed:
@@ -245,10 +247,11 @@ class Trajectory:
             )
         steps = [c["step"] for c in listed]
         label_names = tuple(manifest.get("label_names", ()))
-        row_keys = read_row_keys(files, steps[0])
-        # First of all, for reading texts takes twice their memory, if only for a moment.
-        examples = read_examples(files, row_keys)
-        recorded = read_checkpoints(files, steps, row_keys, len(label_names))
+        first = read_checkpoint(files, steps[0])
+        row_keys = np.asarray(first["row_key"].to_numpy())
+        # Before the others, for reading texts takes twice their memory, if only for a moment.
+        examples = (shared or SharedExamples()).read(files, row_keys)
+        recorded = read_checkpoints(files, steps, first, len(label_names))
         baseline_losses, baseline_logits = read_baseline(files, row_keys, len(label_names))
         return cls(
             run_id=manifest["run_id"],

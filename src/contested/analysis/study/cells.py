@@ -12,6 +12,7 @@ import pandas as pd
 
 from contested.analysis.clusters import run_clusters
 from contested.analysis.study.columns import CELL_COLUMNS, RESERVED
+from contested.analysis.study.examples import SeenExamples
 from contested.analysis.study.groups import SeedGroup
 from contested.analysis.study.runs import Run, measure
 from contested.beside import beside
@@ -93,8 +94,10 @@ class StudyRuns:
         table = checked_cells(cells, [axis.name for axis in axes])
         given = [name for name in table.loc[table["excluded"] == "", "run_id"] if name in trajectories]
 
+        seen = SeenExamples()
+
         def measured(run_ids: Sequence[str]) -> list[Run | str]:
-            return [cls._measured(run_id, trajectories, clusters) for run_id in run_ids]
+            return [cls._measured(run_id, trajectories, clusters, seen) for run_id in run_ids]
 
         with beside(measured, [given[at : at + _TOGETHER] for at in range(0, len(given), _TOGETHER)]) as results:
             found = dict(zip(given, itertools.chain.from_iterable(results()), strict=True))
@@ -103,7 +106,9 @@ class StudyRuns:
         return cls(table, tuple(axes), runs, unusable, clusters)
 
     @classmethod
-    def _measured(cls, run_id: str, trajectories: Mapping[str, Trajectory], clusters: str | None) -> Run | str:
+    def _measured(
+        cls, run_id: str, trajectories: Mapping[str, Trajectory], clusters: str | None, seen: SeenExamples
+    ) -> Run | str:
         """The summaries of a run, or why it cannot be used."""
         try:
             trajectory = trajectories[run_id]
@@ -113,7 +118,7 @@ class StudyRuns:
             return f"its status is {trajectory.status}"
         _check_clusters(run_id, trajectory, clusters)
         try:
-            return cls.measured(run_id, trajectory, clusters)
+            return cls.measured(run_id, trajectory, clusters, seen)
         except ContestedError as error:
             return str(error)
 

@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contested.analysis import original_label
 from contested.analysis.absent import absent
 from contested.analysis.block import Source
-from contested.analysis.clusters import cluster_codes, run_clusters
-from contested.analysis.controls import text_length
+from contested.analysis.clusters import cluster_codes
 from contested.analysis.correlation import no_rho, rank_p, too_few_to_test
 from contested.analysis.influence import rank_influence
 from contested.analysis.intervals import Clusters
@@ -21,21 +19,13 @@ from contested.analysis.learned import at_chance, learned_little
 from contested.analysis.measures import measure_columns
 from contested.analysis.progress import losses_reached
 from contested.analysis.ranking import codes, rank_test
+from contested.analysis.study.examples import SeenExamples
 from contested.analysis.watch import ended_by_alert
-from contested.annotations.measures import entropy
 from contested.errors import RunError
-from contested.trajectories.splits import VALIDATION
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
     from contested.trajectories.trajectory import Known
-
-_NOT_COVARIATES = frozenset(
-    {
-        *("row_key", "example_id", "gold", "label_counts", "entropy", "category", "split", "in_training"),
-        *("trained_label", *original_label.COLUMNS),
-    }
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +144,7 @@ class RecordedProbe:
     mode: str
 
 
-def measure(run_id: str, trajectory: Trajectory, clusters: str | None = None) -> Run:
+def measure(run_id: str, trajectory: Trajectory, clusters: str | None = None, seen: SeenExamples | None = None) -> Run:
     """Summarise a run, whatever it lacks.
 
     Args:
@@ -162,6 +152,7 @@ def measure(run_id: str, trajectory: Trajectory, clusters: str | None = None) ->
         trajectory: A complete run.
         clusters: The column of its examples that says which belong together, or ``"none"``; without it those that
             share a text.
+        seen: What is known of the examples of runs before it.
 
     Returns:
         Its summaries; of the logits the first and the last alone are kept.
@@ -170,16 +161,19 @@ def measure(run_id: str, trajectory: Trajectory, clusters: str | None = None) ->
         RunError: If the run has fewer than two checkpoints, no tracked example or a duplicated one.
         DataError: If a loss or a logit is not finite, or there is no such column.
     """
-    return Run(**_summaries(run_id, trajectory, clusters))
+    return Run(**_summaries(run_id, trajectory, clusters, seen))
 
 
-def measure_complete(run_id: str, trajectory: Trajectory, clusters: str | None = None) -> CompleteRun:
+def measure_complete(
+    run_id: str, trajectory: Trajectory, clusters: str | None = None, seen: SeenExamples | None = None
+) -> CompleteRun:
     """Summarise a run that must lack nothing.
 
     Args:
         run_id: What the study calls the run.
         trajectory: A complete run.
         clusters: As for :func:`measure`.
+        seen: As for :func:`measure`.
 
     Returns:
         Its summaries.
@@ -189,47 +183,25 @@ def measure_complete(run_id: str, trajectory: Trajectory, clusters: str | None =
     """
     for name in _ALL:
         trajectory.required(name)
-    return CompleteRun(**_summaries(run_id, trajectory, clusters))
+    return CompleteRun(**_summaries(run_id, trajectory, clusters, seen))
 
 
 _ALL: tuple[Known, ...] = ("losses", "logits", "gold", "label_counts", "entropy", "categories")
 
 
-def compared(trajectory: Trajectory) -> Trajectory:
-    """A run with the examples that a study compares: of one that tracks validation examples, too, those that train."""
-    return trajectory.of_split("train") if "train" in trajectory.splits else trajectory
-
-
-def _summaries(run_id: str, trajectory: Trajectory, clusters: str | None) -> dict[str, Any]:
+def _summaries(run_id: str, trajectory: Trajectory, clusters: str | None, seen: SeenExamples | None) -> dict[str, Any]:
+    examples = (seen or SeenExamples()).of(trajectory, clusters)
     reached = losses_reached(trajectory)
-    trajectory = compared(trajectory)
+    trajectory = examples.compared(trajectory)
     n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints < 2 or n_examples < 1:
         raise RunError(f"it has {n_checkpoints} checkpoint(s) of {n_examples} example(s), expected at least 2 of 1")
-    source = Source(trajectory)
-    order = source.order
-    ids = np.asarray(trajectory.example_ids, dtype=str)[order]
-    if len(np.unique(ids)) < n_examples:
-        raise RunError("an example id is duplicated among its tracked examples")
+    source = Source(trajectory, examples.facts)
+    order, logits = source.order, trajectory.logits
     little = learned_little(trajectory)
-    examples = trajectory.examples.iloc[order].reset_index(drop=True)
-    counts, logits = trajectory.label_counts, trajectory.logits
-    gold = _ordered(trajectory.gold, order)
     return {
         "run_id": run_id,
-        "example_ids": ids,
-        "label_names": tuple(trajectory.label_names),
-        "category_names": tuple(trajectory.category_names),
-        "gold": gold,
-        "label_counts": _ordered(counts, order),
-        "original": original_label.original_labels(examples, trajectory.label_names),
-        "entropy": _ordered(trajectory.entropy, order),
-        "entropy_miller_madow": None if counts is None else entropy(counts[order], "miller-madow"),
-        "categories": _ordered(trajectory.categories, order),
-        "length": _length(examples, trajectory.text_columns),
-        "covariates": _covariates(examples, trajectory.text_columns),
-        "replaced": _replaced(examples, gold),
-        "n_trained": _n_trained(examples),
+        **examples.summaries,
         "steps": source.steps,
         "losses": None if trajectory.losses is None else trajectory.losses[:, order],
         "first_logits": None if logits is None else logits[0][order].astype(np.float64),
@@ -239,21 +211,11 @@ def _summaries(run_id: str, trajectory: Trajectory, clusters: str | None) -> dic
         "train_loss": _last(trajectory.metrics, "train_loss"),
         "reached": reached,
         "gradients": _gradients(trajectory, order),
-        "clusters": _ordered(run_clusters(trajectory, clusters).codes, order),
-        "absent": absent(trajectory),
+        "absent": absent(trajectory, source.examples),
         "learned_little": little,
         "at_chance": "" if little else at_chance(trajectory),
         "ended_by_alert": ended_by_alert(trajectory),
     }
-
-
-def _n_trained(examples: pd.DataFrame) -> int:
-    trains = (examples["split"] != VALIDATION).to_numpy() if "split" in examples else np.ones(len(examples), bool)
-    return int((trains & examples["in_training"].to_numpy(bool) if "in_training" in examples else trains).sum())
-
-
-def _ordered(values: NDArray[Any] | None, order: NDArray[np.intp]) -> NDArray[Any] | None:
-    return None if values is None else values[order]
 
 
 def rank_correlation_of(
@@ -284,23 +246,10 @@ def rank_correlation_of(
     return rho, rank_p(rho, rank_influence(codes(x), codes(y)), own, n_clusters), ""
 
 
-def _length(examples: pd.DataFrame, text_columns: tuple[str, ...]) -> NDArray[np.float64] | None:
-    return text_length(examples[list(text_columns)]).astype(np.float64) if text_columns else None
-
-
-def _covariates(examples: pd.DataFrame, text_columns: tuple[str, ...]) -> pd.DataFrame:
-    return examples[[name for name in examples if name not in _NOT_COVARIATES and name not in text_columns]]
-
-
-def _replaced(examples: pd.DataFrame, gold: NDArray[np.int64] | None) -> NDArray[np.bool_]:
-    if gold is None or "trained_label" not in examples:
-        return np.zeros(len(examples), bool)
-    return np.asarray(examples["trained_label"].to_numpy() != gold)
-
-
 def _last(metrics: pd.DataFrame, column: str) -> float:
-    known = metrics[column].dropna().tolist() if column in metrics else []
-    return float(known[-1]) if known else float("nan")
+    values = metrics[column].to_numpy(np.float64, na_value=np.nan) if column in metrics else np.empty(0)
+    known = values[~np.isnan(values)]
+    return float(known[-1]) if len(known) else float("nan")
 
 
 def _gradients(trajectory: Trajectory, order: NDArray[np.intp]) -> RecordedProbe | None:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contested.analysis.study import StudyResults
-from contested.analysis.study.runs import compared
+from contested.analysis.study.examples import compared
 from contested.report.explorer.payload import MOST_ITEMS, Explorer, ExplorerRun
 from contested.report.explorer.tracked import Items, as_curves, curves_of, measure_columns, shown_checkpoints
 from contested.trajectories import Trajectory
