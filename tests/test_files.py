@@ -13,6 +13,7 @@ from contested.errors import ConfigError, ContestedError
 from contested.files import (
     atomic_folder,
     atomic_path,
+    flushed_once,
     remove_temporaries,
     temporaries,
     try_writing,
@@ -114,7 +115,7 @@ def test_a_temporary_file_that_is_taken_for_left_behind_at_once_is_made_again(
     assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
-@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize("what", ["file", "folder", "together"])
 def test_a_name_is_given_after_its_content_is_on_the_disk_and_is_there_itself_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -135,11 +136,21 @@ def test_a_name_is_given_after_its_content_is_on_the_disk_and_is_there_itself_in
         write_text(tmp_path / "a", "x")
         (temporary,) = (name for _, name in done if name.endswith("tmp"))
         assert done == [("fsync", temporary), ("rename", "a"), ("fsync", tmp_path.name)]
-    else:
+    elif what == "folder":
         with atomic_folder(tmp_path / "a") as made:
             (made / "b").mkdir()
             (made / "b" / "c").write_text("x")
-        assert done == [("fsync", "a"), ("fsync", "c"), ("fsync", "b"), ("rename", "a"), ("fsync", tmp_path.name)]
+        assert done == [("fsync", "c"), ("fsync", "a"), ("fsync", "b"), ("rename", "a"), ("fsync", tmp_path.name)]
+    else:
+        # Of files that do not rely on each other all names are there in the end, before what comes next.
+        with flushed_once():
+            write_text(tmp_path / "a", "x")
+            with atomic_folder(tmp_path / "b") as made:
+                (made / "c").write_text("x")
+        kinds = ["temporary" if name.endswith("tmp") else name for _, name in done]
+        assert kinds == ["temporary", "a", "c", "b", "b", tmp_path.name]
+        write_text(tmp_path / "d", "x")
+        assert len(done) == 9
 
 
 def test_a_folder_takes_the_place_of_another_only_where_that_is_wanted(tmp_path: Path) -> None:

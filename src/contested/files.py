@@ -16,6 +16,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ _LONGEST = 100
 """Bytes of a file's name in that of its temporary file: a name has 255 at most."""
 _MAX_NAME = 255
 _MAX_PATH = 4095
+_LATER: ContextVar[dict[Path, None] | None] = ContextVar("later", default=None)
+"""The folders that are flushed at the end of :func:`flushed_once`."""
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
 """What a file system answers that knows no flushing of folders."""
 
@@ -134,12 +137,16 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
 def settle(folder: Path) -> None:
     """Give what was written into a new folder ordinary rights, whoever wrote it, and flush all of it to the disk."""
     rights = folder.stat().st_mode & 0o666
-    for root, _, names in os.walk(folder):
-        for name in names:
-            file = Path(root, name)
-            file.chmod(rights)
-            _sync(file)
-        sync_folder(Path(root))
+    found = [(Path(root), folders, [Path(root, name) for name in names]) for root, folders, names in os.walk(folder)]
+    files = [file for _, _, inside in found for file in inside]
+    for file in files:
+        file.chmod(rights)
+    # After all else: what has changed meanwhile a disk would write down again for each file.
+    for file in files:
+        _sync(file)
+    for root, folders, inside in found:
+        if folders or inside:
+            _flush(root)
 
 
 def make_folder(path: Path) -> None:
@@ -194,8 +201,33 @@ def try_writing(folder: Path) -> None:
         pass
 
 
+@contextlib.contextmanager
+def flushed_once() -> Iterator[None]:
+    """Flush each folder in which files are put within once, in the end, for files of which none relies on another.
+
+    Yields:
+        Nothing.
+    """
+    folders: dict[Path, None] = {}
+    token = _LATER.set(folders)
+    try:
+        yield
+    finally:
+        _LATER.reset(token)
+    for folder in folders:
+        sync_folder(folder)
+
+
 def sync_folder(folder: Path) -> None:
-    """Flush which files a folder holds, and under which names, to the disk."""
+    """Flush which files a folder holds, and under which names, to the disk; within :func:`flushed_once` in its end."""
+    later = _LATER.get()
+    if later is None:
+        _flush(folder)
+    else:
+        later[folder] = None
+
+
+def _flush(folder: Path) -> None:
     if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folders.
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

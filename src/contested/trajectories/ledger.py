@@ -72,8 +72,9 @@ class Ledger:
                 "folder, then resume with the same command."
             )
         grown = grown or self._begin(name, size)
-        _write(grown.descriptor, content)
-        os.fsync(grown.descriptor)
+        if content:
+            _write(grown.descriptor, content)
+            os.fsync(grown.descriptor)
         grown.digest.update(content)
         self._growing[name] = grown._replace(size=grown.size + len(content))
 

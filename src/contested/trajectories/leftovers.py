@@ -78,16 +78,18 @@ def drop_unlisted(run: Path, manifest: Mapping[str, Any], *, only: str = "", kee
         remove_temporaries(run / folder, former=True)
     if layout.FILES not in manifest:
         return
-    for name in unlisted(run, manifest):
-        if name.startswith(only) and name not in keep:
-            remove(run / name)
+    gone = [name for name in unlisted(run, manifest) if name.startswith(only) and name not in keep]
+    for name in gone:
+        remove(run / name)
     for name, size in tails(run, manifest).items():
         if name.startswith(only):
             _cut(run / name, size)
     for folder in (layout.GRADIENTS, layout.STATE):
         if (run / folder).is_dir() and not any((run / folder).iterdir()):
             remove(run / folder)
-    sync_folder(run)
+            gone.append(folder)
+    if any("/" not in name for name in gone):
+        sync_folder(run)
 
 
 def left_over(run: Path, manifest: Mapping[str, Any]) -> list[Path]:

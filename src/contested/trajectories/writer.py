@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from contested.errors import DiskError, RunError
-from contested.files import atomic_path, make_folder
+from contested.files import atomic_path, flushed_once, make_folder
 from contested.staging import fenced, staging_of
 from contested.trajectories import layout
 from contested.trajectories.lease import check_lease
@@ -97,11 +97,12 @@ class RunWriter:
             make_folder(run)
             # First, so that whatever stops this finds a run that has recorded nothing, not one that has lost it all.
             write_manifest(run, manifest)
-            drop_unlisted(run, manifest)
-            make_folder(run / layout.CHECKPOINTS)
-        writer = cls(run, manifest, _tracked_keys(examples, manifest))
-        writer._write_table(layout.EXAMPLES, _example_table(examples, text_columns))
-        writer._append(layout.METRICS, "")
+            writer = cls(run, manifest, _tracked_keys(examples, manifest))
+            with flushed_once():
+                drop_unlisted(run, manifest)
+                make_folder(run / layout.CHECKPOINTS)
+                writer._write_table(layout.EXAMPLES, _example_table(examples, text_columns))
+                writer._append(layout.METRICS, "")
         writer._write_manifest()
         return writer
 
