@@ -41,6 +41,16 @@ print([item for item, _ in found], len({process for _, process in found}), os.ge
     assert done.stdout == "[1, 0, 2] 2 False\n", done.stderr
 
 
+def test_many_small_items_are_done_some_at_a_time_in_order() -> None:
+    done = run("""
+from contested.beside import each_beside
+found = each_beside(lambda item: (item * item, os.getpid()), range(10), 3)
+here = each_beside(lambda item: os.getpid(), range(3), 3)
+print([square for square, _ in found], os.getpid() in {process for _, process in found}, set(here) == {os.getpid()})
+""")
+    assert done.stdout == f"{[number**2 for number in range(10)]} False True\n", done.stderr
+
+
 def test_what_the_function_raises_is_raised_here() -> None:
     done = run("""
 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -168,3 +169,21 @@ def at_once(*makers: Callable[[], Any]) -> list[Any]:
     """
     with beside(lambda make: make(), makers) as results:
         return results()
+
+
+def each_beside(function: Callable[[Item], Result], items: Sequence[Item], together: int) -> list[Result]:
+    """What a function returns for each of many small items; see :func:`beside`.
+
+    Args:
+        function: What is done to each.
+        items: What it is done to.
+        together: How many a process takes at once; so few of them are done here.
+
+    Returns:
+        The results, in the order of the items.
+    """
+    if len(items) <= together:
+        return [function(item) for item in items]
+    parts = [items[at : at + together] for at in range(0, len(items), together)]
+    with beside(lambda part: [function(item) for item in part], parts) as results:
+        return list(itertools.chain.from_iterable(results()))

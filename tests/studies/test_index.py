@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,3 +172,34 @@ def test_who_may_only_read_a_study_sees_its_state(
     monkeypatch.setattr(module, "write_text", refuse)
     assert statuses(tmp_path, cells) == ["complete"] * 4
     assert not (tmp_path / INDEX).exists()
+
+
+_ON_CORES = """
+import sys
+from pathlib import Path
+import contested.beside
+from contested.studies import expand, open_study
+import contested.studies.folder as folder
+import contested.studies.index as index
+contested.beside.processes = lambda: 2
+folder._TOGETHER, index._TOGETHER = map(int, sys.argv[2:])
+found = folder.StudyFolder(Path(sys.argv[1]), expand(open_study(Path(sys.argv[1]))), verify=True)
+print([state[:4] + (state.error.splitlines()[0] if state.error else "",) for state in found.states.values()])
+print(found.untidy)
+"""
+
+
+def test_runs_that_are_read_on_all_cores_are_what_they_are_on_one(runs: list[Path], tmp_path: Path) -> None:
+    (runs[0] / "metrics.jsonl").write_text("no metrics\n")
+    (runs[1] / ".manifest.json.partial").write_text("left by a process that died")
+    (runs[2] / "manifest.json").write_text("no manifest")
+    told = []
+    for together in (1, 100):
+        (tmp_path / INDEX).unlink(missing_ok=True)
+        command = [sys.executable, "-c", _ON_CORES, str(tmp_path), str(together), str(together)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    assert told[0] == told[1]
+    assert not told[0].endswith("[]\n")
+    assert [word in told[0] for word in ("damaged", "unreadable", "complete")] == [True, True, True]

@@ -130,11 +130,12 @@ def at_levels(reached: ArrayLike, values: ArrayLike, levels: ArrayLike) -> Float
     return found
 
 
-def losses_reached(trajectory: Trajectory) -> dict[str, Floats]:
+def losses_reached(trajectory: Trajectory, held_out: NDArray[np.bool_] | None = None) -> dict[str, Floats]:
     """What a run had reached by each checkpoint, by every loss that it recorded.
 
     Args:
         trajectory: A run.
+        held_out: Which of its examples it does not train on, shape ``(N,)``, where that is known.
 
     Returns:
         :data:`TRAINING` and :data:`HELD_OUT` to the loss reached (nats), shape ``(T,)``; NaN where it is not known. A
@@ -149,7 +150,7 @@ def losses_reached(trajectory: Trajectory) -> dict[str, Floats]:
         rising, places = np.unique(steps[known][::-1], return_index=True)
         found[TRAINING] = reached_at(training_progress(rising, means[known][::-1][places]), trajectory.steps)
     if trajectory.losses is not None and "split" in examples:
-        held_out = np.asarray(examples["split"] == "validation")
+        held_out = np.asarray(examples["split"] == "validation") if held_out is None else held_out
         if held_out.any():
             losses = trajectory.losses[:, held_out].mean(axis=1)
             found[HELD_OUT] = reached_at(held_out_progress(trajectory.steps, losses), trajectory.steps)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from contested.beside import collector_paused
+from contested.beside import collector_paused, each_beside
 from contested.config import RunConfig
 from contested.errors import DamagedRunError, write_error
 from contested.files import write_text
@@ -22,6 +22,7 @@ RUNS = "runs"
 FAILURES = "failures"
 DAMAGED = "damaged"
 """The status of a run that is complete by its manifest and not as it was written."""
+_TOGETHER = 64  # runs that a process holds against their manifests before it takes the next ones
 
 
 class RunState(NamedTuple):
@@ -150,8 +151,7 @@ class StudyFolder:
         }
         self.untidy: list[Path] = []
         if verify:
-            for cell in cells:
-                self._verify(cell, index)
+            self._verify(cells, index)
         index.save()
         self.others = len(index.found.keys() - set(self._folders.values()))
 
@@ -166,25 +166,30 @@ class StudyFolder:
         """
         return self._folders[cell.run_id]
 
-    def _verify(self, cell: Cell, index: Index) -> None:
-        """Hold a complete run against what was written, unless its files are those that were held against it before."""
-        state, folder = self.states[cell.run_id], self.folder(cell)
-        if state.status != "complete":
-            return
-        stamp = index.stamp(folder)
-        if index.is_whole(folder, stamp):
+    def _verify(self, cells: Sequence[Cell], index: Index) -> None:
+        """Hold complete runs against what was written, but for files that were held against it before."""
+        complete = {cell.run_id: self.folder(cell) for cell in cells if self.states[cell.run_id].status == "complete"}
+        stamps = {run_id: index.stamp(folder) for run_id, folder in complete.items()}
+        doubtful = [run_id for run_id, stamp in stamps.items() if not index.is_whole(complete[run_id], stamp)]
+        if not doubtful:
             return
         from contested.trajectories.resuming import check_whole  # takes pandas, for which a status need not wait
 
-        try:
-            if check_whole(folder, quick=True).leftovers:
-                self.untidy.append(folder)
+        def checked(run_id: str) -> DamagedRunError | bool:
+            try:
+                return bool(check_whole(complete[run_id], quick=True).leftovers)
+            except DamagedRunError as error:
+                return error
+
+        for run_id, found in zip(doubtful, each_beside(checked, doubtful, _TOGETHER), strict=True):
+            if isinstance(found, DamagedRunError):
+                more = len(found.problems) - 1
+                what = found.problems[0] + (f" And {more} more." if more else "")
+                self.states[run_id] = self.states[run_id]._replace(status=DAMAGED, error=what)
+            elif found:
+                self.untidy.append(complete[run_id])
             else:
-                index.note_whole(folder, stamp)
-        except DamagedRunError as error:
-            more = len(error.problems) - 1
-            what = error.problems[0] + (f" And {more} more." if more else "")
-            self.states[cell.run_id] = state._replace(status=DAMAGED, error=what)
+                index.note_whole(complete[run_id], stamps[run_id])
 
 
 def state_of(config: RunConfig, folder: Path) -> RunState:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contested import __version__
+from contested.beside import each_beside
 from contested.config import RunConfig, identifying, recorded
 from contested.errors import RunError
 from contested.files import write_text
@@ -31,6 +32,7 @@ UNREADABLE = "unreadable"
 _RULES = [1, __version__, IDENTITY_VERSION, layout.SCHEMA_VERSION]
 """What an entry depends on besides files: the form of the index, and the code that read them."""
 _SETTLED = 3 * 10**9  # nanoseconds after which a file that changes again has another time, on any disk
+_TOGETHER = 256  # manifests that a process reads before it takes the next ones
 _FOLDERS = (layout.CHECKPOINTS, layout.GRADIENTS, layout.STATE, *layout.WEIGHTS)
 
 
@@ -75,15 +77,13 @@ class Index:
     def __init__(self, runs: Path) -> None:
         self._file = runs.parent / INDEX
         before = _load(self._file)
-        self._entries: dict[str, _Entry] = {}
-        self._changed = False
-        for name, stamp in sorted(_manifests(runs)):
-            entry = before.get(name)
-            if entry is None or entry.stamp != stamp:
-                entry = _Entry(stamp, recorded_in(runs / name), "")
-                self._changed |= bool(stamp)
-            self._entries[name] = entry
-        self._changed |= before.keys() != self._entries.keys()
+        stamps = dict(sorted(_manifests(runs)))
+        new = [name for name, stamp in stamps.items() if name not in before or before[name].stamp != stamp]
+        said = dict(zip(new, each_beside(lambda name: recorded_in(runs / name), new, _TOGETHER), strict=True))
+        self._entries = {
+            name: _Entry(stamp, said[name], "") if name in said else before[name] for name, stamp in stamps.items()
+        }
+        self._changed = any(stamps[name] for name in new) or before.keys() != stamps.keys()
         self.found = {runs / name: entry.said for name, entry in self._entries.items()}
 
     def stamp(self, run: Path) -> str:

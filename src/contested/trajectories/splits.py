@@ -23,7 +23,7 @@ VALIDATION: Split = "validation"
 
 def splits_of(trajectory: Trajectory) -> tuple[Split, ...]:
     """Which splits the examples of a run are of: those that are trained on, those that are not, or both."""
-    apart = _is_validation(trajectory)
+    apart = is_validation(trajectory)
     there: dict[Split, bool] = {"train": not apart.all(), VALIDATION: bool(apart.any())}
     return tuple(split for split, found in there.items() if found)
 
@@ -57,10 +57,10 @@ def split_of(trajectory: Trajectory, split: Split) -> Trajectory:
 
 def rows_of_split(trajectory: Trajectory, split: Split) -> NDArray[np.intp]:
     """The row numbers of the examples of one split of a run."""
-    return np.flatnonzero(_is_validation(trajectory) == (split == VALIDATION))
+    return np.flatnonzero(is_validation(trajectory) == (split == VALIDATION))
 
 
-def _is_validation(trajectory: Trajectory) -> NDArray[np.bool_]:
+def is_validation(trajectory: Trajectory) -> NDArray[np.bool_]:
     """Shape (N,); a run that says nothing of splits is taken to train on what it tracks."""
     if "split" not in trajectory.examples:
         return np.zeros(len(trajectory.example_ids), bool)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +14,7 @@ from contested.analysis.study.columns import CELL_COLUMNS, RESERVED
 from contested.analysis.study.examples import SeenExamples
 from contested.analysis.study.groups import SeedGroup
 from contested.analysis.study.runs import Run, measure
-from contested.beside import beside
+from contested.beside import each_beside
 from contested.errors import ContestedError, DataError
 from contested.naming import Part, is_number, label
 
@@ -95,12 +94,8 @@ class StudyRuns:
         given = [name for name in table.loc[table["excluded"] == "", "run_id"] if name in trajectories]
 
         seen = SeenExamples()
-
-        def measured(run_ids: Sequence[str]) -> list[Run | str]:
-            return [cls._measured(run_id, trajectories, clusters, seen) for run_id in run_ids]
-
-        with beside(measured, [given[at : at + _TOGETHER] for at in range(0, len(given), _TOGETHER)]) as results:
-            found = dict(zip(given, itertools.chain.from_iterable(results()), strict=True))
+        measured = each_beside(lambda run_id: cls._measured(run_id, trajectories, clusters, seen), given, _TOGETHER)
+        found = dict(zip(given, measured, strict=True))
         runs = {run_id: run for run_id, run in found.items() if isinstance(run, Run)}
         unusable = {run_id: why for run_id, why in found.items() if isinstance(why, str)}
         return cls(table, tuple(axes), runs, unusable, clusters)

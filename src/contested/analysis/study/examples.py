@@ -15,7 +15,7 @@ from contested.analysis.controls import text_length
 from contested.analysis.run_examples import RunExamples, ordered
 from contested.annotations.measures import entropy
 from contested.errors import RunError
-from contested.trajectories.splits import VALIDATION, rows_of_split, selected
+from contested.trajectories.splits import VALIDATION, is_validation, rows_of_split, selected
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -72,11 +72,13 @@ class StudyExamples:
 
     Attributes:
         facts: The examples.
+        held_out: Which of the run's examples it does not train on, those that are not compared among them.
     """
 
     def __init__(self, trajectory: Trajectory, clusters: str | None) -> None:
         self._given, self._ids, self._read_as = trajectory.examples, trajectory.example_ids, _read_as(trajectory)
         self._clusters = clusters
+        self.held_out = is_validation(trajectory)
         own = compared(trajectory)
         self._rows = None if own is trajectory else rows_of_split(trajectory, "train")
         self.facts = RunExamples(own)

@@ -191,7 +191,7 @@ _ALL: tuple[Known, ...] = ("losses", "logits", "gold", "label_counts", "entropy"
 
 def _summaries(run_id: str, trajectory: Trajectory, clusters: str | None, seen: SeenExamples | None) -> dict[str, Any]:
     examples = (seen or SeenExamples()).of(trajectory, clusters)
-    reached = losses_reached(trajectory)
+    reached = losses_reached(trajectory, examples.held_out)
     trajectory = examples.compared(trajectory)
     n_checkpoints, n_examples = len(trajectory.steps), len(trajectory.example_ids)
     if n_checkpoints < 2 or n_examples < 1:
