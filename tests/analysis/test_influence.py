@@ -37,3 +37,11 @@ def test_influence_is_the_jackknife_of_many_examples():
     left = [stats.spearmanr(np.delete(x, row), np.delete(y, row)).statistic for row in range(20)]
     slow = 499 * (stats.spearmanr(x, y).statistic - np.array(left))
     assert rank_influence(codes(x), codes(y))[:20] == pytest.approx(slow, abs=0.01)
+
+
+def test_influences_of_many_samples_are_those_of_each():
+    rows, y = np.stack([tied(n)[0][:30] for n in range(40, 46)]).reshape(2, 3, 30), codes(tied(30)[1])
+    found = rank_influence(codes(rows), y)
+    assert found.shape == (2, 3, 30)
+    for place in np.ndindex(2, 3):
+        assert found[place].tolist() == rank_influence(codes(rows[place]), y).tolist()

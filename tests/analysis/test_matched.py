@@ -133,6 +133,15 @@ def test_too_few_examples_or_losses_are_said() -> None:
     assert (same.low.tolist(), same.high.tolist(), same.verdict) == ([0.0], [0.0], "phase")
 
 
+def test_runs_of_a_side_may_come_in_parts() -> None:
+    first, second = rng(1).normal(size=(7, 3, 20)), rng(2).normal(size=(4, 3, 20))
+    first[5, 2] = np.nan
+    parts = matched_parts.together([matched_parts.side_of(first[start : start + 3]) for start in (0, 3, 6)])
+    whole, found = (matched_difference(one, second, rng=rng(), n_resamples=300) for one in (first, parts))
+    for values, expected in zip(found[:7], whole[:7], strict=True):
+        assert values == pytest.approx(expected, rel=1e-12)
+
+
 def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(DataError, match=r"shape \(2, 1, 9\) and \(2, 3, 9\)"):
         matched_difference(np.zeros((2, 1, 9)), np.zeros((2, 3, 9)), rng=rng())
@@ -161,20 +170,21 @@ def test_chance_alone_seldom_makes_a_method() -> None:
 
 
 def test_many_runs_are_as_sure_as_if_each_were_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Curves of 60 runs a side over five losses, the last of which a third of the first side did not reach.
+    # Curves of 60 runs a side over five losses, the last of which a third of the first side did not reach, and the
+    # first four runs a side alone: there it is Student's t with 6 degrees of freedom, elsewhere with about 100.
     generator = rng(3)
     first, second = (
         generator.normal(size=(60, 5)).cumsum(axis=1)[:, :, None] + generator.normal(size=(5, 30)) for _ in range(2)
     )
-    first[:20, 4] = np.nan
+    first[:20, 4] = first[4:, 0] = second[4:, 0] = np.nan
     found = {}
-    for most in (100, 1000):
+    for most in (30, 1000):
         monkeypatch.setattr(matched_parts, "_MANY_RUNS", most)
         found[most] = matched_difference(first, second, rng=rng(), n_resamples=20_000)
     for ends in (("low", "high"), ("low_each", "high_each")):
-        halves = [getattr(one, ends[1]) - getattr(one, ends[0]) for one in (found[100], found[1000])]
+        halves = [getattr(one, ends[1]) - getattr(one, ends[0]) for one in (found[30], found[1000])]
         assert halves[0] == pytest.approx(halves[1], rel=0.02)
-    assert (found[100].low != found[1000].low).all()
+    assert (found[30].low != found[1000].low).all()
     # No array has runs by runs for each resample: these would be 64 GB.
-    many = [np.tile(side[:, :, :10], (17, 1, 1)) for side in (first[20:], second)]
+    many = [np.tile(side[:, 1:, :10], (17, 1, 1)) for side in (first[20:], second)]
     assert np.isfinite(matched_difference(many[0], many[1], rng=rng(), n_resamples=2000).low).all()

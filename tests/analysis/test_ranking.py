@@ -9,6 +9,7 @@ from contested.analysis.ranking import codes, mean_ranks, rank_correlation, rank
 
 def test_codes_keep_order_and_ties():
     assert codes(np.array([0.5, -1.0, 0.5, 7.0])).tolist() == [1, 0, 1, 2]
+    assert codes(np.array([[2.0, 1.0, 2.0], [7.0, 8.0, np.inf]])).tolist() == [[1, 0, 1], [0, 1, 2]]
 
 
 def test_mean_ranks_are_rankdata():

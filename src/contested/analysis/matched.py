@@ -106,8 +106,8 @@ def shared_levels(first: Sequence[Floats], second: Sequence[Floats], *, n_levels
 
 
 def matched_difference(
-    first: Sequence[Floats] | Floats,
-    second: Sequence[Floats] | Floats,
+    first: Sequence[Floats] | Floats | Side,
+    second: Sequence[Floats] | Floats | Side,
     clusters: Sequence[Any] | NDArray[Any] | None = None,
     *,
     rng: np.random.Generator,
@@ -125,7 +125,8 @@ def matched_difference(
 
     Args:
         first: One quantity at G losses of N examples in each of R runs, shape ``(R, G, N)``; NaN at losses that a run
-            did not reach. Its mean over the examples is what is compared.
+            did not reach. Its mean over the examples is what is compared. Or what
+            :func:`~contested.analysis.matched_parts.side_of` made of them, a few runs at a time.
         second: The same of the other runs, whose number may differ.
         clusters: What examples share, shape ``(N,)``; None where each stands for itself.
         rng: A generator from which nothing has been drawn yet.
@@ -162,7 +163,7 @@ def matched_difference(
 
 
 def matched_curve(
-    values: Sequence[Floats] | Floats,
+    values: Sequence[Floats] | Floats | Side,
     clusters: Sequence[Any] | NDArray[Any] | None = None,
     *,
     rng: np.random.Generator,
@@ -173,7 +174,7 @@ def matched_curve(
 
     Args:
         values: One quantity at G losses of N examples in each of R runs, shape ``(R, G, N)``; NaN at losses that a
-            run did not reach.
+            run did not reach. Or what :func:`~contested.analysis.matched_parts.side_of` made of them.
         clusters: What examples share, shape ``(N,)``; None where each stands for itself.
         rng: A generator from which nothing has been drawn yet.
         n_resamples: Number of resamples.

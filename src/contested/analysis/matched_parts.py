@@ -15,27 +15,27 @@ from contested.errors import DataError
 
 Floats = NDArray[np.float64]
 
-_MANY_RUNS = 100
+_MANY_RUNS = 30
 """Runs of both sides together above which they are not drawn one by one, which takes their square."""
 
 
 class Side(NamedTuple):
-    """The runs of one side.
+    """What a comparison needs of the runs of one side: neither grows with runs × examples.
 
     Attributes:
-        by_example: Mean over the runs that reached each loss, shape (G, N), 0 where none did.
-        residuals: Of each run's mean from that of all, shape (R, G); 0 where the run did not reach the loss.
+        sums: Sums over the runs that reached each loss, shape (G, N).
+        means: Of each run over the examples, shape (R, G); 0 where the run did not reach the loss.
         reached: Which losses each run reached, shape (R, G).
     """
 
-    by_example: Floats
-    residuals: Floats
+    sums: Floats
+    means: Floats
     reached: NDArray[np.bool_]
 
     @property
     def n(self) -> int:
         """Examples."""
-        return int(self.by_example.shape[1])
+        return int(self.sums.shape[1])
 
     @property
     def n_runs(self) -> NDArray[np.int64]:
@@ -43,16 +43,53 @@ class Side(NamedTuple):
         return np.asarray(self.reached.sum(axis=0), np.int64)
 
     @property
+    def by_example(self) -> Floats:
+        """Mean over the runs that reached each loss, shape (G, N), 0 where none did."""
+        return np.asarray(self.sums / np.maximum(self.n_runs, 1)[:, None])
+
+    @property
     def mean(self) -> Floats:
         """Mean over runs and examples, shape (G,)."""
         return np.where(self.n_runs > 0, self.by_example.sum(axis=1) / max(self.n, 1), np.nan)
 
+    @property
+    def residuals(self) -> Floats:
+        """Of each run's mean from that of all, shape (R, G); 0 where the run did not reach the loss."""
+        return np.where(self.reached, self.means - self.means.sum(axis=0) / np.maximum(self.n_runs, 1), 0.0)
 
-def sides_of(*given: Sequence[Floats] | Floats) -> list[Side]:
+
+def side_of(values: Sequence[Floats] | Floats) -> Side:
+    """The runs of a side, or some of them.
+
+    Args:
+        values: One quantity in each run, shape ``(R, G, N)``; NaN at losses that a run did not reach.
+
+    Returns:
+        What a comparison needs of them.
+
+    Raises:
+        DataError: If a number is infinite, or NaN where others of its run and loss are known.
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim != 3:
+        raise DataError(f"values: given an array of shape {array.shape}, expected (runs, losses, examples).")
+    reached = np.asarray(np.isfinite(array).any(axis=2), bool)
+    filled = np.where(reached[:, :, None], array, 0.0)
+    finite_array("values", filled, 3)
+    return Side(filled.sum(axis=0), filled.sum(axis=2) / max(array.shape[2], 1), reached)
+
+
+def together(parts: Sequence[Side]) -> Side:
+    """The runs of several parts as one side."""
+    sums, means, reached = zip(*parts, strict=True)
+    return Side(sum(sums[1:], sums[0]), np.concatenate(means), np.concatenate(reached))
+
+
+def sides_of(*given: Sequence[Floats] | Floats | Side) -> list[Side]:
     """The runs of each side.
 
     Args:
-        *given: One quantity in each side's runs, each of shape ``(R, G, N)``; NaN at losses that a run did not reach.
+        *given: One quantity in each side's runs, as :func:`side_of` takes it, or what that gave.
 
     Returns:
         As many sides.
@@ -60,25 +97,14 @@ def sides_of(*given: Sequence[Floats] | Floats) -> list[Side]:
     Raises:
         DataError: If their shapes do not go together.
     """
-    arrays = [np.asarray(values, np.float64) for values in given]
-    shapes = {array.shape[1:] for array in arrays}
-    if any(array.ndim != 3 for array in arrays) or len(shapes) > 1:
-        shown = " and ".join(str(array.shape) for array in arrays)
+    sides = [values if isinstance(values, Side) else side_of(values) for values in given]
+    shapes = [(len(side.means), *side.sums.shape) for side in sides]
+    if len({shape[1:] for shape in shapes}) > 1:
+        shown = " and ".join(map(str, shapes))
         raise DataError(
             f"values: given arrays of shape {shown}, expected (runs, losses, examples), alike but for runs."
         )
-    return [_side(array) for array in arrays]
-
-
-def _side(array: Floats) -> Side:
-    reached = np.asarray(np.isfinite(array).any(axis=2), bool)
-    filled = np.where(reached[:, :, None], array, 0.0)
-    finite_array("values", filled, 3)
-    n_runs = np.maximum(reached.sum(axis=0), 1)
-    by_example = filled.sum(axis=0) / n_runs[:, None]
-    means = filled.sum(axis=2) / max(array.shape[2], 1)
-    residuals = np.where(reached, means - means.sum(axis=0) / n_runs, 0.0)
-    return Side(by_example, residuals, reached)
+    return sides
 
 
 class Part(NamedTuple):
@@ -132,10 +158,10 @@ def runs_part(sides: Sequence[Side], usable: NDArray[np.bool_], *, rng: np.rando
     """
     residuals = np.concatenate([side.residuals for side in sides])
     free = np.maximum(sum(side.n_runs for side in sides) - len(sides), 1)
-    if len(residuals) > _MANY_RUNS:
-        return _many_runs(sides, residuals, free, usable, rng=rng, n_resamples=n_resamples)
-    spread = np.sqrt((residuals**2).sum(axis=0) / free)
     alone = 1 / (free + len(sides) - 1)
+    if len(residuals) > _MANY_RUNS:
+        return _many_runs(sides, residuals, free, alone, rng=rng, n_resamples=n_resamples)
+    spread = np.sqrt((residuals**2).sum(axis=0) / free)
     shape = (n_resamples, len(residuals))
     drawn = rng.normal(size=(*shape, len(residuals))) @ (residuals / np.sqrt(free)) * np.sqrt(1 - alone)
     drawn += rng.normal(size=(*shape, len(spread))) * spread * np.sqrt(alone)
@@ -155,14 +181,14 @@ def _many_runs(
     sides: Sequence[Side],
     residuals: Floats,
     free: NDArray[np.int64],
-    usable: NDArray[np.bool_],
+    alone: Floats,
     *,
     rng: np.random.Generator,
     n_resamples: int,
 ) -> Part:
     """What many runs add, from the law of their means, without drawing each run: a multivariate t over the losses.
 
-    At one loss it is Student's t as before; over the losses all errors are taken to be drawn alike.
+    At one loss it is Student's t as before; over the losses each run is taken to be as far out at one as at another.
     """
     scaled = residuals / np.sqrt(free)
     counts = [np.maximum(side.n_runs, 1) for side in sides]
@@ -170,13 +196,27 @@ def _many_runs(
         (side.reached.T.astype(np.float64) @ side.reached) / np.outer(count, count)
         for side, count in zip(sides, counts, strict=True)
     )
-    values, vectors = np.linalg.eigh(scaled.T @ scaled * shared)
+    together = np.sqrt(1 - alone)
+    shrunk = np.where(np.eye(len(alone), dtype=bool), 1.0, np.outer(together, together))
+    values, vectors = np.linalg.eigh(scaled.T @ scaled * shrunk * shared)
     factor = vectors * np.sqrt(np.maximum(values, 0.0))
     error = np.sqrt(_pooled([side.residuals for side in sides], sides))
-    fewest = int(free[usable].min())
     shift = rng.normal(size=(n_resamples, len(values))) @ factor.T
-    spread = np.sqrt(rng.chisquare(fewest, size=(n_resamples, 1)) / fewest)
-    return Part(error, _studentised(shift, error * spread))
+    squares = sum(_squares(side, rng, n_resamples) for side in sides)
+    return Part(error, _studentised(shift, error * np.sqrt(np.maximum(squares, 0.0) / free)))
+
+
+def _squares(side: Side, rng: np.random.Generator, n_resamples: int) -> Floats:
+    """Sums of squared deviations of normal runs, each as far out at every loss that it reached, shape (B, G).
+
+    Runs that reached the same losses are drawn together, as their sum and the squares around its mean.
+    """
+    kinds, counts = np.unique(side.reached, axis=0, return_counts=True)
+    reached = kinds.astype(np.float64)
+    sums = rng.normal(size=(n_resamples, len(counts))) * np.sqrt(counts)
+    within = 2 * rng.standard_gamma((counts - 1) / 2, size=sums.shape)
+    around_zero = (sums**2 / counts + within) @ reached
+    return np.asarray(around_zero - (sums @ reached) ** 2 / np.maximum(side.n_runs, 1))
 
 
 def _pooled(residuals: Sequence[Floats], sides: Sequence[Side]) -> Floats:

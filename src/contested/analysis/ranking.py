@@ -10,8 +10,21 @@ BATCH = 250_000  # ranked numbers in memory at once: few enough to stay in the p
 
 
 def codes(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Values as whole numbers from 0 in the same order, equal where they are equal."""
-    return np.unique(values, return_inverse=True)[1]
+    """Values along the last axis as whole numbers from 0 in the same order, equal where they are equal.
+
+    Args:
+        values: Without NaN, shape ``(..., N)``.
+
+    Returns:
+        The same shape.
+    """
+    order = np.argsort(values, axis=-1)
+    ascending = np.take_along_axis(values, order, -1)
+    rises = np.zeros(values.shape, np.intp)
+    rises[..., 1:] = ascending[..., 1:] != ascending[..., :-1]
+    found = np.empty(values.shape, np.intp)
+    np.put_along_axis(found, order, rises.cumsum(axis=-1), -1)
+    return found
 
 
 def mean_ranks(coded: NDArray[np.intp]) -> NDArray[np.float64]:

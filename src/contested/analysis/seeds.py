@@ -329,7 +329,7 @@ def _rho_interval(
 ) -> Interval:
     """The mean over S seeds of ρ, or of the difference of two ρ: losses (S, N) or (2S, N), each with its sign."""
     n, n_seeds, confidence = len(human), int((signs > 0).sum()), options["confidence"]
-    x, y = np.stack([codes(row) for row in losses]), codes(human)
+    x, y = codes(losses), codes(human)
     rhos = _by_seed(rank_correlation(mean_ranks(x), mean_ranks(y)), signs)
     estimate = float(rhos.mean())
     n_clusters = int(clusters.max()) + 1
@@ -338,7 +338,7 @@ def _rho_interval(
     low, high, method, note, _ = rank_interval((*x, y), _MeanRho(signs / n_seeds), clusters=clusters, **options)
     if n_seeds == 1:
         return Interval(estimate, low, high, n, method, note)
-    influence = _by_seed(np.stack([rank_influence(row, y) for row in x]), signs)
+    influence = _by_seed(rank_influence(x, y), signs)
     share = share_of_examples([influence[:, :, None]], clusters)
     ends = np.array([low]), np.array([high])
     (low,), (high,) = crossed_ends(np.array([estimate]), ends, [rhos[:, None]], share, confidence)

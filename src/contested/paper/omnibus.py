@@ -103,7 +103,7 @@ def _clustered_p(rho: float, aulc: ArrayLike, entropy: ArrayLike, clusters: Clus
     n_clusters = int(known.codes.max()) + 1
     if too_few_to_test(n_clusters):
         return np.nan
-    moved = [rank_influence(codes(row), codes(known.entropy)) for row in known.losses]
+    moved = rank_influence(codes(known.losses), codes(known.entropy))
     return rank_p(rho, np.mean(moved, axis=0), known.codes, n_clusters)
 
 

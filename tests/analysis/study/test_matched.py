@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from contested.analysis.study import Axis, Resampling, StudyRuns
+from contested.analysis.study import Axis, Resampling, StudyRuns, matched
 from contested.analysis.study.matched import matched_frames
 from contested.trajectories import Trajectory
 
@@ -151,6 +151,15 @@ def test_other_comparisons_move_no_number(any_study: SimpleNamespace) -> None:
     same = whole[(whole["axis"] == "rate") & (whole["held"] == "full")].reset_index(drop=True)
     columns = ["category", "difference", "low", "high", "within", "end_low", "end_high"]
     pd.testing.assert_frame_equal(alone[columns], same[columns])
+
+
+def test_no_number_depends_on_how_many_runs_are_taken_at_once(
+    any_study: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = analysed(any_study, extra=0.4)
+    monkeypatch.setattr(matched, "BATCH", 1)
+    for name, found in analysed(any_study, extra=0.4).items():
+        pd.testing.assert_frame_equal(found, whole[name], rtol=1e-12)
 
 
 def test_rho_is_spearmans_of_the_losses_with_entropy(any_study: SimpleNamespace) -> None:

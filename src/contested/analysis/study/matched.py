@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from contested.analysis.checks import OVERALL
 from contested.analysis.influence import rank_influence
 from contested.analysis.matched import MARGIN, MatchedDifference, matched_curve, matched_difference, shared_levels
+from contested.analysis.matched_parts import Side, side_of, together
 from contested.analysis.progress import HELD_OUT, TRAINING, at_levels
-from contested.analysis.ranking import codes, mean_ranks, rank_correlation
+from contested.analysis.ranking import BATCH, codes, mean_ranks, rank_correlation
 from contested.analysis.study.cells import Axis, StudyRuns, grouped
 from contested.analysis.study.columns import columns_of, frame_of
 from contested.analysis.study.differences import compared
@@ -73,12 +74,15 @@ class _Line(NamedTuple):
 
 
 class _Quantity(NamedTuple):
-    """What is compared: of a run's losses at G losses reached, shape (G, N), each example's share of the quantity."""
+    """What is compared: of runs' losses at G losses reached and their first ones, each example's share of the quantity.
+
+    Shapes (R, G, N) and (R, N) give (R, G, n), n the number of rows.
+    """
 
     name: str
     category: str
     rows: NDArray[np.intp]
-    of: Callable[[Floats, Run], Floats]
+    of: Callable[[Floats, Floats], Floats]
 
 
 def matched_frames(study: StudyRuns, draw: Resampling) -> dict[str, pd.DataFrame]:
@@ -157,11 +161,10 @@ def _curve_rows(line: _Line, side: _Side, against: str, draw: Resampling) -> Ite
     levels = shared_levels(*[[run.reached[against] for run in runs]] * 2)
     if not len(levels):
         return
-    losses = [_losses_at(run, against, levels) for run in runs]
-    for quantity in _quantities(runs):
-        values = [quantity.of(own, run) for own, run in zip(losses, runs, strict=True)]
+    quantities = list(_quantities(runs))
+    for quantity, reached in zip(quantities, _reached(runs, against, levels, quantities), strict=True):
         clusters = of_rows(clusters_of(runs), quantity.rows)
-        found = matched_curve(np.stack(values), clusters, **draw.named(quantity.category).options)
+        found = matched_curve(reached, clusters, **draw.named(quantity.category).options)
         shared = {
             **{"axis": line.axis.name, "side": side.name, "held": line.held, "against": against},
             **{"quantity": quantity.name, "category": quantity.category, "n": found.n, "note": found.note},
@@ -188,16 +191,14 @@ def _pair_rows(
             yield "matched", {**shared, **provenance, "verdict": "inconclusive", "note": problem}
         return
     notes = [group.problem for side in (first, second) for group in side.groups if group.problem]
-    losses = [[_losses_at(run, against, levels) for run in side] for side in runs]
-    for quantity in _quantities([*runs[0], *runs[1]]):
-        clusters = of_rows(clusters_of([*runs[0], *runs[1]]), quantity.rows)
+    both = [*runs[0], *runs[1]]
+    quantities = list(_quantities(both))
+    reached = zip(*(_reached(side, against, levels, quantities) for side in runs), strict=True)
+    ended = zip(*(_ended(side, quantities) for side in runs), strict=True)
+    for quantity, sides, ends in zip(quantities, reached, ended, strict=True):
+        clusters = of_rows(clusters_of(both), quantity.rows)
         named = {"clusters": clusters, **draw.named(quantity.category).options}
-        sides = [
-            np.stack([quantity.of(own, run) for own, run in zip(found, side, strict=True)])
-            for found, side in zip(losses, runs, strict=True)
-        ]
         found = matched_difference(*sides, margin=MARGIN, **named)
-        ends = [np.stack([quantity.of(_last(run), run) for run in side]) for side in runs]
         end = matched_difference(*ends, margin=MARGIN, **named)
         own = {**shared, "quantity": quantity.name, "category": quantity.category, "n": found.n}
         yield "matched", {**own, **provenance, **_summary(line, levels, found, end, notes)}
@@ -217,15 +218,33 @@ def _levels(runs: Sequence[Sequence[Run]], against: str) -> tuple[Floats, str]:
     return levels, "" if len(levels) else _NO_SHARED.format(against=against)
 
 
-def _losses_at(run: Run, against: str, levels: Floats) -> Floats:
-    """The losses of a run's examples where it had reached other losses, shape (G, N)."""
-    assert run.losses is not None, "runs without losses are not matched"
-    return at_levels(run.reached[against], run.losses, levels)
+def _reached(runs: Sequence[Run], against: str, levels: Floats, quantities: Sequence[_Quantity]) -> list[Side]:
+    """Each quantity where the runs of a side had reached some losses."""
+    return _sides(runs, len(levels), lambda run: at_levels(run.reached[against], _losses(run), levels), quantities)
 
 
-def _last(run: Run) -> Floats:
+def _ended(runs: Sequence[Run], quantities: Sequence[_Quantity]) -> list[Side]:
+    """Each quantity at the last checkpoints of the runs of a side, however far each had got."""
+    return _sides(runs, 1, lambda run: _losses(run)[-1:], quantities)
+
+
+def _sides(
+    runs: Sequence[Run], n_levels: int, losses_of: Callable[[Run], Floats], quantities: Sequence[_Quantity]
+) -> list[Side]:
+    """Each quantity in the runs of a side, few enough of them at once."""
+    found: list[list[Side]] = [[] for _ in quantities]
+    step = max(1, BATCH // (n_levels * len(runs[0].example_ids)))
+    for start in range(0, len(runs), step):
+        some = runs[start : start + step]
+        losses, first = np.stack([losses_of(run) for run in some]), np.stack([_losses(run)[0] for run in some])
+        for own, quantity in zip(found, quantities, strict=True):
+            own.append(side_of(quantity.of(losses, first)))
+    return [together(parts) for parts in found]
+
+
+def _losses(run: Run) -> Floats:
     assert run.losses is not None, "runs without losses are not matched"
-    return run.losses[-1:]
+    return run.losses
 
 
 def _quantities(runs: Sequence[Run]) -> Iterator[_Quantity]:
@@ -242,25 +261,23 @@ def _quantities(runs: Sequence[Run]) -> Iterator[_Quantity]:
         yield _Quantity(RHO, OVERALL, rows, _rho(rows, entropy[rows]))
 
 
-def _change(rows: NDArray[np.intp]) -> Callable[[Floats, Run], Floats]:
-    def change(losses: Floats, run: Run) -> Floats:
-        assert run.losses is not None, "runs without losses are not matched"
-        return np.asarray(losses[:, rows] - run.losses[0, rows], np.float64)
-
-    return change
+def _change(rows: NDArray[np.intp]) -> Callable[[Floats, Floats], Floats]:
+    return lambda losses, first: np.asarray(losses[:, :, rows] - first[:, None, rows], np.float64)
 
 
-def _rho(rows: NDArray[np.intp], entropy: Floats) -> Callable[[Floats, Run], Floats]:
+def _rho(rows: NDArray[np.intp], entropy: Floats) -> Callable[[Floats, Floats], Floats]:
     """Of each example ρ plus its influence on it, whose mean is ρ and whose spread is its own over examples."""
     coded = codes(entropy)
     ranks = mean_ranks(coded)
 
-    def contributions(losses: Floats, run: Run) -> Floats:
-        found = np.full((len(losses), len(rows)), np.nan)
-        for place, own in enumerate(losses[:, rows]):
-            of_losses = codes(own)
-            if np.isfinite(own).all() and of_losses.max():
-                found[place] = rank_correlation(mean_ranks(of_losses), ranks) + rank_influence(of_losses, coded)
+    def contributions(losses: Floats, _: Floats) -> Floats:
+        own = losses[:, :, rows]
+        found = np.full(own.shape, np.nan)
+        ranked = np.isfinite(own).all(axis=2) & (np.ptp(own, axis=2) > 0)
+        if ranked.any():
+            of_losses = codes(own[ranked])
+            rho = rank_correlation(mean_ranks(of_losses), ranks)
+            found[ranked] = rho[:, None] + rank_influence(of_losses, coded)
         return found
 
     return contributions
