@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,22 +88,59 @@ def test_a_run_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
         assert is_held(tmp_path)
 
 
+def test_a_run_is_released_wherever_the_process_goes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with held(Path("run")):
+        monkeypatch.chdir("/")
+    assert not is_held(tmp_path / "run")
+
+
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"Cannot lock .*: No such file"), held(tmp_path / "run"):
         pass
+    with pytest.raises(FileNotFoundError):  # nor is it anybody's that goes meanwhile
+        take(tmp_path / "run", None, elsewhere())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_does_not_rename_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.rename", refuse)
+    with pytest.raises(RunError, match=r"Cannot lock .*: Operation not permitted"), held(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_process_elsewhere_could_still_use_must_be_gone(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    taken(tmp_path, elsewhere(1) if there else this_process("1" * 16, 60.0))
+    monkeypatch.setattr(lease_chain, "_LOOKS", 2)
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with pytest.raises(OSError, match="not empty") if there else contextlib.nullcontext():
+        taken(tmp_path, elsewhere(2))
 
 
 def test_a_lease_ends_with_its_process_at_once_and_what_it_left_goes(blind: None, tmp_path: Path) -> None:
     left = "kept = held(run); kept.__enter__(); s = next((run / '.lease').iterdir()); (s / 'half').touch(); os._exit(9)"
     assert do(left, tmp_path).wait(60) == 9
-    found = holder(tmp_path)
+    found, prepared = holder(tmp_path), tmp_path / f".lease-{elsewhere().token}"
     assert found is not None
     assert (found.alive, is_held(tmp_path)) == (False, False)
+    (prepared / f"000001-{elsewhere().token}").mkdir(parents=True)
+    assert [path.name for path in lease_chain.staged(tmp_path)] == ["half", prepared.name]
     with held(tmp_path):
         (folder,) = (tmp_path / ".lease").iterdir()
         assert folder.name.startswith("000002-")
         assert {file.name for file in folder.iterdir()} == {"holder", "beat-0"}
+        assert not prepared.exists()  # nor can a claimant that was stopped put it into the place of the lease
     (left_file,) = (tmp_path / ".lease").glob("*/*")
     assert left_file.name == "released-none"
 
@@ -307,8 +345,10 @@ def test_a_process_elsewhere_is_dead_once_its_period_is_over_by_many_looks(
     assert lease_chain.beat(folder, 0)
     for _ in range(5):
         assert is_held(tmp_path)
+        assert holder(tmp_path).alive is None  # type: ignore[union-attr]
         clock(8.1)
     assert not is_held(tmp_path)  # 5 × 8.1 s
+    assert holder(tmp_path).alive is False  # type: ignore[union-attr]
     monkeypatch.setattr(lease, "_SILENCES", lease_silence.Silences())  # another process has not watched it
     assert is_held(tmp_path)
 
@@ -318,15 +358,20 @@ def test_who_waits_takes_a_silent_run_and_leaves_one_that_shows_life(tmp_path: P
     assert lease_chain.beat(folder, 0)
     with held(tmp_path, wait=True):
         assert latest(tmp_path).number == 2  # type: ignore[union-attr]
-    folder, beats = taken(tmp_path, elsewhere(2, period_s=3.0)), 0
+    folder, looks = taken(tmp_path, elsewhere(2, period_s=3.0)), []
 
     def once(seconds: float) -> None:
-        lease_chain.beat(folder, beats)
+        lease_chain.beat(folder, len(looks))
+        looks.append(seconds)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("contested.trajectories.lease.time", type("", (), {"sleep": staticmethod(once)}))
         with pytest.raises(RunLockedError, match="on far"), held(tmp_path, wait=True):
             pass
+        taken(tmp_path, this_process("3" * 16, 3.0))  # one that is known to be alive is not watched at all
+        with pytest.raises(RunLockedError, match=str(os.getpid())), held(tmp_path, wait=True):
+            pass
+    assert looks == [0.125]
 
 
 def test_signs_of_life_are_given_until_the_end_and_end_with_the_lease(
@@ -338,7 +383,9 @@ def test_signs_of_life_are_given_until_the_end_and_end_with_the_lease(
             pass
         taken(tmp_path)
         assert lease._HELD[tmp_path.resolve()].folder.exists() is False
-    assert lease._HEART._leases == []
+        (heart,) = (thread for thread in threading.enumerate() if thread.name == "contested leases")
+    heart.join(60)
+    assert not heart.is_alive()
 
 
 @pytest.mark.parametrize("nth", range(1, 4))
@@ -469,13 +516,20 @@ def test_who_holds_a_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert again.alive is False  # The machine was started again.
 
 
-def test_a_run_that_an_earlier_version_locks_is_held(tmp_path: Path) -> None:
+def test_a_run_that_an_earlier_version_locks_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overtaken(*_: Any) -> None:
+        raise TakenError
+
     with filelock.FileLock(tmp_path / ".lock"):
         assert is_held(tmp_path)
         found = holder(tmp_path)
         assert found is not None
         assert (found.host, found.alive) == ("", True)
         with pytest.raises(RunLockedError, match=r"by another process\. Wait for it"), held(tmp_path):
+            pass
+    with monkeypatch.context() as patch:
+        patch.setattr(lease, "take", overtaken)
+        with pytest.raises(RunLockedError), held(tmp_path):
             pass
     with held(tmp_path), pytest.raises(filelock.Timeout), filelock.FileLock(tmp_path / ".lock", timeout=0):
         pass
@@ -526,8 +580,13 @@ def test_a_fork_of_the_owner_is_fenced_and_ends_nothing(tmp_path: Path) -> None:
     code = """
 with held(run):
     if (child := os.fork()) == 0:
-        from contested.files import write_text
+        from contested.files import make_folder, write_text
         write_text(run / "theirs", "x")
+        lease.PERIOD_S = 0.1
+        make_folder(run / "own")
+        with held(run / "own"):
+            while lease_chain.latest(run / "own").beats < 2:
+                pass
         sys.exit(0)
     assert os.waitpid(child, 0)[1] == 0
     print(lease_chain.latest(run).left, (run / "theirs").read_text())

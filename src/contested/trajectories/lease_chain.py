@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contested.errors import RunError
-from contested.staging import GONE, stands
+from contested.staging import GONE
 from contested.trajectories import layout
 from contested.trajectories.lease_owner import Owner, read_owner, same_kernel
 
@@ -208,8 +208,6 @@ def _fence(run: Path, folder: Path, before: Generation | None) -> None:
             if place / name != folder and (place != run or name.startswith(f"{layout.LEASE}-")):
                 with contextlib.suppress(FileNotFoundError):  # a claimant that has given up
                     os.rename(place / name, folder / f"old-{name}")
-    if not stands(folder):
-        raise TakenError
     here = before is not None and before.owner is not None and same_kernel(before.owner)
     for name in os.listdir(folder):
         if name == _BEFORE or name.startswith("old-"):
