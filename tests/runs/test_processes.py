@@ -77,19 +77,32 @@ def check_equal(run: Path, alone: Path) -> None:
     assert np.abs(expected.required("logits")[-1] - expected.required("logits")[0]).max() > 0.02
 
 
+def check_equal_gradients(run: Path, alone: Path) -> None:
+    found, expected = (ct.Trajectory.load(path).gradients for path in (run, alone))
+    assert found is not None
+    assert expected is not None
+    assert found.steps.tolist() == expected.steps.tolist() == [0, 4, 8, 10]
+    np.testing.assert_allclose(found.norms[0], expected.norms[0], rtol=1e-6)
+    np.testing.assert_allclose(found.norms, expected.norms, rtol=1e-5)  # of weights that are equal to rounding
+    numbers = ["cosine", "norm", "norm_reference", "n", "n_reference"]
+    np.testing.assert_allclose(found.alignment[numbers], expected.alignment[numbers], rtol=1e-5, atol=1e-6)
+
+
 def test_two_processes_train_what_one_trains_also_stopped_and_resumed_by_three(together: Train, tmp_path: Path) -> None:
     runs = {name: tmp_path / name / "run" for name in ("one", "some", "full", "full-alone")}
     for run in runs.values():
         run.parent.mkdir()
-    assert together(1, runs["one"]) == {}
+    probes = {"options": {"probes": {"gradient_norms": "every", "every": 4, "mode": "train"}}}
+    assert together(1, runs["one"], **probes) == {}
     # The second process is asked to stop: both do, after the same step, with one snapshot.
-    stopped = together(2, runs["some"], at=5, signal=signal.SIGINT)
+    stopped = together(2, runs["some"], at=5, signal=signal.SIGINT, **probes)
     assert set(stopped) == {"error-0", "error-1"}
     assert len({*stopped.values()}) == 1
     assert stopped["error-0"].startswith("Interrupted: interrupted after step ")
     assert json.loads((runs["some"] / layout.MANIFEST).read_text())["status"] == "interrupted"
-    assert together(3, runs["some"]) == {}
+    assert together(3, runs["some"], **probes) == {}
     check_equal(runs["some"], runs["one"])
+    check_equal_gradients(runs["some"], runs["one"])
     manifest = json.loads((runs["some"] / layout.MANIFEST).read_text())
     assert manifest["provenance"]["processes"] == 2
     assert any("resumed with processes 3 instead of 2" in note for note in manifest["notes"])

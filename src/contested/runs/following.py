@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from contested import tasks, training
 from contested.config import RunConfig
 from contested.errors import RunError
+from contested.options import ProbesSection
 from contested.runs.folder import identity_of
 from contested.runs.prepare import DataCache, RunComponents, prepare, recipe
 from contested.runs.proving import beginning, check_engines, prove_engine
@@ -63,7 +64,13 @@ def follow(
 
 
 def loop_of(
-    config: RunConfig, components: RunComponents, proven: training.Proven, *, state: Path, **first: Any
+    config: RunConfig,
+    components: RunComponents,
+    proven: training.Proven,
+    *,
+    state: Path,
+    gradients: training.GradientRecorder | None = None,
+    **first: Any,
 ) -> training.TrainingLoop:
     """The loop of a run in one of its processes.
 
@@ -72,7 +79,8 @@ def loop_of(
         components: The run's parts.
         proven: Computes its logits.
         state: Where its snapshots are.
-        **first: What the process that records gives besides: recorder, observer, probe, ….
+        gradients: Where what gradient probes find goes, in the process that records.
+        **first: What that process gives besides: recorder, observer, ….
 
     Returns:
         The loop.
@@ -83,10 +91,40 @@ def loop_of(
         components.encoded,
         recipe(config),
         state=state,
+        probe=gradient_probe(config.probes, components, proven.engine, gradients),
         tracking_batch_size=config.execution.tracking_batch_size,
         merge=proven.merges,
         processes=components.processes,
         **first,
+    )
+
+
+def gradient_probe(
+    probes: ProbesSection,
+    components: RunComponents,
+    engine: training.Engine,
+    recorder: training.GradientRecorder | None,
+) -> training.GradientProbe | None:
+    """The probe of a run in one of its processes, or None where its options set none."""
+    if probes.gradient_norms == "never" and probes.every is None:
+        return None
+    tracked = components.tracked
+    # Of every example its own norm; categories are compared by the examples that train.
+    categories = tracked["category"].where(tracked["split"] == "train", None).to_numpy(object)
+    return training.GradientProbe(
+        components.model.module,
+        engine,
+        components.encoded.tracked,
+        components.encoded.tracked_targets,
+        objective=components.encoded.objective,
+        groups=training.groups_of(categories, components.task.category_names),
+        recorder=recorder,
+        norms=probes.gradient_norms,
+        every=probes.every,
+        head=components.model.head,
+        with_head=probes.head,
+        mode=probes.mode,
+        processes=components.processes,
     )
 
 

@@ -12,9 +12,9 @@ from contested.errors import ConfigError, RunError
 from contested.files import user_path
 from contested.options import ExecutionSection, ProbeMode, ProbesSection, default
 from contested.runs.folder import weights_folder
+from contested.runs.following import gradient_probe
 from contested.runs.prepare import RunComponents, check_run, load_task, prepare
 from contested.runs.proving import beginning, check_loaded, prove_engine
-from contested.runs.session import gradient_probe
 from contested.trajectories import RunWriter, Trajectory, layout, probed, read_manifest
 from contested.trajectories.checksums import RunFiles
 from contested.trajectories.lease import held

@@ -12,7 +12,6 @@ import torch
 from contested import tasks, training
 from contested.config import RunConfig
 from contested.errors import ContestedError, DamagedRunError, RunError
-from contested.options import ProbesSection
 from contested.runs.folder import (
     FromStart,
     check_folder,
@@ -202,9 +201,9 @@ class RunSession:
             components,
             proof.engine,
             state=writer.path / layout.STATE,
+            gradients=writer,
             recorder=watch,
             observer=None if on_progress is None else watch.on_step,
-            probe=gradient_probe(config.probes, components, proof.engine.engine, writer),
             capture=capture_of(config, components.device),
             before_saving=lambda: check_lease(writer.path),
         )
@@ -283,28 +282,3 @@ def _result(out: Path, manifest: Mapping[str, Any], *, trained: bool) -> RunResu
 def capture_of(config: RunConfig, device: torch.device) -> training.Capture | None:
     """How whole steps are captured, or None where each is started piece by piece."""
     return training.CudaGraphs() if config.execution.graphs and device.type == "cuda" else None
-
-
-def gradient_probe(
-    probes: ProbesSection, components: RunComponents, engine: training.Engine, writer: RunWriter
-) -> training.GradientProbe | None:
-    """The probe of a run, or None where its options set none."""
-    if probes.gradient_norms == "never" and probes.every is None:
-        return None
-    tracked = components.tracked
-    # Of every example its own norm; categories are compared by the examples that train.
-    categories = tracked["category"].where(tracked["split"] == "train", None).to_numpy(object)
-    return training.GradientProbe(
-        components.model.module,
-        engine,
-        components.encoded.tracked,
-        components.encoded.tracked_targets,
-        objective=components.encoded.objective,
-        groups=training.groups_of(categories, components.task.category_names),
-        recorder=writer,
-        norms=probes.gradient_norms,
-        every=probes.every,
-        head=components.model.head,
-        with_head=probes.head,
-        mode=probes.mode,
-    )

@@ -24,6 +24,7 @@ from contested.training.layerwise import LayerwiseNorms, UnfitError
 from contested.training.objective import Classification, Objective
 from contested.training.precision import at_least_float32
 from contested.training.preserving import preserved, set_modes
+from contested.training.processes import ALONE, Processes
 
 Mode = Literal["eval", "train"]
 
@@ -94,6 +95,7 @@ def gradient_norms(
     objective: Objective = _CLASSIFICATION,
     mode: Mode = "eval",
     seed: int = 0,
+    processes: Processes = ALONE,
 ) -> GradientNorms:
     """Norm of every example's own gradient.
 
@@ -106,6 +108,7 @@ def gradient_norms(
         objective: Gives each example's loss.
         mode: ``train`` has dropout on.
         seed: Of the dropout.
+        processes: Those among whom the examples are shared.
 
     Returns:
         The norms, in the order of ``texts``.
@@ -113,17 +116,11 @@ def gradient_norms(
     if not parameters:
         return GradientNorms(np.zeros(len(texts)), "one-by-one", "no parameter is left")
     losses = _Losses(engine, texts, targets, objective=objective, device=next(module.parameters()).device, seed=seed)
-    try:
-        layers = LayerwiseNorms(module, parameters)
-        with probing(module, mode="eval", seed=seed):
-            _check(layers, losses, parameters)
-        with probing(module, mode=mode, seed=seed):
-            return GradientNorms(_in_batches(layers, losses), "layerwise", "")
-    except UnfitError as error:
-        reason = str(error)
-    with probing(module, mode=mode, seed=seed):
-        squares = [math.fsum(_squares(losses(np.array([row])), parameters).values()) for row in range(len(texts))]
-    return GradientNorms(np.sqrt(squares), "one-by-one", reason)
+    answers, order = processes.gathered(
+        len(texts), lambda rows: _norms(module, losses, rows, parameters, mode=mode, seed=seed)
+    )
+    said = next((answer for answer in answers if answer.note), answers[0])
+    return said._replace(norms=np.concatenate([answer.norms for answer in answers])[order])
 
 
 def group_alignment(
@@ -137,6 +134,7 @@ def group_alignment(
     objective: Objective = _CLASSIFICATION,
     mode: Mode = "eval",
     seed: int = 0,
+    processes: Processes = ALONE,
 ) -> Alignment:
     """Norms and cosines of the groups' mean gradients: an ordinary backward per batch, summed up by group.
 
@@ -150,13 +148,15 @@ def group_alignment(
         objective: Gives each example's loss.
         mode: ``train`` has dropout on.
         seed: Of the dropout.
+        processes: Those among whom the examples are shared.
 
     Returns:
         The comparison. It takes the memory of G gradients.
     """
     losses = _Losses(engine, texts, targets, objective=objective, device=next(module.parameters()).device, seed=seed)
     with probing(module, mode=mode, seed=seed):
-        sums = [_sum_of_gradients(losses, rows, list(parameters.values())) for rows in groups.values()]
+        shares = [rows[processes.rank :: processes.size] for rows in groups.values()]
+        sums = [processes.summed(_sum_of_gradients(losses, rows, list(parameters.values()))) for rows in shares]
     counts = np.array([len(rows) for rows in groups.values()], np.int64)
     return _compare(tuple(groups), counts, _gram(sums))
 
@@ -214,12 +214,36 @@ class _Losses:
         return self._engine.logits(self._texts, rows, self._key)
 
 
-def _in_batches(layers: LayerwiseNorms, losses: _Losses) -> NDArray[np.float64]:
-    squares = np.empty(len(losses.lengths))
-    for rows in equal_length_batches(losses.lengths, _NORM_BATCH):
-        length = int(losses.lengths[rows[0]])
-        found = layers.squares(lambda rows=rows: losses(rows), n_examples=len(rows), length=length)  # type: ignore[misc]
-        squares[rows] = found.numpy()
+def _norms(
+    module: nn.Module,
+    losses: _Losses,
+    rows: NDArray[np.int64],
+    parameters: Mapping[str, nn.Parameter],
+    *,
+    mode: Mode,
+    seed: int,
+) -> GradientNorms:
+    """Norms of some of the examples, in the order of ``rows``."""
+    try:
+        layers = LayerwiseNorms(module, parameters)
+        with probing(module, mode="eval", seed=seed):
+            _check(layers, losses, parameters)
+        with probing(module, mode=mode, seed=seed):
+            return GradientNorms(_in_batches(layers, losses, rows), "layerwise", "")
+    except UnfitError as error:
+        reason = str(error)
+    with probing(module, mode=mode, seed=seed):
+        squares = [math.fsum(_squares(losses(np.array([row])), parameters).values()) for row in rows]
+    return GradientNorms(np.sqrt(squares), "one-by-one", reason)
+
+
+def _in_batches(layers: LayerwiseNorms, losses: _Losses, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    squares = np.empty(len(rows))
+    for places in equal_length_batches(losses.lengths[rows], _NORM_BATCH):
+        batch = rows[places]
+        length = int(losses.lengths[batch[0]])
+        found = layers.squares(lambda batch=batch: losses(batch), n_examples=len(batch), length=length)  # type: ignore[misc]
+        squares[places] = found.numpy()
     return np.sqrt(squares)
 
 

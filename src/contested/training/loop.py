@@ -106,8 +106,8 @@ class TrainingLoop:
             every step is started piece by piece.
         merge: Whether adapters are merged into the weights that they adapt while examples are tracked.
         before_saving: Called before a snapshot is written; what it raises ends training there.
-        processes: Those that train together, each with a loop of its own; the first one's alone needs a recorder and a
-            probe, and writes snapshots, which all of them read.
+        processes: Those that train together, each with a loop of its own and the same probe; the first one's alone
+            needs a recorder, and writes snapshots, which all of them read.
     """
 
     module: nn.Module

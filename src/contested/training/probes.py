@@ -15,6 +15,7 @@ from contested.tasks import EncodedTexts
 from contested.training.engine import Engine
 from contested.training.gradients import Alignment, Mode, gradient_norms, group_alignment, trained_parameters
 from contested.training.objective import Objective
+from contested.training.processes import ALONE, Processes
 
 
 class Probe(Protocol):
@@ -47,12 +48,13 @@ class GradientProbe:
         targets: What their losses are against, shape (N, …).
         objective: Gives each example's loss.
         groups: Name and rows of each group to compare.
-        recorder: Where the results go.
+        recorder: Where the results go; None in processes other than the first.
         norms: Never, at the last step, or at every probe.
         every: Steps between probes; step 0 and the last are probes too. None: no comparison of groups.
         head: Names of the head's modules.
         with_head: Whether the head's parameters count.
         mode: ``train`` has dropout on, drawn afresh from the number of the step.
+        processes: Those among whom the examples are shared; each has a probe of its own.
     """
 
     def __init__(
@@ -64,20 +66,20 @@ class GradientProbe:
         *,
         objective: Objective,
         groups: Mapping[str, NDArray[np.int64]],
-        recorder: GradientRecorder,
+        recorder: GradientRecorder | None,
         norms: Literal["never", "end", "every"] = "never",
         every: int | None = None,
         head: Sequence[str] = (),
         with_head: bool = True,
         mode: Mode = "eval",
+        processes: Processes = ALONE,
     ) -> None:
         self._given = (module, engine, texts, targets, trained_parameters(module, without=() if with_head else head))
-        self._objective = objective
         self._groups = groups
         self._recorder = recorder
         self._norms = norms
         self._every = every
-        self._mode: Mode = mode
+        self._how: dict[str, Any] = {"objective": objective, "mode": mode, "processes": processes}
         self._facts = {"head": with_head, "mode": mode}
 
     def __call__(self, step: int, total_steps: int) -> None:
@@ -85,16 +87,16 @@ class GradientProbe:
         last = step == total_steps
         due = self._every is not None and (last or step % self._every == 0)
         if (self._norms == "every" and due) or (self._norms == "end" and last):
-            norms, method, note = gradient_norms(*self._given, objective=self._objective, mode=self._mode, seed=step)
+            norms, method, note = gradient_norms(*self._given, seed=step, **self._how)
             _check_finite(norms, step)
-            facts = {**self._facts, "method": method, "notes": [note] if note else []}
-            self._recorder.write_gradient_norms(step=step, norms=norms, facts=facts)
+            if self._recorder is not None:
+                facts = {**self._facts, "method": method, "notes": [note] if note else []}
+                self._recorder.write_gradient_norms(step=step, norms=norms, facts=facts)
         if due:
-            alignment = group_alignment(
-                *self._given, self._groups, objective=self._objective, mode=self._mode, seed=step
-            )
+            alignment = group_alignment(*self._given, self._groups, seed=step, **self._how)
             _check_finite(alignment.norms[alignment.counts > 0], step)
-            self._recorder.write_alignment({"step": step, **_plain(alignment), **self._facts, "method": "summed"})
+            if self._recorder is not None:
+                self._recorder.write_alignment({"step": step, **_plain(alignment), **self._facts, "method": "summed"})
 
 
 def groups_of(categories: Sequence[str] | NDArray[np.object_], names: Sequence[str]) -> dict[str, NDArray[np.int64]]:

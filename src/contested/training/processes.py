@@ -26,12 +26,12 @@ from contested.errors import ConfigError, ContestedError, RunError
 T = TypeVar("T")
 
 _PATIENCE_S = 12 * 3600.0
-"""How long the others wait while the first process proves its engine, probes gradients or writes; a process that dies
-is noticed at once."""
+"""How long the others wait while the first process proves its engine or writes; a process that dies is noticed at
+once."""
 _FAILED = "failed"
 _LAST_WORDS_S = 3.0
 _BUCKET = 1 << 24
-"""Numbers of gradients that travel together: 64 MiB in float32."""
+"""Numbers that travel together: 64 MiB in float32."""
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Whole numbers by their size in bytes, as which weights are added up."""
 
@@ -194,6 +194,19 @@ class Processes:
             for bucket in _buckets(parameters):
                 self._sum_bucket(bucket)
 
+    def summed(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Add up what all processes have.
+
+        Args:
+            tensors: Of the same shapes, in the same order in every process.
+
+        Returns:
+            Their sums, in every process.
+        """
+        if self.size == 1:
+            return list(tensors)
+        return [total for bucket in _buckets(tensors) for total in self._added(bucket)]
+
     def check_alike(self, parameters: Sequence[nn.Parameter], when: str) -> None:
         """Refuse to go on where processes do not hold the same weights.
 
@@ -221,17 +234,21 @@ class Processes:
             with contextlib.suppress(RuntimeError):  # Whoever keeps the words may be gone.
                 self._store.compare_set(_FAILED, "", f"process {self.rank}: {_told(error)}")
 
-    def _sum_bucket(self, bucket: Sequence[nn.Parameter]) -> None:
-        there = torch.tensor([parameter.grad is not None for parameter in bucket])
-        gradients = [torch.zeros_like(part) if part.grad is None else part.grad for part in bucket]
-        numbers = torch.cat([*(each.reshape(-1) for each in gradients), there.to(gradients[0])])
+    def _added(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        numbers = torch.cat([tensor.reshape(-1) for tensor in tensors])
         with self._together():
             distributed.all_reduce(numbers)
-        *summed, counts = torch.split(numbers, [*(each.numel() for each in gradients), len(bucket)])
+        parts = torch.split(numbers, [tensor.numel() for tensor in tensors])
+        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+    def _sum_bucket(self, bucket: Sequence[Tensor]) -> None:
+        there = torch.tensor([parameter.grad is not None for parameter in bucket])
+        gradients = [torch.zeros_like(part) if part.grad is None else part.grad for part in bucket]
+        *summed, counts = self._added([*gradients, there.to(gradients[0])])
         # AdamW leaves a weight without a gradient alone, and would still let one decay whose gradient is zero.
         kept = [True] * len(bucket) if there.all() else counts.gt(0).tolist()
         for parameter, gradient, any_has in zip(bucket, summed, kept, strict=True):
-            parameter.grad = gradient.view_as(parameter) if any_has else None
+            parameter.grad = gradient if any_has else None
 
     @contextlib.contextmanager
     def _together(self) -> Iterator[None]:
@@ -369,16 +386,16 @@ def in_order(n: int, shares: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     return first
 
 
-def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """Weights of one type and device whose gradients travel together."""
-    bucket: list[nn.Parameter] = []
-    for parameter in parameters:
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors of one type and device that are added up together."""
+    bucket: list[Tensor] = []
+    for tensor in tensors:
         held = sum(each.numel() for each in bucket)
-        alike = not bucket or (bucket[0].dtype, bucket[0].device) == (parameter.dtype, parameter.device)
-        if bucket and (not alike or held + parameter.numel() > _BUCKET):
+        alike = not bucket or (bucket[0].dtype, bucket[0].device) == (tensor.dtype, tensor.device)
+        if bucket and (not alike or held + tensor.numel() > _BUCKET):
             yield bucket
             bucket = []
-        bucket.append(parameter)
+        bucket.append(tensor)
     if bucket:
         yield bucket
 
