@@ -39,13 +39,13 @@ _STAGED: dict[str, Staging] = {}
 
 def stage(staging: Staging) -> None:
     """Let all changes of a folder go through its staging folder from now on."""
-    _STAGED.update(dict.fromkeys(_names(staging.root), staging))
+    _STAGED.update(dict.fromkeys((os.path.abspath(staging.root), os.path.realpath(staging.root)), staging))
 
 
 def unstage(staging: Staging) -> None:
     """Change the folder directly again."""
-    for name in _names(staging.root):
-        _STAGED.pop(name, None)
+    for name in [name for name, each in _STAGED.items() if each is staging]:
+        del _STAGED[name]
 
 
 def staging_of(path: Path) -> Staging | None:
@@ -59,7 +59,8 @@ def staging_of(path: Path) -> Staging | None:
     """
     if not _STAGED:
         return None
-    for name in _names(path):
+    # As it was given, and with the links above it followed.
+    for name in (os.path.abspath(path), os.path.join(os.path.realpath(path.parent), path.name)):
         above = os.path.dirname(name)
         while above != name:
             if above in _STAGED:
@@ -132,8 +133,3 @@ def _is_at(moved: os.stat_result, target: Path) -> bool:
         return os.path.samestat(moved, os.lstat(target))
     except OSError:
         return False
-
-
-def _names(path: Path) -> tuple[str, str]:
-    """A path as it was given, and with the links above it followed."""
-    return os.path.abspath(path), os.path.join(os.path.realpath(path.parent), path.name)

@@ -217,34 +217,50 @@ WRITES: dict[str, Callable[[RunWriter], object]] = {
 }
 
 
+@pytest.mark.parametrize("name", ["run", "link"])
 @pytest.mark.parametrize("what", WRITES)
 def test_whoever_loses_a_run_in_the_middle_of_a_write_changes_nothing(
-    what: str, blind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, name: str, blind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rename, after = os.replace, {}
-    with held(tmp_path):
-        writer = begun(tmp_path)
-        put(tmp_path / "model")
+    rename, after, run = os.replace, {}, tmp_path / "run"
+    run.mkdir()
+    (tmp_path / "link").symlink_to(run)
+    with held(tmp_path / name):
+        writer = begun(tmp_path / name)
+        put(run / "model")
 
         def late(source: Any, target: Any) -> None:
             # Everything was looked at and decided: now the process stops, and another one takes the run.
             if not after:
-                taken(tmp_path)
-                after.update(files(tmp_path))
+                taken(run)
+                after.update(files(run))
             rename(source, target)
 
         monkeypatch.setattr("os.replace", late)
         with pytest.raises(LeaseLostError, match=rf"Another process took .*: process {os.getpid()} on far\."):
             WRITES[what](writer)
         with pytest.raises(LeaseLostError):
-            check_lease(tmp_path)
+            check_lease(run)
         with pytest.raises(LeaseLostError):
             writer.finish("interrupted")
-    assert files(tmp_path) == after
-    found = latest(tmp_path)
+    assert files(run) == after
+    found = latest(run)
     # The lease of the other one is as it was: its end is none of the former owner's business.
     assert found is not None
     assert (found.token, found.left) == (elsewhere(7).token, None)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT, errno.ESTALE])
+def test_a_disk_that_fails_for_a_moment_loses_no_lease(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with held(tmp_path), monkeypatch.context() as patch:
+        patch.setattr("os.scandir", fail)
+        with contextlib.nullcontext() if number == errno.EIO else pytest.raises(LeaseLostError):
+            check_lease(tmp_path)
 
 
 def test_lines_of_a_former_owner_reach_no_file_of_the_next_one(blind: None, tmp_path: Path) -> None:
