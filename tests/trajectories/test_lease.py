@@ -547,10 +547,11 @@ def test_a_run_that_an_earlier_version_locks_is_held(tmp_path: Path, monkeypatch
             pass
     with monkeypatch.context() as patch:
         patch.setattr(lease, "take", overtaken)
-        with pytest.raises(RunLockedError), held(tmp_path):
+        with pytest.raises(RunLockedError) as quicker, held(tmp_path):
             pass
     with held(tmp_path), pytest.raises(filelock.Timeout), filelock.FileLock(tmp_path / ".lock", timeout=0):
         pass
+    assert "by another process. Wait" in str(quicker.value)  # whose traceback kept the lock from being collected
     with filelock.FileLock(tmp_path / ".lock"):
         assert is_held(tmp_path)
         # One that is silent only may hold it as well: it is the lease that counts.
