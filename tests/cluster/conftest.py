@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,27 @@ def write_study(tmp_path: Path, contested: Callable[..., str]) -> Callable[..., 
 
 
 @pytest.fixture
-def assert_same_as_alone(tmp_path: Path, contested: Callable[..., str]) -> Callable[[Path, Path], None]:
-    """Holds the results of a study's folder against those of a study that nothing happened to: the same bytes."""
+def begin_alone(tmp_path: Path, contested: Callable[..., str]) -> Iterator[Callable[[Path], Callable[[Path], None]]]:
+    """Begins a study that nothing happens to, beside the one that is tried.
 
-    def check(file: Path, out: Path) -> None:
-        alone = tmp_path / "alone"
-        contested("study", "run", str(file), "--out", str(alone), "--jobs", "2")
-        for folder in (alone, out):
+    What it returns holds the results of a study's folder against its: the same bytes.
+    """
+    with ThreadPoolExecutor(1) as beside:
+
+        def results(folder: Path) -> bytes:
             contested("analyze", str(folder), "--resamples", "50")
-        assert (out / "results" / "results.json").read_bytes() == (alone / "results" / "results.json").read_bytes()
+            return (folder / "results" / "results.json").read_bytes()
 
-    return check
+        def run(file: Path) -> bytes:
+            contested("study", "run", str(file), "--out", str(tmp_path / "alone"), "--jobs", "1")
+            return results(tmp_path / "alone")
+
+        def begin(file: Path) -> Callable[[Path], None]:
+            wanted = beside.submit(run, file)
+
+            def check(out: Path) -> None:
+                assert results(out) == wanted.result()
+
+            return check
+
+        yield begin

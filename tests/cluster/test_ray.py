@@ -84,7 +84,7 @@ def lose(cluster: Any, node: Any) -> None:
 
 
 def test_a_study_completes_though_a_node_is_lost_with_its_worker(
-    nodes: Any, study_file: Path, tmp_path: Path, assert_same_as_alone: Callable[[Path, Path], None]
+    nodes: Any, study_file: Path, tmp_path: Path, begin_alone: Callable[[Path], Callable[[Path], None]]
 ) -> None:
     (cluster, node), out = nodes, tmp_path / "out"
     submitted = submit(out, study_file, "--address", cluster.address, "--workers", "2")
@@ -96,6 +96,7 @@ def test_a_study_completes_though_a_node_is_lost_with_its_worker(
 
     (lost,) = until(on_node, submitted)
     lose(cluster, node)
+    assert_same_as_alone = begin_alone(study_file)
     said = submitted.communicate(timeout=240)[0]
     assert submitted.returncode == 0, said
     assert "6 of 6 runs complete, 0 failed, 0 interrupted, 0 not started" in said
@@ -103,7 +104,7 @@ def test_a_study_completes_though_a_node_is_lost_with_its_worker(
     assert re.search(r"Warning: Worker \d on Ray was lost and has begun again", said), said
     assert f"{lost.name} complete" in said
 
-    assert_same_as_alone(study_file, out)
+    assert_same_as_alone(out)
 
 
 def test_ctrl_c_saves_what_is_trained_on_a_cluster_of_ones_own(study_file: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_study_completes_by_itself_whatever_becomes_of_its_workers(
     study_file: Path,
     tmp_path: Path,
     contested: Callable[..., str],
-    assert_same_as_alone: Callable[[Path, Path], None],
+    begin_alone: Callable[[Path], Callable[[Path], None]],
 ) -> None:
     out = tmp_path / "a study"  # as a folder may be called
     said = contested(
@@ -95,13 +95,15 @@ def test_a_study_completes_by_itself_whatever_becomes_of_its_workers(
     step = _step_of(lost)
     for process in (*step, lost):
         os.kill(process, signal.SIGKILL)
+    # SLURM queues again after seconds, and hears of the lost task as its time ends: a core has time for another study.
+    assert_same_as_alone = begin_alone(study_file)
     # Past its time: the others are warned ten seconds or more before its end.
     until(lambda: all(state.status == "complete" for state in StudyFolder(out, cells).states.values()))
+    assert log().count("DUE TO JOB REQUEUE") > 1, "the study was complete before the time of its workers ended"
+    assert_same_as_alone(out)
     # Workers that were queued again have nothing left to do.
     until(lambda: not _tasks(job))
     assert "(attempt" not in log()
-
-    assert_same_as_alone(study_file, out)
 
 
 def _tasks(job: str) -> list[str]:
