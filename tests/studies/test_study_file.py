@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
-from contested.errors import ConfigError
+from contested.cli import main
+from contested.errors import ConfigError, RunError
 from contested.overrides import merge
-from contested.studies import PRESETS, expand, load_study, open_study
+from contested.studies import PRESETS, expand, folder, load_study, open_study
 from contested.studies.file import dump_study
 from contested.studies.folder import StudyFolder, begin, forget_failure, note_failure, run_folder
+from contested.studies.index import Recorded, identity_key
 from contested.studies.inputs import short_bulk
 from contested.studies.mini import shrink
 from contested.studies.plan import cost, count_conditions, plan_json
@@ -290,6 +292,32 @@ def test_a_failure_before_the_manifest_is_seen_until_the_run_begins_again(tmp_pa
     assert (state.status, state.error) == ("failed", "no data")
     forget_failure(run_folder(tmp_path, cell))
     assert StudyFolder(tmp_path, [cell]).states[cell.run_id].status == "missing"
+
+
+def test_a_study_takes_no_folder_of_other_things(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "bulk.jsonl").touch()
+    with pytest.raises(RunError, match=r"data is not empty and holds no study \(it has bulk\.jsonl\)"):
+        begin(load_study(write(tmp_path, SMALL)), tmp_path / "data")
+    assert main(["study", "run", "paper", "--scale", "mini", "--out", str(tmp_path / "data")]) == 2
+    assert "data is not empty and holds no study" in capsys.readouterr().err
+    assert [file.name for file in (tmp_path / "data").iterdir()] == ["bulk.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("status", "seen"), [("running", "failed"), ("interrupted", "interrupted"), ("complete", "complete")]
+)
+def test_a_failure_that_a_killed_run_could_not_write_down_is_seen(
+    status: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run = expand(load_study(write(tmp_path, SMALL)))[0].config, tmp_path / "runs" / "a"
+    run.mkdir(parents=True)
+    (run / "manifest.json").touch()
+    monkeypatch.setattr(folder, "recorded_in", lambda _: Recorded(identity_key(config), status, 1.0, 2, 3.0, ""))
+    assert folder.state_of(config, run) == (status, 1.0, 2, 3.0, "")
+    note_failure(run, "its process was killed")
+    found = folder.state_of(config, run)
+    assert (found.status, found.error) == (seen, "its process was killed" * (seen == "failed"))
 
 
 def test_a_bulk_file_with_too_few_lines_is_found_by_counting(tmp_path: Path) -> None:

@@ -86,12 +86,14 @@ def make_miniature(content: Study, out: Path, scale: str | None) -> None:
         scale: ``mini`` or None.
 
     Raises:
-        RunError: If the folder cannot be written.
+        RunError: If the folder cannot be written, or holds other things than a study.
     """
     if scale is None:
         return
+    from contested.studies.folder import check_folder
     from contested.studies.mini_world import make_parts
 
+    check_folder(out)
     try:
         make_parts(content, out)
     except OSError as error:

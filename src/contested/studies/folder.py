@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from contested.beside import collector_paused, each_beside
 from contested.config import RunConfig
-from contested.errors import DamagedRunError, write_error
+from contested.errors import DamagedRunError, RunError, write_error
 from contested.files import write_text
 from contested.studies.cells import Cell
 from contested.studies.content import STUDY_FILE
@@ -20,6 +20,8 @@ from contested.trajectories import layout
 
 RUNS = "runs"
 FAILURES = "failures"
+WORLD = "world"
+"""The data and backbones of a miniature."""
 DAMAGED = "damaged"
 """The status of a run that is complete by its manifest and not as it was written."""
 _TOGETHER = 64  # runs that a process holds against their manifests before it takes the next ones
@@ -57,6 +59,25 @@ def is_study(folder: Path) -> bool:
     return (folder / STUDY_FILE).is_file()
 
 
+def check_folder(out: Path) -> None:
+    """Refuse a folder that cannot take a study, before any work.
+
+    Args:
+        out: The folder, whether it is there or not.
+
+    Raises:
+        RunError: If it is a file, or holds other things than a study.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file; --out must be a folder for the study.")
+    content = {file.name for file in out.iterdir()} if out.exists() else set()
+    foreign = sorted(name for name in content - {WORLD} if not name.startswith("."))
+    if foreign and not content & {STUDY_FILE, RUNS}:
+        raise RunError(
+            f"{out} is not empty and holds no study (it has {', '.join(foreign[:3])}). Give an empty or new folder."
+        )
+
+
 def begin(study: Study, out: Path) -> None:
     """Make the folder and put the study's file into it, in the place of an earlier one.
 
@@ -65,8 +86,9 @@ def begin(study: Study, out: Path) -> None:
         out: The folder.
 
     Raises:
-        RunError: If the folder cannot be written.
+        RunError: If the folder cannot be written, or holds other things than a study.
     """
+    check_folder(out)
     try:
         (out / RUNS).mkdir(parents=True, exist_ok=True)
         write_text(out / STUDY_FILE, dump_study(study))
@@ -213,11 +235,15 @@ def _best(own: Path, same: Sequence[Path], found: Mapping[Path, Recorded]) -> Pa
 
 def _state(key: str, folder: Path, said: Recorded | None, noted: Collection[str]) -> RunState:
     """The state of a run's folder, by what its manifest says and the folders of which a failure is noted."""
+    error = _note(folder).read_text(encoding="utf-8") if folder.name in noted else ""
     if said is None:
-        error = _note(folder).read_text(encoding="utf-8") if folder.name in noted else ""
         return RunState("failed" if error else "missing", 0.0, 0, math.nan, error)
-    other = said.status != UNREADABLE and said.key != key
-    return RunState("other" if other else said.status, *said[2:])
+    if said.status != UNREADABLE and said.key != key:
+        return RunState("other", *said[2:])
+    # Whose process was killed could not write it down.
+    if error and said.status == "running":
+        return RunState("failed", *said[2:-1], error)
+    return RunState(*said[1:])
 
 
 def _noted(out: Path) -> set[str]:

@@ -11,7 +11,7 @@ from contested.errors import ContestedError
 from contested.files import remove_temporaries, temporaries
 from contested.studies.content import STUDY_FILE
 from contested.studies.file import open_study
-from contested.studies.folder import RUNS
+from contested.studies.folder import RUNS, WORLD
 from contested.trajectories import RunHealth, RunLockedError, inspect_run, layout, remove_leftovers
 
 
@@ -116,7 +116,7 @@ def _own_damage(folder: Path) -> list[str]:
 
 def _world_damage(folder: Path) -> list[str]:
     # Makes the demo's world too, which most folders have not.
-    from contested.studies.mini_world import WORLD, damaged_parts
+    from contested.studies.mini_world import damaged_parts
 
     return [
         f"{WORLD}/{name} is not as it was made. The command that runs the study makes it again."

@@ -14,7 +14,8 @@ from contested.config import RunConfig
 from contested.naming import is_number
 from contested.studies.axis_forms import axis_problems, axis_values
 from contested.studies.content import replace_axis
-from contested.studies.mini_world import N_ANNOTATED, N_BULK, WORLD, stand_in
+from contested.studies.folder import WORLD
+from contested.studies.mini_world import N_ANNOTATED, N_BULK, stand_in
 
 _SEEDS = 2
 _LARGE = 2e9  # weights above which a decoder's stand-in has twice the layers

@@ -20,10 +20,8 @@ from contested.demo.world import captions
 from contested.errors import RunError
 from contested.files import atomic_folder, remove_temporaries, write_json, write_text
 from contested.studies.file import Study
+from contested.studies.folder import WORLD
 from contested.trajectories.checksums import checksum_of
-
-WORLD = "world"
-"""The folder in a mini study's folder that holds data and backbones."""
 
 N_ANNOTATED, N_BULK = 400, 1000
 """Examples of a miniature's annotated set, and those of its bulk that are trained on."""
