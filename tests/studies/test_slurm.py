@@ -294,11 +294,18 @@ def test_submit_cancel_and_status(
     assert "Cancelled SLURM job 77 (3 workers" in said
     assert "Cancelled SLURM job 78 (1 worker, submitted by hand)" in said
     assert stage.called[-1] == "scancel 77 78"
+    stage.add("squeue", "echo '77 PENDING x'")
+    assert main(["study", "status", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "No worker is at work yet: the jobs wait in SLURM's queue. squeue --me --start says when" in said
     stage.add("squeue", "echo '99 RUNNING y'")
     assert main(["study", "status", str(out)]) == 0
     assert f"No worker is queued or at work, and runs are left. {out}/submit/*.log" in capsys.readouterr().out
     assert main(["study", "cancel", str(out)]) == 0
-    assert "None of this study's workers is in SLURM's queue" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        "None of this study's workers is in SLURM's queue. Those on Ray end with their command: Ctrl-C there." in said
+    )
     assert sum(call.startswith("scancel") for call in stage.called) == 1
 
 
@@ -309,6 +316,7 @@ def test_a_folder_is_a_study_too_and_a_dry_run_writes_nothing(
     assert submit(study, out, "--time", "4h", "--dry-run") == 0
     assert capsys.readouterr().out.startswith("#!/bin/bash\n")
     assert not out.exists()
+    assert not stage.called
     stage.add("sbatch", "echo 5")
     assert submit(study, out, "--time", "4h") == 0
     assert main(["study", "submit", str(out), "--to", "slurm", "--time", "1h"]) == 0
@@ -323,7 +331,8 @@ def test_what_sbatch_refuses_is_shown_as_it_says_it(
     assert submit(study, tmp_path / "out", "--time", "4h", "--", "-p", "long") == 2
     said = capsys.readouterr().err
     assert "sbatch ended with exit code 1: sbatch: error: invalid partition specified: long" in said
-    assert "sinfo says what the cluster has" in said
+    assert "sinfo says what the cluster has. Nothing was submitted: the script and the study's file stay" in said
+    assert slurm.submissions(tmp_path / "out") == []
     stage.add("sbatch", "echo hello")
     assert submit(study, tmp_path / "out", "--time", "4h") == 2
     assert "did not say the number of the job, but: 'hello'" in capsys.readouterr().err
@@ -335,6 +344,8 @@ def test_without_slurm_there_is_one_clear_error(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert submit(study, tmp_path / "out", "--time", "4h") == 2
     assert "sbatch is not here: this machine has no SLURM" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert submit(study, tmp_path / "out", "--time", "4h", "--dry-run") == 0
 
 
 def test_what_cannot_run_is_not_submitted(
@@ -344,6 +355,7 @@ def test_what_cannot_run_is_not_submitted(
     (tmp_path / "people.jsonl").unlink()
     for more, wanted in [
         (["--time", "4h"], "people.jsonl"),
+        (["--time", "4h", "--dry-run"], "people.jsonl"),
         ([], "Give --time"),
         (["--time", "soon"], "'soon' is no duration"),
     ]:
@@ -359,6 +371,36 @@ def test_what_cannot_run_is_not_submitted(
     assert main(["study", "submit", str(tmp_path / "empty"), "--to", "slurm", "--time", "4h"]) == 2
     assert "is a folder and not a study's" in capsys.readouterr().err
     assert stage.called == []
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"], ["--scale", "mini"]])
+def test_a_folder_of_other_things_is_refused(
+    more: list[str], study: Path, tmp_path: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.add("sbatch", "echo 5")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".hidden").touch()
+    (tmp_path / "out" / "thesis.tex").touch()
+    assert submit(study, tmp_path / "out", "--time", "4h", *more) == 2
+    assert "out is not empty and holds no study (it has thesis.tex). Give an empty or new folder" in (
+        capsys.readouterr().err
+    )
+    assert submit(study, tmp_path / "out" / "thesis.tex", "--time", "4h", *more) == 2
+    assert "thesis.tex is a file; --out must be a folder for the study" in capsys.readouterr().err
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [".hidden", "thesis.tex"]
+    (tmp_path / "out" / "runs").mkdir()  # a study's, as a copy of a part of it is
+    assert submit(study, tmp_path / "out", "--time", "4h", "--dry-run") == 0
+
+
+@pytest.mark.parametrize("option", ["--gres=gpu:1", "-p"])
+def test_options_for_the_cluster_are_told_where_they_stand(
+    option: str, study: Path, tmp_path: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert submit(study, tmp_path / "out", "--time", "4h", option) == 2
+    name = option.partition("=")[0]
+    assert f"{name}. Options for sbatch or Ray stand after --, at the end: -- {name} …" in capsys.readouterr().err
+    assert submit(study, tmp_path / "out", "--time") == 2
+    assert "stand after" not in capsys.readouterr().err
 
 
 def test_a_backbone_that_is_nowhere_is_not_submitted_and_a_gpu_need_not_be_here(

@@ -12,7 +12,7 @@ import typer
 from contested.cli.console import console, echo, path, print_json
 from contested.cli.study_files import FILE, SCALE, SETS, load, make_miniature, open_folder
 from contested.cli.study_outcome import exit_code, tell
-from contested.cli.study_submit import cancel, submit
+from contested.cli.study_submit import SubmitCommand, cancel, submit
 from contested.studies.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ study = typer.Typer(
     no_args_is_help=True,
 )
 
-study.command()(submit)
+study.command(cls=SubmitCommand)(submit)
 study.command()(cancel)
 
 _REFRESH = 2.0

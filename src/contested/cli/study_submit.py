@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from contested.cli.console import console, echo, path
 from contested.cli.study_files import FILE, SCALE, SETS, load, make_miniature
@@ -20,6 +21,32 @@ if TYPE_CHECKING:
 _CLUSTERS = ("slurm", "ray")
 _WORKERS = 8  # where SLURM is not asked for another number
 _SHORT = 300  # seconds, of which a worker loses too many to begin
+
+
+class SubmitCommand(TyperCommand):
+    """Says of an option that it does not know where those of the cluster stand."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line.
+
+        Args:
+            ctx: The command's context.
+            args: What was given.
+
+        Returns:
+            What is left of it.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # Typer may bring its own copy of click or use the installed one.
+            if type(error).__name__ == "NoSuchOption":
+                given: Any = error
+                given.message = (
+                    f"{given.message.rstrip('.')}. Options for sbatch or Ray stand after --, at the end: "
+                    f"-- {given.option_name} …"
+                )
+            raise
 
 
 def submit(
@@ -62,7 +89,9 @@ def submit(
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print SLURM's script, and submit nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the study and print SLURM's script; submit nothing.")
+    ] = False,
     address: Annotated[
         str | None,
         typer.Option(
@@ -114,8 +143,8 @@ def _to_slurm(study: Study, folder: Path, asked: _Asked, *, scale: str | None, d
     from contested.studies import expand
     from contested.studies.checks import check_cells
     from contested.studies.clock import duration
-    from contested.studies.folder import StudyFolder, begin
-    from contested.studies.slurm import script, submit
+    from contested.studies.folder import StudyFolder, begin, check_folder
+    from contested.studies.slurm import check_here, script, submit
 
     cells = [cell for cell in expand(study) if not cell.excluded]
     workers, options = min(asked.workers, len(cells)), asked.options
@@ -123,18 +152,22 @@ def _to_slurm(study: Study, folder: Path, asked: _Asked, *, scale: str | None, d
     command = shlex.join([*asked.command, *given])
     seconds = duration(asked.time)
     text = script(folder, name=study.name, workers=workers, seconds=seconds, options=options, command=command)
+    check_folder(folder)
+    if not dry_run:
+        check_here()
+        make_miniature(study, folder, scale)
+    if scale is None or not dry_run:  # A miniature's files are made as it is submitted.
+        check_cells(cells, here=False)
+    if seconds < _SHORT:
+        echo(f"Warning: a worker takes up to a minute to begin; in {asked.time} it may not come far.", err=True)
     if dry_run:
         typer.echo(text, nl=False)
         return
-    make_miniature(study, folder, scale)
-    check_cells(cells, here=False)
     begin(study, folder)
     states = StudyFolder(folder, cells).states.values()
     if not (left := sum(state.status != "complete" for state in states)):
         echo(f"All {len(cells)} runs are complete: nothing was submitted. Next: contested report {folder}")
         return
-    if seconds < _SHORT:
-        echo(f"Warning: a worker takes up to a minute to begin; in {asked.time} it may not come far.", err=True)
     made = submit(folder, text, workers=workers, command=command)
     share = f"{left} of {len(cells)} runs"
     echo(f"Submitted {counted(workers, 'worker')} for {share} as SLURM job {made.job}: {folder}/submit/slurm.sh")
@@ -161,9 +194,10 @@ def _to_ray(
 def cancel(
     folder: Annotated[Path, typer.Argument(metavar="STUDY", parser=path, help="The study's folder.")],
 ) -> None:
-    """Cancel the workers of a study that were submitted to SLURM.
+    """Cancel the workers of a study that were submitted to SLURM; those on Ray end with their command.
 
-    Those at work save what they train first; contested study submit goes on from there.
+    Those at work save what they train first; contested study submit goes on from there. On Ray, Ctrl-C in the command
+    that submitted them does the same.
 
     Example: contested study cancel /shared/study
     """
@@ -177,7 +211,7 @@ def cancel(
         when = f"submitted {each.submission.submitted}" if each.submission else "submitted by hand"
         echo(f"Cancelled SLURM job {each.job} ({counted(each.workers, 'worker')}, {when}).")
     if not ended:
-        echo("None of this study's workers is in SLURM's queue.")
+        echo("None of this study's workers is in SLURM's queue. Those on Ray end with their command: Ctrl-C there.")
 
 
 def _folder(file: str, out: Path | None) -> Path:

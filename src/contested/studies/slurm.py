@@ -25,6 +25,10 @@ SUBMIT = "submit"
 SCRIPT = "slurm.sh"
 JOBS = "jobs.json"
 
+_REFUSED = (
+    " Options after -- are for sbatch; sinfo says what the cluster has. Nothing was submitted: the script and the "
+    "study's file stay in the folder, and the same command with other options puts new ones in their place."
+)
 _WARNING = 120  # seconds before a job's end at which SLURM asks the worker to save
 _OWN = {
     "array": "a",
@@ -210,6 +214,22 @@ def _lines(options: Sequence[str]) -> list[str]:
     return lines
 
 
+def check_here(command: str = "sbatch") -> None:
+    """Refuse a machine without SLURM.
+
+    Args:
+        command: What is to be asked.
+
+    Raises:
+        SlurmError: If it is not there.
+    """
+    if shutil.which(command) is None:
+        raise SlurmError(
+            f"{command} is not here: this machine has no SLURM. Give the command on a login node of the cluster; "
+            "--dry-run shows the script without SLURM."
+        )
+
+
 def submit(out: Path, text: str, *, workers: int, command: str) -> Submission:
     """Write the script into the study's folder and submit it.
 
@@ -330,10 +350,16 @@ def queue_lines(out: Path, *, training: int, is_left: bool) -> list[str]:
         for each in present
     ]
     idle = sum(each.states.get("running", 0) for each in present) - training
+    waiting = any("pending" in each.states for each in present)
     if is_left and idle > 0:
         lines.append(
             f"{counted(idle, 'running worker')} without a run: it takes up to a minute to begin. What workers say: "
             f"{out / SUBMIT}/*.log"
+        )
+    elif is_left and waiting and not training:
+        lines.append(
+            "No worker is at work yet: the jobs wait in SLURM's queue. squeue --me --start says when SLURM expects to "
+            "have a place for them."
         )
     elif is_left and was_submitted and not present and not training:
         lines.append(
@@ -345,11 +371,7 @@ def queue_lines(out: Path, *, training: int, is_left: bool) -> list[str]:
 
 def _call(command: Sequence[str]) -> str:
     """Run a command of SLURM; what it refuses is shown as it says it."""
-    if shutil.which(command[0]) is None:
-        raise SlurmError(
-            f"{command[0]} is not here: this machine has no SLURM. Give the command on a login node of the cluster; "
-            "--dry-run shows the script without SLURM."
-        )
+    check_here(command[0])
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     except subprocess.TimeoutExpired as error:
@@ -358,8 +380,6 @@ def _call(command: Sequence[str]) -> str:
         said = (done.stderr or done.stdout).strip()
         raise SlurmError(
             f"{command[0]} ended with exit code {done.returncode}: {said}\n"
-            f"The command was: {shlex.join(command)}."
-            + " Options after -- are for sbatch; sinfo says what the cluster has."
-            * (command[0] == "sbatch")
+            f"The command was: {shlex.join(command)}." + _REFUSED * (command[0] == "sbatch")
         )
     return done.stdout
