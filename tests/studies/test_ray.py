@@ -18,7 +18,9 @@ from contested.errors import ConfigError
 from contested.studies import expand, open_study
 from contested.studies import ray as on_ray
 from contested.studies.execute import Job, JobStatus
-from contested.studies.ray import Board, Needs, RayError, RayExecutor, parse_needs
+from contested.studies.plan import Device
+from contested.studies.ray import Needs, RayError, RayExecutor, parse_needs
+from contested.studies.ray_board import Board
 from contested.studies.running import StudyOutcome
 
 DONE, RUNNING, FAILED = JobStatus("complete"), JobStatus("running", 3, 9), JobStatus("failed", message="no reason")
@@ -202,6 +204,63 @@ def test_a_lost_workers_run_waits_until_somebody_takes_it(ray: Ray, lives: Calla
     executor.submit(jobs("a"))
     assert [report["a"][0] for report in follow(executor)][:3] == ["running", "waiting", "complete"]
     assert warned == ["Worker 0 on Ray was lost and has begun again; its runs resume from their last snapshots"] * 2
+
+
+def test_a_run_that_is_lost_with_its_worker_again_has_failed(ray: Ray, lives: Callable[..., None]) -> None:
+    def lost(tell: Any) -> StudyOutcome:
+        tell({"a": RUNNING})
+        raise LostError
+
+    def last(tell: Any) -> StudyOutcome:
+        tell({"b": RUNNING})
+        return outcome("b", interrupted=("a",))
+
+    lives(lost, lost, last)
+    warned: list[str] = []
+    executor = RayExecutor("out", workers=1, warn=warned.append)
+    executor.submit(jobs("a", "b"))
+    found = follow(executor)[-1]
+    assert found["b"][0] == "complete"
+    assert found["a"][0] == "failed"
+    assert "its worker on Ray was lost twice at the same place, perhaps for lack of memory" in found["a"][2]
+    assert len(warned) == 2
+    # The worker that leaves it alone was not asked to stop, and need not begin again.
+    lives(lost, lost, last)
+    board = ray.remote(Board).options(num_cpus=0, scheduling_strategy="here").remote()
+    for _ in range(2):
+        with pytest.raises(LostError):
+            on_ray._work(0, "out", Needs(), board, from_start=False)
+    assert not on_ray._work(0, "out", Needs(), board, from_start=False)
+
+
+def test_a_run_that_comes_further_each_time_is_not_given_up() -> None:
+    board, further = Board(), JobStatus("running", 3, checkpoint=3)
+    for status, deaths, state in (
+        (RUNNING, 1, "waiting"),
+        (further, 1, "waiting"),
+        (further, 1, "waiting"),
+        (RUNNING, 2, "failed"),
+    ):
+        board.begin(0)
+        board.tell(0, {"a": status})
+        assert board.begin(0) == {"a": deaths}
+        assert board.news()[0]["a"].state == state
+    # Who was lost with it may not have begun again as somebody else takes it.
+    board = Board()
+    for worker in (0, 1):
+        board.begin(worker)
+        board.tell(worker, {"a": RUNNING})
+    assert board.begin(2) == {"a": 1}
+    assert board.begin(1) == {"a": 2}
+    assert board.news()[0]["a"].state == "failed"
+
+
+def test_what_was_lost_with_a_worker_is_done_by_itself_and_then_left_alone() -> None:
+    device = Device("a GPU", 1e12, 1, 1e12, on_gpu=True)
+    worker = on_ray._Worker({"a": 2, "b": 1}, device=device)
+    worker.submit(jobs("a", "b", "c"))
+    waiting = worker._queue.waiting
+    assert [(job.run_id, job.config.execution.stack) for job in waiting] == [("b", 1), ("c", None)]
 
 
 def test_a_worker_that_finds_no_place_ends_with_the_study(ray: Ray, lives: Callable[..., None]) -> None:

@@ -22,6 +22,7 @@ from contested.studies.execute import Job, JobStatus, Submitted
 from contested.studies.file import open_study
 from contested.studies.local import LocalExecutor
 from contested.studies.plan import Device, measure
+from contested.studies.ray_board import LIVES, Board
 from contested.studies.running import run_study
 from contested.wording import counted
 
@@ -76,64 +77,29 @@ def parse_needs(options: Sequence[str]) -> Needs:
     return needs
 
 
-class Board:
-    """What the workers say of the runs that they take; an actor."""
+class _Worker(LocalExecutor):
+    """Leaves alone what was lost with its workers again and again, and trains by itself what was lost with one."""
 
-    def __init__(self) -> None:
-        self._statuses: dict[str, JobStatus] = {}
-        self._of: dict[str, int] = {}  # run id to the worker that took it last
-        self._at_work: set[int] = set()
-        self._news: set[str] = set()
-        self._lost: list[int] = []
+    def __init__(self, deaths: Mapping[str, int], *, device: Device) -> None:
+        super().__init__(1, device=device)
+        self._deaths = deaths
 
-    def begin(self, worker: int) -> None:
-        """Note that a worker begins: if it had not ended, it was lost, and what it trained waits for somebody.
+    def submit(self, jobs: Sequence[Job]) -> Submitted:
+        """Queue jobs; see :class:`~contested.studies.LocalExecutor`.
 
         Args:
-            worker: Its number.
-        """
-        if worker in self._at_work:
-            self._lost.append(worker)
-            left = [run_id for run_id, of in self._of.items() if of == worker and self._is_trained(run_id)]
-            self.tell(worker, dict.fromkeys(left, JobStatus()))
-        self._at_work.add(worker)
-
-    def tell(self, worker: int, said: Mapping[str, JobStatus]) -> None:
-        """Note what a worker says of runs.
-
-        Args:
-            worker: Its number.
-            said: Run id to status.
-        """
-        for run_id, status in said.items():
-            # It failed with this worker, and another one tries it once more.
-            if status.state == "failed" and self._of.get(run_id, worker) != worker and self._is_trained(run_id):
-                continue
-            self._statuses[run_id], self._of[run_id] = status, worker
-            self._news.add(run_id)
-
-    def end(self, worker: int, said: Mapping[str, JobStatus]) -> None:
-        """Note that a worker ends.
-
-        Args:
-            worker: Its number.
-            said: What it says at last.
-        """
-        self.tell(worker, said)
-        self._at_work.discard(worker)
-
-    def news(self) -> tuple[dict[str, JobStatus], list[int]]:
-        """What was said since this was asked last.
+            jobs: The runs.
 
         Returns:
-            Run id to status, and the workers that were lost and have begun again.
+            How many are done at once.
         """
-        news, lost = {run_id: self._statuses[run_id] for run_id in self._news}, self._lost
-        self._news, self._lost = set(), []
-        return news, lost
+        left = [job for job in jobs if self._deaths.get(job.run_id, 0) < LIVES]
+        return super().submit([_apart(job) if job.run_id in self._deaths else job for job in left])
 
-    def _is_trained(self, run_id: str) -> bool:
-        return self._statuses[run_id].state == "running"
+
+def _apart(job: Job) -> Job:
+    execution = job.config.execution.model_copy(update={"stack": 1})
+    return job._replace(config=job.config.model_copy(update={"execution": execution}))
 
 
 class RayExecutor:
@@ -326,7 +292,7 @@ class RayExecutor:
 def _work(worker: int, out: str, needs: Needs, board: Any, *, from_start: bool) -> bool:
     """A worker's life, as a task of Ray; says whether it was asked to stop."""
     get = _ray().get
-    get(board.begin.remote(worker))
+    deaths = get(board.begin.remote(worker))
     told: dict[str, JobStatus] = {}
 
     def tell(statuses: Mapping[str, JobStatus]) -> None:
@@ -334,13 +300,13 @@ def _work(worker: int, out: str, needs: Needs, board: Any, *, from_start: bool) 
         told.update(news)
         board.tell.remote(worker, {run_id: status for run_id, status in news.items() if status.state in _OWN})
 
-    study, executor = open_study(Path(out)), LocalExecutor(1, device=_device(needs))
+    study, executor = open_study(Path(out)), _Worker(deaths, device=_device(needs))
     outcome = run_study(study, out, executor=executor, on_change=tell, from_start=from_start)
     # Of runs that another one did before it was lost, nothing may have been heard.
     ends = {run_id: JobStatus("complete") for run_id in outcome.complete}
     ends |= {run_id: JobStatus("failed", message=why) for run_id, why in outcome.failed.items()}
     get(board.end.remote(worker, ends))
-    return bool(outcome.interrupted or outcome.waiting)
+    return any(deaths.get(run_id, 0) < LIVES for run_id in (*outcome.interrupted, *outcome.waiting))
 
 
 def _device(needs: Needs) -> Device:
