@@ -386,7 +386,7 @@ def test_a_folder_of_other_things_is_refused(
         capsys.readouterr().err
     )
     assert submit(study, tmp_path / "out" / "thesis.tex", "--time", "4h", *more) == 2
-    assert "thesis.tex is a file; --out must be a folder for the study" in capsys.readouterr().err
+    assert "thesis.tex: it is a file. Choose another --out." in capsys.readouterr().err
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [".hidden", "thesis.tex"]
     (tmp_path / "out" / "runs").mkdir()  # a study's, as a copy of a part of it is
     assert submit(study, tmp_path / "out", "--time", "4h", "--dry-run") == 0

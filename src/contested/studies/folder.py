@@ -69,7 +69,7 @@ def check_folder(out: Path) -> None:
         RunError: If it is a file, or holds other things than a study.
     """
     if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is a file; --out must be a folder for the study.")
+        raise RunError(f"Cannot write to {out}: it is a file. Choose another --out.")
     content = {file.name for file in out.iterdir()} if out.exists() else set()
     foreign = sorted(name for name in content - {WORLD} if not name.startswith("."))
     if foreign and not content & {STUDY_FILE, RUNS}:
