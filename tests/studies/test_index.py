@@ -32,6 +32,7 @@ def cells(tmp_path: Path) -> list[Cell]:
     file = tmp_path / "made.yaml"
     file.write_text(json.dumps(STUDY))
     study = load_study(file)
+    file.unlink()  # a study's folder holds nothing else
     begin(study, tmp_path)
     return expand(study)
 
