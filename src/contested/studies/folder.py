@@ -153,6 +153,8 @@ class StudyFolder:
         path: The study's folder.
         states: Run id to the state of the run.
         others: How many runs in the folder are none of the cells'.
+        whole: Complete runs that were found as they were written, where that was looked at: run id to the digest of the
+            manifest.
         untidy: Folders of complete runs with something that a dead process left, where that was looked at.
     """
 
@@ -171,6 +173,7 @@ class StudyFolder:
             cell.run_id: _state(cell.key, self.folder(cell), index.found.get(self.folder(cell)), noted)
             for cell in cells
         }
+        self.whole: dict[str, str] = {}
         self.untidy: list[Path] = []
         if verify:
             self._verify(cells, index)
@@ -193,6 +196,7 @@ class StudyFolder:
         complete = {cell.run_id: self.folder(cell) for cell in cells if self.states[cell.run_id].status == "complete"}
         stamps = {run_id: index.stamp(folder) for run_id, folder in complete.items()}
         doubtful = [run_id for run_id, stamp in stamps.items() if not index.is_whole(complete[run_id], stamp)]
+        self.whole = {run_id: index.found[folder].digest for run_id, folder in complete.items()}
         if not doubtful:
             return
         from contested.trajectories.resuming import check_whole  # takes pandas, for which a status need not wait
@@ -208,6 +212,7 @@ class StudyFolder:
                 more = len(found.problems) - 1
                 what = found.problems[0] + (f" And {more} more." if more else "")
                 self.states[run_id] = self.states[run_id]._replace(status=DAMAGED, error=what)
+                del self.whole[run_id]
             elif found:
                 self.untidy.append(complete[run_id])
             else:
@@ -239,11 +244,11 @@ def _state(key: str, folder: Path, said: Recorded | None, noted: Collection[str]
     if said is None:
         return RunState("failed" if error else "missing", 0.0, 0, math.nan, error)
     if said.status != UNREADABLE and said.key != key:
-        return RunState("other", *said[2:])
+        return RunState("other", *said[2:-1])
     # Whose process was killed could not write it down.
     if error and said.status == "running":
-        return RunState("failed", *said[2:-1], error)
-    return RunState(*said[1:])
+        return RunState("failed", *said[2:-2], error)
+    return RunState(*said[1:-1])
 
 
 def _noted(out: Path) -> set[str]:

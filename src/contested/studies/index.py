@@ -29,7 +29,7 @@ INDEX = ".index"
 UNREADABLE = "unreadable"
 """The status of a run whose manifest cannot be read."""
 
-_RULES = [1, __version__, IDENTITY_VERSION, layout.SCHEMA_VERSION]
+_RULES = [2, __version__, IDENTITY_VERSION, layout.SCHEMA_VERSION]
 """What an entry depends on besides files: the form of the index, and the code that read them."""
 _SETTLED = 3 * 10**9  # nanoseconds after which a file that changes again has another time, on any disk
 _TOGETHER = 256  # manifests that a process reads before it takes the next ones
@@ -46,6 +46,7 @@ class Recorded(NamedTuple):
         checkpoints: Checkpoints recorded.
         params: Weights of its model; NaN where unknown.
         error: Why it failed or cannot be read; empty otherwise.
+        digest: Its own digest; empty where it has none.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Recorded(NamedTuple):
     checkpoints: int
     params: float
     error: str
+    digest: str
 
 
 class _Entry(NamedTuple):
@@ -133,7 +135,7 @@ def recorded_in(run: Path) -> Recorded:
     try:
         manifest = read_manifest(run)
     except RunError as error:
-        return Recorded("", UNREADABLE, 0.0, 0, math.nan, str(error))
+        return Recorded("", UNREADABLE, 0.0, 0, math.nan, str(error), "")
     listed = manifest["checkpoints"]
     try:
         key = identity_key(recorded(manifest.get("identity", {})))
@@ -146,6 +148,7 @@ def recorded_in(run: Path) -> Recorded:
         checkpoints=len(listed),
         params=float((manifest.get("counts") or {}).get("total_params") or math.nan),
         error=str(manifest.get("error", "")),
+        digest=str(manifest.get(layout.DIGEST, "")),
     )
 
 

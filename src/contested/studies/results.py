@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from contested.analysis.study import Axis
+from contested.analysis.study.kept import KeepingRuns, KeptRuns
 from contested.errors import ContestedError, RunError
 from contested.studies.axes import study_axes
 from contested.studies.cells import Cell, cell_table, expand
@@ -19,6 +20,9 @@ from contested.studies.index import UNREADABLE
 from contested.trajectories import Trajectory
 from contested.trajectories.reading import SharedExamples
 from contested.trajectories.splits import Split
+
+MEASURES = ".measures"
+"""What is kept of the runs' measures, in the study's folder."""
 
 
 class OpenedStudy(NamedTuple):
@@ -79,15 +83,22 @@ def open_results(folder: Path, split: Split | None = None) -> OpenedStudy:
         cells=cells,
         table=cell_table(study, cells, statuses),
         axes=axes_of(study),
-        trajectories=_Runs(complete, damaged, split),
+        trajectories=_Runs(complete, damaged, split, KeptRuns(folder / MEASURES, held.whole, split or "")),
         params={name: state.params for name, state in found.items() if not math.isnan(state.params)},
     )
 
 
-class _Runs(Mapping[str, Trajectory]):
+class _Runs(KeepingRuns):
     """Runs by run id, each read when it is asked for: whoever asks for one that cannot be read hears why."""
 
-    def __init__(self, folders: Mapping[str, Path], damaged: Mapping[str, ContestedError], split: Split | None) -> None:
+    def __init__(
+        self,
+        folders: Mapping[str, Path],
+        damaged: Mapping[str, ContestedError],
+        split: Split | None,
+        kept: KeptRuns,
+    ) -> None:
+        self.kept = kept
         self._folders = {**dict.fromkeys(damaged), **folders}
         self._damaged = damaged
         self._split = split

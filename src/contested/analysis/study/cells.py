@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ from contested.analysis.clusters import run_clusters
 from contested.analysis.study.columns import CELL_COLUMNS, RESERVED
 from contested.analysis.study.examples import SeenExamples
 from contested.analysis.study.groups import SeedGroup
+from contested.analysis.study.kept import KeepingRuns
 from contested.analysis.study.runs import Run, measure
 from contested.beside import each_beside
 from contested.errors import ContestedError, DataError
@@ -64,6 +65,7 @@ class StudyRuns:
     unusable: dict[str, str] = field(default_factory=dict)
     clusters: str | None = None
 
+    kind: ClassVar[type[Run]] = Run
     measured = staticmethod(measure)
 
     @classmethod
@@ -94,10 +96,20 @@ class StudyRuns:
         given = [name for name in table.loc[table["excluded"] == "", "run_id"] if name in trajectories]
 
         seen = SeenExamples()
-        measured = each_beside(lambda run_id: cls._measured(run_id, trajectories, clusters, seen), given, _TOGETHER)
-        found = dict(zip(given, measured, strict=True))
+        kept = trajectories.kept if isinstance(trajectories, KeepingRuns) else None
+        known = (
+            {}
+            if kept is None
+            else kept.load(cls.kind, clusters, lambda run_id: seen.of(trajectories[run_id], clusters).summaries)
+        )
+        new = [run_id for run_id in given if run_id not in known]
+        measured = each_beside(lambda run_id: cls._measured(run_id, trajectories, clusters, seen), new, _TOGETHER)
+        found = known | dict(zip(new, measured, strict=True))
+        found = {run_id: found[run_id] for run_id in given}
         runs = {run_id: run for run_id, run in found.items() if isinstance(run, Run)}
         unusable = {run_id: why for run_id, why in found.items() if isinstance(why, str)}
+        if kept is not None and any(isinstance(run, Run) for run in measured):
+            kept.save(cls.kind, clusters, runs.values())
         return cls(table, tuple(axes), runs, unusable, clusters)
 
     @classmethod

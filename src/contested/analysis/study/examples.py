@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from contested.analysis.controls import text_length
 from contested.analysis.run_examples import RunExamples, ordered
 from contested.annotations.measures import entropy
 from contested.errors import RunError
+from contested.trajectories import layout
 from contested.trajectories.splits import VALIDATION, is_validation, rows_of_split, selected
 
 if TYPE_CHECKING:
@@ -73,11 +75,13 @@ class StudyExamples:
     Attributes:
         facts: The examples.
         held_out: Which of the run's examples it does not train on, those that are not compared among them.
+        digest: Of their table and of how it is read; empty where the manifest does not know the table's file.
     """
 
     def __init__(self, trajectory: Trajectory, clusters: str | None) -> None:
         self._given, self._ids, self._read_as = trajectory.examples, trajectory.example_ids, _read_as(trajectory)
         self._clusters = clusters
+        self.digest = _digest(trajectory, self._read_as)
         self.held_out = is_validation(trajectory)
         own = compared(trajectory)
         self._rows = None if own is trajectory else rows_of_split(trajectory, "train")
@@ -122,9 +126,17 @@ class StudyExamples:
 
 
 def _read_as(trajectory: Trajectory) -> tuple[Any, ...]:
-    """What decides, beside their table, what is known of a run's examples."""
+    """What decides, beside their table, what is known of a run's examples; first of all the checksum of the table."""
+    known = trajectory.manifest.get(layout.FILES, {}).get(layout.EXAMPLES, {})
     names = trajectory.label_names, trajectory.text_columns, trajectory.category_names
-    return *names, repr(trajectory.manifest.get("categories_by"))
+    return known.get("sha256", ""), *names, repr(trajectory.manifest.get("categories_by"))
+
+
+def _digest(trajectory: Trajectory, read_as: tuple[Any, ...]) -> str:
+    if not read_as[0] or "row_key" not in trajectory.examples:
+        return ""
+    rows = trajectory.examples["row_key"].to_numpy(np.int64).tobytes()
+    return hashlib.sha256(repr((rows, read_as)).encode()).hexdigest()
 
 
 def _n_trained(examples: pd.DataFrame) -> int:

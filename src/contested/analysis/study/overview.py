@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from contested.analysis.study.cells import StudyRuns
 from contested.analysis.study.columns import columns_of, frame_of
-from contested.analysis.study.runs import Run, rank_correlation_of
+from contested.analysis.study.runs import Run
 from contested.naming import value_name
 from contested.wording import joined
 
@@ -34,12 +37,13 @@ def runs_frame(study: StudyRuns) -> pd.DataFrame:
     return frame_of("runs", columns_of("runs", names), rows)
 
 
-def cells_of(study: StudyRuns) -> list[pd.Series]:
+def cells_of(study: StudyRuns) -> list[dict[str, Any]]:
     """The cells, one by one."""
-    return [cell for _, cell in study.cells.iterrows()]
+    columns = {str(name): study.cells[name].tolist() for name in study.cells}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def run_row(study: StudyRuns, cell: pd.Series, columns: tuple[str, ...]) -> dict[str, object]:
+def run_row(study: StudyRuns, cell: Mapping[str, Any], columns: tuple[str, ...]) -> dict[str, object]:
     """The result of one cell's run.
 
     Args:
@@ -62,7 +66,7 @@ def run_row(study: StudyRuns, cell: pd.Series, columns: tuple[str, ...]) -> dict
     if run is None:
         left_out = f"excluded: {excluded}" if excluded else ""
         return row | {"notes": joined(left_out, study.unusable.get(run_id, ""))}
-    rho, p_value, note = rho_of(run)
+    rho, p_value, note = run.rho
     return row | {
         "rho": rho,
         "p_value": p_value,
@@ -71,13 +75,6 @@ def run_row(study: StudyRuns, cell: pd.Series, columns: tuple[str, ...]) -> dict
         "n": len(run.example_ids),
         "notes": joined(note, _late_start(run)),
     }
-
-
-def rho_of(run: Run) -> tuple[float, float, str]:
-    """ρ(AULC, H) of a run and its p; where it lacks what they need, no numbers: its notes say so already."""
-    if run.entropy is None or "aulc" not in run.columns:
-        return float("nan"), float("nan"), ""
-    return rank_correlation_of(run.aulc, run.entropy, run.clusters)
 
 
 def _late_start(run: Run) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -83,17 +84,27 @@ class StudyResults:
 
 
 def _plain(table: pd.DataFrame) -> dict[str, Any]:
-    columns, texts = {name: table[name].tolist() for name in table}, {}
+    columns, texts = {name: _values(table[name]) for name in table}, {}
     for name, values in columns.items():
-        distinct = list(dict.fromkeys(value for value in values if isinstance(value, str)))
-        saved = sum(len(value) for value in values if isinstance(value, str)) - sum(map(len, distinct))
-        if saved > _WORTH + 4 * len(values) and all(isinstance(value, str) for value in values):
+        if not all(isinstance(value, str) for value in values):
+            continue
+        distinct = list(dict.fromkeys(values))
+        if sum(map(len, values)) - sum(map(len, distinct)) > _WORTH + 4 * len(values):
             texts[name] = distinct
             places = {text: place for place, text in enumerate(distinct)}
             columns[name] = [places[text] for text in values]
-    plain = [[None if pd.isna(value) else value for value in row] for row in zip(*columns.values(), strict=True)]
-    rows = jsonable(plain)
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
     return {"columns": list(table.columns), **({"texts": texts} if texts else {}), "rows": rows}
+
+
+def _values(column: pd.Series[Any]) -> list[Any]:
+    """A column as JSON has it: what does not exist is None."""
+    values = column.tolist()
+    if column.dtype == np.float64:
+        return [value if math.isfinite(value) else None for value in values]
+    if column.dtype in (np.bool_, np.int64):
+        return values
+    return [value if type(value) is str else None if pd.isna(value) else jsonable(value) for value in values]
 
 
 def read_frame(content: Mapping[str, Any]) -> pd.DataFrame:

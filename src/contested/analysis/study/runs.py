@@ -22,6 +22,7 @@ from contested.analysis.ranking import codes, rank_test
 from contested.analysis.study.examples import SeenExamples
 from contested.analysis.watch import ended_by_alert
 from contested.errors import RunError
+from contested.trajectories.layout import DIGEST
 
 if TYPE_CHECKING:
     from contested.trajectories import Trajectory
@@ -61,6 +62,9 @@ class Run:
         learned_little: Why it learned next to nothing; "" where it learned.
         at_chance: That it did not get above chance, and yet its loss rose; "" otherwise.
         ended_by_alert: Where an alarm ended it; "" where none did.
+        rho: ρ(AULC, H), its p over clusters, and why they are missing; NaN without a word where the run lacks
+            what they need, as ``absent`` says.
+        made_of: The digests of the manifest and of the examples that it was measured from; empty where unknown.
     """
 
     run_id: str
@@ -91,6 +95,8 @@ class Run:
     learned_little: str
     at_chance: str
     ended_by_alert: str
+    rho: tuple[float, float, str]
+    made_of: tuple[str, str]
 
     @property
     def aulc(self) -> NDArray[np.float64]:
@@ -199,14 +205,16 @@ def _summaries(run_id: str, trajectory: Trajectory, clusters: str | None, seen: 
     source = Source(trajectory, examples.facts)
     order, logits = source.order, trajectory.logits
     little = learned_little(trajectory)
+    known = examples.summaries
+    columns = {name: values[order] for name, values in measure_columns(trajectory, source).items()}
     return {
         "run_id": run_id,
-        **examples.summaries,
+        **known,
         "steps": source.steps,
         "losses": None if trajectory.losses is None else trajectory.losses[:, order],
         "first_logits": None if logits is None else logits[0][order].astype(np.float64),
         "last_logits": None if logits is None else logits[-1][order].astype(np.float64),
-        "columns": {name: values[order] for name, values in measure_columns(trajectory, source).items()},
+        "columns": columns,
         "val_accuracy": _last(trajectory.metrics, "val_accuracy"),
         "train_loss": _last(trajectory.metrics, "train_loss"),
         "reached": reached,
@@ -215,7 +223,17 @@ def _summaries(run_id: str, trajectory: Trajectory, clusters: str | None, seen: 
         "learned_little": little,
         "at_chance": "" if little else at_chance(trajectory),
         "ended_by_alert": ended_by_alert(trajectory),
+        "rho": _rho(columns.get("aulc"), known["entropy"], known["clusters"]),
+        "made_of": (trajectory.manifest.get(DIGEST, ""), examples.digest),
     }
+
+
+def _rho(
+    aulc: NDArray[np.float64] | None, entropy: NDArray[np.float64] | None, clusters: Clusters
+) -> tuple[float, float, str]:
+    if aulc is None or entropy is None:
+        return float("nan"), float("nan"), ""
+    return rank_correlation_of(aulc, entropy, clusters)
 
 
 def rank_correlation_of(

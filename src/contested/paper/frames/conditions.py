@@ -90,6 +90,7 @@ class PaperStudy(StudyRuns):
 
     runs: Mapping[str, CompleteRun]
 
+    kind = CompleteRun
     measured = staticmethod(measure_complete)
 
     @classmethod

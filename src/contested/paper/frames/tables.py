@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ def runs_frame(study: PaperStudy) -> pd.DataFrame:
     return frame("runs", [_run_row(study, cell) for cell in cells_of(study)])
 
 
-def _run_row(study: PaperStudy, cell: pd.Series) -> dict[str, object]:
+def _run_row(study: PaperStudy, cell: Mapping[str, Any]) -> dict[str, object]:
     row = run_row(study, cell, CELL_COLUMNS)
     run = study.runs.get(str(cell["run_id"]))
     if run is None:
