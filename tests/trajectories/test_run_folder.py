@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +74,29 @@ def test_what_is_written_is_read(writer: RunWriter) -> None:
     assert read.status == "running"
     assert read.metrics["train_loss"].tolist() == [0.5, 0.5]
     assert read.text_columns == ("text",)
+
+
+def test_each_file_is_flushed_once_and_its_folder_before_the_manifest_lists_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    sync = os.fsync
+
+    def noted(handle: int) -> None:
+        name = Path(os.readlink(f"/proc/self/fd/{handle}")).name
+        flushed.append(name.removeprefix(".").split(".json")[0].split(".parquet")[0])
+        sync(handle)
+
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(os, "fsync", noted)
+    writer = RunWriter.create(tmp_path / "run", header=HEADER, examples=examples(), text_columns=["text"])
+    assert flushed == ["manifest", "run", "examples", "metrics", "run", "manifest", "run"]
+    flushed.clear()
+    record(writer, 100)
+    assert flushed == ["step-00000100", "checkpoints", "metrics", "manifest", "run"]
+    flushed.clear()
+    writer.finish("complete")
+    assert flushed == ["manifest", "run"]
 
 
 def test_the_files_have_the_columns_and_types_of_the_contract(writer: RunWriter) -> None:

@@ -1,7 +1,7 @@
 """Saved weights looked at as files: what they are besides the weights' values, and whether those are a module's own.
 
 Whoever loads a folder depends on nothing else. So where one folder was loaded and gave what its module gives, another
-one that differs from it in the values alone, which are its own module's bit for bit, is loaded right as well.
+one that differs from it in the values alone, which are its own module's, is loaded right as well.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from contested.models.random_start import as_plain_lora
 
@@ -47,11 +47,12 @@ class SavedForm(NamedTuple):
             for file in folder.rglob("*")
             if file.is_file() and not file.match(_WEIGHTS)
         }
-        return cls(others, {key: f"{value.dtype} {tuple(value.shape)}" for key, value in _values(folder)})
+        kinds = {key: (part.get_dtype(), part.get_shape()) for key, part in _parts(folder)}
+        return cls(others, {key: f"{dtype} {shape}" for key, (dtype, shape) in kinds.items()})
 
 
 def holds_weights_of(folder: Path, module: nn.Module) -> bool:
-    """Whether every value in a folder of saved weights is that of a module, bit for bit.
+    """Whether every value in a folder of saved weights is that of a module.
 
     Args:
         folder: The folder that :func:`contested.models.save` wrote.
@@ -62,11 +63,12 @@ def holds_weights_of(folder: Path, module: nn.Module) -> bool:
     """
     with as_plain_lora(module) as options:
         own = get_peft_model_state_dict(module, **options) if isinstance(module, PeftModel) else module.state_dict()
-    return all(name in own and torch.equal(value, own[name].cpu()) for (_, name), value in _values(folder))
+    return all(name in own and torch.equal(part[...], own[name].cpu()) for (_, name), part in _parts(folder))
 
 
-def _values(folder: Path) -> Iterator[tuple[tuple[str, str], Tensor]]:
+def _parts(folder: Path) -> Iterator[tuple[tuple[str, str], Any]]:
+    """File and name of each weight, and what reads it."""
     for file in sorted(folder.rglob(_WEIGHTS)):
         with safe_open(file, framework="pt") as opened:
             for name in opened.keys():  # noqa: SIM118 (no mapping)
-                yield (file.relative_to(folder).as_posix(), name), opened.get_tensor(name)
+                yield (file.relative_to(folder).as_posix(), name), opened.get_slice(name)
