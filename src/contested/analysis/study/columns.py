@@ -82,6 +82,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 RESERVED = frozenset(name for columns in COLUMNS.values() for name in columns) | {*CELL_COLUMNS, "setting"} - {AXES}
 """Names that no axis may have."""
 
+_SHARED = frozenset({"run_ids", "missing"})
 _TEXT = frozenset({"unit", "note", "notes", "run_ids", "missing"})
 
 
@@ -121,4 +122,9 @@ def frame_of(name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]
     given = [empty | dict(row) for row in rows]
     if unknown := {column for row in given for column in row} - set(columns):
         raise KeyError(f"{name}: rows have columns that the frame does not: {sorted(unknown)}.")
-    return pd.DataFrame(given, columns=list(columns))
+    return pd.DataFrame({name: _column(name, [row[name] for row in given]) for name in columns}, columns=list(columns))
+
+
+def _column(name: str, values: list[Any]) -> pd.Series[Any]:
+    # As objects, rows that rest on the same thousands of runs share one text.
+    return pd.Series(values, dtype=object) if name in _SHARED else pd.Series(values)

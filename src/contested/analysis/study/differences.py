@@ -222,7 +222,9 @@ def _clusters(sides: Sequence[SeedGroup], rows: Sequence[NDArray[np.bool_]]) -> 
 
 def _with_seeds(group: SeedGroup, seeds: Sequence[int]) -> SeedGroup:
     """The runs of some seeds; all where there is none."""
-    kept = [(run, seed) for run, seed in zip(group.runs, group.seeds, strict=True) if seed in seeds or not seeds]
+    if not seeds or set(group.seeds) <= set(seeds):
+        return group
+    kept = [(run, seed) for run, seed in zip(group.runs, group.seeds, strict=True) if seed in seeds]
     return replace(group, runs=tuple(run for run, _ in kept), seeds=tuple(seed for _, seed in kept))
 
 

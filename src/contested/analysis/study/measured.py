@@ -13,18 +13,8 @@ from contested.analysis.study.runs import Run
 _FIRST = "loss_change"
 
 
-def columns_of_run(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Every measure of a run that is a number, by name, Δℓ first: one per example, NaN where it does not exist."""
-    numbers = [measure.name for measure in measures.MEASURES if measure.summary != "none"]
-    return {
-        name: run.columns[name].astype(np.float64)
-        for name in sorted(numbers, key=lambda name: name != _FIRST)
-        if name in run.columns
-    }
-
-
 def stacked(runs: Sequence[Run]) -> dict[str, NDArray[np.float64]]:
-    """The measures that all runs have, by name, each of shape (S, N).
+    """The measures that are numbers and that all runs have, by name, each of shape (S, N); NaN where one is missing.
 
     Args:
         runs: Runs of the same examples.
@@ -32,8 +22,12 @@ def stacked(runs: Sequence[Run]) -> dict[str, NDArray[np.float64]]:
     Returns:
         Name to values, in the order of :data:`~contested.analysis.measures.MEASURES` but for Δℓ, which is first.
     """
-    given = [columns_of_run(run) for run in runs]
-    return {name: np.stack([one[name] for one in given]) for name in given[0] if all(name in one for one in given)}
+    numbers = [measure.name for measure in measures.MEASURES if measure.summary != "none"]
+    return {
+        name: np.array([run.columns[name] for run in runs], np.float64)
+        for name in sorted(numbers, key=lambda name: name != _FIRST)
+        if all(name in run.columns for run in runs)
+    }
 
 
 def together(values: dict[str, NDArray[np.float64]]) -> Iterable[tuple[list[str], NDArray[np.bool_]]]:
