@@ -51,6 +51,25 @@ def test_what_is_inconclusive_says_how_large_a_difference_may_be_or_why() -> Non
     )
 
 
+def test_of_many_comparisons_the_verdicts_are_counted() -> None:
+    verdicts = ["phase"] * 100 + ["method"] * 20
+    rows = [{**CHANGE, "held": str(index), "verdict": verdict} for index, verdict in enumerate(verdicts)]
+    assert matched.verdicts(frames(*rows)).empty
+    rows += [{**CHANGE, "quantity": "rho", "category": "overall", "verdict": "inconclusive"}]
+    found = matched.verdicts(frames(*rows)).set_index("what")
+    counted = found[["comparisons", "phase", "method", "differs", "inconclusive"]]
+    assert counted.loc["Δℓ, contested"].tolist() == [120, 100, 20, 0, 0]
+    assert counted.loc["ρ(loss, H)"].tolist() == [1, 0, 0, 0, 1]
+
+
+def test_a_caption_says_which_panels_have_no_room() -> None:
+    curves = [{"axis": "rate", "held": str(held), "against": "training loss", "quantity": "rho"} for held in range(7)]
+    assert matched.cut({"matched_curves": pd.DataFrame(curves[:6])}) == ""
+    assert matched.cut({"matched_curves": pd.DataFrame(curves)}) == (
+        " Of 7 pairs of panels, the first 6 are drawn; the table has every comparison."
+    )
+
+
 def test_only_methods_at_the_training_loss_and_the_highest_entropy_are_said() -> None:
     others = [
         {**CHANGE, "category": "clean", "verdict": "method"},

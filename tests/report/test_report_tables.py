@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from contested.formats import CHANGE, NATS, SHARE
-from contested.report import Column, Table
+from contested.report import Column, Table, tables
 from contested.report.latex import escape_latex, to_latex
 from contested.report.run_tables import tables_of
 from contested.report.table_cells import rendered, to_cells
@@ -96,6 +96,19 @@ def test_csv_is_unrounded_and_has_the_runs_of_each_row(tmp_path) -> None:
     assert "run_ids" in header.split(",")
     assert '"full-42,full-123,full-456"' in row
     assert "0.3333333333333333" in row
+
+
+def test_run_ids_that_would_fill_a_disk_are_counted_in_csv(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"run_ids": ["a-s1,a-s2", "b-s1", ""], "n": [1, 2, 3]})
+    assert to_csv(frame) == 'run_ids,n\n"a-s1,a-s2",1\nb-s1,2\n,3\n'
+    monkeypatch.setattr(tables, "_MOST_IDS", 10)
+    assert to_csv(frame) == 'run_ids,n\n"2 runs, listed in results.json",1\nb-s1,2\n,3\n'
+
+
+def test_a_table_of_many_rows_is_closed_at_first() -> None:
+    table = Table("t", "t", "s", "Rows", columns=(Column("n", "n"),))
+    assert [rendered(table, pd.DataFrame({"n": range(n)}), "95%").is_folded for n in (120, 121)] == [False, True]
+    assert rendered(table._replace(folded=True), pd.DataFrame({"n": [1]}), "95%").is_folded
 
 
 def test_latex_is_escaped_and_needs_booktabs_alone() -> None:

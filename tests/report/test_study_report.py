@@ -196,7 +196,39 @@ def test_a_caption_speaks_of_gaps_and_cuts_only_where_there_are_any(rates) -> No
     assert "drawn" not in whole
     assert "Hollow points lack some of their seeds." in captions(made({RATE: [1e-4, 1e-3]}, have=1))
     many = captions(made({RATE: [float(rate) for rate in range(1, 26)]}))
-    assert "Of 25, the first groups are drawn (24); all are in the table." in many
+    ends = "those where Δℓ of contested examples is lowest and highest are drawn"
+    assert f"Of 25, {ends} (24); all are in the table." in many
+    assert f"Of 25, {ends} (6); all are in the table." in many
+
+
+def test_of_many_groups_those_at_both_ends_are_drawn() -> None:
+    results = made({RATE: [float(rate) for rate in range(1, 31)]})
+    # Where the loss of contested examples rose most stands first.
+    measures = results.frames["group_measures"]
+    results.frames["group_measures"] = measures.assign(mean=-measures["mean"])
+    names = [str(float(rate)) for rate in range(1, 31)]
+    found = study_frames(results.frames)
+    assert list(found["changes_shown"]["group"].unique()) == [*names[:12], *names[-12:]]
+    assert list(found["group_curves_shown"]["group"].unique()) == [*names[:3], *names[-3:]]
+    assert len(along(results, "group_curves").axes) == 6
+    few = study_frames(made({RATE: [float(rate) for rate in range(1, 25)]}).frames)
+    assert few["changes_shown"]["group"].nunique() == 24
+
+
+def test_many_settings_are_faint_lines_with_their_mean_and_no_interval() -> None:
+    results = made({METHOD: ["lora", "full"], RATE: [float(rate) for rate in range(1, 14)]})
+    change, rho = along(results, "along_method").axes
+    assert not change.collections
+    assert [len(axes.get_lines()) for axes in (change, rho)] == [15, 15]  # 13 settings, their mean, and zero
+    middle = next(line for line in rho.get_lines() if line.get_marker() == "o")
+    rows = results.frames["groups"]
+    assert middle.get_ydata() == pytest.approx(
+        [rows.query(f"method == '{own}'")["rho_mean"].mean() for own in ("lora", "full")]
+    )
+    frames = results.frames | study_frames(results.frames)
+    captions = {figure.name: figure.caption for figure in study_figures(frames)}
+    assert "A faint line for each of the 13 settings of the other axes" in captions["along_method"]
+    assert "Intervals: {confidence}" in captions["along_training_learning_rate"]
 
 
 def test_the_only_pair_is_named_above_its_differences() -> None:

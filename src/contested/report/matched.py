@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from contested.report.style import (
     new_grid,
     style_context,
 )
+from contested.report.table_cells import MOST_OPEN
 
 SECTION = Section("matched", "The method, or how far training got?")
 _LINE = ["against", "axis", "held"]
@@ -38,6 +40,7 @@ _AMOUNT, _SIZE = number("+.2f"), number(".2f")
 _MOST_ROWS = 6
 _MOST_NAMED = 2  # comparisons that have a sentence each
 _MOST_RUNS = 8  # curves in a panel
+_VERDICTS = ("phase", "method", "differs", "inconclusive")
 _QUANTITIES = {"loss_change": "mean Δℓ (nats)", "rho": "ρ(loss, H)"}
 
 TABLE = Table(
@@ -55,6 +58,30 @@ TABLE = Table(
         Column("n", "n", COUNT), Column("note", "note"),
     ),
 )  # fmt: skip
+
+VERDICTS = Table(
+    "matched_verdicts", "matched_verdicts", SECTION.name, "What came of the comparisons",
+    "How many comparisons along each axis, each of two of its values at one setting of the rest, came to a verdict; "
+    "the next table has them one by one. Each verdict is by itself: of many, some leave 0 out by chance.",
+    (
+        Column("axis", "axis", axis_heading, words=True), Column("against", "at the same"), Column("what", "quantity"),
+        Column("comparisons", "comparisons", COUNT), *(Column(name, name, COUNT) for name in _VERDICTS),
+    ),
+)  # fmt: skip
+
+
+def verdicts(frames: Frames) -> pd.DataFrame:
+    """How many comparisons came to which verdict, where there are more than a page shows one by one.
+
+    Args:
+        frames: The frames of a study.
+
+    Returns:
+        One row per axis, loss and quantity; empty where there are few comparisons.
+    """
+    rows, by = shown(frames), ["axis", "against", "what"]
+    counted = rows[by].assign(comparisons=1, **{name: (rows["verdict"] == name).astype(int) for name in _VERDICTS})
+    return counted.iloc[:0] if len(rows) <= MOST_OPEN else counted.groupby(by, sort=False, as_index=False).sum()
 
 
 def shown(frames: Frames) -> pd.DataFrame:
@@ -87,6 +114,22 @@ def _what(row: dict[Any, Any]) -> str:
     if is_missing(row["quantity"]):
         return ""
     return "ρ(loss, H)" if row["quantity"] == "rho" else f"Δℓ, {row['category']}"
+
+
+def cut(frames: Frames) -> str:
+    """What the figure's caption says of settings that have no room; "" where all have.
+
+    Args:
+        frames: The frames of a study.
+
+    Returns:
+        A sentence after a space.
+    """
+    curves = frames.get("matched_curves", pd.DataFrame())
+    count = 0 if curves.empty else len(curves[[*_LINE, "quantity"]].drop_duplicates())
+    if count <= _MOST_ROWS:
+        return ""
+    return f" Of {count} pairs of panels, the first {_MOST_ROWS} are drawn; the table has every comparison."
 
 
 def sentence(frames: Frames) -> str:
@@ -174,7 +217,7 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, *, narrow: bool = Fals
     Returns:
         The figure; losses fall to the right, as in training.
     """
-    rows = _rows(curves, differences)[:_MOST_ROWS]
+    rows = list(itertools.islice(_rows(curves, differences), _MOST_ROWS))
     shape = (2 * len(rows), 1) if narrow else (len(rows), 2)
     with style_context():
         figure, grid = new_grid(*shape, size=(NARROW_WIDTH if narrow else WIDTH, 2.5 * shape[0] + 0.4))
@@ -240,8 +283,7 @@ def _course(run: ReportRun) -> pd.DataFrame:
     return pd.DataFrame(found).dropna(subset=["loss", "mean"])
 
 
-def _rows(curves: pd.DataFrame, differences: pd.DataFrame) -> list[_Row]:
-    rows = []
+def _rows(curves: pd.DataFrame, differences: pd.DataFrame) -> Iterator[_Row]:
     for key, own in curves.groupby(_LINE, sort=False):
         top = own.loc[own["quantity"] == "loss_change", "category"].iloc[:1].tolist()
         for quantity, category in [*(("loss_change", name) for name in top), ("rho", OVERALL)]:
@@ -256,8 +298,7 @@ def _rows(curves: pd.DataFrame, differences: pd.DataFrame) -> list[_Row]:
             if not panels[0].empty and not panels[1].empty:
                 names = [str(key[2]), "" if quantity == "rho" or category == OVERALL else str(category)]
                 title = ", ".join(filter(None, names))
-                rows.append(_Row(title, _QUANTITIES[quantity], str(key[0]), *panels))
-    return rows
+                yield _Row(title, _QUANTITIES[quantity], str(key[0]), *panels)
 
 
 def _colors(curves: pd.DataFrame) -> dict[str, CategoryColor]:

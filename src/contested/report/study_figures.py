@@ -19,7 +19,16 @@ from contested.naming import Part, axis_heading, part_name
 from contested.report import change_figure, common_figures, decomposition, figures, matched
 from contested.report.declarations import FigureSpec, Frames
 from contested.report.labels import seeds_note
-from contested.report.study_frames import axis_format, axis_key, categories_only, is_numeric, varying_axes
+from contested.report.study_frames import (
+    MOST_GROUPS,
+    SHOWN,
+    axis_format,
+    axis_key,
+    categories_only,
+    is_numeric,
+    top_changes,
+    varying_axes,
+)
 from contested.report.style import (
     INK,
     NARROW_WIDTH,
@@ -40,14 +49,11 @@ _MOST_PAIRS = 24
 _CHANGE, _RHO = ("mean", "low", "high"), ("rho_mean", "rho_low", "rho_high")
 _MOST_TICK_LETTERS = 30  # below a panel in one line
 _MOST_STAGGERED = 4  # names below a panel in two lines
-_MOST_CURVES = 24
 
 
 def group_curves(curves: pd.DataFrame, *, narrow: bool = False) -> Figure:
     """Mean loss of each category over training, one panel per group."""
-    curves = categories_only(curves)
-    kept = list(dict.fromkeys(curves["group"]))[:_MOST_CURVES]
-    shown = curves[curves["group"].isin(kept)]
+    shown = categories_only(curves)
     seeds = {str(row["group"]): seeds_note(row) for row in shown.drop_duplicates("group").to_dict("records")}
     below = {name: f"optimiser steps ({note})" for name, note in seeds.items() if note}
     return figures.loss_by_category(figures.curve_panels(shown, "group", below), narrow=narrow)
@@ -116,6 +122,8 @@ def along(
                 change.set_title(shorten(title, 44))
         else:
             colors = _draw_many(grid[0], grid[1], changes, groups, settings, axis, scale)
+            if len(settings) > _MOST_LINES:
+                _draw_middle(grid[0], grid[1], changes, groups, axis, scale)
         for index, axes in enumerate(grid):
             scale.label(axes, axis)
             axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1)
@@ -198,13 +206,26 @@ def _beside(index: int, count: int) -> float:
 
 
 def _draw_line(
-    axes: Axes, rows: pd.DataFrame, names: tuple[str, str, str], positions: Floats, *, color: str, numeric: bool
+    axes: Axes,
+    rows: pd.DataFrame,
+    names: tuple[str, str, str],
+    positions: Floats,
+    *,
+    color: str,
+    numeric: bool,
+    alone: bool = True,
 ) -> None:
-    """The means of groups along the axis, each with its interval; hollow where not all seeds are there."""
+    """The means of groups along the axis, each with its interval; hollow where not all seeds are there.
+
+    One of many is a faint line and nothing else.
+    """
     known = rows[names[0]].notna().to_numpy()
     rows, x = rows[known], positions[known]
     order = np.argsort(x, kind="stable")
     mean, low, high = (rows[name].to_numpy(np.float64)[order] for name in names)
+    if not alone:
+        axes.plot(x[order], mean, color=color, linewidth=0.8, alpha=0.45)
+        return
     # Between names there is nothing: a faint line shows only which points belong together.
     axes.plot(x[order], mean, color=color, linewidth=1.3 if numeric else 0.8, alpha=1.0 if numeric else 0.35)
     axes.vlines(x[order], low, high, color=color, linewidth=1.3)
@@ -229,14 +250,36 @@ def _draw_many(
     for index, (where, color) in enumerate(zip(settings.values(), colors.values(), strict=True)):
         for axes, frame, names in ((change, own, _CHANGE), (rho, groups, _RHO)):
             rows = frame[where(frame)]
-            x = scale.positions(rows[axis], _beside(index, len(colors)))
-            _draw_line(axes, rows, names, x, color=color.line, numeric=scale.numeric)
+            alone = len(colors) <= _MOST_LINES
+            x = scale.positions(rows[axis], _beside(index, len(colors)) if alone else 0.0)
+            _draw_line(axes, rows, names, x, color=color.line, numeric=scale.numeric, alone=alone)
     change.set_title(examples_of(top), color=QUIET)
     return colors
 
 
+def _draw_middle(
+    change: Axes, rho: Axes, changes: pd.DataFrame, groups: pd.DataFrame, axis: str, scale: AxisScale
+) -> None:
+    """The mean over all settings of the other axes, of what one line each is too many for."""
+    top = changes[changes["category"] == changes["category"].iloc[-1]]
+    for axes, frame, name in ((change, top, _CHANGE[0]), (rho, groups, _RHO[0])):
+        middle = frame.groupby(axis, sort=False)[name].mean().dropna()
+        x = scale.positions(pd.Series(middle.index))
+        order = np.argsort(x)
+        axes.plot(x[order], middle.to_numpy(np.float64)[order], "o-", color=INK, linewidth=2.0, markersize=5)
+
+
 _SECTIONS = {"happened": "groups"}  # of a report of runs, and where its figures stand in that of a study
 _GROUP_ENDS = ("group", "category", "mean")
+_OF_FEW = (
+    "Left: mean loss change of each category; right: Spearman's ρ of AULC with annotation entropy. Intervals: "
+    "{confidence}, over examples and seeds."
+)
+_OF_MANY = (
+    "Left: mean loss change of the category of highest entropy; right: Spearman's ρ of AULC with annotation entropy. "
+    "A faint line for each of the {count} settings of the other axes, and their mean in the dark one; the table of "
+    "groups has the intervals of each."
+)
 _HOLLOW = " Hollow points lack some of their seeds."
 
 
@@ -252,33 +295,45 @@ def study_figures(frames: Frames) -> tuple[FigureSpec, ...]:
     axes = varying_axes(frames)
     found = [_along(frames, axis, [other for other in axes if other != axis]) for axis in axes]
     return (
-        matched.FIGURE,
-        decomposition.FIGURE._replace(
-            caption=decomposition.FIGURE.caption
-            + _cut(frames, "decomposition", "group", decomposition.MOST, "the first groups"),
-        ),
-        *(figure._replace(section=_SECTIONS.get(figure.section, figure.section)) for figure in common_figures.FIGURES),
+        matched.FIGURE._replace(caption=matched.FIGURE.caption + matched.cut(frames)),
+        _of_groups(decomposition.FIGURE, frames, "decomposition"),
+        *(_of_groups(figure, frames, "changes") for figure in common_figures.FIGURES),
         *[figure for figure in found if figure],
         FigureSpec(
             "differences", "differences", "Difference of the loss change between two groups",
             "Δℓ of the second group minus Δℓ of the first, on the same examples, with its {confidence} interval."
-            + _cut(frames, "change_differences", "pair", _MOST_PAIRS, "the pairs that differ most"),
+            + _cut(frames, "change_differences", "pair", _MOST_PAIRS, _MOST_PAIRS, "the pairs that differ most"),
             (("change_differences", "difference"),), differences, ("pair", "category", "difference"), CHANGE,
         ),
-        FigureSpec(
-            "group_curves", "groups", "Loss by category over training",
-            "Each line is the mean over seeds and over the examples of one category, each band its {confidence} "
-            "interval." + _cut(frames, "group_curves", "group", _MOST_CURVES, "the first groups"),
-            (("group_curves", "mean"),), group_curves, _GROUP_ENDS, NATS,
+        _of_groups(
+            FigureSpec(
+                "group_curves", "groups", "Loss by category over training",
+                "Each line is the mean over seeds and over the examples of one category, each band its {confidence} "
+                "interval.",
+                (("group_curves", "mean"),), group_curves, _GROUP_ENDS, NATS,
+            ),
+            frames, "group_curves",
         ),
     )  # fmt: skip
 
 
-def _cut(frames: Frames, frame: str, by: str, most: int, which: str) -> str:
+def _of_groups(figure: FigureSpec, frames: Frames, frame: str) -> FigureSpec:
+    """A figure that draws the rows of groups of a frame; of many groups those at both ends."""
+    most, shown = MOST_GROUPS[frame]
+    top = top_changes(frames)["category"].unique().tolist()
+    which = f"those where Δℓ of {examples_of(*top)} is lowest and highest" if top else "the first groups"
+    return figure._replace(
+        section=_SECTIONS.get(figure.section, figure.section),
+        caption=figure.caption + _cut(frames, frame, "group", most, shown, which),
+        frames=tuple((name + SHOWN if name == frame else name, *rest) for name, *rest in figure.frames),
+    )
+
+
+def _cut(frames: Frames, frame: str, by: str, most: int, shown: int, which: str) -> str:
     """What a caption says of rows that have no room; nothing where all have."""
     rows = frames.get(frame)
     count = 0 if rows is None or rows.empty else int(rows[by].nunique())
-    return f" Of {count:,}, {which} are drawn ({most}); all are in the table." if count > most else ""
+    return f" Of {count:,}, {which} are drawn ({shown}); all are in the table." if count > most else ""
 
 
 def _lacks_seeds(groups: pd.DataFrame) -> bool:
@@ -291,13 +346,14 @@ def _along(frames: Frames, axis: str, others: Sequence[str]) -> FigureSpec | Non
     changes = frames.get("changes", pd.DataFrame({"mean": [], axis: []}))
     keys = {other: axis_key(frames, other) for other in others}
     # Where every setting of the other axes has one value of this one, nothing lies along it.
-    if known.nunique() < 2 or not _settings(changes[changes["mean"].notna()], axis, keys):
+    settings = _settings(changes[changes["mean"].notna()], axis, keys)
+    if known.nunique() < 2 or not settings:
         return None
+    hollow = _HOLLOW if _lacks_seeds(groups) else ""
     scale = AxisScale(known.tolist(), numeric=is_numeric(frames, axis), form=axis_format(frames, axis))
     return FigureSpec(
         f"along_{axis.replace('.', '_')}", "axes", f"Along {axis_heading(axis)}",
-        "Left: mean loss change of each category; right: Spearman's ρ of AULC with annotation entropy. Intervals: "
-        "{confidence}, over examples and seeds." + (_HOLLOW if _lacks_seeds(groups) else ""),
+        _OF_MANY.format(count=len(settings)) if len(settings) > _MOST_LINES else _OF_FEW + hollow,
         (("changes", "mean"), ("groups", "rho_mean")),
         partial(along, axis=axis, others=keys, scale=scale), (axis, *others, "category", "mean"), CHANGE,
         optional=("groups",),

@@ -15,6 +15,10 @@ from contested.report.declarations import Frames
 from contested.report.run_frames import change_column
 
 CHANGE_MEASURE = "loss_change"
+SHOWN = "_shown"
+"""What the name of a frame ends in that has no more than a figure draws."""
+MOST_GROUPS = {"changes": (24, 24), "group_curves": (24, 6), "decomposition": (8, 4)}
+"""Groups up to which figures of a frame draw all, and how many of a study with more."""
 _PROVENANCE = ("run_ids", "missing", "n_seeds", "n_expected")
 
 
@@ -26,24 +30,54 @@ def study_frames(frames: Frames) -> dict[str, pd.DataFrame]:
 
     Returns:
         Under the names that a report of runs has them, too, for the figures of both: ``changes``, Δℓ by group and
-        category, without that over all examples where there are categories; ``measures``; ``loss_curves``.
-        ``matched_shown``: comparisons at the same loss reached, in words. ``group_summary``: one row per group, with Δℓ
-        by category; ``change_differences``: differences of Δℓ.
+        category, without that over all examples where there are categories; ``measures``; ``loss_curves``. What figures
+        of many groups draw: ``changes_shown``, ``group_curves_shown``, ``decomposition_shown`` (:func:`at_the_ends`).
+        ``matched_shown``: comparisons at the same loss reached, in words; ``matched_verdicts``: many of them, counted.
+        ``group_summary``: one row per group, with Δℓ by category; ``change_differences``: differences of Δℓ.
     """
     measures = frames.get("group_measures", pd.DataFrame({"measure": []}))
     changes = measures[measures["measure"] == CHANGE_MEASURE]
     differences = frames.get("differences", pd.DataFrame({"measure": []}))
     own = differences[differences["measure"] == CHANGE_MEASURE]
+    made = {**frames, "changes": categories_only(changes)}
     return {
-        "changes": categories_only(changes),
+        "changes": made["changes"],
+        **{f"{name}{SHOWN}": at_the_ends(made, name) for name in MOST_GROUPS},
         "measures": measures,
         "loss_curves": frames.get("group_curves", pd.DataFrame()),
         "matched_shown": matched.shown(frames),
+        "matched_verdicts": matched.verdicts(frames),
         "group_summary": _summary(frames.get("groups", pd.DataFrame()), changes),
         "change_differences": categories_only(own).assign(
             pair=lambda rows: [_pair(row) for row in rows.to_dict("records")]
         ),
     }
+
+
+def at_the_ends(frames: Frames, name: str) -> pd.DataFrame:
+    """The rows of a frame that its figure draws: all, or of many groups those that Δℓ is lowest and highest in.
+
+    Args:
+        frames: The frames; without ``changes`` the first groups are taken.
+        name: A frame of :data:`MOST_GROUPS`.
+
+    Returns:
+        Its rows of the groups shown, in their order.
+    """
+    rows, (most, shown) = frames.get(name, pd.DataFrame()), MOST_GROUPS[name]
+    if rows.empty or rows["group"].nunique() <= most:
+        return rows
+    ordered = top_changes(frames).sort_values("mean", kind="stable")["group"]
+    ends = pd.concat([ordered.head(shown // 2), ordered.tail(shown // 2)])
+    return rows[rows["group"].isin(ends if len(ends) else rows["group"].drop_duplicates().head(shown))]
+
+
+def top_changes(frames: Frames) -> pd.DataFrame:
+    """The rows of ``changes`` of the category of highest entropy, one per group whose Δℓ is known."""
+    changes = frames.get("changes", pd.DataFrame())
+    if not {"group", "category", "mean"} <= set(changes):
+        return pd.DataFrame({"group": [], "category": [], "mean": []})
+    return changes[(changes["category"] == changes["category"].iloc[-1:].squeeze()) & changes["mean"].notna()]
 
 
 def varying_axes(frames: Frames) -> list[str]:

@@ -80,6 +80,7 @@ def study_tables(frames: Frames) -> tuple[Table, ...]:
         The declarations, in reading order.
     """
     return (
+        matched.VERDICTS,
         matched.TABLE,
         *decomposition.group_tables(frames),
         _groups(frames),

@@ -19,7 +19,7 @@ from contested.report.headline import headline
 from contested.report.page import Banner, Page, placed_sections, render_page
 from contested.report.pictures import TOP, PlacedFigure, draw_figures, remove_files
 from contested.report.study_figures import study_figures
-from contested.report.study_frames import categories_of, study_frames
+from contested.report.study_frames import SHOWN, categories_of, study_frames
 from contested.report.study_tables import study_tables
 from contested.report.table_cells import RenderedTable
 from contested.report.tables import WrittenTables, write_tables
@@ -83,7 +83,7 @@ class _Report(NamedTuple):
     @property
     def wanted_tables(self) -> list[Table]:
         """The tables but for those of sections left out; the data of a figure go with it."""
-        drawn = {frame: figure.section for figure in self.figures for frame, *_ in figure.frames}
+        drawn = {frame.removesuffix(SHOWN): figure.section for figure in self.figures for frame, *_ in figure.frames}
         sections = {table.name: table.section or drawn.get(table.frame, "") for table in self.tables}
         return [table for table in self.tables if sections[table.name] not in self.left_out]
 

@@ -14,6 +14,7 @@ from contested.report.declarations import Column, Table
 from contested.report.labels import seeds_note, short_runs
 
 _MOST_ROWS = 1000  # of a table on a page: with more it takes long to open, and nobody reads them there
+MOST_OPEN = 120  # of a table that is not closed at first
 
 
 class Cells(NamedTuple):
@@ -56,6 +57,11 @@ class RenderedTable(NamedTuple):
     def is_too_long(self) -> bool:
         """Whether it has more rows than a page can hold."""
         return self.cells is not None and len(self.cells.rows) > _MOST_ROWS
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the page shows it closed: one that says so, or that would hide what comes after it."""
+        return self.table.folded or (self.cells is not None and len(self.cells.rows) > MOST_OPEN)
 
 
 def rendered(table: Table, frame: pd.DataFrame, confidence: str) -> RenderedTable:

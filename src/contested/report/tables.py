@@ -16,6 +16,8 @@ from contested.report.table_cells import Cells, RenderedTable, rendered
 from contested.spreadsheets import guarded_frame
 from contested.wording import visible
 
+_MOST_IDS = 10_000_000  # characters of run ids in a file; results.json has those of each row, every text once
+
 
 class WrittenTables(NamedTuple):
     """Tables of a report.
@@ -61,8 +63,17 @@ def write_tables(tables: Sequence[Table], frames: Frames, folder: Path, confiden
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """The table as CSV: every digit of every number, an empty field where one is missing, no cell a formula."""
-    return str(guarded_frame(frame).to_csv(index=False, lineterminator="\n"))
+    """The table as CSV: every digit of every number, an empty field where one is missing, no cell a formula.
+
+    Where run ids would take more than ten million characters, each row says how many they are and where they stand.
+    """
+    long = [name for name in ("run_ids", "missing") if name in frame and frame[name].str.len().sum() > _MOST_IDS]
+    short = {name: frame[name].map(_counted_ids) for name in long}
+    return str(guarded_frame(frame.assign(**short)).to_csv(index=False, lineterminator="\n"))
+
+
+def _counted_ids(cell: str) -> str:
+    return f"{cell.count(',') + 1} runs, listed in results.json" if "," in cell else cell
 
 
 def to_markdown(shown: RenderedTable) -> str:

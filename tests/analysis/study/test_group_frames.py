@@ -9,6 +9,7 @@ import pytest
 from contested.analysis import nested_mean_interval
 from contested.analysis.intervals import keyed
 from contested.analysis.study import Axis
+from contested.analysis.study.columns import frame_of
 from contested.trajectories import Trajectory
 
 NAMES = ("clean", "ambiguous", "contested")
@@ -329,3 +330,10 @@ def test_cautions_and_shares_of_a_group(any_study):
     assert curves.to_dict() == {0: "", 100: said}
     differences = frames["differences"].query("measure == 'loss_change'").set_index("category")["caution"]
     assert (differences["clean"], differences["contested"]) == ("", said)
+
+
+def test_rows_that_rest_on_the_same_runs_share_the_text_of_their_ids():
+    ids = ",".join(f"run{seed}" for seed in range(100))
+    found = frame_of("f", ("n", "run_ids", "note"), [{"n": 1, "run_ids": ids}, {"n": 2, "run_ids": ids}, {"n": 3}])
+    assert found["run_ids"].iloc[0] is found["run_ids"].iloc[1] is ids
+    assert found["run_ids"].iloc[2] == found["note"].iloc[2] == ""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from contested.analysis.study import StudyResults
 from contested.analysis.study.examples import compared
+from contested.beside import beside
 from contested.report.explorer.payload import MOST_ITEMS, Explorer, ExplorerRun
 from contested.report.explorer.tracked import Items, as_curves, curves_of, measure_columns, shown_checkpoints
 from contested.trajectories import Trajectory
@@ -32,11 +33,8 @@ def explorer_of_groups(results: StudyResults, trajectories: Mapping[str, Traject
         The explorer; None where no group has a complete run, or of more items than :data:`MOST_ITEMS`.
     """
     runs = _runs_of_groups(results)
-    shown = {
-        name: [compared(trajectories[run_id]) for run_id in run_ids]
-        for name, run_ids in itertools.islice(runs.items(), MOST_GROUPS)
-    }
-    firsts = [own[0] for own in shown.values()]
+    shown = dict(itertools.islice(runs.items(), MOST_GROUPS))
+    firsts = [compared(trajectories[run_ids[0]]) for run_ids in shown.values()]
     items = Items(firsts)
     if not 0 < len(items.ids) <= MOST_ITEMS:
         return None
@@ -44,11 +42,15 @@ def explorer_of_groups(results: StudyResults, trajectories: Mapping[str, Traject
     for name, first in zip(shown, firsts, strict=True):
         items.add(first, measured[name].reindex([str(own) for own in first.example_ids]).reset_index(drop=True))
     checkpoints, thinned = shown_checkpoints([first.steps for first in firsts], items)
-    groups = [
-        _group(name, own, measured[name], items, places)
-        for (name, own), places in zip(shown.items(), checkpoints, strict=True)
-    ]
-    return items.explorer(groups, [_MEAN, *_left_out(len(shown), len(runs)), *items.notes(), *thinned])
+
+    def group(given: tuple[str, NDArray[np.intp]]) -> ExplorerRun:
+        name, places = given
+        own = [compared(trajectories[run_id]) for run_id in shown[name]]
+        return _group(name, own, measured[name], items, places)
+
+    with beside(group, list(zip(shown, checkpoints, strict=True))) as groups:
+        found = groups()
+    return items.explorer(found, [_MEAN, *_left_out(len(shown), len(runs)), *items.notes(), *thinned])
 
 
 def _left_out(shown: int, known: int) -> list[str]:
