@@ -217,16 +217,16 @@ WRITES: dict[str, Callable[[RunWriter], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["run", "link"])
+@pytest.mark.parametrize(("name", "other"), [("run", "link"), ("link", "run")])
 @pytest.mark.parametrize("what", WRITES)
 def test_whoever_loses_a_run_in_the_middle_of_a_write_changes_nothing(
-    what: str, name: str, blind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, name: str, other: str, blind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rename, after, run = os.replace, {}, tmp_path / "run"
     run.mkdir()
     (tmp_path / "link").symlink_to(run)
     with held(tmp_path / name):
-        writer = begun(tmp_path / name)
+        writer = begun(tmp_path / other)
         put(run / "model")
 
         def late(source: Any, target: Any) -> None:
@@ -363,7 +363,7 @@ def test_a_process_elsewhere_is_dead_once_its_period_is_over_by_many_looks(
     link.symlink_to(tmp_path)
     for name in (tmp_path, link, tmp_path, link, tmp_path):
         assert is_held(name)
-        assert holder(tmp_path).alive is None  # type: ignore[union-attr]
+        assert holder(name).alive is None  # type: ignore[union-attr]
         clock(8.1)
     assert not is_held(tmp_path)  # 5 × 8.1 s
     assert holder(tmp_path).alive is False  # type: ignore[union-attr]
