@@ -495,6 +495,18 @@ def test_a_part_of_a_run_on_another_disk_is_refused(tmp_path: Path) -> None:
         shutil.rmtree(other)
 
 
+def test_what_else_keeps_a_file_from_its_place_is_said_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with held(tmp_path):
+        monkeypatch.setattr("os.replace", fail)
+        with pytest.raises(OSError, match="No space left"), atomic_path(tmp_path / "file"):
+            pass
+
+
 def test_a_lease_that_names_nobody_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / ".lease" / "claim-000002-0000000000000000").mkdir(parents=True)
     with pytest.raises(RunError, match=r"\.lease says of no process .* remove "), held(tmp_path):
