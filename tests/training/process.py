@@ -1,6 +1,7 @@
-"""One of the processes that test_processes.py starts: a batch's loss and gradients, of which it computes a share."""
+"""One of the processes that test_processes.py starts: what it computes with the others and says to them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from contested.errors import RunError
 from contested.training import launched
 
 
 def main(rank: int, environment: dict[str, str], out: Path) -> None:
-    """Save the loss and gradients of batches of five examples and of one."""
+    """Save the loss and gradients of batches of five examples and of one, and what else they said to one another."""
     os.environ |= {**environment, "RANK": str(rank)}
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(5, 4, generator=generator, dtype=torch.float64)
@@ -35,7 +37,31 @@ def main(rank: int, environment: dict[str, str], out: Path) -> None:
             processes.sum_gradients(trained)
             value = float(loss.detach()) - (rank == 0)
             found.append([value, *(None if each.grad is None else each.grad.tolist() for each in trained)])
-        torch.save(found, out / f"found-{rank}-of-{processes.size}.pt")
+        # A pass that takes as many examples of each, where only who asks knows that.
+        answers, order = processes.gathered(5, lambda rows: rows.tolist(), evenly=True)
+        last = rank == processes.size - 1
+        weights = [nn.Parameter(torch.tensor([1.0, rank]))]
+        tried = (
+            lambda: processes.first(fail),
+            lambda: processes.gathered(5, fail if last else len),
+            lambda: processes.check_alike(weights, "now"),
+        )
+        told = {"batches": found, "evenly": (answers, order.tolist()), "failed": [said(do) for do in tried]}
+        torch.save(told, out / f"found-{rank}-of-{processes.size}.pt")
+
+
+def fail(*_: object) -> int:
+    """What one process does."""
+    raise ValueError("no room")
+
+
+def said(do: Callable[[], object]) -> str:
+    """What became of it."""
+    try:
+        do()
+    except (ValueError, RunError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 if __name__ == "__main__":

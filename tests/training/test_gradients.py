@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from contested.tasks import EncodedTexts
-from contested.training import DropoutKey, gradient_norms, group_alignment, trained_parameters
+from contested.training import DropoutKey, Processes, gradient_norms, gradients, group_alignment, trained_parameters
+from contested.training.layerwise import UnfitError
 from contested.training.probes import groups_of
+from contested.training.processes import Gathered, in_order, share
 
 FAMILIES = ["bert", "roberta", "distilbert", "deberta-v2", "qwen2"]
 ENGINES = [*((family, False) for family in FAMILIES), ("bert", True), ("roberta", True)]
@@ -129,6 +131,32 @@ def test_without_the_head_its_parameters_do_not_count(parts: Callable[..., Any],
     result = gradient_norms(*given)
     assert result.method == "layerwise", result.note
     np.testing.assert_allclose(result.norms, gradients.norm(dim=1).numpy(), rtol=1e-4)
+
+
+class Halves(Processes):
+    """Two processes in one, which answer one after the other."""
+
+    def gathered(self, n: int, answer: Any, **_: Any) -> Any:
+        rows = [share(n, rank, 2, evenly=False) for rank in range(2)]
+        return Gathered([answer(each) for each in rows], in_order(n, rows))
+
+
+def test_norms_of_shares_are_in_order_and_what_one_process_says_of_its_own_is_said(
+    parts: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, own, calls = parts("bert", "lora"), gradients._in_batches, []
+    expected = probe(made, mode="train", seed=3)
+
+    def unfit(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:
+            raise UnfitError("a layer was called twice")
+        return own(*given)
+
+    monkeypatch.setattr(gradients, "_in_batches", unfit)
+    found = probe(made, mode="train", seed=3, processes=Halves())
+    np.testing.assert_allclose(found.norms, expected.norms, rtol=1e-5)
+    assert (found.method, found.note) == ("one-by-one", "a layer was called twice")
 
 
 def test_biases_alone_are_counted_alone(parts: Callable[..., Any]) -> None:
