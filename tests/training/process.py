@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ def main(rank: int, environment: dict[str, str], out: Path) -> None:
             for parameter in trained:
                 parameter.grad = None
             lengths = np.arange(n)[::-1]
-            outputs = processes.outputs(lengths, lambda places: model(inputs[places]))
+            outputs = processes.outputs(lengths, lambda places: model(inputs[places]) if len(places) else fail())
             loss = F.cross_entropy(outputs, labels[:n], weight=weights)
             if rank == 0:
                 loss = loss + alone.double().sum()
@@ -40,18 +41,17 @@ def main(rank: int, environment: dict[str, str], out: Path) -> None:
         # A pass that takes as many examples of each, where only who asks knows that.
         answers, order = processes.gathered(5, lambda rows: rows.tolist(), evenly=True)
         last = rank == processes.size - 1
-        weights = [nn.Parameter(torch.tensor([1.0, rank]))]
         tried = (
             lambda: processes.first(fail),
             lambda: processes.gathered(5, fail if last else len),
-            lambda: processes.check_alike(weights, "now"),
+            lambda: processes.check_alike([nn.Parameter(torch.tensor([1.0, rank]))], "now"),
         )
         told = {"batches": found, "evenly": (answers, order.tolist()), "failed": [said(do) for do in tried]}
         torch.save(told, out / f"found-{rank}-of-{processes.size}.pt")
 
 
-def fail(*_: object) -> int:
-    """What one process does."""
+def fail(*_: object) -> Any:
+    """What a process does that has no room, or is given nothing to compute."""
     raise ValueError("no room")
 
 
