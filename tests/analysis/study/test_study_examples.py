@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from contested.analysis.study import examples as study_examples
-from contested.analysis.study.examples import SeenExamples
-from contested.analysis.study.runs import Run, measure
+from contested.analysis.study.examples import OF_EXAMPLES, SeenExamples
+from contested.analysis.study.groups import different_examples
+from contested.analysis.study.runs import Run, measure, with_shared_examples
 from contested.trajectories import Trajectory, reading
 from contested.trajectories.reading import SharedExamples
 
@@ -81,6 +82,19 @@ def test_a_run_is_measured_as_without_those_before_it(folders: list[Path], monke
     by_column = measure("by column", runs[0], "gold", seen)
     assert by_column.clusters is not None
     assert measured[0].clusters is None
+
+
+def test_runs_of_several_processes_hold_the_same_arrays_of_the_same_examples(folders: list[Path]) -> None:
+    apart = {str(number): measure(str(number), Trajectory.load(folder)) for number, folder in enumerate(folders)}
+    assert set(OF_EXAMPLES) == set(SeenExamples().of(Trajectory.load(folders[0]), None).summaries)
+    found = with_shared_examples(apart)
+    for name, one in found.items():
+        assert_same(one, apart[name])
+    assert found["0"].entropy is found["1"].entropy is found["4"].entropy is apart["0"].entropy
+    assert found["2"].entropy is not found["0"].entropy
+    assert different_examples([found["0"], found["1"]]) == ""
+    other = replace(found["1"], gold=1 - found["1"].gold)
+    assert different_examples([found["0"], other]) == different_examples([apart["0"], other]) != ""
 
 
 def assert_same(one: Run, other: Run) -> None:

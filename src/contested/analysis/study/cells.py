@@ -14,7 +14,7 @@ from contested.analysis.study.columns import CELL_COLUMNS, RESERVED
 from contested.analysis.study.examples import SeenExamples
 from contested.analysis.study.groups import SeedGroup
 from contested.analysis.study.kept import KeepingRuns
-from contested.analysis.study.runs import Run, measure
+from contested.analysis.study.runs import Run, measure, with_shared_examples
 from contested.beside import each_beside
 from contested.errors import ContestedError, DataError
 from contested.naming import Part, is_number, label
@@ -106,7 +106,7 @@ class StudyRuns:
         measured = each_beside(lambda run_id: cls._measured(run_id, trajectories, clusters, seen), new, _TOGETHER)
         found = known | dict(zip(new, measured, strict=True))
         found = {run_id: found[run_id] for run_id in given}
-        runs = {run_id: run for run_id, run in found.items() if isinstance(run, Run)}
+        runs = with_shared_examples({run_id: run for run_id, run in found.items() if isinstance(run, Run)})
         unusable = {run_id: why for run_id, why in found.items() if isinstance(why, str)}
         if kept is not None and any(isinstance(run, Run) for run in measured):
             kept.save(cls.kind, clusters, runs.values())

@@ -30,6 +30,11 @@ _NOT_COVARIATES = frozenset(
 )
 
 
+OF_EXAMPLES = (
+    *("example_ids", "label_names", "category_names", "gold", "label_counts", "original", "entropy"),
+    *("entropy_miller_madow", "categories", "length", "covariates", "replaced", "n_trained", "clusters"),
+)
+"""What :class:`~contested.analysis.study.runs.Run` says of its examples."""
 _KEPT = 4
 
 

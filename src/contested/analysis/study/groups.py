@@ -126,7 +126,7 @@ def different_examples(runs: Sequence[Run]) -> str:
     """Why runs cannot be compared example by example; empty where they can."""
     first = runs[0]
     for other in runs[1:]:
-        if not np.array_equal(first.example_ids, other.example_ids):
+        if first.example_ids is not other.example_ids and not np.array_equal(first.example_ids, other.example_ids):
             what = f"track different examples ({len(first.example_ids):,} and {len(other.example_ids):,})"
             return f"{first.run_id} and {other.run_id} {what}, {_APART}"
         if problem := contradiction(first, other):
@@ -191,7 +191,10 @@ def contradiction(first: Run, second: Run, rows: Sequence[NDArray[np.bool_] | sl
     pairs = {
         name: [getattr(run, name)[own] for run, own in zip((first, second), rows, strict=True)]
         for name in ("gold", "entropy", "categories")
-        if getattr(first, name) is not None and getattr(second, name) is not None
+        if getattr(first, name) is not None
+        and getattr(second, name) is not None
+        # Runs with the same table of examples share what is known of them.
+        and not (rows[0] is rows[1] and getattr(first, name) is getattr(second, name))
     }
     same = [
         np.allclose(pair[0], pair[1], equal_nan=True) if name == "entropy" else np.array_equal(*pair)

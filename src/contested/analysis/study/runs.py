@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from contested.analysis.learned import at_chance, learned_little
 from contested.analysis.measures import measure_columns
 from contested.analysis.progress import losses_reached
 from contested.analysis.ranking import codes, rank_test
-from contested.analysis.study.examples import SeenExamples
+from contested.analysis.study.examples import OF_EXAMPLES, SeenExamples
 from contested.analysis.watch import ended_by_alert
 from contested.errors import RunError
 from contested.trajectories.layout import DIGEST
@@ -226,6 +227,26 @@ def _summaries(run_id: str, trajectory: Trajectory, clusters: str | None, seen: 
         "rho": _rho(columns.get("aulc"), known["entropy"], known["clusters"]),
         "made_of": (trajectory.manifest.get(DIGEST, ""), examples.digest),
     }
+
+
+_Runs = TypeVar("_Runs", bound=Run)
+
+
+def with_shared_examples(runs: Mapping[str, _Runs]) -> dict[str, _Runs]:
+    """Runs of which those with the same examples hold the same arrays of them, though processes each made their own.
+
+    Args:
+        runs: The runs by run id.
+
+    Returns:
+        The runs by run id.
+    """
+    firsts: dict[str, _Runs] = {}
+    found = {}
+    for run_id, run in runs.items():
+        first = firsts.setdefault(run.made_of[1] or run_id, run)
+        found[run_id] = run if first is run else replace(run, **{name: getattr(first, name) for name in OF_EXAMPLES})
+    return found
 
 
 def _rho(
