@@ -121,3 +121,26 @@ def test_ctrl_c_saves_what_is_trained_on_a_cluster_of_ones_own(study_file: Path,
     cells = expand(open_study(out))
     stopped = [state for state in StudyFolder(out, cells).states.values() if state.status == "interrupted"]
     assert len(stopped) == 1
+
+
+def test_a_run_that_is_lost_with_its_worker_again_has_failed(study_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    one = ["--set", "axes.method=[full]", "--set", "axes.training.learning_rate=[0.001]"]
+    submitted = submit(out, study_file, "--workers", "1", *one)
+    killed: set[int] = set()
+
+    def trains() -> int | None:
+        """The process that trains the run, as soon as it has taken it: no checkpoint is recorded in between."""
+        holders = [holder(run) for run in (out / "runs").glob("*")]
+        return next((held.pid for held in holders if held is not None and held.pid and held.pid not in killed), None)
+
+    for _ in range(2):
+        process = until(trains, submitted)
+        psutil.Process(process).parent().kill()
+        killed.add(process)
+    said = submitted.communicate(timeout=200)[0]
+    assert submitted.returncode == 1, said
+    assert "0 of 1 runs complete, 1 failed, 0 interrupted, 0 not started" in said
+    (state,) = StudyFolder(out, expand(open_study(out))).states.values()
+    assert state.status == "failed"
+    assert "its worker on Ray was lost twice at the same place" in state.error
