@@ -13,7 +13,7 @@ from contested.studies.inputs import missing, short_bulk, unreadable
 
 
 def check_cells(cells: Sequence[Cell], *, here: bool = True) -> None:
-    """Find what would stop runs: every problem of every cell, each once. Needs torch.
+    """Find what would stop runs: every problem of every cell, each once. Needs torch where there are any.
 
     Args:
         cells: The runs to be done.
@@ -22,6 +22,8 @@ def check_cells(cells: Sequence[Cell], *, here: bool = True) -> None:
     Raises:
         ConfigError: With all problems of a kind at once: missing files, then unreadable data, then backbones.
     """
+    if not cells:
+        return
     from contested.runs import check_run
 
     # Files first: they need no network, which a backbone's name may.

@@ -111,20 +111,20 @@ def run_study(
         How each run ended.
 
     Raises:
-        ConfigError: With everything that would stop runs, before the first one starts.
-        RunError: If the folder cannot be written.
+        ConfigError: With everything that would stop runs that are to be done, before the first one starts.
+        RunError: If the folder cannot be written, or holds other things than a study.
     """
     folder = user_path(out)
     cells = [cell for cell in expand(study) if not cell.excluded]
     executor = LocalExecutor() if executor is None else executor
-    check_cells(cells, here=getattr(executor, "is_here", True))
-    begin(study, folder)
     held = StudyFolder(folder, cells, verify=True)
     found = held.states
-    for run in held.untidy:
-        repair_run(run)
     refused = _refused(found, from_start=from_start)
     todo = [cell for cell in cells if found[cell.run_id].status != "complete" and cell.run_id not in refused]
+    check_cells(todo, here=getattr(executor, "is_here", True))
+    begin(study, folder)
+    for run in held.untidy:
+        repair_run(run)
     jobs = _jobs(todo, held, learn(held, cells), from_start=from_start)
     submitted = executor.submit(jobs)
     start = StudyStart(
