@@ -313,7 +313,7 @@ def test_a_failure_that_a_killed_run_could_not_write_down_is_seen(
     config, run = expand(load_study(write(tmp_path, SMALL)))[0].config, tmp_path / "runs" / "a"
     run.mkdir(parents=True)
     (run / "manifest.json").touch()
-    monkeypatch.setattr(folder, "recorded_in", lambda _: Recorded(identity_key(config), status, 1.0, 2, 3.0, ""))
+    monkeypatch.setattr(folder, "recorded_in", lambda _: Recorded(identity_key(config), status, 1.0, 2, 3.0, "", ""))
     assert folder.state_of(config, run) == (status, 1.0, 2, 3.0, "")
     note_failure(run, "its process was killed")
     found = folder.state_of(config, run)
