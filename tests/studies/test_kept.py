@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,17 @@ def test_a_run_that_has_changed_is_measured_anew(
     assert not np.allclose(after.runs[folders[1].name].aulc, before.runs[folders[1].name].aulc)
     assert len({id(run.label_counts) for run in after.runs.values()}) <= 3
     assert_same(measured(tmp_path), after)
+
+
+def test_a_run_with_examples_of_its_own_is_measured_each_time(folders: list[Path], tmp_path: Path) -> None:
+    identity = read_manifest(folders[3])["identity"]
+    shutil.rmtree(folders[3])
+    own = dataclasses.replace(recorded(3, n_examples=28), run_id=folders[3].name, manifest={"identity": identity})
+    own.save(folders[3])
+    first = measured(tmp_path)
+    index, _ = kept._read(tmp_path / MEASURES)
+    assert {row["run_id"] for row in index["runs"]} == {folders[0].name, folders[1].name}
+    assert_same(measured(tmp_path), first)
 
 
 def test_a_run_that_is_damaged_is_not_taken_from_what_was_kept(folders: list[Path], tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import hashlib
 import io
 import json
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,19 +91,20 @@ class KeptRuns:
                 found[row["run_id"]] = made(**_unpacked(row, records[row["record"]][row["place"]]), **summaries)
         return found
 
-    def save(self, made: type[Run], clusters: str | None, runs: Iterable[Run]) -> None:
+    def save(self, made: type[Run], clusters: str | None, runs: Collection[Run]) -> None:
         """Keep the measures of runs, in the place of what was kept before.
 
         Args:
             made: What they are made as.
             clusters: The column of clusters that they were measured with.
-            runs: The runs. Those with gradients, or of which nothing says what they were measured from, are left out.
+            runs: The runs. Those with gradients are left out, those of which nothing says what they were measured from,
+                and those whose examples no other run has: to find what is known of them takes as long as to measure.
         """
         rows: list[dict[str, Any]] = []
         like: dict[np.dtype[np.void], list[dict[str, NDArray[Any]]]] = {}
-        room = _LARGEST
+        room, tables = _LARGEST, Counter(run.made_of[1] for run in runs)
         for run in runs:
-            packed = _packed(run)
+            packed = _packed(run) if tables[run.made_of[1]] > 1 else None
             if packed is None or (room := room - sum(array.nbytes for array in packed[1].values())) < 0:
                 continue
             dtype = np.dtype([(name, array.dtype, array.shape) for name, array in packed[1].items()], align=True)
