@@ -49,7 +49,8 @@ def limit() -> str:
     """The time of a worker: a minute, which is not enough for the study; more where a worker takes long to begin."""
     began = time.monotonic()
     subprocess.run([sys.executable, "-c", "import contested.runs"], check=True)
-    return "1m" if (took := time.monotonic() - began) < 6 else f"{2 + int(took / 10)}m"
+    # Within a minute a worker and the process that trains each load this, and ten seconds or more are left for the end.
+    return "1m" if (took := time.monotonic() - began) < 10 else f"{1 + int(took / 10)}m"
 
 
 def until(true: Callable[[], Any], seconds: float = 900) -> Any:
