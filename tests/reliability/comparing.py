@@ -10,10 +10,13 @@ from typing import Any
 _OF_TIME = frozenset({"lease", "created_at", "finished_at", "seconds", "tracking_seconds", "probe_seconds"})
 # What follows from them.
 _SEALS = frozenset({"digest", "metrics.jsonl"})
+# Which run of a worker has proven what is proven once, and by how much a run's own check was off.
+_OF_PROOFS = frozenset({"proven_by", "loading_proven_by", "largest_difference"})
+_LEFT_OUT = _OF_TIME | _SEALS | _OF_PROOFS
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """Every file of a folder but leases and locks: bytes, or of a manifest and of metrics what does not tell the time.
+    """Every file of a folder but leases and locks: bytes, or of a manifest and of metrics what is the same each time.
 
     Args:
         folder: Any folder.
@@ -35,7 +38,7 @@ def _content(file: Path) -> Any:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _timeless(inner) for key, inner in value.items() if key not in _OF_TIME | _SEALS}
+        return {key: _timeless(inner) for key, inner in value.items() if key not in _LEFT_OUT}
     return value
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contested.errors import RunError
+from contested.errors import DamagedRunError, RunError
 from contested.files import atomic_folder, atomic_path, make_folder, remove
 from contested.trajectories import (
     LeaseLostError,
@@ -466,6 +466,20 @@ def test_who_was_overtaken_takes_nothing(tmp_path: Path) -> None:
         with pytest.raises(TakenError):
             take(tmp_path, before, elsewhere(4))
     assert [path.name for path in (tmp_path / ".lease").iterdir()] == [f"000003-{3:016x}"]
+
+
+@pytest.mark.parametrize(("overtaken", "error"), [(True, LeaseLostError), (False, DamagedRunError)])
+def test_who_was_overtaken_hears_that_and_not_what_it_made_of_the_other_ones_work(
+    overtaken: bool, error: type[RunError], tmp_path: Path
+) -> None:
+    def resume() -> None:
+        with held(tmp_path):
+            if overtaken:
+                taken(tmp_path, elsewhere())
+            raise DamagedRunError("no snapshot of it is left")
+
+    with pytest.raises(error, match="Another process took" if overtaken else "no snapshot"):
+        resume()
 
 
 def test_a_disk_whose_renames_put_folders_over_others_is_refused(

@@ -198,13 +198,17 @@ def held(run: Path, *, instead: str = ", or choose another --out", wait: bool = 
 
     Raises:
         RunLockedError: If another process holds it. Within, whatever writes raises LeaseLostError once it is taken from
-            this one.
+            this one; so does what finds the run not as it should be, where that is another one's doing.
         RunError: If the folder takes no lease.
     """
     lease = _taken(run, instead, wait=wait)
     try:
         await_visible(lease.run, lease.before)
         yield
+    except RunError as error:
+        if isinstance(error, LeaseLostError) or stands(lease.folder):
+            raise
+        raise lease.lost() from error
     finally:
         if lease.owner.pid == os.getpid():
             lease.end()
