@@ -43,7 +43,7 @@ def _timeless(value: Any) -> Any:
 
 
 def hidden(folder: Path) -> list[str]:
-    """Whatever somebody left who was writing: every hidden file or folder but locks and leases that were released.
+    """Whatever somebody left who was writing: every hidden file or folder but caches, locks and released leases.
 
     Args:
         folder: Any folder.
@@ -51,7 +51,7 @@ def hidden(folder: Path) -> list[str]:
     Returns:
         Their paths, sorted.
     """
-    kept = {".lock", ".lease"} | {
+    kept = {".lock", ".lease", ".index", ".measures"} | {
         path.name for path in folder.rglob(".lease/*/*") if path.name.startswith(("holder", "released", "beat"))
     }
     found = [*folder.rglob(".*"), *folder.rglob(".lease/*/*")]
