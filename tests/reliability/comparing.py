@@ -10,35 +10,36 @@ from typing import Any
 _OF_TIME = frozenset({"lease", "created_at", "finished_at", "seconds", "tracking_seconds", "probe_seconds"})
 # What follows from them.
 _SEALS = frozenset({"digest", "metrics.jsonl"})
-# Which run of a worker has proven what is proven once, and by how much a run's own check was off.
+# Of several runs of one worker: which one has proven what is proven once, and by how much a run's own check was off.
 _OF_PROOFS = frozenset({"proven_by", "loading_proven_by", "largest_difference"})
-_LEFT_OUT = _OF_TIME | _SEALS | _OF_PROOFS
 
 
-def content(folder: Path) -> dict[str, Any]:
+def content(folder: Path, *, of_workers: bool = False) -> dict[str, Any]:
     """Every file of a folder but leases and locks: bytes, or of a manifest and of metrics what is the same each time.
 
     Args:
         folder: Any folder.
+        of_workers: Whether it was made by workers that take several runs, in another order each time.
 
     Returns:
         Path to content.
     """
+    left_out = _OF_TIME | _SEALS | (_OF_PROOFS if of_workers else frozenset())
     files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != ".lock")
-    return {str(file.relative_to(folder)): _content(file) for file in files if ".lease" not in file.parts}
+    return {str(file.relative_to(folder)): _content(file, left_out) for file in files if ".lease" not in file.parts}
 
 
-def _content(file: Path) -> Any:
+def _content(file: Path, left_out: frozenset[str]) -> Any:
     if file.name == "manifest.json":
-        return _timeless(json.loads(file.read_text()))
+        return _without(json.loads(file.read_text()), left_out)
     if file.name == "metrics.jsonl":
-        return [_timeless(json.loads(line)) for line in file.read_text().splitlines()]
+        return [_without(json.loads(line), left_out) for line in file.read_text().splitlines()]
     return file.read_bytes()
 
 
-def _timeless(value: Any) -> Any:
+def _without(value: Any, left_out: frozenset[str]) -> Any:
     if isinstance(value, dict):
-        return {key: _timeless(inner) for key, inner in value.items() if key not in _LEFT_OUT}
+        return {key: _without(inner, left_out) for key, inner in value.items() if key not in left_out}
     return value
 
 

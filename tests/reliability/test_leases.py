@@ -231,7 +231,7 @@ def test_killed_stopped_and_deceived_workers_record_each_run_as_if_it_were_alone
     assert log.count("LeaseLostError") > 0
     for run in chaos.seen:
         assert inspect_run(run).damage == ()
-        assert content(run) == content(tmp_path / "whole" / run.name)
+        assert content(run, of_workers=True) == content(tmp_path / "whole" / run.name, of_workers=True)
         assert hidden(run) == []
 
 

@@ -110,7 +110,7 @@ def study(inputs: Path, root: Path) -> list[object]:
 
 
 def runs_of(root: Path) -> dict[str, dict[str, Any]]:
-    return {run.name: content(run) for run in sorted((root / "study" / "runs").iterdir())}
+    return {run.name: content(run, of_workers=True) for run in sorted((root / "study" / "runs").iterdir())}
 
 
 def test_a_study_whose_processes_are_killed_20_times_comes_back_bit_for_bit(
